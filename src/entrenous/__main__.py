@@ -1,7 +1,7 @@
-"""``python -m entrenous`` and the ``entrenous`` program: where the verbs are put together.
+"""``python -m entrenous`` and the ``entrenous`` program: the one place that knows all verbs.
 
-Verbs do not import each other. The command line gets the applications that it can start from here;
-they are imported only when started.
+Verbs do not import each other. From here, the command line gets the applications that it can start;
+each is imported only when it is started.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line and exit with its status (ARCHITECTURE section 8)."""
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    # (httpx's own command line, which would triple the time to import httpx)
-    hide_memory()  # before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
+    # (None in place of httpx's command line, which would triple the time to import httpx)
+    # must run before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
+    hide_memory()
     # Before NumPy is loaded: our matrices are small, and threads slow them down.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:], APPS))
@@ -106,8 +107,9 @@ def _gate_proxy(
 
 
 def _received_files(message: str, device: Device) -> Iterator[bytes]:
-    """Yield a received message's files without opening it: openings may be counted, and the sender
-    is notified of them.
+    """Yield a received message's files, which does not count as an opening.
+
+    Openings may be limited in number, and the sender is notified of them.
 
     Raises:
         UnknownMessage: no message has that name.
@@ -123,7 +125,8 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
         yield file.data
 
 
-#: What commands are handed, by name: applications that they serve, and what another verb does.
+#: Functions that commands get by name: they make an application to serve, or do the work of another
+#: verb.
 APPS: Final[Apps] = {
     "relay": _relay_app,
     "metered relay": _metered_relay,

@@ -146,8 +146,8 @@ def run(arguments: list[str], apps: Apps) -> int:
         return YES
     except Exception as bug:
         if (show_usage := getattr(bug, "show", None)) is not None:
-            # Typer's own class of errors for a wrong command line; newer versions no longer use
-            # Click's
+            # A wrong command line. Newer versions of Typer have their own error class for it, not
+            # Click's.
             show_usage()
             return USAGE
         if os.environ.get("ENTRENOUS_DEBUG"):
@@ -163,7 +163,7 @@ def run(arguments: list[str], apps: Apps) -> int:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Turn a full or failing disk into an error for the user, where no caller has done so.
+    """Turn a full or failing disk into an error for the user, if no inner function has done so.
 
     Raises:
         DiskFull, DiskFailed.
@@ -197,7 +197,8 @@ def _run(arguments: list[str], apps: Apps) -> int:
     session = Session(descriptor, apps)
     answer: Any = program().main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
     if answer == INTERRUPTED:
-        raise KeyboardInterrupt  # newer Typers return a number instead; run prints a hint
+        # newer versions of Typer return this number instead of raising; run() prints a hint
+        raise KeyboardInterrupt
     return answer if isinstance(answer, int) else YES
 
 
@@ -240,7 +241,7 @@ def _options(
     ),
 ) -> None:
     """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
-    # Typer shows them in --help; their values were handled before parsing
+    # Typer shows both options in --help; their values were handled before parsing
     del version, passphrase_fd
 
 

@@ -1,7 +1,8 @@
-"""Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger
-stores of a sent clip. None of these types has a field for metadata. The protocols of the decoders
-are here as well, because simulated tests pass decoders that start no process. The default decoders
-refuse every file.
+"""Clips and sounds: decoded frames and samples, and how the file was encoded.
+
+Also what the ledger stores about a sent clip. None of these types has a field for metadata. The
+protocols of the decoders are here as well, because simulated tests pass decoders that start no
+process. The default decoders refuse every file.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from entrenous.base.picture import DecoderDidNotStart
 class FrameSelection:
     """Selects which frames of a clip are decoded.
 
-    From ``start_s``, before ``stop_s``, every ``each``-th, reduced to at most ``side_px`` on the
-    longest side (0: not reduced). Of these, the first in each interval of ``apart_s`` seconds is
-    selected (0: all). If a clip of the length that its file announces would give more than
-    ``frames_max`` frames (0: no limit), the intervals become longer.
+    Every ``each``-th frame from ``start_s`` to before ``stop_s`` is considered. Of these, the first
+    in each interval of ``apart_s`` seconds is selected (0: all). If that would give more than
+    ``frames_max`` frames (0: no limit), by the length that the file announces, the intervals become
+    longer. Frames are scaled down to at most ``side_px`` on the longest side (0: not scaled).
     """
 
     start_s: float = 0.0
@@ -65,9 +66,9 @@ class Colours:
 class ClipFormat:
     """The properties that all frames of a clip share.
 
-    Width and height are even. ``rate`` is the average number of frames per second, ``length_s``
-    what the file announces (0 if it does not), ``pixel_aspect`` the width of a pixel over its
-    height.
+    Width and height are even. ``rate`` is the average number of frames per second. ``length_s`` is
+    the length that the file announces (0 if it announces none). ``pixel_aspect`` is a pixel's width
+    divided by its height.
     """
 
     width_px: int
@@ -89,7 +90,7 @@ class ClipFormat:
 
 
 class FramePrediction(IntEnum):
-    """How a frame was predicted: not at all, from earlier frames, or also from later ones."""
+    """How a frame was predicted: not at all, from earlier frames, or from later ones too."""
 
     UNKNOWN = 0
     WHOLE = 1
@@ -101,8 +102,9 @@ class FramePrediction(IntEnum):
 class Frame:
     """One upright frame, shown ``at_s`` seconds after the first frame of its clip.
 
-    ``planes`` are 8-bit Y, Cb, Cr (4:2:0, the narrow range of ITU-R BT.601), one after the other.
-    ``numpy.asarray(frame)`` is a read-only (H, W) uint8 view of the luma, without a copy.
+    ``planes`` are the planes Y, Cb and Cr one after the other, with 8 bits per sample (4:2:0, the
+    limited range of ITU-R BT.601). ``numpy.asarray(frame)`` is a read-only (H, W) uint8 view of the
+    luma, without a copy.
     """
 
     at_s: float
@@ -145,13 +147,13 @@ def refuse_clip(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContext
 class SoundFormat(StrEnum):
     """The codecs in which a copy of a sound can be written.
 
-    A sound in another readable codec is written in the nearest of these.
+    A sound in any other readable codec is written in the most similar of these.
     """
 
     OPUS = "opus"
     AAC = "aac"
     MP3 = "mp3"
-    AMR = "amr"  # narrow-band, 8 kHz
+    AMR = "amr"  # the narrow-band variant, at 8 kHz
     WAV = "wav"
     FLAC = "flac"
 
@@ -169,9 +171,9 @@ class SoundFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SoundEncoding:
-    """How a sound was encoded, so that a copy can be encoded alike.
+    """How a sound was encoded, so that a copy can be encoded in the same way.
 
-    ``bit_rate`` is in bits per second, 0 if unknown or lossless; ``deep`` means that its samples
+    ``bit_rate`` is in bits per second, 0 if unknown or lossless. ``deep`` means that the samples
     have more than 16 bits.
     """
 
@@ -200,8 +202,8 @@ class Silence:
 class SoundTiming:
     """How a clip's sound aligns with its picture, in samples (docs/spec/clip.md, section 5).
 
-    ``ahead`` samples are heard before the picture begins. ``silences`` are gaps in the sound,
-    ordered by position; the sound's samples do not include them.
+    ``ahead`` is the number of samples that are heard before the picture begins. ``silences`` are
+    gaps in the sound, ordered by position. The sound's samples do not include them.
     """
 
     ahead: int = 0
@@ -222,7 +224,7 @@ class SoundTiming:
 class Sound:
     """Samples of one sound, mono or stereo.
 
-    ``samples`` are 32-bit floats in this machine's byte order, full scale 1, channels interleaved.
+    ``samples`` are 32-bit floats from -1 to 1 in this machine's byte order, channels interleaved.
     ``numpy.asarray(sound)`` is a read-only (samples, channels) float32 view, without a copy.
     """
 
@@ -254,16 +256,16 @@ class Sound:
 
     @property
     def length_s(self) -> float:
-        """Return the length in seconds, without silences."""
+        """Return the length in seconds, not counting silences."""
         return len(self) / self.rate_hz
 
 
 class ReadSound(Protocol):
     """A function that decodes a sound, at the sound's own rate unless ``mono_hz`` is given.
 
-    With ``mono_hz`` it decodes to one channel at that rate, so that fingerprints of a long sound
-    need little memory. This is a protocol because ``Callable`` cannot express a default value.
-    Outside of tests, a sandboxed process does the work.
+    With ``mono_hz``, the result has one channel at that rate, so that the fingerprint of a long
+    sound needs little memory. This is a protocol because ``Callable`` cannot express a default
+    value. Outside of tests, a sandboxed process decodes.
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
@@ -288,7 +290,7 @@ def refuse_check(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]
     raise DecoderDidNotStart
 
 
-# seconds by which a frame may be early, since files round times to ticks of a clock
+# a frame may be early by this many seconds, since files round times to ticks of a clock
 _TIME_TOLERANCE_S: Final = 1e-6
 
 
@@ -296,7 +298,7 @@ _TIME_TOLERANCE_S: Final = 1e-6
 class FrameSampler:
     """Selects the first frame in each interval of ``apart_s`` seconds (0: every frame).
 
-    Frames must be given in the order of their times. A frame that spans several intervals is
+    Frames must be given in the order of their times. A frame that lasts several intervals is
     selected once.
     """
 
@@ -314,10 +316,10 @@ class FrameSampler:
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """The keypoints of one frame of a sent clip, to recognize the clip in a leak.
+    """The keypoints of one frame of a sent clip, for recognising the clip in a leak.
 
-    ``points`` are float32 x and y, ``descriptors`` 128 bytes for each point, in a frame of
-    ``width_px`` x ``height_px`` pixels.
+    ``points`` are float32 x and y in a frame of ``width_px`` x ``height_px`` pixels.
+    ``descriptors`` are 128 bytes for each point.
     """
 
     at_s: float
@@ -335,10 +337,10 @@ class KeyFrame:
 class ClipMeasurements:
     """Measurements of a clip, made once and used both for marking and for tracing.
 
-    ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: the
-    camera's position (:class:`entrenous.watermark.alignment.clip_timing.CameraTracker`). ``thumbs``
-    are the luma of small frames of ``thumb_px`` (width, height), one after the other, at
-    ``thumb_times``.
+    ``times`` has one float64 per frame, in seconds. ``motions`` has four float64 numbers per frame,
+    the camera's position (:class:`entrenous.watermark.alignment.clip_timing.CameraTracker`).
+    ``thumbs`` is the luma of thumbnails at the times ``thumb_times``, one after the other;
+    ``thumb_px`` is their width and height.
     """
 
     times: bytes

@@ -1,8 +1,8 @@
-"""A language's sentences: a reader of its .po file, and a pseudo-language for tests.
+"""The sentences of a language: a reader of .po files, and a pseudo-language for tests.
 
-The files are gettext's (GNU gettext manual, "The Format of PO Files"), as ``make messages`` writes
-them. Any other form is refused. There are no compiled .mo files, since reading the text takes only
-some milliseconds (docs/decisions/0045-one-catalogue.md).
+The files have gettext's format (GNU gettext manual, "The Format of PO Files"), in the form that
+``make messages`` writes. Any other form is refused. There are no compiled .mo files, because
+reading the text takes only some milliseconds (docs/decisions/0045-one-catalogue.md).
 """
 
 import gettext
@@ -30,8 +30,8 @@ _ESCAPED: Final = {"n": "\n", "t": "\t"}
 class Catalogue(gettext.NullTranslations):
     """The sentences of one language, found by their English originals.
 
-    A counted sentence has two forms in every language here: one for the number one, and one for
-    any other number.
+    In every language of the program, a sentence with a number has two forms: one for the number 1,
+    and one for all other numbers.
     """
 
     def __init__(self, sentences: Mapping[str, tuple[str, ...]]) -> None:
@@ -57,13 +57,13 @@ class Catalogue(gettext.NullTranslations):
 
 
 def read_catalogue(tag: str) -> Catalogue:
-    """Return the sentences of a language; the catalogue is empty if the language has no file."""
+    """Return a language's catalogue; it is empty if the language has no file."""
     file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{DOMAIN}.po")
     return Catalogue(parse_po(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
 def parse_po(text: str) -> dict[str, tuple[str, ...]]:
-    """Return the translation, or the two counted forms, of each English sentence.
+    """Return the translations of each English sentence: one, or two if it has a number.
 
     The key of a sentence with a context is the context, CONTEXT_END and the sentence, as in
     gettext. Raises ValueError if the text is not in the expected form.
@@ -103,7 +103,7 @@ _PLACEHOLDER_PATTERN: Final = re.compile(
 
 
 class _PseudoCatalogue(Catalogue):
-    """Makes every sentence from the English one: accented, a third longer, in brackets."""
+    """Translates English sentences by adding accents, brackets and a third of the length."""
 
     def _translation(self, key: str, form: int) -> str:
         del form  # the pseudo-language has a single form for all numbers
@@ -114,7 +114,7 @@ class _PseudoCatalogue(Catalogue):
 
 
 def pseudo_catalogue() -> Catalogue:
-    """Return the sentences of the pseudo-language."""
+    """Return the catalogue of the pseudo-language."""
     return _PseudoCatalogue({})
 
 

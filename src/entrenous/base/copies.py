@@ -1,7 +1,7 @@
-"""One recipient's copy of a file: its label, and the receipts that prove its delivery and opening.
+"""One recipient's copy of a file, and the receipts that prove its delivery and opening.
 
 The send package makes copies and receipts. The trace package names whose copy leaked, and puts
-receipts into a report.
+receipts into a report. A label is the sender's name for the recipient of a copy.
 """
 
 import unicodedata
@@ -25,9 +25,9 @@ class Copy:
     """One recipient's own version of one picture.
 
     ``seed`` is the secret from which the copy's mark is generated; ``sha256`` is the hash of the
-    written file. ``nonce`` is the random part of the message's commitment to the mark. ``person``,
-    ``device`` and ``nonce`` are None if the copy was made for another channel (``entrenous mark``)
-    (docs/spec/content.md section 6).
+    written file. ``nonce`` is the random part of the message's commitment to the mark
+    (docs/spec/content.md section 6). ``person``, ``device`` and ``nonce`` are None if the copy was
+    not sent by Entrenous but made with ``entrenous mark``.
     """
 
     to: RecipientId
@@ -51,8 +51,7 @@ class SignedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class CopyProof:
-    """The proof of what one device was sent: the commitments in its letter, and the device's
-    receipts.
+    """The proof of what was sent to one device: the commitments in its letter, and its receipts.
 
     ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
     """
@@ -68,21 +67,22 @@ class CopyProof:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What the recipients of a message received and signed, and the key bundles that prove who they
-    are.
+    """What a message's recipients received and signed.
+
+    ``cards`` are the key bundles that prove who they are.
     """
 
     copies: tuple[CopyProof, ...] = ()
     cards: tuple[bytes, ...] = ()
 
 
-_BYTES_PER_CHAR_MAX: Final = 4  # UTF-8 uses at most this many bytes for a character (RFC 3629)
-_LINE_END_BYTES_MAX: Final = 2  # bytes of the longest line end: a carriage return and a line feed
+_BYTES_PER_CHAR_MAX: Final = 4  # UTF-8 needs at most this many bytes for a character (RFC 3629)
+_LINE_END_BYTES_MAX: Final = 2  # the longest line end is a carriage return and a line feed
 _FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR_MAX + _LINE_END_BYTES_MAX)
 
 
 def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
-    """Parse labels that were given one by one; repeated ones count once.
+    """Parse labels that were given one by one; a repeated label counts once.
 
     Raises:
         BadLabel, TooManyLabels.
@@ -96,10 +96,11 @@ def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
 def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     """Parse a text file with one label per line, in UTF-8 with or without a byte order mark.
 
-    Any system's line ends are accepted; empty lines, and spaces around a label, are ignored.
+    The line ends of every system are accepted. Empty lines are ignored, and so are spaces around a
+    label.
 
     Raises:
-        NotALabelList: not UTF-8, or far larger than any list of labels.
+        NotALabelList: the file is not UTF-8, or far larger than any list of labels.
         BadLabel, DuplicateLabel, TooManyLabels, NoLabelsGiven.
     """
     first_line: dict[RecipientId, int] = {}
@@ -128,7 +129,7 @@ def _split_label_lines(text: bytes) -> list[str]:
 
 
 def _normalized_label(words: str, where: str) -> RecipientId:
-    """Return one label in Unicode normal form C (UAX #15), so that labels that look equal are."""
+    """Return one label in Unicode normal form C (UAX #15), so labels that look equal are equal."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
@@ -176,7 +177,7 @@ class NoLabelsGiven(Refused):
 
 
 class ReceiptEvent(IntEnum):
-    """The event that a receipt reports; the numbers are part of the wire format."""
+    """The event that a receipt confirms; the numbers are part of the wire format."""
 
     DELIVERED = 1
     OPENED = 2
@@ -185,10 +186,10 @@ class ReceiptEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt as it arrived. It is not trusted until crypto/statements.py has verified it.
+    """One receipt as it arrived. Do not trust it before crypto/statements.py has verified it.
 
-    ``marks`` is the hash of all commitments of the message (docs/spec/content.md section 6),
-    ``leaf`` the hash of the receipt's statement in its batch. Both have 32 bytes.
+    ``marks`` is the hash of all commitments of the message (docs/spec/content.md section 6).
+    ``leaf`` is the hash of the receipt's statement in its batch. Both have 32 bytes.
     """
 
     event: ReceiptEvent
@@ -201,7 +202,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A letter of 1 to 64 receipts; ``batch`` has a leaf for each, in the same order."""
+    """A letter of 1 to 64 receipts; ``batch`` has a leaf for each receipt, in the same order."""
 
     receipts: tuple[Receipt, ...]
     batch: SignedBatch
@@ -219,9 +220,9 @@ class ReceiptProof:
 class ReceiptStatement:
     """Everything that a receipt's signature covers.
 
-    The sender and the recipient each rebuild it from what they know. ``sender`` is the author of
-    the message; ``head`` is the head of the recipient's device list, ``manifest`` the hash of the
-    message's manifest (32 bytes each).
+    The sender and the recipient each rebuild the statement from what they know. ``sender`` is the
+    author of the message. ``head`` is the head of the recipient's device list, ``manifest`` is the
+    hash of the message's manifest; each has 32 bytes.
     """
 
     sender: PersonId

@@ -24,14 +24,14 @@ from entrenous.base.limits import REQUEST_PAUSE_S_MAX
 
 
 class Clock(Protocol):
-    """Gives the time. Tests set their own clock forward, and stop it."""
+    """Gives the time. Tests use a clock that they can stop and set forward."""
 
     def now(self) -> datetime:
-        """Return the present time in UTC, as an aware datetime."""
+        """Return the current time in UTC, as an aware datetime."""
 
 
 class RandomSource(Protocol):
-    """Gives random bytes. The simulated world of the tests generates them from a seed."""
+    """Gives random bytes. In simulated tests they are generated from a seed."""
 
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
@@ -83,15 +83,15 @@ class ReadOnlyDisk(Unreachable):
 class Settings:
     """Settings of one device.
 
-    ``home`` is the folder of its vault; ``patience_s`` how many seconds a command waits for a relay
-    that does not answer (unsent letters stay in the outbox); ``receipts`` whether people whose keys
-    were compared get receipts for their messages; ``relay_ca`` the certificates (PEM) that relays
-    must prove themselves by, instead of the public authorities'; ``pause_s`` the longest random
-    pause, in seconds, between this device's own requests and what it sends to others; ``proxy`` the
-    proxy for everything beyond this machine; ``ca_bundle`` the certificates (PEM) that public stamp
-    authorities must prove themselves by, instead of certifi's; ``stamp_authorities`` a table of
-    authorities instead of this release's; ``lock_after_s`` how many seconds without use pass before
-    the app locks.
+    ``home`` is the folder of the vault. ``patience_s`` is how many seconds a command waits for a
+    relay that does not answer; unsent letters stay in the outbox. ``receipts`` says whether people
+    whose keys were compared get receipts for their messages. ``relay_ca`` is a file of certificates
+    (PEM) to trust for relays, in place of the public authorities. ``pause_s`` is the longest random
+    pause, in seconds, between this device's own requests and what it sends to others. ``proxy`` is
+    used for all connections that leave this machine. ``ca_bundle`` is a file of certificates (PEM)
+    to trust for public stamp authorities, in place of certifi's. ``stamp_authorities`` is a table
+    of authorities that replaces this release's. After ``lock_after_s`` seconds without use the app
+    locks.
     """
 
     home: Path
@@ -108,11 +108,12 @@ class Settings:
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from variables that begin with ENTRENOUS_; missing ones have defaults.
 
-    A proxy that was chosen in the app is stored in the device's folder. The variable takes
-    precedence over it.
+    A proxy that was chosen in the app is stored in the device's folder. The variable
+    ENTRENOUS_PROXY takes precedence over it.
 
     Raises:
-        BadSetting: also if the stored proxy cannot be read, so that no request is made without it.
+        BadSetting: a setting is not valid, or the stored proxy cannot be read: no request may be
+            made without it.
     """
     named = environment.get("ENTRENOUS_HOME")
     home = Path(named) if named else _data_folder()
@@ -173,7 +174,7 @@ def parse_proxy(name: str, written: str) -> Proxy | None:
     """Parse a proxy's address; return None if it is empty.
 
     Only "socks5h" is accepted, since with "socks5" some programs resolve names themselves. The
-    address may not contain credentials, since they are generated.
+    address must not contain credentials, because this program generates them.
     """
     if not written:
         return None
@@ -188,7 +189,7 @@ def parse_proxy(name: str, written: str) -> Proxy | None:
 
 
 def _data_folder() -> Path:
-    import platformdirs  # noqa: PLC0415 - a homeserver that loads a connector need not have it
+    import platformdirs  # noqa: PLC0415 - a homeserver that loads a connector may lack this package
 
     return platformdirs.user_data_path("entrenous", appauthor=False)
 
@@ -202,8 +203,9 @@ def _parse_switch(name: str, written: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Return whether a URL's host (without brackets) is a loopback address or "localhost".
 
-    Any other name may lead anywhere (RFC 6761 section 6.3). This check is narrow, because it
-    *allows* plain HTTP; ``is_local_address`` in wire/text.py is wide, because it refuses addresses.
+    Any other name may lead anywhere (RFC 6761 section 6.3). This check accepts little, because it
+    *allows* plain HTTP; ``is_local_address`` in wire/text.py recognises more, because it refuses
+    addresses.
     """
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -216,7 +218,7 @@ _PR_SET_DUMPABLE: Final = 4  # option number in linux/prctl.h
 
 class SystemClock:
     def now(self) -> datetime:
-        return datetime.now(UTC)  # noqa: TID251 -- the only reading of the system's clock
+        return datetime.now(UTC)  # noqa: TID251 -- the only place that reads the system's clock
 
 
 class SystemRandomSource:
@@ -227,13 +229,13 @@ class SystemRandomSource:
 
 
 def hide_memory() -> None:
-    """Keep this process's memory out of core dumps, and from this account's other processes.
+    """Hide this process's memory from core dumps and from other processes of this account.
 
-    A limit on core dumps does not apply if the kernel pipes them to a program (core(5)). So on
-    Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): it is never dumped,
-    and only root can trace it or read its memory, environment and open files in /proc. A forked
-    process inherits both protections; an executed program inherits only the limit, and has to call
-    this again.
+    The limit on core dumps does not apply if the kernel pipes them to a program (core(5)). So on
+    Linux this process stops being dumpable too (PR_SET_DUMPABLE in prctl(2)). It is then never
+    dumped, and only root can trace it or read its memory, environment and open files in /proc. A
+    forked process inherits both protections. An executed program inherits only the limit, and has
+    to call this again.
     """
     if sys.platform == "win32":
         return
@@ -241,6 +243,6 @@ def hide_memory() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 -- not needed elsewhere
+        import ctypes  # noqa: PLC0415 -- needed on Linux only
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -20,7 +20,8 @@ class EntrenousError(Exception):
     """Something went wrong."""
 
     family: ClassVar[str] = "bug"
-    file: int | None = None  # the index of the given file that the error is about; see about_file
+    # which of the given files the error is about, as an index; see about_file
+    file: int | None = None
 
     def __init__(self, **facts: object) -> None:
         super().__init__()
@@ -33,9 +34,7 @@ class EntrenousError(Exception):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the error with its facts as keyword arguments; by default they would be
-        positional.
-        """
+        """Pickle the error with its facts as keyword arguments; the default loses the names."""
         return (_unpickle_error, (type(self), self.facts))
 
 
@@ -326,10 +325,13 @@ class ProtocolTooOld(Refused):
 UPDATE: Final = translatable(
     "in the folder it was installed from, git pull and then make .venv/.run"
 )
-"""How to update, as every message says (docs/start.md); no package index has Entrenous."""
+"""How to update, in the words that messages use (docs/start.md).
+
+Entrenous is in no package index.
+"""
 
 
-# characters, besides letters and digits, that a shell does not interpret
+# besides letters and digits, a shell does not interpret these characters
 _SHELL_SAFE_CHARS: Final = "@%+=:,./-_"
 _COMMAND_PATTERN: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD_PATTERN: Final = re.compile(r"\{(\w+)\}")
@@ -356,8 +358,8 @@ def fill_message(words: str, **facts: object) -> str:
     )
 
 
-#: The names of facts whose values are words of this program, and so are translated. The values of
-#: all others are names, or text that people typed.
+#: The names of those facts whose values are words of this program, and are translated. The values
+#: of all other facts are names, or text that people typed.
 OUR_WORDS: Final = frozenset({"wanted", "what", "when", "why"})
 
 
@@ -367,9 +369,7 @@ def _format_fact_translated(name: str, fact: object) -> object:
 
 
 def _format_fact(fact: object) -> object:
-    """Format a fact for people; times are shown with their zone, since a relay may have chosen
-    them.
-    """
+    """Format a fact for people; a time is shown with its zone, since a relay may have sent it."""
     return moment_in_words(fact) if isinstance(fact, datetime) else fact
 
 
@@ -387,7 +387,7 @@ def _unpickle_error(kind: type[EntrenousError], facts: dict[str, object]) -> Ent
 
 @contextmanager
 def about_file(place: int) -> Iterator[None]:
-    """Mark an error raised inside the block as about one of the given files, counted from 0.
+    """If the block raises an error, note in it which of the given files it is about, from 0.
 
     Only the caller knows the files' names and whether they may be shown.
     """

@@ -1,6 +1,7 @@
-"""Write files completely or not at all, so that only their owner can read them.
+"""Write private files completely or not at all.
 
 Also make empty private folders, and translate an OSError into an error that names the folder.
+Private means that only the owner can read a file or folder.
 """
 
 import errno
@@ -41,8 +42,8 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
     Raises:
         DiskFull: there is no room.
-        ReadOnlyDisk: its disk is read-only.
-        UnusableFolder: it cannot be created or written to.
+        ReadOnlyDisk: the folder's disk is read-only.
+        UnusableFolder: the folder cannot be created or written to.
     """
     try:
         yield
@@ -63,8 +64,8 @@ _GROUP_AND_OTHERS_BITS: Final = 0o077  # the permission bits of the group and of
 def write_private(place: Path, data: bytes) -> None:
     """Write ``data`` to ``place``, mode 0600, durably.
 
-    A crash leaves the old file or the new one, never half of it. A link at ``place`` is replaced,
-    not followed.
+    After a crash there is the old file or the whole new one. A link at ``place`` is replaced, not
+    followed.
     """
     _write_and_publish(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
 
@@ -78,7 +79,7 @@ def create_private(place: Path, data: bytes) -> None:
     """Write ``data`` as a new file at ``place``, mode 0600, durably.
 
     Raises:
-        FileExistsError: something, even a dangling link, has that name; it is not changed.
+        FileExistsError: something has that name, perhaps a dangling link; it was not changed.
     """
     _write_and_publish(
         place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place)
@@ -92,7 +93,8 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
         True if the file was created, False if a file with the same content was there already.
 
     Raises:
-        FileExistsError: something else has that name. Any failure leaves nothing new at ``place``.
+        FileExistsError: something else has that name. After any failure, nothing new is at
+            ``place``.
     """
     added: list[os.stat_result] = []
 
@@ -112,7 +114,7 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
 def sweep_unfinished(folder: Path) -> None:
     """Durably remove the unfinished files that a killed process left in this folder.
 
-    The caller must ensure that nobody else writes there meanwhile.
+    The caller must make sure that nobody writes there at the same time.
     """
     left = [place for place in folder.iterdir() if _UNFINISHED_NAME.fullmatch(place.name)]
     for place in left:
@@ -126,11 +128,11 @@ def ensure_private_file(place: Path) -> None:
 
     An existing file is changed only if this account owns it.
 
-    An existing file is never opened, since closing it would release this process's locks on it,
-    such as SQLite's. A link is followed, since its target is the file that will be written.
+    An existing file is never opened, because closing it would release this process's locks on it,
+    such as SQLite's. A link is followed, because its target is the file that will be written.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: the file cannot be created.
     """
     try:
         os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -153,7 +155,8 @@ def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_accessible_to_others(place: Path) -> bool:
-    with suppress(FileNotFoundError):  # a log file may have been deleted meanwhile
+    # the file may have just been deleted, such as a database's log
+    with suppress(FileNotFoundError):
         return bool(place.stat().st_mode & _GROUP_AND_OTHERS_BITS)
     return False
 
@@ -172,7 +175,7 @@ def _write_and_publish(
 ) -> None:
     """Write under an unguessable temporary name, then call ``publish``.
 
-    Nobody can occupy such a name in advance, even in a shared folder.
+    So nobody can take the name in advance, even in a shared folder.
     """
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -208,9 +211,9 @@ def _link_unless_same(fresh: Path, place: Path) -> bool:
 
 
 def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
-    """Remove the file that was added, after a later step failed (a sync of the folder, Ctrl-C).
+    """Remove the file that was added, because a later step failed (a sync of the folder, Ctrl-C).
 
-    A file with another inode is not ours, and is not removed.
+    A file with a different inode is not ours, and is not removed.
     """
     with suppress(FileNotFoundError):
         if any(os.path.samestat(one, place.lstat()) for one in added):
@@ -218,10 +221,10 @@ def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
 
 
 def _rename_as_new_file(fresh: Path, place: Path) -> None:
-    """Add a file where hard links are impossible: reserve the name, then rename the file to it."""
+    """Add a file without hard links: reserve the name with an empty file, then replace that."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
         fresh.replace(place)
     except OSError:
-        place.unlink()  # without this, the empty file would block the next try
+        place.unlink()  # otherwise the empty file would block the next try
         raise

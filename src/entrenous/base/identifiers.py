@@ -31,15 +31,15 @@ NAME_NOUNS: Final = tuple(
     swallow swan thistle thrush tulip violet willow wren
     """.split()
 )
-# what people type to name a message, e.g. "7-lunar-otter"
+# the name that people type for a message, e.g. "7-lunar-otter"
 MessageName = NewType("MessageName", str)
 
 
 def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
-    """Return a message name that is not in ``taken``; ``random`` has at least 3 bytes.
+    """Return a message name that is not in ``taken``; ``randomness`` has at least 3 bytes.
 
-    The bytes choose the words; the number starts at 1 + the third byte modulo 9, and increases
-    until the name is new.
+    The first two bytes choose the words. The number is 1 + the third byte modulo 9, or the next
+    higher one that makes the name new.
     """
     first = NAME_ADJECTIVES[randomness[0] % len(NAME_ADJECTIVES)]
     second = NAME_NOUNS[randomness[1] % len(NAME_NOUNS)]
@@ -58,7 +58,7 @@ def name_index_key(name: str, whose: str) -> str:
 
 
 def name_index_prefix(name: str) -> str:
-    """Return the beginning that the index keys of this name and of its other numbers share."""
+    """Return the beginning that this name's key shares with those of the same words."""
     return f"{name.partition('-')[2]} "
 
 
@@ -67,7 +67,7 @@ def name_from_index_key(place: str) -> MessageName:
     return MessageName(f"{number}-{words}")
 
 
-PersonId = NewType("PersonId", bytes)  # SHA-256 over both master keys, 32 bytes
+PersonId = NewType("PersonId", bytes)  # SHA-256 of both master keys, 32 bytes
 DeviceId = NewType("DeviceId", bytes)  # random, 16 bytes
 MessageId = NewType("MessageId", bytes)  # random, 16 bytes
 # random, 16 bytes; chosen by the sender, so that a post can be repeated
@@ -76,7 +76,8 @@ BlobId = NewType("BlobId", bytes)  # random, 16 bytes
 MailboxId = NewType("MailboxId", bytes)  # random, 16 bytes
 # the sender's name for the recipient of a copy, e.g. "ben"
 RecipientId = NewType("RecipientId", str)
-CaseName = NewType("CaseName", str)  # what people type, e.g. "case-3-quiet-heron"
+# the name that people type for a case, e.g. "case-3-quiet-heron"
+CaseName = NewType("CaseName", str)
 ClaimId = NewType("ClaimId", str)
 BankName = NewType("BankName", str)
 ID_BYTES: Final = 16

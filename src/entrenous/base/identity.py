@@ -17,8 +17,8 @@ from entrenous.base.secret import Secret
 class Trust(StrEnum):
     """How well somebody's keys are known (docs/spec/people.md section 2), in words for people."""
 
-    UNKNOWN = "unknown"  # nothing vouches for the keys, or nothing does any longer
-    # they came with an invite link, which others may have read or changed on its way
+    UNKNOWN = "unknown"  # nothing vouches for the keys, or nothing does any more
+    # the keys came with an invite link, which somebody may have read or changed on its way
     BY_LINK = "by link"
     COMPARED = "compared"  # both people compared the strings or codes that their devices show
 
@@ -38,9 +38,9 @@ class MasterKey:
 class DeviceKey:
     """One device on its owner's list: its public keys, certified by the owner's master key.
 
-    ``mldsa65_hash`` (32 bytes) identifies its ML-DSA-65 key; the key itself is sent with each
-    signature. ``mailbox`` is where it receives letters, ``enforces`` the limits that its program
-    promises to enforce (:class:`Enforces`).
+    ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key; the key itself is sent with
+    each signature. ``mailbox`` is where the device receives letters. ``enforces`` are the limits
+    that its program promises to enforce (:class:`Enforces`).
     """
 
     device: DeviceId
@@ -55,7 +55,8 @@ class DeviceKey:
     def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
         """Return what identifies the device: its id and its keys.
 
-        A device that moves to another mailbox stays the same device; one with another key does not.
+        A device that moves to another mailbox stays the same device; with a different key it would
+        be a different device.
         """
         return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
 
@@ -64,8 +65,8 @@ class DeviceKey:
 class Person:
     """A person as their key bundle describes them: keys, devices, and relay.
 
-    The master keys prove everything except ``name``, which the person chose freely. ``epoch``
-    counts the person's device lists and ``head`` (32 bytes) names this one.
+    The master keys prove everything except ``name``, which the person chose freely. ``epoch`` is
+    the number of the person's device list, and ``head`` (32 bytes) identifies the list.
     """
 
     id: PersonId
@@ -81,11 +82,11 @@ class Person:
 class Contact:
     """A person that this device knows.
 
-    ``name`` is what the owner of this device calls them; ``send_token`` allows a letter to their
-    mailbox. ``changed_at`` is when their devices last changed. Nothing is accepted from somebody
-    ``blocked``; nothing is sent to them, nor to somebody whose lists are ``forked``. ``receipts``
-    says whether they get receipts while they are known by link; None means that the owner was not
-    asked yet.
+    ``name`` is what the owner of this device calls them. ``send_token`` permits a letter to their
+    mailbox. ``changed_at`` is when their devices last changed. If they are ``blocked``, nothing is
+    accepted from them or sent to them. If their device lists are ``forked``, that is contradict
+    each other, nothing is sent to them. ``receipts`` says whether they get receipts while only an
+    invite link vouches for their keys; None means that the owner has not been asked yet.
     """
 
     name: str
@@ -104,12 +105,12 @@ class Contact:
 
     @property
     def compared(self) -> bool:
-        """Whether both people compared keys; keys from an invite link do not count as compared."""
+        """Whether both people compared their keys; an invite link alone does not count."""
         return self.trust is Trust.COMPARED
 
     @property
     def gets_receipts(self) -> bool:
-        """Whether the trust in their keys is enough to send them receipts."""
+        """Whether their keys are trusted enough to send them receipts."""
         return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
 
 
@@ -124,8 +125,8 @@ class BadSignature(Unproven):
 class ListedDevice:
     """One device of a list.
 
-    ``proof`` (32 bytes) is the hash of its certificate with both signatures, ``mailbox`` is where
-    the device receives letters.
+    ``proof`` (32 bytes) is the hash of the device's certificate with both signatures. ``mailbox``
+    is where the device receives letters.
     """
 
     device: DeviceId
@@ -161,7 +162,7 @@ class ProtocolRange:
 class DeviceList:
     """A person's device list at one epoch.
 
-    ``previous`` is the head of the list before (32 bytes), None in epoch 1. ``devices`` and
+    ``previous`` is the head of the previous list (32 bytes), or None in epoch 1. ``devices`` and
     ``revoked`` are sorted by device id.
     """
 
@@ -193,11 +194,11 @@ class Head:
 
 
 class HistoryRelation(Enum):
-    """How a history that a relay shows relates to an earlier list that we know."""
+    """How the history of lists that a relay shows relates to a list that this device knows."""
 
     SAME = auto()
-    NEWER = auto()  # newer than the known list, and contains it
-    # newer, but does not reach back to the known list: the person is no longer verified
+    NEWER = auto()  # the history is newer, and contains the known list
+    # the history is newer, but begins after the known list, so the person is no longer verified
     NEWER_UNPROVEN = auto()
 
 
@@ -241,8 +242,8 @@ class Enforces(IntEnum):
 class Certificate:
     """What a person's master key certifies about one of their devices.
 
-    ``mldsa65_hash`` (32 bytes) identifies its ML-DSA-65 key. ``enforces`` are numbers of
-    :class:`Enforces`, ascending; numbers that this program does not know are kept.
+    ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key. ``enforces`` are numbers of
+    :class:`Enforces` in ascending order, including numbers that this program does not know.
     """
 
     person: PersonId
@@ -256,8 +257,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """A parsed certificate, the exact bytes that were signed, and both signatures on them (Ed25519,
-    then ML-DSA-65), not verified yet.
+    """A parsed certificate that is not verified yet.
+
+    ``statement`` are the exact bytes that were signed. ``signature`` has both signatures on them
+    (Ed25519, then ML-DSA-65).
     """
 
     certificate: Certificate
@@ -267,10 +270,10 @@ class SignedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class KeyBundle:
-    """A decoded key bundle. Nothing in it is proven until crypto/statements.py has verified it.
+    """A decoded key bundle. Do not trust it before crypto/statements.py has verified it.
 
-    ``lists`` are consecutive, the newest last; ``signature`` holds both signatures on the newest
-    (Ed25519, then ML-DSA-65); ``certificates`` are in the order of its devices.
+    ``lists`` are consecutive, the newest last. ``signature`` has both signatures on the newest list
+    (Ed25519, then ML-DSA-65). ``certificates`` are in the order of the newest list's devices.
     """
 
     master: MasterKey
@@ -295,8 +298,8 @@ class PrekeyKind(IntEnum):
 class Prekey:
     """A public key with which others may begin a session.
 
-    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's device list at
-    the time when the key was made; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
+    ``id`` has 8 bytes. ``epoch`` and ``head`` (32 bytes) identify the owner's device list at the
+    time when the key was made. ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
     """
 
     kind: PrekeyKind
@@ -312,7 +315,7 @@ class Prekey:
 class Batch:
     """What a device signs about a batch: its ``size``, and its Merkle ``root`` (32 bytes).
 
-    ``mailbox`` is where the prekeys are published, None for receipts.
+    ``mailbox`` is where prekeys are published; it is None for a batch of receipts.
     """
 
     device: DeviceId
@@ -327,11 +330,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SignedBatch:
-    """A decoded batch. It is not trusted until crypto/statements.py has verified it.
+    """A decoded batch. Do not trust it before crypto/statements.py has verified it.
 
-    ``statement`` are the exact bytes that were signed; ``mldsa65`` is the device's public key
-    (1,952 bytes), whose hash is in its certificate; ``signature`` holds both signatures, 3,373
-    bytes (Ed25519, then ML-DSA-65).
+    ``statement`` are the exact bytes that were signed. ``mldsa65`` is the device's public ML-DSA-65
+    key (1,952 bytes), whose hash is in the device's certificate. ``signature`` has both signatures,
+    3,373 bytes (Ed25519, then ML-DSA-65).
     """
 
     batch: Batch
@@ -342,8 +345,9 @@ class SignedBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchPosition:
-    """A statement's position in a batch: its index from 0, and the hashes (32 bytes each) on the
-    path to the root (RFC 9162 section 2.1.3).
+    """A statement's position in a batch: its index from 0, and its inclusion proof.
+
+    The proof, ``path``, has hashes of 32 bytes (RFC 9162 section 2.1.3).
     """
 
     index: int
@@ -352,10 +356,10 @@ class BatchPosition:
 
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
-    """A decoded prekey. It is not trusted until crypto/statements.py has verified it.
+    """A decoded prekey. Do not trust it before crypto/statements.py has verified it.
 
-    ``place`` is its statement's position in its batch. Every set of prekeys that a relay hands out
-    has an X-Wing prekey, so only that one carries the ``batch``.
+    ``place`` is the position of its statement in its batch. Every set of prekeys that a relay hands
+    out has an X-Wing prekey, so only X-Wing prekeys contain the ``batch``.
     """
 
     prekey: Prekey

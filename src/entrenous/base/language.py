@@ -1,8 +1,8 @@
-"""The language that the person reads, and its words for sentences, days and numbers.
+"""The language that the person reads: its sentences, and its forms of days and numbers.
 
-The code contains the English sentences, so no file is read for English. Every other language has a
+The code contains the English sentences, so no file is read for English. All other languages have a
 catalogue in ``entrenous/locale``, which is read when its first sentence is needed. A web page
-chooses its language with :func:`speaking`; everywhere else the environment variables decide.
+chooses its language with :func:`speaking`; otherwise environment variables decide.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 ENGLISH: Final = "en"
 LANGUAGES: Final = (ENGLISH, "es", "de")
-#: What people type for yes and for no, in every language of the program.
+#: What people may type for yes and for no, in all languages of the program.
 YES_WORDS: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})
 NO_WORDS: Final = frozenset({"no", "n", "nein"})
 PSEUDO: Final = "ar-XB"
-"""Right-to-left, and every sentence is marked: with it, tests find sentences that nobody can
-translate. It is not offered to people.
+"""A right-to-left pseudo-language in which every translated sentence is marked.
+
+With it, tests find sentences that cannot be translated. It is not offered to people.
 """
 
 _LANGUAGE_VARIABLES: Final = ("ENTRENOUS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -42,7 +43,7 @@ def language_of_person(environment: Mapping[str, str] = os.environ) -> str:
 def _language_of_environment(environment: Mapping[str, str]) -> str:
     """Return the language of the first environment variable that names one.
 
-    "C" names no language, and so means English.
+    "C" names no language, and means English.
     """
     wanted = next(
         (told for name in _LANGUAGE_VARIABLES if (told := environment.get(name))), ENGLISH
@@ -55,7 +56,7 @@ def _language_of_environment(environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def speaking(tag: str) -> Iterator[None]:
-    """Show everything inside the block in one language, whatever the environment says."""
+    """Show everything inside the block in this language, whatever the environment says."""
     before = _chosen_language.set(tag)
     try:
         yield
@@ -64,8 +65,9 @@ def speaking(tag: str) -> Iterator[None]:
 
 
 def speak_english() -> None:
-    """Show everything from here to the end of the enclosing :func:`speaking` in English, such as
-    what is printed for scripts.
+    """From here to the end of the enclosing :func:`speaking`, show everything in English.
+
+    Answers for scripts need this.
     """
     _chosen_language.set(ENGLISH)
 
@@ -91,18 +93,18 @@ def plural(one: str, many: str, count: int) -> str:
 
 
 def translatable(text: str) -> str:
-    """Return the text unchanged.
+    """Return the text unchanged, but mark it for translation.
 
-    This marks a sentence in a table, which is translated later, when it is shown.
+    Sentences in tables are marked with this, and translated later, when they are shown.
     """
     return text
 
 
 def day_in_words(day: date) -> str:
-    """Return a day for people, such as "5 June 2026"; a time keeps its own zone's day."""
+    """Return a day for people, such as "5 June 2026"; a time gives the day in its own zone."""
     if language_of_person() == ENGLISH:
         return f"{day.day} {day:%B %Y}"
-    from babel.dates import format_date  # noqa: PLC0415 - slow to import; English needs none of it
+    from babel.dates import format_date  # noqa: PLC0415 - slow to import; not needed for English
 
     return format_date(day, "long", locale=locale_now())
 
@@ -154,14 +156,15 @@ def number_in_words(value: float) -> str:
 
 
 def locale_now() -> Locale:
-    """Return Babel's locale of the person's language."""
+    """Return Babel's locale for the person's language."""
     return locale_of(language_of_person())
 
 
 @cache
 def locale_of(tag: str) -> Locale:
-    """Return Babel's locale of a language. The pseudo-language is laid out as Arabic; English has
-    the dates of most countries that write it, such as "5 June 2026".
+    """Return Babel's locale for a language; for the pseudo-language that is Arabic.
+
+    For English it is British English, which has the dates of most countries, such as "5 June 2026".
     """
     from babel import Locale  # noqa: PLC0415 - as above
 
@@ -169,7 +172,7 @@ def locale_of(tag: str) -> Locale:
 
 
 def sentences_now() -> Catalogue:
-    """Return the catalogue of the person's language, for templates; for English it is empty."""
+    """Return the catalogue of the person's language, for templates; it is empty for English."""
     return catalogue_of(language_of_person())
 
 

@@ -6,9 +6,9 @@ A constant that only one algorithm uses stays in that algorithm's module.
 from typing import Final
 
 # --- pictures: docs/spec/pictures.md -----------------------------------------------------------
-# the most pixels of a decoded picture, so that it takes at most 360 MB
+# pixels of a decoded picture, which then takes at most 360 MB
 PICTURE_PIXELS_MAX: Final = 120_000_000
-CLIP_PIXELS_MAX: Final = 9_437_184  # the most pixels of one frame, 4,096 x 2,304; docs/spec/clip.md
+CLIP_PIXELS_MAX: Final = 9_437_184  # pixels of one frame, 4,096 x 2,304; docs/spec/clip.md
 CLIP_LENGTH_S_MAX: Final = 3600.0
 SOUND_LENGTH_S_MAX: Final = 1200.0  # seconds; docs/spec/sound.md
 SOUND_RATE_HZ_MAX: Final = 96_000
@@ -25,83 +25,89 @@ DITHER_CONTEXT: Final = b"entrenous/1 mark dither"
 CLIP_CONTEXT: Final = b"entrenous/1 mark clip"
 # derives the key stream of the mark in one copy of a sound; docs/spec/sound.md
 SOUND_CONTEXT: Final = b"entrenous/1 mark sound"
-# derives the key stream of the pilot at such a point, which all copies of the clip share
+# derives the key stream of the pilot at a point in time of a clip; all copies share the pilot
 PILOT_CONTEXT: Final = b"entrenous/1 mark pilot"
-LABEL_CHARS_MAX: Final = 200  # length of the sender's name for a recipient of a marked copy
-LABELS_MAX: Final = 10_000  # the most recipients of one marked picture
+LABEL_CHARS_MAX: Final = 200  # characters of the sender's name for a recipient of a marked copy
+LABELS_MAX: Final = 10_000  # recipients of one marked picture
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------
-PDQ_RADIUS: Final = 31  # bits by which matching hashes may differ, as Meta recommends
-# a lower quality means a flat picture; flat pictures all match each other
+PDQ_RADIUS: Final = 31  # matching hashes differ in at most this many bits, as Meta recommends
+# a picture of lower quality is flat, and all flat pictures match each other
 PDQ_QUALITY_MIN: Final = 50
-FRAMES_KEPT_MAX: Final = 240  # frames stored for an accepted clip; docs/spec/gate.md section 11.5
+# frames whose hashes are stored for an accepted clip; docs/spec/gate.md section 11.5
+FRAMES_KEPT_MAX: Final = 240
 PDQ_BYTES: Final = 32
-# PDQ quality, at least, of the hash of a part of a picture; a lower one is enough here, because a
-# match only quarantines the upload
+# least PDQ quality of a part of an upload; it may be lower than that of a whole picture, because a
+# match of a part only quarantines the upload
 PART_QUALITY_MIN: Final = 20
-# PDQ quality, at least, of the hash of a registered part; docs/spec/gate.md section 3
+# least PDQ quality of a registered part of a picture; docs/spec/gate.md section 3
 WINDOW_QUALITY_MIN: Final = 32
-PARTS_MAX: Final = (
-    600  # hashes of parts of a picture in one registration; a device sends at most 525
-)
-# The sides in pixels to which a gate decodes a JPEG, as large as its scans need: WHOLE_SIDE_PX to
-# compare whole pictures, GATE_SIDE_PX to compare parts and the area inside a border.
+# hashes of parts of a picture in one registration; a device sends at most 525
+PARTS_MAX: Final = 600
+# A gate decodes a JPEG at a reduced size if both sides then still have this many pixels:
+# WHOLE_SIDE_PX to compare whole pictures, GATE_SIDE_PX to compare parts and the area inside a
+# border.
 WHOLE_SIDE_PX: Final = 192
 GATE_SIDE_PX: Final = 512
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16
-CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with 525 hashes of parts has 36 kB
-VIDEO_CLAIM_BYTES_MAX: Final = 320 * 1024  # 1,200 frames of two hashes and 10,000 words: 297 kB
-SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024  # 10,000 words: 81 kB
+CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with hashes of 525 parts has 36 kB
+# a request with 1,200 frames of two hashes, and 10,000 words of sound, has 297 kB
+VIDEO_CLAIM_BYTES_MAX: Final = 320 * 1024
+SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024  # a request with 10,000 words of sound has 81 kB
 UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 2
-# Days until an unopened message expires, by default. Relays accept one day more, so a clock that is
-# wrong by some hours does not matter.
+# By default, an unopened message expires after this many days. Relays accept one day more, so a
+# clock that is wrong by some hours does not matter.
 DEFAULT_EXPIRY_DAYS: Final = 29
-PICTURES_MAX: Final = 64  # the most files of one message; content.md section 1
+PICTURES_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
-# seconds for which a message can be undone by default, before any of it is sent
+# A message is sent after this many seconds, unless the person chose otherwise. Until then it can be
+# undone.
 UNDO_WINDOW_S: Final = 10
 UNDO_WINDOW_S_MAX: Final = 3600
-# smaller uploads restart from the beginning when they were interrupted
+# a smaller upload starts again from the beginning after an interruption
 RESUMED_BYTES_MIN: Final = 1024 * 1024
 REACTION_BYTES_MAX: Final = 32
 REQUEST_CHARS_MAX: Final = 280
-RECEIPTS_MAX: Final = 64  # the most receipts in one letter
-# the most statements that one signature of a device covers; identity.md section 5
+RECEIPTS_MAX: Final = 64  # receipts in one letter
+# one signature of a device covers at most this many statements; identity.md section 5
 BATCH_SIZE_MAX: Final = 64
-DEVICES_MAX: Final = 16  # the most devices of one person; identity.md section 3
+DEVICES_MAX: Final = 16  # devices of one person; identity.md section 3
 REVOKED_MAX: Final = 64
-LIST_BYTES_MAX: Final = 32 * 1024  # the most bytes of all device lists in a key bundle
+LIST_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
 LISTS_MAX: Final = 64
 PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
-# the size in bytes, at most, of a key bundle before it is encrypted
+# bytes of a key bundle before it is encrypted
 SHOWN_CARD_SIZES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
 CAPTION_CHARS_MAX: Final = 4096
-INVITE_USES: Final = 10  # how many first letters an invite admits for each person it is for
+INVITE_USES: Final = 10  # an invite admits this many first letters for each of its people
 INVITE_DAYS: Final = 30
-INVITE_PEOPLE_MAX: Final = 64  # the most people that one invite link is for
+INVITE_PEOPLE_MAX: Final = 64  # one invite link is for at most this many people
 KEY_ID_BYTES: Final = 8
-# one-time keys of one device: the most that a relay keeps and that vodozemac makes at once
+# one-time keys of one device; a relay keeps no more, and vodozemac makes no more at once
 ONE_TIME_KEYS: Final = 50
-OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys of ours that are kept for one other device
-# letters between two devices may arrive out of order by this many positions
+# this device keeps this many of its X-Wing keys for each other device
+OWN_KEYS_PER_PEER: Final = 64
+# a letter between two devices may arrive at most this many positions out of order
 COUNTER_WINDOW: Final = 64
-# sessions kept with one device: both sides may begin one at the same time, and letters in older
-# sessions may still arrive
+# At most this many sessions are kept with each device: both sides may begin one at the same time,
+# and letters in older sessions may still arrive.
 SESSIONS_MAX: Final = 4
-TOKEN_RANGE_SIZE: Final = 64  # send tokens issued to one device at once; letter.md section 9
-TOKEN_RANGE_LOW: Final = 32  # with fewer tokens left than this, more are issued
-TOKEN_RANGE_UNUSED_MAX: Final = 256  # the most unused tokens that are registered for one device
-TOKEN_RANGE_SKIPPED_MAX: Final = 64  # the most older, skipped tokens that stay valid
-# tokens derived from one seed, after which a token range is replaced
+# send tokens that are issued to one device at a time; letter.md section 9
+TOKEN_RANGE_SIZE: Final = 64
+TOKEN_RANGE_LOW: Final = 32  # when fewer tokens than this are left, more are issued
+TOKEN_RANGE_UNUSED_MAX: Final = 256  # unused tokens that are registered for one device
+TOKEN_RANGE_SKIPPED_MAX: Final = 64  # older, skipped tokens that stay valid
+# a token range is replaced once this many tokens have been derived from its seed
 TOKEN_RANGE_INDEXES_MAX: Final = 4096
-TOKEN_RANGE_TOP_UP_HOURS: Final = 24  # hours before a device that used few of its tokens gets more
-TOKEN_RANGE_DAYS: Final = 90  # days after which a token range is replaced
+# a device that used few of its tokens gets more only after this many hours
+TOKEN_RANGE_TOP_UP_HOURS: Final = 24
+TOKEN_RANGE_DAYS: Final = 90  # a token range is replaced after this many days
 TOKEN_RANGE_FIRST_MAX: Final = 1 << 53  # the highest first index of a token range
-# a device with this many replaced token ranges that are still valid gets no further one
+# a device with this many replaced token ranges that are still valid gets no new one
 REPLACED_TOKEN_RANGES_MAX: Final = 4
-REPLACED_TOKEN_RANGE_DAYS: Final = 7  # days for which a replaced token range stays valid
+REPLACED_TOKEN_RANGE_DAYS: Final = 7  # a replaced token range stays valid for this many days
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------
 PROTOCOL_FLOOR: Final = 2  # the oldest protocol version that a relay still speaks
 PROTOCOL_NEWEST: Final = 2
@@ -111,87 +117,86 @@ SHARE_BYTES: Final = 32  # content.md section 3
 ATTEMPT_BYTES: Final = 16
 SEALED_BYTES_MAX: Final = 160 * 1024
 CARD_BYTES_MAX: Final = 128 * 1024
-# an X-Wing prekey has 7 kB, since it carries the signature on its batch
+# an X-Wing prekey has 7 kB, since it includes the signature on its batch
 PREKEY_BYTES_MAX: Final = 8 * 1024
 BLOB_BYTES_MAX: Final = 4 * 1024**3
-BLOBS_PER_ENVELOPE_MAX: Final = 65  # a frame and 64 files
+BLOBS_PER_ENVELOPE_MAX: Final = 65  # the frame, which lists the files, and 64 files
 PREKEY_CLAIMS_PER_HOUR: Final = 20
-SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = (
-    4  # claims of prekeys in an hour with a token that admits one envelope
-)
+# requests for prekeys in an hour with a token that admits a single envelope
+SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = 4
 OPENS_MAX: Final = 1000
-WAKE_REQUEST_S_MAX: Final = (
-    60  # seconds that a device may wait for a letter in one request, at most
-)
-# seconds that our devices wait for a letter in one request, less than their HTTP client's timeout
+WAKE_REQUEST_S_MAX: Final = 60  # a request may wait for a letter at most this many seconds
+# Our devices' requests wait for a letter this long, which is less than the timeout of their HTTP
+# client.
 WAKE_REQUEST_S: Final = 20
-ENVELOPES_PER_PAGE_MAX: Final = 50  # the most envelopes in one answer
-# a large transfer is aborted if it moves fewer bytes than this in TRANSFER_INTERVAL_S (1 KiB/s)
+ENVELOPES_PER_PAGE_MAX: Final = 50  # envelopes in one answer
+# a large transfer is aborted if it is slower than this many bytes in TRANSFER_INTERVAL_S (1 KiB/s)
 TRANSFER_BYTES_MIN_PER_INTERVAL: Final = 60 * 1024
 TRANSFER_INTERVAL_S: Final = 60.0
-REQUEST_PAUSE_S_MAX: Final = (
-    # the longest random pause in seconds between requests about this device and letters to others
-    # (relay.md section 14)
-    3.0
-)
+# A random pause of up to this many seconds separates requests about this device from letters to
+# others (relay.md section 14).
+REQUEST_PAUSE_S_MAX: Final = 3.0
 # a page of envelopes is full once their sealed bytes reach this size
 PAGE_FULL_BYTES: Final = 512 * 1024
-# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/send_tokens.py ---
-# waiting letters of one mailbox: 66 a day for a month, 313 MiB at most
+# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/send_tokens.py ---------------
+# waiting letters of one mailbox, which suffices for 66 a day for a month; they take up to 313 MiB
 LETTERS_WAITING_MAX: Final = 2000
-SHARES_MAX: Final = 10_000  # shares of waiting and of fetched letters: 333 a day for a month
-# twice the devices of a person, because ending a group reads all of its shares
+# shares of waiting and of fetched letters, which suffices for 333 a day for a month
+SHARES_MAX: Final = 10_000
+# shares counted together; twice the devices of a person, and few, because ending a group reads all
+# of its shares
 GROUP_SHARES_MAX: Final = 32
-# blobs that no envelope names yet, including unfinished uploads
+# blobs that no envelope refers to yet, including unfinished uploads
 UNREFERENCED_BLOBS_MAX: Final = 1000
-# bytes of such blobs, enough for two of the largest files
+# bytes of these blobs, enough for two of the largest files
 UNREFERENCED_BYTES_MAX: Final = 8 * 1024**3
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
-# tokens registered at one mailbox: for every device that may write, padding, and open invites
+# tokens registered at one mailbox: for the devices that may write, as padding, and for open invites
 TOKENS_MAX: Final = 65_536
-TOKEN_BATCH_MAX: Final = 4096  # the most hashes of tokens that one request adds or drops
-# the most bytes that one token uploads at the same time
+TOKEN_BATCH_MAX: Final = 4096  # hashes of tokens that one request adds or drops
+# bytes that are being uploaded with one token at the same time
 TOKEN_UPLOAD_BYTES_MAX: Final = 8 * 1024**3
-# a key bundle names 16 devices, and replaced devices leave their keys behind
+# more than the 16 devices of a key bundle, because the keys of replaced devices stay
 PREKEY_DEVICES_MAX: Final = 64
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
 EXPIRY_DAYS_MAX: Final = 30
 TOMBSTONE_DAYS: Final = 30
 SPENT_KEY_DAYS: Final = 30
 UNREFERENCED_BLOB_HOURS: Final = 24
-# hours after which a request is no longer on its way, since no connection delays it for longer
+# a request cannot arrive later than this many hours after it was sent
 REQUEST_IN_TRANSIT_HOURS: Final = 1
-# days since the last clean-up: if the clock jumped by more, nothing is deleted yet
+# if the clock is more than this many days ahead of the last clean-up, nothing is deleted yet
 CLOCK_JUMP_DAYS: Final = 2
-CLOCK_TRUSTED_AFTER_MINUTES: Final = (
-    60  # minutes of steady running after which a clock that jumped is trusted
-)
+# a clock that jumped is trusted after it has run this many minutes without another jump
+CLOCK_TRUSTED_AFTER_MINUTES: Final = 60
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
-UNLOCK_TRIES: Final = 10  # wrong passphrases that a relay accepts until the vault has been unlocked
-# earlier unlock tokens that are kept, in case a relay is restored from a backup
+UNLOCK_TRIES: Final = 10  # wrong passphrases in a row that a relay accepts
+# earlier unlock tokens that a vault keeps, in case a relay is restored from a backup
 UNLOCK_TOKENS_KEPT: Final = 8
-GENERATION_MAX: Final = 2**53 - 1  # the largest integer that JSON numbers represent exactly
+GENERATION_MAX: Final = 2**53 - 1  # the largest integer that a JSON number represents exactly
 OPENING_BYTES: Final = 16
-OPENINGS_MAX: Final = 128  # unlocks that one vault reports in a row without an answer
-MAILBOXES_PER_DEVICE_MAX: Final = (
-    8  # mailboxes that one device announces to its owner's other devices; devices.md section 5
-)
-PREPARED_MAILBOX_DAYS: Final = (
-    14  # days for which a prepared mailbox is kept after no device leads a move there any more
-)
-FORMER_MAILBOX_DAYS: Final = 30  # days for which the mailbox at the old relay is read after a move
-AWAITING_LIST_DAYS: Final = 7  # days for which a letter waits for the device list that it names
-DELETED_MAILBOX_DAYS: Final = 30  # days for which the id of a deleted mailbox cannot be used again
+OPENINGS_MAX: Final = 128  # unlocks that a vault reports in a row without receiving an answer
+# mailboxes that one device tells its owner's other devices about; devices.md section 5
+MAILBOXES_PER_DEVICE_MAX: Final = 8
+# A mailbox that was prepared for a move is kept this many days after the move was abandoned.
+PREPARED_MAILBOX_DAYS: Final = 14
+# after a move, the mailbox at the old relay is read for this many days
+FORMER_MAILBOX_DAYS: Final = 30
+AWAITING_LIST_DAYS: Final = 7  # a letter waits this many days for the device list that it names
+# the id of a deleted mailbox cannot be used again for this many days
+DELETED_MAILBOX_DAYS: Final = 30
 OFFLINE_HOURS_MAX: Final = 168
 # --- people: docs/spec/people.md -----------------------------------------------------------------
 CIRCLE_PEOPLE_MAX: Final = 256
-SILENT_DEVICE_DAYS: Final = 21  # days of silence after which a device may be in other hands
-COMPARE_HOURS: Final = 24  # hours for which one comparison of keys stays open
+# after this many days without a sign of life, a device may be in other hands
+SILENT_DEVICE_DAYS: Final = 21
+COMPARE_HOURS: Final = 24  # a comparison of keys that was begun stays open for this many hours
 # --- devices: docs/spec/devices.md ---------------------------------------------------------------
-LINK_MINUTES: Final = 10  # minutes that linking a device may take, at most
-LINK_USES: Final = 3  # letters that the token of a link code admits
-DEVICE_LIST_TRIES: Final = 3  # tries to fetch a device list that a letter names, within 24 hours
-LENT_TOKENS_PER_DEVICE: Final = (
-    2  # tokens that a new device is lent for its first letters to each device of a contact
-)
+LINK_MINUTES: Final = 10  # linking a device may take at most this many minutes
+LINK_USES: Final = 3  # the token in a link code admits this many letters
+# within 24 hours, a device list that a letter names is requested at most this often
+DEVICE_LIST_TRIES: Final = 3
+# a new device gets this many tokens of another device for its first letters to each device of a
+# contact
+LENT_TOKENS_PER_DEVICE: Final = 2

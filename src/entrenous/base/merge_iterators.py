@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
-_THREADS_MAX: Final = (
-    64  # the most threads at once; each uses one of the HTTP client's 100 connections
-)
+# Threads at the same time; each uses one of the HTTP client's 100 connections.
+_THREADS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +23,10 @@ class _Arrival(Generic[Item]):
 def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
     """Yield the items of all iterators as they arrive; the items of one iterator stay in order.
 
-    Each of the ``rows`` is iterated in its own thread. Neither an interrupted caller (Ctrl-C) nor
-    the end of the process waits for these threads.
+    Each of the ``iterators`` runs in its own thread. Neither an interrupted caller (Ctrl-C) nor the
+    end of the process waits for these threads.
 
-    Raises:
-        Whatever an iterator raises.
+    Raises: Any error that an iterator raises.
     """
     if len(rows) == 1:
         yield from rows[0]
@@ -56,5 +54,5 @@ def _feed_items(
                 came.put(_Arrival((item,)))
     except queue.Empty:
         came.put(_Arrival((), last=True))
-    except BaseException as why:  # noqa: BLE001 -- raised again where the items are read
+    except BaseException as why:  # noqa: BLE001 -- raised again in merge_iterators
         came.put(_Arrival((), error=why))

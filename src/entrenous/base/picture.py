@@ -1,6 +1,6 @@
 """Still pictures: the decoded samples, and how the file was encoded.
 
-There is no field for metadata.
+No type here has a field for metadata.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class PictureFormat(StrEnum):
     def written(self) -> "PictureFormat":
         """The format in which a copy is written.
 
-        JPEG, PNG and WebP stay as they are; HEIC and AVIF become JPEG, the other formats PNG.
+        JPEG, PNG and WebP stay the same; HEIC and AVIF become JPEG, and all others become PNG.
         """
         if self in (PictureFormat.HEIC, PictureFormat.AVIF):
             return PictureFormat.JPEG
@@ -48,11 +48,11 @@ class PictureFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a picture was encoded, so that a copy can be encoded alike.
+    """How a picture was encoded, so that a copy can be encoded in the same way.
 
-    ``tables`` are JPEG quantisation tables (ITU-T T.81, B.2.4.1): luma in slot 0, chroma in slot 1,
-    64 numbers each, in natural order; ``subsampling`` is "4:4:4", "4:2:2", "4:2:0" or None if
-    unknown; ``lossless`` distinguishes the two kinds of WebP.
+    ``tables`` are JPEG quantisation tables (ITU-T T.81, B.2.4.1): luma in slot 0 and chroma in slot
+    1, each with 64 numbers in natural order. ``subsampling`` is "4:4:4", "4:2:2", "4:2:0" or None
+    if unknown. ``lossless`` distinguishes the two kinds of WebP.
     """
 
     format: PictureFormat
@@ -70,15 +70,16 @@ class Encoding:
             raise ValueError("an unknown subsampling")
 
 
-# factors by which a JPEG decoder can reduce a picture, by skipping high frequencies
+# a JPEG decoder can reduce a picture's sides by these factors, because it can skip high frequencies
 SHRINKS: Final = (1, 2, 4, 8)
 
 
 class OriginalSize(NamedTuple):
-    """The upright size that a picture has in its file, if its decoder reduced it.
+    """The upright size of a picture in its file, if its decoder reduced it.
 
-    The decoder merges pixels from the left and the top, before any rotation, so the last row and
-    column may be merged from fewer pixels.
+    The decoder averages blocks of pixels from the left and the top, before any rotation. So the
+    blocks of the last row and column may have fewer pixels. ``from_right`` and ``from_below`` say
+    that rotation moved the first blocks to the right or to the bottom.
     """
 
     width_px: int
@@ -91,11 +92,11 @@ class OriginalSize(NamedTuple):
 class Picture:
     """Upright samples of one still picture.
 
-    ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
-    colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB). A
-    grey picture has one byte per pixel (``luma_alone``) if its reader asked for that. ``alpha`` is
-    ``height_px * width_px`` bytes, or None without transparency. ``original_size`` is the size in
-    the file if the decoder reduced the picture by the factor ``shrunk_by``.
+    ``samples`` are 8-bit R, G, B interleaved, row by row, so ``height_px * width_px * 3`` bytes.
+    Their colour space is that of ``profile``, an ICC profile reduced to its colour numbers; None
+    means sRGB. A grey picture has one byte per pixel (``luma_alone``) if its reader requested that.
+    ``alpha`` has ``height_px * width_px`` bytes, or is None without transparency. ``original_size``
+    is the size in the file if the decoder reduced the picture by the factor ``shrunk_by``.
     ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
     """
 
@@ -130,7 +131,7 @@ class Picture:
 
     @property
     def shrunk_by(self) -> int:
-        """The factor by which the decoder reduced each side; 0 if the sizes fit no factor."""
+        """The factor by which the decoder reduced each side; 0 if no factor explains the sizes."""
         if self.original_size is None:
             return 1
         size, full = (self.width_px, self.height_px), self.original_size[:2]
@@ -139,7 +140,7 @@ class Picture:
 
     @property
     def luma_alone(self) -> bool:
-        """Whether there is one sample per pixel, the luma, instead of three."""
+        """Whether each pixel has a single sample, the luma, in place of three."""
         return self.encoding.grey and len(self.samples) == self.pixels
 
     @property
@@ -240,7 +241,7 @@ class OnlyPicturesHaveASize(Refused):
 
 class MediaKind(StrEnum):
     PICTURE = "picture"
-    CLIP = "clip"  # moving pictures, with or without sound
+    CLIP = "clip"  # a video, with or without sound
     SOUND = "sound"
 
 

@@ -1,6 +1,6 @@
 """The identity of this program: its installed version, and the commit it was built from.
 
-This module imports the standard library only, because the build imports it before any dependency is
+This module imports only the standard library, because the build imports it before any dependency is
 installed.
 """
 
@@ -29,12 +29,13 @@ class Program:
         return f"entrenous {self.version}, commit {self.commit}"
 
 
-#: The name of the file with the commit, written into the package when a wheel or an sdist is built.
+#: The name of a file with the commit, which the build of a wheel or an sdist writes into the
+#: package.
 COMMIT_FILE: Final = "commit.txt"
 _PACKAGE_FOLDER: Final = Path(__file__).parents[1]
 _GIT_TIMEOUT_S: Final = 5.0
-# The checkout may belong to another account than the one that runs a relay or a gate. The first
-# setting lets git read it all the same; the second keeps git from starting a configured program.
+# The checkout may belong to a different account than the one that runs a relay or a gate. The first
+# setting lets git read it nevertheless; the second keeps git from starting a configured program.
 _GIT_COMMAND: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 _DESCRIBE_ARGUMENTS: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
@@ -55,8 +56,8 @@ def this_program() -> Program:
 def commit_of(package: Path) -> str:
     """Return the commit of the package in this folder.
 
-    That is the commit of the git checkout around it (``src/NAME``), or else the one that its build
-    recorded, or else ``UNKNOWN``.
+    That is the commit of the git checkout that contains the folder (as ``src/NAME``). Without a
+    checkout it is the commit that the build recorded, and without that ``UNKNOWN``.
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():
@@ -72,7 +73,7 @@ def _git_description(checkout: Path) -> str:
     surroundings = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CEILING_DIRECTORIES": str(checkout.parent),
-        "GIT_OPTIONAL_LOCKS": "0",  # keeps git from writing while it reads
+        "GIT_OPTIONAL_LOCKS": "0",  # keeps git from writing to the checkout
     }
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell

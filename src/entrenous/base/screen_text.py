@@ -1,4 +1,4 @@
-"""Text written by others: what a message may contain, and which characters are invisible."""
+"""Text that other people wrote: what a message may contain, and which characters are invisible."""
 
 import unicodedata
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 from entrenous.base.errors import Refused
 from entrenous.base.limits import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
 
-# Unicode's embeddings, overrides and isolates (UAX #9), which change the order of the text after
-# them.
+# Unicode's embeddings, overrides and isolates (UAX #9), which change the order of the text that
+# follows.
 _DIRECTION_CHARS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROL_CATEGORIES: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
@@ -16,8 +16,8 @@ def is_terminal_control(char: str) -> bool:
     """Return whether a character controls a terminal instead of being visible.
 
     Such characters are controls (except for the line feed), surrogates, Unicode's own line ends,
-    and changes of direction. Unassigned characters are allowed, because a newer version of Unicode
-    may have made them visible, and all devices must decide alike.
+    and changes of direction. Unassigned characters are allowed, because newer versions of Unicode
+    may assign them, and devices with different versions must decide in the same way.
     """
     return char != "\n" and (
         char in _DIRECTION_CHARS or unicodedata.category(char) in _CONTROL_CATEGORIES
@@ -25,7 +25,7 @@ def is_terminal_control(char: str) -> bool:
 
 
 def check_caption(caption: str | None) -> None:
-    """Check the line of text that goes with pictures.
+    """Check a caption, the text that is sent with pictures.
 
     Raises:
         CaptionTooLong, TextHasControlCharacters.
@@ -81,7 +81,7 @@ _BRAILLE_BLANK: Final = 0x2800
 _INVISIBLE_CHARS: Final = dict.fromkeys(
     (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE_RANGES for code in range(low, high + 1)))
 )
-#: Invisible characters that are drawn as a gap; the others are drawn as nothing.
+#: Invisible characters that are drawn as a gap; all others are not drawn at all.
 DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 

@@ -6,7 +6,7 @@ from typing import final
 
 @final
 class Secret:
-    """Wraps secret bytes; only an explicit :meth:`reveal` returns them."""
+    """Wraps secret bytes, which only an explicit :meth:`reveal` returns."""
 
     __slots__ = ("_value",)
 

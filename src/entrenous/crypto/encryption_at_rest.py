@@ -1,8 +1,9 @@
 """Encryption at rest: age files under a key or a passphrase, and single encrypted values.
 
-Single values are fingerprints in a platform's store, whose key is kept elsewhere. Each blob of a
-copy and each large file in the vault has a key of its own (docs/spec/content.md section 3). A file
-under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt).
+The single values are fingerprints in a platform's database; their key is stored elsewhere. Each
+blob of a copy and each large file in the vault has a separate key (docs/spec/content.md section 3).
+A passphrase protects a file as specified in age-encryption.org/v1 (recipient scrypt); how long one
+guess takes is fixed.
 """
 
 import base64
@@ -32,16 +33,15 @@ _HEADER_PATTERN: Final = re.compile(
     rb"--- "
 )
 _IDENTITY_PREFIX: Final = "age-secret-key-"
-_CHUNK_BYTES: Final = 1024 * 1024  # bytes that streams read at a time
-_HEADER_BYTES_MAX: Final = (
-    64 * 1024
-)  # the longest header accepted; one that this module writes has 200 bytes
+_CHUNK_BYTES: Final = 1024 * 1024  # streams are read in pieces of this size
+# the longest header that is accepted; this module writes headers of 200 bytes
+_HEADER_BYTES_MAX: Final = 64 * 1024
 
 
 def age_identity(key: Secret) -> Secret:
-    """Return the age identity, ``AGE-SECRET-KEY-1...`` in ASCII, of a 32-byte X25519 private key.
+    """Return a 32-byte X25519 private key as an age identity, ``AGE-SECRET-KEY-1...`` in ASCII.
 
-    It is bech32 (BIP 173) in upper case, as in the age specification.
+    The identity is bech32 (BIP 173) in upper case, as in the age specification.
     """
     if len(key) != 32:
         raise ValueError("an X25519 key has 32 bytes")
@@ -59,7 +59,7 @@ def age_private_key(untrusted_identity: Secret) -> Secret:
     """
     text = untrusted_identity.reveal().decode(errors="replace")
     try:
-        # raises an error for a wrong alphabet, length or checksum
+        # raises an error if the characters, the length or the checksum are wrong
         pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError:
         raise ValueError("this is no age identity") from None
@@ -76,7 +76,7 @@ def encrypt_blob(key: Secret, padded: bytes) -> bytes:
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     """Decrypt what :func:`encrypt_blob` wrote, all or nothing.
 
-    It is stricter than pyrage, which also accepts armored files, and stanzas without their last
+    This is stricter than pyrage, which accepts armored files too, and stanzas without their last
     line.
 
     Raises:
@@ -93,7 +93,7 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
 def encrypt_to_recipient(untrusted_recipient: str, data: bytes) -> bytes:
     """Encrypt to an age v1 file for one recipient: ``age1...``, or an SSH public key.
 
-    Raises ValueError if it is neither.
+    Raises ValueError for any other kind of recipient.
     """
     text = untrusted_recipient.strip()
     for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient):
@@ -108,8 +108,8 @@ def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) ->
     """Decrypt an age v1 file with an identity file: age identities by line, or an SSH key.
 
     Raises:
-        BadKey: there is no identity in it.
-        DecryptionFailed: the file is for somebody else, or was changed.
+        BadKey: the identity file contains no identity.
+        DecryptionFailed: the encrypted file is for somebody else, or was changed.
     """
     identities = _identities(untrusted_identities.reveal())
     if not identities:
@@ -145,8 +145,8 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
 def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) -> None:
     """Like :func:`decrypt_blob`, in chunks of 64 KiB.
 
-    Each chunk is authenticated before it is written, but only the end shows whether the file is
-    complete: after an error, discard what was written.
+    Each chunk is authenticated before it is written, but only the last one shows that the file is
+    complete. So after an error, discard what was written.
 
     Raises:
         DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
@@ -169,7 +169,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 
 
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
-    """Raise BlobChanged unless a blob has the size and hash that the letter named."""
+    """Raise BlobChanged unless a blob has the size and hash that the letter states."""
     seen, size = hashlib.sha256(), 0
     while chunk := untrusted_reader.read(_CHUNK_BYTES):
         seen.update(chunk)
@@ -193,15 +193,15 @@ class _ReadAheadReader:
             raise
 
     def raise_deferred_error(self) -> None:
-        """Raise the error that the reader met earlier, if any."""
+        """Raise the error that reading met earlier, if any."""
         if self.failed is not None:
             raise self.failed from None
 
 
 class _ErrorKeepingWriter:
-    """A writer that passes bytes on and remembers the first error of the writer below.
+    """A writer that passes bytes on to another writer, and remembers that writer's first error.
 
-    Pyrage turns every error into one type, and drops an error of the last write.
+    Pyrage turns all errors into one type, and drops an error of the last write.
     """
 
     def __init__(self, writer: BinaryIO) -> None:
@@ -219,7 +219,7 @@ class _ErrorKeepingWriter:
         self._writer.flush()
 
     def raise_deferred_error(self) -> None:
-        """Raise the error that the writer met earlier, if any."""
+        """Raise the error that writing met earlier, if any."""
         if self.failed is not None:
             raise self.failed from None
 
@@ -256,8 +256,8 @@ _SEALED_FILE_CONTEXT: Final = b"entrenous/1 sealed file\x00"
 def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
     """Encrypt to an age file under a key derived from ``key`` and ``name``.
 
-    Only the same name decrypts it. The result is about 200 bytes longer than the data, plus 16
-    bytes per 64 KiB.
+    Decryption needs the same name. The result is longer than the data by about 200 bytes, and by 16
+    bytes for every 64 KiB.
     """
     return encrypt_blob(derive(key, _SEALED_FILE_CONTEXT + name), data)
 
@@ -265,7 +265,7 @@ def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
 def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
     """Decrypt what :func:`seal_file` wrote under the same key and name.
 
-    Raises DecryptionFailed if they are wrong, or the file was changed or truncated.
+    Raises DecryptionFailed if the key or the name is wrong, or the file was changed or truncated.
     """
     return decrypt_blob(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed)
 
@@ -288,16 +288,15 @@ def unseal_stream(
 
 
 NOISE_BYTES: Final = 48
-SCRYPT_WORK_FACTOR: Final = (
-    18  # age's default: scrypt's N is 2**18, which takes 256 MiB of memory and about a second
-)
-# scrypt's N is 2**20, which takes 1 GiB: the most that an untrusted file may require
+# age's default: scrypt's parameter N is 2**18, so one guess takes 256 MiB and about a second
+SCRYPT_WORK_FACTOR: Final = 18
+# An untrusted file may require at most N = 2**20, which takes 1 GiB of memory.
 _WORK_FACTOR_MAX: Final = 20
-_FILE_KEY_BYTES: Final = 16  # length in bytes of a file key, of a salt and of a nonce
+_FILE_KEY_BYTES: Final = 16  # a file key, a salt and a nonce each have this many bytes
 _PASSPHRASE_CHUNK_BYTES: Final = 64 * 1024
 _SALT: Final = b"age-encryption.org/v1/scrypt"
 _FIRST_CHUNK_NONCE: Final = bytes(12)
-_ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of a file's first chunk if it is also the last
+_ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of the first chunk of a file that has only one
 _PASSPHRASE_FILE_PATTERN: Final = re.compile(
     rb"(age-encryption\.org/v1\n"
     rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
@@ -332,8 +331,8 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
 
     Raises:
         BadKey: the wrong passphrase.
-        DecryptionFailed: another kind of file, a changed file, or one that requires more than 1 GiB
-            of memory.
+        DecryptionFailed: this is not such a file, it was changed, or it requires more than 1 GiB of
+            memory.
     """
     found = _PASSPHRASE_FILE_PATTERN.fullmatch(untrusted_file)
     if found is None or int(found["price"]) > _WORK_FACTOR_MAX:
@@ -376,7 +375,7 @@ def _decode_base64(text: bytes) -> bytes:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise DecryptionFailed from None
-    if _encode_base64(data) != text:  # refuse a non-canonical encoding of the same bytes
+    if _encode_base64(data) != text:  # otherwise the same bytes would have several encodings
         raise DecryptionFailed
     return data
 
@@ -393,7 +392,7 @@ def stored_key_name(key: Secret) -> bytes:
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
-    """Encrypt ``data`` with a 32-byte key; only the same ``about`` decrypts it.
+    """Encrypt ``data`` with a 32-byte key; decryption needs the same ``about``.
 
     Return the nonce, the ciphertext and the 16-byte authentication tag, joined.
     """

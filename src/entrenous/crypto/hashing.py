@@ -52,7 +52,7 @@ class HashingReader:
         return data
 
     def read_to_end(self) -> bytes:
-        """Read to the end of the stream; return the SHA-256 hash of all its bytes, 32 bytes."""
+        """Read to the end of the stream, and return the SHA-256 hash of all its bytes, 32 bytes."""
         while self.read(1024 * 1024):
             pass
         return self._hash.digest()
@@ -92,9 +92,10 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
 
 
 def inclusion_proofs(leaves: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    """Return each leaf's inclusion proof (RFC 9162, section 2.1.3.1): its hashes, lowest first.
+    """Return each leaf's inclusion proof (RFC 9162, section 2.1.3.1).
 
-    Every node of the tree is hashed once.
+    A proof is a tuple of hashes, from the leaf towards the root. Every node of the tree is hashed
+    only once.
     """
     if not leaves:
         raise ValueError("a tree has at least one leaf")
@@ -148,10 +149,10 @@ _MARK_CONTEXT: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
-    """Return the 32-byte commitment to a copy's hidden mark, as wire/receipt.py encodes it."""
+    """Return the 32-byte commitment to a copy's hidden mark; ``write_mark`` encodes the mark."""
     return sha256(_MARK_CONTEXT + mark)
 
 
 def marks_hash(marks: bytes) -> bytes:
-    """Return the 32-byte hash of all commitments of a message, as ``write_marks`` encodes them."""
+    """Return the 32-byte hash of a message's commitments, which ``write_commitments`` encodes."""
     return sha256(marks)

@@ -13,16 +13,16 @@ from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
 PRIVATE_BYTES: Final = 32
 PUBLIC_BYTES: Final = 1216
-OVERHEAD_BYTES: Final = 1136  # 1,120 bytes of key encapsulation and 16 of authentication tag
+OVERHEAD_BYTES: Final = 1136  # the encapsulated key has 1,120 bytes, the authentication tag 16
 _MLKEM_PUBLIC_BYTES: Final = 1184
 
 
 class NoPostQuantum(RuntimeError):
-    """The installed ``cryptography`` has no ML-KEM-768; nothing weaker is used instead."""
+    """The installed package ``cryptography`` has no ML-KEM-768; nothing weaker is used."""
 
 
 def new_key(seed: bytes) -> Secret:
-    """Return the private key that 32 random bytes encode (the X-Wing draft)."""
+    """Return the private key for these 32 random bytes (X-Wing draft)."""
     if len(seed) != PRIVATE_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)
@@ -35,12 +35,12 @@ def public_key(private: Secret) -> bytes:
 
 
 def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Encrypt for the holder of a private key; only the same ``info`` decrypts it.
+    """Encrypt for the holder of a private key; decryption needs the same ``info``.
 
-    Return the encapsulated key and the ciphertext, 1,136 bytes more than ``plaintext``.
+    Return the encapsulated key and the ciphertext, together 1,136 bytes longer than ``plaintext``.
 
     Raises:
-        BadKey: not an X-Wing key, or its X25519 half gives no shared secret.
+        BadKey: this is not an X-Wing key, or its X25519 half gives no shared secret.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
     if len(untrusted_public) != PUBLIC_BYTES:
@@ -82,7 +82,7 @@ def _hpke_suite() -> hpke.Suite:
 
 
 def _expand_private_key(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
-    """Expand 32 bytes to both private keys (ExpandDecapsulationKey, X-Wing draft section 5.2)."""
+    """Derive both private keys from 32 bytes (ExpandDecapsulationKey, X-Wing draft section 5.2)."""
     both = hashlib.shake_256(private.reveal()).digest(96)
     try:
         mlkem = MLKEM768PrivateKey.from_seed_bytes(both[:64])

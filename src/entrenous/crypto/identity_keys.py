@@ -27,7 +27,7 @@ def person_id(master: MasterKey) -> PersonId:
     """Return the person's id, 32 bytes, from their master keys (docs/spec/identity.md section 1).
 
     Raises:
-        ValueError: a key has a wrong length, so that two pairs could hash alike.
+        ValueError: a key has the wrong length, which could let two pairs of keys have the same id.
     """
     if len(master.ed25519) != 32 or len(master.mldsa65) != 1952:
         raise ValueError("master keys have 32 and 1,952 bytes")
@@ -39,7 +39,7 @@ SIGNATURE_BYTES: Final = 64 + 3309
 
 
 def master_keys(seed: bytes) -> Secret:
-    """Return the private master keys that 64 random bytes encode."""
+    """Return the private master keys for these 64 random bytes."""
     if len(seed) != MASTER_BYTES:
         raise ValueError("master keys grow from 64 bytes")
     return Secret(seed)
@@ -88,8 +88,9 @@ def _signed_bytes(context: bytes, statement: bytes) -> bytes:
     return context + b"\x00" + statement
 
 
-SIGNING_SEED_BYTES: Final = 32  # FIPS 204 lets the seed stand for the private ML-DSA-65 key
-# pickles are not encrypted under a key of their own, because the vault encrypts them
+# FIPS 204 allows storing the seed in place of the private ML-DSA-65 key
+SIGNING_SEED_BYTES: Final = 32
+# This key protects nothing: the vault encrypts pickles.
 _PICKLE_KEY: Final = bytes(32)
 _MLDSA65_HASH_CONTEXT: Final = b"entrenous/2 device mldsa65\x00"
 _MLDSA65_BYTES: Final = 1952
@@ -119,8 +120,9 @@ def mldsa65_key(signer: DeviceSigner) -> bytes:
 
 
 def mldsa65_hash(public: bytes) -> bytes:
-    """Return the hash, 32 bytes, that names an ML-DSA-65 key in certificates (identity.md section
-    2).
+    """Return the hash, 32 bytes, that identifies an ML-DSA-65 key in certificates.
+
+    See docs/spec/identity.md section 2.
     """
     if len(public) != _MLDSA65_BYTES:
         raise ValueError("an ML-DSA-65 key has 1,952 bytes")
@@ -145,9 +147,9 @@ def identity_key(account: Secret) -> bytes:
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
     """Create ``count`` (1 to 50) one-time keys.
 
-    Return the account that holds them, and their public halves by key id (8 bytes).
+    Return the account with these keys, and their public halves by key id (8 bytes).
     """
-    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac keeps only the newest 5,000
+    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac keeps only the newest 5,000 one-time keys
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
     opened.generate_one_time_keys(count)
@@ -159,8 +161,8 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
 def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
     """Create a new fallback key.
 
-    Return the account that holds it, its id (8 bytes) and its public half (32 bytes). The previous
-    fallback key still decrypts letters; older ones are deleted.
+    Return the account with the new key, the key's id (8 bytes) and its public half (32 bytes). The
+    previous fallback key can still decrypt letters; older ones are deleted.
     """
     opened = unpickled_account(account)
     opened.generate_fallback_key()  # type: ignore[attr-defined]  # missing in its .pyi
@@ -187,7 +189,7 @@ def sign_both_as_device(signer: DeviceSigner, context: bytes, statement: bytes) 
 def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
     """Verify a signed batch with both signing keys that the device's certificate names.
 
-    Raises BadSignature, also if the batch was signed by another device.
+    Raises BadSignature if a signature is not valid or a different device signed the batch.
     """
     mldsa65 = signed.mldsa65
     ours = len(mldsa65) == _MLDSA65_BYTES and equal_in_constant_time(

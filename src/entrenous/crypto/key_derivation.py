@@ -13,20 +13,23 @@ from entrenous.crypto.hashing import sha256
 _CONTENT_CONTEXT: Final = b"entrenous/2 content\x00"
 _BLOB_CONTEXT: Final = b"entrenous/2 blob\x00"
 _SHARE_GROUP_CONTEXT: Final = b"entrenous/2 share group\x00"
-_ZERO_NONCE: Final = bytes(16)  # may be constant, since no two streams have the same key
+_ZERO_NONCE: Final = bytes(16)  # the nonce may be constant, since no two streams have the same key
 
 
 def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
-    """Derive ``size`` bytes, at most 8,160, with HKDF-SHA256 (RFC 5869) for the use ``context``."""
+    """Derive ``size`` bytes, at most 8,160, with HKDF-SHA256 (RFC 5869).
+
+    ``context`` names the purpose of the bytes.
+    """
     kdf = HKDF(algorithm=SHA256(), length=size, salt=salt or None, info=context)
     return Secret(kdf.derive(secret.reveal()))
 
 
 def stream(seed: Secret, context: bytes, size: int) -> bytes:
-    """Return ``size`` bytes of ChaCha20 key stream, for the use ``context``.
+    """Return ``size`` bytes of ChaCha20 key stream for the purpose ``context``.
 
-    The stream's key is derived from ``seed``. For one seed and context, a shorter stream is the
-    beginning of a longer one.
+    The stream's key is derived from ``seed``. For the same seed and context, a shorter stream is
+    the beginning of a longer one.
     """
     key = derive(seed, b"entrenous/1 stream\x00" + context).reveal()
     cipher = Cipher(algorithms.ChaCha20(key, _ZERO_NONCE), mode=None)
@@ -42,7 +45,8 @@ def content_key(
     is encoded by ``write_manifest`` (send/formats/message_format.py).
 
     Raises:
-        ValueError: a half has another length, so that two pairs of halves could collide.
+        ValueError: a half has the wrong length, which could let two pairs of halves give the same
+            key.
     """
     if len(secret) != 32 or len(share) != 32:
         raise ValueError("both halves of a content key have 32 bytes")
@@ -62,7 +66,7 @@ def share_group(groups: Secret, person: PersonId) -> bytes:
     """Return the id (16 bytes) under which the relay counts one person's openings of one message.
 
     See docs/spec/relay.md section 6. ``groups`` are 32 random bytes that only the message's sender
-    knows: anybody who knew the id could use up the openings.
+    knows. They keep the id secret, because anybody who knew it could use up the openings.
     """
     return derive(groups, _SHARE_GROUP_CONTEXT + person, ID_BYTES).reveal()
 
@@ -71,7 +75,7 @@ _SEND_TOKEN_CONTEXT: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
-    """Derive the send token with this index (64 bits) in its range.
+    """Derive the send token with this index (64 bits) from the seed of its range.
 
     Its 32 bytes look random to everybody who does not know the seed.
     """

@@ -22,24 +22,24 @@ from entrenous.crypto.nouns import NotAPoint
 
 ELEMENT_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64
-# bytes of random input for a scalar, so many more than it has that the result is not biased
+# random bytes from which a scalar is made; twice the scalar's size, so that it is not biased
 UNIFORM_BYTES: Final = 64
 # the context string of RFC 9497, sections 3.1 and 4.1
 _CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
 _HASH_TO_GROUP: Final = b"HashToGroup-" + _CONTEXT
 _IDENTITY: Final = bytes(ELEMENT_BYTES)
-# The bit of the last byte that must be zero in a canonical encoding (RFC 9496 section 4.3.1).
-# libsodium 1.0.18 ignores this bit, so that each element would have two encodings; with one of the
-# two encodings of the identity, it fails.
+# In a canonical encoding, this bit of the last byte is zero (RFC 9496 section 4.3.1). libsodium
+# 1.0.18 ignores the bit, so each element would have two encodings, and libsodium fails on one of
+# the two encodings of the identity.
 _UNUSED_BIT: Final = 0x80
 _SHA512_BLOCK_BYTES: Final = 128  # the block size of SHA-512
 _SODIUM_MODULE: Final = "_sodium"
 
 
 def scalar_from_random(uniform: bytes) -> Secret:
-    """Return a scalar, 32 bytes, from 64 random bytes: a key, or a factor for :func:`blind`.
+    """Make a scalar, 32 bytes, from 64 random bytes: a key, or a factor for :func:`blind`.
 
-    Raises ValueError if the scalar is zero, which has a probability of 2**-252.
+    Raises ValueError if the scalar is zero, which happens with a probability of 2**-252.
     """
     if len(uniform) != UNIFORM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
@@ -52,8 +52,8 @@ def scalar_from_random(uniform: bytes) -> Secret:
 def blind(private_input: Secret, scalar: Secret) -> bytes:
     """Return the blinded element, 32 bytes, which reveals nothing about ``private_input``.
 
-    ``scalar`` is a fresh random one from :func:`scalar_from_random`, and :func:`finalize` needs the
-    same one.
+    ``scalar`` is new for every call, made by :func:`scalar_from_random`. :func:`finalize` needs the
+    same scalar.
     """
     element = _group().crypto_core_ristretto255_from_hash(
         _expand_message(private_input.reveal(), _HASH_TO_GROUP, 64)
@@ -84,8 +84,8 @@ def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
 def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
     """Return the function's output, 64 bytes, from the evaluated element; raises NotAPoint.
 
-    A dishonest key holder can change the output undetected (RFC 9497 section 7.1); decryption with
-    that output then fails.
+    A dishonest key holder can cause a wrong output unnoticed (RFC 9497 section 7.1). Decryption
+    with that output then fails.
     """
     check_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
@@ -99,14 +99,14 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
 
 @cache
 def _group() -> Any:
-    """Load ``rbcl`` on first use, with a libsodium that others cannot replace.
+    """Load ``rbcl`` on first use, with a libsodium that nobody else can replace.
 
     By default, rbcl uses any ``_sodium.py`` on the path, or unpacks libsodium into the folder for
     temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
     sodium = ModuleType(_SODIUM_MODULE)
     vars(sodium)[_SODIUM_MODULE] = _load_from_memory(_bundled_library())
-    sys.modules[_SODIUM_MODULE] = sodium  # rbcl looks here before anywhere else
+    sys.modules[_SODIUM_MODULE] = sodium  # rbcl looks for a loaded module of this name first
     try:
         return importlib.import_module("rbcl")
     finally:
@@ -131,14 +131,14 @@ def _load_from_memory(library: bytes) -> CDLL:
             memory.write(library)
             memory.flush()
             return CDLL(f"/proc/self/fd/{memory.fileno()}")
-    except (AttributeError, OSError):  # not Linux, or the system does not allow it
+    except (AttributeError, OSError):  # this is not Linux, or the system does not allow it
         return _load_from_folder(library)
 
 
 def _load_from_folder(library: bytes) -> CDLL:
     """Load the library from a new folder of mode 0700, which is deleted afterwards.
 
-    On Windows the folder stays. Raises ImportError if others could replace the folder meanwhile.
+    On Windows the folder stays. Raises ImportError if somebody else could replace the folder.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
         above = Path(private).parent.stat().st_mode

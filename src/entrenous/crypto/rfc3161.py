@@ -1,7 +1,8 @@
 """Verification of RFC 3161 timestamps against trusted certificates.
 
-The signer's certificate must lead to a trusted authority and have been valid at the time of the
-stamp. A stamp therefore stays valid after the certificate of its authority has expired.
+A chain must lead from the signer's certificate to a trusted authority, and the certificates must
+have been valid at the time of the stamp. So a stamp stays valid after its authority's certificate
+has expired.
 """
 
 from datetime import datetime
@@ -28,11 +29,12 @@ def verify_timestamp(
     Args:
         untrusted_token: a DER TimeStampResp.
         manifest: the bytes that were stamped.
-        authorities: trusted certificates, PEM, or one as DER; at least one self-signed.
+        authorities: trusted certificates, in PEM or a single one in DER; at least one must be
+            self-signed.
         nonce: the request's nonce; None for a stored stamp.
 
     Raises:
-        InvalidTimestamp: says why.
+        InvalidTimestamp: the stamp is not valid; the error says why.
     """
     token = decode_response(untrusted_token)
     trusted = _load_certificates(authorities)
@@ -40,7 +42,7 @@ def verify_timestamp(
         _build_verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
         raise InvalidTimestamp(why=_refusal_reason(why)) from None
-    except Exception:  # noqa: BLE001 -- untrusted certificates fail in ways that no list covers
+    except Exception:  # noqa: BLE001 -- untrusted certificates cause errors of any type
         raise InvalidTimestamp(why="its certificates cannot be read") from None
     return token.tst_info.gen_time
 
@@ -53,21 +55,20 @@ def decode_response(untrusted_token: bytes) -> TimeStampResponse:
         raise InvalidTimestamp(why="it cannot be read") from None
 
 
-_CERTIFICATES_TAG: Final = (
-    0xA0  # the DER tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
-)
-# the index of each element on the way from TimeStampResp through its token and [0] to SignedData
+# the DER tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
+_CERTIFICATES_TAG: Final = 0xA0
+# the indices of the elements on the path from TimeStampResp through the token and [0] to SignedData
 _SIGNED_DATA_PATH: Final = (0, 1, 1, 0)
-# if this bit is set, the other bits of a length's first byte count its further bytes
+# if this bit of a length's first byte is set, its other bits are the number of bytes that follow
 _LONG_LENGTH_BIT: Final = 0x80
 
 
 def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
-    """Return the answer with its certificates in the order of DER (X.690, section 11.6).
+    """Return the answer with its certificates in the order that DER requires (X.690, section 11.6).
 
     DigiCert, Sectigo and openssl write them in the order of the chain, which strict parsers refuse.
-    The signature does not cover the certificates, so sorting is safe. An unreadable answer is
-    returned unchanged.
+    The signature does not cover the certificates, so they can be sorted. An answer that cannot be
+    parsed is returned unchanged.
     """
     try:
         fields = _split_der(untrusted_token, 0, len(untrusted_token))
@@ -85,8 +86,8 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
 def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     """Split DER into its elements.
 
-    Return for each element its offset, the offset of its content, and the offset of its end. Raises
-    ValueError or IndexError if the elements do not fill the bytes exactly.
+    Return three offsets for each element: where it begins, where its content begins, and where it
+    ends. Raises ValueError or IndexError if the elements do not fill the bytes exactly.
     """
     found = []
     while at < end:
@@ -102,7 +103,7 @@ def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
 
 
 def _load_certificates(authorities: bytes) -> list[Certificate]:
-    """Load trusted certificates: any number of them in PEM, or one in DER."""
+    """Load trusted certificates: any number in PEM, or a single one in DER."""
     try:
         if b"-----BEGIN" in authorities:
             return load_pem_x509_certificates(authorities)
@@ -116,7 +117,8 @@ def _build_verifier(
 ) -> Verifier:
     """Build a verifier from trusted roots and any intermediate certificates.
 
-    A token without certificates can be verified if the trusted certificates include its signer's.
+    A token without certificates can be verified only if the signer's certificate is among the
+    trusted ones.
     """
     roots = [certificate for certificate in trusted if certificate.issuer == certificate.subject]
     if not roots:

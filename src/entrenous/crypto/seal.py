@@ -1,8 +1,7 @@
-"""Sealing and opening letters: Olm inside, HPKE around it, and a hash that binds both
-(docs/spec/letter.md sections 2 to 4).
+"""Seal and open letters, which are encrypted twice (docs/spec/letter.md sections 2 to 4).
 
-A letter is encrypted twice: with the Olm session of two devices (the inner seal), and then with
-HPKE (the outer seal). A hash binds the two.
+The inner seal is encryption with the Olm session of two devices; the outer seal is encryption with
+HPKE. A hash binds the two.
 """
 
 from dataclasses import dataclass
@@ -16,16 +15,17 @@ from entrenous.crypto.hpke import OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
-# possible sizes in bytes of what HPKE encrypts (letter.md section 1)
+# what HPKE encrypts is padded to one of these sizes in bytes (letter.md section 1)
 SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _BINDING_CONTEXT: Final = b"entrenous/2 binding\x00"
-_PICKLE_KEY: Final = bytes(32)  # as in identity_keys.py, the vault encrypts pickles
+# protects nothing, as in identity_keys.py: the vault encrypts pickles
+_PICKLE_KEY: Final = bytes(32)
 _PREKEY_TYPE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OuterLetter:
-    """A letter whose outer seal was opened. Its sender and its header are still unproven."""
+    """A letter whose outer seal was opened; its sender and its header are not authenticated yet."""
 
     info_sha256: bytes
     untrusted_header: bytes
@@ -34,7 +34,7 @@ class OuterLetter:
 
     @property
     def begins_session(self) -> bool:
-        """Whether the letter has the keys that are needed to begin a session."""
+        """Whether the letter contains the keys that are needed to begin a session."""
         return self.olm_type == _PREKEY_TYPE
 
 
@@ -50,7 +50,7 @@ class OpenedLetter:
 def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
     """Start a session with a device, from its identity key and one of its prekeys (32 bytes each).
 
-    Raises BadKey if one is not a valid key.
+    Raises BadKey if either key is not valid.
     """
     try:
         session = unpickled_account(account).create_outbound_session(
@@ -86,7 +86,8 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
     """Decrypt the outer seal.
 
     Raises:
-        NotForThisMailbox: sealed to another key or with another ``info``, or changed.
+        NotForThisMailbox: it was sealed to a different key or with a different ``info``, or
+            changed.
         BadLetter: the seal is valid, but its content is not a letter.
     """
     if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
@@ -97,7 +98,7 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
 
 
 def matches_session(session: Secret, around: OuterLetter) -> bool:
-    """Return whether this session is the one that a session-beginning letter would begin."""
+    """Return whether this is the session that a letter with the keys for a new session begins."""
     try:
         prekey = _olm_message(around).to_pre_key()
     except BadLetter:
@@ -109,9 +110,9 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
-        NotForThisMailbox: the letter belongs to another session, was opened before, or was changed;
-            its inner part does not match the outer one; or more than 40 later letters arrived
-            before it, since a session stores only 40 message keys.
+        NotForThisMailbox: the letter belongs to a different session, was opened before, or was
+            changed; its inner part does not match the outer one; or more than 40 later letters
+            arrived before it, and a session stores only 40 message keys.
         BadLetter: the inner part is not an Olm message.
     """
     opened = _unpickle_session(session)
@@ -132,11 +133,12 @@ def open_first_letter(
 
     Return the opened letter, and the account without the one-time key that the letter used.
 
-    ``curve25519`` (32 bytes) is the sender's. The letter proves that its sender holds that key; the
-    caller must check against a key bundle that it is a certified device's key.
+    ``curve25519`` (32 bytes) is the sender's identity key. The letter proves that its sender has
+    the private half. The caller must check against a key bundle that the key belongs to a certified
+    device.
 
     Raises:
-        NotForThisMailbox: made with another key or a used one-time key, or changed.
+        NotForThisMailbox: it was made with a different key or a used one-time key, or changed.
         BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)

@@ -1,5 +1,6 @@
-"""Short authentication strings (docs/spec/people.md section 3): X25519, HKDF, and the emoji of the
-Matrix specification.
+"""Short authentication strings, which two people compare (docs/spec/people.md section 3).
+
+They use X25519, HKDF, and the emoji of the Matrix specification.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class NamedEmoji(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """The string that both people compare: seven emoji, or three numbers instead."""
+    """The string that both people compare, in two forms: seven emoji, and three numbers."""
 
     signs: tuple[NamedEmoji, ...]
     numbers: tuple[int, int, int]
@@ -34,14 +35,14 @@ _AGREEMENT_CONTEXT: Final = b"entrenous/2 sas mac\x00"
 
 
 def public_of(private: Secret) -> bytes:
-    """Return the X25519 public key, 32 bytes, of a private key of 32 random bytes."""
+    """Return the X25519 public key, 32 bytes, for a private key of 32 random bytes."""
     return _private_key(private).public_key().public_bytes_raw()
 
 
 def key_commitment(public: bytes) -> bytes:
     """Return the commitment, 32 bytes, to a public key.
 
-    The key itself is revealed only after the other side has sent theirs.
+    The key itself is revealed only after the other side has sent its key.
     """
     return sha256(_COMMITMENT_CONTEXT + public)
 
@@ -61,7 +62,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 
 def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """Return the proof, 32 bytes, that the person ``by`` saw this transcript and agreed.
+    """Return the proof, 32 bytes, that the person ``by`` saw this transcript and confirmed it.
 
     Raises BadKey if the other side's key is invalid.
     """

@@ -72,7 +72,7 @@ def verify_lists(
     """Verify consecutive lists and return their heads.
 
     Raises:
-        BadSignature: the newest is not signed by both master keys, or a list does not name its
+        BadSignature: the newest list is not signed by both master keys, or a list does not name its
             predecessor or breaks a rule of succession.
     """
     verify_both(master, _LIST_CONTEXT, lists[-1].statement, signature, what="device list")
@@ -91,11 +91,11 @@ def verify_lists(
 
 
 def may_succeed(one: DeviceList, after: DeviceList) -> bool:
-    """Return whether ``after`` may succeed ``one``.
+    """Return whether the list ``after`` may succeed the list ``one``.
 
-    A successor is a list of the same person, with the next epoch and no older protocol. Remaining
-    devices keep their certificates, removed devices are listed as revoked, and revoked ones stay
-    listed while there is room.
+    A successor belongs to the same person, has the next epoch, and its protocol is not older.
+    Remaining devices keep their certificates. Removed devices are listed as revoked, and revoked
+    ones stay listed while there is room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -125,7 +125,7 @@ def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
 
 
 def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
-    """Return whether these revocations could be dropped because the list had no room for more.
+    """Return whether these revocations were dropped because the list had no room for more.
 
     Only the earliest revocations may be dropped.
     """
@@ -138,11 +138,11 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
 def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelation:
     """Compare the list heads that were shown with those that are known.
 
-    Both are sorted, oldest first, and neither is empty.
+    Both arguments are sorted, oldest first, and neither is empty.
 
     Raises:
         OutdatedDeviceList: the newest list shown is older than the newest one known.
-        ForkedDeviceList: another list is shown for a known epoch.
+        ForkedDeviceList: a different list is shown for a known epoch.
     """
     check_heads_agree(known, shown)
     newest, offered = known[-1], shown[-1]
@@ -158,12 +158,13 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
 def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
     """Compare lists that were shown with the newest known list, which is older than all of them.
 
-    The history proves what happened in between only if it begins with the very next list.
+    The history proves what happened in between only if it begins with the list that follows the
+    known one directly.
 
     Raises:
-        ForkedDeviceList: the very next list names another predecessor.
-        BadSignature: a rule is broken: a revoked device is listed, a device has another
-            certificate, or the list names an older protocol.
+        ForkedDeviceList: the list that follows directly names a different predecessor.
+        BadSignature: a revoked device is listed, a device has a different certificate, or the list
+            names an older protocol.
     """
     first = shown[0].said
     is_next = first.epoch == known.said.epoch + 1
@@ -196,7 +197,7 @@ def check_named_head(named: Head, shown: Sequence[Head]) -> None:
     """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
-        ForkedDeviceList: the history has another head for that epoch.
+        ForkedDeviceList: the history has a different head for that epoch.
         WithheldDeviceList: the named head is newer than every list that the relay shows.
     """
     check_heads_agree(shown, [named])
@@ -215,7 +216,7 @@ def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
 
 
 _CERTIFICATE_CONTEXT: Final = b"entrenous/2 device"
-# context of one prekey's leaf; _PREKEY_BATCH_CONTEXT is the context of a whole batch
+# context of a single prekey's leaf; _PREKEY_BATCH_CONTEXT is the context of the whole batch
 _PREKEY_CONTEXT: Final = b"entrenous/2 prekey"
 _PREKEY_BATCH_CONTEXT: Final = b"entrenous/2 prekeys"
 _RECEIPT_CONTEXT: Final = b"entrenous/2 receipt"
@@ -248,8 +249,9 @@ def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
 
 
 def certificate_hash(signed: SignedCertificate) -> bytes:
-    """Return the hash, 32 bytes, that names a certificate in device lists (identity.md
-    section 3).
+    """Return the hash, 32 bytes, that identifies a certificate in device lists.
+
+    See docs/spec/identity.md section 3.
     """
     return sha256(signed.statement + signed.signature)
 
@@ -261,8 +263,8 @@ def verify_key_bundle(card: KeyBundle) -> Person:
     known ones (:func:`compare_heads`).
 
     Raises:
-        BadSignature: the lists are no chain signed by both master keys, the lists name a person
-            with other master keys, or a certificate is not the listed one.
+        BadSignature: the lists are not a chain signed by both master keys, they name a person with
+            different master keys, or a certificate is not the listed one.
     """
     said = card.newest.said
     if not equal_in_constant_time(person_id(card.master), said.person):
@@ -284,7 +286,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
 
 
 def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
-    """Verify that these master keys certified this device for their owner; raises BadSignature."""
+    """Verify that the owner of these master keys certified this device; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
     verify_both(
@@ -295,10 +297,10 @@ def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
 def verify_prekey(
     signed: SignedPrekey, batch: SignedBatch, by: DeviceKey, mailbox: MailboxId
 ) -> None:
-    """Verify a prekey, and its batch; raises BadSignature.
+    """Verify a prekey and its batch; raises BadSignature.
 
-    This device must have signed the batch for this mailbox. The prekey must be in the batch, and
-    made for this device.
+    The device ``by`` must have signed the batch for this mailbox. The prekey must be in the batch,
+    and must belong to that device.
     """
     said = batch.batch
     if said.mailbox is None or not equal_in_constant_time(said.mailbox, mailbox):
@@ -310,7 +312,7 @@ def verify_prekey(
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
-    """Verify that this device signed a batch of exactly these leaves, in this order.
+    """Verify that the device ``by`` signed a batch of exactly these leaves, in this order.
 
     Raises BadSignature.
     """
@@ -325,7 +327,7 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
 
 
 def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None:
-    """Verify that this device signed that receipt; raises BadSignature."""
+    """Verify that the device ``by`` signed this receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt")
     verify_batch(proof.batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt")

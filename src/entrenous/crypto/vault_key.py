@@ -1,4 +1,8 @@
-"""The key of a device's vault, from the passphrase, the relay's share and the device's secret."""
+"""The key of a device's vault, derived from the passphrase, the relay's share and a secret.
+
+The relay's share is the output of an oblivious function (crypto/oprf.py). The secret is stored on
+the device.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +15,12 @@ from entrenous.crypto.key_derivation import derive
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
-OUTPUT_BYTES: Final = 64  # the length of the relay's share (crypto/oprf.py)
+OUTPUT_BYTES: Final = 64  # size of the relay's share
 _FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
 _VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
 _OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
 _OFFLINE_KEY_CONTEXT: Final = b"entrenous/2 offline"
-NO_OUTPUT: Final = Secret(b"")  # stands for the relay's share if no relay has one
+NO_OUTPUT: Final = Secret(b"")  # used in place of the relay's share if no relay has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,8 @@ class Cost:
     """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
     The cost is stored unencrypted beside the vault, so that it can be raised later. The bounds keep
-    a tampered file from requiring too much memory. A file with a reduced cost gives another key,
-    which decrypts nothing.
+    a manipulated file from requiring too much memory. If somebody lowers the cost in the file, the
+    result is a wrong key, which decrypts nothing.
     """
 
     memory_kib: int = 65_536
@@ -69,7 +73,8 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
     :data:`NO_OUTPUT`.
 
     Raises:
-        ValueError: a part has another length, so that two sets of parts could collide.
+        ValueError: a part has the wrong length, which could let two sets of parts give the same
+            key.
     """
     _refuse_sizes(stretched, device_secret)
     if len(output) not in (0, OUTPUT_BYTES):
@@ -79,7 +84,7 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """Derive the key of a vault in the first format, without a relay (content.md section 5)."""
+    """Derive the key of a vault in the first format, which uses no relay (content.md section 5)."""
     _refuse_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST_FORMAT_CONTEXT, salt=salt)
 
@@ -87,13 +92,16 @@ def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Sec
 def oprf_input(stretched: Secret) -> Secret:
     """Return the input of the relay's function (crypto/oprf.py), 32 bytes.
 
-    The relay sees only the blinded input, and never the passphrase.
+    The relay sees only the blinded input, never the passphrase.
     """
     return derive(stretched, _OPRF_INPUT_CONTEXT)
 
 
 def offline_key(stretched: Secret) -> Secret:
-    """Return the key, 32 bytes, that encrypts the relay's share while the vault opens offline."""
+    """Return the key, 32 bytes, that encrypts the stored relay's share.
+
+    A relay's share is stored for as long as the vault may be opened offline.
+    """
     return derive(stretched, _OFFLINE_KEY_CONTEXT)
 
 

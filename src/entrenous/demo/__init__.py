@@ -1,5 +1,5 @@
-"""``entrenous demo``: the main job, told as a story with real processes on this machine.
+"""``entrenous demo``: what Entrenous is for, shown as a story with real processes on this machine.
 
-Every step runs the real command line in its own processes over loopback HTTP, and is checked: the
-demonstration fails if an outcome is wrong.
+Every step runs the real command line in processes that talk HTTP over the loopback. Each outcome is
+checked, and the demonstration fails if one is wrong.
 """

@@ -1,6 +1,4 @@
-"""``entrenous demo``: run the steps, print a line for each, and write a summary and a page into a
-new folder.
-"""
+"""``entrenous demo``: run the steps, print a line for each, and write a summary and a page."""
 
 import json
 import shutil
@@ -38,8 +36,8 @@ _MARKER_TEXT: Final = (
 def fresh_folder(out: Path) -> None:
     """Create the folder, or empty the one that an earlier demonstration made.
 
-    Only a marker file shows that a demonstration made it: names such as "summary.json" or
-    "photo.jpg" may be anybody's.
+    Only a marker file shows that a demonstration made the folder. Names such as "summary.json" or
+    "photo.jpg" prove nothing.
 
     Raises:
         NotOurs: the folder has content that no demonstration made; nothing was changed.
@@ -58,9 +56,7 @@ def fresh_folder(out: Path) -> None:
 
 
 def _remove_entry(place: Path) -> None:
-    """Remove a file, folder or link. The marker file is kept until all else is removed, in case
-    this is interrupted.
-    """
+    """Remove a file, folder or link; keep the marker file, in case the removal is interrupted."""
     if place.name == MARKER:
         return
     if place.is_dir() and not place.is_symlink():

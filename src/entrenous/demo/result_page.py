@@ -1,6 +1,4 @@
-"""``index.html``: the demonstration on one page without scripts or other files; its pictures are
-data URLs.
-"""
+"""``index.html``: the demonstration on one page without scripts; its pictures are data URLs."""
 
 import base64
 import hashlib
@@ -19,7 +17,7 @@ from entrenous.demo.stage import Outcome, Story
 from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
 SIDE_PX: Final = 900
-DIFFERENCE_GAIN: Final = 24  # factor that makes the difference of two copies visible
+DIFFERENCE_GAIN: Final = 24  # factor that makes the difference between two copies visible
 _FADED: Final = 0.35
 _LINE: Final = (79, 157, 222)
 
@@ -31,7 +29,7 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def difference(one: Image.Image, other: Image.Image) -> Image.Image:
-    """Return the difference of two copies, multiplied by ``DIFFERENCE_GAIN`` around middle grey."""
+    """Return the difference between two copies on middle grey, times ``DIFFERENCE_GAIN``."""
     a, b = (np.asarray(picture, np.int16) for picture in (one, other))
     return Image.fromarray(np.clip(128 + DIFFERENCE_GAIN * (a - b), 0, 255).astype(np.uint8))
 
@@ -71,10 +69,9 @@ def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
         ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
 
 
-_SCORE_SCALE_MIN: Final = (
-    60.0  # the plot's scale reaches at least this score, in standard deviations
-)
-# The score, in standard deviations, from which one of two copies is named; docs/spec/mark.md.
+# the plot's scale reaches at least this score, in standard deviations
+_SCORE_SCALE_MIN: Final = 60.0
+# The lowest score, in standard deviations, at which one of two copies is named; docs/spec/mark.md.
 _NAMING_SCORE_MIN: Final = 5.9
 
 

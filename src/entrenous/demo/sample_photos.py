@@ -21,7 +21,7 @@ class PhotoMissing(NotFound):
     """
 
 
-# A position in the middle of the Atlantic, so that it is nobody's home.
+# A position in the middle of the Atlantic, where nobody lives.
 LATITUDE: Final = (Fraction(30), Fraction(0), Fraction(1234, 100))
 LONGITUDE: Final = (Fraction(40), Fraction(0), Fraction(5678, 100))
 # EXIF 2.32 tag numbers
@@ -44,12 +44,12 @@ def main_photo(given: Path | None) -> bytes:
     if given is None:
         return with_position(_load_from_scikit_image("astronaut"))
     untrusted_photo = read_file(given)
-    decode_untrusted(untrusted_photo)  # reports a bad file before anything is started
+    decode_untrusted(untrusted_photo)  # a bad file is reported here, before anything is started
     return with_position(untrusted_photo)
 
 
 def open_picture(photo: bytes) -> Image.Image:
-    """Open a picture with its metadata; this includes AVIF and HEIC."""
+    """Open a picture of any supported format, AVIF and HEIC included, with its metadata."""
     if photo[4:8] == _ISO_MEDIA:
         pillow_heif.register_heif_opener()
     return Image.open(io.BytesIO(photo))
@@ -65,7 +65,7 @@ def unrelated_photo() -> bytes:
 
 
 def with_position(photo: bytes) -> bytes:
-    """Add GPS metadata to a JPEG, pixels unchanged; other formats are returned as they are."""
+    """Add GPS metadata to a JPEG without changing its pixels; return other formats as they are."""
     if not photo.startswith(_JPEG_START):
         return photo
     exif = Image.Exif()
@@ -84,7 +84,7 @@ def with_position(photo: bytes) -> bytes:
 
 
 def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
-    """Return the metadata of a file that the page shows, as pairs of label and value."""
+    """Return those metadata of a file that the page shows, as pairs of label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {

@@ -1,5 +1,7 @@
-"""What the steps of the demonstration use: servers, people who each run the command line in a
-folder of their own, and the results that later steps and the page need.
+"""What the steps of the demonstration use: servers, people, and results.
+
+Each person runs the command line in a folder of their own. Later steps and the page need the
+results.
 """
 
 import json
@@ -94,7 +96,7 @@ class Stage:
         return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
-        """Start a server, and return the JSON line it prints when ready; raises DidNotStart."""
+        """Start a server, and return the JSON object it prints when ready; raises DidNotStart."""
         log = (self.folder / f"{what.replace(' ', '-')}.log").open("wb")
         server = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", *module_and_arguments],
@@ -159,7 +161,7 @@ class Story:
 
 
 def require_outcome(step: int, *, hold: bool, what: str) -> None:
-    """Raise StepFailed unless a step's outcome holds."""
+    """Raise StepFailed unless ``hold`` is true; ``what`` says what went wrong."""
     if not hold:
         raise StepFailed(step=step, what=what)
 
@@ -167,7 +169,7 @@ def require_outcome(step: int, *, hold: bool, what: str) -> None:
 def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
     """Return the JSON answer of a command that must exit with ``status``.
 
-    Raises StepFailed, whose message holds the command's standard error.
+    Otherwise raise StepFailed, whose message includes the command's standard error.
     """
     require_outcome(
         step, hold=said.status == status, what=f"exit status {said.status}. {said.words}"

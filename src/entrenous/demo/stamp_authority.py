@@ -2,7 +2,7 @@
 HTTP.
 
 ``python -m entrenous.demo.stamp_authority --dir D --listen 127.0.0.1:0`` creates a certificate
-authority in D once, serves, and prints
+authority in D unless it is there already, starts to serve, and prints
 ``{"schema":"entrenous/tsa/1","url":"http://127.0.0.1:PORT","ca":"D/ca.pem"}``. Its stamps prove
 nothing to anybody else.
 """
@@ -36,8 +36,8 @@ _REPLY: Final = "application/timestamp-reply"
 _QUERY_BYTES_MAX: Final = 16 * 1024
 _DAYS: Final = "3650"
 _OPENSSL_S: Final = 30.0
-# Without "certs =", since openssl would write the certificates as an unsorted SET, which is not DER
-# and which strict parsers reject. The policy is the example of openssl's manual.
+# There is no "certs =", because openssl would then write the certificates as an unsorted SET. That
+# is not DER, and strict parsers reject it. The policy is the example in openssl's manual.
 _CONFIG: Final = """\
 [req]
 distinguished_name = name
@@ -78,7 +78,7 @@ class LocalStampAuthority:
             raise NoOpenssl
         self._program = program
         self._folder = folder
-        # Openssl increments the number in the serial file, so it must not run twice at once.
+        # Openssl increments the number in the serial file, so only one openssl may run at a time.
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -142,7 +142,8 @@ def _new_key(name: str) -> tuple[str, ...]:
 def server_for(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
     """Return a bound server that answers RFC 3161 queries by POST on any path.
 
-    Raises ValueError unless ``host`` is a loopback address; this authority is not for others.
+    Raises ValueError unless ``host`` is a loopback address: other machines must not use this
+    authority.
     """
     if not ip_address(host).is_loopback:
         raise ValueError("this stamp authority serves only its own machine, e.g. on 127.0.0.1")

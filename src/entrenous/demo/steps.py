@@ -1,6 +1,4 @@
-"""The steps of the demonstration: servers, people, a photo and its leak; then trace, recall and
-case.
-"""
+"""The steps of the demonstration, from starting the servers to opening a case."""
 
 import io
 from collections.abc import Mapping
@@ -41,14 +39,14 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 CROPPED_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
-# Where the crop begins, across and down, as shares of the margin that is cut off.
+# How much of what is cut off lies left of the crop, and how much above it, as shares.
 _CROP_OFFSET: Final = (0.55, 0.30)
 _RESIZED: Final = 0.8
 _QUALITY: Final = 50
 
 
 def leak(copy: bytes) -> bytes:
-    """Return a screenshot-like crop to 70 % of the area, resized, as JPEG of quality 50."""
+    """Return a leak of a copy: like a screenshot, cropped to 70 % of the area, resized, a JPEG."""
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
     side = CROPPED_AREA_SHARE**0.5
@@ -100,8 +98,9 @@ def set_up_people(story: Story) -> Outcome:
 
 
 def send_photo(story: Story) -> Outcome:
-    """Step 3: Ana sends one photo to Ben and Caro: without metadata, a marked copy for each, sealed
-    for each device, and padded.
+    """Step 3: Ana sends one photo to Ben and Caro.
+
+    Each of them gets a marked copy without metadata, sealed for their device, and padded.
     """
     ana, to = story.ana, ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
     sent = require_status(3, ana.run("send", str(story.photo), *to, "--json"))
@@ -136,9 +135,7 @@ def register_photo(story: Story) -> Outcome:
 
 
 def leak_a_copy(story: Story) -> Outcome:
-    """Step 5: Caro's copy leaks. The gate stops it and names bank and distance; an unrelated photo
-    passes.
-    """
+    """Step 5: Caro's copy leaks, and the gate stops it; an unrelated photo passes."""
     story.leak = story.out / "leak.jpg"
     story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
@@ -173,8 +170,9 @@ _REFUSED: Final = 3
 
 
 def trace_leak(story: Story) -> Outcome:
-    """Step 6: Ana traces the leaked file. The trace names Caro's copy and states for each copy the
-    chance of an innocent match.
+    """Step 6: Ana traces the leaked file, and the trace names Caro's copy.
+
+    For each copy, the trace states the chance that an innocent copy fits as well.
     """
     story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
@@ -212,8 +210,9 @@ def take_back(story: Story) -> Outcome:
 
 
 def open_demo_case(story: Story) -> Outcome:
-    """Step 8: Ana opens a case from the trace, with a sighting, a stamp, one route, its notice, and
-    the platform's deadline.
+    """Step 8: Ana opens a case from the trace.
+
+    The case has a sighting, a stamp, a notice for one legal route, and the platform's deadline.
     """
     ana = story.ana
     number = str(story.trace["trace"])

@@ -8,29 +8,31 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
 
-SPREAD: Final = 16.0  # brightness levels between a row's extremes, up to which it is plain
-# A narrow bar shares JPEG blocks with the picture, so a few of its pixels deviate far. Limits for
-# the standard deviation of a row, and for the spread of the means of its eighths, which
-# distinguishes a bar from a sky.
+# brightness levels; a row is plain if its brightest and darkest pixels differ by at most this
+SPREAD: Final = 16.0
+# A narrow bar shares JPEG blocks with the picture, so a few of its pixels may deviate far. These
+# two limits apply instead: to a row's standard deviation, and to the difference between the means
+# of its eighths. The second one distinguishes a bar from a sky.
 RIPPLE: Final = 6.0
 SLOPE: Final = 8.0
 _PARTS: Final = 8
-# share of each side; with a smaller inside, the frame is part of the picture
+# if less than this share of a side is inside a frame, the frame is part of the picture
 REMAINING_SHARE_MIN: Final = 0.3
-ROUNDS: Final = 3  # frames removed one after the other; a letterbox inside a frame needs two
-_ROUNDED: Final = 1.1  # levels by which rounding twice may change the two limits
-NEAR_PX: Final = 8  # size of a JPEG block, all of which may have ripples
+ROUNDS: Final = 3  # up to this many nested frames are removed; a letterbox inside a frame needs two
+# brightness levels that are added to both limits, because values were rounded twice
+_ROUNDED: Final = 1.1
+NEAR_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
 
 
 Box = tuple[int, int, int, int]
-"""Rows from first to last and columns from first to last, half-open."""
+"""First and last row, first and last column; each last one is not included."""
 
 
 def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
     """Return the pictures inside the nested plain frames of (H, W, 3) or (H, W) pixels.
 
-    ``grey`` is the :func:`thumbnail` of these pixels, if already made. There are at most three
-    pictures, the largest first, and none if there is no frame.
+    ``grey`` is the :func:`thumbnail` of these pixels, if it has been made already. There are at
+    most three pictures, the largest first, and none if there is no frame.
     """
     if grey is None:
         if not _may_be_framed(pixels):
@@ -49,16 +51,18 @@ def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels,
 
 
 def _may_be_framed(pixels: Pixels) -> bool:
-    """Return whether the outermost rows or columns allow a frame. Most pictures have none, and then
-    need no thumbnail.
+    """Return whether the outermost rows or columns may belong to a frame.
+
+    Most pictures have no frame. Finding that out here saves making a thumbnail.
     """
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
     return any(_may_be_plain(_first_row(end)) for end in ends)
 
 
 def _may_be_plain(row: Floats) -> bool:
-    """Return whether this (1, W) row may be plain after rounding; a cheap test excludes most
-    rows.
+    """Return whether this (1, W) row may be plain after rounding.
+
+    A cheap test excludes most rows first.
     """
     off = row[0] - row.sum() / np.float32(row.size)
     if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
@@ -84,7 +88,7 @@ def _first_row(pixels: Pixels) -> Floats:
 def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
     """Return the boxes inside the nested frames of a grey picture, at most three.
 
-    A box of less than 30 % of a side is left out, because then the frame is part of the picture.
+    A box with less than 30 % of a side is left out, because its frame is then part of the picture.
     """
     height, width = grey.shape
     box, found = (0, height, 0, width), list[Box]()
@@ -103,7 +107,7 @@ def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
 
 
 def _without_blended_edge(before: Box, box: Box) -> Box:
-    """Remove one more pixel on each side that was cut, where frame and inside mix."""
+    """Remove one more pixel on each side that was cut, because frame and inside mix there."""
     cut = [int(new != old) for new, old in zip(box, before, strict=True)]
     return box[0] + cut[0], box[1] - cut[1], box[2] + cut[2], box[3] - cut[3]
 
@@ -118,9 +122,7 @@ def _without_one_frame(grey: Floats, box: Box) -> Box:
 
 
 def _between_plain_ends(grey: Floats) -> tuple[int, int]:
-    """Return the first and last row between the plain rows at both ends; all rows if all are
-    plain.
-    """
+    """Return the range of rows between the plain rows at both ends; all rows if all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
     plain = plain_rows(grey)
@@ -144,7 +146,10 @@ def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
 
 
 def _sharpest_boundary(changes: Floats, place: int) -> int:
-    """Return the boundary near ``place`` with the largest change; seam i lies before row i + 1."""
+    """Return the boundary near ``place`` with the largest change.
+
+    ``changes[i]`` is the change from row i to row i + 1.
+    """
     first = max(0, place - 2)
     return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
 
@@ -154,7 +159,7 @@ def _initial_run(plain: NDArray[np.bool_]) -> int:
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
-# the longer side; measurements show that hashes of windows drift below this size
+# longer side of a thumbnail; measurements show that hashes of windows drift with smaller ones
 SIDE_PX: Final = 512
 
 

@@ -1,6 +1,4 @@
-"""Chromaprint: fingerprint a sound as 32-bit words, computed from the energy of the twelve
-notes.
-"""
+"""Chromaprint: fingerprint a sound as 32-bit words, from the energy of the twelve notes."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -18,16 +16,16 @@ NOTES: Final = 12
 SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
 _LOWEST_HZ: Final = 28.0
 _HIGHEST_HZ: Final = 3520.0
-_BASE_HZ: Final = 440.0 / 16.0  # reference for the note number
-_NORM_MIN: Final = 0.01  # rows with a smaller norm are set to zero
-_AT_ONCE: Final = 512  # frames at a time, to limit memory
+_BASE_HZ: Final = 440.0 / 16.0  # frequency of note number 0
+_NORM_MIN: Final = 0.01  # a row of chroma with a smaller norm is set to zero
+_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
 
 
 def to_rate(samples: Samples, rate_hz: int) -> Samples:
-    """Return one channel at 11,025 samples per second in 16-bit steps, from (N,) or (N, channels)
-    samples.
+    """Convert (N,) or (N, channels) samples to one channel at 11,025 samples per second.
 
-    Chromaprint works on 16-bit numbers; keeping the steps gives equal words for equal samples.
+    The values are rounded to 16-bit steps, because Chromaprint works on 16-bit numbers. So this
+    gives the same words for the same samples.
     """
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     ratio = Fraction(RATE_HZ, rate_hz)
@@ -50,7 +48,7 @@ def chroma(samples: Samples) -> Chroma:
 
 
 def _frame_note_energies(samples: Samples) -> Chroma:
-    """Return (F, 12): energy of each note in each frame of 4,096 samples."""
+    """Return (F, 12): the energy of each note in each frame of 4,096 samples."""
     if len(samples) < FRAME:
         return np.zeros((0, NOTES))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
@@ -67,8 +65,9 @@ def _note_energies(frames: Samples) -> Chroma:
 
 @lru_cache(maxsize=1)
 def _note_of_bin() -> tuple[int, Chroma]:
-    """Return the first frequency bin used, and a (bins, 12) matrix with a one at each bin's
-    note.
+    """Return the first frequency bin used, and a (bins, 12) matrix that maps bins to notes.
+
+    Each row has a single 1, at the note of its bin.
     """
     first = max(1, round(FRAME * _LOWEST_HZ / RATE_HZ))
     last = min(FRAME // 2, round(FRAME * _HIGHEST_HZ / RATE_HZ))
@@ -78,12 +77,15 @@ def _note_of_bin() -> tuple[int, Chroma]:
 
 
 Words = NDArray[np.uint32]
-WIDTH: Final = 16  # rows of chroma per word
-_GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbours differ in one bit
+WIDTH: Final = 16  # each word covers this many rows of chroma
+_GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbouring levels differ in one bit
 
 
 class _Comparison(NamedTuple):
-    """A filter over ``height`` notes from ``note`` on and ``width`` rows, with three thresholds."""
+    """A filter over ``width`` rows and ``height`` notes, beginning at ``note``.
+
+    Its value is compared with the three ``levels``.
+    """
 
     shape: int
     note: int
@@ -113,7 +115,7 @@ _COMPARISONS: Final = (
 
 
 def words_of(rows: Chroma) -> Words:
-    """Return one word for each sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
+    """Return one word for every sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
     count = len(rows) - WIDTH + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
@@ -127,8 +129,9 @@ def words_of(rows: Chroma) -> Words:
 
 
 def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
-    """Return the logarithm of the filter's bright areas over its dark ones, for each position in
-    time.
+    """Return the filter's value at each position in time.
+
+    The value is the logarithm of the sum of the bright areas divided by that of the dark ones.
     """
 
     def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
@@ -147,8 +150,9 @@ _Corners = tuple[int, int, int, int]
 
 
 def _filter_areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
-    """Return the bright and the dark areas of a filter, each as first row and note, last row and
-    note.
+    """Return the bright and the dark areas of a filter.
+
+    An area is given by its first row and note, and its last row and note.
     """
     low, high, width = one.note, one.note + one.height, one.width
     half, across = low + one.height // 2, width // 2

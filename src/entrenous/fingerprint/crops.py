@@ -1,6 +1,4 @@
-"""Hashes of a picture's windows, which find cut-outs and parts, and slight rotations of a
-picture.
-"""
+"""Hashes of a picture's windows, which find cut-outs and parts; and slightly rotated pictures."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -26,17 +24,19 @@ from entrenous.fingerprint.pdq import (
 )
 
 Edges = NDArray[np.float64]
-GRID: Final = 12  # grid steps per side
-# least side of most windows, in grid steps; a cut-out of 2/3 of a side has 8 and loses less than 2
+GRID: Final = 12  # a picture's sides are divided into this many grid steps
+# Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, and up to one
+# at an end may be incomplete.
 SIDE_MIN: Final = 7
-HALF: Final = 6  # the short side of half-picture windows, which remain visible beside a sticker
-HALF_ACROSS: Final = 10  # least length of the other side of such a window
+# short side, in grid steps, of windows of half a picture; such parts stay visible beside a sticker
+HALF: Final = 6
+HALF_ACROSS: Final = 10  # least long side of such a window, in grid steps
 
 
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     """Return hashes of a picture's windows for registration: at most 525, distinct, 32 bytes each.
 
-    Windows with very little detail, or with fewer pixels than PDQ has blocks, are left out, because
+    Windows with very little detail or with fewer pixels than PDQ has blocks are left out, because
     they would match other pictures.
     """
     found: dict[bytes, None] = {}
@@ -51,15 +51,13 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
 
 
 def grid_edges() -> Edges:
-    """Return (K, 2): the first and last edges of windows along one axis, as shares of the axis."""
+    """Return (K, 2): first and last edge of each window along an axis, as shares of the axis."""
     pairs = [(first, last) for first in range(GRID) for last in range(first + HALF, GRID + 1)]
     return np.array(pairs, dtype=np.float64) / GRID
 
 
 def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
-    """Return (K, M): for each window with these rows (K, 2) and columns (M, 2), whether it is
-    registered.
-    """
+    """Return (K, M): which of the windows with these rows (K, 2) and columns (M, 2) to register."""
     high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
@@ -67,9 +65,7 @@ def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
 
 
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
-    """Yield the blocks (K, 64, 64) of registered windows, for one pair of top and bottom edges at a
-    time.
-    """
+    """Yield the blocks (K, 64, 64) of registered windows, for each pair of top and bottom edges."""
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
@@ -82,10 +78,9 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
 
 
 def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
-    """Return the spectra (..., K, M, 16, 16) of all windows with these rows (K, 2) and columns (M,
-    2).
+    """Return the spectra (..., K, M, 16, 16) of windows with rows (K, 2) and columns (M, 2).
 
-    Edges are shares of the sides, in [0, 1]; ``grey`` is one picture (H, W), or several of one
+    Edges are shares of the sides, in [0, 1]. ``grey`` is one picture (H, W), or several of the same
     size.
     """
     return window_spectra(
@@ -94,16 +89,14 @@ def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
 
 
 def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """Return the same as :func:`spectra`, given the :func:`cosine_basis` of K rows and M
-    columns.
-    """
+    """Return the same as :func:`spectra`, given the :func:`cosine_basis` of rows and columns."""
     found = np.matmul(np.matmul(down, grey), across.T)
     found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
     return np.swapaxes(found, -3, -2)
 
 
 def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
-    """Return the spectra (N, 16, 16) of the boxes with a PDQ quality of at least ``least``.
+    """Return the spectra (N, 16, 16) of those boxes whose PDQ quality is at least ``least``.
 
     Boxes are (B, 4): first and last row, first and last column, in pixels.
     """
@@ -122,32 +115,34 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
 
 
 def cosine_basis(length_px: int, edges: Edges) -> Floats:
-    """Return (K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
+    """Return (K * 16, length_px), which maps an axis's pixels to 16 frequencies of each window."""
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 
-TRIM: Final = 0.03  # difference between two cuts tried at an edge, as a share of the upload's side
-TRIMS: Final = 5  # cuts tried, 0 to 12 %: up to a grid step of the smallest cut-out supported
+TRIM: Final = 0.03  # cuts tried at an edge differ by this share of the upload's side
+# number of cuts tried, 0 to 12 %, which is up to a grid step of the smallest supported cut-out
+TRIMS: Final = 5
 WIDEN: Final = 0.02
-# enlargements tried, 0 to 6 %: PDQ nearly always tolerates the remaining difference
+# number of enlargements tried, 0 to 6 %; PDQ nearly always tolerates the remaining difference
 WIDENS: Final = 4
-# enlargements tried, 0 to 12 %: PDQ tolerates the difference about half of the time
+# number of enlargements tried, 0 to 12 %; PDQ tolerates the difference about half of the time
 FAR_CUT: Final = 7
 
 
 def trimmed_spectra(grey: Floats) -> Floats:
-    """Return the spectra (N, 16, 16) of pictures (..., H, W) with 0 to 12 % cut at each edge, 313
-    for each picture.
+    """Return the spectra (N, 16, 16) of pictures (..., H, W) with 0 to 12 % cut off at each edge.
+
+    There are 313 for each picture.
     """
     return _cut_edges(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
 
 
 def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
-    """Return the spectra (N, 16, 16) of a picture enlarged at each edge by 0 to ``steps`` - 1 times
-    2 %.
+    """Return the spectra (N, 16, 16) of a picture that was enlarged at its edges.
 
-    There are 128 spectra for ``WIDENS`` and 1,201 for ``FAR_CUT``.
+    Each edge is moved out by 0 to ``steps`` - 1 times 2 %. There are 128 spectra for
+    ``ENLARGEMENTS``, and 1,201 for ``FAR_ENLARGEMENTS``.
     """
     margin = WIDEN * (steps - 1)
     down, across = (round(margin * side) for side in grey.shape)
@@ -157,13 +152,16 @@ def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
 
 
 def registered_window_spectra(grey: Floats) -> Floats:
-    """Return the spectra (525, 16, 16) of the windows that would be registered for this picture."""
+    """Return the spectra (525, 16, 16) of the windows that are registered for a picture."""
     edges = grid_edges()
     return spectra(grey, edges, edges)[is_registered(edges, edges)]
 
 
 def _cut_edges(grey: Floats, cut: NDArray[np.float64]) -> Floats:
-    """Remove one of these shares at each edge, for combinations with an even sum of indices."""
+    """Return the spectra of a picture with one of these shares cut off at each edge.
+
+    The combinations are those in which the sum of the four indices is even.
+    """
     down, across = (_cut_cosine_basis(side, tuple(cut.tolist())) for side in grey.shape[-2:])
     place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1) % 2
     same_parity = [np.flatnonzero(place == parity) for parity in (0, 1)]
@@ -191,11 +189,9 @@ def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
 
 
-@lru_cache(maxsize=16)  # hits are frequent, since an upload's longer side is nearly always 512
+@lru_cache(maxsize=16)  # cached, since an upload's longer side is nearly always 512 pixels
 def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
-    """Return (K, 16, length_px): the frequencies of an axis of which one of these shares is cut at
-    each end.
-    """
+    """Return (K, 16, length_px): frequencies of an axis with one of these shares cut per end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = cosine_basis(length_px, edges).reshape(-1, KEPT, length_px)
@@ -203,19 +199,18 @@ def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     return made
 
 
-ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)  # degrees; PDQ tolerates about one
+# degrees; PDQ tolerates a rotation by about one
+ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)
 SLIGHT_ANGLES: Final = (
     -3.5,
     -2.0,
     2.0,
     3.5,
-)  # a picture turned farther has lost too much at its edges to match as a whole
+)  # degrees; a picture that was rotated more has lost too much at its edges to match as a whole
 
 
 def rotations(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
-    """Return (A, H, W): a grey picture rotated about its centre by A angles, with replicated
-    edges.
-    """
+    """Return (A, H, W): a grey picture rotated by A angles; its edges are replicated."""
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrices = [cv2.getRotationMatrix2D(middle, angle, 1.0) for angle in angles]

@@ -1,6 +1,6 @@
 """Embeddings: a neural network (ONNX Runtime) represents a picture as 512 numbers.
 
-The network comes with a proprietary extra.
+The network is not part of Entrenous; a proprietary package contains it.
 """
 
 import hashlib
@@ -29,14 +29,13 @@ from entrenous.fingerprint.screenshots import find_boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
-_BATCH_ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
+_BATCH_ROWS: Final = 8_192  # so many rows are converted to floats at a time, which takes 16 MB
 
 
 def quantise(numbers: Floats) -> Embedding:
     """Return an embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
 
-    Raises:
-        ValueError: there are not 512 finite numbers, or all are zero.
+    Raises: ValueError: these are not 512 finite numbers, or all of them are zero.
     """
     largest = float(np.abs(numbers).max(initial=0.0))
     if numbers.shape != (NUMBERS,) or not 0.0 < largest < np.inf:
@@ -51,8 +50,9 @@ def to_rows(embeddings: Sequence[Embedding]) -> Rows:
 
 
 def cosines(queries: Rows, kept: Rows) -> Floats:
-    """Return (Q, N): the cosine between each of (Q, 512) and each of (N, 512), exact up to
-    rounding.
+    """Return (Q, N): the cosines between all rows of (Q, 512) and of (N, 512).
+
+    They are exact up to rounding.
     """
     query_floats = queries.astype(np.float32)
     found = np.empty((len(queries), len(kept)), np.float32)
@@ -69,8 +69,8 @@ def _vector_lengths(numbers: Floats) -> Floats:
 
 WINDOWS: Final = 14
 _FLAT_STEP_LEVELS: Final = 2.55  # 1 % of full brightness
-WINDOW_PX_MIN: Final = 32  # pixels of the upload; a smaller window is hardly a picture
-_SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
+WINDOW_PX_MIN: Final = 32  # a window with a smaller side is hardly a picture
+_SHARES: Final = (  # top, bottom, left and right of halves, quarters and the middle
     (0.0, 0.5, 0.0, 1.0),
     (0.5, 1.0, 0.0, 1.0),
     (0.0, 1.0, 0.0, 0.5),
@@ -84,9 +84,7 @@ _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
 
 
 def to_square(pixels: Pixels) -> bytes:
-    """Return (H, W, 3) pixels resized to 224 x 224 by averaging, whatever their shape, as rows of
-    RGB samples.
-    """
+    """Return (H, W, 3) pixels of any shape, resized to 224 x 224, as rows of RGB samples."""
     size = (SQUARE_PX, SQUARE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
@@ -94,8 +92,8 @@ def to_square(pixels: Pixels) -> bytes:
 def level_share(one: bytes) -> float:
     """Return the share of flat steps in a :func:`to_square`, reduced to 64 x 64 blocks.
 
-    A step between neighbours is flat below 1 % of full brightness. The share is near 1 in a drawing
-    of flat areas, a half in most photographs.
+    A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
+    near 1 in a drawing with plain areas, and about a half in most photographs.
     """
     rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
     blocks = cv2.resize(rgb, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA) @ LUMA
@@ -104,7 +102,7 @@ def level_share(one: bytes) -> float:
 
 
 def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
-    """Return at most 14 squares of parts of (H, W, 3) pixels, without parts that are too small."""
+    """Return squares of at most 14 parts of (H, W, 3) pixels, none of which is too small."""
     grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (
@@ -119,7 +117,10 @@ def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
 
 
 def _likeliest_boxes(grey: PdqFloats) -> list[Box]:
-    """Return the most promising boxes, then the fixed ones of ``_SHARES``: ``WINDOWS`` in all."""
+    """Return boxes that may be pictures, the likeliest first, then those of ``_FIXED_BOX_SHARES``.
+
+    There are at most ``WINDOWS_MAX`` in all.
+    """
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))
@@ -135,15 +136,13 @@ FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0
 class OnnxEmbedder:
     """Computes embeddings one after the other on one thread, at the lowest priority.
 
-    The network is loaded with the first embedding, because it needs much memory.
+    The network is loaded when the first embedding is computed, because it needs much memory.
     """
 
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Find the network; raises EmbeddingModelMissing if a package is missing or has another
-        version.
-        """
+        """Find the network; raises EmbeddingModelMissing if it or a package is missing."""
         self._network = _load_network()
         self._session: Any = None
         self._lock = threading.Lock()

@@ -1,4 +1,8 @@
-"""Feature points of a picture, each stored as a visual word and 64 signs."""
+"""Feature points of a picture, each stored as a visual word and 64 signs.
+
+A visual word is the nearest of 4,096 typical descriptors; the signs say how the point's descriptor
+differs from it.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,15 +18,17 @@ from entrenous.fingerprint.pdq import Pixels
 
 Floats = NDArray[np.float32]
 SIDE_PX: Final = 800  # finer detail seldom survives a leak
-_SIDE_PX_MIN: Final = 400  # smaller pictures are enlarged to this
-# Contrast is equalised first (CLAHE), and SIFT's threshold is low (Lowe's is 0.04). Otherwise
-# skies, skin and soft backgrounds have no points, and a crop may show nothing else.
+_SIDE_PX_MIN: Final = 400  # a smaller picture is enlarged to this longest side
+# Contrast is equalised first (CLAHE), and SIFT's contrast threshold is low (Lowe's is 0.04).
+# Otherwise skies, skin and soft backgrounds would have no points, and a crop may show nothing else.
 _CONTRAST: Final = 0.005
 _CLAHE_LIMIT: Final = 4.0
 _CLAHE_TILES: Final = (8, 8)
-_CELLS_PER_SIDE: Final = 4  # cells along a side; each contributes its share of the points
-_SIZE_CLASSES: Final = 3  # number of size classes, each an octave wide; the last has no upper limit
-_DIAMETER_MIN_PX: Final = 4.0  # diameter of SIFT's finest points
+# cells along a side of the picture; each cell contributes its share of the points
+_CELLS_PER_SIDE: Final = 4
+# size classes, each an octave wide, except that the last one has no upper limit
+_SIZE_CLASSES: Final = 3
+_DIAMETER_MIN_PX: Final = 4.0  # diameter of the finest points that SIFT finds
 # SIFT's 128 numbers are 4 x 4 cells with 8 directions each
 _GRID: Final = np.arange(128).reshape(4, 4, 8)
 _MIRRORED: Final = _GRID[::-1, :, (8 - np.arange(8)) % 8].ravel()
@@ -33,10 +39,10 @@ _INVERTED: Final = _GRID[::-1, ::-1, :].ravel()
 class Points:
     """N feature points of a picture.
 
-    ``places`` are N x 2, x and y as shares of the longest side; ``sizes`` the base-2 logarithm of
-    their diameter as such a share; ``angles`` in turns, [0, 1); ``descriptors`` the N x 128
-    descriptors, rows of Euclidean norm 1. ``shape`` is the picture's width and height as shares of
-    the longest side.
+    All lengths are shares of the picture's longest side. ``places`` (N, 2) are x and y. ``sizes``
+    are the base-2 logarithms of the points' diameters. ``angles`` are in turns, from 0 to below 1.
+    ``descriptors`` (N, 128) are rows of Euclidean norm 1. ``shape`` is the picture's width and
+    height.
     """
 
     places: Floats
@@ -79,7 +85,7 @@ def find_points(pixels: Pixels, limit: int) -> Points:
 
 
 def _prepare_luma(pixels: Pixels) -> Pixels:
-    """Return the luma at the size that is analysed, with equalised contrast."""
+    """Return the luma at the size at which points are sought, with equalised contrast."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     factor = min(max(longest, _SIDE_PX_MIN), SIDE_PX) / longest
@@ -91,8 +97,10 @@ def _prepare_luma(pixels: Pixels) -> Pixels:
 
 
 def _spread_points(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
-    """Order the points: first the strongest of each cell and size class, then the second strongest
-    of each, and so on.
+    """Return at most ``limit`` points, spread over cells and size classes.
+
+    The strongest point of each cell and size class comes first, then the second strongest of each,
+    and so on.
     """
     if len(found) <= limit:
         return found
@@ -110,14 +118,14 @@ def _spread_points(found: list[Any], width: int, height: int, limit: int) -> lis
 
 WORDS: Final = 4096
 _NUMBERS: Final = 128
-_WORD_SCALE: Final = 512.0  # the number that stands for 1 in words.bin
+_WORD_SCALE: Final = 512.0  # this number in words.bin stands for 1
 _SIGNS: Final = 64
 _SEED: Final = b"entrenous/landmarks/1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """``words`` (4096, 128), and the ``rotation`` (128, 64) applied before taking signs."""
+    """The visual ``words`` (4096, 128), and the ``rotation`` (128, 64) for computing signs."""
 
     words: Floats
     rotation: Floats
@@ -129,26 +137,27 @@ class Vocabulary:
         return cls(numbers.astype(np.float32) / np.float32(_WORD_SCALE), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
-        """Return (N, count): the ``count`` nearest words of each row, nearest first."""
+        """Return (N, count): the ``count`` words nearest to each row, nearest first."""
         near = looks @ self.words.T
         np.subtract(np.square(self.words).sum(axis=1) / 2, near, out=near)
         nearest = np.empty((len(near), count), np.uint16)
         all_rows = np.arange(len(near))
-        for place in range(count):  # a few minimum searches are faster than one partition
+        for place in range(count):  # a few searches for the minimum are faster than one partition
             nearest[:, place] = near.argmin(axis=1)
             near[all_rows, nearest[:, place]] = np.inf
         return nearest
 
     def descriptor_signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
-        """Return (N,): the 64 signs of each row relative to its word."""
+        """Return (N,): the 64 signs of each row, relative to its word, as one number."""
         rotated = (looks - self.words[words]) @ self.rotation
         return np.packbits(rotated > 0, axis=1).view("<u8").ravel()
 
 
 @cache
 def _rotation() -> Floats:
-    """Return 64 columns of an orthogonal matrix: Hadamard matrices with fixed signs before and
-    between them.
+    """Return 64 columns of an orthogonal matrix.
+
+    The matrix is a product of Hadamard matrices, with fixed signs before and between them.
     """
     hadamard = np.ones((1, 1), np.float32)
     while len(hadamard) < _NUMBERS:

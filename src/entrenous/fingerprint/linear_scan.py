@@ -15,7 +15,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """The i-th pair is query ``query[i]`` and entry ``entry[i]``, ``distance[i]`` bits apart."""
+    """Pair i is query ``query[i]`` and entry ``entry[i]``; they differ in ``distance[i]`` bits."""
 
     query: Numbers
     entry: Numbers
@@ -55,12 +55,12 @@ class Pairs:
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.uint8]
-CELLS: Final = 1 << 16  # pairs compared at a time, which fit into the processor's cache
+CELLS: Final = 1 << 16  # so many pairs are compared at a time, which fit into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class _Scratch:
-    """Reused buffers for a batch of comparisons, because allocation costs more than counting."""
+    """Buffers for batches of comparisons; reused, because allocating takes longer than counting."""
 
     changed: Words
     counts: Counts
@@ -73,7 +73,7 @@ class _Scratch:
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
     def differing_bits(self, wanted: Words, words: Words) -> Counts:
-        """Return (Q, N): the number of differing bits, of 128, between (Q, 2) and (2, N) words."""
+        """Return (Q, N): how many of 128 bits differ between (Q, 2) and (2, N) words."""
         rows = slice(0, len(wanted))
         np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.total[rows])
@@ -85,7 +85,7 @@ class _Scratch:
 
 @dataclass(frozen=True, slots=True)
 class ScanIndex:
-    """An immutable set of hashes, each with an entry number: ``entries`` (N,), ``words`` (4, N)."""
+    """An immutable set of hashes, ``words`` (4, N), each with an entry number, ``entries`` (N,)."""
 
     entries: NDArray[np.int64]
     words: Words
@@ -95,9 +95,7 @@ class ScanIndex:
         return cls(np.zeros(0, dtype=np.int64), np.zeros((4, 0), dtype=np.uint64))
 
     def with_added(self, entries: Sequence[int], hashes: Sequence[bytes]) -> Self:
-        """Return a new index that also has these hashes, 32 bytes each. Entry numbers may
-        repeat.
-        """
+        """Return a new index with these hashes added, 32 bytes each; entry numbers may repeat."""
         more = np.asarray(entries, dtype=np.int64)
         words = np.concatenate([self.words, as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
@@ -121,8 +119,10 @@ class ScanIndex:
         return Pairs.joined(found)
 
     def _find_in_batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
-        """Compare half of the bits first, which excludes nearly all pairs, since unrelated hashes
-        differ in 64 of 128.
+        """Return the same as :meth:`pairs` for one batch.
+
+        Half of the bits are compared first. That excludes nearly all pairs, since unrelated hashes
+        differ in about 64 of these 128 bits.
         """
         half = scratch.differing_bits(wanted[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)

@@ -1,6 +1,9 @@
 """Multi-index hashing: exact search within 31 bits in a large immutable set of hashes.
 
-A hash is cut into substrings so that no match within the radius is missed.
+A hash is cut into substrings, and there is a table of hashes by each substring. If two hashes are
+near each other, so is one of their substrings. So a query looks up the cells of its own substrings
+and of those near them (the probes), and no match is missed. In a folded plan, a hash and its
+complement are in the same cells.
 """
 
 from collections.abc import Iterator
@@ -18,22 +21,22 @@ from entrenous.fingerprint.linear_scan import Numbers, Pairs, ScanIndex, Words
 Keys = NDArray[np.int64]
 _BITS: Final = 8 * PDQ_BYTES
 _WORD: Final = 64
-# Largest set for each plan, measured on random hashes (python -m bench.stop --sizes).
+# The largest set of hashes for each plan, measured on random hashes (python -m bench.stop --sizes).
 _SCANNED_MAX: Final = 10_000
 _SIXTEEN_MAX: Final = 300_000
 _THIRTEEN_MAX: Final = 2_000_000
-_FOLDED_SUBSTRINGS: Final = 12  # number of substrings in the folded plan
+_FOLDED_SUBSTRINGS: Final = 12  # substrings in the folded plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The positions of substrings in a hash, and the table cells that a query looks up.
 
-    All tables are one array of ``buckets`` cells; a substring's table begins at its ``first``. Each
-    of P probes is a substring (``which``) and the bits to change in it (``flips``). Wider
-    substrings come first, so that every table begins at a multiple of its size and changing bits of
-    a cell's number stays inside the table. ``high`` is the highest bit of each substring if the
-    plan is folded, else 0.
+    All tables are one array of ``buckets`` cells; ``first`` says where each substring's table
+    begins. Each of P probes is a substring (``which``), and the bits to change in it (``flips``).
+    Wider substrings come first. So every table begins at a multiple of its size, and changing bits
+    of a cell's number leads to a cell of the same table. ``high`` is the highest bit of each
+    substring if the plan is folded, and otherwise 0.
     """
 
     substrings: int
@@ -81,7 +84,7 @@ class Plan:
         """Return the cell of each substring of each hash: (N, 4) words -> (N, substrings)."""
         after = np.minimum(self.word + 1, words.shape[1] - 1)
         low = words.take(self.word, axis=1) >> self.shift
-        # For a substring within one word this only adds bits that the mask removes.
+        # If a substring lies within one word, this only adds bits that the mask removes.
         high = words.take(after, axis=1) << (np.uint64(_WORD) - self.shift)
         found = (low | high) & self.mask
         if self.is_folded:
@@ -100,7 +103,7 @@ class Plan:
         return np.asarray(low)
 
     def cells_to_probe(self, cells: Keys) -> Keys:
-        """Return every cell to look up: (Q, substrings) -> (Q, P)."""
+        """Return all cells to look up: (Q, substrings) -> (Q, P)."""
         keys = cells.take(self.which, axis=1)
         keys ^= self.flips
         return keys
@@ -108,14 +111,14 @@ class Plan:
 
 @cache
 def plan_of(substrings: int) -> Plan:
-    """Return a cached :meth:`Plan.of` for radius 31; the plan with 12 substrings is folded."""
+    """Return :meth:`Plan.of` for radius 31, cached; the plan with 12 substrings is folded."""
     return Plan.of(substrings, folded=substrings == _FOLDED_SUBSTRINGS)
 
 
 def substrings_for(hashes: int, *, inverted: bool = False) -> int:
-    """Return the number of substrings for a bank of this size; 0: compare with every hash.
+    """Return the number of substrings for a bank of this size; 0 means to compare all hashes.
 
-    ``inverted`` means that most queries come with their complements.
+    ``inverted`` says that most queries come with their complements.
     """
     if hashes <= _SCANNED_MAX:
         return 0
@@ -127,14 +130,15 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
 
 
 def _substring_radii(substrings: int, radius: int) -> list[int]:
-    """Return the search radius in each substring; -1 for no search."""
+    """Return the search radius for each substring; -1 means no search."""
     each, rest = divmod(radius, substrings)
     return [each if place <= rest else each - 1 for place in range(substrings)]
 
 
 def _flip_patterns(width: int, radius: int) -> Keys:
-    """Return every pattern of ``width`` bits of which at most ``radius`` are set, in ascending
-    order, so that memory is read in order.
+    """Return all patterns of ``width`` bits of which at most ``radius`` are set.
+
+    They ascend, so that memory is read in order.
     """
     patterns = (
         sum(1 << place for place in places)
@@ -156,9 +160,12 @@ _HIGHEST: Final = np.uint64(63)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldedQueries:
-    """``words`` (U, 4) stand for the queries: each query is one of them or its complement.
+    """Queries without duplicates and complements.
 
-    ``keys`` (Q,) is twice the row in ``words``, plus one if the query is the complement.
+    Each query is one of ``words`` (U, 4), or the complement of one.
+
+    ``keys`` (Q,) has a number for each query: twice its row in ``words``, plus one if the query is
+    the complement.
     """
 
     words: Words
@@ -177,9 +184,9 @@ class FoldedQueries:
         return cls(words, np.asarray(keys, dtype=np.int64))
 
     def unfold(self, found: Pairs) -> Pairs:
-        """Distribute pairs found for ``words`` to the original queries.
+        """Distribute the pairs that were found for ``words`` to the original queries.
 
-        Distances in ``found`` are from ``words``, up to 256.
+        Distances in ``found`` are from ``words``, and range up to 256.
         """
         if not found.query.size:
             return found
@@ -194,8 +201,10 @@ class FoldedQueries:
         return Pairs(order[first[of] + within], found.entry[of], distance[of])
 
 
-_PROBES: Final = 1 << 14  # looked up at a time, which fits into the processor's cache
-_CANDIDATES: Final = 1 << 18  # compared at a time, to limit memory if buckets are crowded
+# so many cells are looked up at a time, which fits into the processor's cache
+_PROBES: Final = 1 << 14
+# so many candidates are compared at a time, to limit memory if cells are crowded
+_CANDIDATES: Final = 1 << 18
 _BYTE_SUM: Final = np.uint32(0x01010101)
 _BYTE: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
@@ -204,10 +213,10 @@ _ROWS_MAX: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """``entries`` (N,) are distinct numbers, ``words`` (N, 4) their hashes.
+    """A set of hashes ``words`` (N, 4), their distinct numbers ``entries`` (N,), and tables.
 
-    ``order`` (substrings * N,) lists the rows by substring; the rows in cell c of the plan's tables
-    are ``order[starts[c]:starts[c + 1]]``.
+    ``order`` (substrings * N,) lists the rows of all cells one after the other. The rows in cell c
+    of the plan's tables are ``order[starts[c]:starts[c + 1]]``.
     """
 
     plan: Plan
@@ -218,10 +227,10 @@ class Segment:
 
     @classmethod
     def built(cls, plan: Plan, entries: NDArray[np.int64], words: Words) -> Self:
-        """Sort the rows by each substring.
+        """Build the tables, for which the rows are sorted by each substring.
 
-        Raises:
-            ValueError: more than 2**32 rows to list; divide the bank by hash (docs/stop.md).
+        Raises: ValueError: the tables would list more than 2**32 rows; divide the bank by hash
+        (docs/stop.md).
         """
         count = len(words)
         if plan.substrings * count > _ROWS_MAX:
@@ -235,11 +244,9 @@ class Segment:
         return cls(plan, entries, words, starts, order)
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
-        """Return every pair of one of (Q, 4) queries and an entry that differ in at most ``radius``
-        bits.
+        """Return all pairs of (Q, 4) queries and entries that differ in at most ``radius`` bits.
 
-        Raises:
-            ValueError: the radius is above 31, for which the plan was made.
+        Raises: ValueError: the radius is above 31, for which the plan was made.
         """
         if radius > PDQ_RADIUS:
             raise ValueError("the largest radius is 31 bits")
@@ -275,7 +282,7 @@ class Segment:
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
         bits = _count_bits(changed)
-        # near the hash or its complement: the distance modulo 256 is from -31 to 31
+        # an entry is near the query or its complement if the distance modulo 256 is from -31 to 31
         if self.plan.is_folded:
             kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
             distance = bits[kept].astype(np.int64)
@@ -287,10 +294,11 @@ class Segment:
 
 
 def _count_bits(changed: Words) -> NDArray[np.uint32]:
-    """Return (N, 4) -> (N,): the number of set bits of 256, where 0 stands for 256.
+    """Return the number of set bits, of 256: (N, 4) -> (N,); 0 stands for 256 too.
 
-    One multiplication adds four bytes, three times as fast as summing along an axis. Without
-    folding a substring nearly matches, so never all bits are set.
+    One multiplication adds four bytes, which is three times as fast as summing along an axis.
+    Without folding, a result of 0 always means 0: a substring nearly matches, so not all bits are
+    set.
     """
     counts = np.bitwise_count(changed).view(np.uint32).ravel()
     counts *= _BYTE_SUM
@@ -299,9 +307,9 @@ def _count_bits(changed: Words) -> NDArray[np.uint32]:
 
 
 def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
-    """Yield query and index in ``order`` of every candidate, in batches.
+    """Yield all candidates in batches: their queries, and their indices in ``order``.
 
-    ``lows`` and ``sizes`` (Q, P) are the range in ``order`` for each probe.
+    ``lows`` and ``sizes`` (Q, P) give the range in ``order`` for each probe.
     """
     ends = np.cumsum(sizes, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0
@@ -327,14 +335,15 @@ def _build_tables(plan: Plan) -> list[tuple[int, int]]:
 def _sort_buckets(
     column: NDArray[np.uint64], size: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return where each bucket of a table ends, and the rows sorted by bucket.
+    """Return where each cell of a table ends, and the rows sorted by cell.
 
-    Substring and row are sorted as one number, which is several times faster in NumPy than argsort.
+    A substring and its row are sorted as one number, which is several times faster in NumPy than
+    argsort.
     """
     joined = column << _ROW_BITS
     joined |= np.arange(len(column), dtype=np.uint64)
     joined.sort()
-    rows = joined.astype(np.uint32)  # the lower half
+    rows = joined.astype(np.uint32)  # the lower half of each number is the row
     joined >>= _ROW_BITS
     return _bucket_ends(joined.view(np.int64), size), rows
 
@@ -342,8 +351,8 @@ def _sort_buckets(
 def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
     """Return, for each of ``size`` cells, how many of these sorted cells are at or before it.
 
-    Only the last of each bucket is written and spread over the empty ones after it: a fifth of the
-    time of counting, without blocking other threads.
+    Only the last row of each cell is written, and then spread over the empty cells that follow.
+    This takes a fifth of the time of counting, and blocks no other threads.
     """
     ends = np.zeros(size, dtype=np.uint32)
     if cells.size:
@@ -358,8 +367,8 @@ Searchable = ScanIndex | Segment
 def searchable(entries: NDArray[np.int64], words: Words, *, inverted: bool = False) -> Searchable:
     """Return an index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
-    ``inverted`` is as in :func:`substrings_for`. This takes about 0.8 s per million above some
-    hundred thousand, and temporarily twice the memory.
+    ``inverted`` is as in :func:`substrings_for`. For large sets, this takes about 0.8 s per million
+    hashes, and temporarily twice the memory.
     """
     substrings = substrings_for(len(entries), inverted=inverted)
     if not substrings:

@@ -1,6 +1,4 @@
-"""The types for fingerprints, embeddings and matches, and for the registered fingerprints of a
-picture, clip or sound.
-"""
+"""The types of fingerprints, embeddings and matches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +9,14 @@ from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import BankName, ClaimId, MessageId
 from entrenous.base.limits import PARTS_MAX, PDQ_BYTES
 
-MODEL: Final = "sscd-distilled-224"  # the network, and the side of its input in pixels
+MODEL: Final = "sscd-distilled-224"  # the name of the network, with the side of its input in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """512 signed bytes in ``numbers``, of which the largest is 127 or -127.
+    """An embedding: 512 signed bytes in ``numbers``, of which the largest is 127 or -127.
 
-    Only the angle to another embedding of the same ``model`` has a meaning.
+    Only the angle between two embeddings of the same ``model`` has a meaning.
     """
 
     numbers: bytes
@@ -35,16 +33,16 @@ class Embedding:
 
 
 class Embedder(Protocol):
-    """Computes embeddings: the proprietary extra's network, or another that tests bring."""
+    """Computes embeddings with a network; tests use a simple one of their own."""
 
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        """Return one embedding per square of 224 x 224 RGB samples, row by row."""
+        """Return one embedding for each square, which has 224 x 224 RGB samples, row by row."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredEmbedding:
-    """A registered embedding; ``entry`` is the number of its whole picture's hash."""
+    """A registered embedding; ``entry`` is the entry number of the whole picture's hash."""
 
     number: int
     entry: int
@@ -54,7 +52,7 @@ class RegisteredEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class NearEmbedding:
-    """A query (by index) and a claim's embedding with their cosine, from -1 to 1."""
+    """A query (by index) and an embedding of a claim, with their cosine, from -1 to 1."""
 
     query: int
     entry: int
@@ -64,7 +62,7 @@ class NearEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """``bits`` is the hash (PDQ: 32 bytes, bit 255 first); ``quality`` is from 0 to 100."""
+    """A fingerprint: ``bits`` is the hash (PDQ: 32 bytes, bit 255 first), ``quality`` 0 to 100."""
 
     kind: str
     bits: bytes
@@ -94,9 +92,10 @@ class NearHash:
 class Match:
     """A match: an upload resembles a registered claim.
 
-    ``distance`` is in bits; ``how`` says how the registered picture was changed, e.g. "mirror,
-    border removed". ``part`` means that the upload resembles only a part of it, ``added`` that it
-    resembles an upload confirmed by a reviewer instead of the registered picture.
+    ``distance`` is in bits. ``how`` says how the registered picture was changed, e.g. "mirror,
+    border removed". ``part`` means that the upload resembles only a part of the registered picture.
+    ``added`` means that the upload resembles an earlier upload that a reviewer confirmed, rather
+    than the registered picture.
     """
 
     bank: BankName
@@ -123,17 +122,18 @@ class TooFlat(Refused):
 PICTURE_KIND: Final = "pdq"
 VIDEO_KIND: Final = "pdq-video"
 SOUND_KIND: Final = "chromaprint"
-REGISTERED_FRAMES_MAX: Final = 1200  # per video: 150 seconds at eight per second
-UPLOAD_FRAMES_MAX: Final = 2400  # per upload: ten minutes at four per second
-SOUND_WORDS_MAX: Final = 10_000  # per sound: twenty minutes
-SOUND_S_MIN: Final = 5  # seconds of distinguishable sound that registration requires
-HALF_SECOND_MS: Final = 500  # frames of an upload are counted per half second
-LAST_MS: Final = 3_600_000  # the longest allowed clip
+REGISTERED_FRAMES_MAX: Final = 1200  # frames of one video: 150 seconds at eight per second
+UPLOAD_FRAMES_MAX: Final = 2400  # frames of one upload: ten minutes at four per second
+SOUND_WORDS_MAX: Final = 10_000  # words of one sound: twenty minutes
+# to be registered, a sound needs this many seconds that can be told from other sounds
+SOUND_S_MIN: Final = 5
+HALF_SECOND_MS: Final = 500  # an upload's matching frames are counted by half seconds
+LAST_MS: Final = 3_600_000  # length of the longest clip that is accepted
 
 
 @dataclass(frozen=True, slots=True)
 class PicturePrint:
-    """A registered picture: hashes of the whole and of windows, and perhaps an embedding."""
+    """A registered picture: hashes of the whole and of its parts, and perhaps an embedding."""
 
     kind: ClassVar[str] = PICTURE_KIND
     whole: Fingerprint
@@ -174,7 +174,7 @@ class FramePrint:
 
 @dataclass(frozen=True, slots=True)
 class VideoPrint:
-    """A registered video: hashes of frames that differ from their neighbours, in time order."""
+    """A registered video: in time order, those frames that differ from the one before."""
 
     frames: tuple[FramePrint, ...]
 
@@ -191,13 +191,13 @@ class VideoPrint:
 
     @property
     def inner(self) -> tuple[bytes, ...]:
-        """The hashes without edges, of the frames that have one."""
+        """The hashes of frames without their edges; some frames have none."""
         return tuple(frame.inner for frame in self.frames if frame.inner is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class TrimmedView:
-    """The hash of one window of an upload's frame, for finding videos with cut edges."""
+    """The hash of a window of an upload's frame, for finding videos whose edges were cut off."""
 
     at_ms: int
     how: str
@@ -206,7 +206,7 @@ class TrimmedView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One transformation (``how``) of all frames of an upload, with one hash per frame."""
+    """All frames of an upload after one transformation (``how``), with one hash per frame."""
 
     how: str
     hashes: tuple[bytes, ...]
@@ -214,7 +214,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class VideoViews:
-    """An uploaded video: the times of its distinct frames, and every view of them."""
+    """An uploaded video: the times of its distinct frames, and all views of these frames."""
 
     at_ms: tuple[int, ...]
     views: tuple[View, ...]
@@ -230,12 +230,12 @@ class VideoViews:
 
     @property
     def moments(self) -> int:
-        """The number of half seconds with a frame, which a claim must cover."""
+        """The number of half seconds that have a frame, a share of which a claim must match."""
         return len({at_ms // HALF_SECOND_MS for at_ms in self.at_ms})
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """All hashes, view after view, in the order of index queries."""
+        """All hashes, view after view; an index is queried in this order."""
         return tuple(bits for view in self.views for bits in view.hashes)
 
     def view_and_frame(self, query: int) -> tuple[int, int]:
@@ -251,7 +251,8 @@ class SoundPrint:
     """
 
     kind: ClassVar[str] = SOUND_KIND
-    quality: ClassVar[int] = 100  # PDQ's measure of detail does not apply to sounds
+    # quality is PDQ's measure of detail, which does not apply to sounds
+    quality: ClassVar[int] = 100
     words: bytes
 
     def __post_init__(self) -> None:
@@ -269,7 +270,7 @@ class SoundPrint:
 
 @dataclass(frozen=True, slots=True)
 class ClipPrint:
-    """A registered video, with its sound if that is registered too."""
+    """A registered video, and its sound if the sound is registered too."""
 
     kind: ClassVar[str] = VIDEO_KIND
     video: VideoPrint
@@ -277,7 +278,7 @@ class ClipPrint:
 
     @property
     def quality(self) -> int:
-        """The quality of its least detailed frame, from 0 to 100."""
+        """The quality of the video's least detailed frame, from 0 to 100."""
         return min(frame.quality for frame in self.video.frames)
 
 
@@ -286,7 +287,7 @@ Print = PicturePrint | ClipPrint | SoundPrint
 
 @dataclass(frozen=True, slots=True)
 class SoundVariant:
-    """One transformation (``how``) of an upload's sound, and its words (perhaps none)."""
+    """The words of an upload's sound after one transformation (``how``); there may be none."""
 
     how: str
     words: bytes
@@ -300,8 +301,8 @@ class SoundVariant:
 class SoundMatch:
     """A match of sounds: a part of an upload sounds like the registered sound number ``sound``.
 
-    ``errors`` is the share of differing bits, ``length_s`` the length of the match, ``at_s`` and
-    ``registered_at_s`` its start in the upload and in the registered sound.
+    ``errors`` is the share of differing bits, and ``length_s`` the length of the match. ``at_s``
+    and ``registered_at_s`` are where the match begins in the upload and in the registered sound.
     """
 
     sound: int
@@ -328,8 +329,8 @@ class SoundTooQuiet(Refused):
 
 NUMBERS: Final = 512
 LARGEST: Final = 127
-SQUARE_PX: Final = 224  # side of the network's input
-EMBEDDINGS_MAX: Final = 100_000  # for one gate; they take 51 MB
+SQUARE_PX: Final = 224  # side of the network's input in pixels
+EMBEDDINGS_MAX: Final = 100_000  # embeddings at one gate, which take 51 MB
 
 
 class EmbeddingModelMissing(Refused):
@@ -348,9 +349,9 @@ class PlatformTakesNoEmbedding(Refused):
     """
 
 
-# agreeing points; the best of 10,000 unrelated pictures hardly has this many
+# agreeing points; even the best of 10,000 unrelated pictures hardly has this many
 _LIKELY_POINTS: Final = 9
-# differing bits of 256; the best of 10,000 unrelated pictures differs in more
+# differing bits of 256; even the nearest of 10,000 unrelated pictures differs in more
 _LIKELY_BITS: Final = 60
 
 
@@ -358,10 +359,10 @@ _LIKELY_BITS: Final = 60
 class Candidate:
     """A sent picture that a found one may show: number ``place`` of ``message``.
 
-    ``look`` is equal for equal pictures in several messages. ``agreeing`` is the number of points
-    that match in one position, ``fresh`` those of them where no likelier candidate has any; the
-    fingerprints differ in ``bits``. ``learnt`` is false if its points were never stored, or were
-    damaged.
+    If several messages have the same picture, its ``look`` is the same number. ``agreeing`` is how
+    many points match in one position. ``fresh`` is how many of them are in parts of the found
+    picture where no likelier candidate has any. The fingerprints differ in ``bits`` bits.
+    ``learnt`` is false if the picture's points were never stored, or are damaged.
     """
 
     message: MessageId
@@ -374,7 +375,7 @@ class Candidate:
 
     @property
     def is_likely(self) -> bool:
-        """True if such a resemblance is unlikely to be chance."""
+        """Whether so much resemblance is unlikely to be chance."""
         return self.agreeing >= _LIKELY_POINTS or self.has_same_hash
 
     @property

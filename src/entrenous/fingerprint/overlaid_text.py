@@ -1,4 +1,7 @@
-"""Remove text that was written over a picture, and fill in what is below."""
+"""Remove text that was written over a picture, and fill the gaps from the surroundings.
+
+A blob is a connected group of pixels that may be a letter.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,31 +12,33 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import KEPT, Floats, frequencies, qualities, shrink
 
-# least brightness of letters: light ones, and dark ones in the negative of the picture
+# Two values for the least brightness of letters. Dark letters are sought in the picture's negative.
 LEVELS: Final = (225, 170)
 HIGH_MIN: Final = 0.012  # least height of a letter, as a share of the picture's height
 HIGH_MAX: Final = 0.2
 # largest width of a letter, as a share of the picture's width; letters may touch
 WIDE_MAX: Final = 0.25
 LONG_MAX: Final = 6  # largest ratio of width to height
-THIN_MAX: Final = 12  # largest ratio of height to width, as of an l
+THIN_MAX: Final = 12  # largest ratio of height to width, which an l may have
 AREA_MIN_PX: Final = 5
-BLOBS_MAX: Final = 1_500  # if there are more blobs, they are a texture
-OTHERS_MIN: Final = 3  # number of further letters needed on a letter's line
-REACH: Final = 6.0  # distance, in heights of a letter, within which these must be
-ALIKE: Final = 0.5  # least ratio between the heights of two letters of a line
-BASE: Final = 0.25  # largest difference of two bottoms, in heights: the letter p is lower than a
-OUTLINE: Final = 0.012  # share of the picture's height that is painted over around each letter
-COVERED_MAX: Final = 0.4  # share of the picture; if letters cover more, too little is left
-_NEAR_PX: Final = 3  # radius of the neighbourhood used for filling in
+BLOBS_MAX: Final = 1_500  # more blobs than this are a texture
+OTHERS_MIN: Final = 3  # a letter needs this many further letters on its line
+REACH: Final = 6.0  # the further letters must be within this distance, in letter heights
+ALIKE: Final = 0.5  # least ratio of the smaller to the larger height of two letters in a line
+# largest difference between the bottoms of two letters, in letter heights; a p is lower than an a
+BASE: Final = 0.25
+# a margin around each letter is painted over too; this is its width as a share of the height
+OUTLINE: Final = 0.012
+COVERED_MAX: Final = 0.4  # if letters cover a larger share of the picture, too little of it is left
+_NEAR_PX: Final = 3  # gaps are filled from pixels within this radius
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
 def spectra_without_text(grey: Floats, least: int) -> Floats:
-    """Return the spectra (N, 16, 16) of a picture (H, W) without light or dark letters.
+    """Return spectra (N, 16, 16) of a picture (H, W) whose light or dark letters were removed.
 
-    Spectra with a PDQ quality below ``least`` are left out, so there are at most four.
+    There are at most four, since spectra with a PDQ quality below ``least`` are left out.
     """
     level = grey.astype(np.uint8)
     blocks = [shrink(shown) for shown in _paint_over_letters(level)]
@@ -44,7 +49,7 @@ def spectra_without_text(grey: Floats, least: int) -> Floats:
 
 
 def letter_mask(level: Grey, at_least: int) -> Mask:
-    """Return the mask of pixels in (H, W) of at least this level that form letters on a line."""
+    """Return the mask of those pixels of (H, W) that are bright enough and form lines of text."""
     height_px, width_px = level.shape
     light = (level >= at_least).astype(np.uint8)
     _, label, statistics, _ = cv2.connectedComponentsWithStats(light, connectivity=8)
@@ -63,8 +68,9 @@ def letter_mask(level: Grey, at_least: int) -> Mask:
 
 
 def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
-    """Return which of N blobs, given by OpenCV's (N, 5) statistics, have others beside them on a
-    line.
+    """Return which of N blobs have other blobs beside them on a line.
+
+    ``statistics`` (N, 5) are those of OpenCV.
     """
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
@@ -72,11 +78,12 @@ def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
     neighbours = np.abs(np.subtract.outer(middle, middle)) <= REACH * higher
     neighbours &= np.minimum.outer(high, high) >= ALIKE * higher
     neighbours &= np.abs(np.subtract.outer(foot, foot)) <= BASE * higher
-    return np.asarray(neighbours.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)  # each counts itself
+    # each blob counts itself
+    return np.asarray(neighbours.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)
 
 
 def _paint_over_letters(level: Grey) -> Iterator[Grey]:
-    """Yield the picture with each kind of letters painted over."""
+    """For each kind of letters in the picture, yield the picture with them painted over."""
     around = max(2, round(OUTLINE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
     for shown in (level, 255 - level):

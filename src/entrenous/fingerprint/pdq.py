@@ -17,10 +17,12 @@ from entrenous.base.picture import OriginalSize, Picture
 from entrenous.fingerprint.nouns import Fingerprint
 
 Floats = NDArray[np.float32]
-BLOCKS: Final = 64  # PDQ, section "downsampling"
-_CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the longest takes 16 MB
-_ROUNDING: Final = 1e-12  # rounding errors of weights that should be 0; real weights are far larger
-KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left out
+BLOCKS: Final = 64  # PDQ reduces a picture to 64 x 64 blocks (section "downsampling")
+_CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the longest one takes 16 MB
+# weights below this are rounding errors and should be 0; real weights are far larger
+_ROUNDING: Final = 1e-12
+# frequencies 1 to 16 of each axis are used; frequency 0, the brightness, is left out
+KEPT: Final = 16
 
 
 @cache
@@ -35,12 +37,12 @@ def cosines() -> Floats:
 
 
 def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
-    """Return Meta's two box filters and decimation along an axis of ``length_px`` as a matrix (64,
-    length_px).
+    """Return Meta's two box filters and decimation of an axis as a matrix (64, length_px).
 
-    If a decoder averaged each ``shrunk_by`` pixels to one, the shape is (64, remaining pixels), and
-    each has the weight of all its originals. ``from_end`` means that averaging began at the other
-    end. An axis of exactly 64 pixels is filtered with a window of 1, which changes nothing.
+    If a decoder averaged every ``shrunk_by`` pixels to one, the shape is (64, remaining pixels),
+    and each remaining pixel has the weight of those it was made from. ``from_end`` means that
+    averaging began at the other end. On an axis of exactly 64 pixels, the filters have a window of
+    1, which changes nothing.
     """
     made = _kept_axis if length_px <= _CACHED_AXIS_PX_MAX else _cached_axis
     return made(length_px, shrunk_by, from_end=from_end)
@@ -48,7 +50,8 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 
 def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
-    ahead = (window + 2) // 2 - 1  # how far the window reaches to the right
+    # number of pixels to the right of the centre that the window covers
+    ahead = (window + 2) // 2 - 1
     behind = window - 1 - ahead
     centre = ((2 * np.arange(BLOCKS) + 1) * length_px) // (2 * BLOCKS)
     middle = centre[:, None] + np.arange(-behind, ahead + 1)[None, :]
@@ -70,35 +73,33 @@ def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     return axis
 
 
-_kept_axis = lru_cache(maxsize=32)(_cached_axis)  # some sizes are common in uploads
+_kept_axis = lru_cache(maxsize=32)(_cached_axis)  # cached, because some sizes are common in uploads
 
 
 @lru_cache(maxsize=32)
 def reference_spans(
     length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """Return the first and last pixel (half-open) that have a weight in each row of
-    :func:`reference_axis`.
-    """
+    """Return the range of pixels that have a weight in each row of :func:`reference_axis`."""
     axis = reference_axis(length_px, shrunk_by, from_end=from_end)
     used = [np.flatnonzero(row) for row in axis]
     return tuple((int(block_rows[0]), int(block_rows[-1]) + 1) for block_rows in used)
 
 
 def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
-    """Return the tent filter and decimation for many windows of one axis at once.
+    """Return the tent filters and decimations of many windows of one axis at once.
 
     Args:
         length_px: pixels along the axis.
         edges: (K, 2) first and last edge of each window, as shares of the axis in [0, 1].
 
     Returns:
-        (K, 64, length_px): pixels outside a window have weight 0, as if it had been cut out.
+        (K, 64, length_px). Pixels outside a window have weight 0, as if it had been cut out.
     """
     start, stop = edges[:, :1] * length_px, edges[:, 1:] * length_px
     block = (stop - start) / BLOCKS
     centre = start + (np.arange(BLOCKS) + 0.5) * block
-    reach = np.maximum(block, 1.0)[..., None]  # at least one pixel
+    reach = np.maximum(block, 1.0)[..., None]  # the tent reaches at least one pixel to either side
     pixel_edge = np.arange(length_px + 1, dtype=np.float64)
     pixel_rows = np.clip(pixel_edge, start[..., None], stop[..., None])
     place = pixel_rows - centre[..., None]
@@ -124,25 +125,27 @@ def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
 Pixels = NDArray[np.uint8]
 KIND: Final = "pdq"
 LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in PDQ
-SIDE_PX_MIN: Final = 5  # the reference implementation hashes nothing smaller
-SIDE_PX_MAX: Final = 65_536  # longer sides are subsampled: a file of a kilobyte may have millions
+SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pictures
+# longer sides are subsampled, because a file of a kilobyte may have millions of pixels
+SIDE_PX_MAX: Final = 65_536
 _BLOCKS_AT_ONCE: Final = 8
-_SMALL_SAMPLES: Final = 1 << 20  # in smaller pictures, an eighth may be copied at a time
-GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent) to quality
+_SMALL_SAMPLES: Final = 1 << 20  # a picture with fewer samples may be copied an eighth at a time
+# PDQ divides the sum of gradients, in per cent, by this to get the quality
+GRADIENT_PER_QUALITY: Final = 90
 
 
 def fingerprint(picture: Picture) -> Fingerprint:
-    """Return the PDQ hash and quality, from all pixels.
+    """Return the PDQ hash and quality of a picture, computed from all its pixels.
 
-    A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference.
-    Transparent parts count as white.
+    A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference
+    implementation. Transparent parts are taken as white.
     """
     blocks = shrink(pixels_or_luma(picture), picture.original_size, picture.shrunk_by)
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
 def pixels_on_white(picture: Picture) -> Pixels:
-    """Return the (H, W, 3) pixels as a viewer shows them, with transparent parts on white."""
+    """Return the (H, W, 3) pixels; transparent parts are shown on white, as viewers do."""
     pixels: Pixels = np.asarray(picture)
     if picture.alpha is None:
         return pixels
@@ -153,7 +156,7 @@ def pixels_on_white(picture: Picture) -> Pixels:
 
 
 def pixels_or_luma(picture: Picture) -> Pixels:
-    """Return :func:`pixels_on_white`, or the (H, W) luma of a picture without colours."""
+    """Return :func:`pixels_on_white`, or the (H, W) luma if the picture has only luma."""
     if picture.luma_alone and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
     return pixels_on_white(picture)
@@ -162,10 +165,10 @@ def pixels_or_luma(picture: Picture) -> Pixels:
 def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1) -> Floats:
     """Return the luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
-    Rows are processed a few at a time, so that a large picture is never copied as a whole. If a
-    decoder shrank the picture (:class:`entrenous.base.picture.OriginalSize`), the blocks are those
-    of the full picture: PDQ's filter depends on the size, and the smaller size would change some
-    bits.
+    Rows are processed a few at a time, so that a large picture is never copied as a whole. PDQ's
+    filter depends on the size of the picture. So if a decoder shrank it
+    (:class:`entrenous.base.picture.OriginalSize`), the filter for the full size is used; the one
+    for the smaller size would change some bits.
     """
     if min(pixels.shape[:2]) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
@@ -205,8 +208,9 @@ def to_bits(spectrum: Floats) -> bytes:
 
 
 def quality(blocks: Floats) -> int:
-    """Return PDQ's measure of detail, 0 to 100. Flat pictures, with less than 50, resemble each
-    other.
+    """Return PDQ's measure of detail, 0 to 100.
+
+    Pictures with less than 50 are flat, and resemble each other.
     """
     return int(qualities(blocks[None])[0])
 
@@ -214,8 +218,8 @@ def quality(blocks: Floats) -> int:
 def qualities(blocks: Floats) -> NDArray[np.int64]:
     """Return the :func:`quality` of each of (N, 64, 64) blocks.
 
-    The measure sums differences between neighbours in whole per cent of full brightness, rounded
-    towards 0.
+    The measure is based on differences between neighbouring blocks, in whole per cent of full
+    brightness, rounded towards 0.
     """
     steps = [np.trunc(np.diff(blocks, axis=axis) * 100 / 255) for axis in (1, 2)]
     total = sum(np.abs(one).sum(axis=(1, 2)).astype(np.int64) for one in steps)
@@ -223,27 +227,28 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
 
 
 def _sum_weighted_rows(pixels: Pixels, weights: Floats) -> Floats:
-    """Return rows of luma, (K, W): sums of R rows of pixels weighted by (K, R)."""
+    """Return rows of luma (K, W): each is a sum of R rows of pixels, weighted by (K, R)."""
     slab = pixels.reshape(len(pixels), -1).astype(np.float32)
     rows: Floats = np.matmul(weights, slab)
     return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA)
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:
-    """Return the number of bits, of 256, that differ. Unrelated pictures differ in about 128."""
+    """Return how many of 256 bits differ; hashes of unrelated pictures differ in about 128."""
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 
 UPRIGHT: Final = "as it is"
-_FLIP: Final = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0).astype(np.float32)  # frequency i + 1
+# element i is for frequency i + 1
+_FLIP: Final = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0).astype(np.float32)
 _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
 def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
-    """Return eight fingerprints of an upload, by the change that the registered picture may have
-    undergone.
+    """Return fingerprints of an upload for eight changes that it may have undergone.
 
-    ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before mirroring.
+    Each undoes one change: ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture
+    before mirroring.
     """
     return pixel_orientations(pixels_on_white(picture), picture.original_size, picture.shrunk_by)
 
@@ -251,7 +256,7 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 def pixel_orientations(
     pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
-    """Return the :func:`orientations` of pixels; these are as for :func:`shrink`."""
+    """Return the :func:`orientations` of pixels; the arguments are those of :func:`shrink`."""
     blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
     turned = spectrum_orientations(frequencies(blocks))
@@ -263,7 +268,7 @@ def pixel_orientations(
 
 
 def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
-    """Return the spectra (..., 16, 16) of the eight orientations, from the spectrum of one."""
+    """Return the spectra (..., 16, 16) of all eight orientations, given the spectrum of one."""
     down, across = _FLIP[:, None], _FLIP[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
     return {
@@ -283,5 +288,5 @@ TURNS: Final = tuple(spectrum_orientations(np.zeros((KEPT, KEPT), np.float32)))
 
 
 def inverted(bits: bytes) -> bytes:
-    """Return the hash of the picture with inverted colours: all bits inverted."""
+    """Return the hash of the picture's negative, in which all bits are inverted."""
     return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)

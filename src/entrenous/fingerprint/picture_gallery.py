@@ -1,5 +1,7 @@
-"""Find which of ten thousand sent pictures share feature points with a found one in one
-position.
+"""Find which of ten thousand sent pictures share feature points with a found one.
+
+The points must fit together: one shift, rotation and scale must map those of the found picture to
+those of the sent one.
 """
 
 from collections.abc import Sequence
@@ -14,18 +16,18 @@ from entrenous.fingerprint.pdq import Pixels
 from entrenous.fingerprint.picture_record import ENTRY, OCTAVE, TURN, Entries, places_of_points
 
 _PAIRS_MAX: Final = 100
-_POSITION_TOLERANCE: Final = 5.0  # in 1/255 of the sent picture's longest side
+_POSITION_TOLERANCE: Final = 5.0  # in units of 1/255 of the sent picture's longest side
 _NEAR_PER_DISTANCE: Final = 0.2
 _TURN_MAX: Final = TURN / 16
 _OCTAVES_MAX: Final = 0.75
-_CELL_SIZE: Final = 6  # in 1/255 of the longest side; points in one cell count as one
+_CELL_SIZE: Final = 6  # in units of 1/255 of the longest side; points in the same cell count as one
 _LEADING: Final = 5
 Places = NDArray[np.complex64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pair i: entry ``found[i]`` of the found picture and ``sent[i]`` of the sent ones."""
+    """Pair i is entry ``found[i]`` of the found picture and entry ``sent[i]`` of the sent ones."""
 
     found_entries: Entries
     sent_entries: Entries
@@ -37,15 +39,16 @@ class Pairs:
 
     @property
     def turns(self) -> NDArray[np.uint8]:
-        """Return the rotation from found to sent for each pair, in 1/256 of a turn."""
+        """Return each pair's rotation from found to sent, in units of 1/256 of a turn."""
         return np.asarray(
             self.sent_entries["angle"][self.sent] - self.found_entries["angle"][self.found]
         )
 
     @property
     def octaves(self) -> NDArray[np.float32]:
-        """Return the scale from found to sent for each pair, in octaves; sizes are shares of the
-        longest sides.
+        """Return each pair's scale from found to sent, in octaves.
+
+        Sizes are shares of the pictures' longest sides.
         """
         found, sent = self.found_entries["size"][self.found], self.sent_entries["size"][self.sent]
         return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(OCTAVE)
@@ -54,7 +57,7 @@ class Pairs:
 def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
     """Return the cells of the found picture with agreeing pairs, and their total weight.
 
-    Each place counts once in either picture, because repeated texture, like grass, matches
+    Each cell of either picture counts once, because a repeated texture like grass matches
     everywhere.
     """
     if len(weight) > _PAIRS_MAX:
@@ -69,9 +72,7 @@ def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset
 
 
 def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
-    """Return a matrix whose row i says which pairs agree with pair i in position, rotation and
-    scale.
-    """
+    """Return a matrix; row i says which pairs agree with pair i in position, rotation and scale."""
     turns, octaves = pairs.turns, pairs.octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / TURN * turns).astype(np.complex64)
     offsets = at_sent[None, :] - at_sent[:, None]
@@ -103,23 +104,23 @@ def _places_of(entries: Entries) -> Places:
     return np.asarray(entries["x"] + 1j * entries["y"].astype(np.float32), np.complex64)
 
 
-FOUND_POINTS_MAX: Final = 1800  # points of a found picture
-_WORDS_PER_POINT: Final = 3  # number of words looked up for each found point
-_DIFFERING_SIGNS_MAX: Final = 22  # signs, of 64, that may differ; Jegou et al. use 22 to 24
+FOUND_POINTS_MAX: Final = 1800  # at most this many points of a found picture are used
+_WORDS_PER_POINT: Final = 3  # for each found point, this many words are looked up
+_DIFFERING_SIGNS_MAX: Final = 22  # so many of 64 signs may differ; Jegou et al. use 22 to 24
 _SIGNS_SPREAD: Final = 16.0
 _ANGLES: Final = 16
-_SCALE_OCTAVES: Final = 10  # range of scales between found and sent in octaves, -5 to 5
-_SHARED_POINTS_MIN: Final = 9  # number of shared points; unrelated pictures share fewer
-_COMPARED_PICTURES_MAX: Final = 100  # number of pictures whose points are compared one by one
+_SCALE_OCTAVES: Final = 10  # scales from found to sent range over this many octaves, from -5 to 5
+_SHARED_POINTS_MIN: Final = 9  # unrelated pictures share fewer points
+# the points of at most this many pictures are compared one by one
+_COMPARED_PICTURES_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """The result for a sent picture: points of the found picture match picture number ``row`` in
-    one position.
+    """The result for sent picture number ``row``: how its points match those of the found picture.
 
-    ``where`` are the cells of the found picture with a match, one point each; ``weight`` measures
-    how rare and how close the matches are.
+    ``where`` are the cells of the found picture that have a match; each counts as one point.
+    ``weight`` measures how rare and how close the matches are.
     """
 
     row: int
@@ -130,7 +131,10 @@ class Vote:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """Entries sorted by word; those of word w are ``starts[w]`` to ``starts[w + 1]``."""
+    """The points of all sent pictures, sorted by word.
+
+    The points of word w are ``entries[starts[w]:starts[w + 1]]``.
+    """
 
     entries: Entries
     signs: NDArray[np.uint64]
@@ -140,8 +144,9 @@ class Gallery:
 
     @classmethod
     def of(cls, kept: Sequence[bytes]) -> Self:
-        """Return a gallery of packed points, given one item for each picture. Rows are numbered in
-        this order.
+        """Return a gallery of packed points, given one item for each picture.
+
+        Pictures are numbered in this order.
         """
         entries = np.frombuffer(b"".join(kept), ENTRY)
         sizes = [len(one) // ENTRY.itemsize for one in kept]
@@ -150,14 +155,14 @@ class Gallery:
         order = np.argsort(words, kind="stable")
         starts = np.zeros(WORDS + 1, np.int64)
         np.cumsum(np.bincount(words, minlength=WORDS), out=starts[1:])
-        # NumPy copies plain bytes eight times faster than records with unaligned fields
+        # copied as bytes, which is eight times faster than copying records with unaligned fields
         entries = np.take(entries.view(f"V{ENTRY.itemsize}"), order).view(ENTRY)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
         """Return pictures that share points with (H, W, 3) pixels, the likeliest first.
 
-        Mirrored pixels are tried too, and inverted colours if hardly anything is shared.
+        Mirrored pixels are tried too, and inverted colours if hardly any points are shared.
         """
         points = find_points(pixels, FOUND_POINTS_MAX)
         votes = self._votes_both_ways(points, vocabulary)
@@ -219,7 +224,7 @@ class Gallery:
 def _consistent_pictures(
     rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
-    """Return the pictures with the most weight in one class of rotation and scale, best first."""
+    """Return the pictures with most weight in any one class of rotation and scale, best first."""
     angle = pairs.turns.astype(np.int64) * _ANGLES // TURN
     scale = np.clip(pairs.octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1).astype(np.int64)
     place = (rows.astype(np.int64) * _SCALE_OCTAVES + scale) * _ANGLES + angle

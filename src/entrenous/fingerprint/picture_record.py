@@ -1,4 +1,8 @@
-"""The stored record of a sent picture: hash, colour layout, and 14 bytes per feature point."""
+"""The stored record of a sent picture: hash, colour layout, and 14 bytes per feature point.
+
+The layout is the picture's mean colours in about 192 cells. A found picture is compared with every
+part of a layout, at several sizes.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,23 +20,29 @@ from entrenous.fingerprint.pdq import Pixels, fingerprint, pixels_on_white
 Floats = NDArray[np.float32]
 Cells = NDArray[np.uint8]
 CHANNELS: Final = 3
-_LAYOUT_CELLS: Final = 192  # approximate number of cells, which are as square as possible
+_LAYOUT_CELLS: Final = 192  # approximate number of cells, which are nearly square
 _SIDE_MIN: Final = 4
 _SIDE_MAX: Final = 48
-# least share of the sent picture's sides; a crop to 30 % of the area has 0.55
+# least share of the sent picture's width that a found one covers; a crop to 30 % of the area covers
+# 0.55
 _SHARE_MIN: Final = 0.4
 _AREA_MIN: Final = 0.15
-_FOUND_SIDE_PX: Final = 160  # longest side of a found picture for removing text
+# longest side to which a found picture is scaled down, for removing text
+_FOUND_SIDE_PX: Final = 160
 _STROKE_PX: Final = 9  # thinner strokes are removed
-_BAR_LEVELS: Final = 10  # largest differences within a plain bar after JPEG and smoothing
-_BAR_SHARE: Final = 0.8  # share of a row that must be plain; the rest may be remains of text
-_BAR_MAX: Final = 0.3  # largest share of a side for a bar at either end
+# largest difference in brightness levels within a plain bar, after JPEG and smoothing
+_BAR_LEVELS: Final = 10
+# least share of a row that must be plain; the rest may be what smoothing left of text
+_BAR_SHARE: Final = 0.8
+_BAR_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayoutsOfShape:
-    """The layouts of one shape (cells down, cells across): their numbers ``rows``, and N x 3 H W
-    samples.
+    """The layouts of one shape (cells down, cells across).
+
+    ``rows`` are their numbers, ``cells`` (N, 3 H W) their samples, and ``squares`` (N, H W) the
+    sums of the squares of each cell's samples.
     """
 
     shape: tuple[int, int]
@@ -48,9 +58,7 @@ class LayoutsOfShape:
         return cls((high, wide), np.asarray(rows, np.int64), cells, squares)
 
     def differences(self, views: Sequence[Pixels]) -> Floats:
-        """Return (N,): for each layout, the root of the smallest mean square difference from any
-        view.
-        """
+        """Return (N,): each layout's root mean square difference from the view that fits best."""
         least = np.full(len(self.rows), np.inf, np.float32)
         for view in views:
             placements = list(_place_view(view, self.shape))
@@ -68,14 +76,14 @@ class LayoutsOfShape:
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """Layouts grouped by shape; ``count`` in total."""
+    """Layouts grouped by shape; ``count`` is their total number."""
 
     shapes: tuple[LayoutsOfShape, ...]
     count: int
 
     @classmethod
     def of(cls, layouts: Sequence[Cells]) -> Self:
-        """Group (H, W, 3) layouts by shape. They are numbered in this order."""
+        """Group (H, W, 3) layouts by shape; they are numbered in the given order."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
@@ -85,8 +93,9 @@ class Layouts:
         return cls(tuple(groups), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
-        """Return (count,): for each layout, the difference in levels from the best-fitting part of
-        it, or infinity if no part fits.
+        """Return (count,): how much the pixels differ from the best-fitting part of each layout.
+
+        The differences are in brightness levels, and infinite if no part has a similar shape.
         """
         views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
         for group in self.shapes:
@@ -103,8 +112,9 @@ def compute_layout(pixels: Pixels) -> Cells:
 
 
 def views_of(pixels: Pixels) -> list[Pixels]:
-    """Return four small views of a found picture without text: whole and inside its bars, each also
-    mirrored.
+    """Return up to four small views of a found picture without text.
+
+    These are the whole picture and the part inside its bars, both as they are and mirrored.
     """
     longest = max(pixels.shape[:2])
     high, wide = (
@@ -120,10 +130,10 @@ def views_of(pixels: Pixels) -> list[Pixels]:
 
 
 def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
-    """Return the first and the last row (half-open) between bars of one colour above and below.
+    """Return the range of rows between plain bars at the top and bottom.
 
-    Closing removes dark text (each sample takes bright neighbours' values), opening removes light
-    text.
+    Morphological closing removes dark text, since each sample takes the value of bright neighbours.
+    Opening removes light text.
     """
     stroke = np.ones((_STROKE_PX, _STROKE_PX), np.uint8)
     runs = [(0, 0)]
@@ -138,15 +148,16 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
 
 
 def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
-    """Return the number of initial plain rows, plus one where bar and picture mix."""
+    """Return the number of initial plain rows, plus one row where bar and picture mix."""
     limit = int(_BAR_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
     return min(run + 1, limit) if run else 0
 
 
 def _place_view(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
-    """Yield a view at every size and position on the cells: the mask of the cells that it covers,
-    and its colours there.
+    """Place a view at every size and position on the cells.
+
+    Yield for each the mask of the cells that the view covers, and its colours there.
     """
     high, wide = shape
     for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
@@ -167,15 +178,15 @@ def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
 
 
 Entries = NDArray[Any]
-KEPT: Final = 500  # points stored per sent picture
+KEPT: Final = 500  # points that are stored for each sent picture
 ENTRY: Final = np.dtype(
     [
         ("word", "<u2"),
         ("signs", "<u8"),
-        ("x", "u1"),  # 1/255 of the longest side
+        ("x", "u1"),  # in units of 1/255 of the longest side
         ("y", "u1"),
-        ("size", "u1"),  # 1/16 of an octave below the longest side
-        ("angle", "u1"),  # 1/256 of a turn
+        ("size", "u1"),  # how far below the longest side, in units of 1/16 octave
+        ("angle", "u1"),  # in units of 1/256 of a turn
     ]
 )
 OCTAVE: Final = 16
@@ -206,14 +217,15 @@ def places_of_points(entries: Entries, points: Points) -> None:
     entries["angle"] = np.rint(points.angles * TURN).astype(np.int64) % TURN
 
 
-_VERSION: Final = b"\x02"  # version of the vocabulary, the signs and the layout of an entry
+# covers the vocabulary, the computation of signs, and the fields of an entry
+_VERSION: Final = b"\x02"
 _START: Final = len(_VERSION) + PDQ_BYTES
 _SHAPE_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PictureRecord:
-    """``bits`` is the PDQ hash, ``points`` the packed entries, ``layout`` its shape and cells."""
+    """A record: the PDQ hash ``bits``, the ``layout`` (its shape, then cells), the ``points``."""
 
     bits: bytes
     layout: bytes
@@ -236,7 +248,7 @@ def make_picture_record(picture: Picture) -> bytes:
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:
-    """Parse a record; None if it is damaged or of another version."""
+    """Parse a record; return None if it is damaged or has a different version."""
     if not record.startswith(_VERSION) or len(record) < _START + _SHAPE_BYTES:
         return None
     down, across = record[_START : _START + _SHAPE_BYTES]

@@ -1,4 +1,4 @@
-"""Find boxes of an upload that may be pictures: screenshots, collages, captions, letterboxes."""
+"""Find boxes of an upload that may be pictures, in screenshots, collages, pages and letterboxes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,23 +11,32 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.borders import SPREAD, Box, plain_rows
 from entrenous.fingerprint.pdq import Floats
 
-# least jump at an edge, in brightness levels: more than JPEG adds to a plain page
+# least jump in brightness levels at an edge of a picture; JPEG adds less to a plain page
 JUMP: Final = 12.0
-SEEN: Final = 0.55  # least share of a line that has a jump; pictures may fade into dark pages
-LINES: Final = 6  # largest number of lines in each direction and strip
+# least share of a line that must have a jump; not all of it, since pictures may fade into dark
+# pages
+SEEN: Final = 0.55
+LINES: Final = 6  # at most this many lines in each direction of each strip are used
 LINES_APART_PX: Final = 4
-NEARER: Final = 0.01  # extra score needed per pixel of distance from the page's end
+# a line must score this much more for each pixel that it is farther from the page's end
+NEARER: Final = 0.01
 SIDE_MIN: Final = 0.1  # least side of a box, as a share of the upload
-SIDE_PX_MIN: Final = 24  # least side on a thumbnail; a smaller box has no detail to hash
+# least side of a box on a thumbnail; a smaller box has too little detail to hash
+SIDE_PX_MIN: Final = 24
 SEAM_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
 BOXES: Final = 64
-TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of a collage
-SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)  # width by height
+TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of usual collages
+# width divided by height
+SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A grey picture (H, W), and the cumulative number of jumps above each row, (H + 1, W + 1)."""
+    """A grey picture (H, W), and its jumps in brightness.
+
+    ``jumps`` (H + 1, W + 1) has a row for each boundary between rows, in which jumps are summed
+    from the left.
+    """
 
     grey: Floats
     jumps: Floats
@@ -36,23 +45,24 @@ class _Page:
     def of(cls, grey: Floats) -> Self:
         padded = np.pad(grey, ((2, 2), (0, 0)), mode="edge")
         sharp = np.abs(padded[2:-1] - padded[1:-2])
-        soft = np.abs(padded[3:] - padded[:-3])  # a seam that shrinking has spread over a pixel
+        # finds an edge that shrinking has spread over a pixel
+        soft = np.abs(padded[3:] - padded[:-3])
         jump = np.minimum(np.maximum(sharp, soft) / JUMP, 1.0)
         return cls(
             grey, np.asarray(np.pad(jump.cumsum(axis=1), ((0, 0), (1, 0))), dtype=np.float32)
         )
 
     def jump_share(self, line: int, start: int, stop: int) -> float:
-        """Return the share of these columns with a jump at this line; 1 at the page's own edges."""
+        """Return the share of these columns with a jump at this line; at the page's edges, 1."""
         if line in (0, len(self.grey)):
             return 1.0
         return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
 
     def lines(self, start: int, stop: int) -> dict[int, float]:
-        """Return at most six lines, the strongest across these columns, and the page's edges, in
-        order.
+        """Return the strongest lines across these columns, at most six, and the page's edges.
 
-        Each has a score: 1 where the plain page ends, else the share with a jump.
+        They are in order. Each has a score: 1 where a plain part of the page ends, and otherwise
+        the share of the columns that have a jump.
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._block_ends(start, stop):
@@ -60,7 +70,8 @@ class _Page:
                 max(0, end - LINES_APART_PX), min(len(strength), end + LINES_APART_PX + 1)
             )
             sharpest = near[np.argmax(strength[near] - NEARER * np.abs(near - end))]
-            # A full picture has lines everywhere, so the end of a page counts more.
+            # A picture that fills the upload has lines everywhere, so the ends of plain parts count
+            # more.
             base = 1 if share >= SIDE_MIN else SEEN
             strength[sharpest] = max(strength[sharpest], base + share)
         chosen: dict[int, float] = {}
@@ -72,7 +83,7 @@ class _Page:
         return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
     def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """Yield where runs of plain rows end, with the share of the rows between two ends."""
+        """Yield where each part that is not plain begins and ends, with its share of the height."""
         strip = self.grey[:, start:stop]
         has_ink = strip.max(axis=1) - strip.min(axis=1) > SPREAD
         ends = np.flatnonzero(np.diff(has_ink, prepend=False, append=False)).tolist()
@@ -82,7 +93,7 @@ class _Page:
 
 
 def find_boxes(grey: Floats) -> list[Box]:
-    """Return at most 64 boxes that may be pictures, the likeliest first, without the whole."""
+    """Return at most 64 boxes that may be pictures, the likeliest first, but not the whole page."""
     rows, columns = _Page.of(grey), _Page.of(grey.T)
     found: dict[Box, float] = {}
     for box, jump_share in _cut_page(rows, columns):
@@ -101,15 +112,14 @@ def _area(box: Box) -> int:
 
 
 def _filled_share(grey: Floats, box: Box) -> float:
-    """Return the product of the shares of rows and columns that are not plain page."""
+    """Return the share of rows that are not plain times the share of columns that are not plain."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
     has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
     return float(np.prod([one.mean() for one in has_ink]))
 
 
 def usual_boxes(grey: Floats) -> list[Box]:
-    """Return halves, thirds and quarters of a collage, with and without seams, and boxes of usual
-    shapes.
+    """Return the tiles of usual collages, with and without seams, and boxes of usual shapes.
 
     There are at most 37 boxes.
     """
@@ -133,7 +143,7 @@ def usual_boxes(grey: Floats) -> list[Box]:
 def _even_share(
     place: int, shares: int, length_px: int, plain: NDArray[np.bool_]
 ) -> tuple[int, int]:
-    """Return the first and last line of an even share, between seams and equal outer margins."""
+    """Return the range of lines of tile number ``place``, between seams and equal outer margins."""
     seam = _plain_run_at(plain, length_px // shares) if shares > 1 else 0
     margin = min(seam or length_px, _plain_run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares
@@ -142,7 +152,7 @@ def _even_share(
 
 
 def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
-    """Return the number of plain lines around ``place``, or 0 if too many for a seam."""
+    """Return the number of plain lines around ``place``, or 0 if they are too many for a seam."""
     if place >= len(plain) or not plain[place]:
         return 0
     not_plain = np.flatnonzero(~plain)
@@ -153,9 +163,7 @@ def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
 
 
 def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
-    """Yield the boxes between lines and crossing lines of a page, each with the score of its
-    weakest side.
-    """
+    """Yield the boxes between lines and crossing lines, each with its weakest side's score."""
     high, wide = page.grey.shape
     rows = page.lines(0, wide)
     for top, bottom in _line_pairs(rows, high):

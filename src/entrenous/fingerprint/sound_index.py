@@ -1,4 +1,8 @@
-"""Find which registered sounds a part of an upload resembles, also if played slower or faster."""
+"""Find which registered sounds a part of an upload resembles, at any speed near the original.
+
+A stretch is a run of words that covers five seconds. A word is distinctive if it is in a stretch
+whose words differ enough from each other.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,31 +38,33 @@ Flags = NDArray[np.bool_]
 WORD_S: Final = STEP / RATE_HZ
 _REACH_S: Final = (
     (len(SMOOTHING) + WIDTH - 2) * STEP + FRAME
-) / RATE_HZ  # the time that one word covers
-STRETCH: Final = 19  # words in five seconds
-# mean changed bits from word to word in a stretch: at most 1.9 for noise, at least 3.7 for speech
+) / RATE_HZ  # one word covers this many seconds
+STRETCH: Final = 19  # words in a stretch of five seconds
+# least mean number of bits that change from word to word in a distinctive stretch; noise has at
+# most 1.9, speech at least 3.7
 DISTINCTIVENESS_MIN: Final = 2.5
-SCREEN_ERRORS_MAX: Final = 0.30  # share of a stretch's bits; if more differ, no alignment is tried
-# number of places at which a word may occur; more frequent words are useless
+# if a larger share of a stretch's bits differs, no alignment is tried
+SCREEN_ERRORS_MAX: Final = 0.30
+# a word that occurs at more places than this is not used
 COMMON_WORDS_MAX: Final = 1000
-# the same limit for all words within two bits together
+# the same limit for all words together that differ from a word in at most two bits
 CLOSE_BY_WORDS: Final = 4 * COMMON_WORDS_MAX
-ALIGNED: Final = 32  # number of alignments tried for each sound; a loop has thousands
-_ASKED: Final = 64  # words looked up at a time, to limit memory for loops
-_CLOSE_BITS_MAX: Final = 2  # largest number of differing bits of a close word
+# at most this many alignments are tried for each sound; a loop would have thousands
+ALIGNED: Final = 32
+_ASKED: Final = 64  # so many words are looked up at a time, to limit memory for loops
+_CLOSE_BITS_MAX: Final = 2  # close words differ in at most this many bits
 
 
 class Limit(NamedTuple):
-    """A limit for a match: over ``words`` words, at most the share ``errors`` of the bits may
-    differ.
-    """
+    """A limit for a match: in ``words`` words, at most the share ``errors`` of bits may differ."""
 
     words: int
     errors: float
 
 
-# Codecs and noise cause less than 0.11. Of 5,928 unrelated pairs two had at most 0.27 over ten
-# seconds; the least of 18,848 was 0.21 over five. The paper's 0.35 would match many of them.
+# Codecs and noise change less than 0.11 of the bits. Of 5,928 unrelated pairs of sounds, two differ
+# in at most 0.27 over ten seconds. Of 18,848 pairs, the least difference over five seconds is 0.21.
+# With 0.35 as in the paper, many of them would match.
 LIMITS: Final = (
     Limit(190, 0.29),  # 26 seconds
     Limit(114, 0.27),
@@ -70,7 +76,7 @@ LIMITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SoundView:
-    """One transformation (``how``) of an upload's sound, and its words."""
+    """The words of an upload's sound after one transformation (``how``)."""
 
     how: str
     words: Words
@@ -80,8 +86,8 @@ class SoundView:
 class SoundIndex:
     """An index of registered sounds.
 
-    ``words`` holds all sounds one after the other, ``ends`` the end of each; ``values`` are the
-    distinctive words in ascending order, ``places`` their positions.
+    ``words`` has all sounds one after the other, and ``ends`` says where each one ends. ``values``
+    are the distinctive words in ascending order, and ``places`` are their positions.
     """
 
     words: Words
@@ -91,7 +97,7 @@ class SoundIndex:
 
     @classmethod
     def of(cls, prints: Sequence[SoundPrint]) -> Self:
-        """Build an index; a sound's number is its position in the sequence."""
+        """Build an index; a sound's number is its position in ``prints``."""
         sounds = [as_words(one) for one in prints]
         words = np.concatenate([np.zeros(0, np.uint32), *sounds])
         distinctive = np.concatenate(
@@ -119,7 +125,7 @@ class SoundIndex:
                 yield _as_sound_match(found, shift - self._start_of_sound(sound), sound, view)
 
     def _aligned_offsets(self, words: Words) -> Iterator[tuple[int, int]]:
-        """Yield sounds with offsets from the upload's words to ``words``, those with most votes."""
+        """Yield the likeliest alignments: a sound, and the offset from an upload's words to it."""
         queried = np.flatnonzero(is_distinctive(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -140,7 +146,7 @@ class SoundIndex:
         return int(self.ends[sound - 1]) if sound else 0
 
     def _close_words(self, words: Words, queried: Places) -> tuple[Places, Places]:
-        """Return pairs of one of these words and a place with a word at most two bits away."""
+        """Return pairs of one of these words and a place whose word differs in at most two bits."""
         probes = (words[queried, None] ^ _FLIPS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
@@ -153,7 +159,7 @@ class SoundIndex:
         return query, self.places[np.repeat(first, count) + within]
 
     def _screen_pairs(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
-        """Keep pairs where a stretch around both exists and differs in few enough bits."""
+        """Keep the pairs around which both sounds have a stretch that differs little."""
         sound = np.searchsorted(self.ends, place, side="right")
         start = np.where(sound > 0, self.ends[sound - 1], 0)
         before = np.minimum(np.minimum(query, place - start), STRETCH // 2)
@@ -169,7 +175,7 @@ class SoundIndex:
         return query[near], place[near]
 
     def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
-        """Return the longest match: first word, number of words, share of errors."""
+        """Return the longest match: its first word, number of words, and share of errors."""
         first = max(0, self._start_of_sound(sound) - shift)
         stop = min(len(words), int(self.ends[sound]) - shift)
         mine, theirs = words[first:stop], self.words[first + shift : stop + shift]
@@ -193,9 +199,7 @@ def as_words(sound: SoundPrint) -> Words:
 
 
 def is_distinctive(words: Words) -> Flags:
-    """Return (N,): which words are in a stretch of 19 words with at least LIVELY changed bits from
-    word to word.
-    """
+    """Return (N,): which words are in a distinctive stretch (``DISTINCTIVENESS_MIN``)."""
     if len(words) < STRETCH:
         return np.zeros(len(words), dtype=np.bool_)
     changes = np.concatenate(
@@ -210,14 +214,14 @@ def is_distinctive(words: Words) -> Flags:
 
 
 def _most_voted_offsets(sound: Places, votes: NDArray[Any]) -> Places:
-    """Return indices of the ALIGNED offsets with most votes per sound; ``sound`` is ascending."""
+    """Return the indices of each sound's offsets with most votes; ``sound`` is ascending."""
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
     return np.sort(order[rank < ALIGNED])
 
 
 def _flip_patterns() -> Words:
-    """Return zero, and every 32-bit number with one or two bits set."""
+    """Return zero and all 32-bit numbers with one or two bits set."""
     ones = [
         sum(1 << bit for bit in bits)
         for n in range(_CLOSE_BITS_MAX + 1)
@@ -248,11 +252,11 @@ SPEEDS: Final = (
     1.03,
     0.96,
     1.04,
-)  # playing speeds that are reversed
+)  # an upload may have been made at these speeds, which are undone
 
 
 def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
-    """Return every view of (N,) or (N, channels) samples, full scale 1."""
+    """Return all views of (N,) or (N, channels) samples, which range from -1 to 1."""
     plain = to_rate(samples, rate_hz)
     return tuple(
         SoundView(_speed_name(speed), words_of(chroma(_at_original_speed(plain, speed))))
@@ -261,7 +265,7 @@ def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
 
 
 def _at_original_speed(samples: Samples, speed: float) -> Samples:
-    """Return the samples before they were played ``speed`` times as fast."""
+    """Undo playing ``speed`` times as fast."""
     if speed == 1.0:
         return samples
     from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
@@ -276,8 +280,9 @@ def _speed_name(speed: float) -> str:
 
 
 def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
-    """Return the fingerprint to register for (N,) or (N, channels) samples, full scale 1. It covers
-    at most 20 minutes.
+    """Return the fingerprint to register for (N,) or (N, channels) samples from -1 to 1.
+
+    It covers at most 20 minutes.
 
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.
@@ -294,7 +299,7 @@ def is_too_quiet(sound: SoundPrint) -> bool:
 
 
 def refuse_too_quiet(sound: SoundPrint) -> None:
-    """Check a sound registered by another program, as a platform does.
+    """Check a sound whose fingerprint another program made, as a platform has to.
 
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.

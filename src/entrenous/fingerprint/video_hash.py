@@ -1,6 +1,7 @@
 """A clip as PDQ hashes of selected frames, with and without edges.
 
-A registered clip is hashed once; an upload in eight orientations, with and without bars.
+A registered clip is hashed as it is. An upload is hashed in eight orientations, with and without
+bars.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,27 +48,25 @@ LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=UPLO
 
 
 def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """Return the frames to register: eight per second, fewer when longer than 150 seconds.
+    """Return the frames to register: eight per second, or fewer if the clip exceeds 150 seconds.
 
-    ``length_s`` is the announced length; if it is 0, the first 150 seconds are used.
+    ``length_s`` is the length that the file announces. If it is 0, the first 150 seconds are used.
     """
     return select_at_pace(frames, REGISTERED.sampler_for_length(length_s), REGISTERED_FRAMES_MAX)
 
 
 def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """Return the frames of an upload to hash: four per second, or fewer if it is longer than 10
-    minutes.
-    """
+    """Return an upload's frames to hash: four per second, or fewer if it exceeds 10 minutes."""
     return select_at_pace(frames, LOOKED_AT.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
 
 
 def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
-    """Return at most ``limit`` frames chosen by the pace; they must be in time order."""
+    """Return at most ``limit`` of the frames, chosen by ``pace``; they must be in time order."""
     return islice((frame for frame in frames if pace.selects(frame.at_s)), limit)
 
 
 Luma = NDArray[np.uint8]
-_BLACK_LUMA: Final = 16.0  # ITU-R BT.601, limited range
+_BLACK_LUMA: Final = 16.0  # black in the limited range of ITU-R BT.601
 _STRETCH: Final = 255.0 / 219.0
 
 
@@ -83,18 +82,18 @@ def blocks_of(luma: Luma) -> Floats:
 
 @lru_cache(maxsize=8)
 def _axis(length_px: int) -> Floats:
-    """Return the matrix of an axis. It is cached, because all frames of a video have the same
-    size.
-    """
+    """Return the matrix of an axis; it is cached, because all frames of a video have one size."""
     axis = reference_axis(length_px)
     axis.flags.writeable = False
     return axis
 
 
-INNER: Final = 0.04  # share of a side that is cut at each edge of a registered frame
-CUTS: Final = (0.007, 0.02, 0.033)  # shares of a side that are cut at an edge of an upload
-MOMENTS: Final = 8  # number of half seconds of an upload whose frames are hashed without edges
-SIDE_PX_MIN: Final = 32  # least side of a frame; in a smaller one, a per cent is hardly a pixel
+INNER: Final = 0.04  # at each edge of a registered frame, this share of the side is cut off
+# at an edge of an uploaded frame, one of these shares of the side is cut off
+CUTS: Final = (0.007, 0.02, 0.033)
+MOMENTS: Final = 8  # half seconds of an upload in which a frame is hashed without edges
+# least side of a frame; with a smaller side, one per cent is hardly a pixel
+SIDE_PX_MIN: Final = 32
 TRIMMED: Final = "edges cut"
 Edges = tuple[float, float]
 _EDGES: Final = tuple(product(CUTS, CUTS))
@@ -106,9 +105,7 @@ _ALIKE: Final = tuple(
 
 
 def inner_hash(luma: Luma) -> bytes | None:
-    """Return the hash of an (H, W) frame without its edges, for registration; None for a tiny
-    frame.
-    """
+    """Return the hash of an (H, W) frame without its edges; None for a tiny frame."""
     if min(luma.shape) < SIDE_PX_MIN:
         return None
     return to_bits(_spectra(luma, ((INNER, INNER),))[0, 0])
@@ -116,7 +113,7 @@ def inner_hash(luma: Luma) -> bytes | None:
 
 @dataclass(slots=True)
 class TrimmedViewCollector:
-    """Collects the trimmed views of an upload at ``MOMENTS`` times, ``apart_ms`` apart."""
+    """Collects an upload's trimmed views at ``TRIMMED_TIMES_MAX`` times, ``apart_ms`` apart."""
 
     apart_ms: int
     views: list[TrimmedView] = field(default_factory=list)
@@ -124,13 +121,14 @@ class TrimmedViewCollector:
 
     @classmethod
     def for_length(cls, length_s: float) -> Self:
-        """Return a collector for an upload of this length. If the length is unknown, its first half
-        seconds are used.
+        """Return a collector for an upload of this length.
+
+        If the length is unknown, the first half seconds are used.
         """
         return cls(max(HALF_SECOND_MS, round(1000 * length_s / MOMENTS)))
 
     def add_frame(self, luma: Luma, at_ms: int) -> None:
-        """Hash this frame if it is at one of these times."""
+        """Hash this frame if it is at one of the collector's times."""
         moment = at_ms // HALF_SECOND_MS
         if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < SIDE_PX_MIN:
             return
@@ -149,9 +147,9 @@ class TrimmedViewCollector:
 
 
 def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
-    """Return (K, K, 16, 16): spectra of windows with these cuts at top and bottom, left and right.
+    """Return (K, K, 16, 16): spectra with one of K cuts at top and bottom, and one at the sides.
 
-    The scale and offset of limited-range luma do not change any bit.
+    The scale and offset of limited-range luma change no bit of a hash.
     """
     down, across = _waves(luma.shape[0], edges), _waves(luma.shape[1], edges)
     spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
@@ -162,7 +160,7 @@ def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
 
 @lru_cache(maxsize=8)
 def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
-    """Return (K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
+    """Return (K * 16, length_px), which maps an axis's pixels to 16 frequencies of each window."""
     waves = []
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
@@ -172,21 +170,21 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
     return np.concatenate(waves)
 
 
-# largest number of differing bits between successive frames of one scene
+# a frame that differs from the last one in at most this many bits shows the same scene
 NEIGHBOUR_BITS: Final = 10
 
 
 def make_video_fingerprint(
     frames: Iterable[Frame], length_s: float = 0.0, *, parts: bool = False
 ) -> VideoPrint:
-    """Return the print to register for a video: at most 1,200 frames, with one or two hashes each.
+    """Return the fingerprint to register for a video: up to 1,200 frames, 1 or 2 hashes each.
 
-    Frames are sampled eight times per second. Flat frames are left out, because they resemble any
-    flat frame, and so are frames within 10 bits of the previous one kept.
+    Frames are sampled eight times per second. Flat frames are left out, because they resemble all
+    flat frames. So are frames that differ from the last one kept in at most 10 bits.
 
     Args:
         frames: upright, in time order; iterated once.
-        length_s: the announced length (``Shown.length_s``).
+        length_s: the length that the file announces (``ClipFormat.length_s``).
         parts: whether the owner agrees to send a second hash of each frame, without its edges.
 
     Raises:
@@ -201,7 +199,7 @@ def make_video_fingerprint(
 
 
 def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
-    """Yield the frames that differ by more than 10 bits from the last one yielded."""
+    """Yield the frames that differ in more than 10 bits from the last one yielded."""
     before: FramePrint | None = None
     for one in prints:
         if before is None or differing_bits(one.bits, before.bits) > NEIGHBOUR_BITS:
@@ -210,7 +208,7 @@ def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
 
 
 def differing_bits(one: bytes, other: bytes) -> int:
-    """Return the number of bits, of 256, that differ."""
+    """Return how many of 256 bits differ."""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
@@ -225,21 +223,21 @@ def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[Fra
 
 
 SPREAD: Final = 16  # brightness levels, as in borders.py
-LEFT_MIN: Final = 0.3  # share of each side; if less is inside, the bars are part of the picture
+# if less than this share of a side is inside the bars, they are part of the picture
+LEFT_MIN: Final = 0.3
 
 
 @dataclass(slots=True)
 class BarDetector:
-    """Detects bars from the ``darkest`` and ``brightest`` value of each place so far."""
+    """Detects bars from the ``darkest`` and ``brightest`` value that each pixel has had so far."""
 
     darkest: Luma | None = None
     brightest: Luma | None = None
 
     def remove_bars(self, luma: Luma) -> Luma | None:
-        """Update with this frame, and return the (H, W) luma inside the bars, None if there are
-        none.
+        """Update with this frame, and return the luma (H, W) inside the bars; None without bars.
 
-        All frames must have one size.
+        All frames must have the same size.
         """
         small = _shrink_luma(luma)
         self.darkest = small if self.darkest is None else np.minimum(self.darkest, small)
@@ -253,10 +251,11 @@ class BarDetector:
 
 
 def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
-    """Return rows from first to last and columns from first to last inside the bars, half-open.
+    """Return the part inside the bars: first and last row, first and last column.
 
-    This is the whole frame if there are no bars, or if too little would be left. A bar is
-    everywhere as bright as at its outer edge, within 16 levels.
+    Each last one is not included. The result is the whole frame if there are no bars, or if too
+    little would be left. All pixels of a bar have the brightness of its outer edge, within 16
+    levels.
     """
     height, width = darkest.shape
     top, bottom = _between_plain_ends(darkest.min(axis=1), brightest.max(axis=1))
@@ -268,15 +267,13 @@ def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
 
 
 def _between_plain_ends(low: Luma, high: Luma) -> tuple[int, int]:
-    """Return the first and last line between the plain lines at both ends; all lines if all are
-    plain.
-    """
+    """Return the range of lines between the plain lines at both ends; all if all are plain."""
     first, last = _initial_run(low, high), len(low) - _initial_run(low[::-1], high[::-1])
     return (first, last) if first < last else (0, len(low))
 
 
 def _initial_run(low: Luma, high: Luma) -> int:
-    """Return the number of initial lines that are plain and as bright as the first."""
+    """Return the number of initial lines that are plain and as bright as the first one."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
     plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
@@ -290,7 +287,7 @@ def _shrink_luma(luma: Luma) -> Luma:
 
 
 NO_BARS: Final = "bars removed"
-SAME_BITS: Final = 4  # number of bits that coding alone may change in a still scene
+SAME_BITS: Final = 4  # in a still scene, coding alone may change this many bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,14 +301,15 @@ class _HashedFrame:
 
 
 def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
-    """Return every view of an uploaded video; without detail, the views have no frames.
+    """Return all views of an uploaded video; if it has no detail, the views have no frames.
 
-    Frames are sampled four times per second. Frames with little detail are left out, and those
-    within SAME_BITS of the previous one; in a video with bars, the picture inside them decides.
+    Frames are sampled four times per second. Frames with little detail are left out, and frames
+    that differ from the last one kept in at most SAME_FRAME_BITS_MAX bits. In a video with bars,
+    only the part inside them is considered for this.
 
     Args:
         frames: upright, in time order; iterated once.
-        length_s: the announced length (``Shown.length_s``).
+        length_s: the length that the file announces (``ClipFormat.length_s``).
     """
     bars, kept, trims = (
         BarDetector(),
@@ -341,7 +339,7 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
 
 
 def _orientation_views(spectra: list[Floats], done: str) -> list[View]:
-    """Return the eight orientations of all frames; empty without frames."""
+    """Return the eight orientations of all frames; the result is empty without frames."""
     if not spectra:
         return []
     views = []
@@ -353,5 +351,5 @@ def _orientation_views(spectra: list[Floats], done: str) -> list[View]:
 
 
 def _view_name(turned: str, done: str) -> str:
-    """Return a name like "mirror, bars removed"; "as it is" only if nothing was done."""
+    """Return a name like "mirror, bars removed", or "as it is" if nothing was done."""
     return ", ".join(one for one in (turned if turned != UPRIGHT else "", done) if one) or UPRIGHT

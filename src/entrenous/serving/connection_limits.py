@@ -20,20 +20,20 @@ from uvicorn.server import ServerState
 
 # Time for the first line and the headers of a request, and for the first request to begin.
 _HEAD_S_MAX: Final = 10.0
-_LINGER_S: Final = 1.0  # time in which a refused client can read the refusal
-_REST_S_MAX: Final = 60.0  # time for the rest of a body, if the request was answered before its end
-_UNREAD_S_MAX: Final = (
-    60.0  # a client that reads no byte of its answer for this time is disconnected
-)
-_UNREAD_BYTES_MAX: Final = (
-    256 << 20
-)  # bytes of answers, to all clients together, that were not read yet
-_HEAD_BYTES_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
+_LINGER_S: Final = 1.0  # a refused client has this long to read the refusal
+# if a request was answered before its body ended, the client has this long to send the rest
+_REST_S_MAX: Final = 60.0
+# a client that reads no byte of its answer for this time is disconnected
+_UNREAD_S_MAX: Final = 60.0
+# bytes of answers, over all clients, that have not been read yet
+_UNREAD_BYTES_MAX: Final = 256 << 20
+# bytes of a request's first line and headers, or of what follows its body
+_HEAD_BYTES_MAX: Final = 32768
 _LARGE_BODY_BYTES: Final = 65536  # bytes; no path accepts a body this large from strangers
-_CONNECTIONS_MAX: Final = 4096  # connections; each of them may have another file open
+_CONNECTIONS_MAX: Final = 4096  # connections; each of them may have one more file open
 _OWN_FILES_MAX: Final = 32  # files of the process itself: databases, listening sockets, the log
-# One connection in this many is evicted at once, so that connections are seldom sorted by their
-# wait.
+# Finding the connections that have waited longest is slow, so they are evicted in batches. A batch
+# has one connection for each of this many.
 _CONNECTIONS_PER_EVICTION: Final = 64
 _TICKS_PER_SECOND: Final = 10  # ticks of uvicorn's main loop in a second
 _PROBLEM: Final = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
@@ -44,7 +44,7 @@ _BETWEEN, _IN_HEAD, _IN_BODY, _OVER = range(4)
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that knows since when the server waits for it."""
+    """A connection that knows when the server began to wait for it."""
 
     def __init__(
         self, config: Any, server_state: Any, app_state: dict[str, Any], **more: Any
@@ -57,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
         # request.
         self._head = 0
         self._portions: PortionedWriter | None = None
-        self._is_asked = False  # a request that bypassed the parser is not answered yet
+        self._is_asked = False  # a request that bypassed the parser has not been answered yet
         self._answered_at = 0.0  # when the last such request was answered
         self._seen: tuple[object, ...] = self._progress_state()
         self._since = self.loop.time()
@@ -79,7 +79,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 return
             part = data if self._stage == _IN_BODY else data[:room]
             data = data[len(part) :]
-            self._head += len(part)  # the parser's callbacks reset it
+            self._head += len(part)  # the parser's callbacks reset this number
             super().data_received(part)
 
     def resume_writing(self) -> None:
@@ -109,8 +109,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage == _BETWEEN
 
     def waits_since(self, now_s: float) -> float | None:
-        """Return the time since which the server waits for a complete request, in whole seconds;
-        None if it does not wait.
+        """Return when the server began to wait for a complete request, on the loop's clock.
+
+        Returns: None if the server is not waiting.
         """
         if self._is_asked or self.transport.is_closing():
             return None
@@ -121,15 +122,16 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._since
 
     def is_late(self, now_s: float) -> bool:
-        """Return whether the server has waited longer than the limit. (Bodies have limits of their
-        own, where they are read.)
+        """Return whether the server has waited longer than the limit.
+
+        The code that reads bodies has limits of its own.
         """
         since_s = self.waits_since(now_s)
         if since_s is None or self._is_answering():
             return self._is_unread(now_s)
         if self._stage == _BETWEEN and (self._current_request() is not None or self._answered_at):
-            # Checked here too, since uvicorn's own timer stops at any byte, even if no request
-            # begins with it.
+            # Checked here too, because any byte stops uvicorn's own timer, even a byte that begins
+            # no request.
             return now_s - since_s > self.timeout_keep_alive + 1
         return now_s - since_s > (_REST_S_MAX if self._stage == _IN_BODY else _HEAD_S_MAX)
 
@@ -139,7 +141,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def unread_bytes(self) -> int:
-        """Return how many bytes wait for the peer to read."""
+        """Return how many bytes of answers the peer has not read yet."""
         return int(self.transport.get_write_buffer_size())
 
     def _refuse_head(self) -> None:
@@ -149,7 +151,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stage = _OVER
         self.flow.pause_reading()
         self.transport.write(_TOO_LONG)
-        # A graceful close would continue to read, in TLS.
+        # Over TLS, a graceful close would continue to read.
         self.loop.call_later(_LINGER_S, self.abort)
 
     def _is_answering(self) -> bool:
@@ -157,7 +159,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _current_request(self) -> RequestResponseCycle | None:
-        """Return the last request, or None (uvicorn's type does not mention None)."""
+        """Return the last request, or None; uvicorn's type annotation leaves None out."""
         return self.cycle
 
     def _is_unread(self, now_s: float) -> bool:
@@ -172,13 +174,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class Connections(ServerState):
-    """The connections of a server, limited to ``most`` by ending waiting ones."""
+    """The connections of a server, at most ``most``; beyond that, waiting ones are ended."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self._most = most
-        #: Makes the application end one request that waits for an event; returns False if there is
-        #: none.
+        #: Makes the application end one request that waits for an event. Returns False if there is
+        #: no such request.
         self.make_room: Callable[[], bool] = lambda: False
 
     def has_room(self, newcomer: LimitedProtocol) -> bool:
@@ -201,14 +203,14 @@ class Connections(ServerState):
         return bool(oldest) or self.make_room()
 
     def end_late(self, now_s: float) -> None:
-        """End connections that are over a limit of time, or of buffered bytes."""
+        """Close the connections that exceed a limit of time or of buffered bytes."""
         for one in self._open_connections():
             if one.is_late(now_s):
                 one.abort()
         self._end_unread()
 
     def _end_unread(self) -> None:
-        """While the total of unread bytes is too large, close the connection with the most."""
+        """Close the connections with the most unread bytes until the total is below the limit."""
         unread = [
             (size, id(one), one) for one in self._open_connections() if (size := one.unread_bytes())
         ]
@@ -224,8 +226,9 @@ class Connections(ServerState):
 
 
 class LimitedServer(uvicorn.Server):
-    """A server with as many connections as the limit on open files allows; it checks them every
-    second.
+    """A server with as many connections as the limit on open files allows.
+
+    Every second it closes those that exceed a limit.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -239,9 +242,10 @@ class LimitedServer(uvicorn.Server):
 
 
 def connections_max() -> int:
-    """Return half of the number of files that this process may open; the rest is for blobs.
+    """Return how many connections may be open: half of the files that this process may open.
 
-    Also raise the limit of this process, as far as the maximum number of connections needs.
+    The other half is for blobs. Also raise this process's limit, as far as the maximum number of
+    connections requires.
     """
     if sys.platform == "win32":
         return _CONNECTIONS_MAX
@@ -261,7 +265,7 @@ WRITE_PORTION_BYTES: Final = 65536
 
 
 class PortionedWriter:
-    """The part of a transport that uvicorn uses; ``is_full`` says whether writing should pause."""
+    """The methods of a transport that uvicorn uses; ``is_full`` tells when writing must pause."""
 
     def __init__(self, transport: Any, is_full: Callable[[], bool]) -> None:
         transport.set_write_buffer_limits(high=WRITE_PORTION_BYTES)
@@ -288,13 +292,14 @@ class PortionedWriter:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes were not sent yet; a portion or two in the TLS layer are not
-        counted.
+        """Return how many bytes have not been sent yet.
+
+        A portion or two in the TLS layer are not counted.
         """
         return sum(map(len, self._rest)) + int(self._transport.get_write_buffer_size())
 
     def close(self) -> None:
-        """Close the connection after the rest was written."""
+        """Close the connection once the rest has been written."""
         self._closes = True
         self.resume_writing()
 

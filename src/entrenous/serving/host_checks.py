@@ -1,5 +1,6 @@
-"""Check the machine that a server runs on, without changing it: folders, free space, addresses, and
-whether its clock is plausible.
+"""Check the machine that a server runs on, without changing it.
+
+The checks are about folders, free space, addresses, and whether the clock is plausible.
 """
 
 import contextlib
@@ -53,8 +54,8 @@ def nearest_existing(path: Path) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether this account can see the path; False if it has no permission."""
-    return os.path.exists(path)  # noqa: PTH110 -- Path's own raises where it may not look
+    """Return whether something exists at the path that this account may see."""
+    return os.path.exists(path)  # noqa: PTH110 -- Path.exists raises PermissionError
 
 
 def free_bytes(folder: Path) -> int:
@@ -63,10 +64,10 @@ def free_bytes(folder: Path) -> int:
 
 
 def database_fault(mail: Path, known: int | None = None) -> str:
-    """Return, in words, what is wrong with a relay's database; "" if nothing is wrong.
+    """Describe what is wrong with a relay's database; return "" if nothing is wrong.
 
-    Reads all of it. With ``known``, another schema version than that is a fault too, except 0,
-    which means that the file has no tables yet.
+    The whole database is read. If ``known`` is given, any other schema version is a fault too.
+    Version 0 is not, since it means that the file has no tables yet.
     """
     try:
         with open_read_only(mail) as rows:
@@ -82,7 +83,7 @@ def database_fault(mail: Path, known: int | None = None) -> str:
 
 
 def listen_fault(host: str, port: int) -> str:
-    """Return, in words, why a server cannot listen at an address; "" if it can."""
+    """Describe why a server cannot listen at an address; return "" if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,7 +121,7 @@ def _probe_http(
     path: str,
     fits: Callable[[http.client.HTTPResponse], bool],
 ) -> bool:
-    """Return whether something answers, and ``fits`` accepts the answer."""
+    """Return whether something answers, and ``is_expected`` accepts the answer."""
     with contextlib.closing(made) as web, contextlib.suppress(OSError, http.client.HTTPException):
         web.request("GET", path)
         return fits(web.getresponse())
@@ -131,8 +132,9 @@ def _probe_http(
 def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
     """Open a read-only connection.
 
-    If no process has the database open, it is opened as immutable; otherwise SQLite would create
-    files beside it that belong to this account and lock the relay's account out.
+    A database that no process has open is opened as immutable. Without that, SQLite would create
+    files beside it that belong to this account, and the relay's account could not open the
+    database.
 
     Raises:
         sqlite3.Error: the file is not a database, or cannot be read.
@@ -145,19 +147,19 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
 
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
-# A sweep runs each minute, but its time is stored only this often.
+# Due rows are deleted every minute, but the time of that is stored only this often.
 _MARK_INTERVAL: Final = timedelta(hours=1)
 _NOTHING: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """The time ``at`` up to which everything due was deleted.
+    """The time ``at`` up to which everything due has been deleted.
 
-    While the clock is far from ``at``, ``odd_at`` is the time that it showed last, and ``odd_s`` is
-    the number of seconds for which it has run without a jump until then. Servers that share a
-    database share this mark: as long as one server's clock agrees with ``at``, clocks that disagree
-    are not trusted.
+    If the clock is far from ``at``, ``odd_at`` is the time that the clock showed last, and
+    ``odd_s`` is for how many seconds up to then it had run without a jump. Servers that share a
+    database share this mark. While one server's clock agrees with ``at``, clocks that disagree are
+    not trusted.
     """
 
     at: datetime
@@ -165,14 +167,14 @@ class ClockMark:
     odd_s: int = 0
 
     def is_ahead(self, now: datetime) -> bool:
-        """Return whether the clock is too far ahead to delete anything by it."""
+        """Return whether the clock is so far ahead that nothing may be deleted by it."""
         return now - self.at > CLOCK_TOLERANCE
 
     def seen(self, now: datetime, every: timedelta) -> "ClockMark":
-        """Return the mark after a check of the clock, which happens at the interval ``every``.
+        """Return the mark after a check of the clock; checks are made at the interval ``every``.
 
-        At most twice ``every`` counts as the time since the last check: more means a jump, or that
-        the server was off.
+        At most twice ``every`` is counted as the time since the last check. A longer time means
+        that the clock jumped, or that the server was off.
         """
         if abs(now - self.at) <= CLOCK_TOLERANCE:
             is_news = self.odd_at is not None or abs(now - self.at) >= _MARK_INTERVAL

@@ -38,9 +38,9 @@ class ServeOptions:
     """How an application is served.
 
     With a ``certificate``, it is served over TLS; SIGHUP reloads the certificate (serving/tls.py).
-    ``beside`` is a second application, which is started and stopped together with it. ``stopping``
-    is called when the server stops, to end waiting requests. ``make_room`` is called when there are
-    too many connections: it ends one waiting request, or returns False.
+    ``second_app`` is started and stopped together with it. ``on_stopping`` is called when the
+    server stops, to end waiting requests. ``make_room`` is called when there are too many
+    connections. It ends one waiting request, or returns False.
     """
 
     certificate: Certificate | None = None
@@ -75,7 +75,7 @@ def serve_on(
     announce: Callable[[str], None],
     ways: ServeOptions | None = None,
 ) -> None:
-    """Like :func:`serve`, on a socket that listens already."""
+    """Like :func:`serve`, on a socket that is listening already."""
     ways = ways or ServeOptions()
     tune_garbage_collection()
     with _second_server(ways.beside) as second, _sigterm_stops_server():
@@ -115,7 +115,7 @@ async def _serve_all(
     second: tuple[uvicorn.Server, socket.socket] | None,
     ways: ServeOptions,
 ) -> None:
-    """Serve both applications; the stop of the first also stops the second."""
+    """Serve both applications; when the first one stops, so does the second."""
     install_sighup(server, ways.certificate)
     watching = asyncio.create_task(_call_when_stopping(server, ways.stopping))
     if second is None:
@@ -131,7 +131,7 @@ async def _serve_all(
 
 
 async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
-    while not server.should_exit:  # noqa: ASYNC110 -- a flag is all it has
+    while not server.should_exit:  # noqa: ASYNC110 -- uvicorn offers only a flag
         await asyncio.sleep(_LOOK_EVERY_S)
     if stopping is not None:
         stopping()
@@ -146,7 +146,7 @@ def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        # In use, not an address of this machine, or not an address at all.
+        # The address is in use, belongs to another machine, or is not an address at all.
         except (OSError, UnicodeError, OverflowError):
             raise AddressTaken(listen=f"{host}:{port}") from None
         listener.listen(_BACKLOG)
@@ -161,7 +161,7 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # because of its warnings, every stranger could write lines to the log
+        log_level="error",  # uvicorn's warnings would let every stranger write lines to the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -190,14 +190,15 @@ async def _serve(
 
 
 async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
+    while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn offers only a flag
         await asyncio.sleep(0.005)
 
 
 @contextmanager
 def _sigterm_stops_server() -> Iterator[None]:
-    """Make SIGTERM end only the server. uvicorn raises the signal again when it ends, which would
-    end the process.
+    """Make SIGTERM end only the server.
+
+    When uvicorn ends, it raises the signal again, which would end the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -49,6 +49,6 @@ def address_without_credentials(url: str) -> str:
 
 
 def _is_port(text: str) -> bool:
-    """Return whether this text is the port of one host; "" stands for the default port."""
+    """Return whether this text is a valid port; "" stands for the default port."""
     digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
     return not text or (digits and 0 < int(text) <= _PORT_MAX)

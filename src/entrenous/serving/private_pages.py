@@ -1,7 +1,7 @@
 """Web pages on the loopback for a single user of this machine: access control and no caching.
 
-Another web page in the same browser, another name that leads here (DNS rebinding) and another user
-of this machine are refused.
+Requests are refused if they come from another web page in the same browser, use another host name
+that leads here (DNS rebinding), or come from another user of this machine.
 """
 
 import os
@@ -57,8 +57,9 @@ _FROM_HERE: Final = frozenset({"same-origin", "none"})
 
 
 class PrivatePages:
-    """Answers only the browser of this user, at the socket ``taken``, and forbids it to store
-    answers.
+    """Answers only this user's browser, and forbids it to store answers.
+
+    The server listens on the socket ``listener``.
     """
 
     def __init__(self, app: ASGIApp, taken: socket.socket) -> None:

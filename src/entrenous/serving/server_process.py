@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 
 class LogKind(StrEnum):
-    """Which log a relay writes to standard error: only errors, or also a line for each answer."""
+    """What a relay logs to standard error: only errors, or a line for each answer too."""
 
     ERRORS = "errors"
     TEXT = "text"
@@ -46,7 +46,7 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [to]
     root.setLevel(logging.WARNING)
-    # Because of its warnings, every stranger could write lines to the log.
+    # This library's warnings would let every stranger write lines to the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger(RELAY_LOGGER).setLevel(
         logging.WARNING if kind is LogKind.ERRORS else logging.INFO
@@ -61,7 +61,7 @@ def start_hooks_log(stream: TextIO) -> None:
     hooks = logging.getLogger(HOOKS_LOGGER)
     hooks.handlers[:] = [to]
     hooks.setLevel(logging.INFO)
-    hooks.propagate = False  # otherwise a warning would be written twice
+    hooks.propagate = False  # otherwise each warning would be written twice
 
 
 def _record_fields(record: logging.LogRecord) -> dict[str, object]:
@@ -72,15 +72,15 @@ def _record_fields(record: logging.LogRecord) -> dict[str, object]:
     return {"event": "library", "from": record.name, "kind": kind}
 
 
-# Objects created between two collections, counted as gc.set_threshold counts them.
+# A collection starts after this many new objects, counted as gc.set_threshold counts them.
 _OBJECTS_PER_COLLECTION: Final = 50_000
 
 
 def tune_garbage_collection() -> None:
     """Exclude long-lived objects from garbage collection, and collect rarely.
 
-    Requests create many objects but few reference cycles. To search for cycles takes an eighth of a
-    busy relay's time.
+    Requests create many objects but few reference cycles. Without this, searching for cycles takes
+    an eighth of a busy relay's time.
     """
     gc.collect()
     gc.freeze()

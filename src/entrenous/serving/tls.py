@@ -1,4 +1,4 @@
-"""The certificate of a relay or a gate, TLS 1.3 only, and its reload on SIGHUP."""
+"""The TLS certificate of a relay or a gate, and its reload on SIGHUP. Only TLS 1.3 is served."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ class Certificate:
         self._load_into(self.context)
 
     def load(self) -> None:
-        """Read both files again, as after a renewal; raises BadCertificate.
+        """Read both files, for instance again after a renewal; raises BadCertificate.
 
         Open connections keep the old certificate. If the files cannot be used, the server keeps it
         too.
@@ -70,8 +70,9 @@ _LOG: Final = logging.getLogger(RELAY_LOGGER)
 
 
 def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:
-    """Reload the certificate on SIGHUP, in the running event loop. If the new one cannot be used,
-    the old one is kept and that is logged.
+    """Reload the certificate on SIGHUP, in the running event loop.
+
+    If the new certificate cannot be used, the old one is kept, and an error is logged.
 
     Without a certificate, SIGHUP stops a server in a terminal, as SIGTERM does; in a service it is
     ignored. Where the signal is ignored already, as under nohup, it stays ignored.

@@ -35,8 +35,8 @@ class LazyGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for name, known in self.listed.items():
-            # A stand-in for listing commands and for "Did you mean ...?"; get_command returns the
-            # real command.
+            # Click lists these stand-ins and uses them for "Did you mean ...?"; get_command returns
+            # the real command.
             stand_in = TyperCommand(name, help=known.help, hidden=known.hidden)
             self.commands[name] = stand_in
 
@@ -47,7 +47,7 @@ class LazyGroup(TyperGroup):
         return None if known is None else load_command(cmd_name, known)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Print the list of commands as Click would, but from the table alone."""
+        """Print the list of commands as Click does, but without importing the commands."""
         del ctx
         shown = {name: one for name, one in self.commands.items() if not one.hidden}
         limit = formatter.width - 6 - max(map(len, shown))
@@ -67,9 +67,9 @@ def load_command(name: str, known: ListedCommand) -> Any:
 
 
 def with_translated_help(command: Any) -> Any:
-    """Return a command that prints its help in the person's language, as do all commands below it.
+    """Make a command and all its subcommands print their help in the person's language.
 
-    Texts of functions and options are translated when they are printed.
+    Return the same command. The help of functions and options is translated when it is printed.
     """
     printed = command.format_help
 

@@ -13,8 +13,8 @@ from entrenous.media.file_kind import is_animated
 from entrenous.terminal.output import hint, single_line
 from entrenous.terminal.output_files import read_file
 
-# Errors that mean that a file is of no supported kind. Subclasses such as UnsupportedVideoCodec are
-# not among them, because their messages say more.
+# These errors mean that a file is of no supported kind. Subclasses such as UnsupportedVideoCodec
+# are left alone, because their messages say more.
 _UNSUPPORTED_KIND_ERRORS: Final = (NotAPicture, NoVideoFound, NoSoundFound)
 
 
@@ -32,7 +32,8 @@ def read_media(path: Path) -> bytes:
 def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
     """For each animated picture, print a hint that only its first frame will be sent.
 
-    Return the paths of these pictures as they were typed, for ``first_picture_only`` of ``--json``.
+    Returns: the paths of these pictures as they were typed, for the member ``first_picture_only``
+    of the answer to ``--json``.
     """
     stills = [str(path) for path, data in files if is_animated(data)]
     for path in stills:

@@ -50,8 +50,8 @@ def hint_problems(problems: Iterable[EntrenousError]) -> None:
 
 
 def without_control_characters(text: str) -> str:
-    """Replace control characters, since others may have chosen the text."""
-    # most text has no such character, and needs no further look
+    """Replace control characters, because somebody else may have chosen the text."""
+    # fast path: most text has no such character
     if text.replace("\n", "").isprintable():
         return text
     return "".join("\ufffd" if is_terminal_control(char) else char for char in text)
@@ -71,7 +71,7 @@ def join_wrapped_lines(text: str) -> str:
 
 
 def key_fingerprint(person: PersonId) -> str:
-    """Return the first 128 bits of a person id, which names their keys, to compare by eye."""
+    """Return the first 128 bits of a person's id, a hash of their keys, for comparing by eye."""
     return " ".join(person.hex()[at : at + 4] for at in range(0, 32, 4))
 
 
@@ -94,5 +94,5 @@ def _raise_if_disk_full() -> Iterator[None]:
 
 
 def rfc3339_utc(time: datetime) -> str:
-    """Format a time, which is in UTC, for scripts (RFC 3339)."""
+    """Format a UTC time for scripts (RFC 3339)."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")

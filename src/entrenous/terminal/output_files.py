@@ -1,7 +1,7 @@
 """Read and write the files that the user names.
 
-A new file appears whole or not at all, and never replaces another; the files of one message or one
-item of evidence are written together or not at all.
+A new file appears whole or not at all, and never replaces another file. The files of one message or
+of one item of evidence are written together or not at all.
 """
 
 import os
@@ -33,8 +33,8 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         NoSuchFile: nothing exists at ``path``.
-        NotAFile: it is a pipe or a device, which may never end or never begin.
-        UnreadableFile: it is a folder, or cannot be read.
+        NotAFile: it is a pipe or a device, so reading might wait or go on forever.
+        UnreadableFile: it is a folder, or it cannot be read.
     """
     try:
         if not _is_readable_kind(path, path.stat().st_mode):
@@ -47,7 +47,7 @@ def read_file(path: Path) -> bytes:
 
 
 def _is_readable_kind(path: Path, mode: int) -> bool:
-    """Accept files, folders, and pipes that are open already, such as a shell's ``<(...)``."""
+    """Accept files, folders, and pipes that are open already, such as ``<(...)`` in a shell."""
     was_opened = str(path) == "/dev/stdin" or path.parent in _OPEN_PIPE_FOLDERS
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (was_opened and stat.S_ISFIFO(mode))
 
@@ -108,8 +108,8 @@ def _is_copy(path: Path, data: bytes) -> bool:
 class FileGroup:
     """Files to be written together.
 
-    Created files are removed if one of them fails: a view-once message counts as opened only when
-    all of it was written, so its parts must not remain.
+    If one of them cannot be written, those already created are removed. A view-once message counts
+    as opened only when all of it has been written, so parts of it must not remain.
     """
 
     def __init__(self) -> None:
@@ -136,10 +136,9 @@ class FileGroup:
 
     @contextmanager
     def remove_on_failure(self, over: Callable[[], bool]) -> Iterator[None]:
-        """If the block fails, remove the created files.
+        """If the block fails, remove the created files unless they are the only copy.
 
-        They stay if ``over`` returns True: the message cannot be opened again, so they are its only
-        copy.
+        ``is_only_copy`` returns True if the message cannot be opened again.
         """
         try:
             yield
@@ -149,7 +148,7 @@ class FileGroup:
             raise
 
     def _remove_created(self) -> None:
-        """Remove the files that this command created, but not those that were there before."""
+        """Remove the files that this command created, but none that existed before."""
         for place in self._made:
             try:
                 place.unlink(missing_ok=True)
@@ -165,7 +164,7 @@ class FileGroup:
 
 
 def _refuse_taken(place: Path, size: int) -> None:
-    """Raise AlreadyThere if something other than this file has the name."""
+    """Raise AlreadyThere if the name is taken, except by a file of the same size."""
     if os.path.lexists(place) and (
         place.is_symlink() or not place.is_file() or place.stat().st_size != size
     ):
@@ -175,13 +174,13 @@ def _refuse_taken(place: Path, size: int) -> None:
 def require_free_space(folder: Path, size: int) -> None:
     """Check that ``folder`` can be created and written to, and has ``size`` bytes free.
 
-    Change nothing.
+    Nothing is changed.
 
     Raises:
         UnwritableFolder, DiskFull.
     """
     new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
-    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # nobody can occupy this name in advance
+    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # nobody can guess this name
     try:
         write_new(trial, b"?")
         room = shutil.disk_usage(folder)

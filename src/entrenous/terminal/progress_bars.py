@@ -40,12 +40,13 @@ class Bars:
         self._tasks = dict[str, "TaskID"]()
 
     def report_bytes(self, label: str, done: int, total: int) -> None:
-        """Report how many bytes of a stage are done; its name must be marked for translation."""
+        """Report how many bytes of a stage are done; ``label`` must be marked for translation."""
         self._show(translated(label), done, total, counts=False)
 
     def report_count(self, label: str, done: int, total: int) -> None:
-        """Report a count in the same display as the bytes, since two displays would erase each
-        other.
+        """Report how many steps of a stage are done, in the same display as the bytes.
+
+        Two displays would erase each other.
         """
         self._show(label, done, total, counts=True)
 
@@ -90,7 +91,7 @@ def _display() -> "Progress":
             column = self._count if task.fields["counts"] else self._bytes
             return column.render(task)
 
-    # Coloured unless NO_COLOR is set. Markup inside a label is not interpreted.
+    # Output is coloured unless NO_COLOR is set. Markup inside a label is not interpreted.
     shown = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     return progress.Progress(
         progress.TextColumn("  {task.description:<9}"),

@@ -17,8 +17,9 @@ Apps = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Session:
-    """What every command can use: the passphrase's file descriptor, and the web applications, by
-    name.
+    """What every command can use: the file descriptor of the passphrase, and functions by name.
+
+    The functions are those of entrenous.__main__.APPS.
     """
 
     passphrase_fd: int | None
@@ -26,8 +27,7 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, which are read on first use, so that a bad one stops only commands that
-        need it.
+        """The settings; they are read on first use, so a bad one stops only commands that need any.
 
         Raises:
             BadSetting.
@@ -54,7 +54,8 @@ BY_FAMILY: Final = {
     "unreachable": 6,
     "malformed": 7,
 }
-_INTERRUPTED_FAMILY: Final = "interrupted"  # interrupted by the user, which is not a failure
+# the user interrupted the command, which is not a failure
+_INTERRUPTED_FAMILY: Final = "interrupted"
 
 
 def exit_status_of(error: EntrenousError) -> int:

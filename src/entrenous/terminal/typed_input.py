@@ -26,15 +26,13 @@ from entrenous.terminal.session import Session
 STDIN_MARK: Final = "-"
 #: Printed before the help of one option.
 STDIN_OPTION_ADVICE: Final = "- reads it from standard input, unseen by others on this machine."
-_LINE_CHARS_MAX: Final = 8192  # characters, at most; a link or a code has up to 4096
-# characters, at most; the sender refuses a text that is too long for a message
+_LINE_CHARS_MAX: Final = 8192  # a link or a code has up to 4,096 characters
+# only guards the memory; sending refuses a text that is too long for a message
 _TEXT_CHARS_MAX: Final = 1 << 20
 
 
 def json_option(words: str = "One JSON object.") -> Any:
-    """Return the option ``--json`` for scripts; with it, the answer does not depend on a
-    language.
-    """
+    """Return the option ``--json`` for scripts; its answer is the same in all languages."""
     return typer.Option("--json", help=words, callback=_in_english)
 
 

@@ -1,7 +1,9 @@
-"""Trace a clip: align it with a sent clip, detect the marks in it, and only then derive keys
-(docs/spec/clip.md).
+"""Trace a clip: align it with a sent clip, detect the marks in it, and only then derive keys.
 
-The alignment gives the position in the frame, the position in time, and the speed.
+The alignment gives the position in the frame, the position in time, and the speed
+(docs/spec/clip.md). A probe is a frame of the found clip that is compared with stored key frames of
+sent clips; an anchor is such a pair that matches. A strip is a series of thumbnails, one row of
+pixels for each.
 """
 
 from collections.abc import Sequence
@@ -50,18 +52,20 @@ from entrenous.watermark.verdict import (
 )
 
 _PROBES: Final = 12
-_MOVING_CAMERA_RANGE_S: Final = 3.0  # from an anchor's key frame, while the camera moves
-_STILL_SCENE_RANGE_S: Final = 20.0  # from an anchor's key frame, while the scene is still
+# time around an anchor's key frame that is searched if the camera moves
+_MOVING_CAMERA_RANGE_S: Final = 3.0
+# time around an anchor's key frame that is searched if the scene is still
+_STILL_SCENE_RANGE_S: Final = 20.0
 _MARGIN_S: Final = 0.7
 _NEAR_S: Final = 0.2
 _ROUNDS: Final = 3
-_LIKENESS_CERTAIN: Final = 1.5  # of at most 2; stop the search at this likeness
-_LIKENESS_MIN: Final = 0.3  # of at most 2; unrelated clips reach less
+_LIKENESS_CERTAIN: Final = 1.5  # the search stops at this likeness; the maximum is 2
+_LIKENESS_MIN: Final = 0.3  # unrelated clips reach less; the maximum is 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
-    """A possible mapping of found frames to a clip's frames, in position and time."""
+    """A guess which position and time in a sent clip the found frames show."""
 
     anchor: Anchor
     homography: Homography
@@ -72,8 +76,8 @@ class Hypothesis:
 class Alignment:
     """The alignment of a found clip with a sent one.
 
-    ``sent`` are the frames around the part that the found clip shows. ``registration`` maps pixels
-    of ``sent`` frames to those of the found ones.
+    ``sent`` are frames of the sent clip: the part that the found clip shows, and some around it.
+    ``registration`` maps their pixels to those of the found frames.
     """
 
     candidate: ClipCandidate
@@ -93,8 +97,7 @@ def align_clip(
     device: Device,
     lost: MissingFiles,
 ) -> Alignment | None:
-    """Align found frames with the clip of the likeliest anchor. Return None if no anchor leads to a
-    clip.
+    """Align found frames with the clip of the likeliest anchor; None if no anchor leads to a clip.
 
     Args:
         found: frames of the found clip in time order.
@@ -128,9 +131,10 @@ def homographies_over_time(
     candidate: ClipCandidate,
     size: tuple[int, int],
 ) -> list[Homography]:
-    """Predict a registration at ``at_s`` for other ``times``, as if only the camera had moved.
+    """Predict from the registration at ``at_s`` those at other ``times``.
 
-    ``working_size`` is the size of the sent frames that the homography refers to.
+    The prediction assumes that only the camera moved. ``size`` is the size of the sent frames that
+    the homography refers to.
     """
     motions = [candidate.camera.motion_between(float(time), at_s, size) for time in times]
     return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in motions]
@@ -167,7 +171,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
 def _register_frames(
     sampled: list[Frame], probe: Frame, hypothesis: Hypothesis, device: Device, lost: MissingFiles
 ) -> Alignment | None:
-    """Find the exact frame that the probe shows among all frames, and register it fully."""
+    """Find the exact frame that the probe shows, and register the probe on it."""
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
     start_s = timing.start_s + timing.speed * sampled[0].at_s - _MARGIN_S
     stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _MARGIN_S
@@ -213,8 +217,9 @@ def _best_timing(
     all_sent: tuple[list[Frame], NDArray[np.float32]],
     near: Timing,
 ) -> Timing:
-    """Return the time mapping near the given one under which the probe shows the likeliest
-    frame.
+    """Return the best of the time mappings under which the probe shows one of these frames.
+
+    Only time mappings near ``near`` are tried.
     """
     sent, strip = all_sent
     size, shape = (
@@ -251,7 +256,7 @@ def _index_of_shown_frame(sent: list[Frame], timing: Timing, probe: Frame) -> in
 
 
 def _sample_frames(found: list[Frame]) -> list[Frame]:
-    """Return a dozen frames spread over the whole length."""
+    """Return up to a dozen frames that are spread evenly over the found clip."""
     indices = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
     return [found[int(index)] for index in indices]
 
@@ -261,7 +266,9 @@ def _frame_times(frames: list[Frame]) -> NDArray[np.float64]:
 
 
 Grey = NDArray[np.uint8]
-_COVERED_LUMA_MIN: Final = 275.0  # working_luma maps 254 and above to more than this: fully covered
+# In the mask, which working_luma warps like luma, values from 254 up become more than this. They
+# mean that a pixel is fully covered.
+_COVERED_LUMA_MIN: Final = 275.0
 
 
 Pairs = Sequence[tuple[Grey, Frame]]
@@ -273,8 +280,9 @@ def clip_verdicts(
 ) -> list[MessageVerdict]:
     """Return verdicts over the copies of each message that this clip was sent in.
 
-    Each message is evaluated with its own dither and camera motion; messages with equal surveys
-    share one pass over the frames. Every copy is scored once, and ``compared`` counts all of them.
+    Each message has its own dither and camera motion, and is evaluated with these. Messages whose
+    surveys are equal share one pass over the frames. Every copy is scored once; ``compared`` is the
+    number of all copies.
     """
     detectors, verdicts = dict[bytes, FrameDetector](), list[MessageVerdict]()
     for one in (candidate, *candidate.others):
@@ -293,8 +301,9 @@ def clip_verdicts(
 def _accumulate_evidence(
     pairs: Pairs, registration: Registration, candidate: ClipCandidate
 ) -> FrameDetector:
-    """Accumulate the evidence of all pairs of frames. The camera motion is all that it takes from a
-    message.
+    """Accumulate the evidence of all pairs of frames.
+
+    The camera motion is the only thing that is taken from a message.
     """
     detector = FrameDetector(candidate.stage)
     for found, sent in pairs:
@@ -318,8 +327,9 @@ def _accumulate_evidence(
 def _combined_evidence(
     detector: FrameDetector, candidate: ClipCandidate
 ) -> CombinedEvidence | None:
-    """Combine the evidence, weighted by the message's pilot, which all copies share; no copy key is
-    used.
+    """Combine the evidence, weighted by how clearly the message's pilot is detected.
+
+    The pilot is a known pattern in all copies of a message, so this uses no copy's key.
 
     Returns: None when there is no evidence at all.
     """
@@ -333,13 +343,13 @@ def _combined_evidence(
 
 
 def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
-    """Score every copy of the clip, correcting chances for ``compared`` copies."""
+    """Return the verdict over a clip's copies; chances are corrected for ``compared`` copies."""
     scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.stage))
     return weigh_scores(by_label(candidate.clip.copies, scores), compared=compared)
 
 
 def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
-    """Return one score per copy, in standard deviations of an innocent copy's score."""
+    """Return one score per copy; the unit is the standard deviation of an innocent copy's score."""
     scores = []
     for copy in clip.copies:
         agreement = (
@@ -353,15 +363,16 @@ def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[
 
 
 def _describe_registration(registration: Registration, clip: SentClip) -> PictureWarp:
-    """Return the registration described at the size in which the clip was sent."""
+    """Describe the registration by crop, size and rotation, at the size of the sent clip."""
     size = (clip.width_px, clip.height_px)
     whole = registration.homography @ resizing(size, registration.sent_size)
     return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)
 
 
-_EXCERPT_S: Final = 8.0  # taken from the middle of the found clip; a longer part adds nothing
+# A part this long is taken from the middle of the found clip; a longer one would add nothing.
+_EXCERPT_S: Final = 8.0
 _EXCERPT_FRAMES: Final = 32
-# longest side; larger frames are reduced, since no mark has finer detail
+# Frames with a longer side than this are scaled down, because no mark has finer detail.
 _FOUND_SIDE_PX_MAX: Final = 1280
 _PROBES_AT: Final = (0.5, 0.2, 0.8)
 
@@ -383,7 +394,7 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
 
 
 def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
-    """Decode frames from the middle of a found clip, and return its whole length too."""
+    """Return decoded frames from the middle of a found clip, and the clip's whole length."""
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
     start_s = max(0.0, 0.5 * (length_s - _EXCERPT_S))

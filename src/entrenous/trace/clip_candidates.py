@@ -1,4 +1,4 @@
-"""The sent clips that a found file might show, with what was measured of them at sending."""
+"""The sent clips that a found file might show, with the measurements made when they were sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,18 +22,18 @@ from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
 Grey = NDArray[np.uint8]
 _SIDE_PX: Final = 1000
 _POINTS: Final = 1000
-_ANCHORS_MAX: Final = 6  # number of anchors tried
+_ANCHORS_MAX: Final = 6  # at most this many anchors are tried
 _MATCHES_MIN: Final = 12
-_MATCH_TOLERANCE_SHARE: Final = 4.0 / 1000  # share of the found frame's longest side
+_MATCH_TOLERANCE_SHARE: Final = 4.0 / 1000  # as a share of the found frame's longest side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCandidate:
-    """One sent clip. ``thumbs`` (N, h, w) are thumbnails of its frames at the times
-    ``thumb_times``.
+    """One sent clip, with the survey: what was measured of the clip when it was sent.
 
-    ``survey_sha256`` covers everything measured at sending. ``others`` are further messages with
-    the same clip, each with its own copies, dither and perhaps survey.
+    ``thumbs`` (N, h, w) are thumbnails of its frames at the times ``thumb_times``.
+    ``survey_sha256`` is the hash of the whole survey. ``others`` are further messages with the same
+    clip. Each has its own copies and dither, and its survey may differ.
     """
 
     message: Message
@@ -49,9 +49,9 @@ class ClipCandidate:
     def frames(
         self, start_s: float, stop_s: float, device: Device, lost: MissingFiles
     ) -> list[Frame]:
-        """Decode the unmarked frames between two times, reduced to about the working size.
+        """Decode the unmarked frames between two times, scaled down to about the working size.
 
-        Returns: an empty list when the clip cannot be read any more.
+        Returns: an empty list if the clip cannot be read any more.
         """
         source = lost.read_file(self.clip.original, self.message, device)
         if source is None:
@@ -63,10 +63,10 @@ class ClipCandidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchor:
-    """A probe (by its index) that seems to show the scene of a key frame.
+    """A probe (a frame of the found clip) that seems to show the scene of a key frame.
 
-    ``homography`` is a first estimate from the key frame's pixels to the probe's; ``agreeing`` is
-    the number of matches that support it.
+    ``probe`` is the probe's index. ``homography`` is a first estimate; it maps the key frame's
+    pixels to the probe's. ``agreeing`` is the number of feature matches that support it.
     """
 
     candidate: ClipCandidate
@@ -77,9 +77,9 @@ class Anchor:
 
 
 def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
-    """Return every clip of which copies were sent. Clips with equal originals are merged.
+    """Return every clip of which copies were sent; clips with equal originals are merged.
 
-    Originals are read only for clips with the same size and length.
+    An original is read only if another clip has the same size and length.
     """
     alike = dict[tuple[int, int, float], list[ClipCandidate]]()
     for one in _sent_clips(device, lost):
@@ -115,7 +115,7 @@ def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandida
     if len(alike) == 1:
         return alike
     same = dict[bytes, list[ClipCandidate]]()
-    for one in alike:  # a missing file matters only if the clip is matched later
+    for one in alike:  # a missing original is reported only if the clip matches later
         source = MissingFiles().read_file(one.clip.original, one.message, device)
         same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
     return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
@@ -126,9 +126,7 @@ def count_clip_copies(device: Device) -> int:
 
 
 def count_all_copies(device: Device) -> int:
-    """Return the number of all copies sent from this device; chances are corrected for this
-    number.
-    """
+    """Return the number of all copies sent from this device; chances are corrected for it."""
     return sum(
         sum(len(picture.copies) for picture in message.pictures)
         + sum(len(clip.copies) for clip in message.clips)
@@ -140,9 +138,7 @@ def count_all_copies(device: Device) -> int:
 def anchors(
     probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS_MAX
 ) -> list[Anchor]:
-    """Match probes with key frames by their features. Return at most ``limit`` pairs, the best
-    first.
-    """
+    """Match probes with key frames by their features; return the best pairs, best first."""
     views = [
         (number, flipped, _luma_features(probe[:, ::-1] if flipped else probe))
         for number, probe in enumerate(probes)
@@ -169,7 +165,7 @@ def _match_anchor(
     affine, agree = cv2.estimateAffine2D(
         at_sent, at_found, ransacReprojThreshold=_MATCH_TOLERANCE_SHARE * max(features_seen.size)
     )
-    if not np.sum(agree) >= _MATCHES_MIN:  # the mask is None when no map was found
+    if not np.sum(agree) >= _MATCHES_MIN:  # ``agree`` is None if no map was found
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
     if flipped:

@@ -1,4 +1,7 @@
-"""Detect whether a picture is a frame of a sent clip, and from whose copy (docs/spec/clip.md)."""
+"""Detect whether a picture is a frame of a sent clip, and from whose copy (docs/spec/clip.md).
+
+An anchor is a key frame, stored when the clip was sent, whose features match the picture.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -31,21 +34,22 @@ from entrenous.watermark.alignment.transforms import Homography, inverse, visibl
 from entrenous.watermark.verdict import MatchedSpan, Trace
 
 Pixels = NDArray[np.uint8]
-_ANCHORS_MAX: Final = 60  # key frames tried; many, because a camera may return to a view
-# seconds of the clip that an anchor's key frame stands for, on either side
+_ANCHORS_MAX: Final = 60  # anchors tried; they are many because a camera may return to a view
+# an anchor's key frame stands for this much of the clip before it and after it
 _ANCHOR_RANGE_S: Final = 3.0
-# searched on either side of a thumbnail's time; thumbnails are 0.12 s apart
+# full frames are searched this far before and after a thumbnail; thumbnails are 0.12 s apart
 _SEARCH_RADIUS_S: Final = 0.25
 _APART_S: Final = 0.4
-_TIMES_TRIED_MAX: Final = 5  # number of times that are tried on full frames
+_TIMES_TRIED_MAX: Final = 5  # at so many points in time, full frames are tried
 _ROUNDS: Final = 3
-_MISFIT_CERTAIN: Final = 0.01  # misfit; wrong frames with the same view reach 0.03
-_UNCOVERED_WEIGHT: Final = 0.5  # multiplies the share of the picture that lies outside the frame
+# the search stops below this misfit; wrong frames with the same view reach 0.03
+_MISFIT_CERTAIN: Final = 0.01
+_UNCOVERED_WEIGHT: Final = 0.5  # weight of the share of the picture that lies outside the frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FrameMatch:
-    """The sent frame that a picture shows, and the registration on it."""
+    """A sent frame, and the registration of the picture on it."""
 
     candidate: ClipCandidate
     frame: Frame
@@ -63,7 +67,7 @@ def trace_frame(
         device: the device that sent the clips.
         lost: records the clips that cannot be read any more.
 
-    Returns: the trace; None if the picture is no frame of a sent clip.
+    Returns: the trace, or None if the picture is not a frame of a sent clip.
     """
     lost = lost or MissingFiles()
     luma = _to_limited_range(to_grey(np.asarray(found)))
@@ -101,16 +105,17 @@ def _mismatch_of(shown: _FrameMatch) -> float:
 def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, int]) -> float:
     """Return the penalty for the share of the picture that lies outside the frame.
 
-    The frame that the picture shows covers all of it. A frame from shortly before or after, towards
-    which the camera moved, matches as well but leaves a margin.
+    The frame that the picture shows covers the whole picture. If the camera moved, a frame from
+    shortly before or after matches just as well, but leaves a margin of the picture uncovered.
     """
     inside = visible_share(inverse(homography), (luma.shape[1], luma.shape[0]), size)
     return _UNCOVERED_WEIGHT * (1.0 - inside)
 
 
 def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
-    """Return the likeliest times among all clips' thumbnails, at least ``_APART_S`` apart in one
-    clip.
+    """Return the likeliest points in time of all clips, each with the anchor that it was found by.
+
+    Two of the same clip are at least ``_TIME_GAP_S`` apart.
     """
     judged = sorted(
         (
@@ -134,8 +139,9 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
 
 
 def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
-    """Return likeness and time of the thumbnails that this anchor judges, warped by the camera
-    motion.
+    """Return the likeness and the time of each thumbnail that this anchor is responsible for.
+
+    The picture is warped onto each thumbnail by the anchor's homography and the camera motion.
     """
     key, candidate = anchor.key, anchor.candidate
     own = _thumbnails_judged_by(anchor, [one for one in likely if one.candidate is candidate])
@@ -153,11 +159,11 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
 
 
 def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
-    """Return the mask (N,) of the thumbnails that this anchor judges.
+    """Return the mask (N,) of the thumbnails that this anchor is responsible for.
 
-    These are the ones to which it is the nearest anchor of its clip in time, or the anchor with the
-    most matches among those near enough in time. So the work grows with the clip, not with the
-    number of anchors.
+    It is responsible for a thumbnail within ``_ANCHOR_RANGE_S`` if it is the nearest of the clip's
+    anchors in time, or the one with the most matches of those within that range. So the work grows
+    with the length of the clip, not with the number of anchors.
     """
     times = anchor.candidate.thumb_times
     far = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))
@@ -170,7 +176,7 @@ def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bo
 def _best_frame(
     luma: Pixels, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _FrameMatch | None:
-    """Return the best-matching frame near this time, with the registration of the picture on it."""
+    """Return the frame near this time that matches best, with the picture's registration on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
     best: _FrameMatch | None = None
     for _ in range(_ROUNDS):

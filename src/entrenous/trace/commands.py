@@ -51,11 +51,12 @@ from entrenous.watermark.verdict import (
 
 
 def files_in(named: Sequence[Path]) -> list[Path]:
-    """Return the named files and all files in the named folders and below, each once, sorted in
-    each folder.
+    """Return the named files and all files in the named folders and their subfolders.
+
+    Each file is returned once; those of a folder are sorted.
 
     Raises:
-        EmptyFolder: only folders were named, and they hold no file.
+        EmptyFolder: only folders were named, and there is no file in them.
     """
     found = list(dict.fromkeys(file for one in named for file in _list_files(one)))
     if named and not found:
@@ -100,9 +101,7 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
 
 
 def error_as_json(error: EntrenousError) -> dict[str, object]:
-    """Return the JSON object that stands for a trace if one of several files could not be
-    traced.
-    """
+    """Return the JSON object for a file that could not be traced, one of several."""
     return {
         "schema": _SCHEMA,
         "trace": None,
@@ -208,7 +207,7 @@ DISCLOSE_WARNING: Final = translatable(
 
 @dataclass(frozen=True, slots=True)
 class ExplanationOptions:
-    """Options of ``--explain``, and the folder to write to."""
+    """The folder that ``--explain`` writes to, and the options that go with it."""
 
     out: Path
     choices: Choices
@@ -223,8 +222,7 @@ def explanation_options(
 ) -> ExplanationOptions | None:
     """Return the options of ``--explain``; None if it was not given.
 
-    Raises:
-        BadParameter: one of its options was given without it.
+    Raises: BadParameter: an option that needs ``--explain`` was given without it.
     """
     if out is not None:
         return ExplanationOptions(out, choices, disclose)
@@ -234,7 +232,7 @@ def explanation_options(
 
 
 def refuse_existing_files(out: Path) -> None:
-    """Check before long work that the files of an explanation do not exist yet.
+    """Check, before the long work, that none of an explanation's files exists yet.
 
     Raises:
         AlreadyThere.
@@ -247,10 +245,10 @@ def refuse_existing_files(out: Path) -> None:
 def write_explanation(
     traced: Traced, data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
-    """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
+    """Write one trace's page, its PDF and, on request, its report; print a hint about them."""
     choices = wanted.choices
     account = account_of_file(traced, data, name, device, choices)
-    # imported here, because the PDF library is slow to load and most traces need none
+    # imported here because the PDF library is slow to load, and most traces need no PDF
     page, paper = map(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
     )
@@ -359,8 +357,9 @@ def _trace_one(
 def _trace_many(
     files: list[Path], device: Device, wanted: ExplanationOptions | None, json: bool
 ) -> int:
-    """Trace files one by one. Return the exit status, which reports a failure only if every file
-    failed.
+    """Trace files one by one, and return the exit status.
+
+    The status reports a failure only if every file failed.
     """
     statuses, failures = [], []
     originals = Originals(device.read_picture)
@@ -396,7 +395,8 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
         print_json({**error_as_json(error), "file": str(file)})
     else:
         print_line(str(file))
-        print_line(f"  {join_wrapped_lines(str(error))}")  # next to the file name, as with --json
+        # the hint comes right after the file's name, as with --json
+        print_line(f"  {join_wrapped_lines(str(error))}")
 
 
 def _exit_status(traced: Traced) -> int:

@@ -16,14 +16,15 @@ from entrenous.media.resize import resize
 from entrenous.watermark.alignment.features import Features, extract_features
 from entrenous.watermark.embed import Prepared, prepare_picture
 
-_CACHED_PX_MAX: Final = 8_000_000  # together; with their features these pictures take about 200 MB
+# pixels of all cached pictures together; with their features they take about 200 MB
+_CACHED_PX_MAX: Final = 8_000_000
 
 ReadPicture = Callable[[bytes], Picture]
-"""Decode a file to an upright picture, as ``Device.read_picture`` does."""
+"""A function that decodes a file to an upright picture, as ``Device.read_picture`` does."""
 
 
 def original_of(sent: SentPicture, device: Device) -> Picture:
-    """Decode the picture that a message's copies were made from, at the size it was sent in.
+    """Decode the picture that copies were made from, at the size in which they were sent.
 
     Raises:
         VaultFileMissing, VaultFileDamaged: the picture's file is missing from the vault, or
@@ -36,7 +37,7 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
 
 
 class Original:
-    """One sent picture; its features and detector input are computed on first use, then kept."""
+    """One sent picture, with its features and detector input, which are computed on first use."""
 
     __slots__ = ("_features", "_prepared", "picture")
 
@@ -59,7 +60,8 @@ class Original:
 class Originals:
     """A cache of the last few sent pictures that a found one was compared with.
 
-    A folder of leaks often holds one picture many times. Nothing cached depends on a leak or a key.
+    A folder of leaks often shows the same picture many times. Nothing cached depends on a leak or a
+    key.
     """
 
     def __init__(self, read: ReadPicture) -> None:
@@ -67,7 +69,7 @@ class Originals:
         self._cache: dict[tuple[bytes, int | None], Original] = {}
 
     def of(self, source: bytes, size_px: int | None) -> Original:
-        """Return the original for a source file's bytes and the size it was reduced to.
+        """Return the original for a source file's bytes and the size that it was scaled down to.
 
         Raises:
             NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: see
@@ -75,13 +77,14 @@ class Originals:
         """
         key = sha256(source), size_px
         one = self._cache.pop(key, None) or Original(_decode_original(source, size_px, self._read))
-        self._cache[key] = one  # moves it to the end, as the newest
+        self._cache[key] = one  # inserting it again moves it to the end, as the newest
         self._drop_oldest()
         return one
 
     def _drop_oldest(self) -> None:
-        """Drop the oldest pictures until the rest fit. A picture that alone exceeds the limit is
-        not cached.
+        """Drop the oldest pictures until the rest fit within the limit.
+
+        A picture that exceeds the limit alone is not kept.
         """
         while sum(one.picture.pixels for one in self._cache.values()) > _CACHED_PX_MAX:
             del self._cache[next(iter(self._cache))]

@@ -1,4 +1,4 @@
-"""Build the trace that is recorded from the verdicts of a picture, clip or sound."""
+"""Build the trace to be recorded from the verdicts about a picture, clip or sound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,9 +42,7 @@ class MissingFiles:
 
     @property
     def messages(self) -> tuple[MessageId, ...]:
-        """The messages whose files are missing, each once, in the order in which that was
-        noticed.
-        """
+        """The messages whose files are missing, each once, in the order of their discovery."""
         return tuple(dict.fromkeys(self.files.values()))
 
     def read_file(self, file: BlobId, message: Message, device: Device) -> bytes | None:
@@ -56,7 +54,7 @@ class MissingFiles:
             return None
 
 
-def build_trace(  # noqa: PLR0913 - a trace has this many parts
+def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
     verdicts: Sequence[MessageVerdict],
     untrusted_data: bytes,
     device: Device,

@@ -31,7 +31,7 @@ from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 RECORDS_COMPUTED_AT_ONCE = (
-    8  # features are computed for this many sent pictures; more would keep a person waiting
+    8  # A trace computes missing features of this many sent pictures; more would take too long.
 )
 
 
@@ -39,12 +39,12 @@ RECORDS_COMPUTED_AT_ONCE = (
 class Investigation:
     """A trace and its evidence.
 
-    ``fits`` are the sent pictures that the found one was registered on: those with a named copy
-    first, the others in the order in which they were tried. ``fits`` is empty when ``trace``
-    describes a clip that the picture is a frame of; otherwise ``trace`` describes the first of
-    ``fits``. ``compared`` is the number of copies that the chances are corrected for, ``tried`` the
-    number of sent pictures tried, and ``unlearnt`` the number of sent pictures that are known by
-    their fingerprints alone.
+    ``fits`` are the sent pictures that the found one was registered on. Those with a named copy
+    come first, the others in the order in which they were tried; ``trace`` describes the first.
+    ``fits`` is empty if the picture is a frame of a clip, which ``trace`` then describes.
+    ``compared`` is the number of copies that the chances are corrected for. ``tried`` is the number
+    of sent pictures that were tried, and ``unlearnt`` how many sent pictures have no stored
+    features yet, only fingerprints.
     """
 
     trace: Trace
@@ -77,9 +77,10 @@ def investigate(
         decoding = executor.submit(_decode_found, untrusted_data, device, found)
         unlearnt_pictures = (
             device.ledger.pictures_without_record()
-        )  # loads the features of all sent pictures
+        )  # this loads the features of all sent pictures
         leak = decoding.result()
-        extracting = executor.submit(leak.features.features)  # needs no vault
+        # this needs no vault, so it runs in another thread
+        extracting = executor.submit(leak.features.features)
         candidates = _find_candidates(leak, unlearnt_pictures, device)
         extracting.result()
     picture = leak.picture
@@ -134,7 +135,7 @@ def _align_in_rounds(
     device: Device,
     lost: MissingFiles,
 ) -> tuple[list[AlignedPicture], tuple[Sent, ...]]:
-    """Register the leak on candidates, round by round; no key is used here.
+    """Register the leak on candidates, round by round, without using any key.
 
     Returns: the alignments, and every sent picture that was tried and could be read.
     """
@@ -159,26 +160,31 @@ def _group_by_original(
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 
-LIKELY_MAX: Final = 8  # number of distinct pictures, for a collage or several shots of one scene
+LIKELY_MAX: Final = 8  # distinct pictures; enough for a collage or several shots of one scene
 FIRST_ROUND_PICTURES: Final = 5
 THOROUGH_PICTURES: Final = 2
-# share of the best candidate's matches; a similar shot seldom has more than the picture itself
+# A likely picture has at least this share of the best one's matches, since a similar shot seldom
+# has more matches than the picture itself.
 _TWIN_MATCHES_SHARE: Final = 0.5
-# matches where no likelier candidate has any, as in the next tile of a collage
+# Or it has this many matches in a part of the leak where no likelier candidate has any, such as the
+# next tile of a collage.
 _FRESH_MATCHES_MIN: Final = 9
 Same = tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Pictures to try before checking for a match, each with all messages it was sent in."""
+    """Pictures to try before the next check for a match, each with all messages it was sent in.
+
+    If ``patient``, slow methods are tried too.
+    """
 
     pictures: tuple[Same, ...]
     patient: bool = False
 
 
 def rounds(candidates: Sequence[Candidate]) -> Iterator[Round]:
-    """Yield the pictures to try, round by round; the caller stops when a round has a match."""
+    """Yield the pictures to try, round by round; the caller stops once a round has a match."""
     pictures = [tuple(same) for _, same in groupby(candidates, key=lambda one: one.look)]
     likely = _likely_pictures(pictures)
     if likely:

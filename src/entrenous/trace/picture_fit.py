@@ -38,7 +38,7 @@ from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
 
 
 def detect_evidence(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
-    """Return the mark evidence in a picture that is registered on ``prepared``."""
+    """Return the evidence of marks in a picture that is registered on the original ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
@@ -49,7 +49,7 @@ def detect_evidence(found: Picture, registration: Registration, prepared: Prepar
 def _coefficient_evidence(
     found: Picture, registration: Registration, prepared: Prepared
 ) -> PartialEvidence | None:
-    """Return evidence in the leak's JPEG coefficients; None if they would add nothing."""
+    """Return the evidence in the leak's JPEG coefficients; None if they would add nothing."""
     table = luma_table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
@@ -58,7 +58,7 @@ def _coefficient_evidence(
     trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
     plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
-    warped[~covered] = 0  # otherwise border pixels would count as evidence outside the leak
+    warped[~covered] = 0  # otherwise border pixels would count as evidence where the leak has none
     return coding_evidence(warped, prepared)
 
 
@@ -75,7 +75,7 @@ Sent = tuple[Message, SentPicture]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundPicture:
-    """A found picture and its local features, computed when first needed."""
+    """A found picture, and its local features, which are computed when first needed."""
 
     picture: Picture
     features: FeatureViews
@@ -87,8 +87,7 @@ class FoundPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedPicture:
-    """A picture that the found one was registered on, all messages it was sent in, and the
-    evidence.
+    """A sent picture that the found one was registered on, with all its messages and the evidence.
 
     ``size`` is the width and height in pixels of the picture that was marked.
     """
@@ -110,7 +109,7 @@ class PictureFit:
     verdict: Verdict
 
 
-def align(  # noqa: PLR0913 - what is registered, on what, and how
+def align(  # noqa: PLR0913 - the picture, its candidates, and how to try them
     found: FoundPicture,
     sent: Sequence[Sent],
     originals: Originals,
@@ -127,7 +126,7 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
     for (source, size_px), same in _by_original(sent, device, lost).items():
         original = originals.of(source, size_px)
         with ThreadPoolExecutor(1) as executor:
-            # a picture that resembles the found one usually matches
+            # prepared ahead, because a picture that resembles the found one usually matches
             preparing = executor.submit(original.prepared)
             registration = register(
                 found.features, np.asarray(original.picture), original.features(), thorough=patient
@@ -140,9 +139,7 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
 
 
 def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
-    """Weigh the copies of each message, and return a verdict for each. Keys are derived only
-    here.
-    """
+    """Score each message's copies, and yield a verdict for each; keys are derived only here."""
     for message, picture in one.sent:
         if picture.copies:
             verdict = weigh_in_rounds(_score_function(one, picture), compared=compared)
@@ -150,8 +147,9 @@ def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
 
 
 def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
-    """Return a function that scores this picture's copies after removing the evidence of the named
-    ones.
+    """Return a function that scores this picture's copies.
+
+    Its argument are the copies named so far, whose evidence is removed first.
     """
     size = stream_bytes(*one.size)
     seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))

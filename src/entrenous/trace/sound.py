@@ -25,12 +25,12 @@ from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_co
 from entrenous.watermark.audio_mark import prepare_sound
 from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, weigh_scores
 
-_TRIED_MAX: Final = 5  # distinct sounds that are tried; each may be in any number of messages
+_TRIED_MAX: Final = 5  # distinct sounds, each of which may be in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
 class _SoundCandidate:
-    """A sent sound, and the offsets at which the found one may match it."""
+    """A sent sound, and the offsets at which the found sound may match it."""
 
     message: Message
     sent: SentSound
@@ -39,7 +39,7 @@ class _SoundCandidate:
 
 @dataclass(frozen=True, slots=True)
 class _SoundFit:
-    """The part of a sent sound that was found, and a verdict for each message it was sent in."""
+    """The part of a sent sound that was found, and a verdict for each message with this sound."""
 
     span: MatchedSpan
     verdicts: tuple[MessageVerdict, ...]
@@ -64,8 +64,9 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
 def _find_candidates(
     found: FoundSound, device: Device, lost: MissingFiles
 ) -> list[_SoundCandidate]:
-    """Return the sent sounds, those with the best-matching loudness contours first. Equal contours
-    are matched once.
+    """Return the sent sounds, those with the best-matching loudness contours first.
+
+    Equal contours are matched only once.
     """
     places, candidates = dict[bytes, tuple[SoundPlace, ...]](), list[_SoundCandidate]()
     for message in device.ledger.messages():
@@ -84,7 +85,7 @@ def _find_candidates(
 def _by_original(
     candidates: Sequence[_SoundCandidate], device: Device, lost: MissingFiles
 ) -> list[list[_SoundCandidate]]:
-    """Group the best-matching candidates by their original: at most ``_TRIED_MAX`` distinct sounds.
+    """Group the best candidates by their original; return at most ``_SOUNDS_TRIED_MAX`` groups.
 
     Candidates with the same original match equally well, so they are adjacent.
     """
@@ -103,7 +104,7 @@ def _by_original(
 def _best_fit(
     found: FoundSound, likely: list[list[_SoundCandidate]], compared: int, device: Device
 ) -> _SoundFit | None:
-    """Return the first sound with a named copy, or else the first that the leak matches at all."""
+    """Return the first sound with a named copy, or else the first one that matches the leak."""
     first: _SoundFit | None = None
     for candidates_of_one in likely:
         fit = _fit_candidates(found, candidates_of_one, compared, device)

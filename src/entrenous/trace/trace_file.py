@@ -18,7 +18,7 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace, the messages it could not be compared with, and for a picture its evidence."""
+    """A trace, the messages that could not be compared, and for a picture its evidence."""
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
@@ -45,7 +45,7 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
 
 
 def with_current_names(traced: Traced, device: Device) -> Traced:
-    """Replace the names in a trace by what people are called now."""
+    """Replace the names in a trace by the people's current names."""
     trace = with_names(traced.trace, current_names(device), device)
     investigation = traced.investigation
     known = None if investigation is None else replace(investigation, trace=trace)
@@ -57,12 +57,11 @@ def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:
 
 
 def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
-    """Trace a clip by its frames, or by its sound track if the frames name nobody or there are
-    none.
+    """Trace a clip by its frames, or by its sound track if there are no frames or they name nobody.
 
-    Both searches together have one alpha, the accepted chance of naming an innocent copy: chances
-    are corrected for all copies ever sent, and a clip's copies are counted there twice, once for
-    frames and once for sound.
+    Both searches share one accepted chance of naming an innocent copy (alpha). Chances are
+    corrected for all copies ever sent, and a clip's copies are counted twice there: once for the
+    frames, and once for the sound.
     """
     try:
         by_frames = _load_tracer("entrenous.trace.clip", "trace_clip")(untrusted_data, device)

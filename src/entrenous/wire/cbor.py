@@ -11,7 +11,7 @@ from entrenous.base.errors import Malformed
 
 Read = TypeVar("Read")
 DEPTH_MAX: Final = 8
-_UINT_MAX: Final = 2**63 - 1  # fits the integers of every language and of every database
+_UINT_MAX: Final = 2**63 - 1  # fits the integer type of every language and every database
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 _NULL_BYTE: Final = 0xF6
 
@@ -22,7 +22,7 @@ class BadCbor(Malformed):
 
 @contextlib.contextmanager
 def bad_cbor_as(error: type[Malformed]) -> Iterator[None]:
-    """Turn every BadCbor raised inside the block into ``error``."""
+    """Raise ``error`` in place of any BadCbor that is raised inside the block."""
     try:
         yield
     except BadCbor:
@@ -46,8 +46,7 @@ def encode(value: object) -> bytes:
 def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
     """Encode a value, and check that ``read`` accepts it, so that nothing unreadable is sent.
 
-    Raises:
-        ValueError: ``read`` refuses the value, as the other end would.
+    Raises: ValueError: ``read`` refuses the encoding, so the other end would refuse it too.
     """
     encoded = encode(value)
     try:
@@ -63,8 +62,8 @@ def decode(untrusted: bytes) -> Any:
     Lists are returned as ``list``, maps as ``dict`` with ``int`` keys.
 
     Raises:
-        BadCbor: another encoding of the same value, an unsupported type, more than 8 levels of
-            nesting, or missing or extra bytes.
+        BadCbor: it is not the deterministic encoding, it has an unsupported type or more than 8
+            levels of nesting, or bytes are missing or left over.
     """
     value, end = _decode_value(untrusted, 0, 0)
     if end != len(untrusted):
@@ -120,7 +119,7 @@ def as_map(value: object, keys: int) -> Mapping[int, Any]:
 
 
 def optional(value: object, read: Callable[[object], Read]) -> Read | None:
-    """Return None for null; otherwise return what ``read`` returns for the value."""
+    """Return None for null, and otherwise the result of ``read`` for the value."""
     return None if value is None else read(value)
 
 
@@ -178,7 +177,8 @@ def _decode_string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | 
 
 
 def _decode_list(data: bytes, at: int, size: int, depth: int) -> tuple[list[Any], int]:
-    if size > len(data) - at:  # each item takes at least one byte
+    # each item takes at least one byte, so no list can have more items than bytes are left
+    if size > len(data) - at:
         raise BadCbor
     found = []
     for _ in range(size):
@@ -194,7 +194,8 @@ def _decode_map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, 
     newest = -1
     for _ in range(size):
         kind, key, at = _decode_head(data, at)
-        if kind != 0 or key <= newest:  # ascending order is deterministic and excludes duplicates
+        # keys must ascend: that makes the order deterministic and excludes duplicates
+        if kind != 0 or key <= newest:
             raise BadCbor
         found[key], at = _decode_value(data, at, depth + 1)
         newest = key

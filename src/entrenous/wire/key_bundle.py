@@ -48,9 +48,9 @@ from entrenous.wire.cbor import (
 from entrenous.wire.text import as_name, as_url
 
 _VERSION: Final = 2
-_ED25519_SIGNATURE_BYTES: Final = 64  # bytes of an Ed25519 signature
+_ED25519_SIGNATURE_BYTES: Final = 64  # bytes
 _MLDSA65_SIGNATURE_BYTES: Final = 3309
-_CERTIFICATE_BYTES_MAX: Final = 512  # bytes, at most; today's certificates have 182
+_CERTIFICATE_BYTES_MAX: Final = 512  # bytes; certificates of the current version have 182
 _ENFORCES_MAX: Final = 16
 
 
@@ -96,7 +96,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
 
 
 def certificate_fields(signed: SignedCertificate) -> list[object]:
-    """Return a signed certificate as the CBOR fields of a key bundle or a letter."""
+    """Return a signed certificate as CBOR fields, for a key bundle or a letter."""
     return [signed.statement, *split_signature(signed.signature)]
 
 
@@ -110,7 +110,7 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
 
 
 def joined_signature(ed25519: object, mldsa65: object) -> bytes:
-    """Join the two signatures from the fields that carry them; return 3,373 bytes."""
+    """Join an Ed25519 and an ML-DSA-65 signature, which are separate fields, into 3,373 bytes."""
     return as_bytes(ed25519, _ED25519_SIGNATURE_BYTES) + as_bytes(mldsa65, _MLDSA65_SIGNATURE_BYTES)
 
 
@@ -243,7 +243,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
     """Parse a key bundle, without verifying it.
 
     Raises:
-        BadKeyBundle: it is no key bundle of this version, its lists are not consecutive lists of
+        BadKeyBundle: it is not a key bundle of this version, its lists are not consecutive lists of
             one person, or its certificates do not match the devices of the newest list.
     """
     with bad_cbor_as(BadKeyBundle):
@@ -264,7 +264,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
 
 
 def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
-    """Return the newest of these lists, as many as fit into a key bundle."""
+    """Return as many of these lists as fit into a key bundle: the newest ones."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-LISTS_MAX:]):
         size += len(one.statement)
@@ -285,7 +285,7 @@ def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     return lists
 
 
-_STATEMENT_BYTES_MAX: Final = 128  # bytes, at most; today's statements have up to 72
+_STATEMENT_BYTES_MAX: Final = 128  # bytes; statements of the current version have up to 72
 _PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _MLDSA65_KEY_BYTES: Final = 1952
 
@@ -300,7 +300,7 @@ def write_batch(batch: Batch) -> bytes:
 
 
 def signed_batch_fields(signed: SignedBatch) -> list[object]:
-    """Return a signed batch as the CBOR fields of a prekey or a letter."""
+    """Return a signed batch as CBOR fields, for a prekey or a letter."""
     return [signed.statement, signed.mldsa65, *split_signature(signed.signature)]
 
 
@@ -308,7 +308,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
     """Parse a signed batch in a prekey or a letter, without verifying it.
 
     Raises:
-        BadCbor: it is no signed batch.
+        BadCbor: this is not a signed batch.
     """
     statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
     encoded = as_bytes_up_to(statement, _STATEMENT_BYTES_MAX)
@@ -321,7 +321,9 @@ def as_signed_batch(entry: Any) -> SignedBatch:
 
 
 def position_fields(place: BatchPosition) -> tuple[object, object]:
-    """Return a statement's position in its batch as two fields: its index (one byte), and its path.
+    """Return a statement's position in its batch as two fields.
+
+    The fields are the index (one byte) and the path, which is the hashes of the Merkle proof.
 
     Raises:
         OverflowError: the index does not fit one byte.

@@ -39,8 +39,8 @@ def status_of(
 ) -> int:
     """Return the HTTP status for an error class.
 
-    ``closer`` may have a status for the class or one of its base classes; otherwise the error's
-    family decides.
+    ``closer`` has statuses for some classes. If it has one for the class, or for the nearest of its
+    base classes, that one is returned. Otherwise the error's family decides.
     """
     known = closer or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
@@ -64,7 +64,7 @@ def read_problem(
 ) -> EntrenousError | None:
     """Return the error that a problem document names; None if no class in ``known`` has that name.
 
-    Only the document's type and facts are used: the message is ours, not the server's.
+    Only the document's type and facts are used. The message is this program's, not the server's.
     """
     try:
         problem = msgspec.json.decode(untrusted_body, type=_Problem)

@@ -32,7 +32,7 @@ def write_commitments(marks: Sequence[bytes | None]) -> bytes:
 
 
 def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
-    """Encode the input of the commitment to a copy's mark.
+    """Encode the mark of a copy; the commitment to the mark is a hash of these bytes.
 
     ``place`` is the number of the file in its message, from 1.
 
@@ -67,14 +67,14 @@ def write_receipt_statement(said: ReceiptStatement) -> bytes:
     )
 
 
-PROOF_BYTES_MAX: Final = 8 * 1024  # bytes, at most; the longest of today's proofs have 5.7 kB
+PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current version have 5.7 kB
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
     """Parse a receipt statement; the caller checks its signature.
 
     Raises:
-        BadReceipt: it is no receipt statement.
+        BadReceipt: this is not a receipt statement.
     """
     with bad_cbor_as(BadReceipt):
         fields = as_list(decode(untrusted), 10, 10)
@@ -109,7 +109,7 @@ def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
     """Parse the proof of one receipt, without verifying it.
 
     Raises:
-        BadReceipt: it is no proof of a receipt.
+        BadReceipt: this is not a proof of a receipt.
     """
     with bad_cbor_as(BadReceipt):
         if len(untrusted) > PROOF_BYTES_MAX:

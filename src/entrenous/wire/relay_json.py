@@ -66,7 +66,7 @@ class _Locks(Strict, frozen=True):
 
 
 class _Prekeys(Strict, frozen=True):
-    # The relay keeps 50 one-time keys; many more would only make it do work.
+    # The relay keeps 50 one-time keys; checking many more would be wasted work.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
     fallback: str
     xwing: str
@@ -115,10 +115,9 @@ def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
-    """Return the token hashes of a new mailbox, 32 bytes each: of the owner token, and of the
-    close token.
+    """Return the hashes of a new mailbox's owner token and close token, 32 bytes each.
 
-    The second is None if the mailbox has no close token.
+    The second hash is None if the mailbox has no close token.
     """
     read = from_json(_Locks, untrusted_body)
     close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
@@ -208,7 +207,8 @@ def write_status(
 ) -> bytes:
     """Encode a relay's protocol versions, its last restore, and its program.
 
-    The restore is None if there was none. Devices do not read the program's version.
+    ``restored_at`` is None if the relay was never restored. Devices do not read the program's
+    version.
     """
     versions, restored = (
         _Versions(protocol.floor, protocol.newest),
@@ -412,7 +412,7 @@ def write_blinded_element(blinded: bytes) -> bytes:
 
 
 def read_blinded_element(untrusted_body: bytes) -> bytes:
-    """Return the blinded element, 32 bytes; it may be invalid."""
+    """Return the blinded element, 32 bytes, without checking that it is valid."""
     return from_base64url(from_json(_BlindedElement, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
@@ -421,8 +421,9 @@ def write_evaluation(answered: Evaluation) -> bytes:
 
 
 def read_evaluation(untrusted_body: bytes) -> Evaluation:
-    """Return the relay's evaluation: the element, 32 bytes, which may be invalid, and the tries
-    left.
+    """Return the relay's evaluation: an element of 32 bytes, and the number of tries left.
+
+    The element may be invalid.
     """
     read = from_json(_EvaluatedElement, untrusted_body)
     return Evaluation(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)

@@ -37,9 +37,9 @@ class Evaluation:
 class VaultUnlock:
     """One unlock of a vault, and the vault's state.
 
-    ``generation`` counts the unlocks that the relay confirmed to this vault, and this one.
-    ``number`` (16 random bytes) identifies this unlock. ``before`` are the numbers of earlier
-    unlocks of the same generation, which this vault reported without receiving an answer.
+    ``generation`` is the number of unlocks that the relay has confirmed to this vault, plus this
+    one. ``number`` (16 random bytes) identifies this unlock. ``before`` are the numbers of earlier
+    unlocks of the same generation: this vault reported them, but received no answer.
     """
 
     generation: int
@@ -87,11 +87,10 @@ class RolledBack(Refused):
 
 @dataclass(frozen=True, slots=True)
 class RelayLock:
-    """The location of the relay's part of a vault's lock.
+    """How to reach the relay's part of a vault's lock.
 
-    ``unlock_token`` permits requests to it and nothing else.
-
-    ``earlier`` are previous tokens, newest first, in case the relay does not know the newest one.
+    ``unlock_token`` permits requests to unlock the vault and nothing else. ``earlier`` are previous
+    tokens, newest first, in case the relay does not know ``unlock_token`` yet.
     """
 
     relay_url: str
@@ -105,7 +104,7 @@ class RelayLock:
 
 
 class EnvelopeState(StrEnum):
-    """The states of an envelope; carry/envelope_states.py has the table of transitions."""
+    """The states of an envelope; carry/envelope_states.py says which may follow which."""
 
     WAITING = translatable("waiting")
     DELIVERED = translatable("delivered")
@@ -118,9 +117,11 @@ class EnvelopeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareDeposit:
-    """The relay's half of a content key; ``opens`` is how many times the half may be released
-    (None: any number). All shares with the same ``group`` (16 bytes), those of one person's
-    devices, are counted together. ``group`` is set if and only if ``opens`` is set.
+    """The relay's half of a content key.
+
+    ``opens`` is how many times the half may be released; None means any number. The shares of one
+    person's devices have the same ``group`` (16 bytes), and their releases are counted together.
+    ``group`` is set if and only if ``opens`` is set.
     """
 
     value: Secret
@@ -177,7 +178,7 @@ class WaitingEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class BlobDeposit:
-    """What an upload announces about a blob; the bytes follow as a stream."""
+    """What the start of an upload says about a blob; the blob's bytes follow as a stream."""
 
     id: BlobId
     mailbox: MailboxId
@@ -208,10 +209,10 @@ class EnvelopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prekeys:
-    """A set of prekeys of one device that were signed together; the relay cannot read them.
+    """A set of prekeys of one device that were signed together.
 
-    Once the relay has this set, it hands out no keys of earlier sets (docs/spec/identity.md section
-    5).
+    For the relay they are opaque bytes. Once it has this set, it hands out no keys of earlier sets
+    (docs/spec/identity.md section 5).
     """
 
     one_time: tuple[bytes, ...]
@@ -231,8 +232,9 @@ class PrekeyBundle:
 
 @dataclass(frozen=True, slots=True)
 class SendToken:
-    """A send token, which permits posting envelopes to one mailbox, as the mailbox's owner
-    registers it.
+    """What a mailbox's owner registers about a send token, which permits posting envelopes there.
+
+    ``lock`` is the token's hash.
     """
 
     lock: bytes

@@ -88,13 +88,13 @@ def _is_visible_character(char: str) -> bool:
 def is_local_address(url: str) -> bool:
     """Return whether an address leads to the same machine: a loopback address, or the address 0.
 
-    See RFC 6761 section 6.3 and RFC 6890. This includes the short and numeric forms that resolvers
-    still accept. Names are not resolved.
+    See RFC 6761 section 6.3 and RFC 6890. The short and numeric forms that resolvers still accept
+    are recognised too. Names are not resolved.
     """
     try:
         host = unquote(urlsplit(url).hostname or "").rstrip(".").casefold()
     except ValueError:
-        return False  # without an IP address, no request will be made
+        return False  # no request can be made to an address that cannot be parsed
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _ip_address(host)

@@ -17,7 +17,7 @@ _PICTURES: Final = ("original", "outlined", "laid", "found")
 
 
 def write_page(account: Account, *, veiled: bool = False) -> str:
-    """Render the page. Text chosen by others (a label, a file name) is escaped."""
+    """Render the page; text that others chose (a label, a file name) is escaped."""
     style = _read_asset("page.css")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
@@ -45,7 +45,7 @@ def _data_url(shown: ReportPicture) -> str:
 
 
 def _content_security_policy(style: str) -> str:
-    """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
+    """Return a policy that allows only pictures in the page and the style sheet's hash."""
     digest = base64.b64encode(sha256(style.encode())).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "

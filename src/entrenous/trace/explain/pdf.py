@@ -1,4 +1,4 @@
-"""The report as an A4 PDF: the finding first, the pictures last, on pages of their own."""
+"""The report as an A4 PDF: the finding comes first, the pictures come last on separate pages."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -41,8 +41,10 @@ _SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: ``wide`` are widths in mm, ``strong`` bold rows, ``numbers`` right-aligned
-    columns.
+    """A table.
+
+    ``column_widths_mm`` has one width per column; ``bold_rows`` and ``right_aligned_columns`` are
+    indices; ``first_tone`` is the colour of the first column.
     """
 
     head: Sequence[str]
@@ -79,7 +81,7 @@ class Sheet:
         )
 
     def heading(self, words: str) -> None:
-        """Print a section heading on the same page as what follows."""
+        """Print a section heading, on a new page if too little space is left for what follows."""
         self.require_height(34.0)
         self.add_gap(7.0)
         self.text(words, 13.0, bold=True)
@@ -102,7 +104,8 @@ class Sheet:
         self._set_font(_TABLE_SIZE)
         self.pdf.set_draw_color(*_RULE)
         self.pdf.set_line_width(0.2)
-        self.pdf.set_fill_color(*_PAPER)  # fpdf2 fills the next cells with the last fill colour
+        # otherwise fpdf2 fills the next cells with the last fill colour
+        self.pdf.set_fill_color(*_PAPER)
         aligned = tuple("RIGHT" if n in table.numbers else "LEFT" for n in range(len(table.wide)))
         with self.pdf.table(
             col_widths=table.wide,
@@ -128,7 +131,7 @@ class Sheet:
                     )
 
     def drawing(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
-        """Draw at the current position without moving it; return the height in mm."""
+        """Draw at the current position, which stays the same; return the drawing's height in mm."""
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
@@ -147,7 +150,7 @@ class Sheet:
     def picture(
         self, shown: ReportPicture, box_mm: tuple[float, float], left_mm: float, alt_text: str
     ) -> float:
-        """Place a picture here, as large as fits the box; return its height in mm."""
+        """Place a picture here, as large as the box allows; return its height in mm."""
         scale = min(box_mm[0] / shown.width_px, box_mm[1] / shown.height_px)
         wide, tall = shown.width_px * scale, shown.height_px * scale
         top = self.pdf.get_y()
@@ -173,7 +176,7 @@ class Sheet:
         for number in range(1, self.pdf.pages_count + 1):
             self.pdf.page = number
             self.pdf.set_y(-14.0)
-            self._set_font(1.0)  # forces fpdf2 to write the next size out
+            self._set_font(1.0)  # otherwise fpdf2 may skip the next font size
             self._set_font(8.2, tone=Tone.SOFT)
             self.pdf.cell(WIDTH_MM / 2, 4.0, drawable(self.pdf, running), align="L")
             of = f"page {number} of {self.pdf.pages_count}"
@@ -393,7 +396,7 @@ def _print_side_by_side(
 
 
 def _every_text(account: Account) -> str:
-    """Return all text chosen by others, and the signs that our own text needs."""
+    """Return all text that others chose, and the special characters of our own text."""
     drawn = account.plot.shapes if account.plot else ()
     return "".join(
         (

@@ -22,7 +22,7 @@ Point = tuple[float, float]
 class Tone(StrEnum):
     """The role of a shape, which decides its colour."""
 
-    INK = "ink"  # text and the naming threshold
+    INK = "ink"  # text and the threshold for naming
     SOFT = "soft"  # secondary text, axes, copies that are not named
     FAINT = "faint"  # grid lines
     NULL = "null"  # where an innocent copy's score is expected
@@ -39,7 +39,7 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A line through points; if ``filled``, the area that the points enclose."""
+    """A line through points or, if ``filled``, the area that they enclose."""
 
     points: tuple[Point, ...]
     tone: Tone
@@ -116,15 +116,15 @@ def _svg_number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-WIDTH: Final = 400.0  # readable on a telephone, where nothing enlarges it
+WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
 _HEIGHT: Final = 282.0
 _LEFT, _RIGHT, _TOP, _BASE = 12.0, 388.0, 66.0, 226.0
-# height of the expected distribution with dots, and (_FULL) with columns
+# height of the expected distribution, if scores are drawn as dots or as columns
 _CURVE_HIGH_WITH_DOTS: Final = 70.0
 _CURVE_HIGH_WITH_COLUMNS: Final = 132.0
 _COLUMN_MAX: Final = 1.2  # largest height of a column, relative to the expected distribution
 _BEND: Final = 3.0
-_INNOCENT_MIN: Final = -4.5  # the axis begins at this score, or at a lower one if there is any
+_INNOCENT_MIN: Final = -4.5  # the axis begins at this score, or at a lower one if some copy has one
 _TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
 _TICK_GAP: Final = 26.0
 _DOTS_MAX: Final = 60
@@ -209,7 +209,7 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
 
 
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
-    """Outline of the standard normal distribution on this axis, as density per unit of width."""
+    """Return the outline of the standard normal distribution as density per unit of width."""
     places = [_LEFT + (_RIGHT - _LEFT) * step / 240 for step in range(241)]
     heights = [_density_at(place, axis) for place in places]
     points = [(x, _BASE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)]
@@ -245,7 +245,7 @@ def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
 
 
 def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
-    """Yield one dot per copy; dots that would overlap are stacked."""
+    """Yield one dot per copy; a dot that would overlap others is placed above them."""
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
         at, level = axis.x(score), 0
@@ -278,8 +278,10 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
 def _named_and_labels(
     scores: Mapping[str, float], named: Sequence[str], axis: _Axis
 ) -> Iterator[Shape]:
-    """Yield the named copies, then labels: of all copies if there are few, else of the named or
-    best ones.
+    """Yield dots for the named copies, then labels.
+
+    All copies get labels if they are few. Otherwise the named ones do or, if none is named, the one
+    with the highest score.
     """
     for who in named:
         yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
@@ -362,7 +364,8 @@ _SIDE_PX: Final = 400
 _BIN_GREY_LEVELS: Final = 8  # width of a bin in grey levels
 _BIN_PIXELS_MIN: Final = 40  # a bin with fewer pixels is left out
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
-_GREY_DISTANCE_MAX: Final = 2.5  # mean distance from grey, in levels, that JPEG may add
+# mean distance from grey, in levels, that JPEG compression may add to a grey picture
+_GREY_DISTANCE_MAX: Final = 2.5
 _SIZE: Final = 150.0
 _TONE_LEFT: Final = 34.0
 _TONE_TOP: Final = 8.0
@@ -371,10 +374,10 @@ _MARGIN: Final = (16.0, 40.0)
 
 @dataclass(frozen=True, slots=True)
 class ToneCurve:
-    """Median luma of the found picture for each luma of the original, and whether colour was
-    removed.
+    """How the found picture's luma depends on the original's, and whether colour was removed.
 
-    ``points`` are (original, found) pairs in grey levels.
+    ``points`` are pairs in grey levels: a luma of the original, and the found picture's median luma
+    there.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -384,8 +387,9 @@ class ToneCurve:
 def tone_curve(
     original_rgb: NDArray[np.uint8], laid_rgb: NDArray[np.uint8], covered: NDArray[np.bool_]
 ) -> ToneCurve:
-    """Compare the original with the found picture on the same grid, both (H, W, 3), where
-    ``covered`` (H, W) is set.
+    """Compare the original with the found picture, which was warped to the original's grid.
+
+    Both are (H, W, 3). Only pixels where ``covered`` (H, W) is set are compared.
     """
     sent, laid, inside = (_shrink(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99

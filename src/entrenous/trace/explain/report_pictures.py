@@ -1,4 +1,4 @@
-"""The pictures of a report: small JPEGs of the original, the found file, and both overlaid."""
+"""The pictures of a report: small JPEGs of the original, the found file, and both combined."""
 
 import io
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 SIDE_PX: Final = 1000
 _QUALITY: Final = 84
-_VEIL_PX: Final = 9  # a veiled picture is reduced to this size, which leaves colours but no content
+# a veiled picture is scaled down to this longest side, which leaves colours but no content
+_VEIL_PX: Final = 9
 # a light line around a dark one, visible on any picture
 _OUTLINE_COLOURS: Final = ((255, 255, 255), (31, 95, 150))
 _NOTHING: Final = (222, 222, 222)
@@ -26,10 +27,11 @@ class ReportPicture:
 
 @dataclass(frozen=True, slots=True)
 class ReportPictures:
-    """The pictures of a report. All but ``found`` have the original's frame and size.
+    """The pictures of a report; all except ``found`` have the original's frame and size.
 
-    ``outlined`` is the original with the found part's edge, ``laid`` the found part in its place,
-    ``halves`` the original's left half beside the right half of ``laid``.
+    ``outlined`` is the original with the outline of the found part. ``laid`` is the found part
+    alone, at its position. ``halves`` is the original's left half beside the right half of
+    ``laid``.
     """
 
     original: ReportPicture
@@ -52,10 +54,10 @@ def make_report_pictures(
     Args:
         original_rgb: (H, W, 3).
         found_rgb: (h, w, 3).
-        laid: the found picture warped to the original's frame, (H, W, 3) or smaller, and where it
-            covers the original, (H, W).
+        laid: the found picture warped to the original's frame, (H, W, 3) or smaller, and the mask
+            (H, W) of the pixels that it covers.
         homography: 3 x 3, from the original's pixel centres to the found picture's.
-        veiled: reduce the pictures so far that their content is gone.
+        veiled: blur the pictures so much that their content is gone.
     """
     original = _shrink_picture(original_rgb)
     placed = _paste_found(laid, original.size)
@@ -91,7 +93,7 @@ def _paste_found(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) 
 def _found_outline(
     original: Pixels, found: Pixels, homography: NDArray[np.float64], size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """Return the outline of the found picture on the small original, in its pixels."""
+    """Return the outline of the found picture, in pixels of the scaled-down original."""
     rows, columns = found.shape[:2]
     corners = _corners(columns - 0.5, rows - 0.5)
     back: NDArray[np.float64] = np.linalg.inv(homography) @ corners
@@ -104,7 +106,7 @@ def _found_outline(
 
 
 def _corners(right: float, bottom: float) -> NDArray[np.float64]:
-    """Homogeneous corners of a picture, one per column, clockwise from the first pixel's corner."""
+    """Return a picture's corners in homogeneous coordinates, one per column, clockwise."""
     x = [-0.5, right, right, -0.5]
     y = [-0.5, -0.5, bottom, bottom]
     return np.array([x, y, [1.0] * 4], np.float64)

@@ -44,10 +44,11 @@ from entrenous.trace.trace_file import Traced
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
 _ROWS_MAX: Final = 20
-# alpha of the first round for a picture; see watermark/verdict.py
+# accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
 _FIRST_ROUND_ALPHA: Final = ALPHA / 2
-_BENT_PX_MIN: Final = 0.5  # in pixels; a smaller distortion is not a deliberate change
-_JPEG_LUMA_50: Final = 3679  # sum of the luma table of ITU-T T.81, K.1: libjpeg's quality 50
+_BENT_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
+# sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
+_JPEG_LUMA_50: Final = 3679
 Facts = tuple[tuple[str, str], ...]
 
 
@@ -100,8 +101,9 @@ class Account:
 class Detail:
     """The details that the report of a found picture adds to the trace.
 
-    ``undone`` describes the changes that were reversed, ``files`` the files, ``plotted`` the
-    pictures, ``chips`` the number of chips in a mark, ``forecast`` the score expected of a copy.
+    ``undone`` describes the changes that were reversed, and ``files`` describes the files. ``tone``
+    is the plot of the tone curve. ``chips`` is the number of chips in a mark. ``forecast`` is the
+    score expected of the copy that leaked.
     """
 
     undone: Facts = ()
@@ -122,7 +124,7 @@ def account_of_file(
         account = account_of_picture(traced.investigation, untrusted_data, name, device, choices)
     if not traced.lost:
         return account
-    # This line comes first, because it may explain why no copy stands out.
+    # This remark comes first because it may explain why no copy stands out.
     return replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
 
 
@@ -280,7 +282,7 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
 
 
 def _jpeg_quality(table: Sequence[int]) -> int:
-    """Estimate libjpeg's quality from the sum of a luma table (jcparam.c scales the tables)."""
+    """Estimate libjpeg's quality from a luma table's sum, inverting how jcparam.c scales tables."""
     scale = 100.0 * sum(table) / _JPEG_LUMA_50
     quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
     return min(100, max(1, round(quality)))

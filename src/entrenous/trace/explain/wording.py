@@ -12,9 +12,10 @@ _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
 _SAME_SCALE: Final = 0.01
 _SAME_SPEED: Final = 0.002
-_SAME_TIME_S: Final = 0.1  # a few frames; a smaller difference cannot be measured in a short clip
+# about three frames; a smaller difference cannot be measured in a short clip
+_SAME_TIME_S: Final = 0.1
 _SMALL: Final = 1e-30
-_POWER_MAX: Final = 15  # beyond this, model error outweighs the arithmetic
+_POWER_MAX: Final = 15  # for still smaller chances, errors of the model outweigh the computed value
 # Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
 # least likelihood ratio for each degree of support, largest first.
 SCALE: Final = (
@@ -26,7 +27,8 @@ SCALE: Final = (
     (2.0, translatable("weak support")),
 )
 NO_SUPPORT: Final = translatable("no support either way")
-_FORECAST_MARGIN: Final = 2.0  # a score may lie this many standard deviations below its forecast
+# a copy's score may be this many standard deviations below its forecast
+_FORECAST_MARGIN: Final = 2.0
 
 
 def describe_alignment(warp: PictureWarp) -> str:
@@ -60,7 +62,7 @@ def describe_part(span: MatchedSpan) -> str:
     if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
         return translated("{length_s:.1f} s of it, from {at}").format(
             length_s=span.length_s / span.speed, at=at
-        )  # its playing time
+        )  # the clip's playing time
     part = translated("{length_s:.1f} s of it, from {at}").format(length_s=span.length_s, at=at)
     if span.speed > 1.0:
         words = translated("{part}, played {percent:.1f} % faster")
@@ -70,9 +72,7 @@ def describe_part(span: MatchedSpan) -> str:
 
 
 def chance_in_words(chance: float) -> str:
-    """Return a small chance as a sentence. Its power of ten is rounded so that the finding is not
-    overstated.
-    """
+    """Return a small chance as a sentence; its power of ten is rounded towards a larger chance."""
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return translated("Any other copy would fit this well less than once in {count} tries.").format(
         count=_power_of_ten_in_words(power)
@@ -80,7 +80,7 @@ def chance_in_words(chance: float) -> str:
 
 
 def chance_in_digits(chance: float) -> str:
-    """Return a chance for a table: two digits, rounded up, and never below a lower limit."""
+    """Return a chance for a table: two digits, rounded up; a lower limit replaces tiny chances."""
     return (
         f"{rounded_up(chance, 2):g}"
         if chance >= _SMALL
@@ -125,12 +125,11 @@ def ratio_in_digits(ratio: float) -> str:
 
 
 def explain_nobody(forecast: float, needed: float) -> str:
-    """For the finding "nobody": say whether this file could have named a copy, and if not, how much
-    more of the picture is needed.
+    """If nobody is named, say whether this file could have named a copy.
 
-    ``forecast`` is the highest score that a copy's mark was expected to reach in this file,
-    computed without any key. ``needed`` is the score that names a copy. Neither score clears
-    anybody.
+    If it could not, say how much more of the picture is needed. ``forecast`` is the highest score
+    that a copy's mark was expected to reach in this file; it was computed without any key.
+    ``needed`` is the lowest score that names a copy. Neither score clears anybody.
     """
     if forecast >= needed + _FORECAST_MARGIN:
         return translated(
@@ -140,7 +139,7 @@ def explain_nobody(forecast: float, needed: float) -> str:
         )
     more = (
         (needed + _FORECAST_MARGIN) / max(forecast, 0.1)
-    ) ** 2  # a score grows with the square root of the area
+    ) ** 2  # a copy's score grows with the square root of the area
     if more > 100.0:
         return translated(
             "Next to nothing of any mark could be left in this file, so it can't tell. A much "
@@ -179,7 +178,8 @@ def _power_of_ten_in_words(power: int) -> str:
     return names[step]
 
 
-_COPIES_AT_LENGTH_MAX: Final = 3  # number of named copies whose figures are full sentences
+# with more named copies than this, their figures are not full sentences
+_COPIES_AT_LENGTH_MAX: Final = 3
 NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
 LIMITS: Final = (
     (
@@ -233,7 +233,7 @@ LIMITS: Final = (
 
 
 def limits() -> tuple[tuple[str, str], ...]:
-    """Return what a finding does not say: for each limit, its name and its sentences."""
+    """Return what a finding does not say, as pairs of a heading and its sentences."""
     return tuple((translated(title), translated(words)) for title, words in LIMITS)
 
 
@@ -246,9 +246,9 @@ def finding_line(finding: Finding) -> str:
 
 
 def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return lines for each named copy: whom it was made for, the chance, and the likelihood ratio.
+    """Return lines for each named copy: whom it was made for, the chance, the likelihood ratio.
 
-    The figures are full sentences for a few copies, short for many.
+    If few copies are named, the figures are full sentences; otherwise they are short.
     """
     say = _evidence_in_full if len(verdict.named) <= _COPIES_AT_LENGTH_MAX else _evidence_in_short
     return [
@@ -291,7 +291,7 @@ def _evidence_in_short(chance: float, ratio: float) -> list[str]:
 
 
 def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
-    """Return sentences about further messages: a collage, or merged copies of two messages."""
+    """Return sentences about further messages that the file shows, such as a collage does."""
     return [
         translated(
             "A part of it also fits copies of message {message}: {names} (chance {chance} "
@@ -306,9 +306,7 @@ def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
 
 
 def nobody_lines(forecast: float | None, needed: float) -> list[str]:
-    """For the finding "nobody": say why that clears nobody, and how much more of the picture is
-    needed.
-    """
+    """If nobody is named, say why that clears nobody, and how much more picture is needed."""
     if forecast is None:
         return [translated("This clears nobody: too little of the file may be left to tell.")]
     return [explain_nobody(forecast, needed)]
@@ -392,8 +390,9 @@ def _chance_method(compared: int, needed: float, *, rounds: bool) -> list[str]:
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
-    """Describe the method in half a page. ``chips`` is the number of chips of a picture; None for
-    clips and sounds.
+    """Describe the method in half a page.
+
+    ``chips`` is the number of chips in a picture's mark; it is None for clips and sounds.
     """
     return [
         *(_clip_and_sound_method() if chips is None else _picture_method(chips)),

@@ -1,1 +1,1 @@
-"""Reports that let others repeat a finding: disclose one, examine the files again, and compare."""
+"""Reports that let others repeat a finding: write one, examine the files again, and compare."""

@@ -1,6 +1,7 @@
 """Check a report: repeat every computation, and stop at the first difference.
 
-Recipients' signatures prove what happened to the named copies (docs/spec/receipts.md 3).
+Receipts that the recipients' devices signed prove what happened to the named copies
+(docs/spec/receipts.md section 3). A "card" is a recipient's key bundle.
 """
 
 import math
@@ -42,8 +43,8 @@ from entrenous.wire.receipt import (
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
     """Return the proof of one copy, or None if its recipient's device signed no receipt.
 
-    The proof has the position of the copy's commitment, or the first position if no commitment in
-    the ledger opens to this copy.
+    The proof's ``place`` is the position of the commitment that opens to this copy, or 1 if none
+    does.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
@@ -58,7 +59,7 @@ def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
 
 
 def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Return the cards that prove a receipt of these copies, one per device list."""
+    """Return those cards that contain the device lists named in the receipts of these copies."""
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
@@ -74,7 +75,7 @@ def check_proofs(
 
     Raises:
         ReportCheckFailed: a seed, nonce and hash do not open the commitment that a receipt covers;
-            a receipt is for another copy or its signer's card is missing; or the receipts name
+            a receipt is for a different copy; its signer's card is missing; or the receipts name
             several senders.
         BadSignature, BadKeyBundle, BadReceipt.
     """
@@ -92,10 +93,9 @@ def check_proofs(
 
 
 def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
-    """Return the person whose keys signed the receipts of one copy, as their card proves; None if
-    there are no receipts.
+    """Return the person whose keys signed the receipts of one copy; None without receipts.
 
-    A label, in contrast, is only the sender's name for that person.
+    The person's card proves this. A label, in contrast, is only the sender's name for that person.
     """
     return next((one.recipient for one in signed), None)
 
@@ -167,7 +167,7 @@ def _signing_key(
 
 
 def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
-    """Return the device lists of a card by head: the newest, and its predecessors."""
+    """Return a card's device lists, the newest and its predecessors, by head (the list's hash)."""
     return {list_head(one.statement): one.said for one in card.lists}
 
 
@@ -181,9 +181,9 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
 
 
 SIGNED: Final = b"entrenous/1 verdict report"
-# number of copies up to which is searched; a larger number would say no more
+# the search for the largest number of copies ends here; a larger one would say no more
 COMPARED_MAX: Final = 10**15
-# largest difference from the report's score: absolute, and relative
+# largest accepted difference from the report's score: absolute, and relative
 _SCORE_TOLERANCES: Final = (0.02, 1e-3)
 _MISFIT_AWAY: Final = 0.01
 _CORNER_AWAY_PX: Final = 0.05
@@ -202,13 +202,14 @@ class ReportInputs:
 
 @dataclass(frozen=True, slots=True)
 class CheckedReport:
-    """The result for a report that holds.
+    """The result of checking a report in which nothing was wrong.
 
-    ``elsewhere`` maps each thing in which the two programs differ to its values (there, here). An
-    empty map means that everything agreed bit for bit. ``copy_of`` lists the labels of the given
-    copy: copies of a tiny plain picture may be identical files. ``most`` is the largest number of
-    compared copies, up to ``COMPARED_MAX``, with which the same copies would be named; None when
-    none is named. ``signed`` is, by label, what the devices of copies signed.
+    ``program_differences`` maps the name of each part of the program whose version differs to both
+    versions (there, here). If it is empty, everything agreed bit for bit. ``copy_of`` are the
+    labels of the given copy. They may be several, because copies of a tiny plain picture may be
+    identical files. ``compared_max`` is the largest number of compared copies, up to
+    ``COMPARED_MAX``, with which the same copies would be named; it is None if no copy is named.
+    ``signed`` has, by label, what the devices of copies signed.
     """
 
     report: Report
@@ -223,14 +224,15 @@ class CheckedReport:
 def check_report(
     files: ReportInputs,
     read_picture: ReadPicture,
-    tell: Callable[[int, int], None] = lambda _, __: None,
+    report_progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> CheckedReport:
     """Repeat a report from the files that it is about.
 
     Args:
         files: the files as they were handed over.
         read_picture: a decoder for untrusted pictures.
-        tell: called with the number of copies made again so far, and the number of all copies.
+        report_progress: called with the number of copies made again so far, and the number of all
+            copies.
 
     Raises:
         BadReport: the report cannot be read, or its digest is wrong.
@@ -261,7 +263,7 @@ def check_report(
     _require_same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
         _is_same_copy(copy, remake_copy(report.given, original, evidence.prepared, copy.seed))
-        tell(number, len(report.copies))
+        report_progress(number, len(report.copies))
     return CheckedReport(
         report=report,
         digest=digest,
@@ -312,7 +314,8 @@ def _have_same_corners(said: ExaminedEvidence, found: ExaminedEvidence, original
     """Return whether both homographies map the original's corners to the same places."""
     right, bottom = original.width_px - 1.0, original.height_px - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
-    with np.errstate(all="ignore"):  # a report may hold any nine numbers; NaN is not close
+    # a report may contain any nine numbers; with NaN, the comparison below fails
+    with np.errstate(all="ignore"):
         one, other = (np.reshape(figures.homography, (3, 3)) @ corners for figures in (said, found))
         distance = np.abs(one[:2] / one[2] - other[:2] / other[2])
     return bool(np.all(distance <= _CORNER_AWAY_PX))
@@ -321,7 +324,7 @@ def _have_same_corners(said: ExaminedEvidence, found: ExaminedEvidence, original
 def _require_same_figures(
     report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool
 ) -> None:
-    """Compare the scores with those computed here, and the chances with the report's own scores."""
+    """Compare scores with those computed here, and chances with what the report's scores give."""
     follow = recomputed if exact else with_figures(report.copies, report.given.compared)
     for said, found, own in zip(report.copies, recomputed, follow, strict=True):
         rounds = said.round, found.round
@@ -365,9 +368,7 @@ def _labels_of(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
 
 
 def _largest_compared_count(report: Report) -> int | None:
-    """Return the largest number of compared copies, up to ``COMPARED_MAX``, with which the same
-    copies would be named.
-    """
+    """Return the largest number of compared copies with which the same copies would be named."""
     if not report.named:
         return None
     named = (copy for copy in report.copies if copy.to in report.named)

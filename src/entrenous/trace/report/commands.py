@@ -1,6 +1,4 @@
-"""The commands ``entrenous verdict ...``: disclose a verdict's evidence; check a disclosed
-report.
-"""
+"""The commands ``entrenous verdict``: disclose a verdict's evidence, and check such a report."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -107,7 +105,7 @@ def disclose(
 
 
 def _receipt_proofs(number: int, device: Device) -> Proofs:
-    """Return the receipts signed by the recipients of the traced message."""
+    """Return the receipts that the recipients of the traced message signed."""
     name = trace_of(number, device).message
     return (
         Proofs() if name is None else receipt_proofs(device.ledger.message_named(name).id, device)
@@ -203,9 +201,7 @@ def _print_check(repeated: CheckedReport) -> None:
 
 
 def _print_copy_check(repeated: CheckedReport) -> None:
-    """Print whose copy the given file is, and whether the finding names that copy. Labels may look
-    alike.
-    """
+    """Print whose copy the given file is, and whether the finding names that copy."""
     if not repeated.copy_of:
         return
     whose = ", ".join(single_line(label) for label in repeated.copy_of)

@@ -1,4 +1,4 @@
-"""Disclose the marks of one picture, and what they show about a found file."""
+"""Write a report with the marks of one picture, and what they show about a found file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Disclosed:
     original: bytes
 
 
-def disclose(  # noqa: PLR0913 - a report has this many parts
+def disclose(  # noqa: PLR0913 - each argument is one part of a report
     number: int,
     untrusted_leak: bytes,
     device: Device,
@@ -59,10 +59,10 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
         number: the number of the trace.
         untrusted_leak: the found file, as it was traced.
         device: this device.
-        account: its Olm account, which signs the report; None if the device has no keys.
-        blind: replace the labels of copies that the finding does not name.
+        account: the device's Olm account, which signs the report; None if the device has no keys.
+        blind: replace the labels of those copies that the finding does not name.
         proofs: the receipts that the message's recipients signed.
-        call: gives the current names of recipients.
+        call: returns the current name of a recipient.
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictureTracesDisclosed, TraceTooOldToDisclose,
@@ -107,7 +107,7 @@ def _best_match(
     """Return the picture of the message that matches the found one best.
 
     Raises:
-        NothingToDisclose: none of them matches.
+        NothingToDisclose: none of the message's pictures matches.
     """
     examined = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
     fits = [(sent, evidence) for sent, evidence in examined if evidence is not None]

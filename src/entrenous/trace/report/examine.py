@@ -1,4 +1,4 @@
-"""Compute the evidence from two files alone, and say which program versions did it."""
+"""Compute the evidence from two files alone, and record the versions of the programs used."""
 
 import os
 import platform
@@ -22,13 +22,14 @@ from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.embed import Prepared, prepare_picture
 
-_SEED: Final = 0  # for OpenCV's random generator; fixed, so that results can be repeated
+_SEED: Final = 0  # seed of OpenCV's random generator; it is fixed so that results can be repeated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The result of an examination: its figures, one number per chip, and the original prepared for
-    marking.
+    """The result of an examination.
+
+    ``per_chip`` has one number per chip; ``prepared`` is the original, prepared for marking.
     """
 
     figures: ExaminedEvidence
@@ -37,11 +38,9 @@ class Evidence:
 
 
 def examine(found: Picture, original: Picture) -> Evidence | None:
-    """Compute the evidence in a found picture. Return None if it cannot be registered on the
-    original.
+    """Compute the evidence in a found picture; None if it cannot be registered on the original.
 
-    This runs on one thread, so that the same versions on the same kind of processor give the same
-    bits.
+    This runs on one thread. So the same versions give the same bits on the same kind of processor.
 
     Raises:
         TooSmallToMark.
@@ -67,7 +66,7 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
 def _register_found(
     found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
 ) -> Registration | None:
-    """Register the found picture quickly, as a trace does, and thoroughly if that fails."""
+    """Register the found picture with quick methods, as a trace does, else with slow ones."""
     views = feature_views(found_rgb)
     for patient in (False, True):
         registration = register(views, original_rgb, thorough=patient)
@@ -98,8 +97,8 @@ _PACKAGES: Final = {
 def made_with() -> Mapping[str, str]:
     """Return the versions of the programs used, by name.
 
-    ``simd`` lists the processor extensions that NumPy uses, because its sums differ in their last
-    bits. ``program`` is the SHA-256 of Entrenous's source files.
+    ``simd`` lists the processor extensions that NumPy uses, because the last bits of its sums
+    depend on them. ``program`` is the SHA-256 of Entrenous's source files.
     """
     return {
         **{name: version(package) for name, package in _PACKAGES.items()},
@@ -113,9 +112,7 @@ def made_with() -> Mapping[str, str]:
 
 
 def program_sha256() -> str:
-    """Return the SHA-256, in hexadecimal, over sorted lines of path and SHA-256 for all source
-    files.
-    """
+    """Return the SHA-256, in hexadecimal, of a sorted list of source files and their SHA-256."""
     lines = sorted(
         f"{path} {sha256(data).hex()}\n" for path, data in _source_hashes(files("entrenous"))
     )

@@ -12,10 +12,10 @@ from entrenous.watermark.verdict import Finding
 
 @dataclass(frozen=True, slots=True)
 class DisclosedCopy:
-    """One copy: whom it was made for, its mark's secret, the SHA-256 of its file, and its figures.
+    """One copy: whom it was made for, the secret of its mark, its file's SHA-256, and its figures.
 
-    ``first_score`` is the score in round 0; ``score`` and ``chance`` are those of round ``round``.
-    ``proof`` is None for a copy that was made for another channel.
+    ``first_score`` is the score in round 0; ``score`` and ``chance`` belong to round ``round``.
+    ``proof`` is None if the copy was not sent by Entrenous or has no receipt.
     """
 
     to: str
@@ -33,8 +33,8 @@ class DisclosedCopy:
 class Disclosure:
     """What a report is about besides the copies: the two files, and what all copies share.
 
-    ``size_px`` and ``finer`` are as in SentPicture; ``compared`` is the number N of copies in the
-    bound on the chance.
+    ``size_px`` and ``finer`` are as in SentPicture. ``compared`` is the number of copies that the
+    chances are corrected for.
     """
 
     leak_sha256: bytes
@@ -62,7 +62,7 @@ class ExaminedEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report without its digest and signature, which only its written form has."""
+    """A report without its digest and signature, which exist only in the written form."""
 
     made_at: datetime
     made_with: Mapping[str, str]

@@ -23,17 +23,17 @@ SMALLEST: Final = 2.0**-256
 
 
 def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
-    """Return how well one copy's signs agree with the evidence, in standard deviations of an
-    innocent copy's score.
+    """Return how well one copy's signs agree with the evidence.
 
-    Both arrays have one number per chip. Returns 0 if the evidence is zero everywhere.
+    The unit is the standard deviation of an innocent copy's score. Both arrays have one number per
+    chip. If the evidence is zero everywhere, the score is 0.
     """
     norm = math.sqrt(np.sum(evidence * evidence))
     return float(np.sum(signs * evidence)) / norm if norm > 0.0 else 0.0
 
 
 def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
-    """Return one copy's random signs, +1 or -1; the first bit of its key stream comes first."""
+    """Return one copy's random signs, +1 or -1, in the order of the bits of its key stream."""
     key_stream = stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
     bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
     return 2.0 * bits.astype(np.float64) - 1.0
@@ -48,8 +48,9 @@ def upper_tail(s: float) -> float:
 
 
 def chance_bound(s: float, compared: int, round_: int) -> float:
-    """Return an upper bound on the chance that any innocent copy scores ``s`` or more, corrected
-    for the round.
+    """Return an upper bound on the chance that any of the innocent copies scores ``s`` or more.
+
+    The bound is corrected for the number of copies compared, and for the round.
     """
     p = upper_tail(s)
     best = 1.0 if p >= 1.0 else -math.expm1(compared * math.log1p(-p))  # = 1 - (1 - p)^compared
@@ -69,9 +70,10 @@ def likelihood_ratio(s: float) -> float:
 def remove_named(
     evidence: NDArray[np.float64], named: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Remove the parts of the evidence along the named copies' signs.
+    """Remove the named copies' part from the evidence, by least squares.
 
-    Each sign is weighted by the strength of the evidence around it: its mean square over 63 chips.
+    A copy's part is its signs, each weighted by the mean square of the evidence over the 63 chips
+    around it.
     """
     strength = np.maximum(uniform_filter1d(evidence * evidence, 63, mode="mirror"), 0.0)
     directions = [signs * strength for signs in named]
@@ -91,7 +93,7 @@ def score_copies(
     compared: int,
     alpha: float,
 ) -> tuple[DisclosedCopy, ...]:
-    """Compute the scores of all copies in rounds, with their chances and likelihood ratios."""
+    """Score all copies in rounds, and compute their chances and likelihood ratios."""
     whole = evidence.astype(np.float64)
     best = list(copies)
     named: list[int] = []
@@ -128,8 +130,9 @@ def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[Disclo
 def finding_and_named(
     copies: Sequence[DisclosedCopy], alpha: float
 ) -> tuple[Finding, tuple[str, ...]]:
-    """Return the finding, and the labels of the named copies, by round and then by score, the
-    highest first.
+    """Return the finding, and the labels of the named copies.
+
+    The labels are sorted by round, and within a round by score, highest first.
     """
     named = [copy for copy in copies if copy.chance <= alpha]
     labels = tuple(copy.to for copy in sorted(named, key=lambda copy: (copy.round, -copy.score)))
@@ -137,7 +140,7 @@ def finding_and_named(
 
 
 def remake_copy(given: Disclosure, original: Picture, prepared: Prepared, seed: Secret) -> bytes:
-    """Make the file of a copy again from the original and the copy's seed."""
+    """Make a copy's file again from the original and the copy's seed."""
     size = original.width_px, original.height_px
     marked = embed_mark(
         prepared,

@@ -26,7 +26,7 @@ from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json, read_time, write_time
 from entrenous.wire.receipt import PROOF_BYTES_MAX
 
-_LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's further devices are numbered
+_LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's name, and a number for each further device
 Entry = TypeVar("Entry")
 
 
@@ -100,8 +100,9 @@ def parse_short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
 
 
 def label_of(text: str) -> str:
-    """Check a label as base/copies.py does, but accept any Unicode form, since contacts' names keep
-    the form in which they were typed.
+    """Check a label as base/copies.py does, but accept any Unicode normalisation form.
+
+    Contacts' names keep the form in which they were typed.
     """
     if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
@@ -122,7 +123,7 @@ def number_within(number: int, least: int, most: int) -> int:
 
 
 def parse_fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """Return a finite number in its canonical form, within bounds."""
+    """Parse a finite number, which must be in its canonical form and within bounds."""
     if len(text) > 32:
         raise ValueError("a fraction is too long")
     value = float(text)
@@ -161,13 +162,14 @@ _COPIES_MAX: Final = 100_000
 _SIDE_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
-_RECEIPTS_MAX: Final = 2  # per device: one for delivery, one for opening
+_RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for opening
 
 
 def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
-    """Return a report's fields without digest and signature, and then the digest.
+    """Return two things: a report's fields without digest and signature, and the digest.
 
-    ``hashed`` is SHA-256; this module uses no cryptographic library.
+    ``hashed`` computes SHA-256. It is a parameter because this module uses no cryptographic
+    library.
     """
     plain = _report_fields(report)
     return plain, hashed(canonical_json(plain))
@@ -206,7 +208,7 @@ def read_report(
 
 
 def _decode_unique(untrusted_data: bytes) -> object:
-    """Decode JSON, refusing objects with duplicate names, which readers treat differently."""
+    """Decode JSON, but refuse duplicate member names, because programs read those differently."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in items}) != len(items):
@@ -217,7 +219,7 @@ def _decode_unique(untrusted_data: bytes) -> object:
 
 
 def _refuse_other_versions(whole: object) -> None:
-    """Check the version first, because other versions have other fields without being malformed."""
+    """Refuse another version before its fields are read, because they may differ."""
     schema = whole.get("schema") if isinstance(whole, dict) else None
     other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if other is None or (version := int(other[1])) == _VERSION:
