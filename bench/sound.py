@@ -26,7 +26,7 @@ from bench.report.media import keep, sound_page
 from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.audio_detector import key_scores
 from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed_sound, prepare_sound
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
@@ -51,12 +51,12 @@ class Result:
     @property
     def right(self) -> bool:
         """Whether the right copy would be named."""
-        return tail_of_best(_RECIPIENTS, upper_tail(self.z)) <= ALPHA
+        return tail_of_best(_RECIPIENTS, upper_tail(self.z)) <= FALSE_NAMING_CHANCE_MAX
 
     @property
     def wrong(self) -> bool:
         """Whether an innocent copy would be named."""
-        return tail_of_best(_RECIPIENTS, upper_tail(self.innocent)) <= ALPHA
+        return tail_of_best(_RECIPIENTS, upper_tail(self.innocent)) <= FALSE_NAMING_CHANCE_MAX
 
 
 def materials(seconds: float) -> dict[str, tuple[Samples, int]]:
@@ -98,7 +98,10 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     leak, leak_hz = OPUS_24(average.astype(np.float32), rate_hz)
     heard = detect_sound(leak, leak_hz, prepared)
     found = np.zeros(count) if heard is None else key_scores(heard.evidence, streams)
-    named = [tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= ALPHA for one in found]
+    named = [
+        tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= FALSE_NAMING_CHANCE_MAX
+        for one in found
+    ]
     return sum(named), float(found.max())
 
 

@@ -15,7 +15,7 @@ from entrenous.base.identity import (
     BatchPosition,
     Contact,
     DeviceKey,
-    MasterKey,
+    MasterPublicKeys,
     Person,
     Prekey,
     PrekeyKind,
@@ -138,7 +138,7 @@ def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
     person = Person(
         PersonId(device.dice.token(32)),
         name,
-        MasterKey(b"", b""),
+        MasterPublicKeys(b"", b""),
         "https://relay.test",
         epoch=1,
         head=device.dice.token(32),

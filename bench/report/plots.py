@@ -13,12 +13,14 @@ from bench.report.summary import SETS
 from bench.tracing.grid import Row
 from bench.tracing.house import RECIPIENTS
 from bench.tracing.null import POWERS
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.verdict import naming_score
 
 mpl.use("Agg")
 _DPI: Final = 90
-_NAMED_FROM: Final = naming_score(RECIPIENTS, alpha=ALPHA / 2)  # the first round spends half
+_NAMED_FROM: Final = naming_score(
+    RECIPIENTS, alpha=FALSE_NAMING_CHANCE_MAX / 2
+)  # the first round spends half
 _MARKS: Final = {"XS": "v", "S": "o", "M": "s", "L": "^"}
 
 

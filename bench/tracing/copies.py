@@ -13,7 +13,7 @@ from bench.attacks.kinds import Rgb
 from bench.attacks.save import jpeg, load
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import decoded, sender
-from entrenous.base.limits import COPY_CONTEXT
+from entrenous.base.limits import COPY_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
@@ -87,7 +87,7 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
         AssertionError: written, they would not be the file that it writes.
     """
     size = stream_bytes(original.picture.width_px, original.picture.height_px)
-    key_stream = stream(key, COPY_CONTEXT, size)
+    key_stream = stream(key, COPY_MARK_KEY_CONTEXT, size)
     marked = embed_mark(original.prepared, key_stream, original.dither_stream)
     written = write_picture(original.picture, marked, finer=original.finer)
     if written != write_copy(original, key):

@@ -19,7 +19,7 @@ from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
 from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
-from entrenous.terminal.output import NO_ROOM, hint, join_wrapped_lines, print_line
+from entrenous.terminal.output import DISK_FAULT_ERRNOS, hint, join_wrapped_lines, print_line
 from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_status_of
 
 #: Every command, in the order of the help. The commands for people who run a relay or a gate are in
@@ -125,14 +125,17 @@ COMMANDS: Final = {
     ),
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
-_VERSION: Final = "--version"
-_EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
+_VERSION_OPTION: Final = "--version"
+_CONTEXT_SETTINGS: Final = {
+    "auto_envvar_prefix": "ENTRENOUS",
+    "help_option_names": ["-h", "--help"],
+}
 
 
 def run(arguments: list[str], apps: Apps) -> int:
     """Run one command, and return its exit status (terminal/session.py)."""
     try:
-        with _disk_errors(), speaking(language_of_person()):
+        with _translate_disk_errors(), speaking(language_of_person()):
             return _run(arguments, apps)
     except EntrenousError as error:
         _flush_stdout()
@@ -162,7 +165,7 @@ def run(arguments: list[str], apps: Apps) -> int:
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
+def _translate_disk_errors() -> Iterator[None]:
     """Turn a full or failing disk into an error for the user, if no inner function has done so.
 
     Raises:
@@ -171,7 +174,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as why:
-        if why.errno not in NO_ROOM:
+        if why.errno not in DISK_FAULT_ERRNOS:
             raise
         raise (DiskFailed if why.errno == errno.EIO else DiskFull) from None
 
@@ -195,14 +198,16 @@ def _discard_stdout() -> None:
 def _run(arguments: list[str], apps: Apps) -> int:
     descriptor, rest = _take_passphrase_fd(arguments)
     session = Session(descriptor, apps)
-    answer: Any = program().main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
+    answer: Any = build_command_line().main(
+        rest, prog_name="entrenous", standalone_mode=False, obj=session
+    )
     if answer == INTERRUPTED:
         # newer versions of Typer return this number instead of raising; run() prints a hint
         raise KeyboardInterrupt
     return answer if isinstance(answer, int) else YES
 
 
-def program() -> Any:
+def build_command_line() -> Any:
     """Return the whole command line, for Click to run."""
     app = typer.Typer(
         cls=_Program,
@@ -210,7 +215,7 @@ def program() -> Any:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings=_EVERY_OPTION,
+        context_settings=_CONTEXT_SETTINGS,
         rich_markup_mode=None,
     )
     app.callback()(_options)
@@ -230,7 +235,7 @@ def _show_version(is_asked: bool) -> None:
 def _options(
     version: bool = typer.Option(
         False,
-        _VERSION,
+        _VERSION_OPTION,
         callback=_show_version,
         is_eager=True,
         allow_from_autoenv=False,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from entrenous.demo.stamp_authority import server_for
+from entrenous.demo.stamp_authority import make_stamp_server
 from tests.app.served import PHONE, opened_page, served_app, set_up
 from tests.app.walker import Walker, begin_case
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
@@ -79,7 +79,7 @@ def _text_of(pdf: bytes) -> str:
 def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with server_for(local_authority(tmp_path), "127.0.0.1", 0) as server:
+    with make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/"
         there = settings_for(tmp_path, url)
         environment = {

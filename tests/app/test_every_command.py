@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from entrenous.app.server import all_routes
-from entrenous.cli import program
+from entrenous.cli import build_command_line
 
 TABLE = Path(__file__).parents[2] / "docs" / "app.md"
 OPERATORS: Final = {"relay", "gate"}
@@ -37,7 +37,7 @@ def rows() -> dict[str, tuple[str, str]]:
 
 
 def test_every_command_has_its_row(rows: dict[str, tuple[str, str]]) -> None:
-    there = {name for name in commands(program()) if name.split()[0] not in OPERATORS}
+    there = {name for name in commands(build_command_line()) if name.split()[0] not in OPERATORS}
     assert set(rows) == there
 
 

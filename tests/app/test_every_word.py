@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page
 
-from entrenous.base.language import PSEUDO
+from entrenous.base.language import PSEUDO_LANGUAGE
 from tests.app.page_walker import walked
 from tests.app.presentations import faults_of
 from tests.app.states import STATES, Words, a_world, all_states
@@ -58,7 +58,7 @@ def test_every_word_of_ours_is_in_brackets_from_right_to_left(
     words = Words()
     kept = kept_names((*names_of_facts(), f"{words.file}.jpg", *astuple(words), *PROGRAM))
     faults, seen = list[str](), 0
-    with a_world(browser, tmp_path, language=PSEUDO) as world:
+    with a_world(browser, tmp_path, language=PSEUDO_LANGUAGE) as world:
         page = world.ana.page
         for state, _ in walked(all_states(world), world.ana):
             seen += 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from entrenous.demo.stamp_authority import server_for
+from entrenous.demo.stamp_authority import make_stamp_server
 from tests.app.presentations import for_everybody
 from tests.app.served import Served, opened_page, served_app, set_up
 from tests.app.states import photograph
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 @contextmanager
 def _stamped_app(folder: Path) -> Iterator[Served]:
     """Run the app with a stamp authority of its own, which answers."""
-    with server_for(local_authority(folder), "127.0.0.1", 0) as server:
+    with make_stamp_server(local_authority(folder), "127.0.0.1", 0) as server:
         there = settings_for(folder, f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with served_app(

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
-from entrenous.demo.sample_photos import with_position
+from entrenous.demo.sample_photos import add_position
 from tests.app.friends import Friends, introduce, start, two_friends
 from tests.app.served import no_violations
 
@@ -22,7 +22,7 @@ def photo(tmp_path: Path) -> Path:
     file = io.BytesIO()
     Image.fromarray(data.astronaut()).resize((900, 900)).save(file, "JPEG", quality=92)
     place = tmp_path / "IMG_2026_at_home.jpg"
-    place.write_bytes(with_position(file.getvalue()))
+    place.write_bytes(add_position(file.getvalue()))
     return place
 
 

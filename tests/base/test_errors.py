@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.errors import fill_message, shell_quoted
+from entrenous.base.errors import fill_message, quote_for_shell
 from entrenous.send.people.people_nouns import ContactIsBlocked
 
 
@@ -25,12 +25,12 @@ from entrenous.send.people.people_nouns import ContactIsBlocked
     ],
 )
 def test_words_with_shell_characters_are_quoted(name: str, typed: str) -> None:
-    assert shell_quoted(name) == typed
+    assert quote_for_shell(name) == typed
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
 def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
-    assert shlex.split(shell_quoted(name)) == [name]
+    assert shlex.split(quote_for_shell(name)) == [name]
 
 
 def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:

@@ -9,7 +9,7 @@ from babel.messages.pofile import read_po
 from entrenous.base.catalogue import parse_po, pseudo_text
 from entrenous.base.errors import Expired, NoPrekeys, WrongToken
 from entrenous.base.language import (
-    PSEUDO,
+    PSEUDO_LANGUAGE,
     catalogue_of,
     day_in_words,
     language_of_person,
@@ -53,7 +53,7 @@ msgstr[1] "{count} días"
         ({"LANG": "fr_FR.UTF-8"}, "en"),
         ({"LC_ALL": "de_DE", "ENTRENOUS_LANGUAGE": "es"}, "es"),
         ({"ENTRENOUS_LANGUAGE": "", "LANG": "es_ES@euro"}, "es"),
-        ({"ENTRENOUS_LANGUAGE": PSEUDO}, PSEUDO),
+        ({"ENTRENOUS_LANGUAGE": PSEUDO_LANGUAGE}, PSEUDO_LANGUAGE),
     ],
 )
 def test_environment_decides_the_language(environment: dict[str, str], language: str) -> None:
@@ -77,7 +77,7 @@ def test_damaged_catalogue_is_refused(damage: str) -> None:
 
 def test_sentences_errors_and_counts_are_in_the_language_chosen() -> None:
     assert str(Expired(when=datetime(2026, 6, 5, tzinfo=UTC))).startswith("This message")
-    with speaking(PSEUDO):
+    with speaking(PSEUDO_LANGUAGE):
         assert translated("Send") == "[Šéñđ ~]"
         assert str(NoPrekeys()).startswith("[Ţĥé")
         assert "entrenous inbox" in str(WrongToken())

@@ -22,7 +22,7 @@ from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.device import Courier
-from entrenous.serving.http_server import bind_socket, server_for, url_of
+from entrenous.serving.http_server import bind_socket, make_server, url_of
 from entrenous.serving.tls import Certificate
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
 from tests.in_memory.blobs import MemoryBlobs
@@ -141,7 +141,7 @@ def served(
     """Serve the app on loopback; return its URL. ``send_buffer`` limits the system's buffer for
     answers.
     """
-    server, ready = server_for(app, certificate), threading.Event()
+    server, ready = make_server(app, certificate), threading.Event()
     with bind_socket("127.0.0.1", 0) as taken:
         if send_buffer:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)

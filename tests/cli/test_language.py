@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.language import PSEUDO, speaking, translated
-from entrenous.cli import COMMANDS, program, run
+from entrenous.base.language import PSEUDO_LANGUAGE, speaking, translated
+from entrenous.cli import COMMANDS, build_command_line, run
 from entrenous.learn.lesson import all_lessons
 from entrenous.terminal.lazy_commands import load_command
 from tests.house.brackets import kept_names, names_of_facts, outside
@@ -48,7 +48,7 @@ def test_json_does_not_depend_on_the_language(
     if command == ("learn",):
         pytest.skip("it has no --json")
     said = []
-    for tag in ("en", "de", PSEUDO):
+    for tag in ("en", "de", PSEUDO_LANGUAGE):
         with speaking(tag):
             run([*command, "--json"], {})
             said.append(capsys.readouterr().out)
@@ -61,7 +61,7 @@ def test_json_does_not_depend_on_the_language(
 def test_every_word_of_ours_is_in_brackets(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with speaking(PSEUDO):
+    with speaking(PSEUDO_LANGUAGE):
         run(list(command), {})
     assert unmarked(capsys.readouterr().out) == []
 
@@ -75,7 +75,7 @@ def test_every_word_of_ours_about_a_case_is_in_brackets(
     assert run(["setup", "--name", "ana", "--offline"], {}) == 0
     run(["case", "open", "--adults", "--place", "USA", "--posted", "public", "--intimate"], {})
     case = capsys.readouterr().out.split(", opened")[0].split()[-1]
-    with speaking(PSEUDO):
+    with speaking(PSEUDO_LANGUAGE):
         for command in (
             ("add", case, "--url", "https://www.instagram.com/p/1", "--handle", "@beach"),
             ("add", case, "--statement", "Ben wrote to me"),
@@ -93,7 +93,7 @@ def test_every_word_of_ours_about_a_case_is_in_brackets(
 def unmarked(printed: str) -> list[str]:
     """Return the words outside of brackets that are neither names nor what was typed."""
     lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
-    commands = [f"  {name} " for name in names_of_commands(program())]
+    commands = [f"  {name} " for name in names_of_commands(build_command_line())]
     return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *SAME)))
 
 

@@ -31,7 +31,7 @@ from entrenous.base.identity import (
     RevokedDevice,
     WithheldDeviceList,
 )
-from entrenous.crypto.identity_keys import master_keys, public_master
+from entrenous.crypto.identity_keys import master_keys, public_master_keys
 from entrenous.crypto.statements import (
     check_named_head,
     compare_heads,
@@ -46,7 +46,7 @@ from entrenous.wire.key_bundle import newest_lists, read_device_list, write_devi
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MASTER = master_keys(bytes(range(64)))
-KEYS = public_master(MASTER)
+KEYS = public_master_keys(MASTER)
 
 
 def device(number: int) -> ListedDevice:

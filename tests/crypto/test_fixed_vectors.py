@@ -17,7 +17,7 @@ from entrenous.crypto.identity_keys import (
     mldsa65_key,
     new_account,
     person_id,
-    public_master,
+    public_master_keys,
     verify_both,
 )
 from entrenous.crypto.key_derivation import blob_key, content_key, send_token
@@ -66,7 +66,7 @@ def test_a_file_at_rest() -> None:
 
 def test_a_person_and_her_signatures() -> None:
     master = facts("master")
-    public = public_master(master_keys(master["seed"]))
+    public = public_master_keys(master_keys(master["seed"]))
     assert person_id(public) == master["person"]
     verify_both(public, master["context"], master["statement"], master["bytes"], what="vector")
 

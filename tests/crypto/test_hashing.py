@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from entrenous.base.identity import MasterKey
+from entrenous.base.identity import MasterPublicKeys
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
 from entrenous.crypto.identity_keys import person_id
@@ -24,7 +24,7 @@ def test_a_lock_is_not_a_plain_hash_of_its_token() -> None:
 
 
 def test_a_person_is_both_keys() -> None:
-    master = MasterKey(b"e" * 32, b"m" * 1952)
+    master = MasterPublicKeys(b"e" * 32, b"m" * 1952)
     whole = b"entrenous/1 person\x00" + b"e" * 32 + b"m" * 1952
     assert person_id(master) == hashlib.sha256(whole).digest()
 
@@ -32,7 +32,7 @@ def test_a_person_is_both_keys() -> None:
 @pytest.mark.parametrize("sizes", [(31, 1953), (33, 1951), (0, 1984), (1984, 0)])
 def test_master_keys_of_other_lengths_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"1,952"):
-        person_id(MasterKey(bytes(sizes[0]), bytes(sizes[1])))
+        person_id(MasterPublicKeys(bytes(sizes[0]), bytes(sizes[1])))
 
 
 def test_equal_in_constant_time_compares() -> None:

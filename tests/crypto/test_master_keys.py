@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.identity import BadSignature, MasterKey
-from entrenous.crypto.identity_keys import master_keys, public_master, sign_both, verify_both
+from entrenous.base.identity import BadSignature, MasterPublicKeys
+from entrenous.crypto.identity_keys import master_keys, public_master_keys, sign_both, verify_both
 
 ANA = master_keys(bytes(range(64)))
 BEN = master_keys(bytes(range(64, 128)))
-PUBLIC = public_master(ANA)
+PUBLIC = public_master_keys(ANA)
 SIGNED = sign_both(ANA, b"role", b"statement")
 
 
@@ -19,7 +19,7 @@ def test_signature_of_master_keys_verifies() -> None:
 
 
 def test_the_same_seed_is_the_same_person() -> None:
-    assert public_master(master_keys(bytes(range(64)))) == PUBLIC
+    assert public_master_keys(master_keys(bytes(range(64)))) == PUBLIC
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_one_good_signature_is_not_enough() -> None:
 
 
 def test_one_swapped_key_is_refused() -> None:
-    theirs = public_master(BEN)
+    theirs = public_master_keys(BEN)
     for mixed in (
-        MasterKey(PUBLIC.ed25519, theirs.mldsa65),
-        MasterKey(theirs.ed25519, PUBLIC.mldsa65),
-        MasterKey(b"", PUBLIC.mldsa65),
-        MasterKey(PUBLIC.ed25519, b"\xff" * 1952),
+        MasterPublicKeys(PUBLIC.ed25519, theirs.mldsa65),
+        MasterPublicKeys(theirs.ed25519, PUBLIC.mldsa65),
+        MasterPublicKeys(b"", PUBLIC.mldsa65),
+        MasterPublicKeys(PUBLIC.ed25519, b"\xff" * 1952),
     ):
         with pytest.raises(BadSignature):
             verify_both(mixed, b"role", b"statement", SIGNED, what="card")

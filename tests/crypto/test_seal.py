@@ -19,7 +19,7 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import OVERHEAD_BYTES, new_key, public_key, seal_to
+from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES, private_key_from_seed, public_key, seal_to
 from entrenous.crypto.identity_keys import (
     add_one_time_keys,
     identity_key,
@@ -28,7 +28,7 @@ from entrenous.crypto.identity_keys import (
 )
 from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotForThisMailbox
 from entrenous.crypto.seal import (
-    SIZES,
+    PADDED_SIZES_BYTES,
     OpenedLetter,
     OuterLetter,
     begin_session,
@@ -70,7 +70,7 @@ HEADER = Header(
     prekey=b"p" * 8,
     message=MessageId(b"m" * 16),
     counter=1,
-    next_key=XWingKey(b"n" * 8, public_key(new_key(bytes(32)))),
+    next_key=XWingKey(b"n" * 8, public_key(private_key_from_seed(bytes(32)))),
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=sha256(BODY),
@@ -79,7 +79,7 @@ HEADER = Header(
     token=7,
 )
 INFO, HEAD = write_info(ADDRESS), write_header(HEADER)
-BENS_KEY = new_key(b"x" * 32)
+BENS_KEY = private_key_from_seed(b"x" * 32)
 ANAS_ACCOUNT = new_account()
 
 
@@ -114,7 +114,7 @@ def test_sealed_letter_reveals_nothing() -> None:
 @pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
 def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
     sealed, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
-    assert len(sealed) - OVERHEAD_BYTES in SIZES
+    assert len(sealed) - SEAL_OVERHEAD_BYTES in PADDED_SIZES_BYTES
     assert first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
 
 
@@ -175,7 +175,7 @@ def test_the_same_inside_and_header_resealed_as_they_were_do_open() -> None:
 def reseal(around: OuterLetter, header: bytes, info: bytes = INFO) -> bytes:
     frame = len(header).to_bytes(4, "big") + header + bytes([around.olm_type]) + around.olm
     framed = len(frame).to_bytes(4, "big") + frame
-    size = min(size for size in SIZES if size >= len(framed))
+    size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     return seal_to(public_key(BENS_KEY), info, framed.ljust(size, b"\0"))
 
 
@@ -272,7 +272,7 @@ def test_wrong_length_is_refused_without_decryption() -> None:
 def test_padding_is_zero_and_no_longer_than_it_must_be() -> None:
     frame = len(HEAD).to_bytes(4, "big") + HEAD + b"\x00" + AROUND.olm
     framed = len(frame).to_bytes(4, "big") + frame
-    size = min(size for size in SIZES if size >= len(framed))
+    size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     for wrong in (framed.ljust(size, b"\0")[:-1] + b"\x01", framed.ljust(size * 2, b"\0")):
         with pytest.raises(BadLetter):
             open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, wrong))
@@ -354,7 +354,7 @@ class End:
 
     def fresh_key(self, salt: bytes) -> XWingKey:
         self.made += 1
-        private = new_key(sha256(salt + self.made.to_bytes(4, "big")))
+        private = private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
         key_id = self.made.to_bytes(8, "big")
         self.keys[key_id] = private
         return XWingKey(key_id, public_key(private))

@@ -9,10 +9,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import (
-    SIGNS,
+    EMOJI,
     agreement_proof,
     key_commitment,
-    public_of,
+    public_key_of,
     short_string,
 )
 
@@ -25,16 +25,16 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
     theirs = judge.public_key.to_bytes()
     info = "entrenous/2 sas\x00" + sha256(transcript).hex()
     shown = judge.diffie_hellman(
-        vodozemac.Curve25519PublicKey.from_bytes(public_of(private))
+        vodozemac.Curve25519PublicKey.from_bytes(public_key_of(private))
     ).bytes(info)
     ours = short_string(private, theirs, transcript)
-    assert [SIGNS.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
+    assert [EMOJI.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
     assert ours.numbers == tuple(shown.decimals)
 
 
 @given(KEYS, KEYS, st.binary(max_size=64))
 def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
-    first, second = public_of(one), public_of(other)
+    first, second = public_key_of(one), public_key_of(other)
     assert short_string(one, second, seen) == short_string(other, first, seen)
     assert agreement_proof(one, second, seen, b"a") == agreement_proof(other, first, seen, b"a")
     assert agreement_proof(one, second, seen, b"a") != agreement_proof(one, second, seen, b"b")
@@ -42,7 +42,7 @@ def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, see
 
 
 def test_a_commitment_is_to_one_key() -> None:
-    keys = [public_of(Secret(bytes([number]) * 32)) for number in range(8)]
+    keys = [public_key_of(Secret(bytes([number]) * 32)) for number in range(8)]
     assert len({key_commitment(key) for key in keys}) == 8
 
 
@@ -53,5 +53,5 @@ def test_invalid_or_weak_keys_are_refused(bad: bytes) -> None:
 
 
 def test_there_are_64_signs_each_with_a_name_of_its_own() -> None:
-    assert len(SIGNS) == 64
-    assert len({sign.emoji for sign in SIGNS}) == len({sign.name for sign in SIGNS}) == 64
+    assert len(EMOJI) == 64
+    assert len({sign.emoji for sign in EMOJI}) == len({sign.name for sign in EMOJI}) == 64

@@ -35,7 +35,7 @@ from entrenous.crypto.identity_keys import (
     mldsa65_key,
     new_signer,
     person_id,
-    public_master,
+    public_master_keys,
     signing_key,
 )
 from entrenous.crypto.statements import (
@@ -75,7 +75,7 @@ ACCOUNT = SIGNER.account
 
 
 def who(master: Secret) -> PersonId:
-    return person_id(public_master(master))
+    return person_id(public_master_keys(master))
 
 
 def certified(
@@ -125,7 +125,7 @@ def carded(
 ) -> KeyBundle:
     """A card as it arrives: a list signed by ``by``, under the public half of ``keys``."""
     one = listed(said)
-    card = KeyBundle(public_master(keys), (one,), sign_list(by, one.statement), certificates)
+    card = KeyBundle(public_master_keys(keys), (one,), sign_list(by, one.statement), certificates)
     return read_key_bundle(write_key_bundle(card))
 
 
@@ -210,7 +210,7 @@ def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
 def test_a_list_signature_is_no_certificate() -> None:
     swapped = replace(OURS, signature=sign_list(MASTER, OURS.statement))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_certificate(swapped, public_master(MASTER))
+        verify_certificate(swapped, public_master_keys(MASTER))
 
 
 BY = verify_key_bundle(CARD).devices[0]

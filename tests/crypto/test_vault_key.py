@@ -6,7 +6,7 @@ from argon2.low_level import Type, hash_secret_raw
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.vault_key import (
-    NO_OUTPUT,
+    NO_RELAY_SHARE,
     Cost,
     first_vault_key,
     offline_key,
@@ -27,7 +27,7 @@ def test_vault_key_follows_the_specification() -> None:
     assert stretched == STRETCHED.reveal()
     first = derive(Secret(stretched + DEVICE), b"entrenous/1 vault", salt=SALT)
     assert first_vault_key(STRETCHED, DEVICE, SALT) == first
-    for output in (OUTPUT, NO_OUTPUT):
+    for output in (OUTPUT, NO_RELAY_SHARE):
         every = Secret(stretched + output.reveal() + DEVICE)
         expected = derive(every, b"entrenous/2 vault", salt=SALT)
         assert vault_key(STRETCHED, output, DEVICE, SALT) == expected
@@ -40,7 +40,7 @@ def test_every_part_changes_the_vault_key() -> None:
     slower = stretch(WORDS, SALT, Cost(memory_kib=19_456, passes=3, lanes=1))
     keys = [
         vault_key(STRETCHED, OUTPUT, DEVICE, SALT),
-        vault_key(STRETCHED, NO_OUTPUT, DEVICE, SALT),
+        vault_key(STRETCHED, NO_RELAY_SHARE, DEVICE, SALT),
         vault_key(STRETCHED, Secret(b"p" * 64), DEVICE, SALT),
         vault_key(capital, OUTPUT, DEVICE, SALT),
         vault_key(slower, OUTPUT, DEVICE, SALT),

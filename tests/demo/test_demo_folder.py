@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.picture import UnwritableFolder
-from entrenous.demo.commands import MARKER, NotOurs, fresh_folder
+from entrenous.demo.commands import MARKER_FILE_NAME, NotOurs, fresh_folder
 
 
 @pytest.mark.parametrize("name", ["summary.json", "photo.jpg", "world", "diary.txt"])
@@ -22,7 +22,7 @@ def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
     out = tmp_path / "some" / "demo-out"
     for _ in range(2):
         fresh_folder(out)
-        assert [place.name for place in out.iterdir()] == [MARKER]
+        assert [place.name for place in out.iterdir()] == [MARKER_FILE_NAME]
         (out / "world").mkdir()
         (out / "world" / "relay.log").touch()
         (out / "photo.jpg").touch()
@@ -30,7 +30,7 @@ def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
 
 def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
     fresh_folder(tmp_path)
-    assert (tmp_path / MARKER).is_file()
+    assert (tmp_path / MARKER_FILE_NAME).is_file()
 
 
 def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrenous.demo.stamp_authority import LocalStampAuthority, NoOpenssl, server_for
+from entrenous.demo.stamp_authority import LocalStampAuthority, NoOpenssl, make_stamp_server
 from entrenous.respond.client.stamp_authority import QUERY_MEDIA_TYPE, HttpTimestampAuthority
 
 pytestmark = [
@@ -88,7 +88,7 @@ def test_a_second_start_keeps_the_same_certificate(tmp_path: Path) -> None:
 
 def test_stamp_authority_serves_loopback_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only its own machine"):
-        server_for(LocalStampAuthority(tmp_path), "0.0.0.0", 0)
+        make_stamp_server(LocalStampAuthority(tmp_path), "0.0.0.0", 0)
 
 
 def test_missing_openssl_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import BadRecord, Malformed
-from entrenous.base.identity import Contact, DeviceKey, MasterKey, Person, Trust
+from entrenous.base.identity import Contact, DeviceKey, MasterPublicKeys, Person, Trust
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.watermark.verdict import Finding, PictureWarp, Trace, Verdict
@@ -92,7 +92,7 @@ def ana() -> Contact:
     person = Person(
         b"p" * 32,  # type: ignore[arg-type]
         "Ana",
-        MasterKey(b"1" * 32, b"2" * 1952),
+        MasterPublicKeys(b"1" * 32, b"2" * 1952),
         "http://relay",
         3,
         b"h" * 32,

@@ -18,13 +18,13 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
-from entrenous.base.errors import OUR_WORDS
+from entrenous.base.errors import TRANSLATED_FACTS
 from entrenous.base.language import ENGLISH, LANGUAGES
-from entrenous.cli import COMMANDS, program
-from entrenous.crypto.short_auth_string import SIGNS
+from entrenous.cli import COMMANDS, build_command_line
+from entrenous.crypto.short_auth_string import EMOJI
 from entrenous.learn.lesson import all_lessons
 from entrenous.respond.law.deadlines import clauses_in
-from entrenous.terminal.lazy_commands import load_command, paragraphs
+from entrenous.terminal.lazy_commands import load_command, split_paragraphs
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 _WIDTH: Final = 100
@@ -128,7 +128,7 @@ def messages() -> Iterator[Found]:
     yield from error_messages()
     yield from _words_of_errors()
     yield from helps()
-    for sign in SIGNS:
+    for sign in EMOJI:
         yield Found("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
         for file in sorted(SOURCE.glob(pattern)):
@@ -175,7 +175,10 @@ def error_messages() -> Iterator[Found]:
 def helps() -> Iterator[Found]:
     """What the person's commands and their options say in their help; a lesson is its own."""
     lessons = {one.name for one in all_lessons()}
-    for paragraph in (*paragraphs(program().help), *(one.help for one in COMMANDS.values())):
+    for paragraph in (
+        *split_paragraphs(build_command_line().help),
+        *(one.help for one in COMMANDS.values()),
+    ):
         yield Found("cli.py", paragraph)
     for name, known in COMMANDS.items():
         waiting = [] if known.english else [load_command(name, known)]
@@ -183,7 +186,7 @@ def helps() -> Iterator[Found]:
             below = getattr(one, "commands", {}).items()
             waiting += [each for key, each in below if not (name == "learn" and key in lessons)]
             for shown in (one, *one.params):
-                for paragraph in filter(None, paragraphs(shown.help)):
+                for paragraph in filter(None, split_paragraphs(shown.help)):
                     yield Found(f"{known.module.partition('.')[2].replace('.', '/')}.py", paragraph)
 
 
@@ -199,7 +202,7 @@ def _words_of_errors() -> Iterator[Found]:
             name = getattr(node.func, "id", "")
             for given in node.keywords if name in names - english else ():
                 words = getattr(given.value, "value", None)
-                if given.arg in OUR_WORDS and isinstance(words, str) and words:
+                if given.arg in TRANSLATED_FACTS and isinstance(words, str) and words:
                     yield Found(_where(file), words)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import entrenous
 from entrenous.base.errors import EntrenousError
-from entrenous.cli import program
+from entrenous.cli import build_command_line
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"
@@ -37,7 +37,7 @@ DECISION = re.compile(r"docs/decisions/(\d{4})")
 
 def commands() -> dict[str, Any]:
     """Every command by the words that call it, as in "case add"."""
-    return dict(_below(program(), ()))
+    return dict(_below(build_command_line(), ()))
 
 
 def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -52,7 +52,7 @@ def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 @cache
 def options() -> set[str]:
     """Every option of every command, and those of the program itself."""
-    every = [command for _, command in _below(program(), ())]
+    every = [command for _, command in _below(build_command_line(), ())]
     known = {"--help", "--passphrase-fd", "--version"}
     return known.union(*(each.opts + each.secondary_opts for one in every for each in one.params))
 
@@ -61,7 +61,7 @@ def wrong_with(words: list[str]) -> str:
     """Why the parser would not take these words after ``entrenous``; empty when it would."""
     if words[0] in {"-h", "--help", "--version"}:
         return ""
-    command, rest = program(), list(words)
+    command, rest = build_command_line(), list(words)
     while hasattr(command, "commands"):
         if not rest:
             return ""  # a group by itself, as in "`entrenous case`"

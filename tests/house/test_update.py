@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.errors import UPDATE, ProtocolTooOld
+from entrenous.base.errors import HOW_TO_UPDATE, ProtocolTooOld
 from tests.house.test_docs import errors
 
 ROOT = Path(__file__).parents[2]
@@ -56,11 +56,13 @@ def test_every_message_that_names_a_way_names_the_same() -> None:
     assert len(named) >= 5
     assert set(named) == {"{update}"}
     told = str(ProtocolTooOld(floor=3, newest=4, ours=2))
-    assert " ".join(told.split()).endswith(f"Nothing was sent to it. Update Entrenous: {UPDATE}")
+    assert " ".join(told.split()).endswith(
+        f"Nothing was sent to it. Update Entrenous: {HOW_TO_UPDATE}"
+    )
 
 
 def test_the_first_steps_say_the_same_and_the_makefile_has_it() -> None:
-    steps = re.findall(r"git pull|make \S+", UPDATE)
+    steps = re.findall(r"git pull|make \S+", HOW_TO_UPDATE)
     assert steps == ["git pull", "make .venv/.run"]
     assert "```\n" + "\n".join(steps) + "\n```" in (ROOT / "docs" / "start.md").read_text()
     assert "\n.venv/.run:" in (ROOT / "Makefile").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.errors import UPDATE
+from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.terminal.session import BY_FAMILY
 from tests.real.stage import Server, Shell
 
@@ -60,11 +60,11 @@ def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
     assert "speaks protocol 2 to 2; this Entrenous speaks 1" in flat(done.err)
-    assert UPDATE in flat(done.err)
+    assert HOW_TO_UPDATE in flat(done.err)
     assert ben.inbox() == {}
     newcomer = Shell("caro", tmp_path / "caro", program=OLD)
     done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
-    assert UPDATE in flat(done.err)
+    assert HOW_TO_UPDATE in flat(done.err)
 
 
 @pytest.mark.threat("downgrade")
@@ -77,9 +77,9 @@ def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
     ana.does("person", "add", link, "--as", "ben", "--json")
     (known,) = ana.does("person", "list", "--json").answer["people"]
     assert known["protocol"] == "newer"
-    assert UPDATE in flat(ana.does("person", "list").out)
+    assert HOW_TO_UPDATE in flat(ana.does("person", "list").out)
     done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
     assert "ben's program speaks protocol 3 to 4; this Entrenous speaks 2." in flat(done.err)
-    assert UPDATE in flat(done.err)
+    assert HOW_TO_UPDATE in flat(done.err)
     assert ana.does("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

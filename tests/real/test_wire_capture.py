@@ -17,8 +17,8 @@ import pytest
 
 from entrenous.base.limits import SHOWN_CARD_SIZES
 from entrenous.base.program import this_program
-from entrenous.crypto.hpke import OVERHEAD_BYTES
-from entrenous.crypto.seal import SIZES
+from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
+from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.vault_tables import REACTION, RECEIPT
 from entrenous.send.formats.message_format import padded_length
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 VERSION_AND_KEY = 9
 # Of members that are neither 16 nor 32 bytes: letters, and prekeys that anybody may read.
 LENGTHS = {
-    "sealed": {size + OVERHEAD_BYTES + VERSION_AND_KEY for size in SIZES},
+    "sealed": {size + SEAL_OVERHEAD_BYTES + VERSION_AND_KEY for size in PADDED_SIZES_BYTES},
     "one_time": {313},
     "fallback": {313},
     "xwing": {6905},
@@ -125,8 +125,8 @@ def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
         if one.method == "GET" and "/envelopes?" in one.path and one.status == 200:
             sealed += [from_base64url(each["sealed"]) for each in json.loads(one.came)["envelopes"]]
     assert len(sealed) > 30
-    sizes = {len(one) - OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
-    assert sizes <= set(SIZES)
+    sizes = {len(one) - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
+    assert sizes <= set(PADDED_SIZES_BYTES)
     assert len(sizes) > 1
 
 
@@ -193,7 +193,9 @@ def test_nor_does_the_relay_keep_or_write_down_anything(day: Day) -> None:
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
         letters = database.execute("SELECT length(sealed) FROM stored_letter").fetchall()
     assert letters
-    assert {size - OVERHEAD_BYTES - VERSION_AND_KEY for (size,) in letters} <= set(SIZES)
+    assert {size - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY for (size,) in letters} <= set(
+        PADDED_SIZES_BYTES
+    )
     blobs = [
         file.read_bytes() for file in (day.relay.folder / "blobs").rglob("*") if file.is_file()
     ]

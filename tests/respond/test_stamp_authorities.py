@@ -16,7 +16,7 @@ import pytest
 from entrenous.base.environment import Settings, read_settings
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import verify_timestamp
-from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
+from entrenous.demo.stamp_authority import LocalStampAuthority, make_stamp_server
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
     cases_to_stamp,
@@ -132,7 +132,7 @@ class Silent(BaseHTTPRequestHandler):
 def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The addresses of a real authority on loopback, and of a server that refuses."""
     servers = {
-        "good": server_for(local_authority(tmp_path), "127.0.0.1", 0),
+        "good": make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0),
         "refusing": ThreadingHTTPServer(("127.0.0.1", 0), Silent),
     }
     threads = [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import verify_timestamp
-from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
+from entrenous.demo.stamp_authority import LocalStampAuthority, make_stamp_server
 from entrenous.respond.client.stamp_authority import (
     REPLY_BYTES_MAX,
     REPLY_MEDIA_TYPE,
@@ -110,7 +110,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> LocalStampAuthority:
 
 @pytest.fixture(scope="module")
 def stamps(local: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
-    with served(server_for(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+    with served(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
         yield HttpTimestampAuthority(url, local.ca.read_bytes(), client)
 
 
@@ -225,7 +225,7 @@ def test_a_stamp_of_an_authority_that_is_not_trusted_is_not_accepted(
 ) -> None:
     other = LocalStampAuthority(tmp_path / "other")
     other.prepare()
-    with served(server_for(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+    with served(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
         asked = HttpTimestampAuthority(url, other.ca.read_bytes(), client)
         with pytest.raises(InvalidTimestamp, match="does not lead to an authority"):
             asked.stamp(MANIFEST)

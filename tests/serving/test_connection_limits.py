@@ -68,7 +68,7 @@ class Room:
         await settled()
         for _ in range(int(seconds)):
             self.passed += 1
-            self.crowd.end_late(self.began + self.passed)
+            self.crowd.close_overdue(self.began + self.passed)
 
     async def ends(self) -> None:
         """Abort all connections, so that nothing waits for them."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from entrenous.terminal.typed_input import is_agreed
+from entrenous.terminal.typed_input import ask_yes_or_no
 
 pytestmark = pytest.mark.slow
 
@@ -137,5 +137,5 @@ def test_a_question_is_asked_until_it_is_answered_in_any_language(
     for typed, agreed in (("perhaps", None), ("Ja", True), ("nein", False), ("", False)):
         answers = iter([typed, "y"] if agreed is None else [typed])
         monkeypatch.setattr("typer.prompt", lambda *_, answers=answers, **__: next(answers))
-        assert is_agreed("Send it?") is (agreed is not False)
+        assert ask_yes_or_no("Send it?") is (agreed is not False)
         assert ("Type yes or no." in capsys.readouterr().err) is (agreed is None)

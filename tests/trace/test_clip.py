@@ -10,7 +10,7 @@ from PIL import Image
 
 from entrenous.base.audio_video import Frame, NoVideoFound
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.clip_reader import read_clip
@@ -85,7 +85,9 @@ def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) ->
     small = [cv2.resize(frame, (240, 178), interpolation=cv2.INTER_AREA) for frame in part]
     trace = trace_clip(written(small, fps=11, crf="26"), device)
     assert trace.verdict.named == ("caro",)
-    assert trace.verdict.chance[PEOPLE[1]] <= ALPHA < trace.verdict.chance[PEOPLE[0]]
+    assert (
+        trace.verdict.chance[PEOPLE[1]] <= FALSE_NAMING_CHANCE_MAX < trace.verdict.chance[PEOPLE[0]]
+    )
     assert trace.span is not None
     assert trace.span.start_s == pytest.approx(0.5, abs=0.15)
     assert trace.span.speed == pytest.approx(11 / 12, abs=0.04)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.trace.originals import compute_missing_records, original_of
@@ -80,7 +80,10 @@ def test_each_sent_photo_in_a_collage_is_traced(
     assert {seen.trace.message, other.message} == set(told)
     assert other.verdict.named == told[other.message]
     assert seen.compared == 4
-    assert all(fit.verdict.chance[RecipientId(fit.verdict.named[0])] <= ALPHA for fit in seen.fits)
+    assert all(
+        fit.verdict.chance[RecipientId(fit.verdict.named[0])] <= FALSE_NAMING_CHANCE_MAX
+        for fit in seen.fits
+    )
 
 
 def test_the_leak_can_be_shown_on_the_original(

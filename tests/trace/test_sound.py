@@ -7,7 +7,7 @@ from bench.sounds.attacks import OPUS_24, coded, faster, one_after_another, room
 from bench.sounds.material import voice
 from entrenous.base.audio_video import NoSoundFound
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.media.sound_reader import read_sound
@@ -45,7 +45,7 @@ def test_the_right_copy_of_the_right_message_is_named(
     leak, rate_hz = one_after_another(faster(1.02), OPUS_24)(samples, 48_000)
     trace = trace_sound(coded(leak, rate_hz, "pcm_s16le", "wav", 0), device)
     assert trace.verdict.named == ("dina",)
-    assert trace.verdict.chance[RecipientId("dina")] <= ALPHA
+    assert trace.verdict.chance[RecipientId("dina")] <= FALSE_NAMING_CHANCE_MAX
     assert trace.message == message_to_four(device).name
     assert trace.compared == 6
     assert trace.span is not None

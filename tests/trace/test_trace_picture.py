@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.watermark.verdict import Finding, NothingToWeigh
@@ -51,8 +51,10 @@ def test_the_right_copy_is_named(
     leak = EDITS[edit](Image.open(io.BytesIO(copies[who])))
     trace = trace_picture(as_jpeg(leak, 50), device)
     assert trace.verdict.named == (who,)
-    assert trace.verdict.chance[RecipientId(who)] <= ALPHA
-    assert all(trace.verdict.chance[RecipientId(p)] > ALPHA for p in PEOPLE if p != who)
+    assert trace.verdict.chance[RecipientId(who)] <= FALSE_NAMING_CHANCE_MAX
+    assert all(
+        trace.verdict.chance[RecipientId(p)] > FALSE_NAMING_CHANCE_MAX for p in PEOPLE if p != who
+    )
 
 
 def test_trace_reports_crop_and_scale(marked: tuple[Device, dict[str, bytes]]) -> None:

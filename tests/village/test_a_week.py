@@ -14,9 +14,9 @@ from entrenous.base.limits import KEY_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import StoredEnvelope, StoredToken
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.hpke import OVERHEAD_BYTES
+from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.seal import SIZES
+from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import TOKEN_RANGE_IN, TOKEN_RANGE_OLD, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
@@ -165,7 +165,7 @@ def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(we
 
 def test_sealed_sizes_are_those_of_the_list(week: Week) -> None:
     sizes = {len(unb64(json.loads(post.body)["sealed"])) for post in week.posts()}
-    assert sizes <= {1 + KEY_ID_BYTES + OVERHEAD_BYTES + size for size in SIZES}
+    assert sizes <= {1 + KEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES}
 
 
 def test_a_token_claims_and_posts_for_one_envelope_only(week: Week) -> None:

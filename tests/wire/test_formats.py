@@ -28,7 +28,7 @@ from entrenous.base.identity import (
     KeyBundle,
     ListedDevice,
     ListStatement,
-    MasterKey,
+    MasterPublicKeys,
     Prekey,
     PrekeyKind,
     ProtocolRange,
@@ -126,7 +126,7 @@ def listed(devices: DeviceList = LIST) -> ListStatement:
     return read_device_list(write_device_list(devices))
 
 
-CARD = KeyBundle(MasterKey(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
+CARD = KeyBundle(MasterPublicKeys(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
 INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
 MANIFEST = Manifest(
     name=MessageName("7-lunar-otter"),

@@ -26,7 +26,7 @@ from entrenous.base.identity import (
     KeyBundle,
     ListedDevice,
     ListStatement,
-    MasterKey,
+    MasterPublicKeys,
     Prekey,
     PrekeyKind,
     ProtocolRange,
@@ -164,7 +164,7 @@ def cards(draw: st.DrawFn) -> KeyBundle:
         for one in newest.devices
     ]
     return KeyBundle(
-        master=MasterKey(draw(hashes), draw(exactly(1952))),
+        master=MasterPublicKeys(draw(hashes), draw(exactly(1952))),
         lists=tuple(map(ListStatement, history, statements)),
         signature=draw(signatures),
         certificates=tuple(

@@ -12,7 +12,7 @@ from entrenous.serving.http_server import bind_socket, serve_on
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import host_and_port
+from entrenous.terminal.typed_input import parse_host_and_port
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})
 
@@ -48,7 +48,7 @@ def open_app(
         _change_menu(add=to_menu, quiet=quiet)
         return
     settings = session_of(context).settings
-    host, port = host_and_port(listen)
+    host, port = parse_host_and_port(listen)
     if host not in _LOOPBACK_HOSTS:
         raise typer.BadParameter(
             translated("--listen takes 127.0.0.1 or [::1]: your pages are for you alone")

@@ -15,7 +15,7 @@ from babel.numbers import format_decimal
 from entrenous.base.catalogue import Catalogue
 from entrenous.base.language import (
     LANGUAGES,
-    PSEUDO,
+    PSEUDO_LANGUAGE,
     catalogue_of,
     language_of_person,
     locale_of,
@@ -66,8 +66,8 @@ def language_for(header: str) -> Language:
 
     If no language matches, that of the environment is used.
     """
-    if header == PSEUDO:
-        return _language(PSEUDO)
+    if header == PSEUDO_LANGUAGE:
+        return _language(PSEUDO_LANGUAGE)
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     try:
         best = negotiate_locale([tag for tag in tags if tag], LANGUAGES)

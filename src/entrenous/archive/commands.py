@@ -13,7 +13,7 @@ from entrenous.archive.archive_wording import (
     describe_omitted_cases,
 )
 from entrenous.archive.export import export_archive, import_archive
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import number_in_words, plural, translated
 from entrenous.device.commands import (
     ask_archive_passphrase,
@@ -80,7 +80,7 @@ def export(
         hint(line)
     print_line(
         translated("On the other device: entrenous archive import {out}").format(
-            out=shell_quoted(out)
+            out=quote_for_shell(out)
         )
     )
 

@@ -19,7 +19,7 @@ from entrenous.archive.read_archive import read_archive
 from entrenous.archive.write_archive import Progress, write_archive
 from entrenous.base.files import empty_folder, folder_errors, write_private, write_private_with
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import NOISE_BYTES
+from entrenous.crypto.encryption_at_rest import RANDOMNESS_BYTES
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.store.vault_folder import refuse_weak_passphrase
@@ -45,7 +45,7 @@ def export_archive(
         empty_folder(out)
         try:
             written = _write_to_folder(out / TAR_FILE_NAME, key, device, progress)
-            noise = device.dice.token(NOISE_BYTES)
+            noise = device.dice.token(RANDOMNESS_BYTES)
             write_private(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
             (out / TAR_FILE_NAME).unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def export_to_file(
                 encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
                 reports.append(write_archive(sealed, device, progress))
-            noise = device.dice.token(NOISE_BYTES)
+            noise = device.dice.token(RANDOMNESS_BYTES)
             zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
     with folder_errors(path.parent):

@@ -203,7 +203,7 @@ class _ArchiveImport:
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
             self.stored_files.append(blob)
-        if hashing.read_to_end() != part.sha256:
+        if hashing.hash_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)
 
     def _report_progress(self, part: Part, index: Index) -> None:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 DOMAIN: Final = "entrenous"
-CONTEXT_END: Final = "\x04"  # separates context and sentence in a key, as in gettext
+CONTEXT_SEPARATOR: Final = "\x04"  # separates context and sentence in a key, as in gettext
 _LINES_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
 _SKIPPED_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
 _ENTRY_PATTERN: Final = re.compile(
@@ -45,10 +45,10 @@ class Catalogue(gettext.NullTranslations):
         return self._translation(msgid1, int(n != 1)) or (msgid1 if n == 1 else msgid2)
 
     def pgettext(self, context: str, message: str) -> str:
-        return self._translation(f"{context}{CONTEXT_END}{message}", 0) or message
+        return self._translation(f"{context}{CONTEXT_SEPARATOR}{message}", 0) or message
 
     def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
-        said = self._translation(f"{context}{CONTEXT_END}{msgid1}", int(n != 1))
+        said = self._translation(f"{context}{CONTEXT_SEPARATOR}{msgid1}", int(n != 1))
         return said or (msgid1 if n == 1 else msgid2)
 
     def _translation(self, key: str, form: int) -> str:
@@ -65,7 +65,7 @@ def read_catalogue(tag: str) -> Catalogue:
 def parse_po(text: str) -> dict[str, tuple[str, ...]]:
     """Return the translations of each English sentence: one, or two if it has a number.
 
-    The key of a sentence with a context is the context, CONTEXT_END and the sentence, as in
+    The key of a sentence with a context is the context, CONTEXT_SEPARATOR and the sentence, as in
     gettext. Raises ValueError if the text is not in the expected form.
     """
     found, at = dict[str, tuple[str, ...]](), 0
@@ -74,7 +74,7 @@ def parse_po(text: str) -> dict[str, tuple[str, ...]]:
         context, one, said, first, second = entry.groups()
         key = _unquote_po_lines(one)
         if context is not None:
-            key = _unquote_po_lines(context) + CONTEXT_END + key
+            key = _unquote_po_lines(context) + CONTEXT_SEPARATOR + key
         found[key] = (
             (_unquote_po_lines(said),)
             if first is None
@@ -107,7 +107,7 @@ class _PseudoCatalogue(Catalogue):
 
     def _translation(self, key: str, form: int) -> str:
         del form  # the pseudo-language has a single form for all numbers
-        return pseudo_text(key.rpartition(CONTEXT_END)[2])
+        return pseudo_text(key.rpartition(CONTEXT_SEPARATOR)[2])
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return pseudo_text(msgid1 if n == 1 else msgid2)

@@ -78,7 +78,9 @@ class Proofs:
 
 _BYTES_PER_CHAR_MAX: Final = 4  # UTF-8 needs at most this many bytes for a character (RFC 3629)
 _LINE_END_BYTES_MAX: Final = 2  # the longest line end is a carriage return and a line feed
-_FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR_MAX + _LINE_END_BYTES_MAX)
+_LABEL_FILE_BYTES_MAX: Final = LABELS_MAX * (
+    LABEL_CHARS_MAX * _BYTES_PER_CHAR_MAX + _LINE_END_BYTES_MAX
+)
 
 
 def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
@@ -119,7 +121,7 @@ def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
 
 
 def _split_label_lines(text: bytes) -> list[str]:
-    if len(text) > _FILE_BYTES_MAX:
+    if len(text) > _LABEL_FILE_BYTES_MAX:
         raise NotALabelList
     try:
         words = text.decode("utf-8-sig")
@@ -241,7 +243,7 @@ class BadReceipt(Malformed):
     """Entrenous cannot read this receipt, so it proves nothing. Nothing was changed."""
 
 
-NAMES_SHOWN: Final = 5
+NAMES_SHOWN_MAX: Final = 5
 
 
 def join_names(names: Sequence[str], unnamed: int = 0) -> str:
@@ -249,7 +251,7 @@ def join_names(names: Sequence[str], unnamed: int = 0) -> str:
 
     ``unnamed`` is the number of people whose names this device does not know.
     """
-    more = max(0, len(names) - NAMES_SHOWN) + unnamed
-    return ", ".join(names[:NAMES_SHOWN]) + (
+    more = max(0, len(names) - NAMES_SHOWN_MAX) + unnamed
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + (
         " " + translated("and {number} more").format(number=more) if more else ""
     )

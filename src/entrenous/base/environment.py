@@ -151,20 +151,20 @@ def _parse_seconds(name: str, written: str) -> float:
     return seconds
 
 
-PROXY_FILE: Final = "proxy"
+PROXY_FILE_NAME: Final = "proxy"
 
 
 def _read_proxy_setting(home: Path, written: str) -> Proxy | None:
     if written:
         return parse_proxy("ENTRENOUS_PROXY", written)
-    place = home / PROXY_FILE
+    place = home / PROXY_FILE_NAME
     try:
-        kept = place.read_text(encoding="utf-8").strip()
+        stored = place.read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):
         raise BadSetting(name=place, wanted=_PROXY_FORM) from None
-    return parse_proxy(str(place), kept)
+    return parse_proxy(str(place), stored)
 
 
 _PROXY_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"

@@ -30,7 +30,7 @@ class EntrenousError(Exception):
     def __str__(self) -> str:
         facts = {name: _format_fact_translated(name, fact) for name, fact in self.facts.items()}
         return fill_message(
-            _message_template(type(self)), **{"update": translated(UPDATE), **facts}
+            _message_template(type(self)), **{"update": translated(HOW_TO_UPDATE), **facts}
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -322,7 +322,7 @@ class ProtocolTooOld(Refused):
     """
 
 
-UPDATE: Final = translatable(
+HOW_TO_UPDATE: Final = translatable(
     "in the folder it was installed from, git pull and then make .venv/.run"
 )
 """How to update, in the words that messages use (docs/start.md).
@@ -337,7 +337,7 @@ _COMMAND_PATTERN: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD_PATTERN: Final = re.compile(r"\{(\w+)\}")
 
 
-def shell_quoted(word: object) -> str:
+def quote_for_shell(word: object) -> str:
     """Quote a word of a command for the shell, if necessary."""
     text = str(word)
     plain = text and all(char.isalnum() or char in _SHELL_SAFE_CHARS for char in text)
@@ -354,18 +354,18 @@ def fill_message(words: str, **facts: object) -> str:
         lambda command: _FIELD_PATTERN.sub(r"{typed \1}", command[0]), words
     )
     return said.format(
-        **facts, **{f"typed {name}": shell_quoted(fact) for name, fact in facts.items()}
+        **facts, **{f"typed {name}": quote_for_shell(fact) for name, fact in facts.items()}
     )
 
 
 #: The names of those facts whose values are words of this program, and are translated. The values
 #: of all other facts are names, or text that people typed.
-OUR_WORDS: Final = frozenset({"wanted", "what", "when", "why"})
+TRANSLATED_FACTS: Final = frozenset({"wanted", "what", "when", "why"})
 
 
 def _format_fact_translated(name: str, fact: object) -> object:
     """Return a fact in the person's language if its value is one of this program's words."""
-    return translated(fact) if name in OUR_WORDS and isinstance(fact, str) else fact
+    return translated(fact) if name in TRANSLATED_FACTS and isinstance(fact, str) else fact
 
 
 def _format_fact(fact: object) -> object:

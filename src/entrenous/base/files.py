@@ -57,7 +57,7 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
 _NO_HARD_LINK_ERRNOS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # the temporary names that _write_and_publish generates
-_UNFINISHED_NAME: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
+_UNFINISHED_NAME_PATTERN: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
 _GROUP_AND_OTHERS_BITS: Final = 0o077  # the permission bits of the group and of all others
 
 
@@ -67,12 +67,14 @@ def write_private(place: Path, data: bytes) -> None:
     After a crash there is the old file or the whole new one. A link at ``place`` is replaced, not
     followed.
     """
-    _write_and_publish(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
+    _write_and_publish(
+        place, lambda file: file.write(data), lambda temporary_file: temporary_file.replace(place)
+    )
 
 
 def write_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Like :func:`write_private`, but ``fill`` writes the content into the open file."""
-    _write_and_publish(place, fill, lambda fresh: fresh.replace(place))
+    _write_and_publish(place, fill, lambda temporary_file: temporary_file.replace(place))
 
 
 def create_private(place: Path, data: bytes) -> None:
@@ -82,7 +84,9 @@ def create_private(place: Path, data: bytes) -> None:
         FileExistsError: something has that name, perhaps a dangling link; it was not changed.
     """
     _write_and_publish(
-        place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place)
+        place,
+        lambda file: file.write(data),
+        lambda temporary_file: _link_as_new_file(temporary_file, place),
     )
 
 
@@ -98,9 +102,9 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
     """
     added: list[os.stat_result] = []
 
-    def publish(fresh: Path) -> None:
-        added.append(fresh.stat())
-        if not _link_unless_same(fresh, place):
+    def publish(temporary_file: Path) -> None:
+        added.append(temporary_file.stat())
+        if not _link_unless_same(temporary_file, place):
             added.clear()
 
     try:
@@ -116,7 +120,7 @@ def sweep_unfinished(folder: Path) -> None:
 
     The caller must make sure that nobody writes there at the same time.
     """
-    left = [place for place in folder.iterdir() if _UNFINISHED_NAME.fullmatch(place.name)]
+    left = [place for place in folder.iterdir() if _UNFINISHED_NAME_PATTERN.fullmatch(place.name)]
     for place in left:
         place.unlink(missing_ok=True)
     if left:
@@ -177,34 +181,38 @@ def _write_and_publish(
 
     So nobody can take the name in advance, even in a shared folder.
     """
-    fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    temporary_file = place.with_name(f".entrenous-{secrets.token_hex(16)}")
+    handle = os.open(temporary_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        publish(fresh)
+        publish(temporary_file)
         sync_folder(place.parent)
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary_file.unlink(missing_ok=True)
 
 
-def _link_as_new_file(fresh: Path, place: Path) -> None:
+def _link_as_new_file(temporary_file: Path, place: Path) -> None:
     """Give the finished file its name by a hard link, which fails if the name is taken."""
     try:
-        os.link(fresh, place)
+        os.link(temporary_file, place)
     except OSError as why:
         if why.errno not in _NO_HARD_LINK_ERRNOS:
             raise
-        _rename_as_new_file(fresh, place)
+        _rename_as_new_file(temporary_file, place)
 
 
-def _link_unless_same(fresh: Path, place: Path) -> bool:
+def _link_unless_same(temporary_file: Path, place: Path) -> bool:
     try:
-        _link_as_new_file(fresh, place)
+        _link_as_new_file(temporary_file, place)
     except FileExistsError:
-        if place.is_symlink() or not place.is_file() or not cmp(fresh, place, shallow=False):
+        if (
+            place.is_symlink()
+            or not place.is_file()
+            or not cmp(temporary_file, place, shallow=False)
+        ):
             raise
         return False
     return True
@@ -220,11 +228,11 @@ def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
             place.unlink()
 
 
-def _rename_as_new_file(fresh: Path, place: Path) -> None:
+def _rename_as_new_file(temporary_file: Path, place: Path) -> None:
     """Add a file without hard links: reserve the name with an empty file, then replace that."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
-        fresh.replace(place)
+        temporary_file.replace(place)
     except OSError:
         place.unlink()  # otherwise the empty file would block the next try
         raise

@@ -24,7 +24,7 @@ class Trust(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MasterKey:
+class MasterPublicKeys:
     """A person's public master keys, Ed25519 (32 bytes) and ML-DSA-65 (1,952 bytes).
 
     A signature is valid only if both keys verify it.
@@ -71,7 +71,7 @@ class Person:
 
     id: PersonId
     name: str
-    master: MasterKey
+    master: MasterPublicKeys
     relay_url: str
     epoch: int
     head: bytes
@@ -276,7 +276,7 @@ class KeyBundle:
     (Ed25519, then ML-DSA-65). ``certificates`` are in the order of the newest list's devices.
     """
 
-    master: MasterKey
+    master: MasterPublicKeys
     lists: tuple[ListStatement, ...]
     signature: bytes
     certificates: tuple[SignedCertificate, ...]

@@ -25,7 +25,7 @@ LANGUAGES: Final = (ENGLISH, "es", "de")
 #: What people may type for yes and for no, in all languages of the program.
 YES_WORDS: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})
 NO_WORDS: Final = frozenset({"no", "n", "nein"})
-PSEUDO: Final = "ar-XB"
+PSEUDO_LANGUAGE: Final = "ar-XB"
 """A right-to-left pseudo-language in which every translated sentence is marked.
 
 With it, tests find sentences that cannot be translated. It is not offered to people.
@@ -48,8 +48,8 @@ def _language_of_environment(environment: Mapping[str, str]) -> str:
     wanted = next(
         (told for name in _LANGUAGE_VARIABLES if (told := environment.get(name))), ENGLISH
     )
-    if wanted == PSEUDO:
-        return PSEUDO
+    if wanted == PSEUDO_LANGUAGE:
+        return PSEUDO_LANGUAGE
     tag = wanted.replace("_", "-").partition("-")[0].partition(".")[0].lower()
     return tag if tag in LANGUAGES else ENGLISH
 
@@ -106,7 +106,7 @@ def day_in_words(day: date) -> str:
         return f"{day.day} {day:%B %Y}"
     from babel.dates import format_date  # noqa: PLC0415 - slow to import; not needed for English
 
-    return format_date(day, "long", locale=locale_now())
+    return format_date(day, "long", locale=current_locale())
 
 
 def weekday_in_words(day: date) -> str:
@@ -120,7 +120,7 @@ def month_day_in_words(day: date) -> str:
         return f"{day.day} {day:%B}"
     from babel.dates import format_skeleton  # noqa: PLC0415 - as above
 
-    words: str = format_skeleton("MMMMd", day, locale=locale_now())
+    words: str = format_skeleton("MMMMd", day, locale=current_locale())
     return words
 
 
@@ -134,7 +134,7 @@ def _format_day(day: date, english: str, style: str) -> str:
         return english
     from babel.dates import format_date  # noqa: PLC0415 - as above
 
-    return format_date(day, style, locale=locale_now())
+    return format_date(day, style, locale=current_locale())
 
 
 def moment_in_words(at: datetime) -> str:
@@ -143,7 +143,7 @@ def moment_in_words(at: datetime) -> str:
         return f"{day_in_words(at)}, {at:%H:%M %Z}"
     from babel.dates import format_time  # noqa: PLC0415 - as above
 
-    return f"{day_in_words(at)}, {format_time(at, 'HH:mm', locale=locale_now())} {at:%Z}"
+    return f"{day_in_words(at)}, {format_time(at, 'HH:mm', locale=current_locale())} {at:%Z}"
 
 
 def number_in_words(value: float) -> str:
@@ -152,10 +152,10 @@ def number_in_words(value: float) -> str:
         return str(value)
     from babel.numbers import format_decimal  # noqa: PLC0415 - as above
 
-    return format_decimal(value, locale=locale_now())
+    return format_decimal(value, locale=current_locale())
 
 
-def locale_now() -> Locale:
+def current_locale() -> Locale:
     """Return Babel's locale for the person's language."""
     return locale_of(language_of_person())
 
@@ -171,7 +171,7 @@ def locale_of(tag: str) -> Locale:
     return Locale.parse("en_GB" if tag == ENGLISH else tag.partition("-")[0])
 
 
-def sentences_now() -> Catalogue:
+def current_catalogue() -> Catalogue:
     """Return the catalogue of the person's language, for templates; it is empty for English."""
     return catalogue_of(language_of_person())
 
@@ -182,16 +182,16 @@ def catalogue_of(tag: str) -> Catalogue:
     from entrenous.base.catalogue import pseudo_catalogue, read_catalogue  # noqa: PLC0415 - for
     # English nothing of it is needed
 
-    return pseudo_catalogue() if tag == PSEUDO else read_catalogue(tag)
+    return pseudo_catalogue() if tag == PSEUDO_LANGUAGE else read_catalogue(tag)
 
 
-def duration_in_words(late: timedelta) -> str:
+def duration_in_words(duration: timedelta) -> str:
     """Return a duration in its two largest units, rounded down.
 
     >>> duration_in_words(timedelta(days=1, hours=3, minutes=20))
     '1 day and 3 hours'
     """
-    days, rest = divmod(late, timedelta(days=1))
+    days, rest = divmod(duration, timedelta(days=1))
     hours, rest = divmod(rest, timedelta(hours=1))
     minutes = rest // timedelta(minutes=1)
     parts = (

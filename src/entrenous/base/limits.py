@@ -15,18 +15,20 @@ SOUND_RATE_HZ_MAX: Final = 96_000
 # the shortest side of a marked picture; no mark is detected on thumbnails of 64 pixels
 MARK_SIDE_PX_MIN: Final = 64
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------
-ALPHA: Final = 1e-6  # accepted probability that a trace names an innocent copy; docs/decisions/0002
+FALSE_NAMING_CHANCE_MAX: Final = (
+    1e-6  # accepted probability that a trace names an innocent copy; docs/decisions/0002
+)
 SEED_BYTES: Final = 32
 # derives the key stream of one copy's mark; docs/spec/mark.md
-COPY_CONTEXT: Final = b"entrenous/1 mark copy"
+COPY_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark copy"
 # derives the key stream of the dither that all copies share
-DITHER_CONTEXT: Final = b"entrenous/1 mark dither"
+DITHER_KEY_CONTEXT: Final = b"entrenous/1 mark dither"
 # derives the key stream of one copy's mark at a point in time of a clip; docs/spec/clip.md
-CLIP_CONTEXT: Final = b"entrenous/1 mark clip"
+CLIP_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark clip"
 # derives the key stream of the mark in one copy of a sound; docs/spec/sound.md
-SOUND_CONTEXT: Final = b"entrenous/1 mark sound"
+SOUND_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark sound"
 # derives the key stream of the pilot at a point in time of a clip; all copies share the pilot
-PILOT_CONTEXT: Final = b"entrenous/1 mark pilot"
+PILOT_KEY_CONTEXT: Final = b"entrenous/1 mark pilot"
 LABEL_CHARS_MAX: Final = 200  # characters of the sender's name for a recipient of a marked copy
 LABELS_MAX: Final = 10_000  # recipients of one marked picture
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------

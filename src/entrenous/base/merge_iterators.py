@@ -20,7 +20,7 @@ class _Arrival(Generic[Item]):
     error: BaseException | None = None
 
 
-def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
+def merge_iterators(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
     """Yield the items of all iterators as they arrive; the items of one iterator stay in order.
 
     Each of the ``iterators`` runs in its own thread. Neither an interrupted caller (Ctrl-C) nor the
@@ -28,17 +28,17 @@ def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
 
     Raises: Any error that an iterator raises.
     """
-    if len(rows) == 1:
-        yield from rows[0]
+    if len(iterators) == 1:
+        yield from iterators[0]
         return
-    came, left = queue.SimpleQueue[_Arrival[Item]](), queue.SimpleQueue[Iterable[Item]]()
-    for row in rows:
-        left.put(row)
-    walkers = min(len(rows), _THREADS_MAX)
+    arrivals, remaining = queue.SimpleQueue[_Arrival[Item]](), queue.SimpleQueue[Iterable[Item]]()
+    for iterator in iterators:
+        remaining.put(iterator)
+    walkers = min(len(iterators), _THREADS_MAX)
     for _ in range(walkers):
-        threading.Thread(target=_feed_items, args=(left, came), daemon=True).start()
+        threading.Thread(target=_feed_items, args=(remaining, arrivals), daemon=True).start()
     while walkers:
-        one = came.get()
+        one = arrivals.get()
         if one.error is not None:
             raise one.error
         yield from one.items
@@ -46,13 +46,13 @@ def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
 
 
 def _feed_items(
-    left: "queue.SimpleQueue[Iterable[Item]]", came: "queue.SimpleQueue[_Arrival[Item]]"
+    remaining: "queue.SimpleQueue[Iterable[Item]]", arrivals: "queue.SimpleQueue[_Arrival[Item]]"
 ) -> None:
     try:
         while True:
-            for item in left.get_nowait():
-                came.put(_Arrival((item,)))
+            for item in remaining.get_nowait():
+                arrivals.put(_Arrival((item,)))
     except queue.Empty:
-        came.put(_Arrival((), last=True))
+        arrivals.put(_Arrival((), last=True))
     except BaseException as why:  # noqa: BLE001 -- raised again in merge_iterators
-        came.put(_Arrival((), error=why))
+        arrivals.put(_Arrival((), error=why))

@@ -71,7 +71,7 @@ class Encoding:
 
 
 # a JPEG decoder can reduce a picture's sides by these factors, because it can skip high frequencies
-SHRINKS: Final = (1, 2, 4, 8)
+SHRINK_FACTORS: Final = (1, 2, 4, 8)
 
 
 class OriginalSize(NamedTuple):
@@ -109,7 +109,7 @@ class Picture:
     original_size: OriginalSize | None = None
 
     def __post_init__(self) -> None:
-        if self.shrunk_by not in SHRINKS:
+        if self.shrunk_by not in SHRINK_FACTORS:
             raise ValueError("a decoder reduces a picture by 1, 2, 4 or 8")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
@@ -135,7 +135,11 @@ class Picture:
         if self.original_size is None:
             return 1
         size, full = (self.width_px, self.height_px), self.original_size[:2]
-        fits = (by for by in SHRINKS[1:] if tuple(-(-side // by) for side in full) == size)
+        fits = (
+            factor
+            for factor in SHRINK_FACTORS[1:]
+            if tuple(-(-side // factor) for side in full) == size
+        )
         return next(fits, 0)
 
     @property

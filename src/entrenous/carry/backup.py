@@ -27,7 +27,7 @@ from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
 from entrenous.carry.relay_settings import RelayNotFound, RelaySettings, RelayStillRuns
 from entrenous.carry.restore import close_after_restore
 from entrenous.carry.store.sqlite_connection import translate_error
-from entrenous.serving.host_checks import database_fault, is_relay_at, open_read_only
+from entrenous.serving.host_checks import describe_database_fault, is_relay_at, open_read_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     (into / BLOBS_FOLDER).mkdir(mode=0o700, parents=True)
     if not _copy_and_verify(
         folder / DATABASE_NAME, into / DATABASE_NAME, backup.mail_sha256
-    ) or database_fault(into / DATABASE_NAME):
+    ) or describe_database_fault(into / DATABASE_NAME):
         raise DamagedBackup(path=folder, name=DATABASE_NAME)
     damaged = frozenset(
         one.name
@@ -183,7 +183,7 @@ def _copy_rows(source: Path, target: Path) -> None:
     with open_read_only(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
         old.backup(new)
         new.execute("PRAGMA journal_mode=DELETE")
-    fault = database_fault(target)
+    fault = describe_database_fault(target)
     if fault:
         raise BrokenDatabase(path=source, why=fault)
     with target.open("rb") as file:

@@ -26,13 +26,13 @@ from entrenous.carry.store.sqlite_rows import REWRITE_COPIES
 from entrenous.carry.store.tables import VERSION
 from entrenous.serving.host_checks import (
     are_metrics_at,
-    database_fault,
+    describe_database_fault,
+    describe_listen_fault,
+    exists_visibly,
     free_bytes,
     is_private,
     is_relay_at,
-    is_there,
     is_writable,
-    listen_fault,
     nearest_existing,
 )
 from entrenous.serving.tls import BadCertificate, Certificate
@@ -80,7 +80,7 @@ def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
 
 def _check_folder(settings: RelaySettings, _: datetime) -> Finding:
     data = settings.data
-    if not is_there(data):
+    if not exists_visibly(data):
         above = nearest_existing(data)
         if not above.is_dir() or not is_writable(above):
             return _failed_finding(
@@ -113,7 +113,7 @@ def _check_disk(settings: RelaySettings, _: datetime) -> Finding:
 def _bytes_to_rewrite_database(settings: RelaySettings) -> int:
     """Return the free bytes that SQLite needs to rewrite the database without deleted rows."""
     mail = settings.data / DATABASE_NAME
-    if settings.database is not None or not is_there(mail):
+    if settings.database is not None or not exists_visibly(mail):
         return 0
     return REWRITE_COPIES * mail.stat().st_size
 
@@ -138,13 +138,13 @@ def _check_either_database(settings: RelaySettings) -> Finding:
             else _passed_finding("database", "the PostgreSQL answers")
         )
     mail = settings.data / DATABASE_NAME
-    if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
+    if any(exists_visibly(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
         return _failed_finding(
             "database", f"this account may not read {mail}: give it to the relay's"
         )
-    if not is_there(mail):
+    if not exists_visibly(mail):
         return _passed_finding("database", "there is none yet; the relay creates it")
-    fault = database_fault(mail, VERSION)
+    fault = describe_database_fault(mail, VERSION)
     if fault:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
         return _failed_finding("database", f"{mail}: {fault}. {remedy}")
@@ -154,7 +154,7 @@ def _check_either_database(settings: RelaySettings) -> Finding:
 def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
     """Check that the clock was not set back, since messages would then expire too late."""
     mail = settings.data / DATABASE_NAME
-    is_old = is_there(mail)
+    is_old = exists_visibly(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
     if written_at > now + _CLOCK_TOLERANCE:
         return _failed_finding(
@@ -197,7 +197,7 @@ def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
     host, port = _split_host_and_port(settings.listen)
     if is_relay_at(host, port, tls=settings.tls_cert is not None):
         return _passed_finding("address", f"a relay answers at {settings.listen}")
-    fault = listen_fault(host, port)
+    fault = describe_listen_fault(host, port)
     if fault:
         return _failed_finding("address", f"{settings.listen} {fault}")
     return _passed_finding("address", f"{settings.listen} is free; no relay runs there now")
@@ -217,7 +217,7 @@ def _check_metrics_address(listen: str, metrics_listen: str) -> Finding:
         )
     if are_metrics_at(metrics_host, metrics_port):
         return _passed_finding("metrics", f"metrics are served at {metrics_listen}")
-    fault = listen_fault(metrics_host, metrics_port)
+    fault = describe_listen_fault(metrics_host, metrics_port)
     if fault:
         return _failed_finding("metrics", f"{metrics_listen} {fault}: change metrics_listen")
     return _passed_finding("metrics", f"{metrics_listen} is free; no metrics are served there now")

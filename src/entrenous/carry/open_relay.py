@@ -34,7 +34,7 @@ from entrenous.carry.relay_settings import (
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.wake_ups import LocalWakeUps
-from entrenous.serving.host_checks import database_fault, open_read_only
+from entrenous.serving.host_checks import describe_database_fault, open_read_only
 
 DATABASE_NAME: Final = "mail.db"
 
@@ -88,7 +88,7 @@ def explain_disk_failure(folder: Path) -> Iterator[None]:
         yield
     except DiskFailed:
         mail = folder / DATABASE_NAME
-        fault = database_fault(mail) if os.access(mail, os.R_OK) else ""
+        fault = describe_database_fault(mail) if os.access(mail, os.R_OK) else ""
         if fault:
             raise BrokenDatabase(path=mail, why=fault) from None
         for path, wanted in ((folder, os.W_OK | os.X_OK), (mail, os.R_OK | os.W_OK)):

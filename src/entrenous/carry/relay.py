@@ -219,7 +219,7 @@ def last_sweep(view: RowView) -> ClockMark | None:
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
     """Record this sweep's clock, and return how it relates to the last sweep."""
     before = last_sweep(tx)
-    mark = before.seen(present, _SWEEP_INTERVAL) if before else ClockMark(present)
+    mark = before.after_check(present, _SWEEP_INTERVAL) if before else ClockMark(present)
     if mark != before:
         tx.put(StoredSweep(_ONLY_ROW_KEY, mark.at, mark.odd_at, mark.odd_s))
     return mark

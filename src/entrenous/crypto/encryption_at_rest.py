@@ -33,7 +33,7 @@ _HEADER_PATTERN: Final = re.compile(
     rb"--- "
 )
 _IDENTITY_PREFIX: Final = "age-secret-key-"
-_CHUNK_BYTES: Final = 1024 * 1024  # streams are read in pieces of this size
+_STREAM_CHUNK_BYTES: Final = 1024 * 1024  # streams are read in pieces of this size
 # the longest header that is accepted; this module writes headers of 200 bytes
 _HEADER_BYTES_MAX: Final = 64 * 1024
 
@@ -70,7 +70,7 @@ def age_private_key(untrusted_identity: Secret) -> Secret:
 
 def encrypt_blob(key: Secret, padded: bytes) -> bytes:
     """Encrypt to an age v1 file that only ``key`` decrypts."""
-    return pyrage.encrypt(padded, [_identity(key).to_public()])  # type: ignore[no-any-return]
+    return pyrage.encrypt(padded, [_pyrage_identity(key).to_public()])  # type: ignore[no-any-return]
 
 
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
@@ -85,7 +85,7 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     if not _HEADER_PATTERN.match(untrusted_data):
         raise DecryptionFailed
     try:
-        return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
+        return pyrage.decrypt(untrusted_data, [_pyrage_identity(key)])  # type: ignore[no-any-return]
     except pyrage.DecryptError:
         raise DecryptionFailed from None
 
@@ -111,7 +111,7 @@ def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) ->
         BadKey: the identity file contains no identity.
         DecryptionFailed: the encrypted file is for somebody else, or was changed.
     """
-    identities = _identities(untrusted_identities.reveal())
+    identities = _parse_identities(untrusted_identities.reveal())
     if not identities:
         raise BadKey
     try:
@@ -120,7 +120,7 @@ def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) ->
         raise DecryptionFailed from None
 
 
-def _identities(untrusted_file: bytes) -> list[object]:
+def _parse_identities(untrusted_file: bytes) -> list[object]:
     found: list[object] = []
     for line in untrusted_file.decode(errors="replace").splitlines():
         with suppress(pyrage.IdentityError):
@@ -134,7 +134,7 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
     """Like :func:`encrypt_blob`, in chunks of 64 KiB; raises OSError if a stream fails."""
     source, kept = _ReadAheadReader(b"", reader), _ErrorKeepingWriter(writer)
     try:
-        pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
+        pyrage.encrypt_io(source, kept, [_pyrage_identity(key).to_public()])
     except (pyrage.EncryptError, OSError):
         kept.raise_deferred_error()
         source.raise_deferred_error()
@@ -158,7 +158,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
     source = _ReadAheadReader(untrusted_front, untrusted_reader)
     kept = _ErrorKeepingWriter(writer)
     try:
-        pyrage.decrypt_io(source, kept, [_identity(key)])
+        pyrage.decrypt_io(source, kept, [_pyrage_identity(key)])
     except pyrage.DecryptError:
         raise DecryptionFailed from None
     except OSError:
@@ -171,7 +171,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
     """Raise BlobChanged unless a blob has the size and hash that the letter states."""
     seen, size = hashlib.sha256(), 0
-    while chunk := untrusted_reader.read(_CHUNK_BYTES):
+    while chunk := untrusted_reader.read(_STREAM_CHUNK_BYTES):
         seen.update(chunk)
         size += len(chunk)
     if size != expected.size or not equal_in_constant_time(seen.digest(), expected.sha256):
@@ -224,7 +224,7 @@ class _ErrorKeepingWriter:
             raise self.failed from None
 
 
-def _identity(key: Secret) -> pyrage.x25519.Identity:
+def _pyrage_identity(key: Secret) -> pyrage.x25519.Identity:
     return pyrage.x25519.Identity.from_str(age_identity(key).reveal().decode())
 
 
@@ -287,7 +287,7 @@ def unseal_stream(
     decrypt_stream(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed, writer)
 
 
-NOISE_BYTES: Final = 48
+RANDOMNESS_BYTES: Final = 48
 # age's default: scrypt's parameter N is 2**18, so one guess takes 256 MiB and about a second
 SCRYPT_WORK_FACTOR: Final = 18
 # An untrusted file may require at most N = 2**20, which takes 1 GiB of memory.
@@ -312,10 +312,10 @@ def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price
 
     ``noise`` are 48 fresh random bytes: the file key, the salt and the nonce.
     """
-    if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
+    if len(noise) != RANDOMNESS_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
     file_key, salt, nonce = (
-        noise[at : at + _FILE_KEY_BYTES] for at in range(0, NOISE_BYTES, _FILE_KEY_BYTES)
+        noise[at : at + _FILE_KEY_BYTES] for at in range(0, RANDOMNESS_BYTES, _FILE_KEY_BYTES)
     )
     body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(
         _FIRST_CHUNK_NONCE, file_key, None
@@ -380,15 +380,15 @@ def _decode_base64(text: bytes) -> bytes:
     return data
 
 
-KEY_BYTES: Final = 32
-NAME_BYTES: Final = 8
+STORED_KEY_BYTES: Final = 32
+STORED_KEY_NAME_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 _KEY_NAME_CONTEXT: Final = b"entrenous/1 held key\0"
 
 
 def stored_key_name(key: Secret) -> bytes:
     """Return eight bytes that identify a key without revealing it."""
-    return hashlib.sha256(_KEY_NAME_CONTEXT + key.reveal()).digest()[:NAME_BYTES]
+    return hashlib.sha256(_KEY_NAME_CONTEXT + key.reveal()).digest()[:STORED_KEY_NAME_BYTES]
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
@@ -405,14 +405,14 @@ def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
 
     Raises DecryptionFailed if the key or ``about`` is wrong, or the bytes were changed.
     """
-    nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
-        return _cipher(key).decrypt(nonce, shut, about)
+        return _cipher(key).decrypt(nonce, ciphertext, about)
     except (InvalidTag, ValueError):  # ValueError means that the nonce is truncated
         raise DecryptionFailed from None
 
 
 def _cipher(key: Secret) -> AESGCM:
-    if len(key) != KEY_BYTES:
+    if len(key) != STORED_KEY_BYTES:
         raise ValueError("a key for held bytes has 32 bytes")
     return AESGCM(key.reveal())

@@ -51,7 +51,7 @@ class HashingReader:
         self._hash.update(data)
         return data
 
-    def read_to_end(self) -> bytes:
+    def hash_to_end(self) -> bytes:
         """Read to the end of the stream, and return the SHA-256 hash of all its bytes, 32 bytes."""
         while self.read(1024 * 1024):
             pass

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
-PRIVATE_BYTES: Final = 32
-PUBLIC_BYTES: Final = 1216
-OVERHEAD_BYTES: Final = 1136  # the encapsulated key has 1,120 bytes, the authentication tag 16
+PRIVATE_KEY_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 1216
+SEAL_OVERHEAD_BYTES: Final = 1136  # the encapsulated key has 1,120 bytes, the authentication tag 16
 _MLKEM_PUBLIC_BYTES: Final = 1184
 
 
@@ -21,9 +21,9 @@ class NoPostQuantum(RuntimeError):
     """The installed package ``cryptography`` has no ML-KEM-768; nothing weaker is used."""
 
 
-def new_key(seed: bytes) -> Secret:
+def private_key_from_seed(seed: bytes) -> Secret:
     """Return the private key for these 32 random bytes (X-Wing draft)."""
-    if len(seed) != PRIVATE_BYTES:
+    if len(seed) != PRIVATE_KEY_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)
 
@@ -43,7 +43,7 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
         BadKey: this is not an X-Wing key, or its X25519 half gives no shared secret.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
-    if len(untrusted_public) != PUBLIC_BYTES:
+    if len(untrusted_public) != PUBLIC_KEY_BYTES:
         raise BadKey
     suite = _hpke_suite()
     try:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import BadSignature, DeviceKey, MasterKey, SignedBatch
+from entrenous.base.identity import BadSignature, DeviceKey, MasterPublicKeys, SignedBatch
 from entrenous.base.limits import ONE_TIME_KEYS
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
@@ -23,7 +23,7 @@ from entrenous.crypto.hashing import equal_in_constant_time, sha256
 _PERSON_ID_CONTEXT: Final = b"entrenous/1 person\x00"
 
 
-def person_id(master: MasterKey) -> PersonId:
+def person_id(master: MasterPublicKeys) -> PersonId:
     """Return the person's id, 32 bytes, from their master keys (docs/spec/identity.md section 1).
 
     Raises:
@@ -34,21 +34,21 @@ def person_id(master: MasterKey) -> PersonId:
     return PersonId(sha256(_PERSON_ID_CONTEXT + master.ed25519 + master.mldsa65))
 
 
-MASTER_BYTES: Final = 64  # the seed of the Ed25519 key, then that of the ML-DSA-65 key
-SIGNATURE_BYTES: Final = 64 + 3309
+MASTER_SEED_BYTES: Final = 64  # the seed of the Ed25519 key, then that of the ML-DSA-65 key
+BOTH_SIGNATURES_BYTES: Final = 64 + 3309
 
 
 def master_keys(seed: bytes) -> Secret:
     """Return the private master keys for these 64 random bytes."""
-    if len(seed) != MASTER_BYTES:
+    if len(seed) != MASTER_SEED_BYTES:
         raise ValueError("master keys grow from 64 bytes")
     return Secret(seed)
 
 
-def public_master(master: Secret) -> MasterKey:
+def public_master_keys(master: Secret) -> MasterPublicKeys:
     """Return the public halves of private master keys."""
     ed25519, mldsa65 = _private_keys(master)
-    return MasterKey(
+    return MasterPublicKeys(
         ed25519.public_key().public_bytes_raw(), mldsa65.public_key().public_bytes_raw()
     )
 
@@ -61,11 +61,11 @@ def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
 
 
 def verify_both(
-    master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
+    master: MasterPublicKeys, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
     """Verify both signatures; raises BadSignature, which names ``what`` was signed."""
     signed = _signed_bytes(context, statement)
-    if len(signature) != SIGNATURE_BYTES:
+    if len(signature) != BOTH_SIGNATURES_BYTES:
         raise BadSignature(what=what)
     try:
         Ed25519PublicKey.from_public_bytes(master.ed25519).verify(signature[:64], signed)
@@ -116,7 +116,7 @@ def new_signer(seed: bytes) -> DeviceSigner:
 
 def mldsa65_key(signer: DeviceSigner) -> bytes:
     """Return the device's public ML-DSA-65 key, 1,952 bytes."""
-    return _mldsa65(signer).public_key().public_bytes_raw()
+    return _mldsa65_private_key(signer).public_key().public_bytes_raw()
 
 
 def mldsa65_hash(public: bytes) -> bytes:
@@ -183,7 +183,7 @@ def sign_both_as_device(signer: DeviceSigner, context: bytes, statement: bytes) 
     Return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes.
     """
     ed25519 = sign_as_device(signer.account, context, statement)
-    return ed25519 + _mldsa65(signer).sign(context + b"\x00" + statement)
+    return ed25519 + _mldsa65_private_key(signer).sign(context + b"\x00" + statement)
 
 
 def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
@@ -197,7 +197,7 @@ def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: st
     )
     if not ours or not equal_in_constant_time(signed.batch.device, by.device):
         raise BadSignature(what=what)
-    keys = MasterKey(by.ed25519, mldsa65)
+    keys = MasterPublicKeys(by.ed25519, mldsa65)
     verify_both(keys, context, signed.statement, signed.signature, what=what)
 
 
@@ -221,7 +221,7 @@ def unpickled_account(account: Secret) -> vodozemac.Account:
     return vodozemac.Account.from_pickle(account.reveal().decode(), _PICKLE_KEY)
 
 
-def _mldsa65(signer: DeviceSigner) -> MLDSA65PrivateKey:
+def _mldsa65_private_key(signer: DeviceSigner) -> MLDSA65PrivateKey:
     return MLDSA65PrivateKey.from_seed_bytes(signer.seed.reveal())
 
 

@@ -25,9 +25,9 @@ OUTPUT_BYTES: Final = 64
 # random bytes from which a scalar is made; twice the scalar's size, so that it is not biased
 UNIFORM_BYTES: Final = 64
 # the context string of RFC 9497, sections 3.1 and 4.1
-_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
-_HASH_TO_GROUP: Final = b"HashToGroup-" + _CONTEXT
-_IDENTITY: Final = bytes(ELEMENT_BYTES)
+_SUITE_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
+_HASH_TO_GROUP: Final = b"HashToGroup-" + _SUITE_CONTEXT
+_IDENTITY_ELEMENT: Final = bytes(ELEMENT_BYTES)
 # In a canonical encoding, this bit of the last byte is zero (RFC 9496 section 4.3.1). libsodium
 # 1.0.18 ignores the bit, so each element would have two encodings, and libsodium fails on one of
 # the two encodings of the identity.
@@ -43,7 +43,7 @@ def scalar_from_random(uniform: bytes) -> Secret:
     """
     if len(uniform) != UNIFORM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
-    scalar = bytes(_group().crypto_core_ristretto255_scalar_reduce(uniform))
+    scalar = bytes(_load_rbcl().crypto_core_ristretto255_scalar_reduce(uniform))
     if not any(scalar):
         raise ValueError("a scalar is not zero")
     return Secret(scalar)
@@ -55,7 +55,7 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
     ``scalar`` is new for every call, made by :func:`scalar_from_random`. :func:`finalize` needs the
     same scalar.
     """
-    element = _group().crypto_core_ristretto255_from_hash(
+    element = _load_rbcl().crypto_core_ristretto255_from_hash(
         _expand_message(private_input.reveal(), _HASH_TO_GROUP, 64)
     )
     return _multiply(scalar, bytes(element))
@@ -67,11 +67,11 @@ def check_element(untrusted_element: bytes) -> None:
     The identity element is refused as well.
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
-    if not sized or equal_in_constant_time(untrusted_element, _IDENTITY):
+    if not sized or equal_in_constant_time(untrusted_element, _IDENTITY_ELEMENT):
         raise NotAPoint
     if untrusted_element[-1] & _UNUSED_BIT:
         raise NotAPoint
-    if not _group().crypto_core_ristretto255_is_valid_point(untrusted_element):
+    if not _load_rbcl().crypto_core_ristretto255_is_valid_point(untrusted_element):
         raise NotAPoint
 
 
@@ -88,7 +88,7 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
     with that output then fails.
     """
     check_element(untrusted_evaluated)
-    inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
+    inverse = Secret(bytes(_load_rbcl().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
     element = _multiply(inverse, untrusted_evaluated)
     return Secret(
         hashlib.sha512(
@@ -98,7 +98,7 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
 
 
 @cache
-def _group() -> Any:
+def _load_rbcl() -> Any:
     """Load ``rbcl`` on first use, with a libsodium that nobody else can replace.
 
     By default, rbcl uses any ``_sodium.py`` on the path, or unpacks libsodium into the folder for
@@ -150,7 +150,7 @@ def _load_from_folder(library: bytes) -> CDLL:
 
 
 def _multiply(scalar: Secret, element: bytes) -> bytes:
-    return bytes(_group().crypto_scalarmult_ristretto255(scalar.reveal(), element))
+    return bytes(_load_rbcl().crypto_scalarmult_ristretto255(scalar.reveal(), element))
 
 
 def _length_prefixed(part: bytes) -> bytes:

@@ -11,16 +11,16 @@ import vodozemac
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
-from entrenous.crypto.hpke import OVERHEAD_BYTES, open_sealed, seal_to
+from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
 # what HPKE encrypts is padded to one of these sizes in bytes (letter.md section 1)
-SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
+PADDED_SIZES_BYTES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _BINDING_CONTEXT: Final = b"entrenous/2 binding\x00"
 # protects nothing, as in identity_keys.py: the vault encrypts pickles
 _PICKLE_KEY: Final = bytes(32)
-_PREKEY_TYPE: Final = 0
+_OLM_PREKEY_TYPE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OuterLetter:
     @property
     def begins_session(self) -> bool:
         """Whether the letter contains the keys that are needed to begin a session."""
-        return self.olm_type == _PREKEY_TYPE
+        return self.olm_type == _OLM_PREKEY_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def seal_letter(
     Return the letter without its outer address, and the state of the session after it.
 
     ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
-    encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of ``SIZES``.
+    encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of
+    ``PADDED_SIZES_BYTES``.
 
     Raises:
         LetterTooLong: header and body do not fit the largest size.
@@ -90,23 +91,23 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
             changed.
         BadLetter: the seal is valid, but its content is not a letter.
     """
-    if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
+    if len(untrusted_sealed) - SEAL_OVERHEAD_BYTES not in PADDED_SIZES_BYTES:
         raise BadLetter
     untrusted_frame = open_sealed(private, info, untrusted_sealed)
     header, olm_type, olm = _parse_inner_letter(untrusted_frame)
     return OuterLetter(sha256(info), header, olm_type, olm)
 
 
-def matches_session(session: Secret, around: OuterLetter) -> bool:
+def matches_session(session: Secret, outer: OuterLetter) -> bool:
     """Return whether this is the session that a letter with the keys for a new session begins."""
     try:
-        prekey = _olm_message(around).to_pre_key()
+        prekey = _olm_message(outer).to_pre_key()
     except BadLetter:
         return False
     return prekey is not None and _unpickle_session(session).session_matches(prekey)
 
 
-def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
+def open_letter(session: Secret, outer: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
@@ -116,18 +117,18 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
         BadLetter: the inner part is not an Olm message.
     """
     opened = _unpickle_session(session)
-    message = _olm_message(around)
+    message = _olm_message(outer)
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
         raise NotForThisMailbox(what="it is not the next of its session") from None
     return OpenedLetter(
-        around.untrusted_header, _verified_body(around, plaintext), _pickle_session(opened)
+        outer.untrusted_header, _verified_body(outer, plaintext), _pickle_session(opened)
     )
 
 
 def open_first_letter(
-    account: Secret, curve25519: bytes, around: OuterLetter
+    account: Secret, curve25519: bytes, outer: OuterLetter
 ) -> tuple[OpenedLetter, Secret]:
     """Decrypt the inner seal of a letter that begins a session, and start that session.
 
@@ -142,7 +143,7 @@ def open_first_letter(
         BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)
-    prekey = _olm_message(around).to_pre_key()
+    prekey = _olm_message(outer).to_pre_key()
     if prekey is None:
         raise BadLetter
     try:
@@ -151,7 +152,7 @@ def open_first_letter(
     except ValueError:
         raise NotForThisMailbox(what="its first key is another's, or was used before") from None
     letter = OpenedLetter(
-        around.untrusted_header, _verified_body(around, plaintext), _pickle_session(session)
+        outer.untrusted_header, _verified_body(outer, plaintext), _pickle_session(session)
     )
     return letter, pickled_account(opened)
 
@@ -160,9 +161,9 @@ def _associated_data(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING_CONTEXT + info_sha256 + sha256(header))
 
 
-def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
+def _verified_body(outer: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
-        plaintext[:32], _associated_data(around.info_sha256, around.untrusted_header)
+        plaintext[:32], _associated_data(outer.info_sha256, outer.untrusted_header)
     ):
         raise NotForThisMailbox(what="its inside names another outside")
     return plaintext[32:]
@@ -171,9 +172,9 @@ def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
 def _write_inner_letter(header: bytes, olm_type: int, olm: bytes) -> bytes:
     frame = len(header).to_bytes(4, "big") + header + bytes([olm_type]) + olm
     framed = len(frame).to_bytes(4, "big") + frame
-    size = next((size for size in SIZES if size >= len(framed)), None)
+    size = next((size for size in PADDED_SIZES_BYTES if size >= len(framed)), None)
     if size is None:
-        raise LetterTooLong(limit_bytes=SIZES[-1])
+        raise LetterTooLong(limit_bytes=PADDED_SIZES_BYTES[-1])
     return framed.ljust(size, b"\x00")
 
 
@@ -193,9 +194,9 @@ def _parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
     return header, olm_type[0], olm
 
 
-def _olm_message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
+def _olm_message(outer: OuterLetter) -> vodozemac.AnyOlmMessage:
     try:
-        return vodozemac.AnyOlmMessage.from_parts(around.olm_type, around.olm)
+        return vodozemac.AnyOlmMessage.from_parts(outer.olm_type, outer.olm)
     except ValueError:
         raise BadLetter from None
 

@@ -34,7 +34,7 @@ _STRING_CONTEXT: Final = b"entrenous/2 sas\x00"
 _AGREEMENT_CONTEXT: Final = b"entrenous/2 sas mac\x00"
 
 
-def public_of(private: Secret) -> bytes:
+def public_key_of(private: Secret) -> bytes:
     """Return the X25519 public key, 32 bytes, for a private key of 32 random bytes."""
     return _private_key(private).public_key().public_bytes_raw()
 
@@ -56,7 +56,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
     info = _STRING_CONTEXT + sha256(transcript).hex().encode()
     bits = derive(_shared_secret(private, public), info, 6).reveal()
     number = int.from_bytes(bits, "big")
-    signs = tuple(SIGNS[number >> 42 - 6 * place & 63] for place in range(7))
+    signs = tuple(EMOJI[number >> 42 - 6 * place & 63] for place in range(7))
     first, second, third = (1000 + (number >> 35 - 13 * place & 8191) for place in range(3))
     return ShortString(signs, (first, second, third))
 
@@ -82,7 +82,7 @@ def _private_key(private: Secret) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(private.reveal())
 
 
-SIGNS: Final = tuple(
+EMOJI: Final = tuple(
     NamedEmoji(*line.split(maxsplit=1))
     for line in """
     🐶 dog

@@ -20,7 +20,7 @@ from entrenous.base.identity import (
     KeyBundle,
     ListedDevice,
     ListStatement,
-    MasterKey,
+    MasterPublicKeys,
     OutdatedDeviceList,
     Person,
     RevokedDevice,
@@ -67,7 +67,7 @@ def list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
 
 
 def verify_lists(
-    lists: Sequence[ListStatement], signature: bytes, master: MasterKey
+    lists: Sequence[ListStatement], signature: bytes, master: MasterPublicKeys
 ) -> tuple[Head, ...]:
     """Verify consecutive lists and return their heads.
 
@@ -99,14 +99,14 @@ def may_succeed(one: DeviceList, after: DeviceList) -> bool:
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
-    gone = {was.device for was in one.devices} - listed
+    removed = {was.device for was in one.devices} - listed
     return (
         after.person == one.person
         and after.epoch == one.epoch + 1
         and after.speaks.floor >= one.speaks.floor
         and after.speaks.newest >= one.speaks.newest
         and _same_certificates(one, after)
-        and gone <= revoked
+        and removed <= revoked
         and not listed & {was.device for was in one.revoked}
         and _were_dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
     )
@@ -285,7 +285,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
     )
 
 
-def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
+def verify_certificate(signed: SignedCertificate, master: MasterPublicKeys) -> None:
     """Verify that the owner of these master keys certified this device; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
@@ -341,7 +341,7 @@ def _verify_inclusion(leaf: bytes, place: BatchPosition, signed: SignedBatch, *,
 
 
 def _verified_device_key(
-    signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterKey
+    signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterPublicKeys
 ) -> DeviceKey:
     verify_certificate(signed, master)
     certificate = signed.certificate

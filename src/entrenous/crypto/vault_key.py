@@ -20,7 +20,7 @@ _FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
 _VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
 _OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
 _OFFLINE_KEY_CONTEXT: Final = b"entrenous/2 offline"
-NO_OUTPUT: Final = Secret(b"")  # used in place of the relay's share if no relay has one
+NO_RELAY_SHARE: Final = Secret(b"")  # used in place of the relay's share if no relay has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +70,22 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
     """Derive the vault's key, 32 bytes, from its three parts with HKDF.
 
     ``stretched`` is the hash of the passphrase. ``output`` is the relay's share (64 bytes), or
-    :data:`NO_OUTPUT`.
+    :data:`NO_RELAY_SHARE`.
 
     Raises:
         ValueError: a part has the wrong length, which could let two sets of parts give the same
             key.
     """
-    _refuse_sizes(stretched, device_secret)
+    _check_sizes(stretched, device_secret)
     if len(output) not in (0, OUTPUT_BYTES):
         raise ValueError("a relay's part of a vault key has 64 bytes")
-    every = Secret(stretched.reveal() + output.reveal() + device_secret)
-    return derive(every, _VAULT_KEY_CONTEXT, salt=salt)
+    parts = Secret(stretched.reveal() + output.reveal() + device_secret)
+    return derive(parts, _VAULT_KEY_CONTEXT, salt=salt)
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
     """Derive the key of a vault in the first format, which uses no relay (content.md section 5)."""
-    _refuse_sizes(stretched, device_secret)
+    _check_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST_FORMAT_CONTEXT, salt=salt)
 
 
@@ -105,7 +105,7 @@ def offline_key(stretched: Secret) -> Secret:
     return derive(stretched, _OFFLINE_KEY_CONTEXT)
 
 
-def _refuse_sizes(stretched: Secret, device_secret: bytes) -> None:
+def _check_sizes(stretched: Secret, device_secret: bytes) -> None:
     if len(stretched) != STRETCHED_BYTES or len(device_secret) != DEVICE_SECRET_BYTES:
         raise ValueError(
             "a vault key needs a stretched passphrase and a device secret, 32 bytes each"

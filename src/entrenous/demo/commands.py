@@ -14,7 +14,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.picture import UnwritableFolder
 from entrenous.demo import steps
 from entrenous.demo.result_page import write_page
-from entrenous.demo.sample_photos import main_photo
+from entrenous.demo.sample_photos import prepare_main_photo
 from entrenous.demo.stage import Outcome, Stage, Story
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.session import NO, YES
@@ -27,7 +27,7 @@ class NotOurs(Refused):
     """
 
 
-MARKER: Final = ".entrenous-demo"
+MARKER_FILE_NAME: Final = ".entrenous-demo"
 _MARKER_TEXT: Final = (
     "A demonstration of Entrenous made this folder, and the next one empties it.\n"
 )
@@ -46,9 +46,9 @@ def fresh_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         left = list(out.iterdir())
-        if left and not (out / MARKER).is_file():
+        if left and not (out / MARKER_FILE_NAME).is_file():
             raise NotOurs(path=out)
-        (out / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
+        (out / MARKER_FILE_NAME).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
             _remove_entry(place)
     except OSError:
@@ -57,7 +57,7 @@ def fresh_folder(out: Path) -> None:
 
 def _remove_entry(place: Path) -> None:
     """Remove a file, folder or link; keep the marker file, in case the removal is interrupted."""
-    if place.name == MARKER:
+    if place.name == MARKER_FILE_NAME:
         return
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
@@ -65,7 +65,7 @@ def _remove_entry(place: Path) -> None:
         place.unlink()
 
 
-SUMMARY: Final = "summary.json"
+SUMMARY_FILE_NAME: Final = "summary.json"
 STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
     ("carry", steps.start_servers),
     ("setup", steps.set_up_people),
@@ -100,7 +100,7 @@ def demo(
     ] = Path("demo-out"),
 ) -> None:
     """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
-    data = main_photo(photo)
+    data = prepare_main_photo(photo)
     fresh_folder(out)
     sent = out / f"photo{_file_suffix(data)}"
     sent.write_bytes(data)
@@ -109,22 +109,22 @@ def demo(
     with Stage(out / "world") as stage:
         people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
         story = Story(stage, out, sent, *people)
-        told = _run_steps(story)
-        ok = len(told) == len(STEPS) and all(one.ok for one in told)
+        finished = _run_steps(story)
+        ok = len(finished) == len(STEPS) and all(one.ok for one in finished)
         if ok:
-            told.append(_run_step(9, "summary", write_page, story))
-            ok = told[-1].ok
-    _print_summary(out, told, ok=ok)
+            finished.append(_run_step(9, "summary", write_page, story))
+            ok = finished[-1].ok
+    _print_summary(out, finished, ok=ok)
     raise typer.Exit(YES if ok else NO)
 
 
 def _run_steps(story: Story) -> list[FinishedStep]:
-    told = []
+    finished = []
     for number, (name, step) in enumerate(STEPS, 1):
-        told.append(_run_step(number, name, step, story))
-        if not told[-1].ok:
+        finished.append(_run_step(number, name, step, story))
+        if not finished[-1].ok:
             break
-    return told
+    return finished
 
 
 def _run_step(
@@ -140,11 +140,11 @@ def _run_step(
     return FinishedStep(number, name, outcome, ok, seconds)
 
 
-def _print_summary(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
+def _print_summary(out: Path, finished: list[FinishedStep], *, ok: bool) -> None:
     summary = {
         "schema": "entrenous/demo/1",
         "ok": ok,
-        "seconds": round(sum(one.seconds for one in told), 2),
+        "seconds": round(sum(one.seconds for one in finished), 2),
         "steps": [
             {
                 "step": one.step,
@@ -154,15 +154,15 @@ def _print_summary(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
                 "outcome": one.outcome.words,
                 **one.outcome.facts,
             }
-            for one in told
+            for one in finished
         ],
     }
     text = json.dumps(summary, indent=2, ensure_ascii=False)
-    (out / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    (out / SUMMARY_FILE_NAME).write_text(text + "\n", encoding="utf-8")
     print_line()
     if ok:
         print_line("Everything was as it should be.")
-        print_line(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY}")
+        print_line(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY_FILE_NAME}")
     else:
         hint("The demonstration stopped early; the line above says where and why.")
 

@@ -18,8 +18,8 @@ from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
 SIDE_PX: Final = 900
 DIFFERENCE_GAIN: Final = 24  # factor that makes the difference between two copies visible
-_FADED: Final = 0.35
-_LINE: Final = (79, 157, 222)
+_WHITE_SHARE: Final = 0.35
+_OUTLINE_COLOUR: Final = (79, 157, 222)
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -28,7 +28,7 @@ def open_rgb(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(picture).convert("RGB")
 
 
-def difference(one: Image.Image, other: Image.Image) -> Image.Image:
+def amplified_difference(one: Image.Image, other: Image.Image) -> Image.Image:
     """Return the difference between two copies on middle grey, times ``DIFFERENCE_GAIN``."""
     a, b = (np.asarray(picture, np.int16) for picture in (one, other))
     return Image.fromarray(np.clip(128 + DIFFERENCE_GAIN * (a - b), 0, 255).astype(np.uint8))
@@ -42,11 +42,11 @@ def draw_leak_over_original(
     ``homography`` maps the original's pixels to the leak's, row by row, as in ``trace --json``.
     """
     scaled = tuple(number / homography[8] for number in homography[:8])
-    how = Image.Transform.PERSPECTIVE
-    placed = leak.transform(original.size, how, scaled, Image.Resampling.BICUBIC)
-    inside = Image.new("L", leak.size, 255).transform(original.size, how, scaled)
+    method = Image.Transform.PERSPECTIVE
+    placed = leak.transform(original.size, method, scaled, Image.Resampling.BICUBIC)
+    inside = Image.new("L", leak.size, 255).transform(original.size, method, scaled)
     faded = Image.blend(
-        original.convert("L").convert("RGB"), Image.new("RGB", original.size, "white"), _FADED
+        original.convert("L").convert("RGB"), Image.new("RGB", original.size, "white"), _WHITE_SHARE
     )
     faded.paste(placed, mask=inside)
     _draw_outline(faded, inside)
@@ -66,7 +66,7 @@ def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
     box = inside.getbbox()
     if box is not None:
         width = max(2, max(picture.size) // 200)
-        ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
+        ImageDraw.Draw(picture).rectangle(box, outline=_OUTLINE_COLOUR, width=width)
 
 
 # the plot's scale reaches at least this score, in standard deviations
@@ -82,13 +82,13 @@ def write_page(story: Story) -> Outcome:
     page = environment.from_string(_read_asset("page.html.j2")).render(
         style=style,
         policy=_content_security_policy(style),
-        pictures=_pictures(story),
+        pictures=_picture_data_urls(story),
         left_behind=file_metadata(story.photo.read_bytes()),
         gain=DIFFERENCE_GAIN,
         message=story.message,
         decision=story.decision,
         match=story.decision["matches"][0],
-        verdict=_verdict(story),
+        verdict=_verdict_figures(story),
         case=story.case,
         clock=story.case["deadlines"][0],
         notice=story.notice,
@@ -98,7 +98,7 @@ def write_page(story: Story) -> Outcome:
     return Outcome("The story, with its pictures, is on one page.")
 
 
-def _pictures(story: Story) -> dict[str, str]:
+def _picture_data_urls(story: Story) -> dict[str, str]:
     original = open_rgb(story.photo)
     ben, caro = open_rgb(story.copies["ben"]), open_rgb(story.copies["caro"])
     leak = open_rgb(story.leak)
@@ -106,7 +106,7 @@ def _pictures(story: Story) -> dict[str, str]:
         "original": picture_data_url(original),
         "ben": picture_data_url(ben),
         "caro": picture_data_url(caro),
-        "difference": picture_data_url(difference(ben, caro)),
+        "difference": picture_data_url(amplified_difference(ben, caro)),
         "leak": picture_data_url(leak),
         "overlay": picture_data_url(
             draw_leak_over_original(leak, original, story.trace["warp"]["homography"])
@@ -114,22 +114,22 @@ def _pictures(story: Story) -> dict[str, str]:
     }
 
 
-def _verdict(story: Story) -> dict[str, Any]:
+def _verdict_figures(story: Story) -> dict[str, Any]:
     chance, score = story.trace["chance"], story.trace["score"]
-    most = max(_SCORE_SCALE_MIN, *score.values())
+    scale_max = max(_SCORE_SCALE_MIN, *score.values())
     rows = [
         {
             "who": who.capitalize(),
             "score": score[who],
             "chance": chance_in_digits(chance[who]),
-            "width": round(100 * max(score[who], 0.0) / most, 1),
+            "width": round(100 * max(score[who], 0.0) / scale_max, 1),
             "named": who in story.trace["named"],
         }
         for who in sorted(score, key=score.__getitem__, reverse=True)
     ]
     return {
         "rows": rows,
-        "line": round(100 * _NAMING_SCORE_MIN / most, 1),
+        "line": round(100 * _NAMING_SCORE_MIN / scale_max, 1),
         "odds": chance_in_words(chance["caro"]),
         "kept": story.trace["warp"]["kept"],
     }

@@ -33,7 +33,7 @@ _APP1: Final = b"\xff\xe1"
 _ISO_MEDIA: Final = b"ftyp"
 
 
-def main_photo(given: Path | None) -> bytes:
+def prepare_main_photo(given: Path | None) -> bytes:
     """Return the photo to send, with a position added if its format allows.
 
     ``given`` is the person's own photo; if it is None, scikit-image's NASA portrait of Eileen
@@ -42,10 +42,10 @@ def main_photo(given: Path | None) -> bytes:
     Raises NoSuchFile, NotAPicture, IncompletePicture, TooManyPixels, PhotoMissing.
     """
     if given is None:
-        return with_position(_load_from_scikit_image("astronaut"))
+        return add_position(_load_from_scikit_image("astronaut"))
     untrusted_photo = read_file(given)
     decode_untrusted(untrusted_photo)  # a bad file is reported here, before anything is started
-    return with_position(untrusted_photo)
+    return add_position(untrusted_photo)
 
 
 def open_picture(photo: bytes) -> Image.Image:
@@ -64,7 +64,7 @@ def unrelated_photo() -> bytes:
     return _load_from_scikit_image("coffee")
 
 
-def with_position(photo: bytes) -> bytes:
+def add_position(photo: bytes) -> bytes:
     """Add GPS metadata to a JPEG without changing its pixels; return other formats as they are."""
     if not photo.startswith(_JPEG_START):
         return photo

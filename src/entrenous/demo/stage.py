@@ -28,9 +28,9 @@ class StepFailed(Unreachable):
     """
 
 
-_START_S: Final = 30.0
-_COMMAND_S: Final = 120.0
-_STOP_S: Final = 5.0
+_START_TIMEOUT_S: Final = 30.0
+_COMMAND_TIMEOUT_S: Final = 120.0
+_STOP_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,17 @@ class Actor:
             "ENTRENOUS_PAUSE": "0",  # the relay runs on this machine
             "ENTRENOUS_PASSPHRASE": self.passphrase,
         }
-        done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
+        finished = subprocess.run(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", "entrenous", *arguments],
             env=environment,
             input=typed.encode(),
             capture_output=True,
-            timeout=_COMMAND_S,
+            timeout=_COMMAND_TIMEOUT_S,
             check=False,
         )
-        return CommandResult(done.returncode, _answer(done.stdout), done.stderr.decode().strip())
+        return CommandResult(
+            finished.returncode, _parse_answer(finished.stdout), finished.stderr.decode().strip()
+        )
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Stage:
             server.terminate()
         for server in self._servers:
             try:
-                server.wait(_STOP_S)
+                server.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
@@ -120,10 +122,10 @@ def _first_line(server: subprocess.Popen[bytes]) -> bytes:
         return b""
     with selectors.DefaultSelector() as waiting:
         waiting.register(server.stdout, selectors.EVENT_READ)
-        return server.stdout.readline() if waiting.select(_START_S) else b""
+        return server.stdout.readline() if waiting.select(_START_TIMEOUT_S) else b""
 
 
-def _answer(stdout: bytes) -> Mapping[str, Any]:
+def _parse_answer(stdout: bytes) -> Mapping[str, Any]:
     try:
         answer = json.loads(stdout)
     except ValueError:
@@ -166,12 +168,12 @@ def require_outcome(step: int, *, hold: bool, what: str) -> None:
         raise StepFailed(step=step, what=what)
 
 
-def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
+def require_status(step: int, result: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
     """Return the JSON answer of a command that must exit with ``status``.
 
     Otherwise raise StepFailed, whose message includes the command's standard error.
     """
     require_outcome(
-        step, hold=said.status == status, what=f"exit status {said.status}. {said.words}"
+        step, hold=result.status == status, what=f"exit status {result.status}. {result.words}"
     )
-    return said.answer
+    return result.answer

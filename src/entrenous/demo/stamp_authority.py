@@ -30,15 +30,15 @@ class NoOpenssl(Unreachable):
 
 
 SCHEMA: Final = "entrenous/tsa/1"
-CA: Final = "ca.pem"
-_QUERY: Final = "application/timestamp-query"
-_REPLY: Final = "application/timestamp-reply"
+CA_FILE_NAME: Final = "ca.pem"
+_QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
+_REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 _QUERY_BYTES_MAX: Final = 16 * 1024
-_DAYS: Final = "3650"
-_OPENSSL_S: Final = 30.0
+_VALIDITY_DAYS: Final = "3650"
+_OPENSSL_TIMEOUT_S: Final = 30.0
 # There is no "certs =", because openssl would then write the certificates as an unsorted SET. That
 # is not DER, and strict parsers reject it. The policy is the example in openssl's manual.
-_CONFIG: Final = """\
+_OPENSSL_CONFIG: Final = """\
 [req]
 distinguished_name = name
 prompt = no
@@ -84,24 +84,24 @@ class LocalStampAuthority:
     @property
     def ca(self) -> Path:
         """The path of the certificate to trust, a PEM file."""
-        return self._folder / CA
+        return self._folder / CA_FILE_NAME
 
     def prepare(self) -> None:
         """Create keys and certificates, unless the folder has them already."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.ca.exists():
             return
-        (self._folder / "tsa.cnf").write_text(_CONFIG)
+        (self._folder / "tsa.cnf").write_text(_OPENSSL_CONFIG)
         (self._folder / "serial").write_text("01\n")
         self._run_openssl(
-            *_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps"
+            *_new_key_arguments("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps"
         )
         self._make_ca()
 
     def answer(self, untrusted_query: bytes) -> bytes:
         """Return the DER TimeStampResp, a stamp or a refusal, for a DER TimeStampReq."""
-        with self._one_at_a_time, tempfile.TemporaryDirectory(dir=self._folder) as between:
-            query, reply = Path(between) / "query", Path(between) / "reply"
+        with self._one_at_a_time, tempfile.TemporaryDirectory(dir=self._folder) as temporary_folder:
+            query, reply = Path(temporary_folder) / "query", Path(temporary_folder) / "reply"
             query.write_bytes(untrusted_query)
             self._run_openssl(
                 *("ts", "-reply", "-config", "tsa.cnf", "-section", "one"),
@@ -114,11 +114,18 @@ class LocalStampAuthority:
         shows that all other files exist.
         """
         self._run_openssl(
-            *_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new"
+            *_new_key_arguments("ca.key"),
+            "-x509",
+            "-extensions",
+            "ca",
+            "-days",
+            _VALIDITY_DAYS,
+            "-out",
+            "new",
         )
         self._run_openssl(
             *("x509", "-req", "-in", "signer.csr", "-CA", "new", "-CAkey", "ca.key", "-days"),
-            *(_DAYS, "-extfile", "tsa.cnf", "-extensions", "signer", "-out", "signer.pem"),
+            *(_VALIDITY_DAYS, "-extfile", "tsa.cnf", "-extensions", "signer", "-out", "signer.pem"),
         )
         (self._folder / "new").rename(self.ca)
 
@@ -128,18 +135,18 @@ class LocalStampAuthority:
             cwd=self._folder,
             check=True,
             capture_output=True,
-            timeout=_OPENSSL_S,
+            timeout=_OPENSSL_TIMEOUT_S,
         )
 
 
-def _new_key(name: str) -> tuple[str, ...]:
+def _new_key_arguments(name: str) -> tuple[str, ...]:
     return (
         *("req", "-new", "-config", "tsa.cnf", "-nodes", "-newkey", "ec"),
         *("-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", name),
     )
 
 
-def server_for(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
+def make_stamp_server(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
     """Return a bound server that answers RFC 3161 queries by POST on any path.
 
     Raises ValueError unless ``host`` is a loopback address: other machines must not use this
@@ -148,10 +155,13 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
     if not ip_address(host).is_loopback:
         raise ValueError("this stamp authority serves only its own machine, e.g. on 127.0.0.1")
 
-    class Desk(BaseHTTPRequestHandler):
+    class StampRequestHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
-            if self.headers.get("Content-Type") != _QUERY or not 0 < size <= _QUERY_BYTES_MAX:
+            if (
+                self.headers.get("Content-Type") != _QUERY_MEDIA_TYPE
+                or not 0 < size <= _QUERY_BYTES_MAX
+            ):
                 self.send_error(400)
                 return
             try:
@@ -160,7 +170,7 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
                 self.send_error(500)
                 return
             self.send_response(200)
-            self.send_header("Content-Type", _REPLY)
+            self.send_header("Content-Type", _REPLY_MEDIA_TYPE)
             self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
             self.wfile.write(reply)
@@ -168,7 +178,7 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
         def log_message(self, *_: object) -> None:
             """Log nothing: who requested a stamp, and when, is private."""
 
-    return ThreadingHTTPServer((host, port), Desk)
+    return ThreadingHTTPServer((host, port), StampRequestHandler)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -179,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
     host, _, port = chosen.listen.rpartition(":")
     authority = LocalStampAuthority(chosen.dir.resolve())
     authority.prepare()
-    with server_for(authority, host, int(port)) as server:
+    with make_stamp_server(authority, host, int(port)) as server:
         url = f"http://{host}:{server.server_address[1]}"
         line = {"schema": SCHEMA, "url": url, "ca": str(authority.ca)}
         sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")

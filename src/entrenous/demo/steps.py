@@ -10,14 +10,14 @@ import httpx
 from PIL import Image
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.demo.sample_photos import file_metadata, open_picture, second_photo, unrelated_photo
 from entrenous.demo.stage import Actor, Outcome, Story, require_outcome, require_status
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.trace.explain.wording import chance_in_digits
 
-_PATIENCE_S = 60
+_HTTP_TIMEOUT_S = 60
 
 
 def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -29,7 +29,7 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"{url}/v1/uploads",
                 files={"file": ("upload", data)},
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=_PATIENCE_S,
+                timeout=_HTTP_TIMEOUT_S,
             )
         answer.raise_for_status()
     except httpx.HTTPError as problem:
@@ -41,11 +41,11 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
 CROPPED_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
 # How much of what is cut off lies left of the crop, and how much above it, as shares.
 _CROP_OFFSET: Final = (0.55, 0.30)
-_RESIZED: Final = 0.8
-_QUALITY: Final = 50
+_RESIZE_FACTOR: Final = 0.8
+_JPEG_QUALITY: Final = 50
 
 
-def leak(copy: bytes) -> bytes:
+def make_leak(copy: bytes) -> bytes:
     """Return a leak of a copy: like a screenshot, cropped to 70 % of the area, resized, a JPEG."""
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
@@ -54,13 +54,13 @@ def leak(copy: bytes) -> bytes:
     left = round(_CROP_OFFSET[0] * (picture.width - width))
     top = round(_CROP_OFFSET[1] * (picture.height - height))
     cut = picture.crop((left, top, left + width, top + height))
-    size = (round(_RESIZED * width), round(_RESIZED * height))
+    size = (round(_RESIZE_FACTOR * width), round(_RESIZE_FACTOR * height))
     file = io.BytesIO()
-    cut.resize(size, Image.Resampling.LANCZOS).save(file, "JPEG", quality=_QUALITY)
+    cut.resize(size, Image.Resampling.LANCZOS).save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
 
 
-STOPPED: Final = ("hold", "refuse")
+STOPPING_DECISIONS: Final = ("hold", "refuse")
 
 
 def start_servers(story: Story) -> Outcome:
@@ -107,19 +107,21 @@ def send_photo(story: Story) -> Outcome:
     story.message = str(sent["message"])
     for person in (story.ben, story.caro):
         story.copies[person.name] = _open_received(person, story)
-    before = dict(file_metadata(story.photo.read_bytes()))
-    after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
-    require_outcome(3, hold=not any(after), what=f"a copy still carries {after}")
+    metadata_before = dict(file_metadata(story.photo.read_bytes()))
+    metadata_after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
+    require_outcome(3, hold=not any(metadata_after), what=f"a copy still carries {metadata_after}")
     different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
     require_outcome(3, hold=different, what="two people got the same copy")
-    gone = "its GPS position is gone" if "Place" in before else "it carried no GPS position"
+    position_note = (
+        "its GPS position is gone" if "Place" in metadata_before else "it carried no GPS position"
+    )
     return Outcome(
-        f"Ana sent {story.message} to both; each opened a copy of their own; {gone}.",
+        f"Ana sent {story.message} to both; each opened a copy of their own; {position_note}.",
         {
             "message": story.message,
-            "gps_in_original": "Place" in before,
+            "gps_in_original": "Place" in metadata_before,
             "gps_in_copies": False,
-            "left_behind": before,
+            "left_behind": metadata_before,
         },
     )
 
@@ -137,11 +139,13 @@ def register_photo(story: Story) -> Outcome:
 def leak_a_copy(story: Story) -> Outcome:
     """Step 5: Caro's copy leaks, and the gate stops it; an unrelated photo passes."""
     story.leak = story.out / "leak.jpg"
-    story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
+    story.leak.write_bytes(make_leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
     other = upload_to_gate(unrelated_photo(), story.gate)
     require_outcome(
-        5, hold=story.decision["decision"] in STOPPED, what="the leak went through the gate"
+        5,
+        hold=story.decision["decision"] in STOPPING_DECISIONS,
+        what="the leak went through the gate",
     )
     require_outcome(
         5, hold=other["decision"] == "let through", what="an unrelated photo was stopped"
@@ -164,9 +168,9 @@ def _open_received(person: Actor, story: Story) -> Path:
     return Path(files[0])
 
 
-PAGE: Final = "https://example.org/a-page-where-ana-saw-it"
-ROUTE: Final = "us-tida-removal"
-_REFUSED: Final = 3
+SIGHTING_URL: Final = "https://example.org/a-page-where-ana-saw-it"
+ROUTE_ID: Final = "us-tida-removal"
+_EXIT_REFUSED: Final = 3
 
 
 def trace_leak(story: Story) -> Outcome:
@@ -177,7 +181,11 @@ def trace_leak(story: Story) -> Outcome:
     story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
     require_outcome(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
-    require_outcome(6, hold=chance["caro"] <= ALPHA < chance["ben"], what="the chances do not fit")
+    require_outcome(
+        6,
+        hold=chance["caro"] <= FALSE_NAMING_CHANCE_MAX < chance["ben"],
+        what="the chances do not fit",
+    )
     return Outcome(
         "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits as well is "
         f"{chance_in_digits(chance['caro'])}; for Ben's copy it is "
@@ -199,8 +207,8 @@ def take_back(story: Story) -> Outcome:
     out = str(story.out / "never")
     first = story.ben.run("open", second, "--out", out, "--json")
     again = story.ben.run("open", second, "--out", out, "--json")
-    require_status(7, first, status=_REFUSED)
-    require_status(7, again, status=_REFUSED)
+    require_status(7, first, status=_EXIT_REFUSED)
+    require_status(7, again, status=_EXIT_REFUSED)
     require_outcome(7, hold=not (story.out / "never").exists(), what="something was written")
     story.recall_words = first.words
     return Outcome(
@@ -216,14 +224,16 @@ def open_demo_case(story: Story) -> Outcome:
     """
     ana = story.ana
     number = str(story.trace["trace"])
-    about = ("--adults", "--intimate", "--place", "US")
-    opened = require_status(8, ana.run("case", "open", "--from-trace", number, *about, "--json"))
+    case_options = ("--adults", "--intimate", "--place", "US")
+    opened = require_status(
+        8, ana.run("case", "open", "--from-trace", number, *case_options, "--json")
+    )
     name = str(opened["case"])
-    kept = ("--url", PAGE, "--what", "the picture as it was found")
-    require_status(8, ana.run("case", "add", name, str(story.leak), *kept, "--json"))
+    sighting_options = ("--url", SIGHTING_URL, "--what", "the picture as it was found")
+    require_status(8, ana.run("case", "add", name, str(story.leak), *sighting_options, "--json"))
     tsa = ("--authority", str(story.authority["url"]), "--ca", str(story.authority["ca"]))
     stamp = require_status(8, ana.run("evidence", "stamp", name, *tsa, "--json"))
-    story.notice = require_status(8, ana.run("case", "notice", name, "--route", ROUTE, "--json"))
+    story.notice = require_status(8, ana.run("case", "notice", name, "--route", ROUTE_ID, "--json"))
     drafted = require_status(8, ana.run("case", "show", name, "--json"))
     story.case = require_status(8, ana.run("case", "notice", name, "--sent", "1", "--json"))
     clock = story.case["deadlines"][0]
@@ -234,7 +244,7 @@ def open_demo_case(story: Story) -> Outcome:
         {
             "case": name,
             "stamped_at": stamp["at"],
-            "route": ROUTE,
+            "route": ROUTE_ID,
             "due_at": clock["due_at"],
             "law": clock["law"],
             "provision": clock["provision"],

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.environment import PROXY_FILE
+from entrenous.base.environment import PROXY_FILE_NAME
 from entrenous.base.errors import EntrenousError, NoSuchMailbox
 from entrenous.base.files import folder_errors
 from entrenous.device.device import Device
@@ -22,7 +22,7 @@ _DEVICE_FILE_PATTERNS: Final = (
     "unlocked-by-sheet",
     "app.json",
     "archive.zip",
-    PROXY_FILE,
+    PROXY_FILE_NAME,
     ".entrenous-*",
     "lock",
 )

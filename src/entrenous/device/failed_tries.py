@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import plural, translatable, translated
 from entrenous.device.store.vault_folder import Unlocked, clear_tries_allowed, were_tries_allowed
 
@@ -55,4 +55,4 @@ def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
         )
     yield translated(_COUNTS)
     yield translated(_IF_NOT_YOU)
-    yield translated(_REVOKE).format(name=shell_quoted(name))
+    yield translated(_REVOKE).format(name=quote_for_shell(name))

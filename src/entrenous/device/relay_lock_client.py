@@ -339,7 +339,7 @@ def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_lock_at(lock, mail):
         return lock
-    return lock.renewed(Secret(device.dice.token(TOKEN_BYTES)))
+    return lock.with_new_unlock_token(Secret(device.dice.token(TOKEN_BYTES)))
 
 
 def _is_lock_at(lock: RelayLock, mail: MailboxAddress) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from zxcvbn import zxcvbn
 
-from entrenous.base.errors import UPDATE
+from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.base.language import day_in_words, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.facts import (
@@ -180,7 +180,7 @@ def _check_program(given: CheckUpInput) -> Advice:
     return make_advice(
         LeakPath.OPEN,
         found,
-        translated("Update it: {update}.").format(update=translated(UPDATE)),
+        translated("Update it: {update}.").format(update=translated(HOW_TO_UPDATE)),
         undo,
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import jinja2
 
-from entrenous.base.language import day_in_words, language_of_person, sentences_now
+from entrenous.base.language import current_catalogue, day_in_words, language_of_person
 from entrenous.crypto.hashing import sha256
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import as_html
@@ -55,7 +55,7 @@ def _render_page(template: str, **shown: object) -> bytes:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
     text = environment.get_template(template).render(
         style=style,
         policy=_content_security_policy(style),

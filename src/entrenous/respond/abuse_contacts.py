@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from entrenous.base.errors import Malformed, shell_quoted
+from entrenous.base.errors import Malformed, quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.base.screen_text import is_terminal_control
 
@@ -79,7 +79,7 @@ def look_up_in_text(untrusted_text: str) -> AbuseLookUp:
 
 def how_to_find_the_host(typed: str) -> str:
     """Say how to find out who hosts a site that has no record."""
-    site = shell_quoted(typed)
+    site = quote_for_shell(typed)
     return translated(
         "Who hosts the site can be looked up; you are told first who will see what: "
         "entrenous case platform {site} --look-up. Or look it up yourself, for example at "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import (
     language_of_person,
     moment_in_words,
@@ -188,7 +188,7 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
         translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
     ).format(numbers=", ".join(numbers))
     name = translated(UNKNOWN_SITE_NAME) if record.kind is PlatformKind.GENERIC else record.name
-    command = f"entrenous case platform {record.id} --case {shell_quoted(case.name)}"
+    command = f"entrenous case platform {record.id} --case {quote_for_shell(case.name)}"
     return translated("Where it goes ({which}): {name}. The steps: {command}").format(
         which=which, name=name, command=command
     )

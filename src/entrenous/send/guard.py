@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from entrenous.base.copies import join_names
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Contact
 from entrenous.base.language import plural, translated
@@ -101,7 +101,7 @@ class Inspection:
             raise GuardHasDoubts(
                 reasons="; ".join(doubt.why for doubt in self.unanswered),
                 names=" ".join(
-                    f"--confirm {shell_quoted(doubt.answer)}" for doubt in self.unanswered
+                    f"--confirm {quote_for_shell(doubt.answer)}" for doubt in self.unanswered
                 ),
             )
 

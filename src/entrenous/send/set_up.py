@@ -4,7 +4,12 @@ finish an interrupted set-up.
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, master_keys, new_signer
+from entrenous.crypto.identity_keys import (
+    MASTER_SEED_BYTES,
+    SIGNING_SEED_BYTES,
+    master_keys,
+    new_signer,
+)
 from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -88,7 +93,7 @@ def _new_mailbox(relay_url: str, device: Device) -> MailboxAddress:
 
 def _with_keys(name: str, device_id: DeviceId, home: MailboxAddress, device: Device) -> Identity:
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
-    master = master_keys(device.dice.token(MASTER_BYTES))
+    master = master_keys(device.dice.token(MASTER_SEED_BYTES))
     now = this_second(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)

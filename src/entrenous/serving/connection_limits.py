@@ -19,10 +19,10 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 # Time for the first line and the headers of a request, and for the first request to begin.
-_HEAD_S_MAX: Final = 10.0
+_HEAD_WAIT_S_MAX: Final = 10.0
 _LINGER_S: Final = 1.0  # a refused client has this long to read the refusal
 # if a request was answered before its body ended, the client has this long to send the rest
-_REST_S_MAX: Final = 60.0
+_BODY_REST_WAIT_S_MAX: Final = 60.0
 # a client that reads no byte of its answer for this time is disconnected
 _UNREAD_S_MAX: Final = 60.0
 # bytes of answers, over all clients, that have not been read yet
@@ -36,11 +36,21 @@ _OWN_FILES_MAX: Final = 32  # files of the process itself: databases, listening 
 # has one connection for each of this many.
 _CONNECTIONS_PER_EVICTION: Final = 64
 _TICKS_PER_SECOND: Final = 10  # ticks of uvicorn's main loop in a second
-_PROBLEM: Final = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
-_TOO_LONG: Final = b"%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
-    *(STATUS_LINE[431], b"application/problem+json", len(_PROBLEM), _PROBLEM),
+_HEAD_TOO_LARGE_PROBLEM: Final = (
+    b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
 )
-_BETWEEN, _IN_HEAD, _IN_BODY, _OVER = range(4)
+_HEAD_TOO_LARGE_RESPONSE: Final = (
+    b"%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+    % (
+        *(
+            STATUS_LINE[431],
+            b"application/problem+json",
+            len(_HEAD_TOO_LARGE_PROBLEM),
+            _HEAD_TOO_LARGE_PROBLEM,
+        ),
+    )
+)
+_BETWEEN_REQUESTS, _IN_HEAD, _IN_BODY, _REFUSED = range(4)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -51,17 +61,17 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
         self._connections = server_state if isinstance(server_state, Connections) else None
-        self._stage = _BETWEEN  # what the parser expects next
-        self._came = 0  # bytes of the body that have arrived
+        self._stage = _BETWEEN_REQUESTS  # what the parser expects next
+        self._body_bytes = 0  # bytes of the body that have arrived
         # Bytes since the parser last completed a request's head, a chunk of its body, or the
         # request.
-        self._head = 0
+        self._head_bytes = 0
         self._portions: PortionedWriter | None = None
         self._is_asked = False  # a request that bypassed the parser has not been answered yet
         self._answered_at = 0.0  # when the last such request was answered
-        self._seen: tuple[object, ...] = self._progress_state()
-        self._since = self.loop.time()
-        self._unread = (0, self._since)
+        self._last_progress: tuple[object, ...] = self._progress_state()
+        self._waiting_since_s = self.loop.time()
+        self._unread_size_and_since = (0, self._waiting_since_s)
 
     def connection_made(self, transport: Any) -> None:
         if transport.get_extra_info("sslcontext") is not None:
@@ -72,14 +82,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; refuse it if the head of the request is too long."""
-        while data and self._stage != _OVER and not self.transport.is_closing():
-            room = _HEAD_BYTES_MAX - self._head
-            if room <= 0:
+        while data and self._stage != _REFUSED and not self.transport.is_closing():
+            head_bytes_left = _HEAD_BYTES_MAX - self._head_bytes
+            if head_bytes_left <= 0:
                 self._refuse_head()
                 return
-            part = data if self._stage == _IN_BODY else data[:room]
+            part = data if self._stage == _IN_BODY else data[:head_bytes_left]
             data = data[len(part) :]
-            self._head += len(part)  # the parser's callbacks reset this number
+            self._head_bytes += len(part)  # the parser's callbacks reset this number
             super().data_received(part)
 
     def resume_writing(self) -> None:
@@ -88,52 +98,58 @@ class LimitedProtocol(HttpToolsProtocol):
             self._portions.resume_writing()
 
     def on_message_begin(self) -> None:
-        self._stage, self._came = _IN_HEAD, 0
+        self._stage, self._body_bytes = _IN_HEAD, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._stage, self._head = _IN_BODY, 0
+        self._stage, self._head_bytes = _IN_BODY, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._came, self._head = self._came + len(body), 0
+        self._body_bytes, self._head_bytes = self._body_bytes + len(body), 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._stage, self._head = _BETWEEN, 0
+        self._stage, self._head_bytes = _BETWEEN_REQUESTS, 0
         super().on_message_complete()
 
     @property
     def is_between(self) -> bool:
         """Whether the parser is between two requests."""
-        return self._stage == _BETWEEN
+        return self._stage == _BETWEEN_REQUESTS
 
-    def waits_since(self, now_s: float) -> float | None:
+    def waiting_since(self, now_s: float) -> float | None:
         """Return when the server began to wait for a complete request, on the loop's clock.
 
         Returns: None if the server is not waiting.
         """
         if self._is_asked or self.transport.is_closing():
             return None
-        if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY_BYTES):
+        if self._is_answering() and (
+            self._stage == _BETWEEN_REQUESTS or self._body_bytes >= _LARGE_BODY_BYTES
+        ):
             return None
-        if (state := self._progress_state()) != self._seen:
-            self._seen, self._since = state, now_s
-        return self._since
+        if (state := self._progress_state()) != self._last_progress:
+            self._last_progress, self._waiting_since_s = state, now_s
+        return self._waiting_since_s
 
-    def is_late(self, now_s: float) -> bool:
+    def is_over_time_limit(self, now_s: float) -> bool:
         """Return whether the server has waited longer than the limit.
 
         The code that reads bodies has limits of its own.
         """
-        since_s = self.waits_since(now_s)
+        since_s = self.waiting_since(now_s)
         if since_s is None or self._is_answering():
-            return self._is_unread(now_s)
-        if self._stage == _BETWEEN and (self._current_request() is not None or self._answered_at):
+            return self._is_peer_not_reading(now_s)
+        if self._stage == _BETWEEN_REQUESTS and (
+            self._current_request() is not None or self._answered_at
+        ):
             # Checked here too, because any byte stops uvicorn's own timer, even a byte that begins
             # no request.
             return now_s - since_s > self.timeout_keep_alive + 1
-        return now_s - since_s > (_REST_S_MAX if self._stage == _IN_BODY else _HEAD_S_MAX)
+        return now_s - since_s > (
+            _BODY_REST_WAIT_S_MAX if self._stage == _IN_BODY else _HEAD_WAIT_S_MAX
+        )
 
     def abort(self) -> None:
         """Close the connection at once, and stop counting it."""
@@ -148,9 +164,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._stage == _IN_BODY or self._is_answering():
             self.abort()
             return
-        self._stage = _OVER
+        self._stage = _REFUSED
         self.flow.pause_reading()
-        self.transport.write(_TOO_LONG)
+        self.transport.write(_HEAD_TOO_LARGE_RESPONSE)
         # Over TLS, a graceful close would continue to read.
         self.loop.call_later(_LINGER_S, self.abort)
 
@@ -162,11 +178,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """Return the last request, or None; uvicorn's type annotation leaves None out."""
         return self.cycle
 
-    def _is_unread(self, now_s: float) -> bool:
+    def _is_peer_not_reading(self, now_s: float) -> bool:
         size = self.unread_bytes() if self.flow.write_paused else 0
-        if not size or size != self._unread[0]:
-            self._unread = (size, now_s)
-        return now_s - self._unread[1] > _UNREAD_S_MAX
+        if not size or size != self._unread_size_and_since[0]:
+            self._unread_size_and_since = (size, now_s)
+        return now_s - self._unread_size_and_since[1] > _UNREAD_S_MAX
 
     def _progress_state(self) -> tuple[object, ...]:
         """Return a value that changes whenever a request makes progress."""
@@ -194,7 +210,7 @@ class Connections(ServerState):
             return True
         now_s = newcomer.loop.time()
         since_s = {
-            one: one.waits_since(now_s) for one in self._open_connections() if one is not newcomer
+            one: one.waiting_since(now_s) for one in self._open_connections() if one is not newcomer
         }
         waiting = [(since, id(one), one) for one, since in since_s.items() if since is not None]
         oldest = heapq.nsmallest(1 + self._most // _CONNECTIONS_PER_EVICTION, waiting)
@@ -202,10 +218,10 @@ class Connections(ServerState):
             one.abort()
         return bool(oldest) or self.make_room()
 
-    def end_late(self, now_s: float) -> None:
+    def close_overdue(self, now_s: float) -> None:
         """Close the connections that exceed a limit of time or of buffered bytes."""
         for one in self._open_connections():
-            if one.is_late(now_s):
+            if one.is_over_time_limit(now_s):
                 one.abort()
         self._end_unread()
 
@@ -214,12 +230,12 @@ class Connections(ServerState):
         unread = [
             (size, id(one), one) for one in self._open_connections() if (size := one.unread_bytes())
         ]
-        too_much = sum(size for size, _, _ in unread) - _UNREAD_BYTES_MAX
+        excess_bytes = sum(size for size, _, _ in unread) - _UNREAD_BYTES_MAX
         for size, _, one in sorted(unread, reverse=True):
-            if too_much <= 0:
+            if excess_bytes <= 0:
                 return
             one.abort()
-            too_much -= size
+            excess_bytes -= size
 
     def _open_connections(self) -> list[LimitedProtocol]:
         return [one for one in self.connections if isinstance(one, LimitedProtocol)]
@@ -237,7 +253,7 @@ class LimitedServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_SECOND == 0:
-            self.server_state.end_late(asyncio.get_running_loop().time())
+            self.server_state.close_overdue(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
 
@@ -271,24 +287,24 @@ class PortionedWriter:
         transport.set_write_buffer_limits(high=WRITE_PORTION_BYTES)
         self._transport = transport
         self._is_full = is_full
-        self._rest: deque[memoryview] = deque()
-        self._closes = False
+        self._unsent: deque[memoryview] = deque()
+        self._is_close_requested = False
         self.get_extra_info = transport.get_extra_info
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
         """Accept all of ``data``. If the transport is full, write the rest of it later."""
-        self._rest.append(memoryview(data))
+        self._unsent.append(memoryview(data))
         self.resume_writing()
 
     def resume_writing(self) -> None:
-        while self._rest and not self._is_full():
-            data = self._rest.popleft()
+        while self._unsent and not self._is_full():
+            data = self._unsent.popleft()
             self._transport.write(data[:WRITE_PORTION_BYTES])
             if rest := data[WRITE_PORTION_BYTES:]:
-                self._rest.appendleft(rest)
-        if self._closes and not self._rest:
+                self._unsent.appendleft(rest)
+        if self._is_close_requested and not self._unsent:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:
@@ -296,16 +312,16 @@ class PortionedWriter:
 
         A portion or two in the TLS layer are not counted.
         """
-        return sum(map(len, self._rest)) + int(self._transport.get_write_buffer_size())
+        return sum(map(len, self._unsent)) + int(self._transport.get_write_buffer_size())
 
     def close(self) -> None:
         """Close the connection once the rest has been written."""
-        self._closes = True
+        self._is_close_requested = True
         self.resume_writing()
 
     def abort(self) -> None:
-        self._rest.clear()
+        self._unsent.clear()
         self._transport.abort()
 
     def is_closing(self) -> bool:
-        return self._closes or bool(self._transport.is_closing())
+        return self._is_close_requested or bool(self._transport.is_closing())

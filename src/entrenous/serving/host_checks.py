@@ -21,8 +21,8 @@ from typing import Final
 
 from entrenous.base.limits import CLOCK_JUMP_DAYS, CLOCK_TRUSTED_AFTER_MINUTES
 
-_PATIENCE_S: Final = 5.0
-_FIGURES_BYTES_MAX: Final = 1 << 20
+_HTTP_TIMEOUT_S: Final = 5.0
+_METRICS_BYTES_MAX: Final = 1 << 20
 _BIND_ERRORS: Final = {
     errno.EADDRINUSE: "is taken by something else",
     errno.EACCES: "is not for this account: ports below 1024 need CAP_NET_BIND_SERVICE",
@@ -48,12 +48,12 @@ def is_private(path: Path, others: int = 0o077) -> bool:
 
 def nearest_existing(path: Path) -> Path:
     """Return the path, or its nearest ancestor that this account can see."""
-    while not is_there(path):
+    while not exists_visibly(path):
         path = path.parent
     return path
 
 
-def is_there(path: Path) -> bool:
+def exists_visibly(path: Path) -> bool:
     """Return whether something exists at the path that this account may see."""
     return os.path.exists(path)  # noqa: PTH110 -- Path.exists raises PermissionError
 
@@ -63,17 +63,17 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(nearest_existing(folder)).free
 
 
-def database_fault(mail: Path, known: int | None = None) -> str:
+def describe_database_fault(database_file: Path, known_schema_version: int | None = None) -> str:
     """Describe what is wrong with a relay's database; return "" if nothing is wrong.
 
-    The whole database is read. If ``known`` is given, any other schema version is a fault too.
-    Version 0 is not, since it means that the file has no tables yet.
+    The whole database is read. If ``known_schema_version`` is given, any other schema version is a
+    fault too. Version 0 is not, since it means that the file has no tables yet.
     """
     try:
-        with open_read_only(mail) as rows:
+        with open_read_only(database_file) as rows:
             version = rows.execute("PRAGMA user_version").fetchone()[0]
-            if known is not None and version not in (0, known):
-                age = "a newer" if version > known else "an earlier"
+            if known_schema_version is not None and version not in (0, known_schema_version):
+                age = "a newer" if version > known_schema_version else "an earlier"
                 return f"it was written by {age} Entrenous"
             answer = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as why:
@@ -82,13 +82,13 @@ def database_fault(mail: Path, known: int | None = None) -> str:
     return "" if answer == "ok" else "it is damaged"
 
 
-def listen_fault(host: str, port: int) -> str:
+def describe_listen_fault(host: str, port: int) -> str:
     """Describe why a server cannot listen at an address; return "" if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((host, port))
+            probe.bind((host, port))
         except (OSError, UnicodeError, OverflowError) as why:
             code = why.errno if isinstance(why, OSError) else None
             return _BIND_ERRORS.get(code or 0, "is none of this machine's addresses")
@@ -98,38 +98,41 @@ def listen_fault(host: str, port: int) -> str:
 def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
     """Return whether a relay answers at this address; its certificate is not checked here."""
     if tls:
-        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-        made: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=_PATIENCE_S, context=anybody
+        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=_HTTP_TIMEOUT_S, context=unverified
         )
     else:
-        made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+        connection = http.client.HTTPConnection(host, port, timeout=_HTTP_TIMEOUT_S)
     return _probe_http(
-        made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None
+        connection, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None
     )
 
 
 def are_metrics_at(host: str, port: int) -> bool:
     """Return whether a relay's metrics are served at this address."""
-    web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _probe_http(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
+    web = http.client.HTTPConnection(host, port, timeout=_HTTP_TIMEOUT_S)
+    return _probe_http(web, "/metrics", lambda got: b"entrenous_" in got.read(_METRICS_BYTES_MAX))
 
 
 def _probe_http(
-    made: http.client.HTTPConnection,
+    connection: http.client.HTTPConnection,
     path: str,
-    fits: Callable[[http.client.HTTPResponse], bool],
+    is_expected: Callable[[http.client.HTTPResponse], bool],
 ) -> bool:
     """Return whether something answers, and ``is_expected`` accepts the answer."""
-    with contextlib.closing(made) as web, contextlib.suppress(OSError, http.client.HTTPException):
+    with (
+        contextlib.closing(connection) as web,
+        contextlib.suppress(OSError, http.client.HTTPException),
+    ):
         web.request("GET", path)
-        return fits(web.getresponse())
+        return is_expected(web.getresponse())
     return False
 
 
 @contextmanager
-def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
+def open_read_only(database_file: Path) -> Iterator[sqlite3.Connection]:
     """Open a read-only connection.
 
     A database that no process has open is opened as immutable. Without that, SQLite would create
@@ -139,8 +142,9 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         sqlite3.Error: the file is not a database, or cannot be read.
     """
-    busy = mail.with_name(f"{mail.name}-wal").exists()
-    address = f"file:{mail.absolute().as_posix()}?mode=ro{'' if busy else '&immutable=1'}"
+    is_open_elsewhere = database_file.with_name(f"{database_file.name}-wal").exists()
+    mode = "ro" if is_open_elsewhere else "ro&immutable=1"
+    address = f"file:{database_file.absolute().as_posix()}?mode={mode}"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as rows:
         yield rows
 
@@ -148,8 +152,8 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
 # Due rows are deleted every minute, but the time of that is stored only this often.
-_MARK_INTERVAL: Final = timedelta(hours=1)
-_NOTHING: Final = timedelta(0)
+_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)
+_NO_TIME: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +174,18 @@ class ClockMark:
         """Return whether the clock is so far ahead that nothing may be deleted by it."""
         return now - self.at > CLOCK_TOLERANCE
 
-    def seen(self, now: datetime, every: timedelta) -> "ClockMark":
-        """Return the mark after a check of the clock; checks are made at the interval ``every``.
+    def after_check(self, now: datetime, check_interval: timedelta) -> "ClockMark":
+        """Return the mark after a check of the clock; checks are ``check_interval`` apart.
 
-        At most twice ``every`` is counted as the time since the last check. A longer time means
-        that the clock jumped, or that the server was off.
+        At most twice ``check_interval`` is counted as the time since the last check. A longer time
+        means that the clock jumped, or that the server was off.
         """
         if abs(now - self.at) <= CLOCK_TOLERANCE:
-            is_news = self.odd_at is not None or abs(now - self.at) >= _MARK_INTERVAL
-            return ClockMark(now) if is_news else self
+            needs_write = self.odd_at is not None or abs(now - self.at) >= _MARK_WRITE_INTERVAL
+            return ClockMark(now) if needs_write else self
         if self.odd_at is None or abs(now - self.odd_at) > CLOCK_TOLERANCE:
             return ClockMark(self.at, now)
-        passed = min(max(now - self.odd_at, _NOTHING), 2 * every)
+        passed = min(max(now - self.odd_at, _NO_TIME), 2 * check_interval)
         odd_s = self.odd_s + int(passed.total_seconds())
         if odd_s >= _CLOCK_TRUSTED_AFTER.total_seconds():
             return ClockMark(now)

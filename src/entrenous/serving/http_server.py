@@ -20,7 +20,7 @@ from entrenous.serving.server_process import tune_garbage_collection
 from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
-_LOOK_EVERY_S: Final = 0.1
+_POLL_INTERVAL_S: Final = 0.1
 _STOP_GRACE_S: Final = 10  # seconds for requests that are being answered when the server stops
 
 
@@ -44,8 +44,8 @@ class ServeOptions:
     """
 
     certificate: Certificate | None = None
-    beside: SecondApp | None = None
-    stopping: Callable[[], None] | None = None
+    second_app: SecondApp | None = None
+    on_stopping: Callable[[], None] | None = None
     make_room: Callable[[], bool] | None = None
 
 
@@ -54,7 +54,7 @@ def serve(
     host: str,
     port: int,
     announce: Callable[[str], None],
-    ways: ServeOptions | None = None,
+    options: ServeOptions | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -66,24 +66,24 @@ def serve(
         AddressTaken: the address of one of the applications is not available.
     """
     with bind_socket(host, port) as listener:
-        serve_on(listener, app, announce, ways)
+        serve_on(listener, app, announce, options)
 
 
 def serve_on(
     listener: socket.socket,
     app: ASGIApp,
     announce: Callable[[str], None],
-    ways: ServeOptions | None = None,
+    options: ServeOptions | None = None,
 ) -> None:
     """Like :func:`serve`, on a socket that is listening already."""
-    ways = ways or ServeOptions()
+    options = options or ServeOptions()
     tune_garbage_collection()
-    with _second_server(ways.beside) as second, _sigterm_stops_server():
-        server = server_for(app, ways.certificate)
-        if ways.make_room is not None:
-            server.server_state.make_room = ways.make_room
+    with _second_server(options.second_app) as second, _sigterm_stops_server():
+        server = make_server(app, options.certificate)
+        if options.make_room is not None:
+            server.server_state.make_room = options.make_room
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve_all(server, listener, announce, second, ways))
+            runner.run(_serve_all(server, listener, announce, second, options))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -105,7 +105,7 @@ def _second_server(
         yield None
         return
     with bind_socket(beside.host, beside.port) as listener:
-        yield server_for(beside.app), listener
+        yield make_server(beside.app), listener
 
 
 async def _serve_all(
@@ -113,26 +113,26 @@ async def _serve_all(
     listener: socket.socket,
     announce: Callable[[str], None],
     second: tuple[uvicorn.Server, socket.socket] | None,
-    ways: ServeOptions,
+    options: ServeOptions,
 ) -> None:
     """Serve both applications; when the first one stops, so does the second."""
-    install_sighup(server, ways.certificate)
-    watching = asyncio.create_task(_call_when_stopping(server, ways.stopping))
+    install_sighup(server, options.certificate)
+    stop_watcher = asyncio.create_task(_call_when_stopping(server, options.on_stopping))
     if second is None:
         await _serve(server, listener, announce)
     else:
-        other, its_listener = second
-        serving = asyncio.create_task(other.serve(sockets=[its_listener]))
-        await _wait_until_started(other, serving)
+        second_server, second_listener = second
+        serving = asyncio.create_task(second_server.serve(sockets=[second_listener]))
+        await _wait_until_started(second_server, serving)
         await _serve(server, listener, announce)
-        other.should_exit = True
+        second_server.should_exit = True
         await serving
-    watching.cancel()
+    stop_watcher.cancel()
 
 
 async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
     while not server.should_exit:  # noqa: ASYNC110 -- uvicorn offers only a flag
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     if stopping is not None:
         stopping()
 
@@ -153,7 +153,7 @@ def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
+def make_server(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
     """Return a server that logs no requests and does not name itself in its answers."""
     config = uvicorn.Config(
         app,
@@ -203,8 +203,8 @@ def _sigterm_stops_server() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)

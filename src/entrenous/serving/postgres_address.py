@@ -20,7 +20,7 @@ _PORT_MAX: Final = 65535
 _PORT_DIGITS: Final = 5
 
 
-def refuse_unreadable(url: str) -> None:
+def refuse_invalid_address(url: str) -> None:
     """Check that libpq can parse the address.
 
     Raises:
@@ -30,7 +30,7 @@ def refuse_unreadable(url: str) -> None:
         ports = str(conninfo_to_dict(url).get("port", ""))
     except (psycopg.ProgrammingError, UnicodeError):
         raise BadDatabaseAddress from None
-    if not all(_is_port(port) for port in ports.split(",")):
+    if not all(_is_valid_port(port) for port in ports.split(",")):
         raise BadDatabaseAddress from None
 
 
@@ -40,15 +40,15 @@ def address_without_credentials(url: str) -> str:
     Raises:
         BadDatabaseAddress.
     """
-    refuse_unreadable(url)
-    said = conninfo_to_dict(url)
-    host, port, name = (str(said.get(key) or "") for key in ("host", "port", "dbname"))
+    refuse_invalid_address(url)
+    parts = conninfo_to_dict(url)
+    host, port, name = (str(parts.get(key) or "") for key in ("host", "port", "dbname"))
     if host.startswith("/"):
         return f"postgresql:///{name}?host={host}" + (f"&port={port}" if port else "")
     return f"postgresql://{host}{f':{port}' if port else ''}/{name}"
 
 
-def _is_port(text: str) -> bool:
+def _is_valid_port(text: str) -> bool:
     """Return whether this text is a valid port; "" stands for the default port."""
     digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
     return not text or (digits and 0 < int(text) <= _PORT_MAX)

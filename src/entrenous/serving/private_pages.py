@@ -16,18 +16,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp.rst
+_DISPLAY_VARIABLES: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+_TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LOCAL_COLUMN, _REMOTE_COLUMN, _USER_COLUMN = (
+    1,
+    2,
+    7,
+)  # Linux, Documentation/networking/proc_net_tcp.rst
 
 
-def is_our_user(client_port: int, server_port: int) -> bool:
+def is_client_our_user(client_port: int, server_port: int) -> bool:
     """Return whether this process's user owns the other end of a loopback connection.
 
     This can be checked on Linux only; elsewhere it returns True.
     """
     is_known = False
-    for table in _TABLES:
+    for table in _TCP_TABLES:
         try:
             lines = table.read_text(encoding="ascii").splitlines()[1:]
         except OSError:
@@ -35,13 +39,15 @@ def is_our_user(client_port: int, server_port: int) -> bool:
         is_known = True
         for line in lines:
             fields = line.split()
-            ports = tuple(int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL, _REMOTE))
+            ports = tuple(
+                int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL_COLUMN, _REMOTE_COLUMN)
+            )
             if ports == (client_port, server_port):
-                return int(fields[_USER]) == os.getuid()
+                return int(fields[_USER_COLUMN]) == os.getuid()
     return not is_known
 
 
-_HEADERS: Final = {
+_RESPONSE_HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
@@ -53,7 +59,7 @@ _HEADERS: Final = {
     "x-frame-options": "DENY",
     "permissions-policy": "camera=(self), microphone=(self), geolocation=()",
 }
-_FROM_HERE: Final = frozenset({"same-origin", "none"})
+_ALLOWED_FETCH_SITES: Final = frozenset({"same-origin", "none"})
 
 
 class PrivatePages:
@@ -62,8 +68,8 @@ class PrivatePages:
     The server listens on the socket ``listener``.
     """
 
-    def __init__(self, app: ASGIApp, taken: socket.socket) -> None:
-        host, port = taken.getsockname()[:2]
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
         self._app, self._host, self._port = app, f"{host}:{port}", port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,22 +77,24 @@ class PrivatePages:
             await self._app(scope, receive, send)
             return
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                more = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-                message["headers"] = [*message.get("headers", []), *more]
+                added = [
+                    (name.encode(), value.encode()) for name, value in _RESPONSE_HEADERS.items()
+                ]
+                message["headers"] = [*message.get("headers", []), *added]
             await send(message)
 
         app = self._app if self._is_allowed(Request(scope)) else Response(status_code=403)
-        await app(scope, receive, with_headers)
+        await app(scope, receive, send_with_headers)
 
     def _is_allowed(self, request: Request) -> bool:
         headers, client = request.headers, request.client
         return (
             headers.getlist("host") == [self._host]
-            and headers.get("sec-fetch-site", "none") in _FROM_HERE
+            and headers.get("sec-fetch-site", "none") in _ALLOWED_FETCH_SITES
             and client is not None
-            and is_our_user(client.port, self._port)
+            and is_client_our_user(client.port, self._port)
         )
 
 
@@ -95,7 +103,7 @@ def open_browser(address: str) -> bool:
 
     Text browsers are not used, since they would take over this terminal.
     """
-    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _DISPLAY_VARIABLES))
     if not has_screen:
         return False
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

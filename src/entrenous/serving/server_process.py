@@ -41,10 +41,10 @@ class TextLines(logging.Formatter):
 
 def start_log(kind: LogKind, stream: TextIO) -> None:
     """Write this process's important log records to ``stream``."""
-    to = logging.StreamHandler(stream)
-    to.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
     root = logging.getLogger()
-    root.handlers[:] = [to]
+    root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     # This library's warnings would let every stranger write lines to the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -56,18 +56,18 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
 def start_hooks_log(stream: TextIO) -> None:
     """Start the log of a gate's client, with one line per decision (docs/gate.md)."""
     start_log(LogKind.ERRORS, stream)
-    to = logging.StreamHandler(stream)
-    to.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
     hooks = logging.getLogger(HOOKS_LOGGER)
-    hooks.handlers[:] = [to]
+    hooks.handlers[:] = [handler]
     hooks.setLevel(logging.INFO)
     hooks.propagate = False  # otherwise each warning would be written twice
 
 
 def _record_fields(record: logging.LogRecord) -> dict[str, object]:
-    said = getattr(record, "said", None)
-    if isinstance(said, dict):
-        return said
+    fields = getattr(record, "said", None)
+    if isinstance(fields, dict):
+        return fields
     kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "none"
     return {"event": "library", "from": record.name, "kind": kind}
 

@@ -57,8 +57,8 @@ class Certificate:
 
     def validity(self) -> tuple[datetime, datetime]:
         """Return the times at which the certificate's validity starts and ends."""
-        first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
-        return first.not_valid_before_utc, first.not_valid_after_utc
+        leaf = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
+        return leaf.not_valid_before_utc, leaf.not_valid_after_utc
 
 
 def _refuse_password() -> str:
@@ -96,8 +96,8 @@ def _reload_certificate(certificate: Certificate) -> None:
     try:
         certificate.load()
     except BadCertificate:
-        said = {"event": "certificate-unusable", "shown": "the one before"}
-        _LOG.error("certificate-unusable", extra={"said": said})
+        event_fields = {"event": "certificate-unusable", "shown": "the one before"}
+        _LOG.error("certificate-unusable", extra={"said": event_fields})
 
 
 def _has_terminal() -> bool:

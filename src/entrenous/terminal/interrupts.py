@@ -51,21 +51,21 @@ def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # Ctrl-C interrupts the main thread only
         return
-    asked = False
+    was_interrupted = False
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked and once:
+    def note_and_interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal was_interrupted
+        if was_interrupted and once:
             return
-        asked = True
+        was_interrupted = True
         raise KeyboardInterrupt
 
-    def check() -> None:
-        if asked:
+    def raise_if_interrupted() -> None:
+        if was_interrupted:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
+    previous_handler = signal.signal(signal.SIGINT, note_and_interrupt)
     try:
-        yield check
+        yield raise_if_interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

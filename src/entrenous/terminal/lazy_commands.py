@@ -34,17 +34,17 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, known in self.listed.items():
+        for name, entry in self.listed.items():
             # Click lists these stand-ins and uses them for "Did you mean ...?"; get_command returns
             # the real command.
-            stand_in = TyperCommand(name, help=known.help, hidden=known.hidden)
+            stand_in = TyperCommand(name, help=entry.help, hidden=entry.hidden)
             self.commands[name] = stand_in
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import and return a command; return None if no command has that name."""
         del ctx
-        known = self.listed.get(cmd_name)
-        return None if known is None else load_command(cmd_name, known)
+        entry = self.listed.get(cmd_name)
+        return None if entry is None else load_command(cmd_name, entry)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Print the list of commands as Click does, but without importing the commands."""
@@ -57,13 +57,13 @@ class LazyGroup(TyperGroup):
             )
 
 
-def load_command(name: str, known: ListedCommand) -> Any:
+def load_command(name: str, entry: ListedCommand) -> Any:
     """Import a command's module and return the command, for Click to run."""
     app = typer.Typer(rich_markup_mode=None)
     app.callback()(lambda: None)  # makes Typer build a group even if there is only one command
-    importlib.import_module(known.module).join(app)
+    importlib.import_module(entry.module).join(app)
     command = typer.main.get_group(app).commands[name]
-    return command if known.english else with_translated_help(command)
+    return command if entry.english else with_translated_help(command)
 
 
 def with_translated_help(command: Any) -> Any:
@@ -71,13 +71,13 @@ def with_translated_help(command: Any) -> Any:
 
     Return the same command. The help of functions and options is translated when it is printed.
     """
-    printed = command.format_help
+    print_help = command.format_help
 
     def format_help(ctx: Any, formatter: Any) -> None:
         if language_of_person() != ENGLISH:
-            _translate(command, ctx)
+            _translate_help(command, ctx)
             _translate_headings(formatter)
-        printed(ctx, formatter)
+        print_help(ctx, formatter)
 
     command.format_help = format_help
     for one in getattr(command, "commands", {}).values():
@@ -85,16 +85,16 @@ def with_translated_help(command: Any) -> Any:
     return command
 
 
-def paragraphs(help_: str | None) -> list[str]:
+def split_paragraphs(help_: str | None) -> list[str]:
     """Return the paragraphs of a help text, each joined to one line, as in the catalogue."""
     return [" ".join(part.split()) for part in (help_ or "").split("\n\n")]
 
 
-def _translate(command: Any, ctx: Any) -> None:
+def _translate_help(command: Any, ctx: Any) -> None:
     shown = (command, *command.get_params(ctx), *getattr(command, "commands", {}).values())
     for one in shown:
         if one.help:
-            one.help = "\n\n".join(map(translated, paragraphs(one.help)))
+            one.help = "\n\n".join(map(translated, split_paragraphs(one.help)))
 
 
 #: Headings and options that Click itself prints.

@@ -15,8 +15,8 @@ from entrenous.base.errors import EntrenousError, IncompleteOutput, Unreachable
 from entrenous.base.identifiers import PersonId
 from entrenous.base.screen_text import is_terminal_control
 
-DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-NO_ROOM: Final = DISK_FULL | {errno.EIO}
+DISK_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FAULT_ERRNOS: Final = DISK_FULL_ERRNOS | {errno.EIO}
 
 
 def print_line(text: str = "") -> None:
@@ -88,7 +88,7 @@ def _raise_if_disk_full() -> Iterator[None]:
     try:
         yield
     except OSError as why:
-        if why.errno in NO_ROOM:
+        if why.errno in DISK_FAULT_ERRNOS:
             raise IncompleteOutput from None
         raise
 

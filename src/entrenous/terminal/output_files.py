@@ -23,7 +23,7 @@ from entrenous.base.picture import (
     UnreadableFile,
     UnwritableFolder,
 )
-from entrenous.terminal.output import DISK_FULL, hint
+from entrenous.terminal.output import DISK_FULL_ERRNOS, hint
 
 _OPEN_PIPE_FOLDERS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
@@ -93,7 +93,7 @@ def _new_file(path: Path) -> Iterator[None]:
             raise AlreadyThere(path=path) from None
         raise UnwritableFolder(path=path.parent) from None
     except OSError as why:
-        if why.errno in DISK_FULL:
+        if why.errno in DISK_FULL_ERRNOS:
             raise DiskFull from None
         raise UnwritableFolder(path=path.parent) from None
 
@@ -114,12 +114,12 @@ class FileGroup:
 
     def __init__(self) -> None:
         self.places = list[Path]()
-        self._wanted = list[tuple[Path, int, Callable[[BinaryIO], None]]]()
-        self._made = list[Path]()
+        self._queued = list[tuple[Path, int, Callable[[BinaryIO], None]]]()
+        self._created = list[Path]()
 
     def add(self, place: Path, size: int, fill: Callable[[BinaryIO], None]) -> None:
         """Add a file of ``size`` bytes that ``fill`` writes."""
-        self._wanted.append((place, size, fill))
+        self._queued.append((place, size, fill))
 
     def write(self) -> None:
         """Write the files, after checking that none of their names is taken by something else.
@@ -127,15 +127,15 @@ class FileGroup:
         Raises:
             AlreadyThere, DiskFull, UnwritableFolder, and the errors of the ``fill`` functions.
         """
-        for place, size, _ in self._wanted:
+        for place, size, _ in self._queued:
             _refuse_taken(place, size)
-        for place, _, fill in self._wanted:
+        for place, _, fill in self._queued:
             if fill_new(place, fill):
-                self._made.append(place)
+                self._created.append(place)
             self.places.append(place)
 
     @contextmanager
-    def remove_on_failure(self, over: Callable[[], bool]) -> Iterator[None]:
+    def remove_on_failure(self, is_only_copy: Callable[[], bool]) -> Iterator[None]:
         """If the block fails, remove the created files unless they are the only copy.
 
         ``is_only_copy`` returns True if the message cannot be opened again.
@@ -143,13 +143,13 @@ class FileGroup:
         try:
             yield
         except BaseException:
-            if not over():
+            if not is_only_copy():
                 self._remove_created()
             raise
 
     def _remove_created(self) -> None:
         """Remove the files that this command created, but none that existed before."""
-        for place in self._made:
+        for place in self._created:
             try:
                 place.unlink(missing_ok=True)
             except OSError:
@@ -158,7 +158,7 @@ class FileGroup:
                         "{place} was written before that, and could not be removed again."
                     ).format(place=place)
                 )
-        for folder in {place.parent for place in self._made}:
+        for folder in {place.parent for place in self._created}:
             with suppress(OSError):
                 sync_folder(folder)
 
@@ -179,16 +179,16 @@ def require_free_space(folder: Path, size: int) -> None:
     Raises:
         UnwritableFolder, DiskFull.
     """
-    new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
-    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # nobody can guess this name
+    missing_folders = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
+    trial_file = folder / f".entrenous-{secrets.token_hex(16)}"  # nobody can guess this name
     try:
-        write_new(trial, b"?")
-        room = shutil.disk_usage(folder)
+        write_new(trial_file, b"?")
+        usage = shutil.disk_usage(folder)
         # some file systems report neither the total nor the free size
-        if room.total and room.free < size:
+        if usage.total and usage.free < size:
             raise DiskFull
     finally:
         with suppress(OSError):
-            trial.unlink(missing_ok=True)
-            for made in new:
+            trial_file.unlink(missing_ok=True)
+            for made in missing_folders:
                 made.rmdir()

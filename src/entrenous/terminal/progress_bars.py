@@ -25,7 +25,7 @@ def stage_bars() -> Iterator["Bars"]:
     if not sys.stderr.isatty():
         yield Bars(None)
         return
-    with _display() as progress:
+    with _make_progress_display() as progress:
         yield Bars(progress)
 
 
@@ -76,7 +76,7 @@ class Steps:
         self._shown.report_count(self._label, done, total)
 
 
-def _display() -> "Progress":
+def _make_progress_display() -> "Progress":
     from rich import progress  # noqa: PLC0415 - takes as long to load as a small command to run
     from rich.console import Console  # noqa: PLC0415 - as above
 

@@ -55,11 +55,11 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
     """
     if given != STDIN_MARK:
         return given
-    _refuse_passphrase(context)
+    _refuse_if_stdin_gives_passphrase(context)
     if sys.stdin.isatty():
         line = getpass.getpass(translated("{what} (it is not shown): ").format(what=what))
     else:
-        line = _read(sys.stdin.readline, _LINE_CHARS_MAX)
+        line = _read_stdin(sys.stdin.readline, _LINE_CHARS_MAX)
     return _require_nonempty(line.strip())
 
 
@@ -71,11 +71,11 @@ def read_typed_text(given: str | None, what: str, context: typer.Context) -> str
     """
     if given != STDIN_MARK:
         return given
-    _refuse_passphrase(context)
+    _refuse_if_stdin_gives_passphrase(context)
     if sys.stdin.isatty():
         hint(translated("{what}; end it with Ctrl-D at the beginning of a line:").format(what=what))
     return _require_nonempty(
-        _read(sys.stdin.read, _TEXT_CHARS_MAX).removesuffix("\n").removesuffix("\r")
+        _read_stdin(sys.stdin.read, _TEXT_CHARS_MAX).removesuffix("\n").removesuffix("\r")
     )
 
 
@@ -90,7 +90,7 @@ def refuse_two_stdin_options(**given: str | None) -> None:
         )
 
 
-def _refuse_passphrase(context: typer.Context) -> None:
+def _refuse_if_stdin_gives_passphrase(context: typer.Context) -> None:
     session = context.find_root().obj
     if isinstance(session, Session) and session.passphrase_fd == 0:
         raise typer.BadParameter(
@@ -98,12 +98,12 @@ def _refuse_passphrase(context: typer.Context) -> None:
         )
 
 
-def _read(read: Callable[[int], str], most: int) -> str:
+def _read_stdin(read: Callable[[int], str], chars_max: int) -> str:
     try:
-        found = read(most + 1)
+        found = read(chars_max + 1)
     except UnicodeDecodeError:
         raise typer.BadParameter(translated("standard input is not text")) from None
-    if len(found) > most:
+    if len(found) > chars_max:
         raise typer.BadParameter(translated("standard input is too long"))
     return found
 
@@ -152,7 +152,7 @@ def parse_time(typed: str) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
-def is_agreed(question: str) -> bool:
+def ask_yes_or_no(question: str) -> bool:
     """Ask until the answer is yes or no, in any language of the program; return whether it is yes.
 
     Pressing Enter alone means no.
@@ -169,11 +169,11 @@ def is_agreed(question: str) -> bool:
 
 def refuse_unless_agreed(question: str) -> None:
     """Ask, and end the command (raising Abort) unless the answer is yes."""
-    if not is_agreed(question):
+    if not ask_yes_or_no(question):
         raise typer.Abort
 
 
-def host_and_port(listen: str) -> tuple[str, int]:
+def parse_host_and_port(listen: str) -> tuple[str, int]:
     """Split "127.0.0.1:0" or "[::1]:0" into host and port; raises BadParameter for any other
     form.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.audio_video import Frame, FrameSelection, NoVideoFound
-from entrenous.base.limits import CLIP_CONTEXT, PILOT_CONTEXT
+from entrenous.base.limits import CLIP_MARK_KEY_CONTEXT, PILOT_KEY_CONTEXT
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import by_label
@@ -335,7 +335,7 @@ def _combined_evidence(
     """
     size = node_stream_bytes(candidate.stage)
     pilots = {
-        node: stream(candidate.clip.dither, PILOT_CONTEXT + node.to_bytes(4, "big"), size)
+        node: stream(candidate.clip.dither, PILOT_KEY_CONTEXT + node.to_bytes(4, "big"), size)
         for node in detector.planes
     }
     evidence = combine_evidence(detector, pilots)
@@ -354,7 +354,7 @@ def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[
     for copy in clip.copies:
         agreement = (
             evidence.agreement(
-                node, stream(copy.seed, CLIP_CONTEXT + node.to_bytes(4, "big"), size)
+                node, stream(copy.seed, CLIP_MARK_KEY_CONTEXT + node.to_bytes(4, "big"), size)
             )
             for node in evidence.per_chip
         )

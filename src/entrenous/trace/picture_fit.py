@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import COPY_CONTEXT
+from entrenous.base.limits import COPY_MARK_KEY_CONTEXT
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
@@ -155,7 +155,7 @@ def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
     seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))
 
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
-        return (stream(seeds[who], COPY_CONTEXT, size) for who in labels)
+        return (stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
         measured = scores(remove_copies(one.evidence, chip_streams(named)), chip_streams(seeds))

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from entrenous.base.limits import SOUND_CONTEXT
+from entrenous.base.limits import SOUND_MARK_KEY_CONTEXT
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
@@ -138,5 +138,5 @@ def _sound_verdict(
 
 def _copy_scores(detected: DetectedSound, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
-    streams = (stream(copy.seed, SOUND_CONTEXT, size) for copy in sent.copies)
+    streams = (stream(copy.seed, SOUND_MARK_KEY_CONTEXT, size) for copy in sent.copies)
     return [float(score) for score in key_scores(detected.evidence, streams)]

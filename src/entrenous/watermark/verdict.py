@@ -12,7 +12,7 @@ from typing import Final
 
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import MessageId, MessageName, RecipientId
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
 
 
@@ -132,7 +132,10 @@ class NothingToWeigh(NotFound):
 
 
 def weigh_scores(
-    scores: Mapping[RecipientId, float], *, alpha: float = ALPHA, compared: int | None = None
+    scores: Mapping[RecipientId, float],
+    *,
+    alpha: float = FALSE_NAMING_CHANCE_MAX,
+    compared: int | None = None,
 ) -> Verdict:
     """Name the copies whose scores no innocent copy would plausibly reach.
 
@@ -165,7 +168,9 @@ def finding_of(named: int) -> Finding:
 Score = Callable[[Collection[RecipientId]], Mapping[RecipientId, float]]
 
 
-def weigh_in_rounds(score: Score, *, alpha: float = ALPHA, compared: int | None = None) -> Verdict:
+def weigh_in_rounds(
+    score: Score, *, alpha: float = FALSE_NAMING_CHANCE_MAX, compared: int | None = None
+) -> Verdict:
     """Name the copies whose scores no innocent copy would plausibly reach, in rounds.
 
     A copy's chance is the smallest of its chances in the rounds that scored it, where round k
@@ -232,7 +237,7 @@ _SCORE_MAX: Final = 64.0  # highest score searched; the tail reaches its floor a
 _HALVINGS: Final = 60
 
 
-def naming_score(compared: int, *, alpha: float = ALPHA) -> float:
+def naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
     """Return the least score with a chance of at most ``alpha`` among ``compared`` copies.
 
     Raises:

@@ -16,7 +16,7 @@ from entrenous.base.identity import (
     KeyBundle,
     ListedDevice,
     ListStatement,
-    MasterKey,
+    MasterPublicKeys,
     ProtocolRange,
     RevocationReason,
     RevokedDevice,
@@ -51,7 +51,7 @@ _VERSION: Final = 2
 _ED25519_SIGNATURE_BYTES: Final = 64  # bytes
 _MLDSA65_SIGNATURE_BYTES: Final = 3309
 _CERTIFICATE_BYTES_MAX: Final = 512  # bytes; certificates of the current version have 182
-_ENFORCES_MAX: Final = 16
+_ENFORCED_LIMITS_MAX: Final = 16
 
 
 def write_certificate(certificate: Certificate) -> bytes:
@@ -120,13 +120,13 @@ def split_signature(signature: bytes) -> tuple[bytes, bytes]:
 
 
 def _parse_enforced_limits(value: object) -> tuple[int, ...]:
-    found = tuple(as_uint(one) for one in as_list(value, 0, _ENFORCES_MAX))
+    found = tuple(as_uint(one) for one in as_list(value, 0, _ENFORCED_LIMITS_MAX))
     if any(one >= after for one, after in pairwise(found)):
         raise BadCbor
     return found
 
 
-_PROTOCOL_MAX: Final = 2**16 - 1
+_PROTOCOL_VERSION_MAX: Final = 2**16 - 1
 
 
 def write_device_list(devices: DeviceList) -> bytes:
@@ -206,8 +206,8 @@ def _parse_revoked_device(entry: Any) -> RevokedDevice:
 
 def _parse_protocol_range(value: Any) -> ProtocolRange:
     floor, newest = as_list(value, 2, 2)
-    least = as_uint(floor, _PROTOCOL_MAX, 1)
-    return ProtocolRange(least, as_uint(newest, _PROTOCOL_MAX, least))
+    least = as_uint(floor, _PROTOCOL_VERSION_MAX, 1)
+    return ProtocolRange(least, as_uint(newest, _PROTOCOL_VERSION_MAX, least))
 
 
 def _parse_device_id(value: object) -> DeviceId:
@@ -252,7 +252,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
         fields = as_map(decode(untrusted), 7)
         as_uint(fields[1], _VERSION, _VERSION)
         card = KeyBundle(
-            master=MasterKey(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
+            master=MasterPublicKeys(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
             lists=_parse_device_lists(fields[4]),
             signature=joined_signature(fields[5], fields[6]),
             certificates=tuple(map(as_signed_certificate, as_list(fields[7], 1, DEVICES_MAX))),

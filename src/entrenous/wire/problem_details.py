@@ -35,14 +35,14 @@ def urn_of(kind: type[EntrenousError]) -> str:
 
 
 def status_of(
-    kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
+    kind: type[EntrenousError], statuses_by_class: Mapping[type[EntrenousError], int] | None = None
 ) -> int:
     """Return the HTTP status for an error class.
 
-    ``closer`` has statuses for some classes. If it has one for the class, or for the nearest of its
-    base classes, that one is returned. Otherwise the error's family decides.
+    ``statuses_by_class`` has statuses for some classes. If it has one for the class, or for the
+    nearest of its base classes, that one is returned. Otherwise the error's family decides.
     """
-    known = closer or {}
+    known = statuses_by_class or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
     return next(by_class, _STATUS_BY_FAMILY[kind.family])
 

@@ -57,7 +57,7 @@ from entrenous.wire.relay_nouns import (
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
 _UNKNOWN_PROGRAM: Final = Program()
-_Locked = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
+_TokenHashes = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
 class _Locks(Strict, frozen=True):
@@ -88,8 +88,8 @@ class _Token(Strict, frozen=True):
 
 
 class _Batch(Strict, frozen=True):
-    add: _Locked
-    drop: _Locked
+    add: _TokenHashes
+    drop: _TokenHashes
     expires_at: Seconds
 
 

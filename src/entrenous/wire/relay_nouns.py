@@ -98,7 +98,7 @@ class RelayLock:
     unlock_token: Secret
     earlier: tuple[Secret, ...] = ()
 
-    def renewed(self, unlock_token: Secret) -> "RelayLock":
+    def with_new_unlock_token(self, unlock_token: Secret) -> "RelayLock":
         earlier = (self.unlock_token, *self.earlier)[:UNLOCK_TOKENS_KEPT]
         return replace(self, unlock_token=unlock_token, earlier=earlier)
 

@@ -74,7 +74,7 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
 def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_S_MAX", 0.5)
+    monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_WAIT_S_MAX", 0.5)
     with (
         served(relay_app(memory_relay())) as url,
         socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,

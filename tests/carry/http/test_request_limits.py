@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.base.errors import UPDATE, MailboxFull, TooFarAhead, WrongToken
+from entrenous.base.errors import HOW_TO_UPDATE, MailboxFull, TooFarAhead, WrongToken
 from entrenous.base.identifiers import BlobId, MailboxId
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
@@ -125,7 +125,7 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
     assert answer.status_code == code
     if code != 200:
         assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
-        assert UPDATE in answer.json()["detail"]
+        assert HOW_TO_UPDATE in answer.json()["detail"]
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair

@@ -209,7 +209,7 @@ def taken() -> Iterator[str]:
 def test_check_reports_an_address_taken_by_another_program(
     settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.serving.host_checks._PATIENCE_S", 0.1)
+    monkeypatch.setattr("entrenous.serving.host_checks._HTTP_TIMEOUT_S", 0.1)
     looked = found(replace(settings, listen=taken, metrics_listen=taken))
     assert (looked["address"].ok, looked["metrics"].ok) == (False, False)
     assert "taken by something else" in looked["address"].words

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.errors import BadRecord
 from entrenous.base.secret import Secret
-from entrenous.crypto.vault_key import NO_OUTPUT, Cost, first_vault_key, stretch, vault_key
+from entrenous.crypto.vault_key import NO_RELAY_SHARE, Cost, first_vault_key, stretch, vault_key
 from entrenous.device.lock_errors import VaultExists, VaultNotFound, WeakPassphrase, WrongPassphrase
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -54,7 +54,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     key = (
         first_vault_key(stretched, DEVICE, SALT)
         if first
-        else vault_key(stretched, NO_OUTPUT, DEVICE, SALT)
+        else vault_key(stretched, NO_RELAY_SHARE, DEVICE, SALT)
     )
     vault = SqlcipherVault(tmp_path, key)
     vault.put("drawer", "key", b"value")

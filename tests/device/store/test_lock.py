@@ -142,7 +142,7 @@ def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
 def test_newest_earlier_unlock_tokens_are_kept() -> None:
     lock = LOCK
     for number in range(9):
-        lock = lock.renewed(Secret(bytes([number]) * 32))
+        lock = lock.with_new_unlock_token(Secret(bytes([number]) * 32))
     assert lock.unlock_token == Secret(bytes([8]) * 32)
     assert lock.earlier == tuple(Secret(bytes([number]) * 32) for number in range(7, -1, -1))
 
@@ -159,7 +159,7 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
 @pytest.mark.parametrize("first", [False, True])
 def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
     now = KeyTerms(b"t" * 16, CHEAP, None if first else LOCK, first)
-    later = LOCK.renewed(Secret(b"n" * 32))
+    later = LOCK.with_new_unlock_token(Secret(b"n" * 32))
     for head in (
         VaultHead(now),
         VaultHead(now, cheap(LOCK)),

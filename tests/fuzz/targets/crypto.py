@@ -20,11 +20,11 @@ from entrenous.crypto.encryption_at_rest import (
     unseal_stream,
 )
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import new_key, public_key, seal_to
+from entrenous.crypto.hpke import private_key_from_seed, public_key, seal_to
 from entrenous.crypto.nouns import BlobChanged, BlobRef, DecryptionFailed, NotForThisMailbox
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.crypto.short_auth_string import agreement_proof, public_of, short_string
+from entrenous.crypto.short_auth_string import agreement_proof, public_key_of, short_string
 from entrenous.send.formats.letter_format import write_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
@@ -93,14 +93,16 @@ def _elements() -> Iterable[bytes]:
 
 def _compared(untrusted: bytes) -> bool:
     """A step of comparing keys holds up to 96 bytes that ought to be a public key."""
-    mine, theirs = (ComparisonSide(DEVICE, LOCK, shown) for shown in (public_of(_KEY), untrusted))
+    mine, theirs = (
+        ComparisonSide(DEVICE, LOCK, shown) for shown in (public_key_of(_KEY), untrusted)
+    )
     seen = write_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
     return len(short_string(_KEY, untrusted, seen).signs) == 7
 
 
 def _publics() -> Iterable[bytes]:
-    return [public_of(Secret(bytes([7] * 32))), bytes(32), b"\x01" + bytes(31), bytes(96), b""]
+    return [public_key_of(Secret(bytes([7] * 32))), bytes(32), b"\x01" + bytes(31), bytes(96), b""]
 
 
 def _wrapped(untrusted: bytes) -> bool:
@@ -109,7 +111,7 @@ def _wrapped(untrusted: bytes) -> bool:
 
 @cache
 def _xwing() -> tuple[Secret, bytes]:
-    key = new_key(bytes(32))
+    key = private_key_from_seed(bytes(32))
     return key, public_key(key)
 
 

@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import new_account, signing_key
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import (
-    SIZES,
+    PADDED_SIZES_BYTES,
     OuterLetter,
     _parse_inner_letter,
     _write_inner_letter,
@@ -69,7 +69,7 @@ def _file_in(untrusted: bytes) -> tuple[int, bytes]:
 
 def _inside_of(untrusted: bytes) -> tuple[bytes, int, bytes]:
     """What the outer seal leaves has one of a few sizes; the rest of it is zeros here."""
-    return _parse_inner_letter(untrusted.ljust(SIZES[0], b"\0"))
+    return _parse_inner_letter(untrusted.ljust(PADDED_SIZES_BYTES[0], b"\0"))
 
 
 def _letter() -> dict[str, str]:
@@ -148,12 +148,14 @@ TARGETS: Final = (
     Target(
         "letter-around",
         holds(_opened, lambda _: True, _REFUSED),
-        lambda: [bytes.fromhex(_letter()["bytes"]), bytes(SIZES[0] + 1136), bytes(99)],
+        lambda: [bytes.fromhex(_letter()["bytes"]), bytes(PADDED_SIZES_BYTES[0] + 1136), bytes(99)],
         longest=8192,
     ),
     Target(
         "letter-inside",
-        holds(_inside_of, lambda parts: len(b"".join((parts[0], parts[2]))) <= SIZES[0]),
+        holds(
+            _inside_of, lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0]
+        ),
         lambda: [
             _write_inner_letter(b"header", 1, b"olm").rstrip(b"\0"),
             _write_inner_letter(b"", 0, b"olm").rstrip(b"\0"),

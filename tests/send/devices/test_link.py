@@ -8,9 +8,9 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.secret import Secret
-from entrenous.crypto.hpke import new_key, public_key
+from entrenous.crypto.hpke import private_key_from_seed, public_key
 from entrenous.crypto.identity_keys import identity_key, new_account, signing_key
-from entrenous.crypto.short_auth_string import public_of
+from entrenous.crypto.short_auth_string import public_key_of
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.lock_errors import UnfinishedDevice
@@ -178,7 +178,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 
     def change(message: Message) -> Message:
         if what == "key" and isinstance(message, LinkReveal):
-            return replace(message, public=public_of(Secret(b"m" * 32)))
+            return replace(message, public=public_key_of(Secret(b"m" * 32)))
         return message
 
     if what == "offer":
@@ -314,7 +314,11 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     """The old device cannot decrypt what was sealed to another key; another key changes the
     pictures.
     """
-    other = public_of(Secret(b"m" * 32)) if half == "public" else public_key(new_key(b"m" * 32))
+    other = (
+        public_key_of(Secret(b"m" * 32))
+        if half == "public"
+        else public_key(private_key_from_seed(b"m" * 32))
+    )
 
     def change(message: Message) -> Message:
         return replace(message, **{half: other}) if isinstance(message, LinkAnswer) else message
@@ -383,7 +387,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
         "card": replace(grant, card=before),
         "master": replace(grant, master=others.master),
     }
-    to = public_key(new_key(b"m" * 32)) if spoilt == "key" else there.offer.seal_to
+    to = public_key(private_key_from_seed(b"m" * 32)) if spoilt == "key" else there.offer.seal_to
     transcript = b"another" if spoilt == "transcript" else there.transcript
     sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
     forged = replace(waiting, sealed=padded_link(write_link_message(LinkGrant(sealed))))

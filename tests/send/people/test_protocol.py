@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.base.errors import UPDATE
+from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.base.identity import ProtocolRange
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import OUTBOX
@@ -37,7 +37,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
     said = " ".join(str(why.value).split())
     assert said.startswith("ben's program speaks protocol 3 to 4; this Entrenous speaks 2. ")
-    assert UPDATE in said
+    assert HOW_TO_UPDATE in said
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
     assert list(ana.device.ledger.messages()) == []
     assert [friends[name].received() for name in ("ben", *others)] == [0] * (1 + len(others))
@@ -51,7 +51,7 @@ def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.M
     monkeypatch.setattr(ours, ProtocolRange(3, 4))
     with pytest.raises(ContactProgramTooOld, match="ben's program speaks protocol 2 to 2") as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
-    assert UPDATE in str(why.value)
+    assert HOW_TO_UPDATE in str(why.value)
     assert friends["ben"].received() == 0
 
 

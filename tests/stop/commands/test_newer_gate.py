@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.errors import UPDATE
+from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.cli import run
 from entrenous.stop.store.open_gate import exchange_of, open_platform
 
@@ -67,4 +67,4 @@ def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> 
 def is_newer(said: str) -> None:
     words = " ".join(said.split())
     assert "A newer version of Entrenous wrote the gate's database, so it was not used." in words
-    assert words.endswith(f"Update Entrenous: {UPDATE}")
+    assert words.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")

@@ -26,7 +26,7 @@ from entrenous.app.web import (
     show,
     state_of,
 )
-from entrenous.base.environment import PROXY_FILE, parse_proxy
+from entrenous.base.environment import PROXY_FILE_NAME, parse_proxy
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.files import folder_errors, write_private
 from entrenous.device.device import Device
@@ -127,9 +127,9 @@ async def save_proxy(request: Request) -> Response:
     with folder_errors(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if chosen is None:
-            (home / PROXY_FILE).unlink(missing_ok=True)
+            (home / PROXY_FILE_NAME).unlink(missing_ok=True)
         else:
-            write_private(home / PROXY_FILE, f"{address}\n".encode())
+            write_private(home / PROXY_FILE_NAME, f"{address}\n".encode())
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))
     state.use(replace(state.settings, proxy=chosen))
     return go_to(request, "settings")

@@ -19,7 +19,7 @@ from entrenous.serving.server_process import start_log
 from entrenous.serving.tls import Certificate
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.session import Apps, Session
-from entrenous.terminal.typed_input import host_and_port
+from entrenous.terminal.typed_input import parse_host_and_port
 
 
 def join(relay: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Run a relay: it carries sealed messages and can never read one."""
     relay_settings = settings_of(settings, data, listen)
-    host, port = host_and_port(relay_settings.listen)
+    host, port = parse_host_and_port(relay_settings.listen)
     certificate = _certificate_from_settings(relay_settings)
     start_log(relay_settings.log, sys.stderr)
 
@@ -120,4 +120,4 @@ def _build_apps(
     if relay_settings.metrics_listen is None:
         return apps["relay"](relay), None
     app, metrics = apps["metered relay"](relay)
-    return app, SecondApp(metrics, *host_and_port(relay_settings.metrics_listen))
+    return app, SecondApp(metrics, *parse_host_and_port(relay_settings.metrics_listen))

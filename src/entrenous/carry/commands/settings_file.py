@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import host_and_port
+from entrenous.terminal.typed_input import parse_host_and_port
 
 SettingsFile = Annotated[
     Path | None,
@@ -39,7 +39,7 @@ def settings_of(file: Path | None, data: Path | None, listen: str | None = None)
     if data is not None:
         settings = replace(settings, data=data)
     if listen is not None:
-        host_and_port(listen)
+        parse_host_and_port(listen)
         settings = replace(settings, listen=listen)
     return settings
 
@@ -60,7 +60,7 @@ def init(
         print_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
         return
     print_line(f"The settings are in {out}. Every line begins with #: it runs as it is.")
-    print_line(f"next: entrenous relay check --settings {shell_quoted(out)}")
+    print_line(f"next: entrenous relay check --settings {quote_for_shell(out)}")
 
 
 def default_settings() -> bytes:

@@ -24,7 +24,7 @@ from entrenous.carry.store.statements import (
 )
 from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
-from entrenous.serving.postgres_address import refuse_unreadable
+from entrenous.serving.postgres_address import refuse_invalid_address
 
 RELAY_WRITE_LOCK_ID: Final = (
     1  # for pg_advisory_xact_lock: a process holds it while it writes to a relay's tables
@@ -321,7 +321,7 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
         DatabaseAway: it cannot be reached, or refuses the login.
         BadDatabaseAddress: libpq cannot parse the ``url``.
     """
-    refuse_unreadable(url)
+    refuse_invalid_address(url)
     connect = partial(connect_to, url)
     try:
         _prepare(connect, create=create)

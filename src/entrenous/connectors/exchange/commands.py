@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import httpx
 import typer
 
-from entrenous.base.errors import EntrenousError, shell_quoted
+from entrenous.base.errors import EntrenousError, quote_for_shell
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.exchange_client import credentials_variable, exchange_client
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
@@ -65,7 +65,7 @@ def source_add(
     if as_json:
         print_json(_source_json(source) | {"schema": "entrenous/exchange-source/1"})
         return
-    fetch = f"entrenous gate exchange fetch {shell_quoted(name)} --data {shell_quoted(data)}"
+    fetch = f"entrenous gate exchange fetch {quote_for_shell(name)} --data {quote_for_shell(data)}"
     print_line(f"{name} was added. Fetch it: {fetch}")
     if kind is not SourceKind.FILE and not file:
         print_line(f"  Its credentials are read from {credentials_variable(source)}.")

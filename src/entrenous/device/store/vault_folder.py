@@ -25,7 +25,7 @@ from entrenous.crypto.encryption_at_rest import decrypt_blob, encrypt_blob
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.crypto.vault_key import (
     DEVICE_SECRET_BYTES,
-    NO_OUTPUT,
+    NO_RELAY_SHARE,
     OUTPUT_BYTES,
     SALT_BYTES,
     Cost,
@@ -61,7 +61,7 @@ class RelayShare:
     the device still open.
     """
 
-    output: Secret = NO_OUTPUT
+    output: Secret = NO_RELAY_SHARE
     tries: int | None = None
     kept_here: bool = False
     outdated: bool = False
@@ -230,7 +230,7 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     for left_over in home.glob("vault.db*"):
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
-    vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_OUTPUT), held=held)
+    vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), held=held)
     vault.before_first_change(lambda: _write_first_head(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayShare())
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -375,7 +375,7 @@ def close(context: typer.Context, name: str) -> None:
         closed = close_case(name, device)
     print_line(
         translated("{name} is closed. Open it again with: entrenous case open {typed}").format(
-            name=closed.name, typed=shell_quoted(closed.name)
+            name=closed.name, typed=quote_for_shell(closed.name)
         )
     )
 

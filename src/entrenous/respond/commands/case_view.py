@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.capture.saved_page import description_in_words
@@ -183,5 +183,5 @@ def how_to_name_a_place(case: Case) -> str:
     """Suggest naming a place, because the laws and the helpers depend on it, and a case can be
     opened without one.
     """
-    command = f"entrenous case about {shell_quoted(case.name)} --place GB"
+    command = f"entrenous case about {quote_for_shell(case.name)} --place GB"
     return translated("For the laws and helpers of your place: {command}").format(command=command)

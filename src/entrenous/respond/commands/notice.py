@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -158,7 +158,7 @@ def _show_notice(
     if one.reference:
         print_line(translated("Their number: {reference}").format(reference=one.reference))
     if one.sent_at is None:
-        command = f"entrenous case notice {shell_quoted(name)} --sent {number}"
+        command = f"entrenous case notice {quote_for_shell(name)} --sent {number}"
         print_line(
             translated("This is notice {number}. Once you have sent it: {command}").format(
                 number=number, command=command

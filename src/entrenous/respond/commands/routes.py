@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.commands.situation_options import (
@@ -193,7 +193,9 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
         Spread.THREAT,
     ):  # here the steps of a ladder (ladders.py) come before any law
         _print_plan(
-            plan_for(situation, day_of_event(case), today), in_full=in_full, case=shell_quoted(name)
+            plan_for(situation, day_of_event(case), today),
+            in_full=in_full,
+            case=quote_for_shell(name),
         )
         return
     print_line(choice.why)
@@ -205,7 +207,7 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
         for note in one.notes:
             print_line(f"    {note}")
     if choice.ranked:
-        print_line(how_to_draft(shell_quoted(name), choice.ranked[0].route))
+        print_line(how_to_draft(quote_for_shell(name), choice.ranked[0].route))
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
     need = Need(threat=case.situation.posted is Spread.THREAT)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.errors import Unreachable, shell_quoted
+from entrenous.base.errors import Unreachable, quote_for_shell
 from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.device import Device
@@ -107,7 +107,7 @@ def _device_list_lines(shown: DeviceOverview) -> Iterator[str]:
             else translated("A move to {relay} has begun; all are ready. Continue:")
         )
         yield begun.format(relay=shown.moves_to, names=", ".join(shown.not_ready))
-        yield f"entrenous device move --relay {shell_quoted(shown.moves_to)}"
+        yield f"entrenous device move --relay {quote_for_shell(shown.moves_to)}"
     if shown.letters:
         yield plural(
             "{count} letter waits here until a relay answers.",

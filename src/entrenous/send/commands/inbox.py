@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.copies import join_names
-from entrenous.base.errors import DiskFull, RelayFull, Unreachable, shell_quoted
+from entrenous.base.errors import DiskFull, RelayFull, Unreachable, quote_for_shell
 from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere, UnwritableFolder
 from entrenous.device.commands import opened_device
@@ -39,7 +39,7 @@ from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import stage_bars
-from entrenous.terminal.typed_input import Json, is_agreed
+from entrenous.terminal.typed_input import Json, ask_yes_or_no
 
 
 def join(app: typer.Typer) -> None:
@@ -248,11 +248,11 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     known = no_receipts_in_words(sender.name)
     if not sys.stdin.isatty():
         set_receipts(sender.name, device, wanted=False)
-        command = f"entrenous person receipts {shell_quoted(sender.name)} --on"
+        command = f"entrenous person receipts {quote_for_shell(sender.name)} --on"
         hint(f"{known} {translated('To have it told: {command}').format(command=command)}")
         return
     hint(f"{known} {translated('This is asked once.')}")
-    wanted = is_agreed(ask_for_receipts_in_words(sender.name))
+    wanted = ask_yes_or_no(ask_for_receipts_in_words(sender.name))
     set_receipts(sender.name, device, wanted=wanted)
 
 

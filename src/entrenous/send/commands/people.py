@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.errors import UPDATE, shell_quoted
+from entrenous.base.errors import HOW_TO_UPDATE, quote_for_shell
 from entrenous.base.identity import Contact
 from entrenous.base.language import day_in_words, plural, translatable, translated
 from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
@@ -161,7 +161,7 @@ def add(
             translated(
                 "Whoever could change the link on its way could name their own. To make "
                 "sure,\ncompare: entrenous person verify {name}"
-            ).format(name=shell_quoted(contact.name))
+            ).format(name=quote_for_shell(contact.name))
         )
     called = before.get(contact.person.id, contact.name)
     if called != contact.name:
@@ -171,7 +171,9 @@ def add(
             )
         )
     print_line(
-        translated("next: entrenous send PHOTO --to {name}").format(name=shell_quoted(contact.name))
+        translated("next: entrenous send PHOTO --to {name}").format(
+            name=quote_for_shell(contact.name)
+        )
     )
 
 
@@ -190,9 +192,8 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         return
     for contact in known:
         note = translated(_PROTOCOL_NOTES.get(speak[contact.name], ""))
-        print_line(
-            f"{contact.name}  ({_trust_in_words(contact)}{note.format(update=translated(UPDATE))})"
-        )
+        note = note.format(update=translated(HOW_TO_UPDATE))
+        print_line(f"{contact.name}  ({_trust_in_words(contact)}{note})")
     if not known:
         print_line(translated("Nobody yet. Make a link for people to add you: entrenous invite"))
 
@@ -225,7 +226,7 @@ def block(context: typer.Context, name: str) -> None:
     print_line(translated("What comes by a link of yours that they still have does nothing."))
     print_line(
         translated("To unblock them: entrenous person unblock {name}").format(
-            name=shell_quoted(contact.name)
+            name=quote_for_shell(contact.name)
         )
     )
 
@@ -377,7 +378,9 @@ def circle_add(
         return
     print_line(f"{circle.name}: {', '.join(people)}")
     print_line(
-        translated("next: entrenous send PHOTO --to {name}").format(name=shell_quoted(circle.name))
+        translated("next: entrenous send PHOTO --to {name}").format(
+            name=quote_for_shell(circle.name)
+        )
     )
 
 

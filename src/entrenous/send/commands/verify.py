@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import opened_device
@@ -98,7 +98,7 @@ def _verify_by_code(name: str, device: Device, qr: str | None, scan: Path | None
     print_line(
         translated(
             "Then photograph the code there: entrenous person verify {name} --scan PHOTO"
-        ).format(name=shell_quoted(name))
+        ).format(name=quote_for_shell(name))
     )
 
 
@@ -115,7 +115,7 @@ def _verify_by_number(name: str, device: Device, *, same: bool) -> None:
         )
         print_line(
             translated("If it is the same: entrenous person verify {name} --same").format(
-                name=shell_quoted(name)
+                name=quote_for_shell(name)
             )
         )
 
@@ -156,7 +156,7 @@ def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
         print_line(translated(_WAITING_SENTENCES[comparing.stage]).format(name=name))
         print_line(
             translated("Then here: entrenous person verify {name} --sas").format(
-                name=shell_quoted(name)
+                name=quote_for_shell(name)
             )
         )
         return
@@ -164,11 +164,11 @@ def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
     hint(
         translated(
             "The same on {name}'s device: entrenous person verify {typed} --sas --same"
-        ).format(name=name, typed=shell_quoted(name))
+        ).format(name=name, typed=quote_for_shell(name))
     )
     hint(
         translated("Anything else: entrenous person verify {name} --sas --differs").format(
-            name=shell_quoted(name)
+            name=quote_for_shell(name)
         )
     )
 

@@ -23,7 +23,12 @@ from entrenous.base.audio_video import (
     KeyFrame,
     NoVideoFound,
 )
-from entrenous.base.limits import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
+from entrenous.base.limits import (
+    CLIP_MARK_KEY_CONTEXT,
+    DITHER_KEY_CONTEXT,
+    PILOT_KEY_CONTEXT,
+    SEED_BYTES,
+)
 from entrenous.base.picture import TooSmallToMark
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import stream
@@ -133,7 +138,7 @@ def prepare_clip(
     surveyed = survey_clip(untrusted_data, device, share_range(reached, 0.0, _SURVEY_SHARE))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
-    noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
+    noise = np.frombuffer(stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8)
     original = ClipOriginal(
         untrusted_data,
         shown,
@@ -228,8 +233,8 @@ def _update_patterns(
     for node in nodes:
         if node not in patterns:
             number = node.to_bytes(4, "big")
-            own = stream(seed, CLIP_CONTEXT + number, size)
-            pilot = stream(original.dither, PILOT_CONTEXT + number, size)
+            own = stream(seed, CLIP_MARK_KEY_CONTEXT + number, size)
+            pilot = stream(original.dither, PILOT_KEY_CONTEXT + number, size)
             patterns[node] = original.stage.pattern(own, pilot)
     for node in set(patterns).difference(nodes):
         del patterns[node]

@@ -19,7 +19,7 @@ from entrenous.base.audio_video import (
 )
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
-from entrenous.base.limits import CLIP_LENGTH_S_MAX, SOUND_CONTEXT, SOUND_LENGTH_S_MAX
+from entrenous.base.limits import CLIP_LENGTH_S_MAX, SOUND_LENGTH_S_MAX, SOUND_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
@@ -89,7 +89,7 @@ class ClipSound:
         if self.prepared is None:
             return Track(np.asarray(sound), sound.rate_hz, sound.timing)
         size = stream_bytes(len(sound), sound.rate_hz)
-        samples = embed_sound(self.prepared, stream(seed, SOUND_CONTEXT, size))
+        samples = embed_sound(self.prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size))
         return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 

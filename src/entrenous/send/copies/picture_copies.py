@@ -14,7 +14,7 @@ import numpy as np
 
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import BlobId, MessageId
-from entrenous.base.limits import COPY_CONTEXT, DITHER_CONTEXT, SEED_BYTES
+from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT, SEED_BYTES
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -132,7 +132,7 @@ def prepare_original(
     look = (run_now if sparing else start_in_thread)(lambda: make_picture_record(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
-    dither_stream = stream(dither, DITHER_CONTEXT, size)
+    dither_stream = stream(dither, DITHER_KEY_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
     separated = split_colours(prepared)
 
@@ -231,7 +231,7 @@ def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
 
 
 def _copy_stream(picture: Picture, seed: Secret) -> bytes:
-    return stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
+    return stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
 
 
 def ledger_entry(original: PictureOriginal, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:

@@ -10,7 +10,7 @@ import numpy as np
 from entrenous.base.audio_video import Sound
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import MessageId, MessageName, RecipientId
-from entrenous.base.limits import SOUND_CONTEXT
+from entrenous.base.limits import SOUND_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
@@ -67,4 +67,4 @@ def sound_pool_size(sound: Sound) -> int:
 def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
-    return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_CONTEXT, size)))
+    return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size)))

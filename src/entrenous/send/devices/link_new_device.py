@@ -7,7 +7,7 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
 from entrenous.crypto.identity_keys import (
     SIGNING_SEED_BYTES,
     DeviceSigner,
@@ -17,7 +17,12 @@ from entrenous.crypto.identity_keys import (
     new_signer,
     signing_key,
 )
-from entrenous.crypto.short_auth_string import ShortString, agreement_proof, public_of, short_string
+from entrenous.crypto.short_auth_string import (
+    ShortString,
+    agreement_proof,
+    public_key_of,
+    short_string,
+)
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.devices.link_nouns import (
@@ -106,7 +111,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    unseal = new_key(device.dice.token(PRIVATE_BYTES))
+    unseal = private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES))
     name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
     close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
@@ -122,7 +127,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
         name=name,
     )
     box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
-    promise = link_commitment(public_of(private), write_offer(offer))
+    promise = link_commitment(public_key_of(private), write_offer(offer))
     asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
     post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
     return NewDeviceLink(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
@@ -199,7 +204,7 @@ def _send_offer(
 ) -> NewDeviceLink:
     offer = write_offer(new.offer)
     sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
-    shown = write_link_message(LinkReveal(public_of(new.private), sealed))
+    shown = write_link_message(LinkReveal(public_key_of(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
     following.string  # noqa: B018 - may raise LinkEnded, before anything is sent

@@ -8,9 +8,9 @@ from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import DEVICES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
 from entrenous.crypto.nouns import BadKey
-from entrenous.crypto.short_auth_string import ShortString, public_of, short_string
+from entrenous.crypto.short_auth_string import ShortString, public_key_of, short_string
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
@@ -138,7 +138,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         master=master,
         hand_master_on=sheet is None,
         private=Secret(device.dice.token(32)),
-        unseal=new_key(device.dice.token(PRIVATE_BYTES)),
+        unseal=private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES)),
     )
 
 
@@ -240,7 +240,7 @@ def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 def _answer_request(
     old: OldDeviceLink, ask: LinkRequest, encoded: bytes, device: Device
 ) -> OldDeviceLink:
-    answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
+    answer = LinkAnswer(public_key_of(old.private), public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
     post_link_message(url, ask.mailbox, ask.token, answered, until, device)

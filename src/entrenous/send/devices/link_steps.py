@@ -21,7 +21,7 @@ from entrenous.base.identity import Certificate, DeviceKey, KeyBundle, Person, S
 from entrenous.base.limits import LENT_TOKENS_PER_DEVICE, LINK_MINUTES, LINK_USES, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
-from entrenous.crypto.identity_keys import DeviceSigner, public_master
+from entrenous.crypto.identity_keys import DeviceSigner, public_master_keys
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.short_auth_string import agreement_proof
 from entrenous.crypto.statements import sign_certificate, verify_key_bundle
@@ -253,7 +253,7 @@ def _listed_key(person: Person, offer: Offer) -> DeviceKey:
 def _check_master(grant: Grant, card: KeyBundle) -> None:
     if grant.master is None:
         return
-    public = public_master(grant.master)
+    public = public_master_keys(grant.master)
     if not equal_in_constant_time(
         public.ed25519 + public.mldsa65, card.master.ed25519 + card.master.mldsa65
     ):

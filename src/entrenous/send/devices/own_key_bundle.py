@@ -34,7 +34,7 @@ from entrenous.crypto.identity_keys import (
     mldsa65_hash,
     mldsa65_key,
     person_id,
-    public_master,
+    public_master_keys,
     signing_key,
 )
 from entrenous.crypto.nouns import DecryptionFailed
@@ -78,7 +78,7 @@ def certify_device(
 ) -> SignedCertificate:
     """Return the master key's certificate for the device with these keys."""
     certificate = Certificate(
-        person=person_id(public_master(master)),
+        person=person_id(public_master_keys(master)),
         device=device,
         ed25519=signing_key(signer.account),
         curve25519=identity_key(signer.account),
@@ -117,7 +117,7 @@ def sign_bundle(
     by_device = {one.certificate.device: one for one in certificates}
     newest = lists[-1]
     return KeyBundle(
-        master=public_master(master),
+        master=public_master_keys(master),
         lists=newest_lists(lists),
         signature=sign_list(master, newest.statement),
         certificates=tuple(by_device[one.device] for one in newest.said.devices),

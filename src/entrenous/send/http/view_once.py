@@ -15,7 +15,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import WriteFile, download_message, open_message_to, unsafe_files
-from entrenous.serving.http_server import bind_socket, server_for, url_of
+from entrenous.serving.http_server import bind_socket, make_server, url_of
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import stage_bars
@@ -29,7 +29,7 @@ def serve_view(look: ViewSession) -> Iterator[str]:
         AddressTaken: the program cannot listen on the loopback interface.
     """
     with bind_socket("127.0.0.1", 0) as taken:
-        server = server_for(view_app(look, taken))
+        server = make_server(view_app(look, taken))
         thread = threading.Thread(target=server.run, args=([taken],), daemon=True)
         thread.start()
         try:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.language import language_of_person, sentences_now, translatable, translated
+from entrenous.base.language import current_catalogue, language_of_person, translatable, translated
 from entrenous.send.letter.letter_nouns import ContentFile
 from entrenous.serving.private_pages import PrivatePages
 
@@ -136,7 +136,7 @@ class _Pages:
         environment = jinja2.Environment(
             autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
         )
-        environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
+        environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
         self._template = environment.from_string(_read_asset("page.html.j2"))
 
     async def cover(self, _: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.base.identity import Prekey, PrekeyKind
 from entrenous.base.limits import BATCH_SIZE_MAX, KEY_ID_BYTES, ONE_TIME_KEYS
-from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
+from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
 from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
@@ -139,7 +139,7 @@ def _delete_old_prekeys(device: Device) -> None:
 
 def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
-    private = new_key(device.dice.token(PRIVATE_BYTES))
+    private = private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
     own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_KEY_TABLE.store(own, key_id.hex(), device.vault)

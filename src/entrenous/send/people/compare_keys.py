@@ -18,7 +18,7 @@ from entrenous.crypto.short_auth_string import (
     ShortString,
     agreement_proof,
     key_commitment,
-    public_of,
+    public_key_of,
     short_string,
 )
 from entrenous.device.device import Device
@@ -175,7 +175,7 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
 def send_public_key(comparing: Comparison, step: int, contact: Contact, device: Device) -> None:
     """Send our public key to their device."""
     if comparing.their_device is not None:
-        note = CompareStep(comparing.transaction, step, public_of(comparing.private))
+        note = CompareStep(comparing.transaction, step, public_key_of(comparing.private))
         _write_step(note, contact, comparing.their_device, device)
 
 
@@ -189,7 +189,7 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
         private=private,
         mine=_our_side(private, device),
     )
-    commitment = CompareStep(begun.transaction, 1, key_commitment(public_of(private)))
+    commitment = CompareStep(begun.transaction, 1, key_commitment(public_key_of(private)))
     with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
@@ -212,7 +212,7 @@ def _our_side(private: Secret, device: Device) -> ComparisonSide:
     that is written now.
     """
     me = own_device(device)
-    return ComparisonSide(me.key.device, me.person.head, public_of(private))
+    return ComparisonSide(me.key.device, me.person.head, public_key_of(private))
 
 
 def _require_ready(contact: Contact, device: Device) -> Comparison:

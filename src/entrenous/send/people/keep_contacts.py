@@ -5,7 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
-from entrenous.base.copies import NAMES_SHOWN, join_names
+from entrenous.base.copies import NAMES_SHOWN_MAX, join_names
 from entrenous.base.identity import Contact, HistoryRelation, KeyBundle, Trust
 from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
@@ -76,10 +76,10 @@ def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Cont
 
 def _list_known_names(name: str, by_name: Mapping[str, Contact]) -> str:
     """List a few known names, those most similar to ``name`` first."""
-    near = get_close_matches(comparable_name(name), by_name, NAMES_SHOWN)
+    near = get_close_matches(comparable_name(name), by_name, NAMES_SHOWN_MAX)
     seen = dict.fromkeys((*near, *by_name))
     listed = join_names([by_name[one].name for one in seen])
-    if len(by_name) > NAMES_SHOWN:
+    if len(by_name) > NAMES_SHOWN_MAX:
         listed += f" {translated('(all of them: entrenous person list)')}"
     return listed or translated("nobody yet")
 

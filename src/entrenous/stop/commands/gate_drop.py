@@ -30,7 +30,7 @@ from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in_mail
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import BY_FAMILY, YES, session_of
-from entrenous.terminal.typed_input import host_and_port
+from entrenous.terminal.typed_input import parse_host_and_port
 
 Gate = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
 Token = Annotated[
@@ -88,7 +88,7 @@ def proxy(
         else:
             print_line(f"Uploads to {upstream} are checked at {url}. Stop it with Ctrl-C.")
 
-    serve(app, *host_and_port(listen), announce)
+    serve(app, *parse_host_and_port(listen), announce)
 
 
 def settings_from_options(gate: str, token_file: Path | None, **more: object) -> ClientSettings:

@@ -47,7 +47,7 @@ from entrenous.stop.store.open_gate import (
 )
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import host_and_port
+from entrenous.terminal.typed_input import parse_host_and_port
 
 _JUDGES_MAX: Final = 64
 
@@ -94,7 +94,7 @@ def run(
 
     Its tokens are files in its folder that only its account can read.
     """
-    host, port = host_and_port(listen)
+    host, port = parse_host_and_port(listen)
     front = read_front_settings(data)
     options = ServeOptions(_certificate_from_settings(front))
     if not front.appeal_url:

@@ -56,7 +56,7 @@ from entrenous.stop.registration import (
 from entrenous.terminal.media_files import name_file_on_error, read_media
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json, is_agreed
+from entrenous.terminal.typed_input import Json, ask_yes_or_no
 
 
 def ask_adults() -> bool:
@@ -67,7 +67,7 @@ def ask_adults() -> bool:
     if not sys.stdin.isatty():
         return True
     question = translated("Was everybody in it 18 or older when it was made?")
-    return is_agreed(question)
+    return ask_yes_or_no(question)
 
 
 def ask_to_send(gate_url: str) -> bool:
@@ -75,7 +75,7 @@ def ask_to_send(gate_url: str) -> bool:
 
     Without a terminal, running the command means yes.
     """
-    return not sys.stdin.isatty() or is_agreed(
+    return not sys.stdin.isatty() or ask_yes_or_no(
         translated("Send this to {gate_url}?").format(gate_url=gate_url)
     )
 
@@ -86,7 +86,7 @@ def ask_to_send_embedding() -> bool:
     Without a terminal, the option --embedding means yes.
     """
     hint(translated(WHAT_EMBEDDINGS_REVEAL))
-    return not sys.stdin.isatty() or is_agreed(translated("Send these numbers too?"))
+    return not sys.stdin.isatty() or ask_yes_or_no(translated("Send these numbers too?"))
 
 
 def files_of(

@@ -65,11 +65,11 @@ class DueWork:
         """
         now = self.clock.now()
         before = self.clock_mark()
-        if before is not None and before.seen(now, interval) == before:
+        if before is not None and before.after_check(now, interval) == before:
             return
         with writing(self.engine) as db:
             before = _clock_mark(db)
-            mark = before.seen(now, interval) if before else ClockMark(now)
+            mark = before.after_check(now, interval) if before else ClockMark(now)
             db.execute(CLOCK.delete())
             odd_at = None if mark.odd_at is None else stored_time(mark.odd_at)
             row = {"id": 1, "at": stored_time(mark.at), "odd_at": odd_at, "odd_s": mark.odd_s}

@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 
-from entrenous.serving.postgres_address import refuse_unreadable
+from entrenous.serving.postgres_address import refuse_invalid_address
 from entrenous.stop.store.engine import PinnedConnectionPool, prepare
 
 _CONNECTIONS: Final = 8  # connections per process: as many as uploads are judged at once
@@ -29,7 +29,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
         NewerBank, OlderBank: another version of Entrenous wrote it; nothing is changed.
         BankUnreachable: it cannot be reached, or refuses the login.
     """
-    refuse_unreadable(url)
+    refuse_invalid_address(url)
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=partial(_connect, url),

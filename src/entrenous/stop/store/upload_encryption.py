@@ -12,8 +12,8 @@ from typing import Final
 from entrenous.base.files import create_private, make_private
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
-    KEY_BYTES,
-    NAME_BYTES,
+    STORED_KEY_BYTES,
+    STORED_KEY_NAME_BYTES,
     open_stored,
     seal_stored,
     stored_key_name,
@@ -25,7 +25,7 @@ from entrenous.stop.upload_record import UploadKeyMissing
 _MAGIC: Final = b"entrenous/1 held"
 _PLAIN_PREFIX: Final = _MAGIC + b"\0"
 _SEALED_PREFIX: Final = _MAGIC + b"\1"
-PREFIX_BYTES: Final = len(_SEALED_PREFIX) + NAME_BYTES
+PREFIX_BYTES: Final = len(_SEALED_PREFIX) + STORED_KEY_NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def open_upload_keys(path: Path) -> tuple[Secret, ...]:
     """
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
-            create_private(path, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
+            create_private(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
     with suppress(OSError):  # upload_keys will report the problem
         make_private(path)
     return upload_keys(path)
@@ -116,4 +116,4 @@ def _parse_key(line: bytes) -> Secret | None:
         data = binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error:
         return None
-    return Secret(data) if len(data) == KEY_BYTES else None
+    return Secret(data) if len(data) == STORED_KEY_BYTES else None

@@ -6,7 +6,7 @@ from typing import Final
 
 import jinja2
 
-from entrenous.base.language import language_of_person, sentences_now, translated
+from entrenous.base.language import current_catalogue, language_of_person, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.report_pictures import ReportPicture
@@ -22,7 +22,7 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
     )
-    environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
     shown = account.pictures
     data = {name: _data_url(getattr(shown, name)) for name in _PICTURES} if shown else {}
     return environment.from_string(_read_asset("page.html.j2")).render(

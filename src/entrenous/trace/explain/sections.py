@@ -9,7 +9,7 @@ import numpy as np
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.language import plural, translated
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
@@ -45,7 +45,7 @@ from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
 _ROWS_MAX: Final = 20
 # accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
-_FIRST_ROUND_ALPHA: Final = ALPHA / 2
+_FIRST_ROUND_ALPHA: Final = FALSE_NAMING_CHANCE_MAX / 2
 _BENT_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
 # sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
 _JPEG_LUMA_50: Final = 3679
@@ -172,7 +172,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
     verdict, extra = trace.verdict, detail or Detail(undone=_describe_matched_part(trace))
     labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
-    alpha = ALPHA if extra.chips is None else _FIRST_ROUND_ALPHA
+    alpha = FALSE_NAMING_CHANCE_MAX if extra.chips is None else _FIRST_ROUND_ALPHA
     needed = naming_score(compared, alpha=alpha)
     plotted = {labels[who]: score for who, score in verdict.score.items()}
     remarks = nobody_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []

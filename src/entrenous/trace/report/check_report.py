@@ -14,7 +14,7 @@ import numpy as np
 from entrenous.base.copies import Copy, CopyProof, ReceiptEvent, ReceiptStatement, SignedReceipt
 from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.identity import DeviceKey, DeviceList, KeyBundle, ListedDevice, Person
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
 from entrenous.crypto.identity_keys import verify_device
@@ -258,7 +258,7 @@ def check_report(
     exact = not elsewhere
     _require_same_evidence(report.examined, evidence.figures, original, exact=exact)
     recomputed = score_copies(
-        report.copies, original, evidence.per_chip, report.given.compared, ALPHA
+        report.copies, original, evidence.per_chip, report.given.compared, FALSE_NAMING_CHANCE_MAX
     )
     _require_same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
@@ -336,8 +336,8 @@ def _require_same_figures(
                 raise _difference_error(f"the score of the copy for {said.to}", one, other)
         if said.chance != own.chance or said.likelihood_ratio != own.likelihood_ratio:
             raise _difference_error(f"the chance for {said.to}", said.chance, own.chance)
-    if report.alpha != ALPHA:
-        raise _difference_error("the accepted chance", report.alpha, ALPHA)
+    if report.alpha != FALSE_NAMING_CHANCE_MAX:
+        raise _difference_error("the accepted chance", report.alpha, FALSE_NAMING_CHANCE_MAX)
     for copies in (report.copies, recomputed):
         verdict, named = finding_and_named(copies, report.alpha)
         if (verdict, named) != (report.finding, report.named):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import Proofs, ReceiptEvent
-from entrenous.base.errors import shell_quoted
+from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -99,7 +99,7 @@ def disclose(
     print_line(translated(DISCLOSE_WARNING).format(path=out))
     print_line(
         translated("to check it: entrenous verdict check {out} --leak FILE --original FILE").format(
-            out=shell_quoted(out)
+            out=quote_for_shell(out)
         )
     )
 

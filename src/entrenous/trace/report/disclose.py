@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from entrenous.base.copies import CopyProof, Proofs
-from entrenous.base.limits import ALPHA
+from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -123,9 +123,13 @@ def _make_report(
         raise TraceTooOldToDisclose(number=trace.number)
     original = original_of(sent, device)
     copies = score_copies(
-        _unscored_copies(sent, call), original, evidence.per_chip, trace.compared, ALPHA
+        _unscored_copies(sent, call),
+        original,
+        evidence.per_chip,
+        trace.compared,
+        FALSE_NAMING_CHANCE_MAX,
     )
-    verdict, named = finding_and_named(copies, ALPHA)
+    verdict, named = finding_and_named(copies, FALSE_NAMING_CHANCE_MAX)
     return Report(
         made_at=device.clock.now(),
         made_with=made_with(),
@@ -140,7 +144,7 @@ def _make_report(
             compared=trace.compared,
         ),
         examined=evidence.figures,
-        alpha=ALPHA,
+        alpha=FALSE_NAMING_CHANCE_MAX,
         copies=copies,
         finding=verdict,
         named=named,

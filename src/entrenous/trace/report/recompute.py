@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from entrenous.base.limits import COPY_CONTEXT, DITHER_CONTEXT
+from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import stream
@@ -34,7 +34,9 @@ def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
 
 def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
     """Return one copy's random signs, +1 or -1, in the order of the bits of its key stream."""
-    key_stream = stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
+    key_stream = stream(
+        seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
+    )
     bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
     return 2.0 * bits.astype(np.float64) - 1.0
 
@@ -144,7 +146,7 @@ def remake_copy(given: Disclosure, original: Picture, prepared: Prepared, seed: 
     size = original.width_px, original.height_px
     marked = embed_mark(
         prepared,
-        stream(seed, COPY_CONTEXT, stream_bytes(*size)),
-        stream(given.dither, DITHER_CONTEXT, dither_bytes(*size)),
+        stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
+        stream(given.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
     )
     return write_picture(original, marked, finer=given.finer)
