@@ -195,7 +195,7 @@ def _shadow_in_words(figures: GateFigures) -> Iterator[str]:
 def _status_json(figures: GateFigures, file: _IndexFile) -> dict[str, object]:
     age_s = None if file.written_at is None else (figures.at - file.written_at).total_seconds()
     return {
-        "schema": "entrenous/gate-figures/1",
+        "schema": "entrenous/gate-standing/1",
         "claims": [
             {"kind": kind, "state": state, "count": count}
             for (kind, state), count in sorted(figures.claims.items())
