@@ -52,7 +52,7 @@ from entrenous.send.message.draft import NothingToRecall, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE, InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, rename_contact
-from entrenous.send.people.circle_members import add_to_circle, circle_named, people_in
+from entrenous.send.people.circle_members import add_to_circle, circle_named, members_of
 from entrenous.send.people.circles import circles, store_circle
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
@@ -137,7 +137,7 @@ def test_import_restores_everything_on_a_new_device(told: Told) -> None:
     assert (taken.people, taken.circles, taken.sent, taken.received) == (1, 1, 2, 2)
     now = contact_named("ben", anew)
     assert now == replace(contact_named("ben", ana), send_token=NO_TOKEN)
-    assert people_in(circle_named("family", anew), anew) == (now,)
+    assert members_of(circle_named("family", anew), anew) == (now,)
     assert list(anew.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
         for place, picture in enumerate(message.pictures):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.archive.archive_format import (
+    ArchiveIndex,
+    ArchivePart,
     BadArchive,
-    Index,
-    Part,
     TooMuchForArchive,
     read_index,
     tar_end,
@@ -106,13 +106,13 @@ def test_strangers_headers_are_refused(block: bytes, place: int, byte: int) -> N
 )
 def test_index_round_trips(files: dict[str, bytes], person: bytes | None) -> None:
     ordered = sorted(files, key=lambda name: name.startswith("files/"))
-    parts = tuple(Part(name, len(files[name]), sha256(files[name])) for name in ordered)
-    index = Index(NOON, None if person is None else PersonId(person), parts)
+    parts = tuple(ArchivePart(name, len(files[name]), sha256(files[name])) for name in ordered)
+    index = ArchiveIndex(NOON, None if person is None else PersonId(person), parts)
     assert read_index(write_index(index)) == index
 
 
-PART = Part("ledger/a", 1, bytes(32))
-FILE = Part("files/a", 1, bytes(32))
+PART = ArchivePart("ledger/a", 1, bytes(32))
+FILE = ArchivePart("files/a", 1, bytes(32))
 
 
 @pytest.mark.parametrize(
@@ -120,31 +120,31 @@ FILE = Part("files/a", 1, bytes(32))
     [
         (PART, PART),
         (FILE, PART),
-        (Part("../a", 1, bytes(32)),),
-        (Part("ledger/../a", 1, bytes(32)),),
-        (Part("/ledger/a", 1, bytes(32)),),
-        (Part("ledger/.a", 1, bytes(32)),),
-        (Part("ledger", 1, bytes(32)),),
-        (Part("a/b/c/d", 1, bytes(32)),),
-        (Part("ledger/a b", 1, bytes(32)),),
-        (Part("ledger/a\n", 1, bytes(32)),),
-        (Part("ledger/" + "a" * 81, 1, bytes(32)),),
-        (Part("ledger/a", -1, bytes(32)),),
-        (Part("ledger/a", 1, bytes(31)),),
+        (ArchivePart("../a", 1, bytes(32)),),
+        (ArchivePart("ledger/../a", 1, bytes(32)),),
+        (ArchivePart("/ledger/a", 1, bytes(32)),),
+        (ArchivePart("ledger/.a", 1, bytes(32)),),
+        (ArchivePart("ledger", 1, bytes(32)),),
+        (ArchivePart("a/b/c/d", 1, bytes(32)),),
+        (ArchivePart("ledger/a b", 1, bytes(32)),),
+        (ArchivePart("ledger/a\n", 1, bytes(32)),),
+        (ArchivePart("ledger/" + "a" * 81, 1, bytes(32)),),
+        (ArchivePart("ledger/a", -1, bytes(32)),),
+        (ArchivePart("ledger/a", 1, bytes(31)),),
     ],
 )
-def test_invalid_index_is_never_written(parts: tuple[Part, ...]) -> None:
+def test_invalid_index_is_never_written(parts: tuple[ArchivePart, ...]) -> None:
     with pytest.raises(ValueError, match="specification"):
-        write_index(Index(NOON, None, parts))
+        write_index(ArchiveIndex(NOON, None, parts))
 
 
 @pytest.mark.parametrize(
     ("name", "most"), [("ledger/a", 128 * 1024**2), ("files/a", 8 * 1024**3 - 1)]
 )
 def test_oversized_part_is_never_written(name: str, most: int) -> None:
-    write_index(Index(NOON, None, (Part(name, most, bytes(32)),)))
+    write_index(ArchiveIndex(NOON, None, (ArchivePart(name, most, bytes(32)),)))
     with pytest.raises(TooMuchForArchive):
-        write_index(Index(NOON, None, (Part(name, most + 1, bytes(32)),)))
+        write_index(ArchiveIndex(NOON, None, (ArchivePart(name, most + 1, bytes(32)),)))
 
 
 @given(st.binary(max_size=200))
@@ -167,7 +167,7 @@ def test_strangers_indexes_are_refused(untrusted: bytes) -> None:
 )
 def test_index_with_unknown_fields_is_refused(old: str, new: str) -> None:
     moment = datetime.fromtimestamp(1764072000, UTC)
-    text = write_index(Index(moment, None, (PART,))).decode()
+    text = write_index(ArchiveIndex(moment, None, (PART,))).decode()
     assert old in text
     with pytest.raises(BadArchive):
         read_index(text.replace(old, new).encode())

@@ -38,7 +38,12 @@ from entrenous.crypto.seal import (
     open_outer_seal,
     seal_letter,
 )
-from entrenous.send.formats.letter_format import read_header, write_body, write_header, write_info
+from entrenous.send.formats.letter_format import (
+    read_header,
+    write_body,
+    write_header,
+    write_hpke_info,
+)
 from entrenous.send.letter.letter_nouns import Address, Header, Manifest, PersonHead, XWingKey
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -78,7 +83,7 @@ HEADER = Header(
     to_head=b"2" * 32,
     token=7,
 )
-INFO, HEAD = write_info(ADDRESS), write_header(HEADER)
+INFO, HEAD = write_hpke_info(ADDRESS), write_header(HEADER)
 BENS_KEY = private_key_from_seed(b"x" * 32)
 ANAS_ACCOUNT = new_account()
 
@@ -142,13 +147,13 @@ def another(value: Any) -> Any:
 def test_another_address_does_not_open(name: str) -> None:
     swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
     with pytest.raises(NotForThisMailbox):
-        open_outer_seal(BENS_KEY, write_info(swapped), SEALED)
+        open_outer_seal(BENS_KEY, write_hpke_info(swapped), SEALED)
 
 
 def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
     anybody = replace(ADDRESS, from_person=None, from_device=None)
     with pytest.raises(NotForThisMailbox):
-        open_outer_seal(BENS_KEY, write_info(anybody), SEALED)
+        open_outer_seal(BENS_KEY, write_hpke_info(anybody), SEALED)
 
 
 @pytest.mark.threat("identity-misbinding")
@@ -163,7 +168,7 @@ def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
 
 @pytest.mark.parametrize("name", [part.name for part in fields(Address)])
 def test_the_same_inside_under_another_address_does_not_open(name: str) -> None:
-    info = write_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
+    info = write_hpke_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
     with pytest.raises(NotForThisMailbox, match="names another outside"):
         first(open_outer_seal(BENS_KEY, info, reseal(AROUND, HEAD, info)))
 
@@ -364,13 +369,13 @@ class End:
             replace(HEADER, next_key=self.fresh_key(salt), body_sha256=sha256(body))
         )
         key_id, public = self.seal_to
-        info = write_info(replace(ADDRESS, key=key_id))
+        info = write_hpke_info(replace(ADDRESS, key=key_id))
         sealed, self.session = seal_letter(self.session, public, info, header, body)
         return key_id, sealed
 
     def read(self, key_id: bytes, sealed: bytes) -> bytes:
         around = open_outer_seal(
-            self.keys[key_id], write_info(replace(ADDRESS, key=key_id)), sealed
+            self.keys[key_id], write_hpke_info(replace(ADDRESS, key=key_id)), sealed
         )
         opened = open_letter(self.session, around)
         self.session = opened.session
@@ -406,7 +411,7 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
     ana, ben = two_ends()
     early_session, early_keys = ben.session, dict(ben.keys)
     key_id, sealed = ana.write(b"ana", b"early")
-    info = write_info(replace(ADDRESS, key=key_id))
+    info = write_hpke_info(replace(ADDRESS, key=key_id))
     ben.read(key_id, sealed)
     for _ in range(3):
         ana.read(*ben.write(b"ben", b"later"))

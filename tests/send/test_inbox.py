@@ -250,12 +250,12 @@ def test_a_message_with_files_at_another_server_is_refused(
 ) -> None:
     """A sender who names their own server would learn where and when it is opened."""
     ana, ben = friends["ana"], friends["ben"]
-    real = make._manifest
+    real = make._make_manifest
 
     def lured(*arguments: Any) -> Manifest:
         return replace(real(*arguments), relay_url=elsewhere)
 
-    monkeypatch.setattr(make, "_manifest", lured)
+    monkeypatch.setattr(make, "_make_manifest", lured)
     ana.sends(SMALL, ben)
     assert ben.received() == 0
     monkeypatch.undo()

@@ -6,7 +6,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
-from entrenous.send.timeline import correspondents, hide_sent_message, timeline
+from entrenous.send.timeline import correspondents, hide_sent_message, timeline_page
 from tests.send.send_device import SMALL, Room, town_of_three
 
 pytestmark = pytest.mark.slow
@@ -23,10 +23,10 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) ->
     for _ in range(5):
         town.clock.wind(minutes=1)
         names.append(ana.sends(SMALL, ben).name)
-    page = timeline(ben.id, ana.device, 0, 2)
+    page = timeline_page(ben.id, ana.device, 0, 2)
     assert [one.name for one in page.entries] == names[3:]
     assert page.older == 3
-    older = timeline(ben.id, ana.device, 2, 40)
+    older = timeline_page(ben.id, ana.device, 2, 40)
     assert [one.name for one in older.entries] == names[:3]
     assert older.older == 0
 
@@ -51,22 +51,22 @@ def test_what_has_expired_no_longer_waits(town: Room) -> None:
     fetch_messages(ana.device)
     town.clock.wind(days=2)
     assert correspondents(ana.device)[0].waiting == 0
-    assert timeline(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
+    assert timeline_page(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
 
 
 def test_other_recipients_and_a_recall_are_shown(town: Room) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
     name = ana.sends(SMALL, ben, cleo).name
-    entry = timeline(ben.id, ana.device, 0, 1).entries[0]
+    entry = timeline_page(ben.id, ana.device, 0, 1).entries[0]
     assert (entry.also, entry.marked, entry.mine) == (("cleo",), True, True)
     recall_message(name, ana.device)
-    assert timeline(ben.id, ana.device, 0, 1).entries[0].state == "taken back"
+    assert timeline_page(ben.id, ana.device, 0, 1).entries[0].state == "taken back"
 
 
 def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Room) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
     name = ana.sends(SMALL, ben, cleo).name
     hide_sent_message(name, ben.id, ana.device)
-    assert timeline(ben.id, ana.device, 0, 9).entries == ()
-    assert len(timeline(cleo.id, ana.device, 0, 9).entries) == 1
+    assert timeline_page(ben.id, ana.device, 0, 9).entries == ()
+    assert len(timeline_page(cleo.id, ana.device, 0, 9).entries) == 1
     assert ana.device.ledger.message_named(name).name == name

@@ -5,7 +5,7 @@ import pytest
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.sent_copies import by_label, current_labels, name_when_sent, pseudonyms
+from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms, values_by_label
 
 BEN, CARO = PersonId(b"b" * 32), PersonId(b"c" * 32)
 
@@ -15,14 +15,14 @@ def copy(to: str, person: PersonId | None = None) -> Copy:
 
 
 def test_further_devices_are_numbered() -> None:
-    assert list(by_label([copy("ben"), copy("caro"), copy("ben"), copy("ben")], range(4))) == [
-        *("ben", "caro", "ben (device 2)", "ben (device 3)")
-    ]
+    assert list(
+        values_by_label([copy("ben"), copy("caro"), copy("ben"), copy("ben")], range(4))
+    ) == [*("ben", "caro", "ben (device 2)", "ben (device 3)")]
 
 
 def test_device_label_never_equals_another_persons_label() -> None:
     copies = [copy("ben"), copy("ben"), copy("ben (device 2)"), copy("ben")]
-    assert by_label(copies, "abcd") == {
+    assert values_by_label(copies, "abcd") == {
         "ben": "a",
         "ben (device 3)": "b",
         "ben (device 2)": "c",

@@ -65,7 +65,7 @@ def link(
     here = poll_old_device(here, old)
     there = poll_new_device(there, new)
     here = poll_old_device(here, old)
-    assert here.string == there.string
+    assert here.short_string == there.short_string
     there = confirm_on_new_device(there)
     here = confirm_on_old_device(here, old)
     there = poll_new_device(there, new)

@@ -18,7 +18,7 @@ from entrenous.device.device import Vault
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
 from entrenous.device.vault_tables import SELF
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
+from entrenous.send.formats.letter_format import read_header, read_sealed, write_hpke_info
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnKey
 from entrenous.send.letter.read import _letter_address
@@ -75,7 +75,7 @@ class Wire:
         key = OWN_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
-        info = write_info(_letter_address(key, peer, own_device(self.who.device)))
+        info = write_hpke_info(_letter_address(key, peer, own_device(self.who.device)))
         return Heard(one, key, info, open_outer_seal(key.private, info, outer))
 
 

@@ -53,7 +53,7 @@ from entrenous.send.formats.letter_format import (
     read_sealed,
     write_body,
     write_header,
-    write_info,
+    write_hpke_info,
     write_sealed,
 )
 from entrenous.send.formats.message_format import (
@@ -459,7 +459,7 @@ def test_malformed_letter_header_is_refused(key: int, value: object) -> None:
 
 
 def test_info_is_the_list_of_the_specification() -> None:
-    assert decode(write_info(ADDRESS)) == [
+    assert decode(write_hpke_info(ADDRESS)) == [
         "entrenous/2 letter",
         2,
         0x647A,
@@ -472,7 +472,7 @@ def test_info_is_the_list_of_the_specification() -> None:
         b"2" * 32,
     ]
     known = replace(ADDRESS, from_person=ANA, from_device=ANAS)
-    assert decode(write_info(known))[6:8] == [ANA, ANAS]
+    assert decode(write_hpke_info(known))[6:8] == [ANA, ANAS]
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_info_is_the_list_of_the_specification() -> None:
 )
 def test_invalid_relay_url_is_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"specification|anybody"):
-        write_info(replace(ADDRESS, **nonsense))
+        write_hpke_info(replace(ADDRESS, **nonsense))
 
 
 def test_the_outside_of_a_letter() -> None:

@@ -57,8 +57,8 @@ class Answer(StrEnum):
 class Linking:
     """The progress of a linking.
 
-    ``stage`` is None at first. ``string`` is set as soon as both devices show it. ``error`` says
-    why linking ended without a new device.
+    ``stage`` is None at first. ``short_string`` is set as soon as both devices show it. ``error``
+    says why linking ended without a new device.
 
     ``name`` is the new device's name once it is on the device list; ``answered`` is whether it has
     written to this device since then.
@@ -72,7 +72,7 @@ class Linking:
         self._stopped = False
         self.stage: LinkState | None = None
         self.code = ""
-        self.string: ShortString | None = None
+        self.short_string: ShortString | None = None
         self.error: BaseException | None = None
         self.is_over = False
         self.name = ""
@@ -137,7 +137,7 @@ class LinkingOnOld(Linking):
             side = self._in_vault(lambda device: start_on_old_device(sheet, device))
             self.code = side.code
             side = self._until(LinkState.COMPARING, side)
-            self.string = side.string
+            self.short_string = side.short_string
             self._show(side.state)
             side = self._decided(side)
             self._show(side.state)
@@ -252,7 +252,7 @@ class LinkingHere(Linking):
 
     def _link(self, side: NewDeviceLink, device: Device) -> None:
         side = self._until(LinkState.SHOWN, side, device)
-        self.string = side.string
+        self.short_string = side.short_string
         self._show(side.state)
         if not self._asked(lambda: side.box.refuse_after_timeout(device)):
             reject_on_new_device(side, device)

@@ -32,7 +32,7 @@ from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ArchivePart:
     """One file of an archive; its ``sha256`` hash has 32 bytes."""
 
     name: str
@@ -41,12 +41,12 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class ArchiveIndex:
     """An archive's list of parts, in order. ``person`` made it; None if the device had no relay."""
 
     made_at: datetime
     person: PersonId | None
-    parts: tuple[Part, ...]
+    parts: tuple[ArchivePart, ...]
 
     @property
     def size(self) -> int:
@@ -63,7 +63,7 @@ class ExportReport:
     or may have been, under 18; these files stay on the device as well.
     """
 
-    index: Index
+    index: ArchiveIndex
     lost: int
     unopened: int
     left_of_cases: int = 0
@@ -248,7 +248,7 @@ _SHA256_HEX_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 
 
-class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _IndexJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str
     made_at: int
     person: str | None
@@ -256,7 +256,7 @@ class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TarEntry:
     """One file of a tar; its ``content`` must be read before the next entry is requested."""
 
     name: str
@@ -264,7 +264,7 @@ class Entry:
     content: BinaryIO
 
 
-def write_index(index: Index) -> bytes:
+def write_index(index: ArchiveIndex) -> bytes:
     """Encode ``index.json``.
 
     Raises:
@@ -275,7 +275,7 @@ def write_index(index: Index) -> bytes:
         raise TooMuchForArchive
     parts = [(part.name, part.size, part.sha256.hex()) for part in index.parts]
     person = None if index.person is None else index.person.hex()
-    shape = _Index(SCHEMA, int(index.made_at.timestamp()), person, parts)
+    shape = _IndexJson(SCHEMA, int(index.made_at.timestamp()), person, parts)
     written = msgspec.json.encode(shape)
     if len(written) > INDEX_BYTES_MAX:
         raise TooMuchForArchive
@@ -286,18 +286,20 @@ def write_index(index: Index) -> bytes:
     return written
 
 
-def read_index(untrusted_text: bytes) -> Index:
+def read_index(untrusted_text: bytes) -> ArchiveIndex:
     """Decode ``index.json``; raises BadArchive."""
     try:
-        read = msgspec.json.decode(untrusted_text, type=_Index)
+        read = msgspec.json.decode(untrusted_text, type=_IndexJson)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadArchive from None
     if read.schema != SCHEMA or not 0 <= read.made_at <= _UNIX_SECONDS_MAX:
         raise BadArchive
-    parts = tuple(Part(name, size, _parse_sha256(sha256)) for name, size, sha256 in read.parts)
+    parts = tuple(
+        ArchivePart(name, size, _parse_sha256(sha256)) for name, size, sha256 in read.parts
+    )
     _refuse_invalid_parts(parts)
     person = None if read.person is None else PersonId(_parse_sha256(read.person))
-    return Index(datetime.fromtimestamp(read.made_at, UTC), person, parts)
+    return ArchiveIndex(datetime.fromtimestamp(read.made_at, UTC), person, parts)
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -319,7 +321,7 @@ def tar_end() -> bytes:
     return bytes(2 * _BLOCK_BYTES)
 
 
-def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
+def tar_entries(untrusted_reader: BinaryIO) -> Iterator[TarEntry]:
     """Yield the files of a tar in order. Read the content of each before you request the next;
     otherwise it is lost.
 
@@ -334,7 +336,7 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
             raise BadArchive
         content = _LimitedReader(untrusted_reader, info.size)
-        yield Entry(info.name, info.size, io.BufferedReader(content, _CHUNK_BYTES))
+        yield TarEntry(info.name, info.size, io.BufferedReader(content, _CHUNK_BYTES))
         while content.read(_CHUNK_BYTES):
             pass
         if content.left:
@@ -362,7 +364,7 @@ def _parse_sha256(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
+def _refuse_invalid_parts(parts: tuple[ArchivePart, ...]) -> None:
     if len({part.name for part in parts}) != len(parts):
         raise BadArchive
     files = [part.name.startswith(FILES_PREFIX) for part in parts]

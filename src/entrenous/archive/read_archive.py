@@ -12,12 +12,12 @@ from entrenous.archive.archive_format import (
     FILES_PREFIX,
     INDEX_BYTES_MAX,
     INDEX_FILE_NAME,
+    ArchiveIndex,
+    ArchivePart,
     BadArchive,
     DamagedArchive,
-    Entry,
     ImportReport,
-    Index,
-    Part,
+    TarEntry,
     read_index,
     tar_entries,
 )
@@ -180,7 +180,7 @@ class _ArchiveImport:
     done: int = 0
     stored_files: list[BlobId] = field(default_factory=list)
 
-    def import_all(self, every: Iterator[Entry]) -> ImportReport:
+    def import_all(self, every: Iterator[TarEntry]) -> ImportReport:
         """Import everything, in the order of the index."""
         index = _read_index_entry(every)
         named = [part for part in index.parts if not part.name.startswith(FILES_PREFIX)]
@@ -198,15 +198,15 @@ class _ArchiveImport:
             raise BadArchive
         return replace(taken.report, person=index.person, made_by=made_by)
 
-    def _import_file(self, entry: Entry, part: Part, taken: ImportedRecords) -> None:
-        blob, hashing = _blob_id(part.name), HashingReader(entry.content)
+    def _import_file(self, entry: TarEntry, part: ArchivePart, taken: ImportedRecords) -> None:
+        blob, hashing = _parse_blob_id(part.name), HashingReader(entry.content)
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
             self.stored_files.append(blob)
         if hashing.hash_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)
 
-    def _report_progress(self, part: Part, index: Index) -> None:
+    def _report_progress(self, part: ArchivePart, index: ArchiveIndex) -> None:
         self.done += part.size
         self.progress(self.done, index.size)
 
@@ -218,21 +218,21 @@ def _name_of_maker(person: PersonId | None, device: Device) -> str | None:
     return None if known is None else known.name
 
 
-def _read_index_entry(every: Iterator[Entry]) -> Index:
+def _read_index_entry(every: Iterator[TarEntry]) -> ArchiveIndex:
     first = next(every, None)
     if first is None or first.name != INDEX_FILE_NAME or first.size > INDEX_BYTES_MAX:
         raise BadArchive
     return read_index(first.content.read())
 
 
-def _expect_entry(every: Iterator[Entry], part: Part) -> Entry:
+def _expect_entry(every: Iterator[TarEntry], part: ArchivePart) -> TarEntry:
     entry = next(every, None)
     if entry is None or (entry.name, entry.size) != (part.name, part.size):
         raise DamagedArchive(name=part.name)
     return entry
 
 
-def _parse_record_entry(entry: Entry, part: Part) -> ArchiveRecord:
+def _parse_record_entry(entry: TarEntry, part: ArchivePart) -> ArchiveRecord:
     data = entry.content.read()
     if sha256(data) != part.sha256:
         raise DamagedArchive(name=part.name)
@@ -251,7 +251,7 @@ def _parse_record(folder: str, data: bytes) -> Any:
         raise BadArchive from None
 
 
-def _blob_id(name: str) -> BlobId:
+def _parse_blob_id(name: str) -> BlobId:
     try:
         blob = BlobId(bytes.fromhex(name.removeprefix(FILES_PREFIX)))
     except ValueError:

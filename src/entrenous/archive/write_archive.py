@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 from entrenous.archive.archive_format import (
     FILES_PREFIX,
     INDEX_FILE_NAME,
+    ArchiveIndex,
+    ArchivePart,
     ExportReport,
-    Index,
-    Part,
     tar_end,
     tar_header,
     tar_padding,
@@ -58,11 +58,11 @@ from entrenous.send.clock_sanity import this_second
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 
-Record = tuple[str, bytes]  # the record's name in the archive, and its content
+NamedRecord = tuple[str, bytes]  # the record's name in the archive, and its content
 NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # written in place of send tokens, which are not archived
 
 
-def archive_records(device: Device) -> Iterator[Record]:
+def archive_records(device: Device) -> Iterator[NamedRecord]:
     """Yield all records, in the order of the archive."""
     return chain(
         _people_records(device),
@@ -99,14 +99,14 @@ def count_unopened(device: Device) -> int:
     return every - sum(1 for _ in _archivable_received(device))
 
 
-def _people_records(device: Device) -> Iterator[Record]:
+def _people_records(device: Device) -> Iterator[NamedRecord]:
     for contact in CONTACT_TABLE.all(device.vault):
         without = replace(contact, send_token=NO_TOKEN)
         yield f"{CONTACTS_FOLDER}/{contact.person.id.hex()}", pack(without)
     yield from _unchanged_records(DEVICE_LISTS_FOLDER, DEVICE_LIST, device)
 
 
-def _ledger_records(device: Device) -> Iterator[Record]:
+def _ledger_records(device: Device) -> Iterator[NamedRecord]:
     for message in device.ledger.messages():
         yield f"{LEDGER_FOLDER}/{message.id.hex()}", pack(message)
         for position in range(len(message.pictures)):
@@ -115,7 +115,7 @@ def _ledger_records(device: Device) -> Iterator[Record]:
                 yield f"{PICTURE_RECORDS_FOLDER}/{message.id.hex()}/{position:04d}", look
 
 
-def _sent_records(device: Device) -> Iterator[Record]:
+def _sent_records(device: Device) -> Iterator[NamedRecord]:
     for copy in SEALED_COPY_TABLE.all(device.vault):
         if copy.departure is not SendState.WAITING:
             yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)
@@ -123,21 +123,21 @@ def _sent_records(device: Device) -> Iterator[Record]:
         yield from _unchanged_records(folder, table, device)
 
 
-def _trace_records(device: Device) -> Iterator[Record]:
+def _trace_records(device: Device) -> Iterator[NamedRecord]:
     for trace in device.ledger.traces():
         yield f"{TRACES_FOLDER}/{trace.number:08d}", pack(trace)
 
 
-def _received_records(device: Device) -> Iterator[Record]:
+def _received_records(device: Device) -> Iterator[NamedRecord]:
     for number, received in enumerate(_archivable_received(device)):
         yield (
             f"{RECEIVED_FOLDER}/{number:08d}",
             pack(replace(received, manifest=None, attempt=None)),
         )
-        yield from _file_keys(received)
+        yield from _file_key_records(received)
 
 
-def _file_keys(received: Received) -> Iterator[Record]:
+def _file_key_records(received: Received) -> Iterator[NamedRecord]:
     """Yield the key of each encrypted file, so that other programs can decrypt the file, too."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
@@ -155,13 +155,13 @@ def _archivable_received(device: Device) -> Iterator[Received]:
             yield received
 
 
-def _case_records(device: Device) -> Iterator[Record]:
+def _case_records(device: Device) -> Iterator[NamedRecord]:
     """Yield cases in exactly the form that their custody chains hash, and these chains."""
     yield from _unchanged_records(CASES_FOLDER, CASES_FOLDER, device)
     yield from _unchanged_records(CUSTODY_FOLDER, CUSTODY_FOLDER, device)
 
 
-def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[Record]:
+def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[NamedRecord]:
     items = device.vault.items(table)
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
@@ -181,8 +181,11 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
     received_messages(device)
     every, wanted = list(archive_records(device)), archive_files(device)
     present = {blob: part for blob in wanted if (part := _measure_file(blob, device)) is not None}
-    parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
-    index = Index(this_second(device), own_person(device), parts)
+    parts = (
+        *(ArchivePart(name, len(data), sha256(data)) for name, data in every),
+        *present.values(),
+    )
+    index = ArchiveIndex(this_second(device), own_person(device), parts)
     out = _ProgressWriter(writer, index.size, progress)
     _write_entry(INDEX_FILE_NAME, write_index(index), writer)
     for name, data in every:
@@ -201,14 +204,14 @@ def own_person(device: Device) -> PersonId | None:
     return None if identity is None or identity.person is None else identity.person.id
 
 
-def _measure_file(blob: BlobId, device: Device) -> Part | None:
+def _measure_file(blob: BlobId, device: Device) -> ArchivePart | None:
     """Return a file's entry in the archive's index; None if the file is missing or damaged."""
     measured = HashingWriter(cast("BinaryIO", _NullWriter()))
     try:
         device.vault.copy_file_to(blob, cast("BinaryIO", measured))
     except (NoSuchBlob, DecryptionFailed):
         return None
-    return Part(FILES_PREFIX + blob.hex(), measured.size, measured.digest())
+    return ArchivePart(FILES_PREFIX + blob.hex(), measured.size, measured.digest())
 
 
 def _write_entry(name: str, data: bytes, writer: BinaryIO) -> None:
@@ -217,7 +220,9 @@ def _write_entry(name: str, data: bytes, writer: BinaryIO) -> None:
     writer.write(tar_padding(len(data)))
 
 
-def _write_file_entry(blob: BlobId, part: Part, out: "_ProgressWriter", device: Device) -> None:
+def _write_file_entry(
+    blob: BlobId, part: ArchivePart, out: "_ProgressWriter", device: Device
+) -> None:
     out.write(tar_header(part.name, part.size))
     device.vault.copy_file_to(blob, cast("BinaryIO", out))
     out.write(tar_padding(part.size))

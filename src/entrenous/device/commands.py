@@ -76,8 +76,10 @@ def new_lockable_device(
         yield new
 
 
-_VAULT_OPTION: Final = translatable("--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE")
-_ARCHIVE_OPTION: Final = "--archive-passphrase-fd N"
+_HOW_TO_GIVE_VAULT_PASSPHRASE: Final = translatable(
+    "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"
+)
+_HOW_TO_GIVE_ARCHIVE_PASSPHRASE: Final = "--archive-passphrase-fd N"  # noqa: S105
 
 
 def ask_passphrase(descriptor: int | None) -> Secret:
@@ -91,7 +93,9 @@ def ask_passphrase(descriptor: int | None) -> Secret:
     return (
         given
         if given is not None
-        else _normalized_secret(_ask_hidden(translated("Passphrase: "), translated(_VAULT_OPTION)))
+        else _normalized_secret(
+            _ask_hidden(translated("Passphrase: "), translated(_HOW_TO_GIVE_VAULT_PASSPHRASE))
+        )
     )
 
 
@@ -101,7 +105,7 @@ def ask_new_passphrase(descriptor: int | None) -> Secret:
     Raises NoPassphrase, PassphrasesDiffer.
     """
     given = _given_passphrase(descriptor)
-    return given if given is not None else _ask_twice(translated(_VAULT_OPTION))
+    return given if given is not None else _ask_twice(translated(_HOW_TO_GIVE_VAULT_PASSPHRASE))
 
 
 def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
@@ -123,7 +127,7 @@ def ask_archive_passphrase(descriptor: int | None) -> Secret:
     if descriptor is not None:
         return _read_from_descriptor(descriptor, "--archive-passphrase-fd")
     return _normalized_secret(
-        _ask_hidden(translated("Passphrase of the archive: "), _ARCHIVE_OPTION)
+        _ask_hidden(translated("Passphrase of the archive: "), _HOW_TO_GIVE_ARCHIVE_PASSPHRASE)
     )
 
 

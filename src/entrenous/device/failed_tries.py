@@ -7,16 +7,18 @@ from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import plural, translatable, translated
 from entrenous.device.store.vault_folder import Unlocked, clear_tries_allowed, were_tries_allowed
 
-_FREED: Final = translatable(
+_TRIES_RESTORED_SENTENCE: Final = translatable(
     "Since you last opened this device, its recovery sheet allowed ten more tries. Before that, up "
     "to ten tries at its passphrase had failed."
 )
-_COUNTS: Final = translatable("A mistyped word counts, and so does a command that was cut short.")
-_IF_NOT_YOU: Final = translatable(
+_WHAT_COUNTS_SENTENCE: Final = translatable(
+    "A mistyped word counts, and so does a command that was cut short."
+)
+_IF_NOT_YOU_SENTENCE: Final = translatable(
     "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
     "shuts every older copy: entrenous passphrase change"
 )
-_REVOKE: Final = translatable(
+_REVOKE_SENTENCE: Final = translatable(
     "If the device itself is gone, revoke it from another one of yours: entrenous device revoke "
     "{name} --lost"
 )
@@ -40,7 +42,7 @@ def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     If ``freed``, a recovery sheet has reset the tries, so those before that are unknown.
     """
     if freed:
-        yield translated(_FREED)
+        yield translated(_TRIES_RESTORED_SENTENCE)
     if tries and freed:
         yield plural(
             "{count} try at this device's passphrase failed after that.",
@@ -53,6 +55,6 @@ def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
             "{count} tries at this device's passphrase failed since you last opened it.",
             tries,
         )
-    yield translated(_COUNTS)
-    yield translated(_IF_NOT_YOU)
-    yield translated(_REVOKE).format(name=quote_for_shell(name))
+    yield translated(_WHAT_COUNTS_SENTENCE)
+    yield translated(_IF_NOT_YOU_SENTENCE)
+    yield translated(_REVOKE_SENTENCE).format(name=quote_for_shell(name))

@@ -176,8 +176,8 @@ def has_relay(device: Device) -> bool:
     return identity is not None and identity.home is not None
 
 
-def account_of(device: Device) -> Secret:
-    """Return the device's Olm account; store it with :func:`store_account` after each change.
+def olm_account_of(device: Device) -> Secret:
+    """Return the device's Olm account; store it with :func:`store_olm_account` after each change.
 
     Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
@@ -192,7 +192,7 @@ def signer_of(device: Device) -> DeviceSigner:
     """Return the device's private signing keys; raises DeviceWithoutRelay, RolledBack,
     UnlockNotConfirmed.
     """
-    account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED_RECORD)
+    account, seed = olm_account_of(device), device.vault.get(SELF, SIGNING_SEED_RECORD)
     if seed is None:
         raise DeviceWithoutRelay
     return DeviceSigner(account, Secret(seed))
@@ -223,13 +223,13 @@ def _refuse_rolled_back(device: Device) -> None:
         raise RolledBack
 
 
-def store_account(account: Secret, device: Device) -> None:
+def store_olm_account(account: Secret, device: Device) -> None:
     device.vault.put(SELF, OLM_ACCOUNT_RECORD, account.reveal())
 
 
 def store_signer(signer: DeviceSigner, device: Device) -> None:
     """Store the keys of a new device."""
-    store_account(signer.account, device)
+    store_olm_account(signer.account, device)
     device.vault.put(SELF, SIGNING_SEED_RECORD, signer.seed.reveal())
 
 
@@ -318,7 +318,7 @@ def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     DEVICE_LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 
 
-def check_head(contact: Contact, named: Head, device: Device) -> None:
+def check_list_head(contact: Contact, named: Head, device: Device) -> None:
     """Check that a head named by somebody agrees with the known heads; raises ForkedDeviceList."""
     check_heads_agree(known_heads(contact, device), [named])
 
@@ -328,7 +328,7 @@ def delete_device_list(person: PersonId, device: Device) -> None:
 
 
 NameOf = Callable[[PersonId | None, str], str]
-FORMER_NAME: Final = translatable("{label} (not the one you know now)")
+FORMER_NAME_LABEL: Final = translatable("{label} (not the one you know now)")
 
 
 def current_names(device: Device) -> NameOf:
@@ -345,7 +345,7 @@ def current_names(device: Device) -> NameOf:
         if person is None:
             return label
         known = (
-            translated(FORMER_NAME).format(label=label)
+            translated(FORMER_NAME_LABEL).format(label=label)
             if comparable_name(label) in taken
             else label
         )

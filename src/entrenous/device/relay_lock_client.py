@@ -283,7 +283,7 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     """
     refuse_weak_passphrase(words)
     lock = unlocked.terms.lock
-    terms = new_terms(with_new_token(lock, device))
+    terms = new_terms(with_new_unlock_token(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
     part = _ask_as_owner(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
@@ -334,7 +334,7 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
     return replace(unlocked, part=replace(unlocked.part, outdated=False))
 
 
-def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
+def with_new_unlock_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
     """Return the vault's lock with a new unlock token; None if the device is leaving its relay."""
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_lock_at(lock, mail):

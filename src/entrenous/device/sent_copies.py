@@ -47,7 +47,7 @@ def name_when_sent(_: PersonId | None, label: str) -> str:
     return label
 
 
-def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
+def values_by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
     """Map the label of each copy to its value.
 
     A person may have several devices; the labels of further ones get a number.
@@ -64,7 +64,7 @@ def current_labels(copies: Sequence[Copy], name_of: NameOf) -> Mapping[Recipient
     shown = (name_of(copy.person, copy.to) for copy in copies)
     names = ("".join("\ufffd" if breaks_a_line(char) else char for char in name) for name in shown)
     now = [replace(copy, to=RecipientId(name)) for copy, name in zip(copies, names, strict=True)]
-    return by_label(copies, by_label(now, now))
+    return values_by_label(copies, values_by_label(now, now))
 
 
 def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:

@@ -217,7 +217,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
         _refuse_local_times(again)
     except _DECODING_ERRORS:
         raise BadRecord(kind=kind.__name__) from None
-    if not _nothing_lost(plain, again):
+    if not _has_every_value(plain, again):
         raise BadRecord(kind=kind.__name__)
     return noun
 
@@ -244,35 +244,35 @@ def _decode_secret(kind: type, value: object) -> Secret:
 def _refuse_local_times(plain: object) -> None:
     if isinstance(plain, datetime) and plain.utcoffset() != timedelta(0):
         raise ValueError("a time in a record must be aware, in UTC")
-    for part in _children(plain):
+    for part in _child_values(plain):
         _refuse_local_times(part)
 
 
-def _children(plain: object) -> list[object]:
+def _child_values(plain: object) -> list[object]:
     if isinstance(plain, Mapping):
         return [*plain.keys(), *plain.values()]
     return list(plain) if isinstance(plain, list | tuple | set | frozenset) else []
 
 
-def _nothing_lost(read: object, kept: object) -> bool:
+def _has_every_value(read: object, kept: object) -> bool:
     """Return whether ``kept`` has every value that ``read`` had."""
     rules: dict[type, Callable[[Any, Any], bool]] = {
-        dict: _nothing_lost_in_map,
-        list: _nothing_lost_in_list,
+        dict: _has_every_value_of_map,
+        list: _has_every_value_of_list,
     }
     rule = rules.get(type(read))
     return rule(read, kept) if rule else read == kept
 
 
-def _nothing_lost_in_map(read: dict[object, object], kept: object) -> bool:
+def _has_every_value_of_map(read: dict[object, object], kept: object) -> bool:
     return isinstance(kept, dict) and all(
-        key in kept and _nothing_lost(value, kept[key]) for key, value in read.items()
+        key in kept and _has_every_value(value, kept[key]) for key, value in read.items()
     )
 
 
-def _nothing_lost_in_list(read: list[object], kept: object) -> bool:
+def _has_every_value_of_list(read: list[object], kept: object) -> bool:
     return (
         isinstance(kept, list | tuple)
         and len(read) == len(kept)
-        and all(map(_nothing_lost, read, kept))
+        and all(map(_has_every_value, read, kept))
     )

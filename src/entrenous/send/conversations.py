@@ -48,7 +48,7 @@ def conversation_of(name: str, device: Device) -> Conversation:
     )
 
 
-def names_in(conversation: Conversation | None, device: Device) -> list[str]:
+def contact_names_in(conversation: Conversation | None, device: Device) -> list[str]:
     """Return the names of the people in a conversation who are our contacts and not blocked."""
     people = frozenset[PersonId]() if conversation is None else conversation.people
     known = [one for one in contacts(device) if one.person.id in people]
@@ -105,7 +105,9 @@ def record_sent(message: Message, draft: Draft, device: Device) -> None:
     """
     recipients = contacts_named(draft.to, device)
     for contact in recipients:
-        add_sent_record(contact.person.id, _sent_record(message, draft, contact, device), device)
+        add_sent_record(
+            contact.person.id, _make_sent_record(message, draft, contact, device), device
+        )
     recipient_ids = {contact.person.id for contact in recipients}
     for circle in circles_by_id(draft.circles, device.vault):
         sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
@@ -126,7 +128,9 @@ def undo_record_sent(message: MessageId, device: Device) -> None:
             store_circle(restored, device.vault)
 
 
-def _sent_record(message: Message, draft: Draft, contact: Contact, device: Device) -> SentRecord:
+def _make_sent_record(
+    message: Message, draft: Draft, contact: Contact, device: Device
+) -> SentRecord:
     talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
     before = talks[-1].asked_at if talks else None
     asked = longest_device_silence(contact, talks, now, device) is not None

@@ -49,7 +49,7 @@ from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
 # Errors caused by this device, its disk or a relay, not by the letter. The letter stays at the
 # relay.
-_KEEP_AT_RELAY: Final = (RolledBack, DeviceWithoutRelay)
+_ERRORS_THAT_KEEP_THE_LETTER: Final = (RolledBack, DeviceWithoutRelay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         with device.vault.transaction():
             apply_letter(read_letter(waiting, own_device(device), device), waiting, device)
             _mark_as_seen(key, device)
-    except _KEEP_AT_RELAY:
+    except _ERRORS_THAT_KEEP_THE_LETTER:
         raise
     except (NotInvited, AddressOnThisMachine):
         with device.vault.transaction():

@@ -56,7 +56,7 @@ from entrenous.send.tokens.token_ranges import OutOfTokens
 # After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
 # the bytes were damaged in transit, or no expiry computed from this clock is acceptable to the
 # relay.
-RETRY_LATER: Final = (
+RETRYABLE_ERRORS: Final = (
     Unreachable,
     TooMany,
     ProtocolTooOld,
@@ -65,7 +65,12 @@ RETRY_LATER: Final = (
     PostponedUntilClockIsRight,
 )
 # The subset that concerns only one mailbox at the relay.
-_ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, PostponedUntilClockIsRight)
+_ERRORS_OF_ONE_MAILBOX: Final = (
+    NotUnderstood,
+    DamagedBlob,
+    MailboxFull,
+    PostponedUntilClockIsRight,
+)
 _UPLOADS_MAX: Final = 3  # times that the blobs of one letter are uploaded, at most
 # times that a letter gets a new expiry: once because it waited too long, and once because its relay
 # keeps letters for only a few days
@@ -113,7 +118,7 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
     task_problems = do_relay_tasks(device)
     current_pass = _FlushPass(list(task_problems), on_sent)
     for item in outbox_items(device):
-        why = _blocked_by(item, current_pass, task_problems, device) or _try_to_post(
+        why = _reason_to_wait(item, current_pass, task_problems, device) or _try_to_post(
             item, current_pass, device
         )
         if why is None:
@@ -123,7 +128,7 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
     return FlushResult(current_pass.left, current_pass.stayed, tuple(current_pass.problems))
 
 
-def _blocked_by(
+def _reason_to_wait(
     item: OutboxItem, current_pass: _FlushPass, task_problems: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
     """Return why this item cannot be sent now; None if it can."""
@@ -180,8 +185,8 @@ def _try_to_post(
             return OutOfTokens()
         current = ready  # possibly for another relay
         _post_with_accepted_expiry(current, current_pass.on_sent, device)
-    except RETRY_LATER as why:
-        one_mailbox = isinstance(why, _ONE_MAILBOX_ONLY)
+    except RETRYABLE_ERRORS as why:
+        one_mailbox = isinstance(why, _ERRORS_OF_ONE_MAILBOX)
         destination = current.envelope.mailbox.hex() if one_mailbox else current.relay_url
         current_pass.held_up[destination] = why
         current_pass.problems.append(why)

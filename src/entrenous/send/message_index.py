@@ -80,12 +80,12 @@ def newest_sent_places(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
     return tuple(map(_parse_place_key, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
 
 
-def places_with(person: PersonId, vault: Vault) -> "PlacesWith":
+def timeline_places_with(person: PersonId, vault: Vault) -> "LazyTimelinePlaces":
     """Return the places of the messages to and from one person, oldest first."""
-    return PlacesWith(vault.keys(TIMELINE, f"{person.hex()} "))
+    return LazyTimelinePlaces(vault.keys(TIMELINE, f"{person.hex()} "))
 
 
-class PlacesWith:
+class LazyTimelinePlaces:
     """The places of messages with one person, which are read only when needed."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:

@@ -24,7 +24,7 @@ from entrenous.device.sent_messages import (
 from entrenous.device.vault_tables import UNCONFIRMED_RECALL
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.conversations import undo_record_sent
-from entrenous.send.flush import RETRY_LATER, FlushResult, flush
+from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
@@ -35,7 +35,7 @@ from entrenous.send.message.draft import (
     RecallIncomplete,
 )
 from entrenous.send.outbox import drop_outbox_items
-from entrenous.send.status import Answer, ask_relays_about, sealed_copies
+from entrenous.send.status import RelayAnswer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
@@ -122,13 +122,13 @@ class _RecalledCopy:
 
 def _recall_result(one: _RecalledCopy, flushed: FlushResult) -> RecallResult:
     why = None if one.note is None else flushed.stayed.get(one.note)
-    asked = one.note is not None and (why is None or isinstance(why, RETRY_LATER))
+    asked = one.note is not None and (why is None or isinstance(why, RETRYABLE_ERRORS))
     return RecallResult(one.to, one.opened, asked)
 
 
 def _withdraw_all(
     copies: tuple[SealedCopy, ...], device: Device
-) -> Iterator[tuple[SealedCopy, Answer]]:
+) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
     """Yield each copy with its relay's answer to the withdrawal."""
     for copy in copies:
         if not _may_be_at_relay(copy):
@@ -145,7 +145,7 @@ def _may_be_at_relay(copy: SealedCopy) -> bool:
 
 
 def _recall_copy(
-    message: Message, copy: SealedCopy, status: Answer, device: Device
+    message: Message, copy: SealedCopy, status: RelayAnswer, device: Device
 ) -> _RecalledCopy:
     if isinstance(status, EntrenousError):
         raise status
@@ -190,7 +190,7 @@ def retry_recalls(device: Device) -> None:
                 _record_late_status(copy, answer, device)
 
 
-def _retry_recall(copy: SealedCopy, answer: Answer, device: Device) -> None:
+def _retry_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None:
     try:
         message = device.ledger.message(copy.message)
     except UnknownMessage:  # its sending was cancelled

@@ -94,7 +94,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
     except KeyboardInterrupt:
         raise SendingUndone from None  # nothing is stored yet
     to = ensure_sessions(all_devices, device)
-    sending = _sending_data(draft, to, device)
+    sending = _make_sending_context(draft, to, device)
     try:
         with device.vault.transaction():
             release_at = make_message(draft, plan, to, sending, device, watch)
@@ -154,7 +154,9 @@ def _recipient_names(copies: list[SealedCopy]) -> str:
     return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
-def _sending_data(draft: Draft, to: tuple[Addressee, ...], device: Device) -> SendingContext:
+def _make_sending_context(
+    draft: Draft, to: tuple[Addressee, ...], device: Device
+) -> SendingContext:
     return SendingContext(
         message=MessageId(device.dice.token(ID_BYTES)),
         name=new_name(device),

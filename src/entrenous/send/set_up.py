@@ -27,7 +27,7 @@ from entrenous.device.vault_tables import SELF
 from entrenous.send.clock_sanity import record_clock, this_second
 from entrenous.send.devices.own_key_bundle import (
     certify_device,
-    first_list,
+    make_first_list,
     seal_bundle,
     sign_bundle,
 )
@@ -97,7 +97,7 @@ def _with_keys(name: str, device_id: DeviceId, home: MailboxAddress, device: Dev
     now = this_second(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
-    card = sign_bundle(master, (first_list(name, home, signed, now),), (signed,))
+    card = sign_bundle(master, (make_first_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,
         device=signed.certificate.device,

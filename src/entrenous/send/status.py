@@ -113,12 +113,14 @@ def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
 
 def query_relays(
     copies: Iterable[SealedCopy], courier: Courier
-) -> Iterator[tuple[SealedCopy, "Answer"]]:
+) -> Iterator[tuple[SealedCopy, "RelayAnswer"]]:
     """Ask relays about copies, one after the other; this needs no vault."""
     return _ask_each(list(copies), partial(_query_state, courier=courier))
 
 
-def record_relay_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Device) -> None:
+def record_relay_answers(
+    answers: Iterable[tuple[SealedCopy, "RelayAnswer"]], device: Device
+) -> None:
     """Record what relays said about copies; no answer, or one about a copy that has changed
     meanwhile, changes nothing.
     """
@@ -231,14 +233,14 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
 
 #: The relay's status of a copy, None if the relay does not know the copy, or the error if it did
 #: not answer.
-Answer = EnvelopeStatus | EntrenousError | None
+RelayAnswer = EnvelopeStatus | EntrenousError | None
 
 
 def ask_relays_about(
     copies: Iterable[SealedCopy],
     ask: Callable[[SealedCopy], EnvelopeStatus | None],
     device: Device,
-) -> Iterator[tuple[SealedCopy, Answer]]:
+) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
     """Return each copy with its relay's answer, in order of arrival.
 
     ``ask`` may run in another thread, so it may only use the courier.
@@ -251,10 +253,10 @@ def ask_relays_about(
 
 def _ask_each(
     copies: list[SealedCopy], ask: Callable[[SealedCopy], EnvelopeStatus | None]
-) -> Iterator[tuple[SealedCopy, Answer]]:
+) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
     for copy in copies:
         try:
-            answer: Answer = ask(copy)
+            answer: RelayAnswer = ask(copy)
         except EntrenousError as error:
             answer = error
         yield copy, answer

@@ -22,7 +22,7 @@ from entrenous.send.message_index import (
     copies_of_message,
     hide_from_timeline,
     newest_place_per_person,
-    places_with,
+    timeline_places_with,
     unopened_keys,
 )
 
@@ -107,13 +107,13 @@ def _count_unopened(device: Device) -> Counter[PersonId]:
     return found
 
 
-def timeline(person: PersonId, device: Device, skip: int, count: int) -> TimelinePage:
+def timeline_page(person: PersonId, device: Device, skip: int, count: int) -> TimelinePage:
     """Return up to ``count`` messages to and from one person, without the newest ``skip``.
 
     Raises:
         DeviceWithoutRelay.
     """
-    places = places_with(person, device.vault)
+    places = timeline_places_with(person, device.vault)
     shown = places.newest(skip, count)
     names, me = names_by_person(device), own_device(device).person.id
     entries = (_timeline_entry(place, names, me, device) for place in shown)
@@ -126,7 +126,7 @@ def hide_sent_message(name: str, person: PersonId, device: Device) -> None:
     that a leak of it can be traced. Raises UnknownMessage.
     """
     message = device.ledger.message_named(name)
-    places = places_with(person, device.vault)
+    places = timeline_places_with(person, device.vault)
     for place in places.newest(0, len(places)):
         if place.mine and place.message == message.id:
             hide_from_timeline(place, device.vault)

@@ -17,7 +17,7 @@ from entrenous.base.audio_video import Frame, FrameSelection, NoVideoFound
 from entrenous.base.limits import CLIP_MARK_KEY_CONTEXT, PILOT_KEY_CONTEXT
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import by_label
+from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import SentClip
 from entrenous.trace.clip_candidates import (
     Anchor,
@@ -345,7 +345,7 @@ def _combined_evidence(
 def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
     """Return the verdict over a clip's copies; chances are corrected for ``compared`` copies."""
     scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.stage))
-    return weigh_scores(by_label(candidate.clip.copies, scores), compared=compared)
+    return weigh_scores(values_by_label(candidate.clip.copies, scores), compared=compared)
 
 
 def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:

@@ -89,7 +89,7 @@ def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
 
 
 def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
-    for message in device.ledger.with_clips():
+    for message in device.ledger.messages_with_clips():
         for clip in message.clips:
             measured = lost.read_file(clip.survey, message, device) if clip.copies else None
             if measured is not None:
@@ -122,7 +122,9 @@ def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandida
 
 
 def count_clip_copies(device: Device) -> int:
-    return sum(len(clip.copies) for one in device.ledger.with_clips() for clip in one.clips)
+    return sum(
+        len(clip.copies) for one in device.ledger.messages_with_clips() for clip in one.clips
+    )
 
 
 def count_all_copies(device: Device) -> int:

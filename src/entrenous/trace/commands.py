@@ -19,8 +19,8 @@ from entrenous.base.picture import AlreadyThere, EmptyFolder
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import account_of as keys_of
 from entrenous.device.identities import current_names
+from entrenous.device.identities import olm_account_of as keys_of
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.device.sent_copies import receipt_proofs

@@ -13,7 +13,7 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import by_label
+from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import Originals
 from entrenous.trace.outcome import MissingFiles
@@ -152,7 +152,7 @@ def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
     Its argument are the copies named so far, whose evidence is removed first.
     """
     size = stream_bytes(*one.size)
-    seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))
+    seeds = values_by_label(picture.copies, (copy.seed for copy in picture.copies))
 
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
         return (stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)

@@ -10,7 +10,7 @@ from entrenous.base.limits import SOUND_MARK_KEY_CONTEXT
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import by_label
+from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.trace.clip_candidates import count_all_copies
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
@@ -131,7 +131,7 @@ def _sound_verdict(
 ) -> MessageVerdict:
     copies = candidate.sent.copies
     verdict = weigh_scores(
-        by_label(copies, _copy_scores(detected, candidate.sent)), compared=compared
+        values_by_label(copies, _copy_scores(detected, candidate.sent)), compared=compared
     )
     return MessageVerdict(candidate.message.name, verdict)
 

@@ -101,7 +101,7 @@ def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> Non
         ledger.store_message(message)
     ledger.add_copies(new.id, 0, 0, (copy,))
     whole = replace(new, clips=(replace(clip, copies=(copy,)),))
-    assert list(ledger.with_clips()) == [old, whole]
+    assert list(ledger.messages_with_clips()) == [old, whole]
 
 
 def test_trace_record_without_later_fields_is_read(vault: Vault, ledger: VaultLedger) -> None:

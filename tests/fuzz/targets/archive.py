@@ -5,9 +5,9 @@ from random import Random
 from typing import Final
 
 from entrenous.archive.archive_format import (
+    ArchiveIndex,
+    ArchivePart,
     BadArchive,
-    Index,
-    Part,
     WrongArchivePassphrase,
     decrypt_key,
     read_index,
@@ -62,8 +62,8 @@ def _change_tar(data: bytes, rng: Random) -> bytes:
 
 
 def _index() -> bytes:
-    parts = (Part("contacts/a.cbor", 7, b"h" * 32), Part("files/0f", 9, b"i" * 32))
-    return write_index(Index(NOON, PERSON, parts))
+    parts = (ArchivePart("contacts/a.cbor", 7, b"h" * 32), ArchivePart("files/0f", 9, b"i" * 32))
+    return write_index(ArchiveIndex(NOON, PERSON, parts))
 
 
 def _cheap(key: Secret) -> bytes:
@@ -85,7 +85,7 @@ TARGETS: Final = (
     Target(
         "archive-index",
         one_noun(read_index, write_index),
-        lambda: [_index(), write_index(Index(NOON, None, ()))],
+        lambda: [_index(), write_index(ArchiveIndex(NOON, None, ()))],
         change_json,
         longest=2048,
     ),

@@ -37,12 +37,12 @@ from entrenous.send.formats.identity_formats import (
 )
 from entrenous.send.formats.linking import LINK_CODE_PREFIX as LINK_PREFIX
 from entrenous.send.formats.linking import (
-    padded_link,
+    pad_link_message,
     read_grant,
     read_link_code,
     read_link_message,
     read_offer,
-    unpadded_link,
+    unpad_link_message,
     write_grant,
     write_link_code,
     write_link_message,
@@ -211,8 +211,8 @@ TARGETS: Final = (
     ),
     Target(
         "link-padding",
-        one_form(unpadded_link, padded_link),
-        lambda: [padded_link(b"message"), padded_link(b"")],
+        one_form(unpad_link_message, pad_link_message),
+        lambda: [pad_link_message(b"message"), pad_link_message(b"")],
     ),
     Target(
         "link-offer",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.cli import run
-from entrenous.send.commands.send import undo_window
+from entrenous.send.commands.send import make_undo_wait
 from entrenous.terminal.progress_bars import stage_bars
 from tests.send.commands.test_letters import SEND, Street, street
 
@@ -112,7 +112,7 @@ class _Seconds:
 
     def wait(self, until: datetime) -> bool:
         with stage_bars() as shown:
-            wait = undo_window(
+            wait = make_undo_wait(
                 shown, lambda: self.moment, lambda: None, self.sleep, lambda: self.slept_s
             )
             return wait(until)

@@ -220,7 +220,7 @@ def test_undo_reports_that_nothing_was_sent(street: Street) -> None:
     def presses(*_: Any) -> Any:
         return lambda _until: signal.raise_signal(signal.SIGINT)
 
-    street.monkeypatch.setattr(send, "undo_window", presses)
+    street.monkeypatch.setattr(send, "make_undo_wait", presses)
     said = street.types("ana", *SEND, "--undo", "10")
     assert (said.status, said.out) == (130, "")
     assert said.err == "Undone: nothing was sent to anybody.\n"

@@ -112,7 +112,7 @@ def town(
 ) -> Iterator[Town]:
     """Make key derivation cheap, and requests time out sooner."""
     make_vaults_open_quickly(monkeypatch)
-    monkeypatch.setattr(http_courier, "_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
+    monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")

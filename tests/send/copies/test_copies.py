@@ -75,7 +75,7 @@ def test_trial_copy_is_made_once() -> None:
         first = crew.submit(trial.make, own)
         assert begun.wait(10.0)
         trial.make(new_canvas(64, 80))
-        asked = crew.submit(lambda: trial.finer)
+        asked = crew.submit(lambda: trial.finer_steps)
         assert not first.done()
         go_on.set()
         assert asked.result(10.0) == 3

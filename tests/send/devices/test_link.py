@@ -54,12 +54,12 @@ from entrenous.send.formats.linking import (
     link_commitment,
     link_transcript,
     open_grant,
-    padded_link,
+    pad_link_message,
     read_grant,
     read_link_message,
     seal_grant,
     seal_offer,
-    unpadded_link,
+    unpad_link_message,
     write_grant,
     write_link_message,
     write_offer,
@@ -94,8 +94,8 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
     """Wrap the courier's ``post`` to change linking messages on their way."""
 
     def post(honest: Callable[..., Any], url: str, token: Secret, envelope: Envelope) -> None:
-        message = change(read_link_message(unpadded_link(envelope.sealed)))
-        changed = padded_link(write_link_message(message))
+        message = change(read_link_message(unpad_link_message(envelope.sealed)))
+        changed = pad_link_message(write_link_message(message))
         honest(url, token, replace(envelope, sealed=changed))
 
     return post
@@ -203,8 +203,8 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
     poll_old_device(facing_the_new, boss.device)
     here = poll_old_device(here, ana.device)
     there = poll_new_device(there, phone.device)
-    assert here.string == facing_the_old.string
-    assert here.string != there.string
+    assert here.short_string == facing_the_old.short_string
+    assert here.short_string != there.short_string
     with pytest.raises(LinkDiffers):
         reject_on_old_device(here, ana.device)
     with pytest.raises(LinkDiffersOnNewDevice):
@@ -356,7 +356,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
         shown = poll_new_device(there, phone.device)
     compared = poll_old_device(here, ana.device)
     assert len(sealed) == 2
-    assert compared.string == shown.string
+    assert compared.short_string == shown.short_string
     assert (compared.transcript, shown.transcript) == (link_transcript(there.asked, answered),) * 2
 
 
@@ -367,7 +367,7 @@ def posted(
     confirm_on_old_device(here, old)
     box = there.box
     (waiting,) = new.courier.waiting_envelopes(box.relay_url, box.mailbox, box.owner, 0)
-    message = read_link_message(unpadded_link(waiting.sealed))
+    message = read_link_message(unpad_link_message(waiting.sealed))
     assert isinstance(message, LinkGrant)
     return waiting, read_grant(open_grant(there.unseal, there.transcript, message.sealed))
 
@@ -390,7 +390,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     to = public_key(private_key_from_seed(b"m" * 32)) if spoilt == "key" else there.offer.seal_to
     transcript = b"another" if spoilt == "transcript" else there.transcript
     sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
-    forged = replace(waiting, sealed=padded_link(write_link_message(LinkGrant(sealed))))
+    forged = replace(waiting, sealed=pad_link_message(write_link_message(LinkGrant(sealed))))
     with phone.courier.playing(waiting_envelopes=lambda *_: [forged]):
         if spoilt == "nothing":
             assert poll_new_device(there, phone.device).state is LinkState.LINKED

@@ -12,7 +12,7 @@ from entrenous.base.identity import Head, Trust
 from entrenous.device.identities import CONTACT_TABLE, contacts, own_device
 from entrenous.send.devices.device_lists import fork_error, freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
-from entrenous.send.devices.sync_records import stamp_of
+from entrenous.send.devices.sync_records import change_stamp_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.sync_format import SharedBlock, SharedForgottenContact, write_sync
 from entrenous.send.letter.arrivals import take_undecryptable
@@ -22,7 +22,7 @@ from entrenous.send.people.block import block_contact, rename_contact, unblock_c
 from entrenous.send.people.circle_members import (
     add_to_circle,
     circle_named,
-    people_in,
+    members_of,
     remove_from_circle,
 )
 from entrenous.send.people.circles import circles
@@ -303,7 +303,7 @@ def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
 
 
 def of_family(who: Person) -> list[str]:
-    return [one.name for one in people_in(circle_named("family", who.device), who.device)]
+    return [one.name for one in members_of(circle_named("family", who.device), who.device)]
 
 
 def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
@@ -382,7 +382,7 @@ def test_imported_records_are_dated_at_import(home: Room) -> None:
     at = home.clock.now()
     home.clock.wind(days=2)
     talk(ana)
-    known = stamp_of(f"contact {ben.id.hex()}", ana.device)
+    known = change_stamp_of(f"contact {ben.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at
 
@@ -397,7 +397,7 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
     assert names(ana) == ["ben", "caro"]
     home.clock.wind(days=2)
     talk(ana)
-    known = stamp_of(f"contact {caro.id.hex()}", ana.device)
+    known = change_stamp_of(f"contact {caro.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at
 

@@ -30,12 +30,12 @@ from entrenous.send.devices.linked_devices import (
     MailboxUse,
 )
 from entrenous.send.formats.linking import (
-    padded_link,
+    pad_link_message,
     read_grant,
     read_link_code,
     read_link_message,
     read_offer,
-    unpadded_link,
+    unpad_link_message,
     write_grant,
     write_link_code,
     write_link_message,
@@ -115,18 +115,18 @@ def test_written_values_are_read_back() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 900, 5000, 130_000])
 def test_link_messages_are_padded_to_letter_sizes(size: int) -> None:
-    padded = padded_link(bytes(size))
+    padded = pad_link_message(bytes(size))
     assert len(padded) in {1145 + 1024 * 2**power for power in range(1, 8)}
-    assert unpadded_link(padded) == bytes(size)
+    assert unpad_link_message(padded) == bytes(size)
 
 
 def test_link_padding_must_be_zero_and_of_a_letter_size() -> None:
-    padded = padded_link(b"message")
+    padded = pad_link_message(b"message")
     for wrong in (padded[:-1], padded + b"\0", padded[:-1] + b"\1", b"\2" + padded[1:], b""):
         with pytest.raises(BadLink):
-            unpadded_link(wrong)
+            unpad_link_message(wrong)
     with pytest.raises(ValueError, match="fits an envelope"):
-        padded_link(bytes(200_000))
+        pad_link_message(bytes(200_000))
 
 
 def test_a_sync_note_lists_each_mailbox_once() -> None:
@@ -143,7 +143,7 @@ def test_random_bytes_are_refused(noise: bytes) -> None:
         (read_link_message, BadLink),
         (read_offer, BadLink),
         (read_grant, BadLink),
-        (unpadded_link, BadLink),
+        (unpad_link_message, BadLink),
     ):
         with pytest.raises(error):
             read(noise)

@@ -20,7 +20,12 @@ from entrenous.crypto.seal import seal_letter
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import DEVICE_LIST, peer_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
+from entrenous.send.formats.letter_format import (
+    write_body,
+    write_header,
+    write_hpke_info,
+    write_sealed,
+)
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import (
     PEER_TABLE,
@@ -87,7 +92,7 @@ class Forge:
         outer = outer_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
-        info = write_info(address(_letter_address(self.peer, self.to, self.me)))
+        info = write_hpke_info(address(_letter_address(self.peer, self.to, self.me)))
         inside = encoded if sent_body is None else write_body(sent_body)
         around, session = seal_letter(
             self.peer.sessions[0],

@@ -19,7 +19,7 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.circle_members import (
     add_to_circle,
     circle_named,
-    people_in,
+    members_of,
     remove_from_circle,
     resolve_recipients,
 )
@@ -96,7 +96,7 @@ def test_people_are_added_and_removed(family: Room) -> None:
     with pytest.raises(EmptyCircle):
         remove_from_circle("family", ["caro"], ana.device)
     add_to_circle("family", ["ben"], ana.device)
-    assert [one.name for one in people_in(circle_named("family", ana.device), ana.device)] == [
+    assert [one.name for one in members_of(circle_named("family", ana.device), ana.device)] == [
         "ben",
         "caro",
     ]

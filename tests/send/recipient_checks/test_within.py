@@ -10,7 +10,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.guard import inspect
@@ -35,12 +35,12 @@ def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> 
     ana.adds(caro)
     sent = ana.sends(SMALL, ben, caro)
     assert conversation_of(sent.name, ana.device).people == {ben.id, caro.id}
-    assert names_in(conversation_of(sent.name, ana.device), ana.device) == ["ben", "caro"]
+    assert contact_names_in(conversation_of(sent.name, ana.device), ana.device) == ["ben", "caro"]
     fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     conversation = conversation_of(received.name, ben.device)
     assert conversation.people == {ana.id, caro.id}
-    assert names_in(conversation, ben.device) == ["ana"], "Ben does not know Caro"
+    assert contact_names_in(conversation, ben.device) == ["ana"], "Ben does not know Caro"
 
 
 def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> None:
@@ -84,7 +84,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
 def answer(sender: Person, name: str) -> Draft:
     """A reply to all who have that message, as ``--reply`` without ``--to``."""
     belongs = conversation_of(name, sender.device)
-    return replace(draft(sender, *names_in(belongs, sender.device)), within=belongs)
+    return replace(draft(sender, *contact_names_in(belongs, sender.device)), within=belongs)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from entrenous.send.timeline import (
     TimelinePage,
     correspondents,
     hide_sent_message,
-    timeline,
+    timeline_page,
 )
 
 _SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
@@ -123,7 +123,7 @@ async def conversation(request: Request) -> Response:
     state = state_of(request)
 
     def read(device: Device) -> Conversation:
-        page = timeline(person, device, skip, _ENTRIES_PER_PAGE)
+        page = timeline_page(person, device, skip, _ENTRIES_PER_PAGE)
         kinds = {one.name: _kinds(one.name, state, device) for one in page.entries if one.can_show}
         return Conversation(_names(device).get(person, ""), page, kinds)
 

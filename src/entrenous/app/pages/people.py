@@ -31,7 +31,7 @@ from entrenous.device.identities import contacts
 from entrenous.send.flush import flush
 from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
-from entrenous.send.people.circle_members import add_to_circle, people_in, remove_from_circle
+from entrenous.send.people.circle_members import add_to_circle, members_of, remove_from_circle
 from entrenous.send.people.circles import circles
 from entrenous.send.people.compare_keys import (
     accept_qr_code,
@@ -92,7 +92,7 @@ async def everybody(request: Request, words: str = "", status: int = 200) -> Res
     def read(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
         every = circles(device.vault)
         return contacts(device), {
-            one.name: [contact.name for contact in people_in(one, device)] for one in every
+            one.name: [contact.name for contact in members_of(one, device)] for one in every
         }
 
     known, groups = await in_vault(request, read)

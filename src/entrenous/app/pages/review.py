@@ -34,7 +34,7 @@ from entrenous.device.identities import contacts
 from entrenous.media.file_kind import is_voice_recording, medium_of
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
-from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.drafts import (
     NoSuchDraft,
     StoredDraft,
@@ -248,7 +248,7 @@ def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Dr
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.
     """
     within = conversation_of(kept.reply, device) if kept.reply else None
-    going = resolve_recipients(list(kept.to) or names_in(within, device), device)
+    going = resolve_recipients(list(kept.to) or contact_names_in(within, device), device)
     files = tuple(device.vault.kept_file(blob) for blob in kept.files)
     return Draft(
         files=files,

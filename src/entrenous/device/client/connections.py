@@ -23,7 +23,7 @@ from entrenous.base.limits import TRANSFER_INTERVAL_S
 
 #: Sent with every request. The headers reveal neither this program's version nor the operating
 #: system.
-HEADERS: Final = {
+CONSTANT_HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
     "Connection": "keep-alive",
@@ -61,7 +61,7 @@ class PerTokenTransport(httpx.BaseTransport):
         return httpx.Response(
             answer.status_code,
             headers=answer.headers,
-            stream=_Body(answer, lambda: self._release_transport(entry)),
+            stream=_ResponseBody(answer, lambda: self._release_transport(entry)),
             extensions=answer.extensions,
         )
 
@@ -97,7 +97,7 @@ class PerTokenTransport(httpx.BaseTransport):
                 entry.transport.close()
 
 
-class _Body(httpx.SyncByteStream):
+class _ResponseBody(httpx.SyncByteStream):
     """A response body; ``on_close`` is called once, when it is closed."""
 
     def __init__(self, answer: httpx.Response, on_close: Callable[[], None]) -> None:
@@ -116,7 +116,7 @@ class _Body(httpx.SyncByteStream):
                 on_close()
 
 
-def no_cookies() -> CookieJar:
+def refusing_cookie_jar() -> CookieJar:
     """Return a cookie jar that accepts no cookie."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 

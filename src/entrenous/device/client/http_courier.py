@@ -23,11 +23,11 @@ from entrenous.base.limits import TRANSFER_BYTES_MIN_PER_INTERVAL
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.client.connections import (
-    HEADERS,
+    CONSTANT_HEADERS,
     PerTokenTransport,
     ProxyRoute,
     RateLimitedTransport,
-    no_cookies,
+    refusing_cookie_jar,
 )
 from entrenous.device.client.relay_request import (
     PAGE_BYTES_MAX,
@@ -58,7 +58,7 @@ from entrenous.wire.relay_nouns import (
     WaitingEnvelope,
 )
 
-_TIMEOUT: Final = httpx.Timeout(30, connect=10)
+_HTTP_TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _CREDENTIAL_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
 _CHUNK_BYTES: Final = 1024 * 1024  # bytes
 _RANDOM_SOURCE: Final = SystemRandomSource()
@@ -372,9 +372,9 @@ class RelayClient(httpx.Client):
     def __init__(self, connections: PerTokenTransport) -> None:
         super().__init__(
             transport=connections,
-            headers=HEADERS,
-            cookies=no_cookies(),
-            timeout=_TIMEOUT,
+            headers=CONSTANT_HEADERS,
+            cookies=refusing_cookie_jar(),
+            timeout=_HTTP_TIMEOUT,
             trust_env=False,
         )
         self._connections = connections

@@ -41,8 +41,8 @@ from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 
 Answer = TypeVar("Answer")
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
+_FIRST_RETRY_PAUSE_S: Final = 0.1
+_RETRY_PAUSE_S_MAX: Final = 2.0
 #: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command
 #: takes. The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
 _NO_REQUESTS_AFTER_TIMEOUT_S: Final = 600.0
@@ -74,7 +74,7 @@ class RetryPolicy:
         """Return what ``request`` returns; retry it, and raise its last httpx.HTTPError."""
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
-        pause_s = _FIRST_PAUSE_S
+        pause_s = _FIRST_RETRY_PAUSE_S
         while True:
             try:
                 answer = request()
@@ -85,7 +85,7 @@ class RetryPolicy:
                 if not self._may_retry(host, pause_s):
                     raise
                 self._sleep_s(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                pause_s = min(2 * pause_s, _RETRY_PAUSE_S_MAX)
             else:
                 self._until.pop(host, None)
                 return answer
@@ -157,7 +157,7 @@ def send_request(client: httpx.Client, url: str, call: RelayCall, patience: Retr
         nonlocal body
         body = _read_body(answer, call.limit)
 
-    stream_request(client, url, lambda: call, read_answer, patience, _least_bytes(call))
+    stream_request(client, url, lambda: call, read_answer, patience, _min_bytes_per_minute(call))
     return body
 
 
@@ -183,9 +183,9 @@ def stream_request(  # noqa: PLR0913, PLR0917
     def exchange() -> EntrenousError | None:
         call = each_try()
         target = f"{str(base).rstrip('/')}/v1/{call.path}"
-        headers = _headers(call)
+        headers = _request_headers(call)
         with (
-            _naming_certificate_errors(host),
+            _translate_certificate_errors(host),
             client.stream(call.method, target, content=call.body, headers=headers) as answer,
         ):
             if answer.is_success and PROTOCOL_VERSION_HEADER in answer.headers:
@@ -205,7 +205,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 
 
 @contextmanager
-def _naming_certificate_errors(host: str) -> Iterator[None]:
+def _translate_certificate_errors(host: str) -> Iterator[None]:
     """Turn certificate errors inside the block into RelayNotAuthenticated, which is not retried."""
     try:
         yield
@@ -218,14 +218,14 @@ def _naming_certificate_errors(host: str) -> Iterator[None]:
         raise RelayNotAuthenticated(host=host) from None
 
 
-def _headers(call: RelayCall) -> dict[str, str]:
+def _request_headers(call: RelayCall) -> dict[str, str]:
     headers = {PROTOCOL_VERSION_HEADER: str(PROTOCOL_VERSION), **call.headers}
     if call.token is not None:
         headers["Authorization"] = f"Bearer {to_base64url(call.token.reveal())}"
     return headers
 
 
-def _least_bytes(call: RelayCall) -> int:
+def _min_bytes_per_minute(call: RelayCall) -> int:
     """Return the minimum number of bytes per minute.
 
     It is lower for large transfers, so that they also succeed on slow lines.
@@ -278,7 +278,7 @@ def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> En
     return NotARelay(host=host)
 
 
-_RANDOM_BYTES: Final = 8
+_PAUSE_RANDOM_BYTES: Final = 8
 
 
 class PausedRequests:
@@ -340,8 +340,8 @@ class PausedRequests:
             return self._due_s - self._now_s()
 
     def _random_pause_s(self) -> float:
-        drawn = int.from_bytes(self._dice.token(_RANDOM_BYTES), "big")
-        return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
+        drawn = int.from_bytes(self._dice.token(_PAUSE_RANDOM_BYTES), "big")
+        return self._longest_s * drawn / (1 << 8 * _PAUSE_RANDOM_BYTES)
 
 
 def _pause_key(call: RelayCall) -> tuple[TokenSubject, bytes]:

@@ -43,13 +43,13 @@ _PICTURE_RECORD_TABLE: Final = (
 _TRACE_TABLE: Final = Table("trace", Trace)
 _COMPARED_PICTURES_MAX: Final = 32  # the most distinct pictures that a leak is compared with
 _PACKED_NOTHING: Final = msgspec.msgpack.encode(())
-_parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
-Batches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
-Parts = tuple[SentPicture | SentClip | SentSound, ...]
+_decode_parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+EncodedBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
+SentParts = tuple[SentPicture | SentClip | SentSound, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CopyBatch:
     """Some copies of one picture, clip or sound, in order, which are stored together."""
 
     copies: tuple[Copy, ...]
@@ -83,7 +83,7 @@ class VaultLedger:
         """
         key = f"{_file_key(message, place)} {start:08d}"
         if copies:
-            self._vault.put(_COPY_TABLE, key, pack(Batch(copies)))
+            self._vault.put(_COPY_TABLE, key, pack(CopyBatch(copies)))
         else:
             self._vault.drop(_COPY_TABLE, key)
 
@@ -111,14 +111,14 @@ class VaultLedger:
             for _, record in self._vault.items(_MESSAGE_TABLE)
         )
 
-    def with_clips(self) -> Iterator[Message]:
+    def messages_with_clips(self) -> Iterator[Message]:
         """Return all messages that have a clip, oldest first; other messages are not decoded
         fully.
         """
         return _oldest_first(
             self._with_copies(record)
             for _, record in self._vault.items(_MESSAGE_TABLE)
-            if bytes(_parts(record).get("clips", _PACKED_NOTHING)) != _PACKED_NOTHING
+            if bytes(_decode_parts(record).get("clips", _PACKED_NOTHING)) != _PACKED_NOTHING
         )
 
     def message(self, message: MessageId) -> Message:
@@ -226,20 +226,23 @@ def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
     return iter(sorted(messages, key=lambda message: message.sent_at))
 
 
-def _batches_by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
+def _batches_by_file(records: Iterable[tuple[str, bytes]]) -> EncodedBatches:
     found = defaultdict[str, list[bytes]](list)
     for key, record in records:
         found[key.rpartition(" ")[0]].append(record)
     return found
 
 
-def _with_batches(message: Message, added: Batches) -> Message:
-    parts: Parts = (*message.pictures, *message.clips, *message.sounds)
+def _with_batches(message: Message, added: EncodedBatches) -> Message:
+    parts: SentParts = (*message.pictures, *message.clips, *message.sounds)
     keys = [_file_key(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(keys):
         return message
     copies = [
-        (*part.copies, *(copy for one in added.get(key, ()) for copy in unpack(Batch, one).copies))
+        (
+            *part.copies,
+            *(copy for one in added.get(key, ()) for copy in unpack(CopyBatch, one).copies),
+        )
         for part, key in zip(parts, keys, strict=True)
     ]
     extended = iter(copies)

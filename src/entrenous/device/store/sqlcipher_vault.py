@@ -103,10 +103,10 @@ class SqlcipherVault:
                 self._forgotten.clear()
             raise
         if not self._database.in_transaction:
-            self._unlink_forgotten()
+            self._delete_forgotten_files()
 
     def keep_file(self, data: bytes) -> BlobId:
-        blob = _new_name()
+        blob = _new_blob_id()
         sealed = seal_file(self._files_key, data, blob)
         self._write_file(blob.hex(), lambda file: file.write(sealed))
         return blob
@@ -125,7 +125,7 @@ class SqlcipherVault:
         return True
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        blob = _new_name()
+        blob = _new_blob_id()
         reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
         self._store_unsealed(blob, reader)
         return blob
@@ -172,7 +172,7 @@ class SqlcipherVault:
             self._database.execute("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
         if not self._database.in_transaction:
-            self._unlink_forgotten()
+            self._delete_forgotten_files()
 
     def empty_journal(self) -> None:
         """Empty the write-ahead log, which has earlier versions of pages.
@@ -181,7 +181,7 @@ class SqlcipherVault:
         """
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _unlink_forgotten(self) -> None:
+    def _delete_forgotten_files(self) -> None:
         """Delete the files whose rows are deleted.
 
         Files that a crash leaves behind are removed when the vault is next opened.
@@ -248,5 +248,5 @@ class SqlcipherVault:
         return Secret(stored)
 
 
-def _new_name() -> BlobId:
+def _new_blob_id() -> BlobId:
     return BlobId(secrets.token_bytes(ID_BYTES))

@@ -305,29 +305,29 @@ SCHEMA: Final = "entrenous/vault/2"
 _HEAD_FILE: Final = "vault.json"
 
 
-class _Lock(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _LockJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     relay_url: str
     mailbox: bytes
     unlock_token: bytes
     earlier: tuple[bytes, ...] = ()
 
 
-class _Terms(msgspec.Struct, forbid_unknown_fields=True):
+class _TermsJson(msgspec.Struct, forbid_unknown_fields=True):
     salt: bytes
     memory_kib: int
     passes: int
     lanes: int
-    lock: _Lock | None
+    lock: _LockJson | None
 
 
-class _Head(msgspec.Struct, forbid_unknown_fields=True):
+class _HeadJson(msgspec.Struct, forbid_unknown_fields=True):
     schema: str
     salt: bytes
     memory_kib: int
     passes: int
     lanes: int
-    lock: _Lock | None = None
-    next: _Terms | None = None
+    lock: _LockJson | None = None
+    next: _TermsJson | None = None
 
 
 def has_vault(home: Path) -> bool:
@@ -338,7 +338,7 @@ def has_vault(home: Path) -> bool:
 def read_head(home: Path) -> VaultHead:
     """Read the head of the vault in ``home``; raises BadRecord."""
     try:
-        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_Head)
+        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_HeadJson)
         if read.schema not in (FIRST_SCHEMA, SCHEMA):
             raise BadRecord(kind="vault head")
         now = _decode_terms(read, first=read.schema == FIRST_SCHEMA)
@@ -352,17 +352,17 @@ def write_head(home: Path, head: VaultHead) -> None:
     now, after = _encode_terms(head.now), None if head.next is None else _encode_terms(head.next)
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_SCHEMA if head.now.first else SCHEMA
-    shape = _Head(schema, now.salt, *cost, now.lock, after)
+    shape = _HeadJson(schema, now.salt, *cost, now.lock, after)
     write_private(home / _HEAD_FILE, msgspec.json.encode(shape))
 
 
-def _decode_terms(read: _Head | _Terms, *, first: bool = False) -> KeyTerms:
+def _decode_terms(read: _HeadJson | _TermsJson, *, first: bool = False) -> KeyTerms:
     """Decode how a key is derived; raises ValueError if a field is invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
     return KeyTerms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
 
 
-def _decode_lock(read: _Lock) -> RelayLock:
+def _decode_lock(read: _LockJson) -> RelayLock:
     tokens = (read.unlock_token, *read.earlier)
     if len(read.mailbox) != ID_BYTES or {len(token) for token in tokens} != {TOKEN_BYTES}:
         raise ValueError("a lock names a mailbox of 16 bytes and tokens of 32")
@@ -372,13 +372,13 @@ def _decode_lock(read: _Lock) -> RelayLock:
     return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
 
 
-def _encode_terms(terms: KeyTerms) -> _Terms:
+def _encode_terms(terms: KeyTerms) -> _TermsJson:
     cost, lock = terms.cost, terms.lock
     shape = None
     if lock is not None:
         newest, *earlier = (one.reveal() for one in (lock.unlock_token, *lock.earlier))
-        shape = _Lock(lock.relay_url, lock.mailbox, newest, tuple(earlier))
-    return _Terms(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
+        shape = _LockJson(lock.relay_url, lock.mailbox, newest, tuple(earlier))
+    return _TermsJson(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
 
 
 _OFFLINE_FILE: Final = "offline.key"

@@ -18,12 +18,12 @@ import httpx
 from entrenous.base.environment import Proxy, is_loopback
 from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
 from entrenous.device.client.connections import (
-    HEADERS,
+    CONSTANT_HEADERS,
     MinimumRate,
     RateCheckedNetwork,
     RateLimitedTransport,
     minimum_rate_for_requests,
-    no_cookies,
+    refusing_cookie_jar,
 )
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.watch.polite import (
@@ -75,8 +75,8 @@ class PublicWeb:
                 httpx.Client(
                     transport=transport,
                     timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_TIMEOUT_S),
-                    headers=HEADERS,
-                    cookies=no_cookies(),
+                    headers=CONSTANT_HEADERS,
+                    cookies=refusing_cookie_jar(),
                     trust_env=False,
                     follow_redirects=False,
                 ) as client,

@@ -18,12 +18,12 @@ from entrenous.base.environment import Proxy, is_loopback
 from entrenous.base.errors import Unreachable
 from entrenous.base.language import translatable, translated
 from entrenous.device.client.connections import (
-    HEADERS,
+    CONSTANT_HEADERS,
     MinimumRate,
     PerTokenTransport,
     RateLimitedTransport,
     minimum_rate_for_requests,
-    no_cookies,
+    refusing_cookie_jar,
 )
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.abuse_contacts import (
@@ -92,8 +92,8 @@ def rdap_client(
         transport=transport,
         timeout=TIMEOUT_S,
         trust_env=False,
-        headers={**HEADERS, "Accept": "application/rdap+json, application/json"},
-        cookies=no_cookies(),
+        headers={**CONSTANT_HEADERS, "Accept": "application/rdap+json, application/json"},
+        cookies=refusing_cookie_jar(),
     ) as client:
         yield RdapClient(client, bootstrap)
 

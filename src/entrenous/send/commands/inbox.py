@@ -16,8 +16,8 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
-    All,
-    Last,
+    AllOption,
+    LastOption,
     current_people_names,
     person_filter,
     print_message,
@@ -62,8 +62,8 @@ def inbox(
         list[str] | None,
         typer.Option("--from", metavar="NAME", help="What this person or circle sent; repeatable."),
     ] = None,
-    last: Last = None,
-    everything: All = False,
+    last: LastOption = None,
+    everything: AllOption = False,
     remove: Annotated[
         str | None,
         typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
@@ -87,7 +87,7 @@ def inbox(
             why = f"{join_wrapped_lines(str(error))} " if isinstance(error, Unreachable) else ""
             hint(why + translated("So nothing new was fetched; these came before:"))
         every = received_messages(device)
-        every = _received_from(sender, every, device) if sender else every
+        every = _filter_by_sender(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
         found = select_messages(every, _is_unopened, last, everything=whole)
         shown = list(shown_messages(found.these, device))
@@ -105,7 +105,7 @@ def inbox(
     print_line(translated(MESSAGES_DISCLAIMER) if shown else nothing)
 
 
-def _received_from(
+def _filter_by_sender(
     sender: list[str], every: tuple[Received, ...], device: Device
 ) -> tuple[Received, ...]:
     names = current_people_names(device)
@@ -207,7 +207,7 @@ def _write_message_files(
     def write_and_print(frame: Frame) -> None:
         nonlocal printed
         if checked:
-            _refuse_unsafe(message, arrived, device)
+            _refuse_unsafe_files(message, arrived, device)
         files.write()  # only now are the names of all files known
         _print_opened(frame.text, files.places, message_json, as_json=json)
         printed = True
@@ -256,7 +256,9 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     set_receipts(sender.name, device, wanted=wanted)
 
 
-def _refuse_unsafe(message: str, files: list[tuple[FrameFile, WriteFile]], device: Device) -> None:
+def _refuse_unsafe_files(
+    message: str, files: list[tuple[FrameFile, WriteFile]], device: Device
+) -> None:
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = unsafe_files(files, device)
     if unsafe:

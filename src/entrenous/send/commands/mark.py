@@ -14,7 +14,7 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere
 from entrenous.device.commands import opened_device
-from entrenous.send.copies.mark_file import CopyNotWritten, Marked, mark_file
+from entrenous.send.copies.mark_file import CopyNotWritten, MarkedFiles, mark_file
 from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
 from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
@@ -75,7 +75,7 @@ def mark(
                 except EntrenousError as why:
                     if isinstance(why, AlreadyThere) or not os.path.lexists(place):
                         written.pop()
-                        _forget_last(copies)
+                        _remove_unwritten_copy(copies)
                     raise
                 steps.advance()
                 check()
@@ -100,7 +100,7 @@ def mark(
     tell(message, written)
 
 
-def _forget_last(copies: Marked) -> None:
+def _remove_unwritten_copy(copies: MarkedFiles) -> None:
     """Remove the unwritten copy from the ledger, if the disk has room for the change."""
     with suppress(CopyNotWritten, EntrenousError):
         copies.throw(CopyNotWritten())

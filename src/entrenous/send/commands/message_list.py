@@ -22,12 +22,12 @@ from entrenous.send.people.circle_members import people_by_name
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.output import print_line, rfc3339_utc
 
-One = TypeVar("One")
+Listed = TypeVar("Listed")
 NEWEST_LISTED: Final = 20
-Last = Annotated[
+LastOption = Annotated[
     int | None, typer.Option("--last", min=1, metavar="N", help="List the newest N, and no more.")
 ]
-All = Annotated[
+AllOption = Annotated[
     bool,
     typer.Option("--all", help=f"List all, and not what waits and the newest {NEWEST_LISTED}."),
 ]
@@ -64,10 +64,10 @@ def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -
 
 
 @dataclass(frozen=True, slots=True)
-class MessageList(Generic[One]):
+class MessageList(Generic[Listed]):
     """The messages to list, oldest first, and the number of older ones left out."""
 
-    these: tuple[One, ...]
+    these: tuple[Listed, ...]
     older: int
 
     def print_how_to_list_older(self, command: str, option: str, names: Sequence[str]) -> None:
@@ -87,8 +87,8 @@ def refuse_last_with_all(last: int | None, *, everything: bool) -> None:
 
 
 def select_messages(
-    every: Sequence[One], waits: Callable[[One], bool], last: int | None, *, everything: bool
-) -> MessageList[One]:
+    every: Sequence[Listed], waits: Callable[[Listed], bool], last: int | None, *, everything: bool
+) -> MessageList[Listed]:
     """Choose from messages, oldest first: all, the ``last`` ones, or those for which ``waits`` is
     true and the newest ones.
     """

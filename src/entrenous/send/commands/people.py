@@ -20,8 +20,8 @@ from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
 from entrenous.send.people.circle_members import (
     add_to_circle,
-    circles_with,
-    people_in,
+    members_of,
+    names_of_circles_with,
     remove_from_circle,
 )
 from entrenous.send.people.circles import Circle, circles
@@ -294,7 +294,7 @@ def forget(context: typer.Context, name: str) -> None:
     Their messages stay in your inbox, and copies that you sent them can still be traced.
     """
     with opened_device(context) as device:
-        within = circles_with(name, device)
+        within = names_of_circles_with(name, device)
         contact = forget_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
@@ -416,4 +416,4 @@ def remove(
 
 
 def _member_names(circle: Circle, device: Device) -> list[str]:
-    return [contact.name for contact in people_in(circle, device)]
+    return [contact.name for contact in members_of(circle, device)]

@@ -15,8 +15,8 @@ from entrenous.device.sent_copies import CopyState, copy_state
 from entrenous.device.sent_messages import SendState
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
-    All,
-    Last,
+    AllOption,
+    LastOption,
     person_filter,
     refuse_last_with_all,
     select_messages,
@@ -64,8 +64,8 @@ def sent(
         list[str] | None,
         typer.Option(metavar="NAME", help="What went to this person or circle; repeatable."),
     ] = None,
-    last: Last = None,
-    everything: All = False,
+    last: LastOption = None,
+    everything: AllOption = False,
     as_json: Json = False,
 ) -> None:
     """List what you sent, and what became of each copy: what waits to be opened, and the newest.

@@ -18,7 +18,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
-from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.flush import flush
 from entrenous.send.guard import Inspection, answers_doubt, inspect
 from entrenous.send.inbox import reference_to_message
@@ -152,7 +152,7 @@ def _progress_watch(shown: Bars, check: Callable[[], None], device: Device) -> T
         check()
         shown.report_bytes(stage, done, total)
 
-    return TransferWatch(show_progress, undo_window(shown, device.clock.now, check))
+    return TransferWatch(show_progress, make_undo_wait(shown, device.clock.now, check))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _add_recipients(
 ) -> Draft:
     named = within or reply
     belongs = None if named is None else conversation_of(named, device)
-    going = resolve_recipients(to or names_in(belongs, device), device)
+    going = resolve_recipients(to or contact_names_in(belongs, device), device)
     for blocked in going.passed_over:
         hint(
             translated("{blocked} is in it too, but you blocked them, so they get nothing.").format(
@@ -266,7 +266,7 @@ _UNDO_POLL_S: Final = 0.1
 _UNDO_HINT: Final = translatable("Undo: Ctrl-C")
 
 
-def undo_window(
+def make_undo_wait(
     shown: Bars,
     now: Callable[[], datetime],
     check: Callable[[], None],

@@ -156,7 +156,7 @@ def link_on_old_device(
         side = _process_until(
             LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device
         )
-        same = _ask_whether_same(side.string, _OTHER_DEVICE_QUESTION, as_json=as_json)
+        same = _ask_whether_same(side.short_string, _OTHER_DEVICE_QUESTION, as_json=as_json)
     except BaseException:
         end_on_old_device(side, device)
         raise
@@ -207,7 +207,7 @@ def link_on_new_device(
         side = _process_until(
             LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device
         )
-        if not _ask_whether_same(side.string, _YOUR_OTHER_DEVICE_QUESTION, as_json=as_json):
+        if not _ask_whether_same(side.short_string, _YOUR_OTHER_DEVICE_QUESTION, as_json=as_json):
             reject_on_new_device(side, device)
         side = confirm_on_new_device(side)
         hint(

@@ -115,7 +115,7 @@ class CopyOrder:
 
 
 @dataclass(slots=True, eq=False)
-class _Copy:
+class _CopyInProgress:
     """One recipient's copy while it is written; ``patterns`` are the mark's patterns at the two
     nodes around the present frame.
     """
@@ -166,7 +166,7 @@ def write_clips(
     workers = pool_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
-        _Copy(one.seed, ClipWriter(original.shown, one.crf, one.sound, threads), {})
+        _CopyInProgress(one.seed, ClipWriter(original.shown, one.crf, one.sound, threads), {})
         for one in copies
     ]
     with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
@@ -182,7 +182,9 @@ def write_clips(
     return files
 
 
-def _add_frames(original: ClipOriginal, copy: _Copy, shots: Sequence[_SharedFrame]) -> None:
+def _add_frames(
+    original: ClipOriginal, copy: _CopyInProgress, shots: Sequence[_SharedFrame]
+) -> None:
     for shot in shots:
         luma, frame = _mark_frame(original, copy.seed, copy.patterns, shot), shot.frame
         chroma = np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
@@ -345,7 +347,7 @@ def survey_clip(
             seen.times.append(frame.at_s)
             seen.motions.append(follower.add_frame(luma))
             if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_FRAME_INTERVAL_S:
-                seen.keys.append(crew.submit(_key_frame, frame))
+                seen.keys.append(crew.submit(_make_key_frame, frame))
                 seen.key_times.append(frame.at_s)
             if (
                 not seen.thumbs
@@ -358,7 +360,7 @@ def survey_clip(
     return seen.pack()
 
 
-def _key_frame(frame: Frame) -> KeyFrame:
+def _make_key_frame(frame: Frame) -> KeyFrame:
     luma: NDArray[np.uint8] = np.asarray(frame)
     seen = extract_features(
         np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEYPOINTS_MAX

@@ -46,7 +46,7 @@ _BATCH_COPIES_MAX: Final = 12
 _SOUND_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES_PLACE: Final = 0  # index of the frames among the message's media
 _SOUND_PLACE: Final = 1
-_NOT_STORED: Final = BlobId(b"")  # stands for a stored file until the first copy is made
+_NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
 # Pixels of one frame of every encoder, added up; a pixel takes 105 bytes.
 _BATCH_PIXELS: Final = 8_000_000
 
@@ -142,8 +142,8 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and one ca
 def sent_clip(original: ClipOriginal) -> SentClip:
     """Return the ledger's entry for a clip, before any file of it is stored or copied."""
     return SentClip(
-        original=_NOT_STORED,
-        survey=_NOT_STORED,
+        original=_NOT_STORED_BLOB,
+        survey=_NOT_STORED_BLOB,
         dither=original.dither,
         copies=(),
         width_px=original.shown.width_px,
@@ -192,7 +192,7 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     """
     try:
         sound = device.read_sound(untrusted_data)
-        _refuse_too_long(sound)
+        _refuse_long_sound(sound)
     except UnsupportedSoundCodec:
         raise
     except NoSoundFound:
@@ -207,7 +207,7 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     return ClipSound(sound, prepared, contour(prepared.mono))
 
 
-def _refuse_too_long(sound: Sound) -> None:
+def _refuse_long_sound(sound: Sound) -> None:
     """Raise SoundTooLong if the sound, including inserted silences, is too long.
 
     Otherwise a leaked copy could not be read again to trace it.

@@ -116,12 +116,12 @@ class _PictureMarking:
         store_features(self.id, (self.original,), self.device)
 
 
-Marked = Generator[tuple[MessageName, MarkedFile], None, None]
+MarkedFiles = Generator[tuple[MessageName, MarkedFile], None, None]
 
 
 def mark_file(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
-) -> Marked:
+) -> MarkedFiles:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
     Raises:
@@ -134,7 +134,7 @@ def mark_file(
 
 def _mark_picture(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
-) -> Marked:
+) -> MarkedFiles:
     medium = medium_of(untrusted_data)
     if medium is MediaKind.PICTURE:
         return mark_copies(untrusted_data, to, size_px, device)
@@ -147,7 +147,7 @@ def _mark_picture(
     )
 
 
-def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
+def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> MarkedFiles:
     """Mark a clip; if it has no frames, mark its sound."""
     try:
         yield from _lazy_import("entrenous.send.copies.mark_clip:mark_clip_copies")(
@@ -163,10 +163,10 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
         )
 
 
-def _lazy_import(qualified_name: str) -> Callable[..., Marked]:
+def _lazy_import(qualified_name: str) -> Callable[..., MarkedFiles]:
     """Import a function when it is called: the video library is slow to load."""
     module, _, name = qualified_name.partition(":")
-    function: Callable[..., Marked] = getattr(import_module(module), name)
+    function: Callable[..., MarkedFiles] = getattr(import_module(module), name)
     return function
 
 
@@ -193,7 +193,7 @@ class CopyRecording:
         self._name, self._at = new_name(device), device.clock.now()
         self._made = 0
 
-    def hand_over(self, copy: Copy, file: MarkedFile) -> Marked:
+    def hand_over(self, copy: Copy, file: MarkedFile) -> MarkedFiles:
         """Add a copy to the ledger and yield its file; CopyNotWritten removes it from the
         ledger.
         """

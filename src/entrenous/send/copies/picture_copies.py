@@ -66,9 +66,9 @@ class PictureOriginal:
     size_px: int | None
 
     @property
-    def finer(self) -> int:
+    def finer_steps(self) -> int:
         """The number of quality steps by which copies are encoded finer than the original."""
-        return self.trial.finer
+        return self.trial.finer_steps
 
 
 class TrialCopy:
@@ -93,7 +93,7 @@ class TrialCopy:
                 self._lock.release()
 
     @property
-    def finer(self) -> int:
+    def finer_steps(self) -> int:
         """Return the number of quality steps, after waiting for another thread or making the
         trial copy.
         """
@@ -222,7 +222,7 @@ def _report_each(
 def _write_painted(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
     original.trial.make(onto)
     _paint_copy(original, seed, onto)
-    return write_picture(original.picture, onto.pixels, finer=original.finer)
+    return write_picture(original.picture, onto.pixels, finer=original.finer_steps)
 
 
 def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
@@ -242,7 +242,7 @@ def ledger_entry(original: PictureOriginal, kept: BlobId, copies: tuple[Copy, ..
         dither=original.dither,
         copies=copies,
         size_px=original.size_px,
-        finer=original.finer,
+        finer=original.finer_steps,
     )
 
 

@@ -74,8 +74,8 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.next_mailbox import (
     abandon_prepared_mailboxes,
-    deletions_for,
-    forget_other_prepared,
+    forget_other_prepared_mailboxes,
+    mailbox_deletions_for,
     prepared_mailbox,
 )
 from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
@@ -209,7 +209,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     return after
 
 
-_LOST: Final = RevocationReason.LOST
+_REASON_LOST: Final = RevocationReason.LOST
 
 
 def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
@@ -229,7 +229,7 @@ def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
     return master
 
 
-def sign_list_with(
+def sign_list_adding(
     master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
 ) -> KeyBundle:
     """Sign a list with one more device; returns the new key bundle.
@@ -248,7 +248,7 @@ def sign_list_with(
     return _sign_next_list(master, card, following, (*card.certificates, signed), device)
 
 
-def sign_list_without(
+def sign_list_revoking(
     master: Secret, gone: DeviceId, kind: RevocationReason, device: Device
 ) -> KeyBundle:
     """Sign a list in which the device ``gone`` is revoked; returns the new key bundle."""
@@ -263,7 +263,7 @@ def sign_list_without(
     return _sign_next_list(master, card, following, card.certificates, device)
 
 
-def sign_list_at(
+def sign_list_moving(
     master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
 ) -> KeyBundle:
     """Sign a list that moves all our devices to another relay; returns the new key bundle."""
@@ -312,7 +312,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     _remove_unlisted_devices(listed - {me.key.device}, gone, device)
     if new is not None:
         switch_mailbox(me, new, device, led=signed_here)
-        forget_other_prepared(person, device)
+        forget_other_prepared_mailboxes(person, device)
     receive_waiting_ranges(person.id, device)
     _replace_close_tokens(read_key_bundle(me.card).newest.said, card.newest.said, person, device)
     return True
@@ -342,7 +342,9 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
     """
     for key in me.person.devices:
         one = linked_device_by_id(key.device, device) if key.device in gone else None
-        for closing in () if one is None else deletions_for(one, me.home.relay_url, key, device):
+        for closing in (
+            () if one is None else mailbox_deletions_for(one, me.home.relay_url, key, device)
+        ):
             schedule_mailbox_deletion(closing, device)
 
 
@@ -367,7 +369,7 @@ def _replace_close_tokens(
     the mailboxes prepared for a move.
     """
     known = {was.device for was in before.revoked}
-    if any(was.device not in known and was.kind is _LOST for was in said.revoked):
+    if any(was.device not in known and was.kind is _REASON_LOST for was in said.revoked):
         abandon_prepared_mailboxes(person, device)
         replace_close_tokens(device)
         device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))

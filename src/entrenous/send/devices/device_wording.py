@@ -10,10 +10,10 @@ from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
-_NOT_SHUT_YET: Final = translatable(
+_NOT_SHUT_YET_SENTENCE: Final = translatable(
     "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
 )
-_CLOSE_TOKEN_REFUSED: Final = translatable(
+_CLOSE_TOKEN_REFUSED_SENTENCE: Final = translatable(
     "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
     "another device of yours, or a recovery sheet that was written on it, may have a newer one."
 )
@@ -22,22 +22,22 @@ _CLOSE_TOKEN_REFUSED: Final = translatable(
 def not_yet_revoked_in_words(shown: DeviceOverview) -> Iterator[str]:
     """Yield a sentence for each revoked device that the relay has not shut yet."""
     for name in shown.to_close:
-        words = _CLOSE_TOKEN_REFUSED if name in shown.refused else _NOT_SHUT_YET
+        words = _CLOSE_TOKEN_REFUSED_SENTENCE if name in shown.refused else _NOT_SHUT_YET_SENTENCE
         yield translated(words).format(name=name)
 
 
-_SHUT: Final = translatable(
+_REVOKED_SENTENCE: Final = translatable(
     "{name} is revoked: no passphrase opens its vault any more, unless it had an offline window."
 )
-_OFF_LIST: Final = translatable(
+_OFF_LIST_SENTENCE: Final = translatable(
     "{name} is off your list, and people are told as soon as their relays answer."
 )
-_OFFLINE_WINDOW: Final = translatable(
+_OFFLINE_WINDOW_SENTENCE: Final = translatable(
     "If you had allowed it to open without its relay, the right passphrase opens it until that "
     "time is over, at most {hours} hours after you allowed it; a thief's own program "
     "need not keep to that."
 )
-_UNFINISHED_REVOCATION: Final = {
+_UNFINISHED_REVOCATION_SENTENCES: Final = {
     RevocationState.WAITS: (
         translatable(
             "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
@@ -64,7 +64,7 @@ _UNFINISHED_REVOCATION: Final = {
         ),
     ),
 }
-_SHUT_BY_SHEET: Final = (
+_REVOKED_BY_SHEET_SENTENCES: Final = (
     translatable(
         "The device that this recovery sheet was written on is revoked: no passphrase opens its "
         "vault any more, unless it had an offline window."
@@ -81,22 +81,22 @@ _SHUT_BY_SHEET: Final = (
 
 
 def _offline_window_in_words() -> str:
-    return translated(_OFFLINE_WINDOW).format(hours=OFFLINE_HOURS_MAX)
+    return translated(_OFFLINE_WINDOW_SENTENCE).format(hours=OFFLINE_HOURS_MAX)
 
 
 def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
     """Yield what the user reads about a revoked device, a paragraph at a time."""
     if revoked.shut is RevocationState.DONE:
-        yield translated(_SHUT).format(name=revoked.name)
+        yield translated(_REVOKED_SENTENCE).format(name=revoked.name)
     else:
-        yield translated(_OFF_LIST).format(name=revoked.name)
-        yield from map(translated, _UNFINISHED_REVOCATION[revoked.shut])
+        yield translated(_OFF_LIST_SENTENCE).format(name=revoked.name)
+        yield from map(translated, _UNFINISHED_REVOCATION_SENTENCES[revoked.shut])
     yield _offline_window_in_words()
 
 
 def describe_revocation_by_sheet() -> Iterator[str]:
     """Yield what the user reads about a device that was shut with its recovery sheet alone."""
-    first, *others = map(translated, _SHUT_BY_SHEET)
+    first, *others = map(translated, _REVOKED_BY_SHEET_SENTENCES)
     yield from (first, _offline_window_in_words(), *others)
 
 
@@ -115,7 +115,7 @@ def describe_joining(joined: Identity) -> Iterator[str]:
 def describe_move(moved: MoveResult) -> Iterator[str]:
     """Yield what the user reads after this device moved to another relay."""
     yield translated("This device is at {relay} now.").format(relay=moved.relay_url)
-    yield translated(_NOT_EVERYBODY_TOLD if moved.letters else _EVERYBODY_TOLD)
+    yield translated(_NOT_EVERYBODY_TOLD_SENTENCE if moved.letters else _EVERYBODY_TOLD_SENTENCE)
     yield translated("What still comes to {relay} is fetched until {time}.").format(
         relay=moved.before, time=moment_in_words(moved.until)
     )
@@ -126,10 +126,10 @@ def describe_move(moved: MoveResult) -> Iterator[str]:
     )
 
 
-_NOT_EVERYBODY_TOLD: Final = translatable(
+_NOT_EVERYBODY_TOLD_SENTENCE: Final = translatable(
     "Not everybody has been told yet; the rest happens whenever this device fetches."
 )
-_EVERYBODY_TOLD: Final = translatable("People were told, and write to you there.")
+_EVERYBODY_TOLD_SENTENCE: Final = translatable("People were told, and write to you there.")
 
 
 def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[str]:
@@ -145,22 +145,22 @@ def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[st
 
 def are_older_copies_shut(before: Unlocked, after: Unlocked) -> bool:
     """Return whether no passphrase opens older copies of the folder after a passphrase change."""
-    return _older_copies_in_words(before, after) == _COPIES_SHUT
+    return _older_copies_in_words(before, after) == _COPIES_SHUT_SENTENCE
 
 
-_COPIES_SHUT: Final = translatable(
+_COPIES_SHUT_SENTENCE: Final = translatable(
     "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except "
     "those that were made while it had an offline window."
 )
-_COPIES_NOT_YET: Final = translatable(
+_COPIES_SHUT_LATER_SENTENCE: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, to read. They are "
     "shut when this device opens next and reaches its relay: entrenous inbox"
 )
-_COPIES_MOVING: Final = translatable(
+_COPIES_WHILE_MOVING_SENTENCE: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, to read, for up to "
     "30 days: the relay that you move away from answers for them."
 )
-_COPIES_NEVER: Final = translatable(
+_COPIES_NEVER_SHUT_SENTENCE: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, because no relay has "
     "a part of its lock."
 )
@@ -168,10 +168,10 @@ _COPIES_NEVER: Final = translatable(
 
 def _older_copies_in_words(before: Unlocked, after: Unlocked) -> str:
     if after.terms.lock is None:
-        return _COPIES_NEVER
+        return _COPIES_NEVER_SHUT_SENTENCE
     if after.terms.lock == before.terms.lock:
-        return _COPIES_MOVING
-    return _COPIES_NOT_YET if after.part.outdated else _COPIES_SHUT
+        return _COPIES_WHILE_MOVING_SENTENCE
+    return _COPIES_SHUT_LATER_SENTENCE if after.part.outdated else _COPIES_SHUT_SENTENCE
 
 
 ADVICE_AFTER_WRONG_TRIES: Final = translatable(

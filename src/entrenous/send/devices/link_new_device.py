@@ -88,7 +88,7 @@ class NewDeviceLink:
         )
 
     @property
-    def string(self) -> ShortString:
+    def short_string(self) -> ShortString:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
@@ -207,7 +207,7 @@ def _send_offer(
     shown = write_link_message(LinkReveal(public_key_of(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
-    following.string  # noqa: B018 - may raise LinkEnded, before anything is sent
+    following.short_string  # noqa: B018 - may raise LinkEnded, before anything is sent
     code, until = new.code, new.box.until
     post_link_message(code.relay_url, code.mailbox, code.token, shown, until, device)
     return following

@@ -89,7 +89,7 @@ class OldDeviceLink:
         return self.box.until
 
     @property
-    def string(self) -> ShortString:
+    def short_string(self) -> ShortString:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
@@ -261,7 +261,7 @@ def _check_reveal(old: OldDeviceLink, show: LinkReveal) -> OldDeviceLink:
         old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
     )
     try:
-        compared.string  # noqa: B018 - may raise LinkEnded, before anything is shown
+        compared.short_string  # noqa: B018 - may raise LinkEnded, before anything is shown
     except BadKey:
         raise LinkEnded from None
     return compared

@@ -39,7 +39,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_with
+from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_adding
 from entrenous.send.devices.link_nouns import (
     Grant,
     LinkEnded,
@@ -59,10 +59,10 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
 from entrenous.send.formats.linking import (
-    padded_link,
+    pad_link_message,
     read_link_message,
     seal_grant,
-    unpadded_link,
+    unpad_link_message,
     write_grant,
     write_link_message,
 )
@@ -159,7 +159,7 @@ def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: D
     return Envelope(
         id=EnvelopeId(device.dice.token(ID_BYTES)),
         mailbox=mailbox,
-        sealed=padded_link(message),
+        sealed=pad_link_message(message),
         expires_at=until,
         withdraw_lock=token_hash(Secret(device.dice.token(TOKEN_BYTES))),
     )
@@ -206,7 +206,7 @@ def take_next_link_message(box: LinkMailbox, device: Device) -> tuple[LinkMessag
     if not page:
         return None
     device.courier.acknowledge(box.relay_url, box.mailbox, box.owner, page[0].id)
-    message = unpadded_link(page[0].sealed)
+    message = unpad_link_message(page[0].sealed)
     return read_link_message(message), message
 
 
@@ -221,7 +221,7 @@ def store_new_identity(
     card = read_key_bundle(grant.card)
     person = verify_key_bundle(card)
     key = _listed_key(person, offer)
-    _check_master(grant, card)
+    _check_master_key(grant, card)
     home = MailboxAddress(person.relay_url, offer.mailbox, box.owner, offer.close)
     if home.relay_url != box.relay_url:
         raise LinkNotProven
@@ -250,7 +250,7 @@ def _listed_key(person: Person, offer: Offer) -> DeviceKey:
     raise LinkNotProven
 
 
-def _check_master(grant: Grant, card: KeyBundle) -> None:
+def _check_master_key(grant: Grant, card: KeyBundle) -> None:
     if grant.master is None:
         return
     public = public_master_keys(grant.master)
@@ -302,7 +302,7 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
     offer = compared.offer
     with device.vault.transaction():
         me = own_device(device)
-        card = sign_list_with(
+        card = sign_list_adding(
             compared.master, _certify_new_device(compared, me, device), offer.mailbox, device
         )
         name = free_device_name(

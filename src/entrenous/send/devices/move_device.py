@@ -13,7 +13,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.relay_lock_client import FormerAddress, confirm_unlock, former_addresses
-from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_at
+from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_moving
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
@@ -93,7 +93,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         mailboxes = {**ready, own_device(device).key.device: new.home.mailbox}
         with device.vault.transaction():
             accept_own_bundle(
-                sign_list_at(master, url, mailboxes, device), device, signed_here=True
+                sign_list_moving(master, url, mailboxes, device), device, signed_here=True
             )
     elif not former_addresses(device):
         raise AlreadyAtRelay

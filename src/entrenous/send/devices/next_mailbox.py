@@ -198,16 +198,16 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
     """
     delete_prepared_mailboxes(None, device)
     device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
-    _forget_prepared(lost_by, device)
+    _forget_prepared_mailboxes(lost_by, device)
 
 
-def forget_other_prepared(moved: Person, device: Device) -> None:
+def forget_other_prepared_mailboxes(moved: Person, device: Device) -> None:
     """After a move, delete the records of other relays for which our devices had prepared."""
     device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(moved.epoch).encode())
-    _forget_prepared(moved, device)
+    _forget_prepared_mailboxes(moved, device)
 
 
-def _forget_prepared(now: Person, device: Device) -> None:
+def _forget_prepared_mailboxes(now: Person, device: Device) -> None:
     """Delete the records of our devices' prepared mailboxes.
 
     Mailboxes on our list stay: if a device is lost before it has moved, we need the token that
@@ -236,7 +236,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
         PREPARED_MAILBOX_TABLE.drop(home.relay_url, device.vault)
 
 
-def deletions_for(
+def mailbox_deletions_for(
     revoked: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[MailboxDeletion, ...]:
     """Return the deletions for all mailboxes of a revoked device that it announced to us."""

@@ -34,7 +34,7 @@ from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_lists import (
     accept_own_bundle,
     find_master_key,
-    sign_list_without,
+    sign_list_revoking,
 )
 from entrenous.send.devices.linked_devices import (
     DELETED_MAILBOX_TABLE,
@@ -184,7 +184,7 @@ def revoke_device(
     master = find_master_key(sheet, device)
     with device.vault.transaction():
         kind = RevocationReason.LOST if lost else RevocationReason.RETIRED
-        accept_own_bundle(sign_list_without(master, one.device, kind, device), device)
+        accept_own_bundle(sign_list_revoking(master, one.device, kind, device), device)
         _close_with_sheet(one, mailbox, sheet, device)
         forget_synced(one.device, device)
         send_bundle_to_own_devices((), device)

@@ -90,7 +90,7 @@ def certify_device(
     return SignedCertificate(certificate, statement, sign_certificate(master, statement))
 
 
-def first_list(
+def make_first_list(
     name: str, home: MailboxAddress, signed: SignedCertificate, issued_at: datetime
 ) -> ListStatement:
     """Return the list of epoch 1, with one device."""
@@ -288,7 +288,7 @@ def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
     # the mailbox never existed, or the relay temporarily uses another database
     except NoSuchMailbox:
         if one.name is not None:
-            _retry_later(one, device)
+            _schedule_retry(one, device)
             return
     except WrongToken:
         if one.name is None:
@@ -307,7 +307,7 @@ def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
         MAILBOX_TO_DELETE_TABLE.drop(one.mailbox.hex(), device.vault)
 
 
-def _retry_later(one: MailboxDeletion, device: Device) -> None:
+def _schedule_retry(one: MailboxDeletion, device: Device) -> None:
     """Schedule another try for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so

@@ -33,11 +33,11 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.sync_records import (
     Stamp,
+    change_stamp_of,
     is_known_blocked,
     record_digest,
     record_key,
-    stamp_of,
-    store_stamp,
+    store_change_stamp,
 )
 from entrenous.send.devices.sync_send import mark_for_resync, note_synced
 from entrenous.send.formats.sync_format import (
@@ -133,10 +133,10 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
         _apply_own_record(shared, device)
         return
     # The record stored here may differ from the one received, for example if its name is taken
-    # here. Then all_records dates it as a new change.
+    # here. Then all_shared_records dates it as a new change.
     key, said = record_key(shared), Stamp(shared.at, record_digest(shared))
-    known = stamp_of(key, device)
-    if known is not None and _is_current(known, said, shared):
+    known = change_stamp_of(key, device)
+    if known is not None and _is_ours_current(known, said, shared):
         if known == said:
             note_synced(sender, key, device)
         if isinstance(shared, SharedContact):
@@ -145,11 +145,11 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
             mark_for_resync(sender, shared.person, device)
         return
     _apply_record(shared, epoch, device)
-    store_stamp(key, said, device)
+    store_change_stamp(key, said, device)
     note_synced(sender, key, device)
 
 
-def _is_current(known: Stamp, said: Stamp, shared: SharedRecord) -> bool:
+def _is_ours_current(known: Stamp, said: Stamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
     Records that a single device writes arrive in order.
@@ -164,7 +164,7 @@ def _apply_record(shared: SharedRecord, epoch: int, device: Device) -> None:
         case SharedContact():
             _apply_contact(shared, device)
         case SharedForgottenContact():
-            known = _other_contact(shared.person, device)
+            known = _contact_unless_self(shared.person, device)
             if known is not None:
                 forget_contact(known.name, device)
         case SharedBlock():
@@ -177,13 +177,13 @@ def _apply_record(shared: SharedRecord, epoch: int, device: Device) -> None:
             _apply_mailboxes(shared, epoch, device)
 
 
-def _other_contact(person: bytes, device: Device) -> Contact | None:
+def _contact_unless_self(person: bytes, device: Device) -> Contact | None:
     """Return the contact, or None if this is us."""
     return None if person == own_device(device).person.id else contact_by_id(person, device)
 
 
 def _apply_contact(shared: SharedContact, device: Device) -> None:
-    before = _other_contact(shared.person, device)
+    before = _contact_unless_self(shared.person, device)
     known = (
         _new_contact(shared, device) if before is None else _updated_contact(before, shared, device)
     )
@@ -202,7 +202,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
 
 def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
     """Store the tokens that another device lends us, which may arrive after the contact."""
-    kept = _other_contact(shared.person, device)
+    kept = _contact_unless_self(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
         if kept is not None and key in listed:
@@ -248,7 +248,7 @@ def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> C
 
 def _apply_block(shared: SharedBlock, device: Device) -> None:
     """Apply the blocking of a person; if the person is unknown, store only when it happened."""
-    known = _other_contact(shared.person, device)
+    known = _contact_unless_self(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return
     if shared.blocked:

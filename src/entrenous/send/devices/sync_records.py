@@ -91,7 +91,7 @@ def record_digest(shared: SharedRecord) -> bytes:
     return sha256(comparable_form(shared))
 
 
-def all_records(device: Device) -> dict[str, SharedRecord]:
+def all_shared_records(device: Device) -> dict[str, SharedRecord]:
     """Return every shared record by key, deleted ones included. The field ``at`` of each is the
     time of its last change; changes since the last call are dated now. Call it in a transaction.
     """
@@ -116,29 +116,29 @@ def date_changes(device: Device) -> None:
     """
     if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK_RECORD) is None:
         with device.vault.transaction():
-            all_records(device)
+            all_shared_records(device)
 
 
-def stamp_of(key: str, device: Device) -> Stamp | None:
+def change_stamp_of(key: str, device: Device) -> Stamp | None:
     return CHANGE_TIME_TABLE.load(key, device.vault)
 
 
-def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
+def store_change_stamp(key: str, stamp: Stamp, device: Device) -> None:
     CHANGE_TIME_TABLE.store(stamp, key, device.vault)
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
     """Check whether the newest record about a person, who need not be a contact, is a block."""
     said = SharedBlock(person, _EARLIEST_TIME, blocked=True)
-    stamp = stamp_of(record_key(said), device)
+    stamp = change_stamp_of(record_key(said), device)
     return stamp is not None and stamp.digest == record_digest(said)
 
 
 def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -> SharedRecord:
-    stamp, digest = stamp_of(key, device), record_digest(shared)
+    stamp, digest = change_stamp_of(key, device), record_digest(shared)
     if stamp is None or stamp.digest != digest:
         stamp = Stamp(_changed_at(shared, stamp, now), digest)
-        store_stamp(key, stamp, device)
+        store_change_stamp(key, stamp, device)
     return replace(shared, at=stamp.at)
 
 
@@ -165,7 +165,7 @@ def _current_records(now: datetime, device: Device) -> Iterator[SharedRecord]:
     if me.home.close is not None:
         yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)
     several = SharedMailboxes(me.key.device, now, own_mailboxes(device))
-    if len(several.homes) > 1 or stamp_of(record_key(several), device) is not None:
+    if len(several.homes) > 1 or change_stamp_of(record_key(several), device) is not None:
         yield several
 
 

@@ -10,7 +10,12 @@ from entrenous.device.device import Device
 from entrenous.device.identities import may_advance_ratchets, own_device
 from entrenous.device.vault_tables import SYNCED_VERSION, peer_key
 from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
-from entrenous.send.devices.sync_records import all_records, contact_key, record_digest, stamp_of
+from entrenous.send.devices.sync_records import (
+    all_shared_records,
+    change_stamp_of,
+    contact_key,
+    record_digest,
+)
 from entrenous.send.formats.sync_format import (
     SharedContact,
     SharedForgottenContact,
@@ -36,7 +41,7 @@ def send_sync_letters(device: Device) -> None:
     if not others or not may_advance_ratchets(device):
         return
     with device.vault.transaction():
-        records = all_records(device)
+        records = all_shared_records(device)
         for one in others:
             to = addressee_of(own_device(device).person.id, one.device, device)
             if to is not None and _can_write_to(to, device):
@@ -51,7 +56,7 @@ def note_synced(
     ``lacks`` are those devices of a contact for which we have lent the other device no tokens yet
     (None: unchanged).
     """
-    stamp = stamp_of(key, device)
+    stamp = change_stamp_of(key, device)
     if stamp is not None:
         before = device.vault.get(SYNCED_VERSION, _synced_key(sibling, key)) or b""
         still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
@@ -152,7 +157,7 @@ def _with_tokens(shared: SharedRecord, lacked: Sequence[DeviceId], device: Devic
 
 
 def _synced_state(key: str, device: Device) -> bytes:
-    stamp = stamp_of(key, device)
+    stamp = change_stamp_of(key, device)
     if stamp is None:
         return b""
     return int(stamp.at.timestamp()).to_bytes(_DIGEST_OFFSET, "big") + stamp.digest

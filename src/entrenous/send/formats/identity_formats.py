@@ -44,7 +44,11 @@ from entrenous.wire.key_bundle import (
 )
 from entrenous.wire.text import as_name, as_url
 
-_KEY_BYTES: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
+_PUBLIC_KEY_BYTES: Final = {
+    PrekeyKind.ONE_TIME: 32,
+    PrekeyKind.FALLBACK: 32,
+    PrekeyKind.XWING: 1216,
+}
 
 
 def write_prekey_statement(prekey: Prekey) -> bytes:
@@ -104,7 +108,7 @@ def _read_statement(encoded: bytes) -> Prekey:
         epoch=as_uint(epoch, least=1),
         head=as_bytes(head, 32),
         made_at=as_time(made_at),
-        public=as_bytes(public, _KEY_BYTES[known]),
+        public=as_bytes(public, _PUBLIC_KEY_BYTES[known]),
     )
 
 
@@ -175,7 +179,7 @@ def decode_code(untrusted_code: str) -> bytes:
 _SHEET_PREFIX: Final = "entrenous-recovery:2:"
 _RECOVERY_VERSION: Final = 2
 _SHEET_CHARS_MAX: Final = 4096
-_SHEET_CODE: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
+_SHEET_CODE_PATTERN: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
 _CHECK_BYTES: Final = 4
 _LINE_CHARACTERS: Final = 64  # characters per line, so that a person can compare and type it
 
@@ -203,7 +207,7 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
     Raises:
         NotARecoverySheet: the text holds no complete code.
     """
-    found = _SHEET_CODE.search(untrusted_text)
+    found = _SHEET_CODE_PATTERN.search(untrusted_text)
     if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
         raise NotARecoverySheet
     with bad_cbor_as(NotARecoverySheet):

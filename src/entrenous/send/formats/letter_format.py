@@ -164,7 +164,7 @@ SUITE: Final = 0x647A
 _INFO_LABEL: Final = "entrenous/2 letter"
 
 
-def write_info(address: Address) -> bytes:
+def write_hpke_info(address: Address) -> bytes:
     """Encode the data that HPKE binds; both ends know it, so it is never decoded.
 
     Raises:
@@ -182,7 +182,7 @@ def write_info(address: Address) -> bytes:
         address.epoch,
         address.head,
     ]
-    return encode_checked(fields, _read_info)
+    return encode_checked(fields, _read_hpke_info)
 
 
 def write_sealed(key: bytes, around: bytes) -> bytes:
@@ -267,7 +267,7 @@ def read_header(untrusted: bytes) -> Header:
         )
 
 
-def _read_info(encoded: bytes) -> Address:
+def _read_hpke_info(encoded: bytes) -> Address:
     fields = as_list(decode(encoded), 10, 10)
     if fields[:3] != [_INFO_LABEL, VERSION, SUITE] or encode(fields) != encoded:
         raise BadLetter

@@ -99,7 +99,7 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
         return _PARSERS[as_uint(step, len(_PARSERS), 1) - 1](fields)
 
 
-def padded_link(message: bytes) -> bytes:
+def pad_link_message(message: bytes) -> bytes:
     """Pad a message to one of the sizes that letters have, for its envelope.
 
     Raises:
@@ -112,7 +112,7 @@ def padded_link(message: bytes) -> bytes:
     return whole.ljust(size, b"\0")
 
 
-def unpadded_link(untrusted: bytes) -> bytes:
+def unpad_link_message(untrusted: bytes) -> bytes:
     """Extract the message from an envelope.
 
     Raises:
@@ -123,7 +123,7 @@ def unpadded_link(untrusted: bytes) -> bytes:
     if not untrusted.startswith(_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink
     message = untrusted[begin:end]
-    if len(message) > _ENVELOPE_SIZES_BYTES[-1] - begin or padded_link(message) != untrusted:
+    if len(message) > _ENVELOPE_SIZES_BYTES[-1] - begin or pad_link_message(message) != untrusted:
         raise BadLink
     return message
 

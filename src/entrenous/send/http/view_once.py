@@ -94,7 +94,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
     def provide_and_await_page(frame: Frame) -> None:
-        _refuse_unsafe(message, frame, files, device)
+        _refuse_unsafe_files(message, frame, files, device)
         look.provide_content(ViewedContent(frame.text, tuple(files)))
         look.loaded.wait(_LOAD_TIMEOUT_S)
         if not look.has_requested_all():
@@ -103,7 +103,9 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
     open_message_to(message, add_file, device, tell=provide_and_await_page)
 
 
-def _refuse_unsafe(message: str, frame: Frame, files: list[ContentFile], device: Device) -> None:
+def _refuse_unsafe_files(
+    message: str, frame: Frame, files: list[ContentFile], device: Device
+) -> None:
     """Raise UnsafeToShow or DecoderDidNotStart if a file cannot be shown."""
     fills = [partial(_write_data, one.data) for one in files]
     if unsafe_files(list(zip(frame.files, fills, strict=True)), device):

@@ -12,7 +12,7 @@ from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, publ
 from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
-from entrenous.device.identities import OwnIdentity, account_of, own_device, store_account
+from entrenous.device.identities import OwnIdentity, olm_account_of, own_device, store_olm_account
 from entrenous.device.vault_tables import OwnRecord
 from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
@@ -66,8 +66,8 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
 def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.transaction():
         current = None if lasting else _REUSABLE_STATEMENTS.load(device.vault)
-        account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
-        store_account(account, device)
+        account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS)
+        store_olm_account(account, device)
         kept = current or _new_reusable_keys(me, device)
         statements = [
             _prekey_statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
@@ -79,8 +79,8 @@ def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekey
 
 
 def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements:
-    account, fallback_id, fallback = replace_fallback_key(account_of(device))
-    store_account(account, device)
+    account, fallback_id, fallback = replace_fallback_key(olm_account_of(device))
+    store_olm_account(account, device)
     xwing = make_own_key(None, me, device)
     made = ReusableKeyStatements(
         _prekey_statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),

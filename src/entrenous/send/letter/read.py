@@ -18,14 +18,19 @@ from entrenous.crypto.seal import (
 )
 from entrenous.crypto.statements import check_heads_agree, list_heads, verify_key_bundle
 from entrenous.device.device import Device
-from entrenous.device.identities import OwnIdentity, account_of, known_heads, store_account
+from entrenous.device.identities import OwnIdentity, known_heads, olm_account_of, store_olm_account
 from entrenous.device.vault_tables import (
     SEEN_MESSAGE,
     inbox_key,
     peer_key,
 )
 from entrenous.send.devices.device_lists import fork_error
-from entrenous.send.formats.letter_format import read_body, read_header, read_sealed, write_info
+from entrenous.send.formats.letter_format import (
+    read_body,
+    read_header,
+    read_sealed,
+    write_hpke_info,
+)
 from entrenous.send.letter.letter_nouns import (
     OWN_KEY_TABLE,
     PEER_TABLE,
@@ -65,7 +70,7 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
         raise NotForThisMailbox(what="its key is not ours, or is gone")
     made_for = None if own.peer is None else PEER_TABLE.load(own.peer, device.vault)
     outer = open_outer_seal(
-        own.private, write_info(_letter_address(own, made_for, me)), outer_bytes
+        own.private, write_hpke_info(_letter_address(own, made_for, me)), outer_bytes
     )
     header = read_header(outer.untrusted_header)
     _check_address(header, made_for, waiting, me)
@@ -122,8 +127,8 @@ def _open_inner_letter(
             return opened, (opened.session, *others)
     if not outer.begins_session:
         raise NotForThisMailbox(what="it is of no session that we have")
-    opened, account = open_first_letter(account_of(device), header.curve25519, outer)
-    store_account(account, device)
+    opened, account = open_first_letter(olm_account_of(device), header.curve25519, outer)
+    store_olm_account(account, device)
     return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
 
 

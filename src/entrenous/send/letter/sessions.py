@@ -13,7 +13,7 @@ from entrenous.base.limits import SESSIONS_MAX
 from entrenous.crypto.seal import begin_session
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device
-from entrenous.device.identities import account_of, check_head, own_device
+from entrenous.device.identities import check_list_head, olm_account_of, own_device
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, Peer, XWingKey
@@ -103,7 +103,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     else:
         opening_key = _verified_prekey(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
     xwing = _verified_prekey(bundle.xwing, PrekeyKind.XWING, batch, to, device)
-    session = begin_session(account_of(device), to.key.curve25519, opening_key.prekey.public)
+    session = begin_session(olm_account_of(device), to.key.curve25519, opening_key.prekey.public)
     return Peer(
         device=to.key.device,
         person=to.contact.person.id,
@@ -135,7 +135,7 @@ def _verified_prekey(
     verify_prekey(signed, batch, to.key, to.key.mailbox)
     if signed.prekey.kind is not kind:
         raise BadPrekey
-    check_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)
+    check_list_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)
     return signed
 
 

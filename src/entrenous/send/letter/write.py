@@ -14,7 +14,12 @@ from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.clock_sanity import default_letter_expiry
-from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
+from entrenous.send.formats.letter_format import (
+    write_body,
+    write_header,
+    write_hpke_info,
+    write_sealed,
+)
 from entrenous.send.letter.letter_nouns import (
     OWN_KEY_TABLE,
     PEER_TABLE,
@@ -64,10 +69,10 @@ class OuterLetterParts:
 
 
 def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
-    return tuple(_addressee(contact, key, device) for key in contact.person.devices)
+    return tuple(_make_addressee(contact, key, device) for key in contact.person.devices)
 
 
-def _addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
+def _make_addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
     place = mailbox_for_token(contact.person.id, key.device, device)
     if place is None:
         return Addressee(contact, key)
@@ -109,7 +114,7 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
         next_key = make_own_key(peer_id, me, device)
-        info = write_info(_letter_address(peer, to, me))
+        info = write_hpke_info(_letter_address(peer, to, me))
         encoded = write_body(body)
         token = use_token(to.contact, to.key.device, device, greets=isinstance(body, Hello))
         header = _letter_header(encoded, peer, to, outer, me, next_key)
@@ -119,13 +124,13 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         )
         _store_peer(peer, session, next_key, device)
         item = _outbox_item(write_sealed(peer.seal_to.id, sealed), to, outer, token, device)
-        item = replace(item, needs=_required_lock(body), release_at=outer.release_at)
+        item = replace(item, needs=_last_token_lock_in(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             record_receipt_terms(body, outer.envelope, device)
 
 
-def _required_lock(body: Body) -> bytes | None:
+def _last_token_lock_in(body: Body) -> bytes | None:
     """Return the hash of the last token that a letter hands out, which must be registered first."""
     if isinstance(body, Hello | TokenRangeNote):
         return token_hash(send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))

@@ -137,7 +137,7 @@ class _MessageInProgress:
             yield from copies
 
     def _seal_for_device(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _SealedDeviceCopies:
-        copies = tuple(_ledger_copy(to, one, self.device) for one in made)
+        copies = tuple(_make_ledger_copy(to, one, self.device) for one in made)
         files = tuple(
             DeviceFile(
                 ContentFile(shape.media_type, one.data, shape.role),
@@ -162,7 +162,7 @@ class _MessageInProgress:
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
-            copy = _sealed_copy(one, self.sending)
+            copy = _make_sealed_copy(one, self.sending)
             SEALED_COPY_TABLE.store(copy, outer.envelope.hex(), device.vault)
             index_copy(copy, message.sent_at, device.vault)
         return release_at
@@ -182,7 +182,7 @@ class _MessageInProgress:
         )
 
 
-def _ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
+def _make_ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     return Copy(
         to=RecipientId(to.contact.name),
         seed=made.seed,
@@ -193,7 +193,7 @@ def _ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     )
 
 
-def _sealed_copy(made: _SealedDeviceCopies, sending: SendingContext) -> SealedCopy:
+def _make_sealed_copy(made: _SealedDeviceCopies, sending: SendingContext) -> SealedCopy:
     return SealedCopy(
         message=sending.message,
         to=RecipientId(made.to.contact.name),
@@ -231,7 +231,7 @@ def seal_content(
     """
     envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _new_secret(device)
     marks = tuple(one.commitment for one in files)
-    manifest = replace(_manifest(to, sending, device), marks=marks)
+    manifest = replace(_make_manifest(to, sending, device), marks=marks)
     key = content_key(
         manifest.secret,
         share,
@@ -282,7 +282,7 @@ def _padded_blobs(
         yield padded_reader(one.file.data), padded_length(len(one.file.data))
 
 
-def _manifest(to: Addressee, sending: SendingContext, device: Device) -> Manifest:
+def _make_manifest(to: Addressee, sending: SendingContext, device: Device) -> Manifest:
     return Manifest(
         name=sending.name,
         sent_at=sending.sent_at.replace(microsecond=0),

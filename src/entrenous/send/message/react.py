@@ -12,7 +12,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     inbox_key,
 )
-from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.flush import flush
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.letter.letter_nouns import (
@@ -57,7 +57,7 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
     _require_valid_reaction(sign)
     meant = reference_to_message(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
-    known = contacts_named(names_in(conversation_of(name, device), device), device)
+    known = contacts_named(contact_names_in(conversation_of(name, device), device), device)
     readers = [one for one in known if not one.forked]
     people = [one for one in readers if protocol_mismatch_error(one, device) is None]
     if not people:
@@ -83,7 +83,7 @@ def accept_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     if reaction.text is not None and not is_valid_reaction(reaction.text):
         # Only a modified program sends such a text, which could look like separate lines in a list.
         return
-    if by in _people_who_have(ReplyTo(reaction.sender, reaction.message), device):
+    if by in _people_with_message(ReplyTo(reaction.sender, reaction.message), device):
         store_reaction(reaction, by, device)
 
 
@@ -105,7 +105,7 @@ def reactions_to(
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
-def _people_who_have(meant: ReplyTo, device: Device) -> set[PersonId]:
+def _people_with_message(meant: ReplyTo, device: Device) -> set[PersonId]:
     """Return the people who are known to have a message; empty if this device does not have it."""
     if meant.sender == own_device(device).person.id:
         sent = SEALED_COPY_TABLE.all(device.vault)

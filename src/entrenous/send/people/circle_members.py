@@ -48,12 +48,12 @@ def resolve_recipients(names: list[str], device: Device) -> Recipients:
         if circle is None:
             people.extend(contacts_named([name], device))
         else:
-            people.extend(one for one in people_in(circle, device) if not one.blocked)
+            people.extend(one for one in members_of(circle, device) if not one.blocked)
             named.append(circle)
     if named and not people:
         raise NoReachableMember(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
-    blocked = (one.name for circle in named for one in people_in(circle, device) if one.blocked)
+    blocked = (one.name for circle in named for one in members_of(circle, device) if one.blocked)
     circles_meant = tuple(dict.fromkeys(circle.id for circle in named))
     return Recipients(tuple(each), circles_meant, tuple(dict.fromkeys(blocked)))
 
@@ -78,12 +78,12 @@ def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
     return frozenset(one.person.id for one in contacts(device) if comparable_name(one.name) == seen)
 
 
-def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
+def members_of(circle: Circle, device: Device) -> tuple[Contact, ...]:
     """Return a circle's members, sorted by name."""
     return tuple(one for one in contacts(device) if one.person.id in circle.people)
 
 
-def circles_with(name: str, device: Device) -> tuple[str, ...]:
+def names_of_circles_with(name: str, device: Device) -> tuple[str, ...]:
     """Return the names of the circles that a person is in; raises UnknownPerson."""
     (contact,) = contacts_named([name], device)
     return tuple(one.name for one in circles(device.vault) if contact.person.id in one.people)
