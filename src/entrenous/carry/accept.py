@@ -63,7 +63,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         False if the same envelope was accepted before.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
         TakenBack: the sender took the envelope back before it arrived.
         IdInUse: a different envelope has this id, a blob belongs to a different envelope, or the
             group of the share allows a different number of openings.
@@ -114,7 +114,7 @@ async def check_sender(
     An envelope that is already stored needs no token.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
     """
 
     def require_valid_token(view: RowView) -> None:

@@ -56,7 +56,7 @@ class RestoredRelay:
     """A restored relay.
 
     ``lost`` is the number of copies that their senders have to send again. ``damaged`` is the
-    number of blobs that were missing from the backup or altered; the envelopes that name these
+    number of blobs that were missing from the backup or altered. The envelopes that name these
     blobs count as lost.
     """
 

@@ -57,7 +57,7 @@ async def upload_blob(
         False if the same blob is stored already; ``chunks`` is then not read.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
         IdInUse: a different blob has this id.
         WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.

@@ -184,7 +184,7 @@ async def claim_prekeys(
     """Hand out the keys that start a session with a device.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
+        NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
         NoPrekeys: the device has never published any.
         TooMany: the token was used for more than 20 claims within an hour; for a token that admits
             only one envelope, for more than 4.

@@ -93,8 +93,8 @@ class RowStore(Protocol):
     ) -> Answer:
         """Run ``work`` on a snapshot that contains at least everything that was durable before.
 
-        The snapshot may include commits that are not acknowledged yet; they are durable when this
-        returns or raises the error of ``work``. ``hint`` is as for :meth:`transact`.
+        The snapshot may include commits that are not acknowledged yet. They are durable when this
+        returns, or when it raises the error of ``work``. ``hint`` is as for :meth:`transact`.
 
         Raises:
             DiskFull, DiskFailed: the rows that ``work`` read may be lost after a crash.
@@ -163,8 +163,8 @@ class WakeUps(Protocol):
         """Register for wake-ups from now on.
 
         The context yields a function that waits at most that many seconds, and returns whether a
-        wake-up came. If too many requests listen at the mailbox, from the ``network`` (b"" if
-        unknown) or in total, the oldest one is dropped: its function returns False at once.
+        wake-up came. There are limits for one mailbox, for one ``network`` (b"" if unknown), and in
+        total. Above a limit, the oldest listener is dropped: its function returns False at once.
         """
 
     def make_room(self) -> bool:

@@ -117,8 +117,8 @@ class ReusableKeys(Row, frozen=True):
 class StoredEnvelope(Row, frozen=True):
     """An envelope's state; a tombstone once ``closed_at`` is set.
 
-    ``digest`` is the SHA-256 of everything that was posted, by which a repeated post is recognized;
-    it is empty if the sender took the envelope back before it was posted.
+    ``digest`` is the SHA-256 of everything that was posted, by which a repeated post is recognized.
+    It is empty if the sender took the envelope back before posting it.
     """
 
     envelope: EnvelopeId

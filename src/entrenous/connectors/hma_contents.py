@@ -131,7 +131,7 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The ``claims`` of one bank on one hash of 32 bytes; ``on`` if they match."""
+    """The ``claims`` of one bank on one hash of 32 bytes; ``on`` says if they match uploads."""
 
     number: int
     bank: Bank
@@ -146,7 +146,7 @@ class Content:
 
 
 def find_content(number: int, bank: Bank, platform: Platform) -> Content:
-    """Find a bank's content; raises NoSuchContent, with the next number.
+    """Find a bank's content; raises NoSuchContent, which names the next number.
 
     One look-up finds a content that is on or missing. For one that is off, all claims are read.
     """
@@ -189,58 +189,58 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
 
 
 def switch_off(
-    one: Content, until: datetime | None, platform: Platform, listings: ListingStore
+    content: Content, until: datetime | None, platform: Platform, listings: ListingStore
 ) -> None:
     """Suspend the listed claims, for good or ``until`` that time; raises NotOwnContent.
 
     The time is stored first, so that a crash in between leaves the claims matching.
     """
-    for claim in _require_own(one):
-        listings.keep([claim.id], Listing(content_id_of(one, listings), until))
+    for claim in _require_own(content):
+        listings.keep([claim.id], Listing(content_id_of(content, listings), until))
         platform.bank.move(claim.id, ClaimEvent.SUSPEND)
 
 
-def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim | None:
+def switch_on(content: Content, platform: Platform, listings: ListingStore) -> Claim | None:
     """Let a suspended content match again.
 
     Returns:
         The claim that matches now, or None if the content matched already.
     """
-    listed = _require_own(one)
-    return None if one.on else relist(listed, [one.bits], platform, listings)
+    listed = _require_own(content)
+    return None if content.on else relist(listed, [content.bits], platform, listings)
 
 
-def set_content_id(one: Content, content_id: str, listings: ListingStore) -> None:
+def set_content_id(content: Content, content_id: str, listings: ListingStore) -> None:
     """Store the platform's own id for the content; it replaces an earlier id."""
-    until = _matches_again_at(one, listings)
-    listings.keep([claim.id for claim in _require_own(one)], Listing(content_id, until))
+    until = _matches_again_at(content, listings)
+    listings.keep([claim.id for claim in _require_own(content)], Listing(content_id, until))
 
 
-def content_id_of(one: Content, listings: ListingStore) -> str:
+def content_id_of(content: Content, listings: ListingStore) -> str:
     """Return the platform's own id for the content, or "" if it has none."""
-    names = (known.content_id for known in _listing_of(one, listings).values())
+    names = (known.content_id for known in _listing_of(content, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
-def replace_note(one: Content, note: str, listings: ListingStore) -> None:
+def replace_note(content: Content, note: str, listings: ListingStore) -> None:
     """Replace the note; raises NotOwnContent."""
-    listings.annotate([claim.id for claim in _require_own(one)], note)
+    listings.annotate([claim.id for claim in _require_own(content)], note)
 
 
-def delete_content(one: Content, platform: Platform) -> int:
+def delete_content(content: Content, platform: Platform) -> int:
     """Withdraw the listed claims for good; raises NotOwnContent."""
-    return min(platform.bank.withdraw(*(claim.id for claim in _require_own(one))), 1)
+    return min(platform.bank.withdraw(*(claim.id for claim in _require_own(content))), 1)
 
 
-def describe_content(one: Content, listings: ListingStore) -> dict[str, Any]:
+def describe_content(content: Content, listings: ListingStore) -> dict[str, Any]:
     """Return a content in HMA's form; fields that we do not store are empty."""
-    notes = [claim.reason for claim in one.claims_without_person if claim.reason]
-    until = None if one.on else _matches_again_at(one, listings)
+    notes = [claim.reason for claim in content.claims_without_person if claim.reason]
+    until = None if content.on else _matches_again_at(content, listings)
     return {
-        "id": one.number,
-        "disable_until_ts": int(until.timestamp()) if until else int(one.on),
+        "id": content.number,
+        "disable_until_ts": int(until.timestamp()) if until else int(content.on),
         "original_media_uri": None,
-        "bank": describe_bank(one.bank),
+        "bank": describe_bank(content.bank),
         "note": notes[0] if notes else None,
     }
 
@@ -251,24 +251,24 @@ def describe_bank(bank: Bank) -> dict[str, Any]:
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
 
 
-def signals_of(one: Content) -> dict[str, str]:
-    return {SIGNAL_TYPE: one.bits.hex()}
+def signals_of(content: Content) -> dict[str, str]:
+    return {SIGNAL_TYPE: content.bits.hex()}
 
 
-def _require_own(one: Content) -> tuple[Claim, ...]:
-    if not one.claims_without_person:
+def _require_own(content: Content) -> tuple[Claim, ...]:
+    if not content.claims_without_person:
         raise NotOwnContent(why="A person registered this, and it is theirs to take back")
-    return one.claims_without_person
+    return content.claims_without_person
 
 
-def _matches_again_at(one: Content, listings: ListingStore) -> datetime | None:
+def _matches_again_at(content: Content, listings: ListingStore) -> datetime | None:
     """Return the time at which the last of the content's claims matches again."""
-    times = [known.on_at for known in _listing_of(one, listings).values() if known.on_at]
+    times = [known.on_at for known in _listing_of(content, listings).values() if known.on_at]
     return max(times, default=None)
 
 
-def _listing_of(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
-    return listings.listings([claim.id for claim in one.claims_without_person])
+def _listing_of(content: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
+    return listings.listings([claim.id for claim in content.claims_without_person])
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
@@ -278,7 +278,7 @@ def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]
 
 
 def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
-    """Return the claim's hash with that number; None if it is the hash of a part of a picture."""
+    """Return the claim's hash with that number; return None for the hash of a part of a picture."""
     hashes = platform.bank.hashes_of(claim.id)
     near = platform.index.near(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))

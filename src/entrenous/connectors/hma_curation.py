@@ -200,12 +200,14 @@ class ContentRequests:
     async def content(self, request: Request) -> Response:
         """Return a content by its number."""
         bank = await self._bank_of_request(request)
-        one = await run_in_threadpool(find_content, _content_number(request), bank, self.platform)
-        answer = await run_in_threadpool(describe_content, one, self.listings)
+        content = await run_in_threadpool(
+            find_content, _content_number(request), bank, self.platform
+        )
+        answer = await run_in_threadpool(describe_content, content, self.listings)
         if _query_parameter(request, "include_signals"):
-            answer["signals"] = signals_of(one)
+            answer["signals"] = signals_of(content)
         if _query_parameter(request, "include_metadata"):
-            own = await run_in_threadpool(content_id_of, one, self.listings) or None
+            own = await run_in_threadpool(content_id_of, content, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
         return json_answer(answer)
 
@@ -213,11 +215,11 @@ class ContentRequests:
         """Switch a content on, or off until a given time, or change its note."""
         bank, wanted = await self._bank_of_request(request), await json_object(request)
         change = ContentChange.of(wanted, self.platform.clock.now())
-        one, made = await run_in_threadpool(
+        content, made = await run_in_threadpool(
             self._change_content, _content_number(request), bank, change
         )
-        answer = await run_in_threadpool(describe_content, one, self.listings)
-        answer |= {"signals": signals_of(one)} | _NO_METADATA
+        answer = await run_in_threadpool(describe_content, content, self.listings)
+        answer |= {"signals": signals_of(content)} | _NO_METADATA
         return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
@@ -257,14 +259,14 @@ class ContentRequests:
     def _change_content(
         self, number: int, bank: Bank, change: ContentChange
     ) -> tuple[Content, Claim | None]:
-        one, made = find_content(number, bank, self.platform), None
+        content, made = find_content(number, bank, self.platform), None
         if change.note is not None:
-            replace_note(one, change.note, self.listings)
-            one = find_content(number, bank, self.platform)
+            replace_note(content, change.note, self.listings)
+            content = find_content(number, bank, self.platform)
         if change.on:
-            made = switch_on(one, self.platform, self.listings)
+            made = switch_on(content, self.platform, self.listings)
         elif change.on is not None:
-            switch_off(one, change.until, self.platform, self.listings)
+            switch_off(content, change.until, self.platform, self.listings)
         return find_content(number, bank, self.platform), made
 
     def _delete_content(self, number: int, bank: Bank) -> int:

@@ -150,9 +150,7 @@ class Upstream:
                 await answer.aclose()
 
     def _address(self, scope: MutableMapping[str, Any]) -> httpx.URL:
-        """Return the address at the server: below it, path and query exactly as they were
-        requested.
-        """
+        """Return the request's address at the server, with path and query exactly as requested."""
         path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)

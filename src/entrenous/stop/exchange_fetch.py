@@ -46,8 +46,8 @@ ClaimRank = tuple[int, int, bool, bytes]
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """The result of a merge: claims to make, with their hashes; claims to withdraw; and record
-    states to store.
+    """The result of a merge: the claims to make (with their hashes), the claims to withdraw, and
+    the record states to store.
     """
 
     make: Mapping[ClaimId, tuple[bytes, ...]]

@@ -30,8 +30,8 @@ EXCHANGE_NAME_PATTERN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])"
 class ExchangePartner:
     """A platform that may fetch the claims of some banks and give opinions on them.
 
-    ``number`` identifies it in NCMEC's protocol; ``submits`` says whether it may submit hashes;
-    ``asked_at`` is the time of its last request.
+    ``number`` identifies the platform in NCMEC's protocol. ``submits`` says whether it may submit
+    hashes, and ``asked_at`` is the time of its last request.
     """
 
     name: str

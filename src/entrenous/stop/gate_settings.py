@@ -31,8 +31,8 @@ class GateFront:
 
     With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A client address is believed only
     from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In one hour of the clock, an
-    account may send ``uploads_per_account`` uploads, and no more after ``refused_per_account`` of
-    them were refused; 0 means no limit.
+    account may send ``uploads_per_account`` uploads. It may send no more once
+    ``refused_per_account`` of them have been refused. 0 means no limit.
     """
 
     tls_cert: Path | None = None

@@ -153,8 +153,8 @@ class Counts:
 class ImportResult:
     """The result of importing a list of hashes.
 
-    ``refused`` has line numbers and reasons; ``already`` counts hashes that the bank had before;
-    ``looked_back`` counts accepted uploads that match the list.
+    ``refused`` has line numbers and reasons. ``already`` counts hashes that the bank had before,
+    and ``looked_back`` counts accepted uploads that match the list.
     """
 
     accepted: int

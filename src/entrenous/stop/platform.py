@@ -53,12 +53,12 @@ class Platform:
     """Everything that a platform's gate uses.
 
     Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
-    ``read_picture`` decodes a picture. ``read_luma`` is faster: it decodes only brightness, and a
-    JPEG at a reduced size with at least the given number of pixels per side (None: not available).
-    ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound
-    file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the
-    gate accepts and stores. ``likeness`` is None without the extra `embedding`. ``page`` alerts a
-    person (None: nobody), and raises AlertProgramFailed.
+    ``read_picture`` decodes a picture. ``read_luma`` (None: not available) is faster: it decodes
+    only brightness. A JPEG is then decoded at a reduced size with at least the given number of
+    pixels per side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
+    decodes a sound file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say
+    how much the gate accepts and stores. ``likeness`` is None without the extra `embedding`.
+    ``page`` alerts a person (None: nobody), and raises AlertProgramFailed.
     """
 
     clock: Clock

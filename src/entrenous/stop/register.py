@@ -61,8 +61,8 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
 def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName = PEOPLE) -> Claim:
     """Store a claim; the next upload is compared with it.
 
-    A repeated request, with the same holder's hash, returns the existing claim as it is now, even
-    if it was withdrawn since: the first answer may have been lost.
+    The first answer may have been lost, so a repeated request (with the same holder's hash) returns
+    the existing claim as it is now, even if it has been withdrawn.
 
     Raises:
         TooFlat, SoundTooQuiet: the fingerprint would match many others.

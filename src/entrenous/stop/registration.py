@@ -92,8 +92,8 @@ class Claim:
     ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
     registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
     the number, in the store, of the change that last confirmed it; 0 means that it was never
-    confirmed. ``added`` means that the claim was found by a hash that a reviewer added: ``state``
-    and ``confirmed`` then apply to that upload, not to what the owner registered.
+    confirmed. ``added`` means that the claim was found by a hash that a reviewer added. ``state``
+    and ``confirmed`` then apply to the upload with that hash, not to what the owner registered.
     """
 
     id: ClaimId

@@ -110,9 +110,10 @@ def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) 
     """Return whether an upload and ``others``, which wait as single items for the same hash, become
     one item.
 
-    For a match found by a look-back, all others count, since such uploads may have arrived at any
-    time; for a new upload, those of the last hour count. Repeated uploads of one unreadable file
-    become one item at once; ``others`` are then uploads of the same file.
+    For a match found by a look-back (a search of earlier uploads), all others count, since such
+    uploads may have arrived at any time. For a new upload, only uploads of the last hour count.
+    Repeated uploads of one unreadable file become one item at once; ``others`` are then uploads of
+    the same file.
     """
     if was_undecodable(review):
         return True
@@ -296,8 +297,9 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        UnshownMatches: it matches a claim that is not among ``shown``, or a newer claim that the
-            case did not name and now does; nothing else is changed.
+        UnshownMatches: the upload matches a claim that is not among ``shown``, or a newer claim
+            that was not named in the case. The newer claim is now named there; nothing else is
+            changed.
     """
     recomputed = _recomputed_hash(case, platform)
     _require_all_named(case, recomputed, platform)

@@ -85,8 +85,8 @@ class Review:
     the upload. ``gathered`` counts the uploads that wait with it; ``also`` has the cases decided
     with it. ``has_bytes`` says whether its bytes are kept for the reviewer. ``slow_look_due`` says
     that a deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip.
-    These three are stored with it and never read back. ``first_confirmer`` is the first of two
-    people who have to confirm it; empty if nobody has.
+    ``slow_look_due``, ``frames`` and ``sound`` are stored with the upload and never read back.
+    ``first_confirmer`` is the first of two people who have to confirm it; empty if nobody has.
     """
 
     decision: Decision

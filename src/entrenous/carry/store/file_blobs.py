@@ -84,8 +84,8 @@ _READ_BYTES: Final = 1 << 20
 class PartialBlob:
     """One upload's lock and file at ``path``; every call may block on the disk.
 
-    A request can be cancelled while a thread works for it, so :meth:`close` waits for that thread:
-    a descriptor must not be reused during a write.
+    A request can be cancelled while a thread works for it. So :meth:`close` waits for that thread,
+    since a descriptor must not be reused during a write.
 
     Raises:
         TooMany: another upload has locked the file.
@@ -207,8 +207,8 @@ class FileBlobs:
         owner: bytes = b"",  # noqa: ARG002 -- an upload to a file needs little memory
     ) -> None:
         with _disk_errors():
-            # Not in a thread, and neither is close: otherwise a cancelled request would leave the
-            # file locked for a while.
+            # This does not run in a thread, and neither does close. Otherwise a cancelled request
+            # would leave the file locked for a while.
             part = PartialBlob(self._part(name))
             try:
                 await asyncio.to_thread(part.read_until, start)

@@ -344,7 +344,7 @@ class GroupCommit:
             try:
                 self._connection.wait_for_turn()
             except self._connection.errors:
-                self._connection.roll_back()  # the group will meet the error again
+                self._connection.roll_back()  # the group will run into the same error and report it
         return self._run_group
 
     def _discard_jobs_of(self, loop: asyncio.AbstractEventLoop) -> None:

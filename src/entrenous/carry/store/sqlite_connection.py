@@ -22,8 +22,8 @@ from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 class DurableLog:
     """The write-ahead log of a database; its file exists once something has been committed.
 
-    After a failed sync, nothing counts as durable any more: a later successful sync proves nothing
-    about pages that the kernel could not write (danluu.com/fsyncgate). The relay has to be
+    After a failed sync, nothing counts as durable any more, because a later successful sync proves
+    nothing about pages that the kernel could not write (danluu.com/fsyncgate). The relay has to be
     restarted; it then reads what is on the disk.
     """
 

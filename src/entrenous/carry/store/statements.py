@@ -112,7 +112,7 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
     """Convert values to the types that sqlite3 binds fastest.
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
-    copying the value; for a bytearray or a text it does not search (``need_adapt`` in CPython's
+    copying the value. For a bytearray or a text it does not search (``need_adapt`` in CPython's
     Modules/_sqlite/statement.c). So None is passed as an empty text, which :func:`_placeholder`
     turns into NULL.
     """

@@ -128,8 +128,8 @@ class FileRegistrar:
     """Registers files with one platform, as the person agreed.
 
     With ``asks``, the person is asked about each kind of file. ``answers`` records, for each kind
-    that was explained, whether its fingerprints may be sent; ``made`` are the registrations,
-    ``left_out`` the reasons for files that could not be registered.
+    that was explained, whether its fingerprints may be sent. ``made`` has the registrations, and
+    ``left_out`` has the reasons why files could not be registered.
     """
 
     consent: Consent

@@ -284,7 +284,7 @@ class BadAccount(Malformed):
 class Accounts:
     """Counts uploads and refusals of each account in each hour of the clock, in memory only.
 
-    Accounts and addresses are remembered as a hash with the random ``key``.
+    Accounts and addresses are remembered only as hashes that are keyed with the random ``key``.
     """
 
     access: GateAccess

@@ -135,8 +135,8 @@ class UploadRequests:
     def _may_answer_reveal(self, publishes: Publishes) -> bool:
         """Return whether the answer can tell the uploader anything.
 
-        In shadow mode it cannot, since everything is published. Then uploads are not counted per
-        account, and every upload is judged.
+        In shadow mode the answer reveals nothing, since everything is published. Uploads are then
+        not counted per account, and every upload is judged.
         """
         return publishes is not Publishes.ALL and not self.platform.limits.shadow
 

@@ -41,7 +41,7 @@ _FIRST_BYTE_MASK: Final = np.uint64(0xFF)  # mask of a hash's first byte: words 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of an index: shard ``number``, counted from 0, of ``of`` shards.
+    """One of ``of`` parts of an index; ``number`` counts from 0.
 
     It has the hashes whose first byte times ``of``, divided by 256 and rounded down, is ``number``.
     """

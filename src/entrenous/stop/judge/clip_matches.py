@@ -76,10 +76,10 @@ def video_hits(
 ) -> list[Hit]:
     """Return the claims that an uploaded video matches, by the best view of each, nearest first.
 
-    ``part`` of a match is false only for the registered video itself: in one view, at least half of
-    the upload's half seconds, and at least three, match in order. ``distance`` is the median over
-    the matching half seconds. ``how`` says which view matched, for how many half seconds, and from
-    which time.
+    ``part`` of a match is false only for the registered video itself. Then in one view, at least
+    half of the upload's half seconds, and at least three, match in order. ``distance`` is the
+    median over the matching half seconds. ``how`` says which view matched, for how many half
+    seconds, and from which time.
 
     Args:
         video: the upload.

@@ -31,9 +31,9 @@ def use_fork_exec() -> None:
     After vfork the child shares its parent's memory, including locks, until exec. If the parent is
     killed at that moment, a lock held by another thread is never released. The child then waits
     forever, since glibc takes a lock (``__abort_lock``) to change a signal handler. The pipes and
-    sockets that it keeps open block other processes: a judge keeps waiting for its next request,
-    and PostgreSQL for the end of a transaction. After fork the child has locks of its own, as a
-    copy.
+    sockets that it keeps open block other processes. A judge, for example, keeps waiting for its
+    next request, and PostgreSQL for the end of a transaction. After fork the child has locks of its
+    own, as a copy.
     """
     # Documented: docs.python.org/3.11/library/subprocess.html, "Disabling use of vfork()".
     setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 -- unknown to type checkers

@@ -30,8 +30,8 @@ def describe_match(how: str, claim: Claim) -> str:
 def best_hit_of_each_claim(hits: Iterable[Hit]) -> list[Hit]:
     """Return the best hit of each claim, for display, nearest first.
 
-    A hit of a whole picture is better than one of a part, a hash that the owner registered is
-    better than one that a reviewer added, and a nearer hit is better than a farther one.
+    A hit of a whole picture is better than a hit of a part. A hash that the owner registered is
+    better than a hash that a reviewer added. Otherwise, the nearer hit is better.
     """
     best: dict[ClaimId, Hit] = {}
     for match, claim in sorted(hits, key=_hit_rank):
@@ -121,10 +121,10 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
     Releases save reviewers from being asked the same question twice. An outcome "hold" is dropped
     by a release newer than the claim, so a newer claim holds the upload again. An outcome "refuse"
     is dropped by a release newer than the claim's confirmation, because the newest decision counts.
-    A release does not cover an upload that is nearer to the claim than to the released upload: a
-    version with a part covered may be harmless while the picture itself is not. For a partial
-    match, the distance says nothing about the whole, so the upload must be nearly identical to the
-    released one.
+    A release does not cover an upload that is nearer to the claim than to the released upload,
+    since a version with a part covered may be harmless while the picture itself is not. For a
+    partial match, the distance says nothing about the whole, so the upload must be nearly identical
+    to the released one.
     """
     near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
     similar = [one for one in releases if one.distance <= near]

@@ -78,8 +78,8 @@ class BankStore(BankQueries):
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         """Add hashes of whole uploads to the claims that exist and match; skip the others.
 
-        With ``confirmed`` a person said that these uploads are what the claims are about, so the
-        claims count as confirmed on these hashes; otherwise they count as waiting.
+        With ``confirmed``, a person said that these uploads are what the claims are about, so the
+        claims count as confirmed on these hashes. Otherwise they count as waiting.
         """
         with writing(self.engine) as db:
             existing = existing_claims(db, claims)
@@ -89,7 +89,7 @@ class BankStore(BankQueries):
         """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
 
         In the same transaction the claim is removed from the matches of uploads held by a
-        look-back; uploads that match no other claim are accepted again. A move to the present state
+        look-back. Uploads that match no other claim are accepted again. A move to the present state
         changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.

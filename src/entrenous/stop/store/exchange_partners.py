@@ -309,7 +309,7 @@ _LOCK_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     """Hold the lock of a source, among all processes on the same database.
 
-    It ends with the process. Raises FetchAlreadyRunning.
+    The lock ends with the process. Raises FetchAlreadyRunning.
     """
     if engine.dialect.name == "postgresql":
         with _advisory_lock(engine, name):

@@ -1,7 +1,7 @@
 """The tables of exchanges, and the record of which hashes were served to which partner.
 
-A mark says by which second a partner could see the changes up to a number. A tombstone is a
-withdrawn claim that a partner still has to be told about (docs/spec/exchange.md, 5.2, 5.3).
+A mark is the number of a change, with the second at which that change was the newest. A tombstone
+is a withdrawn claim that a partner still has to be told about (docs/spec/exchange.md, 5.2, 5.3).
 """
 
 from collections.abc import Collection, Iterable, Mapping

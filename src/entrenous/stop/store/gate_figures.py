@@ -50,7 +50,7 @@ def count_figures(
 ) -> GateFigures:
     """Count all figures at the time ``at``, except ``due``, which the caller has counted.
 
-    ``with_shadow`` adds what banks in shadow mode would have done; ``all_in_shadow`` counts every
+    ``with_shadow`` adds what banks in shadow mode would have done. ``all_in_shadow`` counts every
     bank, for a gate that is in shadow mode itself.
 
     Raises:

@@ -271,8 +271,8 @@ RELEASED_KEPT: Final = (RELEASED, _HAS_PICTURE_HASH)
 IS_COMPARED: Final = sa.or_(
     _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
 )
-# The condition that an upload waits although it was published, so neither since its arrival nor by
-# an appeal.
+# The condition that an upload was found after it was published: not on its arrival, and not by an
+# appeal.
 _QUARANTINED_AFTER_PUBLISHING: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
     UPLOAD.c.found != sa.literal_column("'appeal'"),

@@ -275,8 +275,8 @@ def add_clip_prints(db: sa.Connection, review: Review) -> None:
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPicture, ...]:
     """Return up to ``limit`` pictures with a hash that were let through, wait, or were released.
 
-    A single statement is used, so that no upload is missed that changes its state meanwhile; each
-    part uses an index.
+    A single statement is used, so that no upload is missed that changes its state meanwhile. Each
+    part of the statement uses an index.
     """
     columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
     later = UPLOAD.c.number > after
