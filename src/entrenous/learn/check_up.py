@@ -237,9 +237,9 @@ def _check_system(given: CheckUpInput) -> Advice:
     )
 
 
-def _support_end(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd | None:
+def _support_end(version: SystemVersion, ends: tuple[SystemEnd, ...]) -> SystemEnd | None:
     key = (version.system, version.version)
-    return next((one for one in known if (one.system, one.version) == key), None)
+    return next((one for one in ends if (one.system, one.version) == key), None)
 
 
 def _check_permissions(given: CheckUpInput) -> Advice:

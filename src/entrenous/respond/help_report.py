@@ -23,25 +23,25 @@ SCHEMA: Final = "entrenous/help/1"
 _ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
 
 
-def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[str]:
+def help_in_words(shown_help: Help, now: datetime, person_zone: tzinfo | None) -> Iterator[str]:
     """Yield, line by line, emergency numbers, first steps, people who help, and notes. In danger,
     people who help come before the first steps.
 
     Args:
-        found: the help for somebody's places and need.
+        shown_help: the help for somebody's places and need.
         now: aware.
-        here: the person's time zone; None means this machine's.
+        person_zone: the person's time zone; None means this machine's.
     """
-    for numbers in found.emergency:
+    for numbers in shown_help.emergency:
         yield emergency_in_words(numbers, now.date())
-    steps = [line for one in found.advice for line in advice_in_words(one, now.date())]
+    steps = [line for one in shown_help.advice for line in advice_in_words(one, now.date())]
     people = ["", translated("People who help:")]
-    for line in found.contacts:
-        name, *about = contact_in_words(line, now, here, under_18=found.need.under_18)
+    for line in shown_help.contacts:
+        name, *about = contact_in_words(line, now, person_zone, under_18=shown_help.need.under_18)
         people += [f"  {name}", *(f"    {row}" for row in about)]
-    yield from (*people, *steps) if found.need.danger else (*steps, *people)
+    yield from (*people, *steps) if shown_help.need.danger else (*steps, *people)
     yield ""
-    yield from found.notes
+    yield from shown_help.notes
 
 
 def advice_in_words(first_steps: Advice, today: date) -> Iterator[str]:
@@ -89,7 +89,7 @@ class ContactFacts:
 
 
 def contact_in_words(
-    line: HelpLine, now: datetime, here: tzinfo | None, *, under_18: bool = False
+    line: HelpLine, now: datetime, person_zone: tzinfo | None, *, under_18: bool = False
 ) -> tuple[str, ...]:
     """Format a help line: how to reach it, then for whom and when, notes, and cautions.
 
@@ -97,25 +97,25 @@ def contact_in_words(
     """
     reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
     where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
-    facts = contact_facts(line, now, here, under_18=under_18)
+    facts = contact_facts(line, now, person_zone, under_18=under_18)
     about = "; ".join(filter(None, (facts.who, *facts.terms, facts.hours, facts.languages)))
     return tuple(filter(None, (f"{line.name}{where}: {', '.join(reach)}", about, *facts.notes)))
 
 
 def contact_facts(
-    line: HelpLine, now: datetime, here: tzinfo | None, *, under_18: bool = False
+    line: HelpLine, now: datetime, person_zone: tzinfo | None, *, under_18: bool = False
 ) -> ContactFacts:
     """Return what to know about a help line.
 
     Args:
         line: the help line; its hours are in its own time zone.
         now: aware.
-        here: the person's time zone; None means this machine's.
+        person_zone: the person's time zone; None means this machine's.
         under_18: whether the person who needs help is under 18.
     """
     state = opening_of(line, now)
     written = translated(line.hours)
-    hours = written if state is None else opening_in_words(state, now, here)
+    hours = written if state is None else opening_in_words(state, now, person_zone)
     if state is not None and (state.changes_at or "(" in line.hours):
         hours += f" ({written})"
     free = translated("free of charge") if line.cost == "free" else ""
@@ -143,17 +143,17 @@ def opening_of(line: HelpLine, now: datetime) -> Opening | None:
     return None if line.opening is None else opening_at(line.opening, now, is_public_holiday)
 
 
-def help_json(found: Help, now: datetime) -> dict[str, object]:
+def help_json(shown_help: Help, now: datetime) -> dict[str, object]:
     """Return help as JSON with the schema ``entrenous/help/1``."""
     return {
         "schema": SCHEMA,
-        "place": found.places[0] if found.places else None,
-        "places": list(found.places),
-        "emergency": [_emergency_json(numbers, now.date()) for numbers in found.emergency],
-        "contacts": [_contact_json(line, now) for line in found.contacts],
-        "steps": [step for one in found.advice for step in one.steps],
-        "advice": [_advice_json(one, now.date()) for one in found.advice],
-        "notes": list(found.notes),
+        "place": shown_help.places[0] if shown_help.places else None,
+        "places": list(shown_help.places),
+        "emergency": [_emergency_json(numbers, now.date()) for numbers in shown_help.emergency],
+        "contacts": [_contact_json(line, now) for line in shown_help.contacts],
+        "steps": [step for one in shown_help.advice for step in one.steps],
+        "advice": [_advice_json(one, now.date()) for one in shown_help.advice],
+        "notes": list(shown_help.notes),
     }
 
 

@@ -157,12 +157,12 @@ ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is en
 _MB: Final = 1024 * 1024
 
 
-def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
+def add_sighting(name: str, sighting: Sighting, device: Device) -> Case:
     """Record where a copy was seen: a web address, or a chat in the person's own words.
 
     Args:
         name: the case.
-        seen: the sighting. Its place is neither opened nor fetched, and its number is assigned
+        sighting: the sighting. Its place is neither opened nor fetched, and its number is assigned
             here.
         device: its vault stores the case.
 
@@ -170,9 +170,11 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
         NoSuchCase, NotAllAdults, CaseClosed.
         ImpossibleTime: the sighting is in the future.
     """
-    if seen.first_seen_at > device.clock.now():
+    if sighting.first_seen_at > device.clock.now():
         raise ImpossibleTime(what="a sighting", when="in the future")
-    tidy = replace(seen, where=_to_one_line(seen.where), handle=_to_one_line(seen.handle))
+    tidy = replace(
+        sighting, where=_to_one_line(sighting.where), handle=_to_one_line(sighting.handle)
+    )
 
     def append_sighting(case: Case) -> Case:
         numbered = replace(tidy, number=len(case.sightings) + 1)
@@ -187,20 +189,20 @@ def add_statement(name: str, words: str, device: Device, *, sighting: int | None
 
 
 def add_file(
-    name: str, data: bytes, what: str, device: Device, *, sighting: int | None = None
+    name: str, data: bytes, description: str, device: Device, *, sighting: int | None = None
 ) -> Case:
     """Store a screenshot or other file of the person's own (level A1), sealed in the vault.
 
     Args:
         name: the case.
         data: the file's bytes, stored unchanged.
-        what: one line that describes it.
+        description: one line that describes it.
         device: its vault stores the file.
         sighting: the number of the sighting it belongs to.
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, TooLargeToKeep.
     """
-    return store_item(name, data, (EvidenceLevel.A1, _to_one_line(what), sighting), device)
+    return store_item(name, data, (EvidenceLevel.A1, _to_one_line(description), sighting), device)
 
 
 def store_item(

@@ -84,17 +84,17 @@ def opening_at(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Ope
     return Opening(is_open=False, changes_at=None)
 
 
-def opening_in_words(opening: Opening, now: datetime, here: tzinfo | None) -> str:
+def opening_in_words(opening: Opening, now: datetime, person_zone: tzinfo | None) -> str:
     """Format an opening: "opens tomorrow at 10:00 there, 05:00 your time".
 
     Args:
         opening: as returned by :func:`opening_at`.
         now: aware.
-        here: the person's time zone; None means this machine's.
+        person_zone: the person's time zone; None means this machine's.
     """
     if opening.changes_at is None:
         return translated("open day and night") if opening.is_open else translated("closed now")
-    there, mine = opening.changes_at, opening.changes_at.astimezone(here)
+    there, mine = opening.changes_at, opening.changes_at.astimezone(person_zone)
     at = f"{there:%H:%M}"
     if there.utcoffset() != mine.utcoffset():
         my_day = "" if there.date() == mine.date() else f"{weekday_in_words(mine)} "

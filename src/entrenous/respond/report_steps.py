@@ -121,15 +121,17 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
         today: facts read long before this day carry a caution.
     """
     situation = about if isinstance(about, Situation) else about.situation
-    seen = () if isinstance(about, Situation) else sightings_at(record, about)
+    sightings = () if isinstance(about, Situation) else sightings_at(record, about)
     asked = tuple(zip(map(translated, record.asks_for), record.paste, strict=True))
-    asked_or_ready = asked or (_what_to_have_ready(seen) if _takes_reports(record) else ())
+    asked_or_ready = asked or (_what_to_have_ready(sightings) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
         first=translated(
             _FIRST_STEP_UNDER_THREAT if situation.posted is Spread.THREAT else record.first_step
         ),
-        answers=tuple(_form_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
+        answers=tuple(
+            _form_answer(asks, paste, situation, sightings) for asks, paste in asked_or_ready
+        ),
         answers_known=bool(asked),
         before=_before_reporting(record, on_behalf=situation.on_behalf),
         after=_after_reporting(record),
@@ -194,17 +196,17 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
     )
 
 
-def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
-    known = platform_of(seen, situation)
-    elsewhere = known is None and seen.reach is SightingReach.PUBLIC
+def _destination(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
+    known = platform_of(sighting, situation)
+    elsewhere = known is None and sighting.reach is SightingReach.PUBLIC
     return platform_by_id(GENERIC_SITE) if elsewhere else known
 
 
-def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
+def platform_of(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
     """Return the platform of a sighting: by its host, or by the name in a chat's description."""
-    if seen.reach is SightingReach.PUBLIC:
-        return find_platform(seen.where)
-    named = platform_named_in_text(seen.where)
+    if sighting.reach is SightingReach.PUBLIC:
+        return find_platform(sighting.where)
+    named = platform_named_in_text(sighting.where)
     return named or (find_platform(situation.platform) if situation.platform else None)
 
 
@@ -333,9 +335,9 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, PasteKind], ...]:
+def _what_to_have_ready(sightings: tuple[Sighting, ...]) -> tuple[tuple[str, PasteKind], ...]:
     """Return what the person should have ready for a form whose questions are not recorded."""
-    private = bool(seen) and all(one.reach is SightingReach.PRIVATE for one in seen)
+    private = bool(sightings) and all(one.reach is SightingReach.PRIVATE for one in sightings)
     where = (
         (translated("the chat"), PasteKind.CHAT)
         if private
@@ -349,32 +351,34 @@ def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, PasteKin
 
 
 def _form_answer(
-    asks: str, paste: PasteKind, situation: Situation, seen: tuple[Sighting, ...]
+    asks: str, paste: PasteKind, situation: Situation, sightings: tuple[Sighting, ...]
 ) -> FormAnswer:
     words = (
-        _ANSWER_WRITERS[paste](situation, seen)
+        _ANSWER_WRITERS[paste](situation, sightings)
         if paste in _ANSWER_WRITERS
         else translated(_FIXED_ANSWERS.get(paste, ""))
     )
     return FormAnswer(asks, words or f"[{asks}]", gap=not words)
 
 
-def _sighting_links(_: Situation, seen: tuple[Sighting, ...]) -> str:
+def _sighting_links(_: Situation, sightings: tuple[Sighting, ...]) -> str:
     return "\n".join(
-        dict.fromkeys(one.where for one in seen if one.reach is SightingReach.PUBLIC)
+        dict.fromkeys(one.where for one in sightings if one.reach is SightingReach.PUBLIC)
     )  # without repetitions
 
 
-def _chat_names(_: Situation, seen: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(one.where for one in seen if one.reach is SightingReach.PRIVATE))
+def _chat_names(_: Situation, sightings: tuple[Sighting, ...]) -> str:
+    return "\n".join(
+        dict.fromkeys(one.where for one in sightings if one.reach is SightingReach.PRIVATE)
+    )
 
 
-def _account_names(_: Situation, seen: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(one.handle for one in seen if one.handle))
+def _account_names(_: Situation, sightings: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(one.handle for one in sightings if one.handle))
 
 
-def _sighting_domains(_: Situation, seen: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(filter(None, (host_of(one.where) for one in seen))))
+def _sighting_domains(_: Situation, sightings: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(filter(None, (host_of(one.where) for one in sightings))))
 
 
 def _country_names(situation: Situation, _: tuple[Sighting, ...]) -> str:
@@ -398,7 +402,7 @@ def _who_is_shown(situation: Situation, _: tuple[Sighting, ...]) -> str:
     return translated("It shows me.") if situation.depicts_me else ""
 
 
-def _what_happened(situation: Situation, seen: tuple[Sighting, ...]) -> str:
+def _what_happened(situation: Situation, sightings: tuple[Sighting, ...]) -> str:
     """Say what happened in the first person; only claims that the person made are included."""
     whom = translated("me")
     if situation.on_behalf:
@@ -411,17 +415,19 @@ def _what_happened(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     demand = translated(
         (_CURRENT_DEMAND_TEXTS if is_threat else _PAST_DEMAND_TEXTS).get(situation.demand, "")
     )
-    days = "\n".join(_first_seen_day(one) for one in seen)
+    days = "\n".join(_first_seen_day(one) for one in sightings)
     return "\n".join(filter(None, (first, kind, demand, days)))
 
 
-def _first_seen_day(seen: Sighting) -> str:
-    return translated("I saw it on {moment}.").format(moment=moment_in_words(seen.first_seen_at))
+def _first_seen_day(sighting: Sighting) -> str:
+    return translated("I saw it on {moment}.").format(
+        moment=moment_in_words(sighting.first_seen_at)
+    )
 
 
-def _message_text(situation: Situation, seen: tuple[Sighting, ...]) -> str:
-    links = _sighting_links(situation, seen) or translated("[the link of each place]")
-    return f"{_what_happened(situation, seen)}\n{links}"
+def _message_text(situation: Situation, sightings: tuple[Sighting, ...]) -> str:
+    links = _sighting_links(situation, sightings) or translated("[the link of each place]")
+    return f"{_what_happened(situation, sightings)}\n{links}"
 
 
 # the key: whether this is a threat, and whether the picture is intimate

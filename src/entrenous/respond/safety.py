@@ -112,14 +112,16 @@ def answer_when_unsure(question: str) -> bool:
     return question != "safe"
 
 
-def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
+def danger_advice(
+    places: tuple[Place, ...], now: datetime, person_zone: tzinfo | None
+) -> Iterator[str]:
     """Yield what to read first in danger: emergency numbers, what to do, and help lines of these
     places.
 
     Args:
         places: where the person lives, if that is known.
         now: aware.
-        here: the person's time zone; None means this machine's.
+        person_zone: the person's time zone; None means this machine's.
     """
     need = Need(danger=True)
     for numbers in emergency_numbers(places):
@@ -127,7 +129,7 @@ def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
     yield from advice_in_words(advice(AdviceId.DANGER), now.date())
     yield ""
     for line in who_helps(places, need)[:_HELP_LINES_SHOWN_MAX]:
-        yield from contact_in_words(line, now, here)[:2]
+        yield from contact_in_words(line, now, person_zone)[:2]
     if not places:
         yield translated(ABOUT_PLACES)
 

@@ -76,6 +76,6 @@ def _route_to_repeat(case: Case) -> Route | None:
     )
 
 
-def _place_in_words(seen: Sighting, case: Case) -> str:
-    record = platform_of(seen, case.situation)
-    return record.name if record else host_of(seen.where) or seen.where
+def _place_in_words(sighting: Sighting, case: Case) -> str:
+    record = platform_of(sighting, case.situation)
+    return record.name if record else host_of(sighting.where) or sighting.where

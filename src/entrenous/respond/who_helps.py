@@ -213,6 +213,6 @@ def _has_help_line(place: Place) -> bool:
 
 
 def _numbers_of_union(
-    country: Place, known: Mapping[Place, EmergencyNumbers]
+    country: Place, numbers_by_place: Mapping[Place, EmergencyNumbers]
 ) -> EmergencyNumbers | None:
-    return known.get(Place("EU")) if country in EU else None
+    return numbers_by_place.get(Place("EU")) if country in EU else None

@@ -133,12 +133,12 @@ def _ask_question(question: CheckUpQuestion, position: str) -> str | None:
         )
 
 
-def _print_check_up(found: CheckUp, named: tuple[str, ...] | None) -> None:
-    if found.help is not None:
+def _print_check_up(result: CheckUp, named: tuple[str, ...] | None) -> None:
+    if result.help is not None:
         for line in threat_help_text():
             print_line(line)
         return
-    for one in found.advice:
+    for one in result.advice:
         print_line(f"{WORD_OF_PATH[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
@@ -151,43 +151,43 @@ def _print_check_up(found: CheckUp, named: tuple[str, ...] | None) -> None:
 
 
 def _check_up_json(
-    found: CheckUp,
+    result: CheckUp,
     pictures: PicturesFound | None,
     named: tuple[str, ...] | None,
-    given: dict[str, str],
+    answers: dict[str, str],
 ) -> dict[str, object]:
     program = this_program()
     return {
         "schema": "entrenous/check-up/1",
-        "advice": [_advice_json(one) for one in found.advice],
+        "advice": [_advice_json(one) for one in result.advice],
         "program": {"version": program.version, "commit": program.commit},
         "pictures": None if pictures is None else _pictures_json(pictures, named),
-        "questions": {"known": len(all_questions()), "answered": len(given)},
-        "help": found.help,
+        "questions": {"known": len(all_questions()), "answered": len(answers)},
+        "help": result.help,
     }
 
 
-def _pictures_json(looked: PicturesFound, named: tuple[str, ...] | None) -> dict[str, object]:
+def _pictures_json(pictures: PicturesFound, named: tuple[str, ...] | None) -> dict[str, object]:
     return {
-        "folder": looked.folder,
-        "read": looked.read,
-        "with_place": len(looked.with_place),
-        "unread": looked.unread,
-        "whole": looked.whole,
+        "folder": pictures.folder,
+        "read": pictures.read,
+        "with_place": len(pictures.with_place),
+        "unread": pictures.unread,
+        "whole": pictures.whole,
         "names": None if named is None else list(named),
     }
 
 
-def _advice_json(one: Advice) -> dict[str, object]:
+def _advice_json(advice: Advice) -> dict[str, object]:
     return {
-        "check": one.check,
-        "path": one.path.value,
-        "closes": one.closes,
-        "found": one.found,
-        "next": one.next_step,
-        "undo": one.undo,
-        "source": one.source,
-        "read_on": None if one.read_on is None else one.read_on.isoformat(),
+        "check": advice.check,
+        "path": advice.path.value,
+        "closes": advice.closes,
+        "found": advice.found,
+        "next": advice.next_step,
+        "undo": advice.undo,
+        "source": advice.source,
+        "read_on": None if advice.read_on is None else advice.read_on.isoformat(),
     }
 
 

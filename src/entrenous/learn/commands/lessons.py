@@ -106,18 +106,18 @@ def _ask_lesson_question(lesson: Lesson) -> bool | None:
     return is_right(lesson.question, answer)
 
 
-def _read_choice(most: int) -> int | None:
+def _read_choice(choice_count: int) -> int | None:
     """Return the typed number, or None for an empty line; ask again after anything else."""
     while True:
         typed = typer.prompt(
             translated("Your answer"), err=True, default="", show_default=False
         ).strip()
-        if typed.isdigit() and 1 <= int(typed) <= most:
+        if typed.isdigit() and 1 <= int(typed) <= choice_count:
             return int(typed)
         if not typed:
             return None
         hint(
             translated(
                 "Type a number from 1 to {most}, or only press Enter to leave it out."
-            ).format(most=most)
+            ).format(most=choice_count)
         )

@@ -48,16 +48,16 @@ def describe_file(untrusted_data: bytes) -> str:
 _PICTURE_PATTERN: Final = re.compile(r"a screenshot or picture \((\w+)\)")
 
 
-def description_in_words(what: str) -> str:
+def description_in_words(description: str) -> str:
     """Return a stored description in the person's language. Descriptions that somebody typed stay
     as they are.
 
     >>> description_in_words("a PDF"), description_in_words("what Ana saved")
     ('a PDF', 'what Ana saved')
     """
-    if picture := _PICTURE_PATTERN.fullmatch(what):
+    if picture := _PICTURE_PATTERN.fullmatch(description):
         return translated("a screenshot or picture ({kind})").format(kind=picture[1])
-    return translated(what) if what in _DESCRIPTIONS else what
+    return translated(description) if description in _DESCRIPTIONS else description
 
 
 _SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {

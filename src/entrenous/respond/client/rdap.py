@@ -175,29 +175,29 @@ class RdapClient:
             raise BadRdapAnswer(server=self._bootstrap.host)
         return found
 
-    def _get(self, url: httpx.URL, asked: str, bytes_max: int) -> bytes | None:
+    def _get(self, url: httpx.URL, subject: str, bytes_max: int) -> bytes | None:
         """Return the body of an answer, or None if the server knows nothing about what was asked
         (404).
         """
         origin = url
-        self._refuse_private(url, None, asked)
+        self._refuse_private(url, None, subject)
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 with self._client.stream("GET", url) as answer:
                     if answer.status_code == httpx.codes.NOT_FOUND:
                         return None
                     if answer.status_code == httpx.codes.OK:
-                        return _read_body(answer, asked, bytes_max)
+                        return _read_body(answer, subject, bytes_max)
                     if answer.status_code not in _REDIRECT_STATUSES:
                         why = f"HTTP status {answer.status_code}"
-                        raise RdapFailed(server=url.host, asked=asked, why=why)
-                    url = _redirect_target(url, answer.headers.get("Location", ""), asked)
+                        raise RdapFailed(server=url.host, asked=subject, why=why)
+                    url = _redirect_target(url, answer.headers.get("Location", ""), subject)
             except httpx.HTTPError:
-                raise RdapFailed(server=url.host, asked=asked, why="no connection") from None
-            self._refuse_private(url, origin, asked)
-        raise RdapFailed(server=origin.host, asked=asked, why="it redirects too often")
+                raise RdapFailed(server=url.host, asked=subject, why="no connection") from None
+            self._refuse_private(url, origin, subject)
+        raise RdapFailed(server=origin.host, asked=subject, why="it redirects too often")
 
-    def _refuse_private(self, url: httpx.URL, origin: httpx.URL | None, asked: str) -> None:
+    def _refuse_private(self, url: httpx.URL, origin: httpx.URL | None, subject: str) -> None:
         """Refuse plain HTTP and this machine, unless the person's own list is on this machine.
 
         A name that resolves to a private address is not refused here, but its server has no valid
@@ -209,7 +209,7 @@ class RdapClient:
             return
         if url.scheme != "https" or is_local_address(str(url)) or not _may_be_public(url.host):
             why = "it points to an address that is not asked"
-            raise RdapFailed(server=(origin or url).host, asked=asked, why=why)
+            raise RdapFailed(server=(origin or url).host, asked=subject, why=why)
 
 
 NO_ADDRESS: Final = translatable(
@@ -219,28 +219,28 @@ NO_ADDRESS: Final = translatable(
 NO_SERVER: Final = "no RDAP server is listed for it"
 
 
-def _read_body(answer: httpx.Response, asked: str, bytes_max: int) -> bytes:
+def _read_body(answer: httpx.Response, subject: str, bytes_max: int) -> bytes:
     data = b""
     for part in answer.iter_raw():  # the bytes as sent, without decompression
         data += part
         if len(data) > bytes_max:
             host = answer.request.url.host
-            raise RdapFailed(server=host, asked=asked, why="the answer is too long")
+            raise RdapFailed(server=host, asked=subject, why="the answer is too long")
     return data
 
 
-def _query_url(server: str, asked: str) -> httpx.URL:
+def _query_url(server: str, subject: str) -> httpx.URL:
     try:
         return httpx.URL(server)
     except httpx.InvalidURL:
-        raise RdapFailed(server=server[:80], asked=asked, why="that is no address") from None
+        raise RdapFailed(server=server[:80], asked=subject, why="that is no address") from None
 
 
-def _redirect_target(url: httpx.URL, location: str, asked: str) -> httpx.URL:
+def _redirect_target(url: httpx.URL, location: str, subject: str) -> httpx.URL:
     try:
         return url.join(location)
     except httpx.InvalidURL:
-        raise RdapFailed(server=url.host, asked=asked, why="a redirect to nowhere") from None
+        raise RdapFailed(server=url.host, asked=subject, why="a redirect to nowhere") from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -65,10 +65,10 @@ def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
 
 
 def _stamp_by_first_answering(
-    manifest: bytes, known: Iterable[StampAuthority], bundle: bytes, client: httpx.Client
+    manifest: bytes, authorities: Iterable[StampAuthority], bundle: bytes, client: httpx.Client
 ) -> Stamp:
     reasons = []
-    for one in known:
+    for one in authorities:
         root = root_in_bundle(one, bundle)
         if root is None:
             reasons.append(f"{one.name}: its root is not in the certificate bundle")

@@ -69,8 +69,8 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
     }
 
 
-def _platform_id(seen: Sighting, case: Case) -> str | None:
-    record = platform_of(seen, case.situation)
+def _platform_id(sighting: Sighting, case: Case) -> str | None:
+    record = platform_of(sighting, case.situation)
     return None if record is None else record.id
 
 

@@ -58,20 +58,20 @@ def deadline(
     """Work out the date by which somebody has to act under a law, and show each step. Exit status
     1: there is no date.
     """
-    found = one_deadline(route, _parse_events(event), _parse_place(country, region))
-    if ics is not None and found.due_at is not None:
+    result = one_deadline(route, _parse_events(event), _parse_place(country, region))
+    if ics is not None and result.due_at is not None:
         now = SystemClock().now()
-        words = f"{found.route.law}, {found.route.provision}: {found.rule}"
-        entry = CalendarEntry(found.due_at, words, entry_uid(now, words))
+        words = f"{result.route.law}, {result.route.provision}: {result.rule}"
+        entry = CalendarEntry(result.due_at, words, entry_uid(now, words))
         shown = calendar_file([entry], now, plain_titles=plain_titles, alarm=_alarm_before(alarm))
         write_new(ics, shown)
     if as_json:
-        print_json(_deadline_json(found))
+        print_json(_deadline_json(result))
     else:
-        for line in found.working:
+        for line in result.working:
             print_line(f"  {line}")
-        print_line(_deadline_in_words(found))
-    raise typer.Exit(0 if found.due_at else _EXIT_NO_DATE)
+        print_line(_deadline_in_words(result))
+    raise typer.Exit(0 if result.due_at else _EXIT_NO_DATE)
 
 
 def calendar(
@@ -136,31 +136,31 @@ def _alarm_before(hours: int | None) -> timedelta | None:
     return None if hours is None else timedelta(hours=hours)
 
 
-def _deadline_in_words(found: OneDeadline) -> str:
-    if found.due_at is not None:
+def _deadline_in_words(result: OneDeadline) -> str:
+    if result.due_at is not None:
         return translated("They have until {due_at}.").format(
-            due_at=moment_in_words(found.due_at, found.place)
+            due_at=moment_in_words(result.due_at, result.place)
         )
-    if not found.in_force:
+    if not result.in_force:
         return translated("No deadline: this law was not in force on that day.")
     return translated("No date: this law names none that can be counted.")
 
 
-def _deadline_json(found: OneDeadline) -> dict[str, object]:
+def _deadline_json(result: OneDeadline) -> dict[str, object]:
     return {
         "schema": "entrenous/deadline/1",
-        "route": found.route.id,
-        "due_at": _local_time(found.due_at, found.place),
-        "in_force": found.in_force,
-        "rule": found.rule,
-        "working": list(found.working),
-        "source": found.route.source,
-        "place": found.place,
-        "read_on": found.route.read_on.isoformat(),
-        "verified": found.route.verified,
+        "route": result.route.id,
+        "due_at": _local_time(result.due_at, result.place),
+        "in_force": result.in_force,
+        "rule": result.rule,
+        "working": list(result.working),
+        "source": result.route.source,
+        "place": result.place,
+        "read_on": result.route.read_on.isoformat(),
+        "verified": result.route.verified,
         "clauses": [
-            {"rule": one.clause, "due_at": _local_time(one.due_at, found.place)}
-            for one in found.clauses
+            {"rule": one.clause, "due_at": _local_time(one.due_at, result.place)}
+            for one in result.clauses
         ],
     }
 

@@ -166,13 +166,13 @@ def _show_notice(
         )
 
 
-def _write_files(one: Notice, pdf: Path | None, text: Path | None) -> None:
+def _write_files(notice: Notice, pdf: Path | None, text: Path | None) -> None:
     """Write the files whole, or none of them if the PDF cannot be made."""
     made = []
     if pdf is not None:
-        made.append((pdf, render_pdf(one)))
+        made.append((pdf, render_pdf(notice)))
     if text is not None:
-        made.append((text, f"{one.letter}\n".encode()))
+        made.append((text, f"{notice.letter}\n".encode()))
     for file, data in made:
         write_new(file, data)
 
@@ -201,32 +201,34 @@ def _list_notices(case: Case, *, as_json: bool) -> None:
         print_line(line)
 
 
-def _notice_json(one: Notice, case: Case) -> dict[str, object]:
-    version = next(other.version for other in notice_versions(case) if other.notice == one)
+def _notice_json(notice: Notice, case: Case) -> dict[str, object]:
+    version = next(other.version for other in notice_versions(case) if other.notice == notice)
     return {
-        **_notice_summary(one, version),
-        "provision": one.route.provision,
-        "source": one.route.source,
-        "read_on": one.route.read_on.isoformat(),
-        "letter": one.letter,
-        "sightings": [sighting.number for sighting in one.told],
-        "left_out": [sighting.number for sighting in left_out_sightings(one.told, case, one.route)],
-        "missing": list(one.missing),
-        "sent": one.sent_at is not None,
-        "reference": one.reference,
+        **_notice_summary(notice, version),
+        "provision": notice.route.provision,
+        "source": notice.route.source,
+        "read_on": notice.route.read_on.isoformat(),
+        "letter": notice.letter,
+        "sightings": [sighting.number for sighting in notice.told],
+        "left_out": [
+            sighting.number for sighting in left_out_sightings(notice.told, case, notice.route)
+        ],
+        "missing": list(notice.missing),
+        "sent": notice.sent_at is not None,
+        "reference": notice.reference,
     }
 
 
-def _notice_summary(one: Notice, version: int) -> dict[str, object]:
+def _notice_summary(notice: Notice, version: int) -> dict[str, object]:
     return {
-        "notice": one.number,
-        "route": one.route.id,
-        "law": one.route.law,
-        "to": one.to,
-        "document": one.route.document.value,
-        "language": one.language,
+        "notice": notice.number,
+        "route": notice.route.id,
+        "law": notice.route.law,
+        "to": notice.to,
+        "document": notice.route.document.value,
+        "language": notice.language,
         "version": version,
-        "state": one.state.value,
-        "drafted_at": rfc3339_utc(one.drafted_at),
-        "sent_at": None if one.sent_at is None else rfc3339_utc(one.sent_at),
+        "state": notice.state.value,
+        "drafted_at": rfc3339_utc(notice.drafted_at),
+        "sent_at": None if notice.sent_at is None else rfc3339_utc(notice.sent_at),
     }

@@ -71,16 +71,18 @@ def pack(
         if to is not None:
             key = recipient_line(to)
             place = out / f"{name}-for-{reader}.zip.age"
-            made = pack_for_court(
+            made_pack = pack_for_court(
                 name, key, device, check_stamp, partial(_encrypt_pack, written, place, key)
             )
         else:
             place = out / f"{name}-for-platform.zip"
             chosen = (tuple(notice or ()), tuple(sighting or ()))
-            made = pack_for_platform(name, *chosen, device, partial(_write_pack, written, place))
-    fingerprint = made.fingerprint.hex()
+            made_pack = pack_for_platform(
+                name, *chosen, device, partial(_write_pack, written, place)
+            )
+    fingerprint = made_pack.fingerprint.hex()
     if as_json:
-        shown = {"file": str(place), "files": sorted(made.files), "fingerprint": fingerprint}
+        shown = {"file": str(place), "files": sorted(made_pack.files), "fingerprint": fingerprint}
         print_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
         return
     print_line(translated("wrote {place}").format(place=place))
@@ -99,12 +101,12 @@ def pack(
         print_line(translated("No picture is in it. README.txt in it says what it proves."))
 
 
-def _encrypt_pack(written: FileGroup, path: Path, key: str, made: Pack) -> None:
-    _store_file(written, path, encrypt_for(key, made.zipped()))
+def _encrypt_pack(written: FileGroup, path: Path, key: str, made_pack: Pack) -> None:
+    _store_file(written, path, encrypt_for(key, made_pack.zipped()))
 
 
-def _write_pack(written: FileGroup, path: Path, made: Pack) -> None:
-    _store_file(written, path, made.zipped())
+def _write_pack(written: FileGroup, path: Path, made_pack: Pack) -> None:
+    _store_file(written, path, made_pack.zipped())
 
 
 def _store_file(written: FileGroup, path: Path, data: bytes) -> None:

@@ -116,13 +116,13 @@ def _look_up_contacts(
     return look_up_site(host, address, proxy, lists)
 
 
-def _print_contacts(found: AbuseLookUp | None, typed: str, *, known: bool) -> None:
-    if found is None:
+def _print_contacts(looked_up: AbuseLookUp | None, typed: str, *, known: bool) -> None:
+    if looked_up is None:
         if not known:
             print_line(how_to_find_the_host(typed))
         return
     print_line()
-    for line in found.lines:
+    for line in looked_up.lines:
         print_line(single_line(line))
 
 
@@ -154,7 +154,7 @@ def _record_facts(record: PlatformRecord, today: date) -> dict[str, object]:
 
 
 def _report_steps_json(
-    steps: ReportSteps, found: AbuseLookUp | None, *, known: bool
+    steps: ReportSteps, looked_up: AbuseLookUp | None, *, known: bool
 ) -> dict[str, object]:
     return {
         "schema": "entrenous/platform/1",
@@ -169,9 +169,9 @@ def _report_steps_json(
             "text": list(steps.text),
         },
         "looked_up": None
-        if found is None
+        if looked_up is None
         else {
-            "contacts": [asdict(contact) for contact in found.contacts],
-            "notes": list(found.notes),
+            "contacts": [asdict(contact) for contact in looked_up.contacts],
+            "notes": list(looked_up.notes),
         },
     }

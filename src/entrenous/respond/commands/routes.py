@@ -216,14 +216,14 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
         print_line(f"  {helps}")
 
 
-def _ranked_route_json(one: RankedRoute) -> dict[str, object]:
+def _ranked_route_json(ranked: RankedRoute) -> dict[str, object]:
     return {
-        "route": one.route.id,
-        "law": one.route.law,
-        "provision": one.route.provision,
-        "why": one.why,
-        "notes": list(one.notes),
-        "source": one.route.source,
-        "read_on": one.route.read_on.isoformat(),
-        "verified": one.route.verified,
+        "route": ranked.route.id,
+        "law": ranked.route.law,
+        "provision": ranked.route.provision,
+        "why": ranked.why,
+        "notes": list(ranked.notes),
+        "source": ranked.route.source,
+        "read_on": ranked.route.read_on.isoformat(),
+        "verified": ranked.route.verified,
     }

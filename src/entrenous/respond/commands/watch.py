@@ -141,19 +141,19 @@ def _show_watched(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> 
         print_line("  entrenous case watch --once")
 
 
-def _watched_in_words(one: Watched) -> str:
+def _watched_in_words(record: Watched) -> str:
     return translated("{case}, sighting {sighting}: {state}").format(
-        case=one.case, sighting=one.sighting, state=watched_in_words(one)
+        case=record.case, sighting=record.sighting, state=watched_in_words(record)
     )
 
 
-def _watched_json(one: Watched) -> dict[str, object]:
+def _watched_json(record: Watched) -> dict[str, object]:
     return {
-        "case": one.case,
-        "sighting": one.sighting,
-        "state": one.state.value,
-        "why": one.why.value,
-        "in_words": watched_in_words(one),
-        "looked_at": None if one.looked_at is None else rfc3339_utc(one.looked_at),
-        "next_at": rfc3339_utc(one.due_at),
+        "case": record.case,
+        "sighting": record.sighting,
+        "state": record.state.value,
+        "why": record.why.value,
+        "in_words": watched_in_words(record),
+        "looked_at": None if record.looked_at is None else rfc3339_utc(record.looked_at),
+        "next_at": rfc3339_utc(record.due_at),
     }

@@ -327,13 +327,13 @@ def _what_to_report(record: PlatformRecord, situation: Situation) -> Iterator[st
         yield translated(_CHAT_REPORT_TEXTS[record.private_messages])
 
 
-def _route_step(one: RankedRoute, situation: Situation) -> PlanStep:
-    route, record = one.route, _platform_of_route(one.route, situation)
+def _route_step(ranked: RankedRoute, situation: Situation) -> PlanStep:
+    route, record = ranked.route, _platform_of_route(ranked.route, situation)
     return PlanStep(
         route=route.family,
         kind=route.document,
         title=_route_title(route),
-        why=_why_with_notes(one),
+        why=_why_with_notes(ranked),
         to=_route_address(route, situation),
         expected=expected_answer(route),
         verified=route.verified,
@@ -343,12 +343,12 @@ def _route_step(one: RankedRoute, situation: Situation) -> PlanStep:
     )
 
 
-def _why_with_notes(one: RankedRoute) -> str:
+def _why_with_notes(ranked: RankedRoute) -> str:
     """Return the reason followed by the notes. A note that is a full sentence stays a separate
     sentence.
     """
-    why = one.why
-    for note in one.notes:
+    why = ranked.why
+    for note in ranked.notes:
         why += (". " if note[:1].isupper() else "; ") + note.rstrip(".")
     return why
 

@@ -83,14 +83,14 @@ def holidays_of(place: Place, year: int) -> Mapping[date, str]:
         return {}
     part = _known_part(place)
     listed = _library_holidays(place.partition("-")[0], part, year)
-    return listed if part else listed | _holidays_of_parts(place, year, most=True)
+    return listed if part else listed | _holidays_of_parts(place, year, of_most_parts=True)
 
 
 def holiday_in_some_parts(day: date, place: Place) -> str:
     """Return the name of a holiday that only some parts of a country have; "" if none has one."""
     if not has_holidays(place) or _known_part(place):
         return ""
-    return _holidays_of_parts(place, day.year, most=False).get(day, "")
+    return _holidays_of_parts(place, day.year, of_most_parts=False).get(day, "")
 
 
 def _known_part(place: Place) -> str | None:
@@ -100,15 +100,15 @@ def _known_part(place: Place) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _holidays_of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
-    """Return the holidays that most parts of a country have, or, if not ``most``, those that fewer
-    have.
+def _holidays_of_parts(place: Place, year: int, *, of_most_parts: bool) -> dict[date, str]:
+    """Return the holidays that most parts of a country have, or, if not ``of_most_parts``, those of
+    fewer parts.
     """
     country = place.partition("-")[0]
     lists = [_library_holidays(country, part, year) for part in _parts_of(country)]
     counts = Counter(day for one in lists for day in one)
     names = {day: name for one in lists for day, name in one.items()}
-    return {day: names[day] for day, n in counts.items() if (2 * n > len(lists)) is most}
+    return {day: names[day] for day, n in counts.items() if (2 * n > len(lists)) is of_most_parts}
 
 
 @lru_cache(maxsize=4096)
@@ -129,13 +129,13 @@ def _additional_holidays(place: str, year: int) -> Iterator[tuple[date, str]]:
             yield _date_of(one, year), one.name
 
 
-def _date_of(one: _Holiday, year: int) -> date:
-    if one.nth:
-        first = date(year, one.month, 1)
-        ahead = (_WEEKDAY_NAMES.index(one.weekday) - first.weekday()) % len(_WEEKDAY_NAMES)
-        return first + timedelta(days=ahead, weeks=one.nth - 1)
-    day = date(year, one.month, one.day)
-    moved = {_SATURDAY: -1, _SUNDAY: 1}.get(day.weekday(), 0) if one.observed else 0
+def _date_of(holiday: _Holiday, year: int) -> date:
+    if holiday.nth:
+        first = date(year, holiday.month, 1)
+        ahead = (_WEEKDAY_NAMES.index(holiday.weekday) - first.weekday()) % len(_WEEKDAY_NAMES)
+        return first + timedelta(days=ahead, weeks=holiday.nth - 1)
+    day = date(year, holiday.month, holiday.day)
+    moved = {_SATURDAY: -1, _SUNDAY: 1}.get(day.weekday(), 0) if holiday.observed else 0
     return day + timedelta(days=moved)
 
 

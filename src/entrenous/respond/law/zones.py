@@ -68,13 +68,13 @@ def zone_at(place: Place, moment: datetime) -> tzinfo | None:
     return zones[0] if alike and place != WORLDWIDE else None
 
 
-def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -> str:
+def moment_in_words(moment: datetime, place: Place, home: Place | None = None) -> str:
     """Return a time as shown by clocks in a place, followed by the time where the person is.
 
     Args:
         moment: aware.
         place: the place whose clocks count. If it has several time zones, UTC is used.
-        here: where the person is. If that is unknown, or has the same time, UTC is shown beside it.
+        home: where the person is. If that is unknown, or has the same time, UTC is shown beside it.
 
     >>> moment_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
     'Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)'
@@ -83,7 +83,7 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
     local = moment.astimezone(zone or UTC)
     if not local.utcoffset():
         return f"{long_day_in_words(local)}, {local:%H:%M} UTC"
-    beside, name = _time_at_home(moment, local, here)
+    beside, name = _time_at_home(moment, local, home)
     aside = f"{beside:%H:%M} {name}{_other_day(beside.date(), local.date())}"
     return translated("{day}, {time} in {place} ({beside})").format(
         day=long_day_in_words(local),
@@ -114,13 +114,13 @@ def _place_words(place: Place, language: str) -> str:
     return f"the {name}" if with_article else name
 
 
-def _time_at_home(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
+def _time_at_home(moment: datetime, local: datetime, home: Place | None) -> tuple[datetime, str]:
     """Return the time where the person is if it differs from ``local``, otherwise UTC; and that
     zone's name.
     """
-    there = zone_at(here, moment) if here else None
-    if here and there and moment.astimezone(there).utcoffset() != local.utcoffset():
-        return moment.astimezone(there), translated("in {place}").format(place=place_in_words(here))
+    there = zone_at(home, moment) if home else None
+    if home and there and moment.astimezone(there).utcoffset() != local.utcoffset():
+        return moment.astimezone(there), translated("in {place}").format(place=place_in_words(home))
     return moment.astimezone(UTC), "UTC"
 
 

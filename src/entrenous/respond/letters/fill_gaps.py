@@ -45,29 +45,33 @@ def fill_gaps(name: str, number: int, texts: Mapping[str, str], device: Device) 
 def with_gaps_filled(notice: Notice, texts: Mapping[str, str]) -> Notice:
     """Return the notice with its gaps replaced everywhere: elements, parts and letter."""
     filled = {gap: text.strip() for gap, text in texts.items() if text.strip()}
-    known = {gap: filled[gap] for gap in notice.missing if gap in filled}
+    text_of_gap = {gap: filled[gap] for gap in notice.missing if gap in filled}
     return replace(
         notice,
-        elements=tuple(_fill_element(one, known) for one in notice.elements),
-        parts=tuple(_fill_part(one, known) for one in notice.parts),
-        letter=_replace_gaps(notice.letter, known),
+        elements=tuple(_fill_element(one, text_of_gap) for one in notice.elements),
+        parts=tuple(_fill_part(one, text_of_gap) for one in notice.parts),
+        letter=_replace_gaps(notice.letter, text_of_gap),
     )
 
 
-def _fill_element(element: NoticeElement, known: Mapping[str, str]) -> NoticeElement:
-    left = tuple(gap for gap in element.gaps if gap not in known)
-    return replace(element, text=_replace_gaps(element.text, known), gaps=left)
+def _fill_element(element: NoticeElement, text_of_gap: Mapping[str, str]) -> NoticeElement:
+    left = tuple(gap for gap in element.gaps if gap not in text_of_gap)
+    return replace(element, text=_replace_gaps(element.text, text_of_gap), gaps=left)
 
 
-def _fill_part(part: DocumentPart, known: Mapping[str, str]) -> DocumentPart:
-    lines = (_replace_gaps(line, known).split("\n") for line in part.lines)
+def _fill_part(part: DocumentPart, text_of_gap: Mapping[str, str]) -> DocumentPart:
+    lines = (_replace_gaps(line, text_of_gap).split("\n") for line in part.lines)
     return replace(part, lines=tuple(row for rows in lines for row in rows))
 
 
-def _replace_gaps(text: str, known: Mapping[str, str]) -> str:
+def _replace_gaps(text: str, text_of_gap: Mapping[str, str]) -> str:
     """Replace every gap in a text, but none inside the person's own texts."""
-    for gap in sorted(known, key=len, reverse=True):
+    for gap in sorted(text_of_gap, key=len, reverse=True):
         before, found, after = text.partition(gap)
         if found:
-            return _replace_gaps(before, known) + known[gap] + _replace_gaps(after, known)
+            return (
+                _replace_gaps(before, text_of_gap)
+                + text_of_gap[gap]
+                + _replace_gaps(after, text_of_gap)
+            )
     return text

@@ -83,9 +83,9 @@ def _addressee_name(addressee: Addressee, draft: DraftContext) -> str:
     return ", ".join(filter(None, (addressee.name, addressee.office))) or draft.frame["gap_sender"]
 
 
-def _element_heading(one: WordedElement, language: str) -> str:
-    own_words = language == "en" and is_stated_by_law(one.element.required)
-    return one.element.required if own_words else one.title
+def _element_heading(element: WordedElement, language: str) -> str:
+    own_words = language == "en" and is_stated_by_law(element.element.required)
+    return element.element.required if own_words else element.title
 
 
 def _closing_lines(route: Route, language: str) -> Iterator[str]:

@@ -66,8 +66,8 @@ def _sections(element: WordedElement, language: str) -> tuple[DocumentPart, ...]
     return (replace(first, lines=(asks, *first.lines)), *others)
 
 
-def _as_part(one: WordedKey) -> DocumentPart:
-    return DocumentPart(one.title, tuple(one.text.splitlines()))
+def _as_part(wording: WordedKey) -> DocumentPart:
+    return DocumentPart(wording.title, tuple(wording.text.splitlines()))
 
 
 def _section_position(keys: tuple[WordedKey, ...], sections: tuple[str, ...]) -> float:

@@ -153,28 +153,28 @@ def lists_places(route: Route) -> bool:
     )
 
 
-def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language: str) -> Addressee:
+def addressee_of(case: Case, route: Route, named: tuple[Sighting, ...], language: str) -> Addressee:
     """Return who gets a document: a person, a platform, a site without a record, an authority."""
     frame, office = words_in(language).frame, office_in(route, language)
     if route.document in _ADDRESSEE_KEY_BY_DOCUMENT:
         return Addressee(frame[_ADDRESSEE_KEY_BY_DOCUMENT[route.document]])
     if route.kind is RouteKind.SENDER:
-        handles = [seen.handle for seen in told if seen.handle]
+        handles = [seen.handle for seen in named if seen.handle]
         return Addressee(handles[0] if handles else _next_sender(case, route))
     # this complaint goes to the platform's own complaint system; others go to an authority
     if route.family == "eu-dsa-20":
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
     if route.kind not in _KINDS_THAT_NEED_A_PLACE or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
-    record = _platform_record(case, route, told)
+    record = _platform_record(case, route, named)
     if record is not None:
         return Addressee(record.name, office, _form_address(record, route), record)
-    return _site_addressee(route, told, office)
+    return _site_addressee(route, named, office)
 
 
-def _site_addressee(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
+def _site_addressee(route: Route, named: tuple[Sighting, ...], office: str) -> Addressee:
     """Return a site without a record as the addressee."""
-    site = next((seen for seen in told if seen.reach is SightingReach.PUBLIC), None)
+    site = next((seen for seen in named if seen.reach is SightingReach.PUBLIC), None)
     if site is None:
         return Addressee(route.addressee)
     unknown = site if route.kind in _KINDS_TO_ONE_HOST and host_of(site.where) else None
@@ -182,12 +182,12 @@ def _site_addressee(route: Route, told: tuple[Sighting, ...], office: str) -> Ad
 
 
 def left_out_sightings(
-    told: tuple[Sighting, ...], case: Case, route: Route
+    named: tuple[Sighting, ...], case: Case, route: Route
 ) -> tuple[Sighting, ...]:
     """Return the case's sightings that this document could have named but does not."""
     if not lists_places(route):
         return ()
-    return tuple(sighting for sighting in case.sightings if sighting not in told)
+    return tuple(sighting for sighting in case.sightings if sighting not in named)
 
 
 def _english_wordings(route: Route) -> Iterable[Wording]:
@@ -195,10 +195,12 @@ def _english_wordings(route: Route) -> Iterable[Wording]:
     return (element[key] for keys in keys_for(route) or () for key in keys)
 
 
-def _platform_record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRecord | None:
+def _platform_record(
+    case: Case, route: Route, named_sightings: tuple[Sighting, ...]
+) -> PlatformRecord | None:
     if route.platform:
         return platform_by_id(route.platform)
-    seen = told or (case.sightings if route.family == ACCOUNT_THREAT_ROUTE else ())
+    seen = named_sightings or (case.sightings if route.family == ACCOUNT_THREAT_ROUTE else ())
     known = filter(None, (platform_of(one, case.situation) for one in seen))
     named = case.situation.platform if route.family == ACCOUNT_THREAT_ROUTE else ""
     return next(known, platform_by_id(named) if named else None)
@@ -215,8 +217,8 @@ def _refuse_without_place(case: Case) -> None:
     raise NoSightingToName(name=case.name)
 
 
-def _refuse_without_account(case: Case, told: tuple[Sighting, ...]) -> None:
-    handles = [seen.handle for seen in told or case.sightings if seen.handle]
+def _refuse_without_account(case: Case, named: tuple[Sighting, ...]) -> None:
+    handles = [seen.handle for seen in named or case.sightings if seen.handle]
     known = case.situation.platform or any(
         platform_of(seen, case.situation) for seen in case.sightings
     )

@@ -130,14 +130,13 @@ _LANGUAGE_OF_JURISDICTION: Final[Mapping[str, str]] = {
 }
 
 
-def language_for(route: Route, spoken: str, requested: str = "") -> str:
+def language_for(route: Route, person_language: str, requested: str = "") -> str:
     """Return the language of a letter: the requested one, else that of the law's country, else the
     person's own.
 
     Args:
         route: its jurisdiction decides if no language is requested.
-        spoken: the person's own language, an IETF tag; English is used if there are no letters in
-            it.
+        person_language: an IETF tag; English is used if there are no letters in that language.
         requested: the requested language as an IETF tag, or "".
 
     Raises:
@@ -148,7 +147,7 @@ def language_for(route: Route, spoken: str, requested: str = "") -> str:
     if route.jurisdiction in _LANGUAGE_OF_JURISDICTION:
         return _LANGUAGE_OF_JURISDICTION[route.jurisdiction]
     try:
-        return words_in(spoken).language
+        return words_in(person_language).language
     except NoSuchLanguage:
         return "en"
 

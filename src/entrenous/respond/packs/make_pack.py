@@ -171,11 +171,11 @@ def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
     return wanted or [*case.notices]
 
 
-def _entry_by_number(case: Case, what: str, found: Sequence[Numbered], number: int) -> Numbered:
-    for one in found:
+def _entry_by_number(case: Case, kind: str, entries: Sequence[Numbered], number: int) -> Numbered:
+    for one in entries:
         if one.number == number:
             return one
-    raise NoSuchCaseEntry(name=case.name, what=what, number=number)
+    raise NoSuchCaseEntry(name=case.name, what=kind, number=number)
 
 
 def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
@@ -215,13 +215,13 @@ def _court_contents(case: Case, links: tuple[CustodyLink, ...], device: Device) 
 
 
 def _platform_contents(
-    case: Case, letters: Sequence[Notice], seen: Sequence[Sighting], device: Device
+    case: Case, letters: Sequence[Notice], sightings: Sequence[Sighting], device: Device
 ) -> _PackContents:
     rows = [
         _item_row(item, verified_bytes(case, item, device)) | {"file": None}
         for item in case.evidence
     ]
-    return _PackContents("platform", rows, {}, letters, seen)
+    return _PackContents("platform", rows, {}, letters, sightings)
 
 
 def _build_pack(case: Case, contents: _PackContents, now: datetime) -> Pack:
@@ -305,10 +305,10 @@ def _letter_row(letter: Notice) -> dict[str, object]:
     }
 
 
-def _sighting_row(seen: Sighting) -> dict[str, object]:
+def _sighting_row(sighting: Sighting) -> dict[str, object]:
     return {
-        "sighting": seen.number,
-        "where": seen.where,
-        "account": seen.handle,
-        "first_seen_at": write_time(seen.first_seen_at),
+        "sighting": sighting.number,
+        "where": sighting.where,
+        "account": sighting.handle,
+        "first_seen_at": write_time(sighting.first_seen_at),
     }

@@ -83,7 +83,7 @@ class PageChecker:
         readable = not answer.is_encoded and (_is_page(answer) or is_picture(answer.body))
         picture = self._find_picture(answer, fetched.url, where) if readable else None
         found = None if not self.case_hashes.hashes else picture is not None
-        event, why = meaning_of_content(found=found, readable=readable, moved=moved)
+        event, why = meaning_of_content(shows_picture=found, readable=readable, moved=moved)
         if event is not WatchEvent.SEEN:
             return WatchCheck(event, why)
         headers = answer.headers
@@ -131,12 +131,12 @@ class PageChecker:
         return shows_case_picture(answer.body, self.case_hashes, self.read)
 
 
-def _conditional_headers(record: Watched, known: CaseHashes) -> dict[str, str]:
+def _conditional_headers(record: Watched, references: CaseHashes) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
     There are none if the case has a picture to compare with and the last check found no picture.
     """
-    if known.hashes and not record.picture_url:
+    if references.hashes and not record.picture_url:
         return {}
     condition_headers = {"If-None-Match": record.etag, "If-Modified-Since": record.last_modified}
     return {name: value for name, value in condition_headers.items() if value}

@@ -95,20 +95,20 @@ def is_picture(untrusted_data: bytes) -> bool:
 
 
 def shows_case_picture(
-    untrusted_data: bytes, known: CaseHashes, read: Callable[[bytes], Picture]
+    untrusted_data: bytes, references: CaseHashes, read: Callable[[bytes], Picture]
 ) -> bool:
     """Return whether these bytes are a picture that looks like one in the case, in any orientation.
 
     ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
     """
-    if not known.hashes or not is_picture(untrusted_data):
+    if not references.hashes or not is_picture(untrusted_data):
         return False
     try:
         picture = read(untrusted_data)
     except EntrenousError:
         return False
     return any(
-        _is_near(view, known)
+        _is_near(view, references)
         for orientations in _view_hashes(picture)
         for view in orientations.values()
     )
@@ -127,10 +127,11 @@ def _view_hashes(picture: Picture) -> Iterator[HashesByOrientation]:
         yield dict(pixel_orientations(inner))
 
 
-def _is_near(view: Fingerprint, known: CaseHashes) -> bool:
+def _is_near(view: Fingerprint, references: CaseHashes) -> bool:
     if view.quality < PDQ_QUALITY_MIN:
         return False
     bits = int.from_bytes(view.bits, "big")
     return any(
-        (bits ^ int.from_bytes(known, "big")).bit_count() <= PDQ_RADIUS for known in known.hashes
+        (bits ^ int.from_bytes(references, "big")).bit_count() <= PDQ_RADIUS
+        for references in references.hashes
     )

@@ -92,19 +92,19 @@ def _check_sighting(record: Watched, case: Case, device: Device, web: PoliteWeb)
 
 
 def _store_outcome(
-    before: Watched, check: WatchCheck, host: str, device: Device
+    record: Watched, check: WatchCheck, host: str, device: Device
 ) -> CheckedSighting:
     """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
-    after = after_check(before, check, now, device.dice.token(_RANDOM_BYTES))
+    after = after_check(record, check, now, device.dice.token(_RANDOM_BYTES))
     with device.vault.transaction():
         postpone_host(host, after.due_at if after.failures else None, device)
-        if load_watched(before.case, before.sighting, device) is None:
+        if load_watched(record.case, record.sighting, device) is None:
             return CheckedSighting(after, is_back=False)
         save_watched(after, device)
-        reappearance = find_reappearance(find_case(before.case, device), before, check, now)
+        reappearance = find_reappearance(find_case(record.case, device), record, check, now)
         if reappearance is not None:
-            _record_reappearance(reappearance, before.case, device)
+            _record_reappearance(reappearance, record.case, device)
     return CheckedSighting(after, reappearance is not None)
 
 

@@ -104,10 +104,10 @@ def _normalize_path(path: str) -> str:
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in plain)
 
 
-def _unescape(found: re.Match[str]) -> str:
-    char = chr(int(found[1], 16))
+def _unescape(match: re.Match[str]) -> str:
+    char = chr(int(match[1], 16))
     kept = not char.isascii() or not (char.isalnum() or char in "-._~")
-    return found[0].upper() if kept else char
+    return match[0].upper() if kept else char
 
 
 def _matches_pattern(pattern: str, path: str) -> bool:

@@ -166,43 +166,43 @@ _FAILURES_MAX: Final = 20
 _REASONS_FOR_RARE_CHECKS: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
 
 
-def after_check(before: Watched, check: WatchCheck, now: datetime, random: bytes) -> Watched:
+def after_check(record: Watched, check: WatchCheck, now: datetime, random: bytes) -> Watched:
     """Return the record after a check at ``now``; ``random`` are 2 random bytes."""
     event = check.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
-    failures = min(before.failures + 1, _FAILURES_MAX) if failed else 0
+    failures = min(record.failures + 1, _FAILURES_MAX) if failed else 0
     return Watched(
-        case=before.case,
-        sighting=before.sighting,
-        since=before.since,
+        case=record.case,
+        sighting=record.sighting,
+        since=record.since,
         due_at=now
-        + _randomize_interval(_wait_until_next_check(before, check, failures, now), random),
-        state=WATCH_TABLE[before.state, event],
+        + _randomize_interval(_wait_until_next_check(record, check, failures, now), random),
+        state=WATCH_TABLE[record.state, event],
         why=check.why,
         looked_at=now,
         failures=failures,
-        etag=before.etag if failed else check.etag,
-        last_modified=before.last_modified if failed else check.last_modified,
-        picture_url=before.picture_url if failed else check.picture_url,
-        gone_at=_gone_at(before, event, now),
+        etag=record.etag if failed else check.etag,
+        last_modified=record.last_modified if failed else check.last_modified,
+        picture_url=record.picture_url if failed else check.picture_url,
+        gone_at=_gone_at(record, event, now),
     )
 
 
-def _gone_at(before: Watched, event: WatchEvent, now: datetime) -> datetime | None:
+def _gone_at(record: Watched, event: WatchEvent, now: datetime) -> datetime | None:
     if event is WatchEvent.SEEN:
         return None
-    return before.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
+    return record.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
 
 
 def _wait_until_next_check(
-    before: Watched, check: WatchCheck, failures: int, now: datetime
+    record: Watched, check: WatchCheck, failures: int, now: datetime
 ) -> timedelta:
     if failures:
         doubled = min(FIRST_RETRY_WAIT * int(2 ** (failures - 1)), RARE_CHECK_INTERVAL)
         return max(doubled, min(check.wait or doubled, LONGEST_RETRY_WAIT))
     if check.why in _REASONS_FOR_RARE_CHECKS:
         return RARE_CHECK_INTERVAL
-    gone_long = before.gone_at is not None and now - before.gone_at >= RARE_CHECKS_AFTER
+    gone_long = record.gone_at is not None and now - record.gone_at >= RARE_CHECKS_AFTER
     return (
         RARE_CHECK_INTERVAL if gone_long and check.event is WatchEvent.NOT_FOUND else CHECK_INTERVAL
     )
@@ -258,27 +258,27 @@ def meaning_of_status(status: int) -> tuple[WatchEvent, WatchReason] | None:
 
 
 def meaning_of_content(
-    *, found: bool | None, readable: bool, moved: bool
+    *, shows_picture: bool | None, readable: bool, moved: bool
 ) -> tuple[WatchEvent, WatchReason]:
     """Return the event for the content that was received, with the reason.
 
     Args:
-        found: whether the content shows the picture; None if there is no picture to compare with.
+        shows_picture: None if there is no picture to compare the content with.
         readable: whether the content is a page or a picture.
         moved: whether the content came from an address other than the sighting's.
     """
     if moved:
         return (
             WatchEvent.ELSEWHERE,
-            WatchReason.PICTURE_ELSEWHERE if found else WatchReason.ELSEWHERE,
+            WatchReason.PICTURE_ELSEWHERE if shows_picture else WatchReason.ELSEWHERE,
         )
     if not readable:
         return WatchEvent.UNCLEAR, WatchReason.ODD
-    if found is None:
+    if shows_picture is None:
         return WatchEvent.SEEN, WatchReason.ANSWERS
     return (
         (WatchEvent.SEEN, WatchReason.PICTURE)
-        if found
+        if shows_picture
         else (WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
     )
 
