@@ -1,1 +1,4 @@
-"""Decode and encode pictures, clips and sounds without metadata; untrusted files in a sandbox."""
+"""Decode and encode pictures, clips and sounds without metadata.
+
+Untrusted files are decoded in a sandbox.
+"""

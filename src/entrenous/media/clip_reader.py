@@ -33,14 +33,15 @@ from entrenous.media.completeness import clip_container_of
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
-# Codecs in which every frame is I, P or B and is shown. Others have hidden frames or no B frames.
+# In these codecs every frame is shown, and is an I, P or B frame. Others have hidden frames, or no
+# B frames.
 _FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _KINDS: Final = {
     PictureType.I: FramePrediction.WHOLE,
     PictureType.P: FramePrediction.FORWARD,
     PictureType.B: FramePrediction.BOTH_WAYS,
 }
-_DEFAULT_FRAME_RATE: Final = Fraction(30)  # frames per second of files that do not state a rate
+_DEFAULT_FRAME_RATE: Final = Fraction(30)  # assumed frames per second if a file does not state them
 _RATES: Final = (Fraction(1, 10), Fraction(1000))
 _EVERYTHING: Final = FrameSelection()
 _PICTURES_ONLY: Final = {"err_detect": "careful"}
@@ -70,7 +71,7 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Itera
 
 
 def pictures_of(container: Any) -> Any:
-    """Return the first video stream of an open file; cover images do not count.
+    """Return the first video stream of an open file, ignoring cover images.
 
     Raises:
         NoVideoFound, UnsupportedVideoCodec.
@@ -82,15 +83,16 @@ def pictures_of(container: Any) -> Any:
         if context is None or is_cover or context.name not in CODECS:
             unknown |= not is_cover
             continue
-        context.thread_count = 1  # the sandbox allows no threads
+        context.thread_count = 1  # the sandbox forbids threads
         context.options = dict(_PICTURES_ONLY)
         return stream
     raise UnsupportedVideoCodec if unknown else NoVideoFound
 
 
 def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
-    """Return the properties of the video. The first frame is decoded, because only a frame has the
-    rotation.
+    """Return the properties of the video.
+
+    This decodes the first frame, because only frames state the rotation.
     """
     context = stream.codec_context
     _check_size(context.width, context.height)
@@ -141,12 +143,13 @@ def _decode_frames(container: Any, stream: Any) -> Iterator[Any]:
         yield from container.decode(stream)
     except EntrenousError:
         raise
-    except Exception as error:  # libraries raise many kinds; the person needs one message
+    # libraries raise many types of errors, but the person needs one message
+    except Exception as error:
         raise DamagedClip from error
 
 
 def _check_order(at_s: float, before_s: float) -> float:
-    """Check that the times of frames increase, also of frames that are skipped.
+    """Check that the times of frames increase, even those of skipped frames.
 
     Raises:
         DamagedClip: the times do not increase.
@@ -183,7 +186,7 @@ def _rotate_planes(planes: NDArray[np.uint8], width: int, height: int, turns: in
 
 
 def _quarter_turns(raw: Any) -> int:
-    """Return the number of counter-clockwise quarter turns that put the frame upright."""
+    """Return how many counter-clockwise quarter turns make the frame upright."""
     return int(round(raw.rotation / 90) % 4)
 
 

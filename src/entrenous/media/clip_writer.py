@@ -1,6 +1,6 @@
 """Write a marked clip: H.264 and AAC in MP4, with nothing but frames and sound.
 
-It also finds the rate factor at which copies look like their original.
+This module also finds x264's rate factor at which copies look like their original.
 """
 
 import io
@@ -24,20 +24,21 @@ from entrenous.media.completeness import without_user_data
 
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
-_TICKS_PER_S: Final = 90_000  # units of time in a second
-_PRESET: Final = "veryfast"  # takes half the time of the next slower preset, for a tenth more bytes
-# Optimise PSNR instead of visibility: at this quality no error is visible, and the same PSNR takes
-# up to a third fewer bytes. In R, G and B an error of chroma counts as much as one of luma, and
-# costs less to avoid.
+_TICKS_PER_S: Final = 90_000  # ticks of the file's clock in a second
+_PRESET: Final = "veryfast"  # needs half the time of the next slower preset, and a tenth more bytes
+# These settings optimise PSNR instead of visibility. At this quality no error is visible, and the
+# same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as much as
+# an error in luma, and is cheaper to avoid.
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
-_B_FRAMES_MAX: Final = 8  # consecutive B frames: the most that phones and web encoders write
+_B_FRAMES_MAX: Final = 8  # consecutive B frames; phones and web encoders write no more
 _KINDS: Final = {
     FramePrediction.WHOLE: PictureType.I,
     FramePrediction.FORWARD: PictureType.P,
     FramePrediction.BOTH_WAYS: PictureType.B,
 }
 _NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
-_NO_SETTINGS: Final = "filter_units=remove_types=6"  # x264 writes its settings into every file
+# removes x264's settings, which x264 writes into every file
+_NO_SETTINGS: Final = "filter_units=remove_types=6"
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
 _SOUND_PART: Final = 1024
 Planes = NDArray[np.uint8]
@@ -45,7 +46,7 @@ Samples = NDArray[np.float32]
 
 
 class Track(NamedTuple):
-    """A clip's sound, float32 (samples, channels), and its timing against the frames."""
+    """A clip's sound, float32 (samples, channels), and how it aligns with the frames."""
 
     samples: Samples
     rate_hz: int
@@ -56,10 +57,11 @@ class ClipWriter:
     """Writes one copy. Add frames in time order, then call :meth:`finish`.
 
     Args:
-        shown: properties that the frames have in common.
+        shown: the properties that all frames share.
         crf: x264's constant rate factor; lower is finer.
         sound: the sound track; None for a silent clip.
-        threads: of the encoder. One is most efficient when several copies are written at once.
+        threads: the number of the encoder's threads. One is most efficient if several copies are
+            written at once.
     """
 
     def __init__(
@@ -82,9 +84,9 @@ class ClipWriter:
     ) -> None:
         """Add one frame: luma (H, W), and both chroma planes in one array.
 
-        ``at_s`` counts from the start of the picture, which may be later than the start of the
-        sound. The frame is coded with its source's frame type, if known (docs/spec/clip.md, section
-        5).
+        ``at_s`` is counted from the first frame, which may be later than the start of the sound.
+        The frame is coded with the frame type of its source if that is known (docs/spec/clip.md,
+        section 5).
         """
         planes = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
@@ -138,7 +140,7 @@ def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: i
 
 
 class _SoundTrack:
-    """Encodes samples in parts, interleaved with their frames."""
+    """Encodes samples in parts, so that they can be interleaved with the frames."""
 
     def __init__(self, container: Any, track: Track) -> None:
         channels = track.samples.shape[1]
@@ -149,7 +151,7 @@ class _SoundTrack:
         self._stream.codec_context.flags |= Flags.bitexact
 
     def packets(self, until_s: float | None) -> Iterator[Any]:
-        """Yield the packets of the sound before ``until_s``, or all remaining ones."""
+        """Yield the sound's packets before ``until_s``, or all that remain if it is None."""
         stop = math.inf if until_s is None else until_s * self._rate_hz
         while self._at < stop and (part := next(self._parts, None)) is not None:
             frame = av.AudioFrame.from_ndarray(
@@ -164,7 +166,7 @@ class _SoundTrack:
 
 
 def _sound_parts(track: Track) -> Iterator[Samples]:
-    """Yield the samples and the silences between them; long silences take no memory."""
+    """Yield the samples and the silences between them, without holding long silences in memory."""
     zeros = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
     at = 0
     for silence in track.timing.silences:
@@ -181,11 +183,12 @@ def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
 
 
 TRIED_CRFS: Final = (19.0, 14.0)
-_PSNR_DB: Final = 42.3  # PSNR of a copy's R, G and B relative to the original's, including the mark
+# wanted PSNR between R, G and B of a copy and of its original, with the effect of the mark
+_PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
-_DB_PER_STEP: Final = (0.3, 1.0)  # possible gain per step of x264's rate factor
-# Mean squared error of R, G and B for a unit error in Y, Cb or Cr (ITU-R BT.709, limited range,
-# which weights chroma slightly more than BT.601), and for two roundings to whole numbers.
+_DB_PER_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
+# Mean squared error of R, G and B for an error of 1 in Y, Cb or Cr, and for two roundings to whole
+# numbers. This is for ITU-R BT.709, limited range, which weights chroma slightly more than BT.601.
 _Y: Final = 1.164**2
 _CB: Final = (0.213**2 + 2.112**2) / 3.0
 _CR: Final = (1.793**2 + 0.533**2) / 3.0
@@ -193,11 +196,10 @@ _ROUNDING: Final = 2.0 / 12.0
 
 
 def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
-    """Return the mean squared error of our own copy relative to its original's frames, per sample
-    of R, G and B.
+    """Return the mean squared error of R, G and B between our own copy and its original's frames.
 
-    Errors of Y, Cb and Cr are assumed to be independent, and chroma not to be smoothed when
-    enlarged; on three clips this was within 0.15 dB of decoded frames.
+    This is an estimate, which was within 0.15 dB of the true value on three clips. It assumes that
+    the errors of Y, Cb and Cr are independent, and that chroma is not smoothed when it is enlarged.
     """
     with read_clip(copy) as clip:
         pairs = zip(clip.frames, frames, strict=True)
@@ -208,10 +210,12 @@ def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
 def rate_factor(errors: tuple[float, float]) -> float:
     """Return the constant rate factor for copies with a PSNR of 42 dB, including the mark.
 
-    Finer than 10 is not worth it, coarser than 19 could be visible.
+    It is at least 10, since finer coding gains too little, and at most 19, since coarser coding
+    could be visible.
 
     Args:
-        errors: :func:`copy_error` of copies written with each of ``TRIED_CRFS``.
+        errors: for each of ``TRIED_CRFS``, the :func:`copy_error` of a copy that was written with
+            it.
     """
     coarse, fine = (10.0 * math.log10(255.0**2 / max(error, 1e-3)) for error in errors)
     step = (fine - coarse) / (TRIED_CRFS[0] - TRIED_CRFS[1])

@@ -1,4 +1,4 @@
-"""Check that a picture or clip is complete, by its own lengths and markers, before decoding it.
+"""Check before decoding that a picture or clip is complete, by the lengths and markers in it.
 
 A truncated JPEG is found even if an end marker was appended to it.
 """
@@ -21,17 +21,17 @@ from entrenous.base.picture import (
     PictureFormat,
 )
 
-# Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12); any other name ends the file.
+# Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12). The file ends at any other name.
 _PICTURE_BOXES: Final = frozenset(b"ftyp meta mdat moov moof mfra sidx free skip wide uuid".split())
 _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
 
 
 def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
-    """Refuse a file that ends before its own structure does.
+    """Refuse a file that ends before its structure does.
 
-    GIF and BMP are left to their decoders, which notice missing data; the rest of TIFF is checked
-    by :func:`require_complete_tiff`, and JPEG while loading, by :func:`load_complete_jpeg`.
+    GIF and BMP are left to their decoders, which notice missing data. The rest of a TIFF is checked
+    by :func:`require_complete_tiff`, and a JPEG while it is loaded, by :func:`load_complete_jpeg`.
 
     Raises:
         IncompletePicture: a marker, chunk or box is missing or reaches past the end.
@@ -43,8 +43,9 @@ def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
 
 
 def _walk_png(data: bytes) -> None:
-    """Check the chunks of a PNG: length, type, data, CRC, and IEND as the last one (W3C PNG, third
-    edition, 5.3).
+    """Check a PNG's chunks: length, type, data, CRC, and that IEND is the last one.
+
+    See W3C PNG, third edition, 5.3.
     """
     view, at = memoryview(data), 8
     while at + 12 <= len(data):
@@ -52,7 +53,8 @@ def _walk_png(data: bytes) -> None:
         end = at + 12 + size
         if end > len(data):
             raise IncompletePicture
-        # Critical chunks (an upper-case first letter) must be valid; others are dropped anyway.
+        # Critical chunks (with an upper-case first letter) must be valid. Others are not copied
+        # anyway.
         crc = int.from_bytes(view[end - 4 : end], "big")
         if not name[0] & 0x20 and zlib.crc32(view[at + 4 : end - 4]) != crc:
             raise PictureDecodingFailed
@@ -63,9 +65,7 @@ def _walk_png(data: bytes) -> None:
 
 
 def _walk_webp(data: bytes) -> None:
-    """Check the chunks of a WebP: the RIFF header has the file's length, and each chunk its own
-    (RFC 9649, 2.4).
-    """
+    """Check a WebP's lengths: the file's in the RIFF header, and each chunk's (RFC 9649, 2.4)."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise IncompletePicture
@@ -87,7 +87,7 @@ def _walk_picture_boxes(data: bytes) -> None:
 def _walk_boxes(
     data: bytes, names: frozenset[bytes], broken: type[EntrenousError]
 ) -> tuple[int, set[bytes]]:
-    """Return the end of the last box, and all names (ISO/IEC 14496-12, 4.2).
+    """Return the end of the last box, and the names of all boxes (ISO/IEC 14496-12, 4.2).
 
     Size 1 means that a 64-bit size follows; size 0 means that the box extends to the end of the
     file.
@@ -105,8 +105,9 @@ def _walk_boxes(
 
 
 def _walk_tiff(data: bytes) -> None:
-    """Check that the first directory is complete; the header has its position, often at the end
-    (TIFF 6.0, section 2).
+    """Check that the first directory is complete (TIFF 6.0, section 2).
+
+    The header has its position, which is often at the end of the file.
     """
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     at = int.from_bytes(data[4:8], order)
@@ -122,16 +123,17 @@ _WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
     PictureFormat.AVIF: _walk_picture_boxes,
     PictureFormat.TIFF: _walk_tiff,
 }
-_SUBFILE_TYPE: Final = 254  # section 8; bit 0: a reduced version of another picture
+_SUBFILE_TYPE: Final = 254  # TIFF 6.0, section 8; bit 0 means a reduced version of another picture
 _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
-_PLACES: Final = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
+# tags of the offsets and byte counts: of strips, then of tiles
+_PLACES: Final = ((273, 279), (324, 325))
 
 
 def require_complete_tiff(image: Any, file_bytes: int) -> None:
-    """Refuse an opened TIFF whose first picture is incomplete, or only a thumbnail.
+    """Refuse an opened TIFF if its first picture is incomplete, or is only a thumbnail.
 
     Raises:
-        NotAPicture: it is a camera's raw file, whose first picture is a thumbnail.
+        NotAPicture: the file is a camera's raw file, whose first picture is a thumbnail.
         IncompletePicture: a strip or tile reaches past the end of the file.
     """
     tags = image.tag_v2
@@ -143,8 +145,8 @@ def require_complete_tiff(image: Any, file_bytes: int) -> None:
             raise IncompletePicture
 
 
-# ITU-T T.81, B.1.1: markers that have a length, or end the picture. FF 00 is data, FF FF is fill,
-# and TEM, RST0..RST7 and SOI stand alone.
+# Markers that have a length or end the picture (ITU-T T.81, B.1.1). FF 00 is data, FF FF is fill,
+# and TEM, RST0..RST7 and SOI have no length.
 _MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
@@ -154,18 +156,18 @@ _CORNER_PX: Final = 8
 _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
     "L": 1,
     "RGB": (1, 254, 3),
-}  # rare colour spaces
-_PADDING: Final = bytes(8)  # libjpeg reads 57 bits ahead
-_NO_CODE: Final = 8 * b"\xff\0"  # also 64 bits, which no Huffman table decodes to a picture
+}  # other colour spaces are rare
+_PADDING: Final = bytes(8)  # more than the 57 bits that libjpeg reads ahead
+_NO_CODE: Final = 8 * b"\xff\0"  # 64 bits as well, but no Huffman table can decode them
 
 
 @dataclass(frozen=True, slots=True)
 class JpegOutline:
     """A JPEG's frame and scans (ITU-T T.81, B.2.2 and B.2.3).
 
-    ``frame`` is the frame's marker, or 0; ``components`` are the announced component numbers,
-    ``sharp`` those whose mean values (DC) have full precision; ``end`` is the position of the end
-    marker.
+    ``frame`` is the frame's marker, or 0. ``components`` are the announced component numbers, and
+    ``sharp`` are those of them whose mean values (DC) have full precision. ``end`` is the position
+    of the end marker.
     """
 
     frame: int
@@ -176,7 +178,7 @@ class JpegOutline:
 
 
 def complete_outline_of(untrusted_data: bytes) -> JpegOutline:
-    """Return the outline of a JPEG, which must have its end marker and every scan it needs.
+    """Return the outline of a JPEG, which must have an end marker and all scans that it needs.
 
     Raises:
         IncompletePicture: the file, a segment or a component's scan is incomplete.
@@ -189,7 +191,7 @@ def complete_outline_of(untrusted_data: bytes) -> JpegOutline:
 
 
 def outline_of(untrusted_data: bytes) -> JpegOutline:
-    """Follow the markers to the first end marker; thumbnails inside segments are skipped.
+    """Follow the markers to the first end marker, skipping thumbnails inside segments.
 
     Raises:
         IncompletePicture, PictureDecodingFailed: as :func:`complete_outline_of`.
@@ -214,9 +216,9 @@ def outline_of(untrusted_data: bytes) -> JpegOutline:
 def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     """Load a JPEG (Pillow's ``JpegImageFile``, opened by ``opened``) only if no pixel is made up.
 
-    This is verified for one sequential scan, which nearly all cameras write. For a progressive file
-    :func:`complete_outline_of` has checked the coarse scans; data missing in the last ones only
-    costs sharpness.
+    This is verified if there is one sequential scan, which nearly all cameras write. In a
+    progressive file, :func:`complete_outline_of` has checked the coarse scans; data missing in
+    later scans only reduces sharpness.
 
     Raises:
         IncompletePicture: the data ends before the picture does.
@@ -228,7 +230,7 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
     without_end = b"".join((memoryview(untrusted_data)[: outline.end], _PADDING))
     partial = opened(io.BytesIO(without_end))
     if partial.mode in _TEST_COLOURS and _was_pixel_reached(partial, _TEST_COLOURS[partial.mode]):
-        partial.tile = []  # everything needed is loaded
+        partial.tile = []  # all scans that are needed are loaded
         return partial
     image = _load_jpeg(untrusted_data, opened)
     if _flat_corner(image):
@@ -239,10 +241,10 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
 
 
 def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
-    """Return whether the scan of a baseline JPEG has at most 8 bytes after the picture's data.
+    """Return whether a baseline JPEG has at most 8 bytes between its data and its end marker.
 
-    The file must end with its end marker. Libjpeg cannot distinguish fewer than 8 bytes from its
-    read-ahead.
+    The file must end with its end marker. Fewer than 8 bytes cannot be detected, because libjpeg
+    reads ahead that far.
     """
     image = _load_jpeg(untrusted_data, opened)
     colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
@@ -251,7 +253,7 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
         return False
     try:
         shorter = opened(io.BytesIO(without_end[: -len(_PADDING)]))
-    except (OSError, SyntaxError):  # the scan is not longer than that
+    except (OSError, SyntaxError):  # the scan has no more bytes than are removed here
         return True
     return not _was_pixel_reached(shorter, colour)
 
@@ -263,19 +265,17 @@ def _load_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
 
 
 def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
-    """Load a JPEG without its end marker onto this colour. Return whether the last sample
-    changed.
-    """
+    """Load a JPEG without end marker onto this colour; return whether the last pixel changed."""
     partial.load_prepare()
     partial.im.paste(colour, (0, 0, *partial.size))
-    with contextlib.suppress(OSError):  # expected: it has no end marker
+    with contextlib.suppress(OSError):  # this is expected, because there is no end marker
         partial.load()
     reached: bool = partial.im.getpixel((partial.width - 1, partial.height - 1)) != colour
     return reached
 
 
 def _segment(data: bytes, at: int) -> bytes:
-    """Return a segment, starting with its length field."""
+    """Return a segment, beginning with its length field."""
     size = int.from_bytes(data[at : at + 2], "big")
     if at + max(size, 2) > len(data):
         raise IncompletePicture
@@ -285,7 +285,7 @@ def _segment(data: bytes, at: int) -> bytes:
 
 
 def _full_precision(scan: bytes) -> frozenset[int]:
-    """Return the components that get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
+    """Return the components whose DC values get their last bit: Ss = 0 and Al = 0 (B.2.3)."""
     first, lowest_bit = scan[-3:-2], scan[-1:]
     if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
         return frozenset()
@@ -313,12 +313,10 @@ _SEGMENT: Final = b"\x18S\x80g"
 
 
 def clip_container_of(untrusted_data: bytes) -> str:
-    """Return the name of the only FFmpeg demuxer that this file is given to.
+    """Return the name of the only FFmpeg demuxer that may open this file.
 
-    Raises:
-        NoVideoFound: it starts like no supported container.
-        IncompleteClip: its own structure reaches past its end.
-        DamagedClip: its structure contradicts itself.
+    Raises: NoVideoFound: the file does not begin like any supported container. IncompleteClip: its
+    structure extends past its end. DamagedClip: its structure contradicts itself.
     """
     if untrusted_data.startswith(_EBML):
         _walk_elements(untrusted_data)
@@ -334,9 +332,9 @@ def clip_container_of(untrusted_data: bytes) -> str:
 
 
 def without_user_data(data: bytes) -> bytes:
-    """Remove the ``udta`` box from our own MP4; muxers write it even when it is empty.
+    """Remove the ``udta`` box from our own MP4, since muxers write it even if it is empty.
 
-    This is done only if ``moov`` comes last, because then no position in the file changes.
+    This is done only if ``moov`` comes last, because then no other position in the file changes.
     """
     at = _find_box(data, b"moov", 0)
     if at < 0 or at + _box_size(data, at) != len(data):
@@ -350,7 +348,7 @@ def without_user_data(data: bytes) -> bytes:
 
 
 def _find_box(data: bytes, name: bytes, at: int) -> int:
-    """Return the position of the first box of that name from ``at`` on, or -1."""
+    """Return the position of the first box with that name from ``at`` on, or -1."""
     while at + 8 <= len(data) and (size := _box_size(data, at)) >= 8:
         if data[at + 4 : at + 8] == name:
             return at
@@ -370,8 +368,9 @@ def _walk_clip_boxes(data: bytes) -> None:
 
 
 def _walk_elements(data: bytes) -> None:
-    """Check an EBML header and the segment after it, whose length may be unknown (all ones; RFC
-    8794).
+    """Check an EBML header and the segment after it (RFC 8794).
+
+    The length of the segment may be unknown, which is written as all ones.
     """
     size, start = _element_size(data, 4)
     at = start + size

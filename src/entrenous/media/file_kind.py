@@ -1,5 +1,6 @@
-"""Tell the kind of a file from its first bytes (docs/spec/pictures.md, 1), and whether it is
-animated.
+"""Find out the kind of a file from its first bytes, and whether it is animated.
+
+See docs/spec/pictures.md, section 1.
 """
 
 import struct
@@ -19,23 +20,24 @@ _STARTS: Final = (
 )
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"})
-# Sounds, by their first bytes: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
+# the first bytes of sounds: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
 _SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3")
 _SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
 _EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def medium_of(untrusted_data: bytes) -> MediaKind:
-    """Return the medium to open these bytes as; unknown bytes are tried as a picture.
+    """Return what to open these bytes as: a picture, a clip or a sound.
 
-    MP4, MOV and WebM may hold sound alone. They count as clips, and callers that find no frames
-    open them as sound.
+    Unknown bytes are tried as a picture. MP4, MOV and WebM count as clips, although they may
+    contain only sound. Callers that find no frames open them as a sound.
     """
     start = untrusted_data[:12]
     if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
         return MediaKind.SOUND
     if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
-        return MediaKind.SOUND  # frame sync of MPEG audio and ADTS; FF FE starts UTF-16 text
+        # frame sync of MPEG audio and ADTS; FF FE would be the start of UTF-16 text
+        return MediaKind.SOUND
     if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
         return MediaKind.CLIP
     brands = _brands(untrusted_data)
@@ -51,17 +53,17 @@ _HEAD_BYTES: Final = 4096
 
 
 def is_voice_recording(untrusted_data: bytes) -> bool:
-    """Return whether a Matroska or WebM file announces sound alone, as browsers record it."""
+    """Return whether a Matroska or WebM file announces only sound, as browsers' recordings do."""
     head = untrusted_data[:_HEAD_BYTES]
     tracks = head[head.find(_TRACKS) :] if _TRACKS in head else b""
     return head.startswith(_EBML) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
 
 
 def _is_old_quicktime(untrusted_data: bytes) -> bool:
-    """Return whether this is a QuickTime file older than the ftyp box.
+    """Return whether this is a QuickTime file of the time before the ftyp box.
 
-    Two of the box names are also words in texts; for these, the number before must be a possible
-    box size.
+    Two of the box names are words that occur in texts. For these, the number before the name must
+    be a possible size of a box.
     """
     size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
     is_there = name in (b"wide", b"free") and size <= len(untrusted_data)
@@ -88,7 +90,7 @@ def kind_of(untrusted_data: bytes) -> PictureFormat:
 
 
 def _brands(untrusted_data: bytes) -> frozenset[bytes]:
-    """Return major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    """Return the major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
     if untrusted_data[4:8] != b"ftyp":
         return frozenset()
     box = untrusted_data[: min(int.from_bytes(untrusted_data[:4], "big"), 256)]
@@ -97,14 +99,12 @@ def _brands(untrusted_data: bytes) -> frozenset[bytes]:
 
 _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
-_ANIMATED: Final = 0x02  # among the flags of VP8X
+_ANIMATED: Final = 0x02  # one of the flags of VP8X
 _SEQUENCES: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
 
 
 def is_animated(untrusted_data: bytes) -> bool:
-    """Return whether a GIF, PNG or WebP has more than one picture, or an AVIF or HEIC is a
-    sequence.
-    """
+    """Return whether a GIF, PNG or WebP has several pictures, or an AVIF or HEIC is a sequence."""
     try:
         check = _CHECKS.get(kind_of(untrusted_data))
     except NotAPicture:
@@ -113,8 +113,9 @@ def is_animated(untrusted_data: bytes) -> bool:
 
 
 def _is_animated_gif(data: bytes) -> bool:
-    """Return whether a GIF has several images. Extensions and images come in blocks of up to 255
-    bytes (GIF89a, sections 17 to 25).
+    """Return whether a GIF has several images.
+
+    Extensions and images consist of blocks of up to 255 bytes (GIF89a, sections 17 to 25).
     """
     at, pictures = 13 + _table_bytes(data, 10), 0
     while at < len(data) and data[at] in b",!":
@@ -122,7 +123,8 @@ def _is_animated_gif(data: bytes) -> bool:
             pictures += 1
             if pictures > 1:
                 return True
-            at += 11 + _table_bytes(data, at + 9)  # position, colour table, code size
+            # skips the image's position, colour table and code size
+            at += 11 + _table_bytes(data, at + 9)
         else:
             at += 2
         at = _skip_blocks(data, at)
@@ -142,8 +144,9 @@ def _skip_blocks(data: bytes, at: int) -> int:
 
 
 def _is_animated_png(data: bytes) -> bool:
-    """Return whether a PNG has several pictures. Their number comes before the first one (PNG,
-    third edition, 11.3.6.1).
+    """Return whether a PNG has several pictures.
+
+    Their number is given before the first one (PNG, third edition, 11.3.6.1).
     """
     at = 8
     while at + 12 <= len(data):
@@ -157,8 +160,9 @@ def _is_animated_png(data: bytes) -> bool:
 
 
 def _is_animated_webp(data: bytes) -> bool:
-    """Return whether a WebP has several pictures: a flag in VP8X, and one chunk for each (RFC 9649,
-    2.7).
+    """Return whether a WebP has several pictures.
+
+    Then a flag is set in VP8X, and each picture has a chunk (RFC 9649, 2.7).
     """
     if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
         return False
@@ -171,9 +175,7 @@ def _is_animated_webp(data: bytes) -> bool:
 
 
 def _is_image_sequence(data: bytes) -> bool:
-    """Return whether the major brand says that a file is primarily a sequence (ISO/IEC
-    23008-12).
-    """
+    """Return whether the major brand says that a file is mainly a sequence (ISO/IEC 23008-12)."""
     return data[8:12] in _SEQUENCES
 
 

@@ -13,10 +13,10 @@ _CLASSES: Final = (b"mntr", b"scnr", b"spac")
 _COLUMNS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
 _CURVES: Final = (b"rTRC", b"gTRC", b"bTRC")
 _D50: Final = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)  # ICC.1:2022, 7.2.16
-_FIRST_DAY: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a valid date without information
+_FIRST_DAY: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a valid date that reveals nothing
 _TITLE: Final = "Colour numbers"
 _COPYRIGHT: Final = "CC0"
-# IEC 61966-2-1 adapted to D50 by Bradford, columns R, G, B.
+# the columns R, G and B of IEC 61966-2-1, adapted to D50 by Bradford
 _SRGB_COLUMNS: Final = (
     (0.43607, 0.22249, 0.01392),
     (0.38515, 0.71687, 0.09708),
@@ -30,9 +30,9 @@ _CURVE_TOLERANCE: Final = 0.0025
 class MatrixProfile:
     """The numbers of an RGB profile: three columns, three curves, white point, adaptation.
 
-    ``major`` is 2 or 4. ``columns`` and ``white`` are s15Fixed16 triples (12 bytes each),
-    ``curves`` complete ``curv`` or ``para`` elements of exact length, ``adaptation`` nine
-    s15Fixed16 numbers or None.
+    ``major`` is the version, 2 or 4. ``columns`` and ``white`` are triples of s15Fixed16 numbers
+    (12 bytes each). ``curves`` are whole ``curv`` or ``para`` elements, without anything after
+    them. ``adaptation`` is nine s15Fixed16 numbers, or None.
     """
 
     major: int
@@ -43,7 +43,7 @@ class MatrixProfile:
 
 
 def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
-    """Return the colour numbers of a matrix profile; None for any other or broken profile."""
+    """Return the colour numbers of a matrix profile; None for other or broken profiles."""
     try:
         return _parse_matrix_profile(untrusted_profile)
     except (struct.error, LookupError, ValueError):
@@ -82,7 +82,7 @@ def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
         return None
     tags = _read_tags(data)
     if any(name[:3] in (b"A2B", b"D2B") for name in tags):
-        return None  # a table overrides the matrix (ICC.1:2022, 8.2)
+        return None  # such a profile has a table, which overrides the matrix (ICC.1:2022, 8.2)
     red, green, blue = (_read_xyz(tags[name]) for name in _COLUMNS)
     curves = tuple(_read_curve(tags[name]) for name in _CURVES)
     parametric = any(curve.startswith(b"para") for curve in curves)
@@ -96,7 +96,7 @@ def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
 
 
 def _read_tags(data: bytes) -> dict[bytes, bytes]:
-    """Return the elements by tag; each must lie inside the profile (ICC.1:2022, 7.3)."""
+    """Return the elements by tag; all must lie inside the profile (ICC.1:2022, 7.3)."""
     (count,) = struct.unpack_from(">I", data, 128)
     if count > _TAGS_MAX:
         raise ValueError("too many tags")
@@ -166,8 +166,10 @@ def _curve_to_linear(curve: bytes, x: float) -> float:
 
 
 def _evaluate_parametric(curve: bytes, x: float) -> float:
-    """Evaluate a parametric curve (ICC.1:2022, table 68) by one formula for all five types, with
-    neutral default values.
+    """Evaluate a parametric curve (ICC.1:2022, table 68).
+
+    The same formula serves for all five types, with neutral values for parameters that a type
+    lacks.
     """
     (function,) = struct.unpack_from(">H", curve, 8)
     count = _PARAMETERS[function]
@@ -185,7 +187,7 @@ def _write_element(kind: bytes, body: bytes) -> bytes:
 def _title_element(major: int) -> bytes:
     if major >= 4:
         return _unicode_element(_TITLE)
-    # ICC.1:2001-04, 6.5.17, with empty Unicode and Macintosh parts
+    # ICC.1:2001-04, 6.5.17; the parts for Unicode and Macintosh are empty
     text = _TITLE.encode("ascii") + b"\0"
     return _write_element(b"desc", struct.pack(">I", len(text)) + text + bytes(78))
 
@@ -203,8 +205,9 @@ def _unicode_element(text: str) -> bytes:
 
 
 def _assemble_profile(major: int, tags: dict[bytes, bytes]) -> bytes:
-    """Assemble a profile: header (7.2), tag table (7.3), and elements on 4-byte boundaries, of
-    which equal ones are stored once.
+    """Assemble a profile: header (7.2), tag table (7.3), and elements on 4-byte boundaries.
+
+    Equal elements are stored once.
     """
     at = 132 + 12 * len(tags)
     table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()

@@ -1,7 +1,8 @@
-"""Read the metadata of a picture, clip or sound: what the file says besides what is seen and heard.
+"""Read the metadata of a picture, clip or sound: what a file says besides what is seen and heard.
 
-Only structure is walked, in bounds; nothing is decoded. For pictures: Exif 3.0 (CIPA DC-008), XMP,
-IPTC IIM, comments of JPEG and PNG. A reader that finds damage returns what it has read until then.
+Only the structure of a file is read, never beyond its end, and nothing is decoded. For pictures,
+this covers Exif 3.0 (CIPA DC-008), XMP, IPTC IIM, and comments of JPEG and PNG. If a file is
+damaged, the result is what was read before the damage.
 """
 
 import re
@@ -17,14 +18,14 @@ from entrenous.media.file_kind import medium_of
 from entrenous.media.picture_place import TiffValue, metadata_parts, read_exif
 from entrenous.media.track_metadata import Field, FieldKind, Place, track_fields
 
-_VALUE_CHARS_MAX: Final = 80  # characters of a value that are shown
+_VALUE_CHARS_MAX: Final = 80  # at most so many characters of a value are shown
 _FIELDS_MAX: Final = 40
 _XMP_MAX: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The metadata of one file: kinds and values in the order found, and the place."""
+    """The metadata of one file: kinds and values in the order of the file, and the place."""
 
     fields: tuple[tuple[FieldKind, str], ...]
     place: Place | None = None
@@ -62,7 +63,7 @@ def _metadata_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
         yield from track_fields(data, places)
 
 
-# Exif 3.0, tables 5 to 9: the tags that tell something about people, things, times and places.
+# the tags that tell something about people, things, times and places (Exif 3.0, tables 5 to 9)
 _TAGS: Final[Mapping[int, FieldKind]] = {
     0x010E: FieldKind.WORDS,
     0x0110: FieldKind.CAMERA,
@@ -89,7 +90,7 @@ _TAGS: Final[Mapping[int, FieldKind]] = {
     0xA438: FieldKind.PERSON,
 }
 _MAKER_NOTE, _THUMBNAIL = 0x927C, 0x0201
-_WIDE_TEXT: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # UTF-16, as Windows writes them
+_WIDE_TEXT: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # Windows writes these tags in UTF-16
 
 
 def _picture_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
@@ -168,7 +169,7 @@ def _xmp_fields(packet: bytes, places: list[Place]) -> Iterator[Field]:
     yield FieldKind.OTHER, "XMP"
 
 
-# IPTC IIM 4.2, record 2: dataset numbers.
+# dataset numbers of record 2 (IPTC IIM 4.2)
 _IPTC: Final = {
     5: FieldKind.WORDS, 25: FieldKind.WORDS, 55: FieldKind.TIME, 80: FieldKind.PERSON,
     90: FieldKind.PLACE, 92: FieldKind.PLACE, 101: FieldKind.PLACE, 105: FieldKind.WORDS,

@@ -1,4 +1,4 @@
-"""Typefaces for PDFs that print any name: ours, and the system's where a letter is missing."""
+"""Typefaces for PDFs that can print any name: ours, and the system's for letters that ours lack."""
 
 import logging
 import unicodedata
@@ -16,7 +16,7 @@ from entrenous import base
 
 FAMILY: Final = "sans"
 _OURS: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
-# System typefaces that each cover many scripts, tried only when a letter is missing.
+# System typefaces that cover many scripts. They are tried only if ours lack a letter.
 _SYSTEMS: Final = (
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "/usr/share/fonts/TTF/DejaVuSans.ttf",
@@ -33,8 +33,9 @@ _RIGHT_TO_LEFT: Final = {"R", "AL"}
 
 
 def add_fonts(pdf: FPDF, texts: str) -> None:
-    """Load the typefaces needed for ``texts``, which is all text of the PDF in one string."""
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
+    """Load the typefaces that ``texts`` needs, which is all text of the PDF in one string."""
+    # fontTools logs every table that it skips
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
     for style, name in _OURS.items():
         with as_file(files(base) / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
@@ -42,7 +43,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     others = []
     for number, place in enumerate(_SYSTEMS):
         if missing and Path(place).is_file():
-            # some system typefaces cannot be embedded; skip those
+            # some system typefaces cannot be embedded, and are skipped
             with suppress(Exception):
                 pdf.add_font(f"other{number}", "", place)
                 others.append(f"other{number}")
@@ -51,7 +52,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
 
 
 def drawable(pdf: FPDF, text: str) -> str:
-    """Prepare ``text`` for printing: missing letters become code points, all in visual order."""
+    """Prepare ``text`` for printing: in visual order, with code points for missing letters."""
     shown = "".join(_drawable_char(char, pdf) for char in unicodedata.normalize("NFC", text))
     if any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in shown):
         return BidiParagraph(text=shown).get_reordered_string()

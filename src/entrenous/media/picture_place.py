@@ -1,7 +1,7 @@
 """The metadata in a picture file, and whether it tells where the picture was taken.
 
-Only the containers' own structure is walked; no pixel is decoded. Exif 3.0 (CIPA DC-008), TIFF 6.0,
-ISO/IEC 14496-12 and 23008-12 (HEIF), W3C PNG, RFC 9649 (WebP).
+Only the structure of the containers is read; no pixel is decoded. The formats are Exif 3.0 (CIPA
+DC-008), TIFF 6.0, ISO/IEC 14496-12 and 23008-12 (HEIF), W3C PNG, and RFC 9649 (WebP).
 """
 
 import struct
@@ -13,19 +13,20 @@ from typing import Final
 from entrenous.base.picture import PictureFormat
 from entrenous.media.file_kind import kind_of
 
-_FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes of one file
-_ENTRIES_MAX: Final = 4096  # number of entries in one TIFF directory
+_FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes that are read in one file
+_ENTRIES_MAX: Final = 4096  # entries in one TIFF directory
 _DIRECTORIES_MAX: Final = 64
-_TEXT_BYTES_MAX: Final = 1 << 20  # size of a compressed text after decompression
+_TEXT_BYTES_MAX: Final = 1 << 20  # of a compressed text after decompression
 _ENTRY: Final = 12
-_GPS: Final = 0x8825  # Exif 3.0, 4.6.3: the offset of the GPS directory
-_XMP: Final = 700  # XMP specification, part 3: in a TIFF
-_PLACE: Final = (0x0002, 0x0004)  # GPSLatitude and GPSLongitude, three rationals each
+_GPS: Final = 0x8825  # tag of the offset of the GPS directory (Exif 3.0, 4.6.3)
+_XMP: Final = 700  # tag of XMP in a TIFF (XMP specification, part 3)
+# tags of GPSLatitude and GPSLongitude, which have three rationals each
+_PLACE: Final = (0x0002, 0x0004)
 _XMP_NAME: Final = b"GPSLatitude"
 
 
 def has_place(untrusted_data: bytes) -> bool | None:
-    """Return whether the picture tells a place; None if its metadata is damaged.
+    """Return whether the picture tells where it was taken; None if its metadata is damaged.
 
     Raises:
         NotAPicture: the bytes announce no supported format.
@@ -41,7 +42,7 @@ def has_place(untrusted_data: bytes) -> bool | None:
 
 
 def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield each part of a picture's metadata: "exif", "xmp", "iptc" or "text", and its bytes.
+    """Yield the parts of a picture's metadata: "exif", "xmp", "iptc" or "text", and the bytes.
 
     Raises:
         NotAPicture: the bytes announce no supported format.
@@ -52,20 +53,20 @@ def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class TiffValue:
-    """The value of one TIFF entry; ``order`` is "<" or ">", as in ``struct``."""
+    """The value of a TIFF entry; ``order`` is the byte order, "<" or ">" as in ``struct``."""
 
     raw: bytes
     order: str
 
     @property
     def text(self) -> str:
-        """The value as text, up to its end; an Exif comment without its character code."""
+        """The value as text, up to the first null byte; an Exif comment without character code."""
         plain = self.raw.removeprefix(b"ASCII\0\0\0").removeprefix(b"\0" * 8)
         return plain.partition(b"\0")[0].decode("utf-8", "replace")
 
     @property
     def degrees(self) -> float:
-        """Degrees, minutes and seconds as degrees. Raises ZeroDivisionError, struct.error."""
+        """Degrees, minutes and seconds as degrees; raises ZeroDivisionError or struct.error."""
         numbers: tuple[int, ...] = struct.unpack_from(f"{self.order}6I", self.raw)
         whole, minutes, seconds = (
             numbers[at] / numbers[at + 1] if at == 0 or numbers[at] else 0.0 for at in (0, 2, 4)
@@ -75,14 +76,14 @@ class TiffValue:
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """The entries of all directories of a TIFF structure; ``gps`` are those about the place."""
+    """The entries of all directories of a TIFF structure; ``gps`` has those about the place."""
 
     values: tuple[tuple[int, TiffValue], ...]
     gps: Mapping[int, TiffValue]
 
 
 def read_exif(tiff: bytes) -> Exif:
-    """Read a TIFF structure; raises struct.error where it is damaged."""
+    """Read a TIFF structure; raises struct.error if it is damaged."""
     order = "<" if tiff.startswith(b"II") else ">"
     values, gps = list[tuple[int, TiffValue]](), dict[int, TiffValue]()
     for tag, value_at in _directory_entries(tiff, order):
@@ -102,7 +103,10 @@ def read_exif(tiff: bytes) -> Exif:
 
 
 def _read_value(tiff: bytes, value_at: int, order: str) -> TiffValue:
-    """Return an entry's value: four bytes in place, or elsewhere (TIFF 6.0, section 2)."""
+    """Return an entry's value, which is in the entry if it fits four bytes, or else elsewhere.
+
+    See TIFF 6.0, section 2.
+    """
     kind, count = struct.unpack_from(f"{order}HI", tiff, value_at - 6)
     size = min(_SIZES.get(kind, 1) * count, _VALUE_BYTES_MAX)
     if size <= len(b"four"):
@@ -125,7 +129,7 @@ def _no_metadata(data: bytes) -> _Parts:
 
 
 def _has_gps_position(tiff: bytes) -> bool:
-    """Return whether a TIFF structure has a GPS directory with both numbers."""
+    """Return whether a TIFF structure has a GPS directory with latitude and longitude."""
     order = "<" if tiff.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(tiff, order):
         if tag == _GPS:
@@ -136,7 +140,7 @@ def _has_gps_position(tiff: bytes) -> bool:
 
 
 def _is_number(tiff: bytes, value_at: int | None, order: str) -> bool:
-    """Return whether an entry's first rational is a number; cameras without a fix write 0/0."""
+    """Return whether an entry's first rational is a number; without a position it is 0/0."""
     if value_at is None:
         return False
     (offset,) = struct.unpack_from(f"{order}I", tiff, value_at)
@@ -145,7 +149,7 @@ def _is_number(tiff: bytes, value_at: int | None, order: str) -> bool:
 
 
 def _directory_entries(tiff: bytes, order: str) -> Iterator[tuple[int, int]]:
-    """Yield tag and place of the value for each entry of every directory."""
+    """Yield the tag and the position of the value for all entries of all directories."""
     (at,) = struct.unpack_from(f"{order}I", tiff, 4)
     for _ in range(_DIRECTORIES_MAX):
         if not at:
@@ -173,7 +177,10 @@ def _tiff_metadata(data: bytes) -> _Parts:
 
 
 def _jpeg_metadata(data: bytes) -> _Parts:
-    """ITU-T T.81, B.1: segments up to the first scan; Exif and XMP are in APP1."""
+    """Yield metadata from the segments before the first scan (ITU-T T.81, B.1).
+
+    Exif and XMP are in APP1.
+    """
     at = 2
     for _ in range(_FILE_PARTS_MAX):
         while data[at : at + 2] == b"\xff\xff":
@@ -243,14 +250,14 @@ def _webp_metadata(data: bytes) -> _Parts:
 
 
 def _gif_metadata(data: bytes) -> _Parts:
-    """XMP specification, part 3: the packet lies open in an application extension."""
+    """Yield XMP, which is uncompressed in an application extension (XMP specification, part 3)."""
     start = data.find(b"XMP DataXMP")
     if start >= 0:
         yield "xmp", data[start:]
 
 
 def _heif_metadata(data: bytes) -> _Parts:
-    """ISO/IEC 14496-12, 8.11: items of the file's ``meta`` box, by their type."""
+    """Yield items of the file's ``meta`` box by their type (ISO/IEC 14496-12, 8.11)."""
     meta = dict(_boxes(data, 0, len(data))).get(b"meta")
     if meta is None:
         return
@@ -270,7 +277,7 @@ def _heif_metadata(data: bytes) -> _Parts:
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
-    """Yield type, and begin and end of the content, of each box."""
+    """Yield for each box its type, and where its content begins and ends."""
     for _ in range(_FILE_PARTS_MAX):
         if at + 8 > end:
             return
@@ -299,7 +306,10 @@ def _item_kinds(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
 def _item_extents(
     data: bytes, at: int, end: int
 ) -> Iterator[tuple[int, tuple[tuple[bool, int, int], ...]]]:
-    """Yield the number of each item in ``iloc``, and its extents: in ``idat``, offset, length."""
+    """Yield the number of each item in ``iloc``, and its extents.
+
+    An extent says whether it is in ``idat``, and has an offset and a length.
+    """
     del end
     version, sizes = data[at], struct.unpack_from(">BB", data, at + 4)
     offset_bytes, length_bytes = sizes[0] >> 4, sizes[0] & 15

@@ -1,6 +1,6 @@
 """Read a picture: upright 8-bit RGB and alpha, its encoding, no metadata (docs/spec/pictures.md).
 
-The samples are in a known colour space.
+The colour space of the samples is known.
 """
 
 import io
@@ -33,8 +33,8 @@ from entrenous.media.completeness import (
 from entrenous.media.file_kind import kind_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 
-# One decoder per kind, loaded on first use: decoders never guess a file's format, and a child
-# process loads only one of them.
+# The decoder for each kind, which is loaded on first use. So no decoder guesses a file's format,
+# and a child process loads only one decoder.
 DECODERS: Final = {
     PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
     PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
@@ -53,9 +53,9 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
 
     Args:
         untrusted_data: the file.
-        at_least_px: decode a JPEG smaller, as long as both sides keep this many pixels, which is
-            many times faster (a gate's fingerprint needs 192); 0: never.
-        luma: only the luma of a JPEG is needed. Its colours are not decoded, unless its colour
+        at_least_px: decode a JPEG at a reduced size if both sides keep this many pixels, which is
+            many times faster; a gate's fingerprint needs 192. With 0, never do so.
+        luma: only the luma of a JPEG is needed. Its colours are not decoded, unless a colour
             profile has to be applied.
 
     Raises:
@@ -67,12 +67,13 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
     kind = kind_of(untrusted_data)
     require_complete_file(kind, untrusted_data)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an untrusted file must not print warnings
+        warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
         try:
             return _read_kind(kind, untrusted_data, _JpegRequest(at_least_px, luma))
         except EntrenousError:
             raise
-        except Exception as error:  # decoders raise many kinds; the person needs one message
+        # decoders raise many types of errors, but the person needs one message
+        except Exception as error:
             raise _as_our_error(error) from error
 
 
@@ -95,14 +96,17 @@ class Colour:
 
 @dataclass(slots=True)
 class _JpegRequest:
-    """How much of a JPEG is needed; ``full_px`` is its full size once it is decoded smaller."""
+    """How much of a JPEG is needed; ``full_px`` is its full size if a reduced one is decoded."""
 
     at_least_px: int
     luma: bool
     full_px: tuple[int, int] | None = None
 
     def open_jpeg(self, untrusted_file: Any) -> Any:
-        """Let libjpeg skip frequencies (down to a half, quarter or eighth) and colours."""
+        """Open a JPEG so that libjpeg skips high frequencies and colours that are not needed.
+
+        Skipping frequencies reduces the size to a half, a quarter or an eighth.
+        """
         image = _open_header(PictureFormat.JPEG, untrusted_file)
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
@@ -120,7 +124,7 @@ class _JpegRequest:
 
 def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest) -> Picture:
     if kind is PictureFormat.WEBP:
-        # checked first, because the decoder allocates memory on opening
+        # the size is checked first, because the decoder allocates memory on opening
         _check_size(_webp_size(untrusted_data))
     if kind is PictureFormat.JPEG:
         image = load_complete_jpeg(untrusted_data, wanted.open_jpeg)
@@ -161,8 +165,9 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
-    """Return the size of a WebP, which is in a different place in each of the three file types (RFC
-    9649, 2.5 to 2.7).
+    """Return the size of a WebP.
+
+    Its position depends on which of three types the file has (RFC 9649, 2.5 to 2.7).
     """
     if untrusted_data[12:16] == b"VP8X":
         width = int.from_bytes(untrusted_data[24:27], "little") + 1
@@ -181,7 +186,8 @@ def _as_our_error(error: Exception) -> EntrenousError:
     return PictureDecodingFailed()
 
 
-_ORIENTATION: Final = 0x0112  # Exif 3.0 (CIPA DC-008-2023), 4.6.5; a SHORT
+# tag of the orientation, which is a SHORT (Exif 3.0, CIPA DC-008-2023, 4.6.5)
+_ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
 _ENTRY_BYTES: Final = 12
 _TURNS: Final = {
@@ -194,23 +200,23 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 AXES_SWAPPED: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
-# Orientations that move the left edge to the right, or the top edge to the bottom.
+# orientations that move the left edge to the right, or the top edge to the bottom
 _FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 7))
 _FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
 
 
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
-    """Return the full size of a picture that was decoded smaller and then turned."""
+    """Return the full size of a picture that was decoded at a reduced size and then turned."""
     wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
     return OriginalSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
-    """Return the turn that puts a loaded image upright; None if it needs none, or if its Exif is
-    damaged.
+    """Return the turn that makes a loaded image upright.
 
-    TIFF needs none, because Pillow turns it while loading. HEIC and AVIF are turned by their own
-    boxes, which their decoders apply or report instead of Exif.
+    Returns: None if it needs none, or if its Exif is damaged. TIFF needs none, because Pillow turns
+    it while loading. HEIC and AVIF have boxes with their rotation, which their decoders apply or
+    report in place of Exif.
     """
     untrusted_exif = image.info.get("exif")
     if not isinstance(untrusted_exif, bytes):
@@ -235,7 +241,7 @@ def _orientation(tiff: bytes) -> int:
 
 
 _GREY_MODES: Final = frozenset({"1", "L", "LA", "La"})
-_PNG_GREY: Final = frozenset({0, 4})  # W3C PNG, 11.2.1: colour types without colour
+_PNG_GREY: Final = frozenset({0, 4})  # the colour types for grey (W3C PNG, 11.2.1)
 _SUBSAMPLING: Final[dict[tuple[tuple[int, int], ...], str]] = {
     ((1, 1), (1, 1), (1, 1)): "4:4:4",
     ((2, 1), (1, 1), (1, 1)): "4:2:2",
@@ -248,8 +254,9 @@ _TURNED: Final = tuple(8 * column + row for row in range(8) for column in range(
 def encoding_of(
     kind: PictureFormat, image: Any, untrusted_data: bytes, *, axes_swapped: bool
 ) -> Encoding:
-    """Return the encoding of a loaded Pillow image. ``axes_swapped`` means that the image will be
-    turned by 90 degrees.
+    """Return the encoding of a loaded Pillow image.
+
+    ``axes_swapped`` means that the image will be turned by 90 degrees.
     """
     grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
     if kind is PictureFormat.JPEG:
@@ -264,11 +271,11 @@ def encoding_of(
 
 
 def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
-    """Return the encoding of a JPEG, in which each component names its sampling factors and its
-    table (ITU-T T.81, B.2.2).
+    """Return the encoding of a JPEG.
 
-    The result has luma in slot 0 and chroma in slot 1, turned with the picture. CMYK tables are
-    left out, because they say nothing about a copy in YCbCr.
+    In the file, each component names its sampling factors and its table (ITU-T T.81, B.2.2). In the
+    result, the tables are in slot 0 for luma and slot 1 for chroma, and are turned with the
+    picture. CMYK tables are left out, because they say nothing about a copy in YCbCr.
     """
     layers = image.layer
     if len(layers) not in (1, 3):
@@ -288,8 +295,9 @@ def _turn_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
 
 
 def _is_lossless_webp(untrusted_data: bytes) -> bool:
-    """Return whether the first image chunk, perhaps inside a frame, is VP8L (RFC 9649, 2.5 to
-    2.7).
+    """Return whether the first image chunk is VP8L (RFC 9649, 2.5 to 2.7).
+
+    The chunk may be inside a frame.
     """
     at, end = 12, len(untrusted_data)
     while at + 8 <= end:
@@ -305,18 +313,19 @@ _STRIP_PX: Final = 1_000_000
 _ALPHA_MODES: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MEASUREMENT_MODES: Final = frozenset(
     {"I", "F"}
-)  # 32-bit numbers: measurements without a defined white
+)  # modes with 32-bit numbers, which are measurements without a defined white
 _INVISIBLE: Final = [255] + [0] * 255
 
 
 def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
     """Return ``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
 
-    A fully opaque alpha is returned as None. Where alpha is 0 the samples are black, so that
-    invisible content is not passed on.
+    If alpha is opaque everywhere, None is returned for it. Where alpha is 0, the samples are black,
+    so that invisible content is not passed on.
 
     Raises:
-        NotAPicture: the numbers are measurements, not a picture (32-bit integers or floats).
+        NotAPicture: the samples are 32-bit integers or floats, which are measurements and not a
+            picture.
     """
     if image.mode in _MEASUREMENT_MODES:
         raise NotAPicture
@@ -357,14 +366,14 @@ def _rgb_of_strip(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Im
 
 
 def _eight_bits(strip: Image.Image) -> Image.Image:
-    """Drop the lower byte of 16-bit samples (as libpng's png_set_strip_16 does for RGB)."""
+    """Drop the lower byte of 16-bit samples, as libpng's png_set_strip_16 does for RGB."""
     if strip.mode.startswith("I;16"):
         return strip.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return strip
 
 
 def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to another mode without alpha, which was extracted before."""
+    """Convert to a mode without alpha, which has been extracted already."""
     image.info.pop("transparency", None)
     return image if image.mode == mode else image.convert(mode)
 
@@ -373,7 +382,7 @@ _MODE_OF_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 
 
 def colour_of(image: Image.Image, *, grey: bool) -> Colour:
-    """The colour conversion of an opened picture; a broken or unsuitable profile is ignored."""
+    """Return the colour conversion of an opened picture; unusable profiles are ignored."""
     untrusted_profile = image.info.get("icc_profile")
     if not isinstance(untrusted_profile, bytes):
         return Colour()

@@ -1,6 +1,7 @@
-"""Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, 5).
+"""Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, section 5).
 
-This module also finds how much finer than its original a copy must be encoded to look the same.
+This module also finds out how much more finely than its original a copy must be encoded to look the
+same.
 """
 
 import io
@@ -26,12 +27,13 @@ def write_picture(
 
     Args:
         picture: the picture; its alpha, profile and encoding are kept.
-        pixels: (H, W, 3) uint8 to write instead of its samples, of the same size. A fourth channel
-            is allowed and ignored, because Pillow takes such pixels without copying.
-        finer: number of steps finer than the original's encoding (see :func:`finer_needed`).
+        pixels: (H, W, 3) uint8, which are written in place of the picture's samples and have the
+            same size. A fourth channel is allowed and ignored, because Pillow accepts such pixels
+            without copying.
+        finer: by how many steps to encode more finely than the original (see :func:`finer_needed`).
 
     Raises:
-        ValueError: ``pixels`` has another shape or type than the picture.
+        ValueError: ``pixels`` has a different shape or type than the picture.
     """
     image = image_of(picture, pixels)
     options = _encoder_options(picture.encoding, finer)
@@ -42,8 +44,9 @@ def write_picture(
 
 
 def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
-    """Return the image that :func:`write_picture` encodes: grey if the original is, and on white if
-    the format has no alpha.
+    """Return the image that :func:`write_picture` encodes.
+
+    It is grey if the original is grey, and on white if the format has no alpha.
 
     Raises:
         ValueError: as :func:`write_picture`.
@@ -98,15 +101,15 @@ def _new_memory_file() -> BinaryIO:
     Pillow releases the interpreter lock while it writes to a descriptor, so all processors can
     encode.
     """
-    if hasattr(os, "memfd_create"):  # on Linux
+    if hasattr(os, "memfd_create"):  # memfd_create exists on Linux only
         return os.fdopen(os.memfd_create("copy"), "w+b")
     return io.BytesIO()
 
 
-PSNR_DB_LEAST: Final = 42.2  # for red, green and blue together; docs promise 42
-QUALITY: Final = 92  # if the original's own tables are unknown or too coarse for a copy
-# Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. Coarser tables remove
-# the mark: with the tables of quality 50 a copy's score is halved.
+PSNR_DB_LEAST: Final = 42.2  # over red, green and blue; the documentation promises 42
+QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
+# Sum of the luma table of ITU-T T.81, table K.1, scaled to libjpeg's quality 75. Coarser tables
+# would remove the mark: with the tables of quality 50, a copy's score is halved.
 _LUMA_SUM_MAX: Final = 1860
 
 
@@ -137,9 +140,7 @@ QUALITY_STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP
 
 
 def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
-    """Return Pillow's options for a JPEG that is ``finer`` steps better than the original's
-    encoding.
-    """
+    """Return Pillow's options for a JPEG that is ``finer`` steps better than the original."""
     own = encoding.subsampling or "4:4:4"
     if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_SUM_MAX:
         tables = [list(table) for _, table in sorted(encoding.tables.items())]
@@ -155,7 +156,7 @@ def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
     return {"quality": step.quality, "method": 4}
 
 
-# a multiple of 16, the largest block of a JPEG, so bands are coded as in the whole
+# a multiple of 16, the largest block of a JPEG, so that a band is coded as in the whole picture
 _BAND_PX: Final = 32
 _SAMPLE_PX: Final = 1_500_000
 Pixels = NDArray[np.uint8]
@@ -164,12 +165,12 @@ Pixels = NDArray[np.uint8]
 def finer_needed(picture: Picture, trial: Pixels) -> int:
     """Return the fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
 
-    Only bands of a large picture are encoded. If no step is fine enough (the mark alone may use up
-    nearly all of the error allowed), the finest one is returned.
+    Of a large picture, only some bands are encoded. The mark alone may cause nearly all of the
+    error that is allowed. So perhaps no step is fine enough; then the finest one is returned.
 
     Args:
         picture: the original.
-        trial: (H, W, 3 or 4) uint8, a copy for nobody, marked as strongly as others.
+        trial: (H, W, 3 or 4) uint8, a copy that is for nobody, and marked as strongly as others.
     """
     steps = QUALITY_STEPS.get(picture.encoding.format.written, 1)
     if steps == 1 or picture.encoding.lossless:
@@ -180,13 +181,13 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
         with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
             if (
                 _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_LEAST
-            ):  # our own bytes, hence trusted
+            ):  # these bytes were written here, so they are trusted
                 return finer
     return steps - 1
 
 
 def _sample_bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
-    """Return evenly spread bands of whole rows, stacked."""
+    """Return bands of whole rows, evenly spread over the picture, one below the other."""
     rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
     count = rows // _BAND_PX
     if picture.height_px <= rows:
@@ -202,7 +203,7 @@ def _sample_bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
 
 
 def _on_white_rgb(image: Image.Image) -> Pixels:
-    """Return the colours, with white behind transparent areas."""
+    """Return the colours of an image on white."""
     if image.mode not in ("RGBA", "LA"):
         return np.asarray(image.convert("RGB"))
     white = Image.new("RGBA", image.size, "white")

@@ -1,4 +1,4 @@
-"""Small pictures and plain sounds for a person's own screen, made from decoded samples alone."""
+"""Small pictures and plain sounds for the person's own screen, made from decoded samples."""
 
 import io
 import wave
@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 
 def small_jpeg(picture: Picture, longest_side_px: int) -> bytes:
-    """Return a JPEG of a picture on white, reduced to at most this many pixels."""
+    """Return a JPEG of a picture on white, scaled down to at most this longest side."""
     image = image_of(resize(picture, longest_side_px))
     if image.mode in {"RGBA", "LA"}:
         white = Image.new("RGBA", image.size, "white")
@@ -39,14 +39,14 @@ def frame_jpeg(frame: Frame) -> bytes:
 
 
 def _full_range(plane: Pixels, low: float, span: float) -> Pixels:
-    """Widen the narrow range of ITU-R BT.601 to that of JFIF."""
+    """Convert the limited range of ITU-R BT.601 to the full range of JFIF."""
     wide = (plane.astype(np.float32) - np.float32(low)) * np.float32(255.0 / span)
     full: Pixels = np.clip(np.rint(wide), 0, 255).astype(np.uint8)
     return full
 
 
 def jpeg_of(image: Image.Image, profile: bytes | None = None) -> bytes:
-    """Encode an image as a JPEG without metadata but its colour profile."""
+    """Encode an image as a JPEG with no metadata except its colour profile."""
     file = io.BytesIO()
     wanted: dict[str, Any] = {} if profile is None else {"icc_profile": profile}
     plain = image if image.mode in {"L", "YCbCr"} else image.convert("RGB")
@@ -68,7 +68,7 @@ def wav_of(sound: Sound) -> bytes:
 
 
 def stronger_difference(first: Pixels, second: Pixels, factor: int) -> Pixels:
-    """Return the absolute difference of two pictures of one size, times ``factor``, at most 255."""
+    """Return the absolute difference of two pictures of one size, times ``factor``, up to 255."""
     apart = np.abs(first.astype(np.int32) - second.astype(np.int32)) * factor
     capped: Pixels = np.minimum(apart, 255).astype(np.uint8)
     return capped

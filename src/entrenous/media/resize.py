@@ -1,4 +1,4 @@
-"""Reduce pictures, and make small, grey, blurred previews for reviewers."""
+"""Scale pictures down, and make small, grey, blurred previews for reviewers."""
 
 import io
 from dataclasses import replace
@@ -13,11 +13,10 @@ from entrenous.base.picture import Picture
 
 
 def resize(picture: Picture, longest_side_px: int) -> Picture:
-    """Reduce the longest side to at most ``longest_side_px``; smaller pictures are returned
-    unchanged.
+    """Reduce the longest side to ``longest_side_px``; a smaller picture is returned unchanged.
 
-    The filter is Lanczos with three lobes on the encoded values. Colours are weighted by alpha, so
-    that transparent areas do not bleed into others.
+    The filter is Lanczos with three lobes, applied to the encoded values. Colours are weighted by
+    alpha, so that colours of transparent areas do not spread into others.
 
     Raises:
         ValueError: ``longest_side_px`` is less than 1.
@@ -52,9 +51,9 @@ def _to_image(picture: Picture) -> Image.Image:
     return image
 
 
-# size to which the longer side is reduced, so that only coarse detail remains
+# the longer side is first reduced to this many pixels, so that only coarse detail remains
 DETAIL_PX: Final = 32
-SIDE_PX: Final = 256  # size of the preview's longer side
+SIDE_PX: Final = 256  # longer side of a preview
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:

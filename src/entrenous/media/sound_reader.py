@@ -1,6 +1,4 @@
-"""Read a sound as floating-point samples without metadata, and its timing against a clip's
-pictures.
-"""
+"""Read a sound as float samples without metadata, and its timing against a clip's frames."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -35,7 +33,7 @@ _FORMATS: Final = {
     "speex": SoundFormat.OPUS,
     "aac": SoundFormat.AAC,
     "aac_latm": SoundFormat.AAC,
-    "amrwb": SoundFormat.AAC,  # there is no free encoder
+    "amrwb": SoundFormat.AAC,  # these codecs have no free encoder
     "libopencore_amrwb": SoundFormat.AAC,
     "mp3": SoundFormat.MP3,
     "mp3float": SoundFormat.MP3,
@@ -44,21 +42,21 @@ _FORMATS: Final = {
     "flac": SoundFormat.FLAC,
     "alac": SoundFormat.FLAC,
 }
-# sample format: its zero and its full scale (FFmpeg, libavutil/samplefmt.h)
+# for each sample format: the value of silence, and the full scale (FFmpeg, libavutil/samplefmt.h)
 _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31)}
 
 
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     """Return the first sound track of a file: at most two channels, its own rate, its timing.
 
-    With ``mono_hz``, the result is one channel at that rate, the mean of all channels, which takes
-    little memory.
+    With ``mono_hz``, the result is one channel at that rate, which is the mean of all channels.
+    This needs little memory.
 
     Raises:
-        NoSoundFound: it has no sound.
-        UnsupportedSoundCodec: it has sound, but in no supported codec.
+        NoSoundFound: the file has no sound.
+        UnsupportedSoundCodec: the file has sound, but in no supported codec.
         SoundTooLong: the sound has more than ``SOUND_LENGTH_S_MAX`` seconds.
-        DamagedSound: nothing could be decoded, or it is an Ogg file with video.
+        DamagedSound: nothing could be decoded, or the file is an Ogg file with video.
     """
     kind = sound_container_of(untrusted_data)
     try:
@@ -84,8 +82,8 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
 class Timeline:
     """Tracks the times of a sound's parts, at ``rate_hz`` samples per second.
 
-    Silences are no longer recorded once their sum reaches the longest allowed sound: senders refuse
-    such a sound, and wrong times must not make a long list.
+    Once the silences together are as long as the longest allowed sound, no more are recorded.
+    Senders refuse such a sound, and wrong times must not cause a long list.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -97,7 +95,7 @@ class Timeline:
         self._silences: list[Silence] = []
 
     def add(self, at_s: float | None, samples: int) -> None:
-        """Add ``samples`` that the file places at ``at_s``; None if it has no time."""
+        """Add ``samples`` that the file places at ``at_s``; None means that it states no time."""
         if at_s is not None:
             if self._start_s is None or self._sample_count < _PRIMING_S * self._rate_hz:
                 self._start_s = at_s - self._sample_count / self._rate_hz
@@ -105,9 +103,7 @@ class Timeline:
         self._sample_count += samples
 
     def timing_beside_picture(self, picture_s: float) -> SoundTiming:
-        """Return the timing relative to a picture that begins at ``picture_s`` on the same
-        clock.
-        """
+        """Return the timing relative to frames that begin at ``picture_s`` on the same clock."""
         offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
@@ -130,7 +126,7 @@ def _timing_of(container: Any, timeline: Timeline) -> SoundTiming:
 
 
 def _require_no_frames(container: Any) -> None:
-    """Refuse video (Theora) in an Ogg file, which is opened only as a sound."""
+    """Refuse an Ogg file with video (Theora), since Ogg files are opened only as sounds."""
     for stream in container.streams.video:
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
             raise DamagedSound
@@ -143,14 +139,15 @@ def _stream_of(container: Any) -> Any:
             continue
         if not 4000 <= context.sample_rate <= SOUND_RATE_HZ_MAX:
             continue
-        context.thread_count = 1  # the sandbox allows no threads
+        context.thread_count = 1  # the sandbox forbids threads
         return stream
     raise UnsupportedSoundCodec if container.streams.audio else NoSoundFound
 
 
 def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
-    """Yield the sound in parts (samples, channels). Packets that cannot be decoded are skipped, as
-    players do.
+    """Yield the sound in parts (samples, channels).
+
+    Packets that cannot be decoded are skipped, as players do.
     """
     rate = stream.codec_context.sample_rate
     remaining = int(SOUND_LENGTH_S_MAX * rate)
@@ -159,7 +156,7 @@ def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArra
         part = _samples_of_frame(frame)
         channels = channels or part.shape[1]
         if frame.sample_rate != rate or part.shape[1] != channels:
-            continue  # the format changed within the file
+            continue  # the format changes within the file
         remaining -= len(part)
         if remaining < 0:
             raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
@@ -174,14 +171,15 @@ def _to_full_scale(part: NDArray[Any]) -> NDArray[np.float32]:
 def _resample_to_mono(
     parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
 ) -> Iterator[NDArray[Any]]:
-    """Yield parts (samples, 1) at another rate: at least one sample, and at most the longest
-    allowed sound.
+    """Yield parts (samples, 1) at another rate.
+
+    They have at least one sample, and together at most those of the longest allowed sound.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
     remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
     for frame in _mean_frames_then_none(parts, rate_hz):
         for one in resampler.resample(frame):
-            if one is not None:  # the end of a sound that already has this rate
+            if one is not None:  # nothing is left to flush if the sound already has this rate
                 part = one.to_ndarray().reshape(-1, 1)[:remaining]
                 remaining -= len(part)
                 yield part
@@ -213,7 +211,8 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
             yield from frames
     except EntrenousError:
         raise
-    except Exception as error:  # libraries raise many kinds; the person needs one message
+    # libraries raise many types of errors, but the person needs one message
+    except Exception as error:
         raise DamagedSound from error
 
 
@@ -225,7 +224,8 @@ def _samples_of_frame(frame: Any) -> NDArray[Any]:
     scaled: NDArray[np.float32] = (plane.astype(np.float32) - np.float32(zero)) / np.float32(scale)
     if channels <= 2:
         return scaled
-    middle = scaled[:, 2:].mean(1, keepdims=True)  # centre, bass and rear channels go to both sides
+    # the centre, bass and rear channels go to both sides
+    middle = scaled[:, 2:].mean(1, keepdims=True)
     folded: NDArray[Any] = scaled[:, :2] * 0.7 + middle * 0.3
     return folded
 
@@ -242,14 +242,17 @@ def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
     return SoundEncoding(kind, max(0, min(int(rate), 1_000_000)))
 
 
-_STARTS_APART_S: Final = 0.025  # a smaller difference is within one frame of AAC at 44.1 kHz
-_PRIMING_S: Final = 0.1  # at the start, encoder priming that was not skipped has its own times
-_GAP_S_MIN: Final = 0.060  # a shorter gap is jitter of recorders
+# a smaller difference of starts is within one frame of AAC at 44.1 kHz
+_STARTS_APART_S: Final = 0.025
+# before this time, gaps are ignored: encoder priming that was not skipped has odd times
+_PRIMING_S: Final = 0.1
+_GAP_S_MIN: Final = 0.060  # a shorter gap is only jitter of recorders
 
 
 def picture_start_s(container: Any) -> float | None:
-    """Return when the video of an open file starts, in seconds on the clock of its frames; None if
-    it has no video.
+    """Return when the video of an open file starts; None if it has no video.
+
+    The result is in seconds on the clock of the video's frames.
     """
     try:
         stream = pictures_of(container)

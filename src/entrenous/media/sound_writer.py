@@ -1,4 +1,4 @@
-"""Write a copy of a sound like its original: codec, container and bit rate, without metadata."""
+"""Write a copy of a sound with its original's codec, container and bit rate, without metadata."""
 
 import io
 from fractions import Fraction
@@ -13,7 +13,7 @@ from entrenous.base.audio_video import Sound, SoundEncoding, SoundFormat
 
 _AMR_ENCODER: Final = "libopencore_amrnb"
 _AMR_BITS: Final = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
-# Range per channel; the least rates keep a second encoding from sounding worse.
+# Range of bit rates per channel. The lower limits keep a second encoding from sounding worse.
 _BITS: Final = {
     SoundFormat.OPUS: (24_000, 256_000),
     SoundFormat.AAC: (48_000, 256_000),
@@ -21,27 +21,28 @@ _BITS: Final = {
 }
 _MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _AAC_RATES: Final = (*_MP3_RATES, 64_000, 88_200, 96_000)
-# Higher efforts triple Opus's time and double LAME's, without audible gain at these rates.
+# Higher efforts take three times as long for Opus and twice as long for LAME, without audible gain
+# at these rates.
 _EFFORT: Final = {
     SoundFormat.OPUS: {"compression_level": "5"},
     SoundFormat.MP3: {"compression_level": "7"},
 }
 _PART: Final = 1 << 16
-# FFmpeg would write its name and version into the file.
+# otherwise FFmpeg would write its name and version into the file
 _NO_METADATA: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
 def written_as(encoding: SoundEncoding) -> SoundFormat:
-    """Return the format of copies: AMR becomes AAC if there is no AMR encoder."""
+    """Return the format in which copies are written; AMR becomes AAC if there is no AMR encoder."""
     if encoding.format is SoundFormat.AMR and _AMR_ENCODER not in av.codecs_available:
         return SoundFormat.AAC
     return encoding.format
 
 
 def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
-    """Encode (samples, channels) values, full scale 1, in the original's format.
+    """Encode (samples, channels) values, which range from -1 to 1, in the original's format.
 
-    The bit rate is the original's, raised to what a second encoding needs; AMR is always mono.
+    The bit rate is the original's, or higher if a second encoding needs that. AMR is always mono.
     """
     kind = written_as(original.encoding)
     codec, container, rate, sample_format = _encoder_settings(kind, original)
@@ -90,7 +91,7 @@ def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
 
 
 def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
-    """Return the lowest rate that loses nothing."""
+    """Return the lowest of the rates that is not below ``rate``, or the highest one."""
     return next((one for one in rates if one >= rate), rates[-1])
 
 

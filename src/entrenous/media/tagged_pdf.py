@@ -1,8 +1,8 @@
-"""Write a text as an accessible PDF: real text, a title, a language, bookmarks, and a tag on every
-block (decision 0043).
+"""Write a text as an accessible PDF (decision 0043).
 
-fpdf2 tags pictures only, so the tags are written here with its structure tree (ISO 32000-1, 14.7
-and 14.8). Its tree is flat: headings and paragraphs, each a child of the document.
+It has real text, a title, a language, bookmarks, and a tag on every block. fpdf2 tags only
+pictures, so this module writes the tags, in fpdf2's structure tree (ISO 32000-1, 14.7 and 14.8).
+The tree is flat: all headings and paragraphs are children of the document.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,11 +41,12 @@ _LINE_HEIGHT_FACTOR: Final = 1.4  # times the font size
 _SIZES: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
 _BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
 _LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
-_KEEP_WITH_NEXT_MM: Final = 18.0  # room below a heading, so that it is not alone
+# below a heading, this much space must be left, so that it is not alone at the end of a page
+_KEEP_WITH_NEXT_MM: Final = 18.0
 
 
 class _TaggedPdf(FPDF):
-    """An FPDF that can mark what it prints as a block of the structure tree, or as no content."""
+    """An FPDF that marks what it prints as a block of the structure tree, or as not content."""
 
     @contextmanager
     def tagged(self, tag: Tag) -> Iterator[None]:
@@ -56,7 +57,7 @@ class _TaggedPdf(FPDF):
         self._out("EMC")
 
     def footer(self) -> None:
-        """Print the page's number, which a screen reader leaves out."""
+        """Print the page's number so that a screen reader leaves it out."""
         self._out("/Artifact BMC")
         self.set_y(-14.0)
         self.set_font(FAMILY, "", 8.5)
@@ -68,10 +69,10 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
     """Write an A4 PDF; the same arguments give the same bytes.
 
     Args:
-        title: shown as the window's title, and read by a screen reader.
+        title: the title that a viewer shows for its window, and that a screen reader reads.
         language: an IETF tag.
-        blocks: what is printed, in reading order.
-        at: the time of making that is stored in the file.
+        blocks: the headings and paragraphs, in reading order.
+        at: the time that is stored in the file as its creation time.
     """
     pdf = _TaggedPdf(format="A4")
     pdf.set_margin(_MARGIN_MM)
@@ -89,8 +90,9 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
 
 
 def _print_block(pdf: _TaggedPdf, block: Block) -> None:
-    """Print a block. A block that does not fit on the page is continued as another block of its
-    kind.
+    """Print a block.
+
+    A block that does not fit on the page is continued on the next one, as a new block of its kind.
     """
     height = _SIZES[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
     pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _SIZES[block.tag])

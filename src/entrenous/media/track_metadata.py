@@ -1,5 +1,8 @@
-"""The metadata of clips and sounds: QuickTime and ISO/IEC 14496-12 user data, ID3v2.3 and 2.4,
-Vorbis comments, Matroska (RFC 9559). Structure is walked in bounds; nothing is decoded.
+"""Read the metadata of clips and sounds.
+
+The formats are QuickTime and ISO/IEC 14496-12 user data, ID3v2.3 and 2.4, Vorbis comments, and
+Matroska (RFC 9559). Only the structure of a file is read, never beyond its end, and nothing is
+decoded.
 """
 
 import re
@@ -15,7 +18,7 @@ from entrenous.base.language import translatable
 
 
 class FieldKind(StrEnum):
-    """What a field of metadata is about, in words."""
+    """What a field of metadata is about, in words for people."""
 
     PLACE = translatable("Place")
     TIME = translatable("Time")
@@ -45,9 +48,9 @@ Field = tuple[FieldKind, str]
 
 
 def track_fields(untrusted_data: bytes, places: list[Place]) -> Iterator[Field]:
-    """Yield the metadata fields of a clip or sound. Places found are added to ``places``.
+    """Yield the metadata fields of a clip or sound; places that are found are added to ``places``.
 
-    Raises ValueError, IndexError or struct.error where it is damaged.
+    Raises ValueError, IndexError or struct.error where the file is damaged.
     """
     if untrusted_data[:3] == b"ID3":
         yield from _id3_fields(untrusted_data)
@@ -75,8 +78,9 @@ _APPLE: Final = {
 
 
 def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
-    """Yield the fields of a movie: user data and metadata (QuickTime File Format), and times
-    (ISO/IEC 14496-12, 8.2.2, ``mvhd``).
+    """Yield the fields of a movie: user data, metadata and times.
+
+    See the QuickTime File Format, and for times ISO/IEC 14496-12, 8.2.2 (``mvhd``).
     """
     keys = list[bytes]()
     for name, body in _boxes_within(data):
@@ -98,7 +102,7 @@ def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
 
 
 def _boxes_within(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and content of boxes, outer ones first; media data is skipped."""
+    """Yield the type and content of boxes, outer ones first, without media data."""
     waiting, seen = [(0, len(data))], 0
     while waiting:
         at, end = waiting.pop(0)
@@ -136,7 +140,7 @@ def _iso6709(text: bytes) -> Iterator[Place]:
 
 
 def _user_text(body: bytes) -> str:
-    """Return the text of a user data item: in a ``data`` box, or after its length and language."""
+    """Return a user data item's text, which is in a ``data`` box or after length and language."""
     text = body[16:] if body[4:8] == b"data" else body[4:]
     return text.decode("utf-8", "replace")
 
@@ -160,8 +164,9 @@ _ID3_TEXT: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def _id3_fields(data: bytes) -> Iterator[Field]:
-    """Yield the fields of an ID3 tag (ID3v2.4.0, section 4). Sizes in version 2.4 have 7 bits in
-    each byte.
+    """Yield the fields of an ID3 tag (ID3v2.4.0, section 4).
+
+    In version 2.4, a size has 7 bits in each byte.
     """
     end, at, newer = 10 + _decode_synchsafe(data[6:10]), 10, data[3] == len(b"2.4.")
     while at + 10 <= min(end, len(data)) and data[at]:
@@ -206,7 +211,7 @@ _MATROSKA: Final = (
 
 
 def _matroska_fields(data: bytes) -> Iterator[Field]:
-    """Yield writing program, title and date from the Info element (RFC 9559, 5.1.2)."""
+    """Yield the writing program, title and date in the Info element (RFC 9559, 5.1.2)."""
     at = data.find(b"\x15\x49\xa9\x66", 0, _HEAD_BYTES)
     info = data[at : at + 1024] if at >= 0 else b""
     for number, kind in _MATROSKA:

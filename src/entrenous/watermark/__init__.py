@@ -1,1 +1,1 @@
-"""Mark each copy of a picture, clip or sound, and decide from a leak whose copy it is."""
+"""Mark each copy of a picture, clip or sound, and find out whose copy was leaked."""

@@ -1,6 +1,8 @@
 """Evidence in a found sound for the chips of a sent one, after alignment.
 
-Two estimates of each tile's loudness give the evidence; scores are sums of it.
+A tile is a small part of a sound in time and frequency; a chip is the sign by which a mark changes
+a tile's loudness. The evidence comes from two estimates of each tile's loudness, and a score is a
+sum of evidence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,18 +40,22 @@ from entrenous.watermark.audio_tracking import Path, follow_sound
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.verdict import MatchedSpan
 
-_CELLS_PER_TILE: Final = 2  # cells of 32 ms in a tile; echoes need a finer resolution than marks
-_ECHO_LAG_CELLS: Final = range(-2, 12)  # delays of echoes in cells, up to a third of a second
+# a tile has this many cells of 32 ms, because echoes need a finer resolution than marks
+_CELLS_PER_TILE: Final = 2
+# echoes are fitted with these delays in cells, up to a third of a second
+_ECHO_LAG_CELLS: Final = range(-2, 12)
 _ROUNDS: Final = 3
-_RELATIVE_POWER_ERROR_MAX: Final = 1.5  # larger errors of a cell's relative power are clipped
+_RELATIVE_POWER_ERROR_MAX: Final = 1.5  # errors of a cell's relative power are clipped at this
 _REST_FRAMES: Final = 9
 _TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Estimates for each tile, (tiles, BANDS) each: the relative change in units of the mark's
-    strength, and its information.
+    """Estimates for each tile; both arrays are (tiles, BANDS).
+
+    ``change`` is the relative change, in units of the mark's strength. ``information`` is how much
+    is known about it.
     """
 
     change: NDArray[np.float64]
@@ -59,8 +65,9 @@ class Estimates:
 def estimate_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
 ) -> Estimates:
-    """Estimate the changes from aligned spectra (frames, BINS) of both sounds; strength is (tiles,
-    BANDS).
+    """Estimate the changes from aligned spectra (frames, BINS) of both sounds.
+
+    ``strength`` is (tiles, BANDS).
     """
     sent_power = sum_bands(band_power(sent)).astype(np.float64)
     cross = _sum_bands(np.conj(sent) * found)
@@ -81,8 +88,9 @@ def estimate_by_phase(
 def estimate_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
 ) -> Estimates:
-    """Estimate the changes from powers (frames, BANDS) of both sounds; strength is (tiles,
-    BANDS).
+    """Estimate the changes from powers (frames, BANDS) of both sounds.
+
+    ``strength`` is (tiles, BANDS).
     """
     sent_power, found_power = _cells_of_bands(sent), _cells_of_bands(found)
     strong = np.repeat(strength, _CELLS_PER_TILE, axis=0)
@@ -98,7 +106,7 @@ def estimate_by_power(
         for lag, tap, echo in zip(_ECHO_LAG_CELLS, taps, shifted.T, strict=False):
             if tap <= 0.0:
                 continue
-            # An echo's evidence about a tile is moved to the tile's own position.
+            # An echo's evidence is moved to the position of the tile that it is about.
             response = _shift(2.0 * tap * echo / expected, -lag) * strong[:, band]
             evidence[:, band] += _shift(residual, -lag) * response
             information[:, band] += response**2
@@ -116,10 +124,10 @@ def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
 def _fit_echoes(
     shifted: NDArray[np.float64], found: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the non-negative weights of the echoes and of the noise floor, which is the last
-    column of ``shifted``.
+    """Return the non-negative weights of the echoes and of the noise floor.
 
-    A power's error is as large as itself, so errors are relative to the expectation.
+    The noise floor is the last column of ``shifted``. A power may be wrong by as much as its own
+    size, so errors are measured relative to the expected power.
     """
     least = 1e-6 * float(found.mean()) + _TINY
     expected = found + 1e-3 * float(found.mean()) + _TINY
@@ -133,7 +141,8 @@ def _fit_echoes(
 def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve a least-squares problem with non-negative weights (Lawson and Hanson 1974).
 
-    Nearly equal columns may defeat the solver; then only the sound itself and the floor are fitted.
+    The solver may fail if columns are nearly equal. Then only the sound itself and the noise floor
+    are fitted.
     """
     norms = np.linalg.norm(columns, axis=0) + _TINY
     found = np.zeros(columns.shape[1])
@@ -173,17 +182,17 @@ def _sum_bands(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
 def _smoothed_power(
     residual: NDArray[np.float32], sent_power: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return smoothed power of the residual, always positive."""
+    """Return the smoothed power of the residual, which is always positive."""
     smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
     least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
     level: NDArray[np.float64] = np.maximum(smooth, 0.0) + least
     return level
 
 
-_BANDS_PER_GROUP: Final = 8  # number of neighbouring bands whose tiles are calibrated together
-_TILE_CLASSES: Final = 12  # number of classes of tiles with similar information
-_CHIP_MEAN_SQUARE: Final = 0.7  # mean square of a chip in its own tile (edges are smoothed)
-_CLIPPING_DEVIATIONS: Final = 3.0  # standard deviations
+_BANDS_PER_GROUP: Final = 8  # the tiles of this many neighbouring bands are calibrated together
+_TILE_CLASSES: Final = 12  # tiles are divided into this many classes by their information
+_CHIP_MEAN_SQUARE: Final = 0.7  # mean square of a chip within its tile, whose edges are smoothed
+_CLIPPING_DEVIATIONS: Final = 3.0  # values are clipped at this many standard deviations
 _SPREAD_MIN: Final = 0.05
 
 
@@ -192,10 +201,11 @@ def chip_evidence(
 ) -> NDArray[np.float64]:
     """Return the evidence (tiles, BANDS) in the found sound for every chip, from -1 to 1.
 
-    Tiles with similar information form a class. The variance of a class's estimates, minus the
-    mark's own, turns an estimate into half a log-likelihood ratio; its hyperbolic tangent is the
-    expected chip. Estimates are averaged, weighted by their precision in each band. ``covered``
-    (tiles,) marks the tiles that the found sound covers.
+    Tiles with similar information form a class. The noise of a class is the variance of its
+    estimates minus the variance that the mark causes. With it, an estimate becomes half a
+    log-likelihood ratio, and the hyperbolic tangent of that is the expected chip. The two kinds of
+    estimates are averaged, weighted by their precision in each band. ``covered`` (tiles,) says
+    which tiles the found sound covers.
     """
     total = np.zeros((len(covered), BANDS))
     weight = np.full(BANDS, _TINY)
@@ -210,7 +220,7 @@ def chip_evidence(
 def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[np.float64]:
     """Return sum(chip x evidence) / norm(evidence) for each key stream; 0 if there is no evidence.
 
-    The chance that an innocent copy scores high is bounded in docs/spec/mark.md, section 7.
+    docs/spec/mark.md, section 7, bounds the chance that an innocent copy scores high.
     """
     flat = evidence.ravel()
     norm = float(np.linalg.norm(flat))
@@ -221,9 +231,7 @@ def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArr
 def _calibrate(
     estimate: Estimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return half the log-likelihood ratios (tiles, BANDS), and each band's mean precision
-    (BANDS,).
-    """
+    """Return half the log-likelihood ratios (tiles, BANDS), and mean precisions (BANDS,)."""
     ratio = np.zeros(estimate.change.shape)
     precision = np.zeros(BANDS)
     inside = covered[:, None] & (estimate.information > _TINY)
@@ -255,9 +263,7 @@ def _grouped_by_strength(
 
 
 def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return values clipped at ``_CLIPPING_DEVIATIONS`` standard deviations, and their mean
-    square.
-    """
+    """Clip values at ``_CLIPPING_DEVIATIONS`` standard deviations; return them and the variance."""
     clipped = change
     spread = float(np.mean(clipped**2)) + _TINY
     for _ in range(3):
@@ -267,16 +273,16 @@ def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]
     return clipped, spread
 
 
-_TILES_MIN: Final = 8  # number of tiles in half a second
+_TILES_MIN: Final = 8  # a found sound must cover at least this many tiles, half a second
 _BLOCK_FRAMES: Final = 512  # frames processed at a time
-_VOLUME_TILES: Final = 6  # standard deviation of the smoothing of the volume: 0.4 s
+_VOLUME_TILES: Final = 6  # the volume is smoothed with this standard deviation in tiles: 0.4 s
 _LOUDNESS: Final = 0.3
-_CORRELATION_EXPONENT: Final = 12  # a band's weight is its correlation to this power
+_CORRELATION_EXPONENT: Final = 12  # a band's weight is its correlation raised to this power
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSound:
-    """A found sound, prepared once for comparison with all sent ones."""
+    """A found sound, prepared once for comparison with all sent sounds."""
 
     samples: FractionalSamples
     contour: FoundContour
@@ -284,8 +290,10 @@ class FoundSound:
 
 @dataclass(frozen=True, slots=True)
 class DetectedSound:
-    """The result of detection. ``evidence`` (chips,) has the expected value of each chip, from -1
-    to 1; ``span`` is the part of the sent sound that was found.
+    """The result of detection.
+
+    ``evidence`` (chips,) is the expected value of each chip, from -1 to 1. ``span`` is the part of
+    the sent sound that was found.
     """
 
     evidence: NDArray[np.float64]
@@ -293,7 +301,7 @@ class DetectedSound:
 
 
 def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
-    """Prepare (n,) or (n, channels) samples; channels are averaged."""
+    """Prepare (n,) or (n, channels) samples, whose channels are averaged."""
     shaped = np.asarray(samples, np.float32)
     mono = (shaped if shaped.ndim == 1 else shaped.mean(1))[:, None]
     working = at_working_rate(mono, rate_hz)[:, 0]
@@ -303,7 +311,7 @@ def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
 def detect_sound_at(
     found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
 ) -> DetectedSound | None:
-    """Align and detect at one of the places where contours match."""
+    """Align at the best of the places where contours match, and detect there."""
     path = follow_sound(found.samples, prepared.mono, places)
     if path is None:
         return None
@@ -336,9 +344,7 @@ def _evidence_on_path(
 
 
 def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
-    """Return the first tile whose frame centres all lie inside the found sound, and the number of
-    such tiles.
-    """
+    """Return the first tile whose frame centres all lie inside the found sound, and how many do."""
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP
     at = path.place(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
@@ -349,9 +355,7 @@ def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
 def _aligned_spectra(
     found_samples: FractionalSamples, path: Path, first: int, count: int
 ) -> NDArray[np.complex64]:
-    """Return the spectra (count, BINS) of the found sound at the sent one's times, speed and
-    pitch.
-    """
+    """Return spectra (count, BINS) of the found sound at the sent one's times, speed and pitch."""
     aligned = np.zeros((count, BINS), np.complex64)
     for start in range(0, count, _BLOCK_FRAMES):
         size = min(_BLOCK_FRAMES, count - start)
@@ -364,7 +368,8 @@ def _aligned_spectra(
 def _stretches_of_tiles(
     found_samples: FractionalSamples, path: Path, first: int, count: int
 ) -> NDArray[np.float32]:
-    if path.pitch == 1.0:  # only the tempo was changed, by shifting whole stretches of the sound
+    # the pitch was kept: changing only the tempo shifts whole stretches of the sound
+    if path.pitch == 1.0:
         centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP)
         return found_samples.read(centres[:, None] + np.arange(-HALF, HALF))
     start = first * HOP - HALF
@@ -378,8 +383,9 @@ def _relative_volume(
 ) -> NDArray[np.float32]:
     """Return the slowly changing volume (frames,) of the found sound relative to the sent one.
 
-    It is a regression of loudness (Stevens 1955: power to the 0.3) on loudness from (tiles, BANDS).
-    Bands are weighted by correlation, so that noise and coding artefacts change little.
+    The loudness of one sound is regressed on the loudness of the other; loudness is power to the
+    0.3 (Stevens 1955). Bands are weighted by their correlation, so that noise and coding artefacts
+    change little.
     """
     sent_power = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS
     found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS

@@ -1,4 +1,7 @@
-"""Locate a found sound in a sent one by the loudness contours of sixteen bands."""
+"""Locate a found sound in a sent one by loudness contours of sixteen bands.
+
+A contour is the logarithm of a band's power over time.
+"""
 
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -17,14 +20,15 @@ from entrenous.watermark.audio_mark import (
     whole_spectra,
 )
 
-STEP: Final = 2 * HOP  # samples at 16 kHz
+STEP: Final = 2 * HOP  # samples at 16 kHz from one step of a contour to the next
 STEP_S: Final = STEP / RATE_HZ
 CONTOUR_BANDS: Final = 16
 _LOW_HZ: Final = 280.0
 _HIGH_HZ: Final = 3600.0
-_SMOOTHING_STEPS: Final = 31  # one second; slower changes of volume are removed
-_POWER_FLOOR_SHARE: Final = 1e-3  # share of a band's mean power; limits the effect of noise
-_SCALE: Final = 40.0  # stored units per standard deviation
+_SMOOTHING_STEPS: Final = 31  # a second; slower changes of the volume are removed
+# powers below this share of a band's mean power count as equal, which limits the effect of noise
+_POWER_FLOOR_SHARE: Final = 1e-3
+_SCALE: Final = 40.0  # a standard deviation is stored as this many units
 _BLOCK: Final = 1024
 
 
@@ -34,9 +38,7 @@ def contour(mono: NDArray[np.float32]) -> bytes:
 
 
 def read_contour(data: bytes) -> NDArray[np.float32]:
-    """Return the contour (steps, CONTOUR_BANDS) that is stored in these bytes, in standard
-    deviations.
-    """
+    """Return a stored contour (steps, CONTOUR_BANDS), in standard deviations."""
     steps = np.frombuffer(data, np.int8).reshape(-1, CONTOUR_BANDS)
     return steps.astype(np.float32) / np.float32(_SCALE)
 
@@ -48,7 +50,7 @@ def write_contour(levels: NDArray[np.float32]) -> bytes:
 
 
 def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the powers (steps, WINDOW / 2 + 1) of spectra that are STEP samples apart."""
+    """Return the powers (steps, WINDOW / 2 + 1) of spectra that are STEP_SAMPLES apart."""
     steps = len(mono) // STEP + 1
     powers = np.zeros((steps, WINDOW // 2 + 1), np.float32)
     for first in range(0, steps, _BLOCK):
@@ -59,10 +61,11 @@ def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32]:
-    """Return the logarithms of the bands' powers (steps, CONTOUR_BANDS), without slow changes and
-    with unit variance.
+    """Return the logarithms of the bands' powers (steps, CONTOUR_BANDS).
 
-    ``pitch`` is how many times higher this sound is than the one to compare with.
+    Slow changes are removed, and the variance is 1.
+
+    ``pitch`` says how many times higher this sound is than the one that it is compared with.
     """
     band_power = powers @ _bin_shares(pitch)
     decibels = np.log(band_power + _POWER_FLOOR_SHARE * band_power.mean(0) + 1e-9)
@@ -73,8 +76,9 @@ def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32
 
 
 def _bin_shares(pitch: float) -> NDArray[np.float32]:
-    """Return (bins, bands): the share of each bin in each band. Neighbouring bands overlap by
-    half.
+    """Return (bins, bands): the share of each bin in each band.
+
+    Neighbouring bands overlap by half.
     """
     edges = np.geomspace(_LOW_HZ, _HIGH_HZ, CONTOUR_BANDS + 2) * pitch
     bins = np.arange(WINDOW // 2 + 1)[:, None] * (RATE_HZ / WINDOW)
@@ -86,20 +90,20 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
 _TEMPOS: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
-_TEMPO_STEP: Final = 0.005  # half the difference between two tempos that are tried
+_TEMPO_STEP: Final = 0.005  # half the difference between successive tempos that are tried
 _NEARLY_AS_GOOD: Final = 0.75
 _PLACES_MAX: Final = 4
 _APART_S: Final = 0.15
-_OVERLAP_STEPS_MIN: Final = 24  # overlap needed: 0.8 s
+_OVERLAP_STEPS_MIN: Final = 24  # a piece must overlap the sent sound by this many steps: 0.8 s
 
 
 @dataclass(frozen=True, slots=True)
 class SoundPlace:
     """A position and speed at which a found sound may match a sent one.
 
-    The found sound starts at ``start_s`` of the sent one and has its middle at ``middle_s``. It
-    runs ``tempo`` times as fast and is ``pitch`` times as high. ``fit`` is the mean correlation of
-    its pieces.
+    The found sound starts at ``start_s`` of the sent one, and its middle is at ``middle_s``. It is
+    ``tempo`` times as fast and ``pitch`` times as high. ``fit`` is the mean correlation of its
+    pieces.
     """
 
     start_s: float
@@ -117,17 +121,16 @@ class FoundContour:
 
 
 def found_contour(mono: NDArray[np.float32]) -> FoundContour:
-    """Return the contours of a found sound at 16 kHz, for every pitch that a changed tempo may
-    cause.
-    """
+    """Return the contours of a found sound at 16 kHz for all pitches that a new tempo causes."""
     powers = step_powers(mono)
     return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
 
 
 def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
-    """Return the best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
+    """Return the best places of a found sound on a sent one's contour (steps, CONTOUR_BANDS).
 
-    The best place is first. Others, such as a refrain, follow only if they match nearly as well.
+    The best place is first. Other places, such as further refrains, follow only if they match
+    nearly as well.
     """
     tried = []
     for tempo in _TEMPOS:
@@ -162,12 +165,13 @@ def _stretch_tempo(levels: NDArray[np.float32], tempo: float) -> NDArray[np.floa
 def _vote_on_starts(
     found: NDArray[np.float32], sent: NDArray[np.float32]
 ) -> list[tuple[float, float]]:
-    """Return a few pairs (start in steps, fit). For one tempo, the correlations of all pieces are
-    added up.
+    """Return a few pairs (start in steps, fit) for one tempo.
+
+    The correlations of all pieces are added up.
     """
     starts = _piece_starts(len(found))
     size = min(_PIECE_STEPS, len(found))
-    low = -len(found) + _OVERLAP_STEPS_MIN  # a found sound may begin before the sent one
+    low = -len(found) + _OVERLAP_STEPS_MIN  # a found sound may begin before the sent one does
     high = len(sent) - _OVERLAP_STEPS_MIN
     if high <= low:
         low, high = 0, 1
@@ -193,10 +197,10 @@ def _piece_starts(length: int) -> list[int]:
 
 
 def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the correlations of a piece; entry size - 1 + k is that with the sent contour from
-    step k on.
+    """Return the correlations of a piece with the sent contour at all offsets.
 
-    It is divided by the norms of the overlap, but at least by half the piece's own.
+    Entry size - 1 + k is for the sent contour from step k on. A correlation is divided by the norms
+    of the overlapping parts, or by half the piece's norm if that is larger.
     """
     size, length = len(piece), len(sent)
     points = next_fast_len(size + length - 1, real=True)
@@ -215,15 +219,16 @@ Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
 
 
 def zero_padded_slice(values: Values, low: int, high: int) -> Values:
-    """Return values[low:high], with zeros for indices outside."""
+    """Return values[low:high], with zeros for indices outside the array."""
     cut = values[max(low, 0) : max(high, 0)]
     before = min(max(-low, 0), high - low)
     return np.pad(cut, (before, high - low - before - len(cut)))
 
 
 def peak_offset(values: NDArray[np.float32] | NDArray[np.float64], at: int) -> float:
-    """Return the offset from a peak's sample to the top of the parabola through that sample and its
-    neighbours.
+    """Return the offset from a peak's sample to the peak of the curve.
+
+    The curve is the parabola through the sample and its two neighbours.
     """
     if not 0 < at < len(values) - 1:
         return 0.0

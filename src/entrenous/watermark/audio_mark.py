@@ -1,6 +1,6 @@
 """Marks in sounds: tiles in time and frequency made slightly louder or softer (docs/spec/sound.md).
 
-This module has the layout of tiles, their short-time spectra, the strength of marks, and embedding.
+This module contains the layout of tiles, short-time spectra, the strength of marks, and embedding.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
 from entrenous.watermark.chip_layout import chips_of_stream
 
 RATE_HZ: Final = 16_000
-WINDOW: Final = 1024  # samples of one spectrum, at RATE_HZ
-HOP: Final = 256  # samples between the centres of two spectra
+WINDOW: Final = 1024  # a spectrum is computed from this many samples, at RATE_HZ
+HOP: Final = 256  # the centres of successive spectra are this many samples apart
 TILE_FRAMES: Final = 4
-TILE_BINS: Final = 8  # bins of 15.6 Hz in a tile
-FIRST_BIN: Final = 19  # phone loudspeakers are silent below this bin
+TILE_BINS: Final = 8  # a tile has this many bins of 15.6 Hz
+FIRST_BIN: Final = 19  # below this bin, phone loudspeakers are silent
 BANDS: Final = 53
 BINS: Final = BANDS * TILE_BINS
 
@@ -45,7 +45,7 @@ def stream_bytes(count: int, rate_hz: int) -> int:
     return -(-chips_needed(count, rate_hz) // 8)
 
 
-# a cubic spline through twice as many samples as needed has an error of -50 dB
+# with twice as many samples as needed, a cubic spline through them has an error of -50 dB
 _OVERSAMPLING: Final = 2
 
 
@@ -68,8 +68,9 @@ def from_working_rate(
 
 
 class FractionalSamples:
-    """One channel at 16 kHz that can be read at any position and speed; it is silent beyond its
-    ends.
+    """One channel at 16 kHz that can be read at any position and speed.
+
+    It is silent beyond its ends.
     """
 
     def __init__(self, mono: NDArray[np.float32]) -> None:
@@ -78,7 +79,7 @@ class FractionalSamples:
         self._spline = spline_filter1d(dense, order=3, output=np.float32, mode="mirror")
 
     def read(self, places: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return samples at ``places`` (any shape), counted in samples at 16 kHz."""
+        """Return samples at ``places`` (any shape), which are positions in samples at 16 kHz."""
         at = np.asarray(places, np.float64).ravel() * _OVERSAMPLING
         found = map_coordinates(
             self._spline, at[None], np.float32, order=3, prefilter=False, mode="constant"
@@ -94,7 +95,7 @@ def _resampling_ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
 
 HALF: Final = WINDOW // 2
 _OVERLAP: Final = WINDOW // HOP
-_SQUARES: Final = 1.5  # the sum of squared Hann windows at fourfold overlap
+_SQUARES: Final = 1.5  # the sum of the squares of Hann windows with fourfold overlap
 
 
 def analysis_window() -> NDArray[np.float32]:
@@ -103,8 +104,9 @@ def analysis_window() -> NDArray[np.float32]:
 
 
 def to_frames(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """Return ``count`` frames of a sound, (count, WINDOW), centred HOP samples apart, from frame
-    ``first`` on.
+    """Return ``count`` frames of a sound, (count, WINDOW), from frame ``first`` on.
+
+    The centres of frames are HOP samples apart.
     """
     start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
     inside = mono[max(start, 0) : max(stop, 0)]
@@ -120,7 +122,7 @@ def frame_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
 
 
 def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the spectra of frames with every bin, (frames, WINDOW / 2 + 1)."""
+    """Return the spectra of frames with all bins, (frames, WINDOW / 2 + 1)."""
     found: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return found
 
@@ -147,8 +149,9 @@ def sum_bands(bins: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def sum_tiles(bands: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum the frames of each tile: (frames, bands) -> (tiles, bands). The last tile may have fewer
-    frames.
+    """Sum the frames of each tile: (frames, bands) -> (tiles, bands).
+
+    The last tile may have fewer frames.
     """
     missing = -len(bands) % TILE_FRAMES
     whole = np.pad(bands, ((0, missing), (0, 0)))
@@ -162,12 +165,13 @@ def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 
 LENGTH_S_MIN: Final = 1.0
-STRENGTH: Final = 0.1  # share of the amplitude where a sound changes quickly: 0.83 dB
-STEADY_TONE_SHARE: Final = 0.4  # share of STRENGTH that a steady tone gets
-# spread of a band's level around a tile, from which it counts as changing quickly
+# where a sound changes quickly, a chip changes its amplitude by this share: 0.83 dB
+STRENGTH: Final = 0.1
+STEADY_TONE_SHARE: Final = 0.4  # a steady tone gets this share of STRENGTH
+# a band changes quickly if its level varies by at least this much around a tile
 _VARIATION_DB: Final = 4.0
-_NEIGHBOURHOOD_TILES: Final = 9  # 0.6 s
-_SILENCE_MEAN_SQUARE: Final = 1e-8  # relative to full scale 1: -80 dB
+_NEIGHBOURHOOD_TILES: Final = 9  # number of tiles around a tile: 0.6 s
+_SILENCE_MEAN_SQUARE: Final = 1e-8  # -80 dB relative to full scale, which is 1
 _BLOCK_FRAMES: Final = 1024  # frames processed at a time, to save memory
 
 
@@ -175,9 +179,9 @@ _BLOCK_FRAMES: Final = 1024  # frames processed at a time, to save memory
 class PreparedSound:
     """A sound prepared for marking or detection.
 
-    ``samples`` are (n, channels) at ``rate_hz``; ``working`` the same at 16 kHz; ``mono`` the mean
-    of its channels; ``strength`` (tiles, BANDS) is the share of a tile's amplitude that a chip
-    changes.
+    ``samples`` (n, channels) are at ``rate_hz``; ``working`` has the same sound at 16 kHz, and
+    ``mono`` is the mean of its channels. ``strength`` (tiles, BANDS) is by which share of its
+    amplitude a chip changes a tile.
     """
 
     samples: NDArray[np.float32]
@@ -192,7 +196,7 @@ class PreparedSound:
 
 
 def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
-    """Measure (n,) or (n, channels) samples, full scale 1.
+    """Measure (n,) or (n, channels) samples, which range from -1 to 1.
 
     Raises:
         SoundTooShortToMark: the sound is shorter than ``LENGTH_S_MIN`` seconds.
@@ -214,7 +218,7 @@ def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
 
 
 def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Return the summed squared magnitudes (count, BANDS) of every tile of a sound at 16 kHz."""
+    """Return each tile's sum of squared magnitudes (count, BANDS), for a sound at 16 kHz."""
     level = np.zeros((count, BANDS), np.float32)
     frames = count * TILE_FRAMES
     for first in range(0, frames, _BLOCK_FRAMES):
@@ -230,7 +234,8 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     square = uniform_filter1d(decibels**2, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
     variation = np.minimum(spread / _VARIATION_DB, 1.0)
-    # A tile's power is that of TILE_FRAMES Hann windows: 3/8 WINDOW^2 / 2 for a full-scale tone.
+    # A tile has TILE_FRAMES Hann windows; the power of each is 3/8 WINDOW^2 / 2 for a full-scale
+    # tone.
     audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW**2
     strength: NDArray[np.float32] = (
         STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
@@ -242,13 +247,13 @@ TILE_SMOOTHING_KERNEL: Final = (
     0.25,
     0.5,
     0.25,
-)  # smooths the edges of tiles, in time and frequency
+)  # smooths the edges of tiles in time and in frequency
 
 
 def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
     """Return the marked samples, (n, channels) at the sound's own rate.
 
-    The mark is linear in the chips, and changes every channel's own sound by the same share.
+    The mark is linear in the chips, and changes the sound of every channel by the same share.
     """
     signs = chips_of_stream(stream, prepared.chips).reshape(-1, BANDS)
     wanted = signs * prepared.strength
@@ -270,8 +275,9 @@ def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> 
 
 
 def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """Return the relative changes of amplitude (count, BINS) for chips (tiles, BANDS), with
-    smoothed edges.
+    """Return the relative changes of amplitude (count, BINS) for chips (tiles, BANDS).
+
+    The edges of tiles are smoothed.
     """
     low = max(first // TILE_FRAMES - 1, 0)
     high = min((first + count) // TILE_FRAMES + 1, len(wanted))

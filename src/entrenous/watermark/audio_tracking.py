@@ -1,4 +1,8 @@
-"""Track a found sound through the sent one, window by window, to a fraction of a sample."""
+"""Track a found sound through the sent one, window by window, to a fraction of a sample.
+
+A window is a part of the found sound that is correlated with the sent sound. A knot is a pair of
+positions, in the sent sound and in the found one, that a window has confirmed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +16,8 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from entrenous.watermark.audio_location import SoundPlace, peak_offset, zero_padded_slice
 from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
 
-LAG_OVERSAMPLING: Final = 2  # lags per sample
-# exponent of the whitening; 1 would be PHAT, which gives bins without sound equal weight
+LAG_OVERSAMPLING: Final = 2  # correlations are computed at this many lags per sample
+# exponent of the whitening; with 1 (PHAT), bins without sound would count as much as others
 _EQUALISATION_EXPONENT: Final = 0.7
 _LOW_HZ: Final = 250.0
 _HIGH_HZ: Final = 3700.0
@@ -21,8 +25,9 @@ _HIGH_HZ: Final = 3700.0
 
 @dataclass(frozen=True, slots=True)
 class TrackingWindow:
-    """A part of the found sound around ``found``, expected in the sent sound at ``sent`` +-
-    ``slack``, all in samples.
+    """A part of the found sound around ``found``; all numbers except ``pitch`` are in samples.
+
+    It is expected in the sent sound within ``slack`` of ``sent``.
     """
 
     found: float
@@ -38,9 +43,9 @@ def correlate_lags(
     window: TrackingWindow,
     finer: int = LAG_OVERSAMPLING,
 ) -> NDArray[np.float32]:
-    """Return the correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
+    """Return the correlations at lags from -slack to slack around the *rounded* ``window.sent``.
 
-    Lags are in steps of 1 / ``finer`` sample, values in units of the root mean square of all lags.
+    There are ``finer`` lags per sample. Values are in units of the root mean square over all lags.
     """
     half = window.size // 2
     steps = np.arange(-half, half, dtype=np.float64)
@@ -64,20 +69,23 @@ def _bandpass(points: int) -> NDArray[np.float32]:
 
 _WINDOW_SAMPLES: Final = 4096  # 0.26 s
 _LONG: Final = 8192
-_PEAK_MIN: Final = 6.0  # height of a peak, relative to the root mean square of all lags
+_PEAK_MIN: Final = 6.0  # least height of a peak, in units of the root mean square over all lags
 _PROBES: Final = 6
-_PROBES_WITHIN: Final = 4.0  # probes lie at most this many seconds from the middle
+# probes are at most this many seconds from the middle of the found sound
+_PROBES_WITHIN: Final = 4.0
 _PITCH_STEP: Final = 5e-4
 _PITCH_STEPS: Final = 24
 _SLACK_S: Final = 0.05
-_JITTER_SAMPLES: Final = 16.0  # largest deviation of a window from its neighbours at constant speed
-# for pitch-preserving tempo changes, which shift pieces: 25 ms
+# at constant speed, windows deviate from their neighbours by at most this
+_JITTER_SAMPLES: Final = 16.0
+# the same for a changed tempo with preserved pitch, which shifts pieces of the sound: 25 ms
 _JITTER_SAMPLES_PITCH_KEPT: Final = 400.0
 _NEARLY_UNCHANGED: Final = 0.015
-# for unchanged speed, because re-recording blurs the difference from others
+# weight of the hypothesis of unchanged speed; recording a played sound blurs the difference between
+# it and others
 _PREFERENCE: Final = 1.3
 _FORGET: Final = 0.8
-# largest deviation, in samples, of knots that count as a straight line
+# knots that deviate by at most this many samples are on a straight line
 _STRAIGHT_DEVIATION_MAX: Final = 2.0
 
 
@@ -85,8 +93,8 @@ _STRAIGHT_DEVIATION_MAX: Final = 2.0
 class Path:
     """Maps positions in the sent sound to positions in the found one.
 
-    ``sent`` and ``found`` are knots, in samples at 16 kHz, both rising; the found sound is
-    ``pitch`` times as high; ``sure`` is the number of windows that agreed.
+    ``sent`` and ``found`` are the positions of knots, in samples at 16 kHz; both ascend. The found
+    sound is ``pitch`` times as high. ``sure`` is the number of windows that agreed.
     """
 
     sent: NDArray[np.float64]
@@ -96,13 +104,11 @@ class Path:
 
     @property
     def speed(self) -> float:
-        """The speed: seconds of the sent sound per second of the found one."""
+        """The speed, as seconds of the sent sound per second of the found one."""
         return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
 
     def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the positions in the found sound for positions in the sent one, also beyond the
-        knots.
-        """
+        """Return positions in the found sound for positions in the sent one, even beyond knots."""
         inside = np.interp(sent, self.sent, self.found)
         before = np.minimum(sent - self.sent[0], 0.0) / self.speed
         after = np.maximum(sent - self.sent[-1], 0.0) / self.speed
@@ -132,8 +138,8 @@ def follow_sound(
 class _Line:
     """A hypothesis: the ``middle`` of the found sound lies at ``centre`` in the sent one.
 
-    The found sound runs at ``tempo`` in both directions from there, and is ``pitch`` times as high.
-    ``weight`` prefers unchanged speed.
+    From there, the found sound runs at ``tempo`` in both directions; it is ``pitch`` times as high.
+    ``weight`` is larger for unchanged speed.
     """
 
     middle: float
@@ -154,7 +160,7 @@ class _Line:
 def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_Line]:
     """Return hypotheses with preserved pitch, and with pitch and tempo changed together.
 
-    Contours determine the tempo to 1 %.
+    The tempo is known to 1 % from the contours.
     """
     middle = found_samples.length / 2
     centre = place.start_s * RATE_HZ + place.tempo * middle
@@ -178,7 +184,7 @@ def _line_agreement(
     line: _Line,
     probes: Sequence[float],
 ) -> float:
-    """Return the sum of the highest correlation peaks of windows around ``probes``."""
+    """Return how well a line agrees: the sum of the correlation peaks of windows at ``probes``."""
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
@@ -201,7 +207,7 @@ def _probe_centres(found_samples: FractionalSamples) -> list[float]:
 def _track_from_middle(
     found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line
 ) -> Path | None:
-    """Track in both directions from the middle, predicting each window from the one before."""
+    """Track in both directions from the middle; each window is predicted from the one before."""
     size = _WINDOW_SAMPLES if line.pitch_kept else _LONG
     hop = size / 4 if line.pitch_kept else size / 2
     steps = max(0, int((found_samples.length - size) / 2 / hop))
@@ -223,8 +229,8 @@ def _track_from_middle(
 class _Tracker:
     """Predicts the next window's position.
 
-    If pitch and tempo changed together, the correlations of windows are added up: a room's echoes
-    blur the peak in each window, and are the same in all windows.
+    If pitch and tempo changed together, the correlations of windows are added up. The echoes of a
+    room blur the peak in each window, and they are the same in all windows.
     """
 
     line: _Line
@@ -241,9 +247,7 @@ class _Tracker:
         )
 
     def locate_window(self, window: TrackingWindow, lags: NDArray[np.float32]) -> float | None:
-        """Return the position of the window's centre in the sent sound, or None if that is
-        uncertain.
-        """
+        """Return the position of the window's centre in the sent sound; None if it is uncertain."""
         pooled = self._pool_lags(lags)
         middle = len(pooled) // 2
         reach = min(middle, round(self.slack * LAG_OVERSAMPLING))
@@ -291,8 +295,10 @@ def _path_from_knots(knots: NDArray[np.float64], line: _Line) -> Path | None:
 def _smooth_knots(
     found: NDArray[np.float64], sent: NDArray[np.float64], tempo: float
 ) -> NDArray[np.float64]:
-    """Smooth the knots: a straight line if most knots lie on one, a running mean where it bends,
-    and a line of the expected tempo where echoes scatter the knots.
+    """Return smoothed positions of the knots in the sent sound.
+
+    They are on a straight line if most knots lie on one. Otherwise they follow a running mean, and
+    where echoes scatter the knots, a line with the expected tempo.
     """
     slope, offset = _line_through(found, sent)
     deviation = sent - slope * found - offset
@@ -307,8 +313,9 @@ def _smooth_knots(
 
 
 def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and offset of the line by least squares, refitted three times to the nearest
-    four fifths of the knots.
+    """Return slope and offset of a line fitted by least squares.
+
+    It is fitted again three times, each time to the nearest four fifths of the knots.
     """
     slope = float(np.median(np.diff(sent) / np.diff(found)))
     offset = float(np.median(sent - slope * found))

@@ -1,6 +1,7 @@
-"""Estimate and undo the changes to a leak: tone curve, blur, resizing and sharpening.
+"""Estimate and undo changes that a leak has undergone: tone curve, blur, resizing, sharpening.
 
-The remaining difference from the sent picture carries the mark, more or less reliably by place.
+The remaining difference from the sent picture contains the mark. How reliably it does so differs
+from place to place.
 """
 
 from dataclasses import dataclass
@@ -23,18 +24,20 @@ from entrenous.watermark.pyramid import (
     shape_of,
 )
 
-_KERNEL_SIGMA_LEVELS: Final = 5.0  # width of the regression's kernel in grey levels
+_KERNEL_SIGMA_LEVELS: Final = 5.0  # standard deviation of the regression's kernel in grey levels
 _LEVELS: Final = 256
-_STEPS_PER_LEVEL: Final = 64  # steps of the tone curve per grey level, finer than any rounding
-_KERNEL_WEIGHT_MIN: Final = 20.0  # pixels of kernel weight that a level needs for its own estimate
-_PRIOR: Final = 4.0  # squared grey levels
-_SLOPE_LEAST: Final = 0.2  # least slope, as a share of the overall slope
+# the tone curve has this many steps per grey level, which is finer than any rounding
+_STEPS_PER_LEVEL: Final = 64
+# a level gets its own estimate only if the kernel gives it the weight of this many pixels
+_KERNEL_WEIGHT_MIN: Final = 20.0
+_PRIOR: Final = 4.0  # in squared grey levels; pulls slopes towards the overall one
+_SLOPE_LEAST: Final = 0.2  # a slope is at least this share of the overall slope
 _FIT_PIXELS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tone:
-    """The sent picture as the leak shows it, and the slope of the tone curve at each pixel."""
+    """The sent picture with the leak's tones, and the slope of the tone curve at each pixel."""
 
     expected: Plane
     slope: Plane
@@ -44,7 +47,7 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     """Fit the tone curve of a leak; both pictures are on the same grid.
 
     Args:
-        leak: luma of the leak, (H, W), grey levels.
+        leak: luma of the leak, (H, W), in grey levels.
         sent_rgb: (H, W, 3) uint8.
         covered: where the leak shows the sent picture.
     """
@@ -62,8 +65,9 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
 
 
 def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (values, slopes), 256 each: a local linear regression of the leak on the sent picture
-    around every level.
+    """Return (values, slopes), 256 each, by local linear regression.
+
+    The leak is regressed on the sent picture around every grey level.
     """
     at = np.clip(np.rint(sent), 0, _LEVELS - 1).astype(np.int64)
     levels = np.arange(_LEVELS, dtype=np.float64)
@@ -78,7 +82,7 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     mean, leak_mean = first / weight_or_one, value / weight_or_one
     spread = np.maximum(second / weight_or_one - mean**2, 0.0)
     overall = _overall_slope(weight, mean, leak_mean)
-    # the prior keeps a rare level or a flat tone from getting a random slope
+    # the prior keeps rare levels and flat tones from getting random slopes
     slope = cross / weight_or_one - mean * leak_mean + _PRIOR * overall
     slope = _with_sign(slope / (spread + _PRIOR), overall)
     known = weight * _KERNEL_SIGMA_LEVELS * np.sqrt(2.0 * np.pi) >= _KERNEL_WEIGHT_MIN
@@ -105,7 +109,7 @@ def _overall_slope(
 
 
 def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
-    """Give all slopes the sign of the overall one; a slope against it is noise."""
+    """Give all slopes the sign of the overall slope; a slope of the other sign is noise."""
     sign = -1.0 if overall < 0.0 else 1.0
     return sign * np.maximum(sign * slope, _SLOPE_LEAST * abs(overall))
 
@@ -122,40 +126,45 @@ def _chroma_gains(
     columns = np.stack([np.ones_like(r), r, b])
     normal = columns @ columns.T + np.diag(
         [1e-9, y.size, y.size]
-    )  # solvable for a grey picture too
+    )  # the limit makes this solvable for a grey picture too
     _, red_gain, blue_gain = np.linalg.solve(normal, columns @ y)
     return np.float32(red_gain), np.float32(blue_gain)
 
 
-# rings up to half a cycle per pixel; the corners beyond belong to the last ring
+# number of rings of frequencies up to half a cycle per pixel; the last ring includes higher
+# frequencies, in the corners
 _RING_COUNT: Final = 48
-_TONE_RINGS: Final = 2  # coarser detail belongs to the tone curve
+_TONE_RINGS: Final = 2  # the first rings are left to the tone curve
 _GAIN_MAX: Final = 4.0
 _LOWS_PX: Final = 8.0
 _WINDOW_PX: Final = 31
 _SMOOTH_POWER: Final = 2.0  # squared grey levels
-# otherwise strong edges alone would decide, but codecs damage smooth places more
+# without this, only strong edges would count, but codecs damage smooth places more
 _EVENNESS: Final = 0.12
 _NEAR_ONE: Final = 0.04
-_EMPTY_RING_POWER: Final = 1e-3  # squared grey levels per cosine; a ring with less has no content
-_RING_STEPS: Final = 64  # steps per ring
+# squared grey levels per cosine; a ring with less power has no content
+_EMPTY_RING_POWER: Final = 1e-3
+_RING_STEPS: Final = 64  # gains are interpolated at this many steps per ring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelFilter:
-    """A gain for each cosine (1 for the lowest), for planes of one shape; None means no change."""
+    """A gain for each frequency of planes of one shape; None means no change.
+
+    Frequencies are those of the cosine transform; the gain of the lowest is 1.
+    """
 
     gains: Plane | None
 
     def filtered(self, plane: Plane) -> Plane:
-        """Apply the filter, which is linear and its own adjoint."""
+        """Apply the filter, which is linear and equal to its adjoint."""
         if self.gains is None:
             return plane
         return np.asarray(idctn(dctn(plane, norm="ortho") * self.gains, norm="ortho"), np.float32)
 
 
 def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_]) -> ChannelFilter:
-    """Measure the filter between two planes of equal size where they are covered."""
+    """Measure the filter that turns ``expected`` into ``leak``, where the leak covers it."""
     highs = _high_frequencies(expected)
     weight = _flatness_weight(highs, covered)
     found = dctn(_high_frequencies(leak) * weight, norm="ortho").ravel()
@@ -171,7 +180,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
 
 
 def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
-    """Return one gain per ring; a ring without power in the sent picture follows the ring below."""
+    """Return one gain per ring; if the sent picture has no power in it, that of the ring below."""
     cross = np.bincount(ring, found * sent, _RING_COUNT)
     power = np.bincount(ring, sent * sent, _RING_COUNT)
     prior = _EMPTY_RING_POWER * np.bincount(ring, minlength=_RING_COUNT) + 1e-9
@@ -194,22 +203,23 @@ def _high_frequencies(plane: Plane) -> Plane:
 
 
 def _frequency_rings(shape: Shape) -> NDArray[np.float32]:
-    """Return the frequency of every cosine, in rings; the last ring is half a cycle per pixel."""
+    """Return the ring number of every frequency; the last ring is half a cycle per pixel."""
     down, across = (np.arange(side, dtype=np.float32) / np.float32(side) for side in shape)
     radius = np.minimum(np.hypot(down[:, None], across[None]), 1.0)
     return np.asarray(radius * np.float32(_RING_COUNT - 1), np.float32)
 
 
 _CLIP_SD: Final = 3.0
-_WINDOW_PRIOR: Final = 0.5  # squared grey levels: smoother windows borrow the gain of their class
-_CONTRAST_CLASSES: Final = 24  # number of classes of windows by contrast
-# squared grey levels: a class with less power follows the next stronger one
+# squared grey levels; a window with less power gets mostly the gain of its class
+_WINDOW_PRIOR: Final = 0.5
+_CONTRAST_CLASSES: Final = 24  # windows are divided into this many classes by contrast
+# squared grey levels; a class with less power gets the gain of the next stronger one
 _SILENT_CLASS_POWER: Final = 0.01
-_KNOWN_SHARE: Final = 0.5  # share of a window that the leak must cover
+_KNOWN_SHARE: Final = 0.5  # the leak must cover this share of a window
 _SAMPLE: Final = 200_000
-_INTERPOLATION_STEPS: Final = 1000  # steps of the interpolation between two classes
+_INTERPOLATION_STEPS: Final = 1000  # gains are interpolated between classes at this many steps
 _WINDOW_GAIN_MAX: Final = 2.0
-_VARIANCE_MIN: Final = 0.03  # squared grey levels: less than the rounding in 8-bit files
+_VARIANCE_MIN: Final = 0.03  # squared grey levels; less than rounding to 8 bits adds
 _COVERED: Final = 0.98
 
 
@@ -217,7 +227,8 @@ _COVERED: Final = 0.98
 class Evidence:
     """The evidence of a leak in one octave of detail.
 
-    ``rho`` is gain x rest / variance. A mark m adds ``response`` x m to ``rho`` on average.
+    ``rho`` is gain x residual / variance at each pixel. On average, a mark m adds ``response`` x m
+    to it.
     """
 
     rho: Plane
@@ -229,11 +240,11 @@ def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane])
 
     Args:
         leak: luma of the leak, grey levels.
-        tone: the sent picture as the leak shows it.
+        tone: the sent picture with the leak's tones.
         covered: 1 where the leak shows the sent picture, 0 elsewhere.
-        trial: detail pyramid of a trial mark, for the strength of marks at each place.
+        trial: detail pyramid of a trial mark, which shows how strong marks are at each place.
     """
-    # uncovered pixels get the expected picture, so that the border adds no detail
+    # uncovered pixels get the expected values, so that the border adds no detail
     levels = len(trial)
     filled = np.where(covered == 0, tone.expected, leak).astype(np.float32)
     found = detail_pyramid(filled, levels)
@@ -253,7 +264,7 @@ def _weigh_evidence(
     gain = _local_gain(found, sent, weight, amount)
     residual, variance = _clipped_residual(found, sent, gain, weight, amount)
     kept = gain * slope
-    # a residual smaller than a mark of this strength shows that marks were weakened
+    # if the residual is smaller than a mark of this strength, marks were weakened
     full = np.maximum(kept**2 * _local_mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
     return Evidence(
@@ -265,7 +276,7 @@ def _weigh_evidence(
 def _clipped_residual(
     found: Plane, sent: Plane, gain: Plane, weight: Plane, amount: Plane
 ) -> tuple[Plane, Plane]:
-    """Return the residual of the regression, clipped, and its variance around each pixel."""
+    """Return the clipped residual of the regression, and its variance around each pixel."""
     residual = (found - gain * sent) * weight
     spread = np.sqrt(np.maximum(_local_mean(residual * residual) / amount, 0.0))
     residual = np.clip(residual, -_CLIP_SD * spread, _CLIP_SD * spread)
@@ -275,8 +286,9 @@ def _clipped_residual(
 
 
 def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:
-    """Return the gain of each window by regression. Smooth windows take the average gain of equally
-    smooth ones.
+    """Return the gain of each window by regression.
+
+    Smooth windows get the average gain of windows with similar contrast.
     """
     cross = _local_mean(weight * found * sent) / amount
     power = np.maximum(_local_mean(weight * sent * sent) / amount, 0.0)
@@ -286,9 +298,10 @@ def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plan
 
 
 def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
-    """Return the gain by contrast, because codecs and denoisers keep edges and erase smooth places.
+    """Return the gain for each window's contrast.
 
-    The sent picture's own faint detail shows what happened to detail as faint as a mark.
+    Codecs and denoisers keep edges and erase faint detail. So the faint detail of the sent picture
+    shows what happened to detail as faint as a mark.
     """
     known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE)
     if known.size < _CONTRAST_CLASSES * _WINDOW_PX:

@@ -1,4 +1,8 @@
-"""The positions of a mark's chips, and the conversion of a key stream to chips."""
+"""The positions of a mark's chips, and the conversion of a key stream to chips.
+
+A chip is a random sign, +1 or -1, at a cell of a grid. A band is a grid of chips whose pattern has
+detail of one octave.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,19 +13,22 @@ from numpy.typing import NDArray
 from entrenous.base.limits import MARK_SIDE_PX_MIN
 from entrenous.base.picture import TooSmallToMark
 
-# for larger pictures the mark is made at this size, then enlarged
+# for a larger picture, the mark is made at this size and then enlarged
 WORKING_SIDE_PX_MAX: Final = 2000
-CELLS_MAX: Final = 800  # along the longest side: finer detail does not survive a phone's screen
-CELL_PX_MIN: Final = 2  # finer cells do not survive even mild JPEG
-CELLS_MIN: Final = 24  # coarser bands have too few chips for their visibility
+# cells along the longest side; finer detail does not survive a phone's screen
+CELLS_MAX: Final = 800
+CELL_PX_MIN: Final = 2  # smaller cells do not survive even mild JPEG compression
+# a band with fewer cells along the longest side is too visible for so few chips
+CELLS_MIN: Final = 24
 Shape = tuple[int, int]  # rows, columns
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One octave: ``cells`` on a pyramid level of ``pixels``, both (rows, columns).
+    """One octave: a grid of ``cells`` on a pyramid level of ``pixels``, both (rows, columns).
 
-    ``start`` is the index of its first chip; chips are numbered row by row, finest band first.
+    ``start`` is the index of the band's first chip. Chips are numbered row by row, finest band
+    first.
     """
 
     cells: Shape
@@ -36,16 +43,14 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All bands of a picture of ``full`` (rows, columns) pixels, finest first."""
+    """All bands of a picture with ``full`` (rows, columns) pixels, finest first."""
 
     full: Shape
     bands: tuple[Band, ...]
 
     @property
     def working_size(self) -> Shape:
-        """The size at which the mark is made and detected, which is that of the finest band's
-        level.
-        """
+        """The size at which the mark is made and detected: that of the finest band's level."""
         return self.bands[0].pixels
 
     @property
@@ -57,7 +62,7 @@ def lay_out(width_px: int, height_px: int) -> Layout:
     """Lay out the bands of a picture.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``spec.MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     if min(width_px, height_px) < MARK_SIDE_PX_MIN:
         raise TooSmallToMark(width_px=width_px, height_px=height_px, limit_px=MARK_SIDE_PX_MIN)
@@ -83,18 +88,18 @@ def stream_bytes(width_px: int, height_px: int) -> int:
 
 
 def dither_bytes(width_px: int, height_px: int) -> int:
-    """Return the length of the dither stream that all copies of a message share: one byte per
-    pixel.
+    """Return the length in bytes of the dither stream, which has one byte per pixel.
+
+    All copies of a message share it.
     """
     return width_px * height_px
 
 
 def chips_of_stream(stream: bytes, count: int) -> NDArray[np.float32]:
-    """Return the first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1
-    (bit 0).
+    """Return the first ``count`` bits of ``stream``, most significant first, as +1 and -1.
 
-    Uniform bytes give independent fair signs, as the bound on false accusation requires
-    (docs/spec/mark.md, section 7).
+    A bit 1 becomes +1. If the bytes are uniform, the signs are independent and fair, as the bound
+    on false accusation requires (docs/spec/mark.md, section 7).
 
     Raises:
         ValueError: the stream is too short.

@@ -1,4 +1,8 @@
-"""Marks in clips: patterns that follow the camera and change smoothly."""
+"""Marks in clips: patterns that follow the camera and change smoothly.
+
+Each second of a clip begins with a node, which has a pattern of its own; in between, the patterns
+of two nodes are blended. The pilot is the part of a pattern that all copies of a message share.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,18 +19,19 @@ from entrenous.watermark.pyramid import Pixels, Plane, shape_of
 from entrenous.watermark.visibility import band_masks
 
 NODE_S: Final = 1.0
-SIDE_PX_MAX: Final = 960  # finer detail does not survive a messenger's encoder
-# Finest band first; coarser than in pictures, since video encoders preserve coarse detail.
+SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
+# Finest band first. Coarse bands get more than in pictures, since video encoders keep coarse
+# detail.
 _GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
-_CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many is shared by all copies
+_CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
 _PSNR_DB: Final = 47.0
-_LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma runs from 16 to 235
-# steps of the dither in one grey level
+_LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
+# the dither has this many steps in a grey level
 _DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE)
 _BLACK: Final = np.float32(16.0)
 _STILL: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-_SPREAD_MAX: Final = 8  # times a frame's side; evidence from farther away is cut off
-# mean squared error in grey levels that dithering adds to a small mark
+_SPREAD_MAX: Final = 8  # in multiples of a frame's side; evidence from farther away is cut off
+# mean squared error, in squared grey levels, that dithering adds to a small mark
 _ROUNDING: Final = 1.0 / 6.0
 Motion = NDArray[np.float64]  # 2 x 3
 
@@ -35,8 +40,8 @@ Motion = NDArray[np.float64]  # 2 x 3
 class ClipLayout:
     """The layout of marks that all frames and copies of one clip share.
 
-    ``plan`` is laid out at the *working size*, to which frames are reduced; ``masks`` holds each
-    band's gain as a plane; ``loudness`` is the mean square of a node's pattern.
+    ``plan`` is for the *working size*, to which frames are scaled down. ``masks`` has each band's
+    gain as a plane. ``loudness`` is the mean square of a node's pattern.
     """
 
     plan: Layout
@@ -51,18 +56,18 @@ class ClipLayout:
 
     @property
     def own_chips(self) -> NDArray[np.bool_]:
-        """The mask of the copy's own chips; the others belong to the pilot."""
+        """The mask of the chips that differ between copies; the others belong to the pilot."""
         own = np.ones(self.plan.chips, np.bool_)
         own[::_CHIPS_PER_PILOT_CHIP] = False
         return own
 
     def pattern(self, copy_stream: bytes, pilot_stream: bytes) -> Plane:
-        """Return one node's pattern at the working size, before any frame's amplitude.
+        """Return one node's pattern at the working size, before it is scaled for a frame.
 
         Args:
             copy_stream: ``node_stream_bytes`` uniform bytes, unique to this copy and node.
-            pilot_stream: likewise for the pilot, which all copies of a message share; its score
-                shows which bands have survived, without any copy's key.
+            pilot_stream: the same for the pilot. Its score shows which bands have survived, without
+                the key of any copy.
         """
         signs = chips_of_stream(copy_stream, self.plan.chips)
         signs[::_CHIPS_PER_PILOT_CHIP] = chips_of_stream(pilot_stream, self.plan.chips)[
@@ -94,7 +99,10 @@ def node_stream_bytes(clip: ClipLayout) -> int:
 
 
 def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
-    """Return the two nodes that a frame blends, each with its share; the squares add up to 1."""
+    """Return the two nodes whose patterns a frame blends, with their shares.
+
+    The squares of the shares add up to 1.
+    """
     first = math.floor(at_s / NODE_S)
     phase = 0.5 * math.pi * (at_s / NODE_S - first)
     return (first, math.cos(phase)), (first + 1, math.sin(phase))
@@ -113,8 +121,9 @@ def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
 def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     """Return the factor of the nodes' patterns at each place of a frame.
 
-    The factor is computed as in pictures, but as one plane for all bands, the geometric mean of the
-    two finest octaves' masks, so that a copy costs one product per frame.
+    The factor is computed as in pictures, except that there is one plane for all bands: the
+    geometric mean of the masks of the two finest octaves. So a copy costs only one product per
+    frame.
     """
     fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -139,10 +148,10 @@ def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
 
 
 def warp_back(evidence: Plane, motion: Motion) -> Plane:
-    """Apply the adjoint of :func:`warp_pattern`, up to its scale. Return a frame's evidence on the
-    node's grid.
+    """Apply the adjoint of :func:`warp_pattern`, up to a factor.
 
-    Evidence is folded where the pattern repeats.
+    Return a frame's evidence on the node's grid. Where the pattern repeats, the evidence is added
+    up.
     """
     if np.array_equal(motion, _STILL):
         return evidence
@@ -161,7 +170,7 @@ def warp_back(evidence: Plane, motion: Motion) -> Plane:
 def mark_luma(
     luma: Pixels, strength: Plane, shown: Sequence[tuple[Plane, float]], dither: NDArray[np.int16]
 ) -> Pixels:
-    """Return a frame's luma with one copy's mark, (H, W) uint8.
+    """Return the luma of a frame with one copy's mark, (H, W) uint8.
 
     Args:
         luma: (H, W), limited range.
@@ -173,14 +182,14 @@ def mark_luma(
     blend = cv2.addWeighted(one, share, other, rest, 0.0)
     mark = cv2.multiply(blend, strength, scale=_DITHER_STEPS_PER_LEVEL)
     large = enlarge(np.asarray(mark, np.float32), shape_of(luma))
-    # adding the dither rounds the sum
+    # adding the dither before the shift rounds the sum randomly
     steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)
-    steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
+    steps >>= 8  # an arithmetic shift rounds down even for negative numbers
     return np.asarray(cv2.add(luma, steps, dtype=cv2.CV_8U), np.uint8)
 
 
 def _fold_rows(plane: Plane, first: int, period: int) -> Plane:
-    """Add up rows that are a whole number of periods apart; ``first`` is the position of row 0."""
+    """Add up the rows that are a whole number of periods apart; row 0 is at ``first``."""
     total = np.zeros((period, plane.shape[1]), np.float32)
     at = 0
     while at < len(plane):

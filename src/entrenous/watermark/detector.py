@@ -1,4 +1,4 @@
-"""Score how strongly each copy's mark is present in a leaked picture or a clip's frames."""
+"""Score how strongly each copy's mark is present in a leaked picture or in frames of a clip."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +21,19 @@ from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude,
 from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
-_CODED_WEIGHT: Final = 2.0  # weight of the coding evidence; the octaves have 1
+# weight of the evidence in JPEG coefficients; that in the octaves has weight 1
+_CODED_WEIGHT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipEvidence:
-    """One float32 per chip, finest band first: the sign that the leak suggests, and how strongly.
+    """Evidence for each chip, as float32, finest band first.
 
-    ``strength`` is its Euclidean norm; 0 without any evidence. ``forecast`` is the score expected
-    of a true copy at full strength, measured with a trial mark. It is an upper estimate, because a
-    codec or a denoiser removes more of a mark than of the picture.
+    The sign of a number in ``per_chip`` is the sign that the leak suggests for the chip, and its
+    magnitude says how strongly. ``strength`` is the Euclidean norm of these numbers, and 0 if there
+    is no evidence. ``forecast`` is the expected score of the copy that leaked, if its mark still
+    has full strength; it was measured with a trial mark. This is an upper estimate, because codecs
+    and denoisers remove more of a mark than of the picture.
     """
 
     per_chip: NDArray[np.float32]
@@ -40,14 +43,17 @@ class ChipEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartialEvidence:
-    """Evidence from one source, of norm 1 (0 if there is none), and a trial mark's score in it."""
+    """Evidence from one source, with norm 1 or 0, and the score that a trial mark has in it."""
 
     per_chip: Plane
     forecast: float
 
 
 def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | None) -> ChipEvidence:
-    """Combine the evidence in the leak's detail and in its coding, which fail independently."""
+    """Combine the evidence in the leak's detail with that in its coding.
+
+    One of them may be useful where the other is not.
+    """
     sources = [(1.0, octaves)] + ([] if coding is None else [(_CODED_WEIGHT, coding)])
     per_chip = np.zeros_like(octaves.per_chip)
     for weight, source in sources:
@@ -60,7 +66,7 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
 def octave_evidence(
     warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
 ) -> PartialEvidence:
-    """Return evidence in the leak's detail, octave by octave, at the working size."""
+    """Return the evidence in the leak's detail at the working size, octave by octave."""
     plan = prepared.layout
     inside = _fully_covered(covered, plan.working_size)
     leak = shrink(_luma_of(warped), plan.working_size)
@@ -83,7 +89,7 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
 
 
 def coding_evidence(warped: Plane, prepared: Prepared) -> PartialEvidence:
-    """Return evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
+    """Return the evidence in the leak's JPEG coefficients (see ``jpeg_evidence``)."""
     plan = prepared.layout
     sized = _resize_to(warped, plan.working_size)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
@@ -115,9 +121,9 @@ def _balance_bands(
 ) -> PartialEvidence:
     """Weigh the bands by the response of a trial mark.
 
-    With a trial response s and noise of norm n, a band deserves the weight s / n^2. The square root
-    is used, the geometric mean of that and no weighting, because s can be far too high after strong
-    compression.
+    With a trial response s and noise of norm n, the best weight of a band is s / n^2. We use its
+    square root, which is the geometric mean of this weight and 1, because s can be far too high
+    after strong compression.
     """
     signals = _trial_signal(trial_response, plan)
     noises = [float(np.dot(own, own)) for own in evidence]
@@ -158,19 +164,20 @@ def _resize_to(plane: Plane, shape: Shape) -> Plane:
 
 
 def _fully_covered(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return 1 for fully covered working pixels, else 0."""
+    """Return 1 for pixels at the working size that are fully covered, and 0 for others."""
     share = shrink(covered.astype(np.uint8) * np.uint8(255), shape)
     return np.asarray(share == 255, np.float32)
 
 
-_NEIGHBOURHOOD_CHIPS: Final = 63  # number of chips along a row
+_NEIGHBOURHOOD_CHIPS: Final = 63  # the neighbourhood of a chip has this many chips along a row
 
 
 def remove_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
     """Remove the evidence's projection on these copies' chips.
 
-    A copy adds to each chip's evidence in proportion to the information about that chip, measured
-    by the mean square of the evidence around it. So a copy's direction is its chips times that.
+    A copy's mark contributes to the evidence about each chip in proportion to the information about
+    that chip. The mean square of the evidence around the chip measures this information. So the
+    direction to remove is the copy's chips times this mean square.
 
     Args:
         evidence: the evidence in a leak.
@@ -201,7 +208,8 @@ def _local_power(per_chip: Plane) -> Plane:
     return np.maximum(power.ravel(), 0.0, dtype=np.float32)
 
 
-_PRIOR: Final = 0.5  # least weight of a band, as a score of the pilot in standard deviations
+# every band is weighted as if the pilot scored this many standard deviations more in it
+_PRIOR: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -222,9 +230,10 @@ class FrameDetector:
         Args:
             found: luma of the found frame in grey levels, warped onto the sent one at the working
                 size.
-            covered: where ``found`` shows the sent frame.
-            sent: luma of the unmarked sent frame, likewise.
-            nodes: the share of each node, and the motion from its grid to the frame.
+            covered: the pixels at which ``found`` shows the sent frame.
+            sent: luma of the unmarked sent frame in grey levels, at the working size.
+            nodes: for each node (see clip_mark.py), its share in this frame, and the motion from
+                its grid to the frame.
         """
         if self._trial is None:
             self._trial = mark_pattern(
@@ -243,24 +252,26 @@ class FrameDetector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CombinedEvidence:
-    """One number per chip of every node: the sign that the found frames suggest, and how strongly.
+    """Evidence for the chips of all nodes: one signed number per chip.
 
-    Pilot chips are 0. ``strength`` is the norm of all numbers together.
+    Its sign is the one that the found frames suggest, and its magnitude says how strongly. The
+    numbers of pilot chips are 0. ``strength`` is the norm of all numbers together.
     """
 
     per_chip: Mapping[int, NDArray[np.float32]]
     strength: float
 
     def agreement(self, node: int, copy_stream: bytes) -> float:
-        """Return a node's evidence for a copy. The sum over all nodes, divided by ``strength``, is
-        the score.
+        """Return a node's evidence for a copy.
+
+        The copy's score is the sum over all nodes, divided by ``strength``.
         """
         numbers = self.per_chip[node]
         return float(np.dot(chips_of_stream(copy_stream, numbers.size), numbers))
 
 
 def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> CombinedEvidence:
-    """Weigh the bands by the pilot's score in each.
+    """Combine the accumulated evidence; each band is weighted by the pilot's score in it.
 
     Args:
         detector: the accumulated frames.
@@ -282,8 +293,10 @@ def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> Co
 def _chip_weights(
     nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
 ) -> NDArray[np.float32]:
-    """Return a weight for each chip: z over the band's norm, where the pilot scores z deviations
-    above chance.
+    """Return a weight for each chip.
+
+    It is z divided by the norm of the band's evidence, if the pilot scores z standard deviations in
+    that band.
     """
     weights = np.zeros(stage.plan.chips, np.float32)
     shared = ~stage.own_chips

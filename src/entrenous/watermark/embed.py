@@ -1,6 +1,6 @@
 """Embed one copy's mark in a picture; everything that copies share is prepared once.
 
-Detection uses the adjoint of the step from chips to their pattern, which is also here.
+The adjoint of the step from chips to their pattern, which detection uses, is here too.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ from entrenous.watermark.pyramid import (
 from entrenous.watermark.visibility import band_masks, reduce_where_visible, zero_in_flat_areas
 
 _LOW_PASS_SHARE: Final = (
-    # share of the Gaussian that is subtracted: coarser detail belongs to the next band, or is
-    # visible
+    # this share of the Gaussian blur is subtracted, since coarser detail belongs to the next band
+    # or would be visible
     0.9
 )
 _SIGMA_CELLS: Final = 1.0
 _KERNEL_CELLS: Final = (9, 9)
-_CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
+_CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), with OpenCV's value
 
 
 def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
@@ -52,9 +52,7 @@ def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
 
 
 def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> list[Plane]:
-    """Return the adjoint of :func:`mark_pattern`: one number per chip, as one flat array per
-    band.
-    """
+    """Apply the adjoint of :func:`mark_pattern`; return one number per chip, band by band."""
     levels = sum_pyramid_adjoint(evidence, len(layout.bands))
     return [
         interleave_adjoint(level, mask, band.cells).ravel()
@@ -63,7 +61,7 @@ def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> 
 
 
 def enlarge(mark: Plane, shape: Shape) -> Plane:
-    """Enlarge to the full size (bicubic). Return the same array if it has that size already."""
+    """Enlarge to the full size (bicubic); an array of that size is returned as it is."""
     if mark.shape == shape:
         return mark
     large = cv2.resize(mark, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -82,7 +80,7 @@ def interleave(cells: Plane, mask: Plane) -> Plane:
     fine = np.asarray(
         cv2.resize(_without_low_frequencies(cells), size, interpolation=cv2.INTER_CUBIC)
     )
-    # computed in place, which halves the memory traffic
+    # computing in place halves the memory traffic
     return np.multiply(fine, mask, out=fine, dtype=np.float32)
 
 
@@ -97,7 +95,7 @@ def interleave_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
 
 
 def _without_low_frequencies(cells: Plane) -> Plane:
-    # zero padding makes this symmetric filter its own adjoint
+    # with zero padding, this symmetric filter is equal to its adjoint
     lows = cv2.GaussianBlur(
         cells, _KERNEL_CELLS, _SIGMA_CELLS, sigmaY=_SIGMA_CELLS, borderType=cv2.BORDER_CONSTANT
     )
@@ -124,12 +122,13 @@ def _cubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
-# for a shorter side of 600 px; larger pictures reach the same score at a lower amplitude
+# least PSNR at a longest side of 600 px; larger pictures need less amplitude for the same score
 _PSNR_DB_AT_600_PX: Final = 43.8
 _PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
-_SAMPLE_PIXELS: Final = 200_000  # pixels used to measure the cap
-_TRIAL: Final = b"entrenous/mark/trial"  # no secret: trial chips only measure, they mark no copy
+_SAMPLE_PIXELS: Final = 200_000  # the cap is measured with this many pixels
+# this is no secret: trial chips are used for measuring and mark no copy
+_TRIAL: Final = b"entrenous/mark/trial"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,8 +136,8 @@ class Prepared:
     """One picture, prepared for marking and detection.
 
     ``pixels_rgb`` is the picture, (H, W, 3) uint8. ``masks`` has one amplitude map per band of
-    ``layout``, in grey levels, with the overall cap applied and lowered in smooth places where the
-    mark would be too visible.
+    ``layout``, in grey levels. The overall cap is applied to them, and they are lowered in smooth
+    places where the mark would be too visible.
     """
 
     pixels_rgb: Pixels
@@ -150,18 +149,19 @@ class Prepared:
         return mark_pattern(signs, self.layout, self.masks)
 
     def trial(self) -> Plane:
-        """Return the mark of trial chips at the picture's size, to measure how strong marks are."""
+        """Return the mark of trial chips at the picture's size, for measuring marks' strength."""
         return enlarge(self.pattern(trial_chips(self.layout)), self.layout.full)
 
 
 def prepare_picture(pixels_rgb: Pixels) -> Prepared:
     """Measure a picture once, before its copies are marked or a leak of it is traced.
 
-    The PSNR of a copy stays above 43.8 dB at 600 px, plus 1.1 dB per octave, up to 46.6 dB; a
-    smooth picture has the floor amplitude, far above that (docs/spec/mark.md, section 5).
+    The PSNR of a copy stays above 43.8 dB at 600 px; this limit rises by 1.1 dB per octave, up to
+    46.6 dB. A smooth picture gets the floor amplitude, and its PSNR is far above the limit
+    (docs/spec/mark.md, section 5).
 
     Args:
-        pixels_rgb: (H, W, 3) uint8; neither copied nor changed.
+        pixels_rgb: (H, W, 3) uint8, which is neither copied nor changed.
 
     Raises:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
@@ -183,14 +183,12 @@ def psnr_db_least(longest_side_px: int) -> float:
 
 
 def trial_chips(plan: Layout) -> Plane:
-    """Return chips that no copy has, always the same ones, for measuring the effect of a mark."""
+    """Return chips that no copy has, for measuring the effect of a mark; always the same ones."""
     return chips_of_stream(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
 
 
 def _strength_cap(trial: Plane, psnr_db: float) -> float:
-    """Return the largest factor, at most 1, that keeps the expected error under the cap, by
-    bisection.
-    """
+    """Return the largest factor, at most 1, that keeps the expected error below the cap."""
     allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
     sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE_PIXELS)])
     low, high = 0.0, 1.0
@@ -203,14 +201,15 @@ def _strength_cap(trial: Plane, psnr_db: float) -> float:
 
 
 def _expected_error(sample: NDArray[np.floating[Any]]) -> float:
-    """Return the expected squared error after dithered rounding, which is linear between squares of
-    integers.
+    """Return the expected squared error after dithered rounding.
+
+    It is piecewise linear, and equal to the square at integers.
     """
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
 
 
-_DITHER_STEPS: Final = 256  # values of the dither: one byte per pixel
+_DITHER_STEPS: Final = 256  # the dither has this many values: it is one byte per pixel
 _MIDDLE: Final = 128
 _STRIP_PX: Final = 1 << 16
 
@@ -219,7 +218,7 @@ _STRIP_PX: Final = 1 << 16
 class Canvas:
     """Reusable buffers for painting one copy.
 
-    ``pixels`` is (H, W, 4) uint8 with an unused fourth channel; ``fine`` is (H, W) int16 for
+    ``pixels`` is (H, W, 4) uint8, whose fourth channel is unused. ``fine`` is (H, W) int16, for
     intermediate results.
     """
 
@@ -236,8 +235,8 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
 
     Args:
         colours: the picture's red, green and blue, (H, W) uint8 each.
-        mark: grey levels, at the picture's size or smaller; enlarged here (bicubic).
-        dither: (H, W) uint8, in 256ths of a grey level: the sum of both is rounded down.
+        mark: in grey levels, at the picture's size, or smaller to be enlarged here (bicubic).
+        dither: (H, W) uint8, in 256ths of a grey level; the sum of mark and dither is rounded down.
         onto: the canvas to overwrite.
     """
     rows, columns = dither.shape
@@ -253,15 +252,14 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
 
 
 def _add_saturating(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
-    """Add the same step to red, green and blue with saturation: first the positive steps, then the
-    negative ones.
+    """Add the same step to red, green and blue with saturation.
 
-    All steps fit in a signed byte, as masks are at most 6 grey levels per band (docs/spec/mark.md,
-    section 5).
+    Positive steps are added first, then negative ones. All steps fit in a signed byte, since masks
+    are at most 6 grey levels per band (docs/spec/mark.md, section 5).
     """
     middle = np.full(steps.shape, _MIDDLE, np.uint8)
     shifted = steps.astype(np.uint8)
-    shifted ^= _MIDDLE  # for a signed byte, the same as adding 128
+    shifted ^= _MIDDLE  # for a signed byte, this is the same as adding 128
     up, down = cv2.subtract(shifted, middle), cv2.subtract(middle, shifted)
     marked = [cv2.subtract(cv2.add(colour, up), down) for colour in colours]
     cv2.merge([*marked, marked[0]], dst=pixels)
@@ -276,9 +274,9 @@ def _row_strips(rows: int, columns: int) -> Iterator[slice]:
 def embed_mark(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
     """Return the picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
-    The same integer is added to R, G and B: the mark plus a uniform dither, rounded down. All
-    copies of a message share the dither, so that averaging copies does not round their marks away
-    (docs/spec/mark.md, section 4).
+    The same integer is added to red, green and blue: the mark plus a uniform dither, rounded down.
+    All copies of a message share the dither, so that averaging copies does not round their marks
+    away (docs/spec/mark.md, section 4).
 
     Args:
         prepared: the picture.
@@ -294,7 +292,7 @@ def embed_mark(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> 
 
 
 def split_colours(prepared: Prepared) -> tuple[Pixels, ...]:
-    """Return the picture's red, green and blue, (H, W) uint8 each, split once for all copies."""
+    """Split a picture, once for all copies, into red, green and blue, (H, W) uint8 each."""
     return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
 
 
@@ -308,7 +306,7 @@ def paint_copy(
 ) -> None:
     """Do the same as :func:`embed_mark`, on a canvas that is reused for the next copy.
 
-    Encoders take four channels without another copy, and reused memory need not be cleared: at 12
+    Encoders accept four channels without copying them, and reused memory need not be cleared. At 12
     megapixels this halves the cost of a copy. ``planes`` is the result of :func:`split_colours`.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Evidence in a JPEG's quantised coefficients and their intervals."""
+"""Evidence for marks in a JPEG's quantised coefficients.
+
+A quantised coefficient tells in which interval the coefficient was before rounding.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,31 +16,34 @@ from entrenous.watermark.channel import fit_channel_filter, fit_tone
 from entrenous.watermark.chip_layout import Layout, Shape
 from entrenous.watermark.pyramid import Pixels, Plane, luma, shape_of
 
-Planes = NDArray[np.float32]  # frequencies x rows of blocks x columns of blocks
+Planes = NDArray[np.float32]  # shape: frequencies x rows of blocks x columns of blocks
 BLOCK: Final = 8
 _WINDOW_BLOCKS: Final = 5
-_WORTH_BLOCKS: Final = 8.0  # weight, in blocks, of the whole picture's mean for a frequency
+# a frequency's mean over the whole picture counts as much as this many blocks
+_WORTH_BLOCKS: Final = 8.0
 _FAR: Final = np.float32(
     6.0
-)  # largest argument of tanh; beyond it, float32 cannot distinguish two ends
+)  # largest argument of tanh; beyond it, float32 cannot distinguish an interval's ends
 _LOGISTIC: Final = float(
     np.sqrt(3.0) / np.pi
-)  # a logistic distribution's scale over its standard deviation
-_SCALE_INFORMATION: Final = 1.43  # (pi^2 + 3) / 9: Fisher information on log s without rounding
-_INFORMATION: Final = 1.0 / 3.0  # Fisher information on the centre for scale 1, without rounding
-_STEP_MAX: Final = 0.7  # largest change of log s in one round
+)  # the scale of a logistic distribution divided by its standard deviation
+# (pi^2 + 3) / 9: Fisher information about log s (s is the scale), without rounding
+_SCALE_INFORMATION: Final = 1.43
+_INFORMATION: Final = 1.0 / 3.0  # Fisher information about the centre for scale 1, without rounding
+_STEP_MAX: Final = 0.7  # log s changes by at most this in a round
 _SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
-_ROUNDS: Final = 3  # with more rounds, the model would fit the mark itself
+_ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
 _GAIN_PRIOR: Final = 30.0
 _GAIN_MAX: Final = 3.0
-_ROUNDING_VARIANCE: Final = 0.08  # squared grey levels: the rounding of an 8-bit picture, 1/12
+_ROUNDING_VARIANCE: Final = 0.08  # squared grey levels; rounding to 8 bits adds 1/12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoefficientModel:
-    """The distribution of a leak's coefficients: centre ``gain`` x sent, and ``scale``.
+    """The logistic distribution of a leak's coefficients.
 
-    ``mark`` is the power of a mark in each coefficient, in squared grey levels.
+    Its centre is ``gain`` times the sent coefficient, and ``scale`` is its scale. ``mark`` is the
+    power of a mark in each coefficient, in squared grey levels.
     """
 
     gain: Planes
@@ -46,8 +52,9 @@ class CoefficientModel:
 
 
 def block_transform(plane: Plane) -> Planes:
-    """Compute the 8 x 8 cosine transforms of JPEG (ITU-T T.81, A.3.3), repeating the picture's
-    edges.
+    """Compute the 8 x 8 cosine transforms of JPEG (ITU-T T.81, A.3.3).
+
+    The picture's edges are repeated to fill the last blocks.
 
     Returns: one plane for each of the 64 frequencies, in natural order.
     """
@@ -80,9 +87,7 @@ def _cosines() -> Planes:
 
 
 def local_mean(planes: Planes) -> Planes:
-    """Return each frequency's mean over the surrounding blocks, mixed with the whole picture's
-    mean.
-    """
+    """Return each frequency's mean over the surrounding blocks, mixed with its overall mean."""
     rows, columns = planes.shape[1:]
     window = (min(_WINDOW_BLOCKS, columns | 1), min(_WINDOW_BLOCKS, rows | 1))
     here = window[0] * window[1]
@@ -97,10 +102,10 @@ def local_mean(planes: Planes) -> Planes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """The interval of each coefficient of a JPEG's luma before rounding.
+    """The interval in which each coefficient of a JPEG's luma was before rounding.
 
-    ``free`` (F, 1, 1) is 0 for the blocks' means, whose gain is already fitted by the tone curve,
-    and 1 for other frequencies.
+    ``free`` (F, 1, 1) says for which frequencies a gain is fitted. It is 0 for the blocks' means,
+    whose gain the tone curve has fitted already, and 1 for all others.
     """
 
     low: Planes
@@ -108,24 +113,25 @@ class Intervals:
     free: Planes
 
     def ends(self, sent: Planes, law: CoefficientModel) -> tuple[Planes, Planes, Planes]:
-        """Return three arrays: both ends of the intervals minus the centre, over twice the scale,
-        and 1 over twice the scale.
+        """Return the intervals' lower ends, upper ends, and the factor 1 / (2 x scale).
+
+        The ends are relative to the centre, and multiplied by the factor.
         """
         centre, inverse = law.gain * sent, np.float32(0.5) / law.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
 
     def outside(self, sent: Planes) -> Planes:
-        """Return the distance of the sent picture's coefficients from the intervals."""
+        """Return how far the sent picture's coefficients are outside the intervals."""
         distance = np.maximum(self.low - sent, sent - self.high)
         return np.asarray(np.maximum(distance, np.float32(0)), np.float32)
 
 
 def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:
-    """Recover the intervals that rounding mapped to the leak's coefficients.
+    """Return the intervals whose values are rounded to the leak's coefficients.
 
     Args:
         leak: the leak's coefficients.
-        steps: quantisation steps of these frequencies, natural order.
+        steps: the quantisation steps of these frequencies, in natural order.
         first: index of the first frequency.
     """
     steps = np.maximum(steps, np.float32(1.0)).reshape(-1, 1, 1)
@@ -137,7 +143,7 @@ def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0)
 
 
 def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> CoefficientModel:
-    """Return initial deviations: those of a mark, plus what clearly lies outside the intervals."""
+    """Return a first model, whose spread is that of a mark and of what is outside intervals."""
     mark = local_mean(trial * trial)
     spread = (
         mark * np.float32(1.5)
@@ -148,9 +154,9 @@ def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> Coefficie
 
 
 def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> Planes:
-    """Return the derivative of the log-likelihood by what was added to each coefficient.
+    """Return the derivative of the log-likelihood by an addition to each coefficient.
 
-    Twice the logistic function minus 1 is tanh of half its argument.
+    This uses that twice the logistic function minus 1 is tanh of half the argument.
     """
     low, high, inverse = observed.ends(sent, law)
     force = np.tanh(np.minimum(low, _FAR)) + np.tanh(np.maximum(high, -_FAR))
@@ -159,16 +165,16 @@ def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> 
 
 
 def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
-    """Return the maximum-likelihood gain and scale, by Fisher scoring in windows of blocks."""
+    """Fit gain and scale by maximum likelihood, with Fisher scoring in windows of blocks."""
     for _ in range(_ROUNDS):
         law = _refit_gain(observed, sent, _refit_scale(observed, sent, law))
     return law
 
 
 def limit_spread(law: CoefficientModel) -> CoefficientModel:
-    """Raise the spread to at least what a full-strength mark and rounding would leave.
+    """Raise the spread to at least that of a mark of full strength and of rounding.
 
-    Where the spread is smaller, marks were removed, so such a place must not get more weight.
+    Where the spread is smaller, marks were removed, so such places must not get more weight.
     """
     least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(_LOGISTIC)
     return replace(law, scale=np.maximum(law.scale, least))
@@ -197,16 +203,19 @@ def _sum_around(planes: Planes) -> Planes:
     return local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _WORTH_BLOCKS)
 
 
-PIXELS_MAX: Final = 4_000_000  # leaks with more pixels gain little and take seconds
-# times the working pixels; in larger leaks the coding is finer than the finest chips
+PIXELS_MAX: Final = 4_000_000  # with more pixels, a leak takes seconds and gains little
+# in leaks with more than this many times the working pixels, the coding is finer than the finest
+# chips
 _FINE: Final = 2.4
-_FINE_MIN: Final = 2_000_000  # leaks with fewer pixels are always used, because that is cheap
-UNROUNDED: Final = (1,) * 64  # the quantisation table of a leak that has none: whole grey levels
-_SMALL: Final = 0.5  # share of the working pixels; smaller leaks are used even without a table
+_FINE_MIN: Final = 2_000_000  # a leak with fewer pixels is always used, because that is cheap
+# stands for the quantisation table if a leak has none: samples are whole grey levels
+UNROUNDED: Final = (1,) * 64
+# a leak with less than this share of the working pixels is used even without a table
+_SMALL: Final = 0.5
 _MIDDLE: Final = np.float32(128.0)
-# second moment of what was added, over pull x scale^2, for small additions
+# for small additions, their second moment divided by the pull and by the square of the scale
 _SECOND_MOMENT: Final = np.float32(2.0)
-_CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
+_CHUNK_FREQUENCIES: Final = 4  # so many frequencies at a time fit into the processor's cache
 # frequencies are independent, so the number of threads does not change the result
 _THREADS: Final = 2
 
@@ -214,8 +223,9 @@ _THREADS: Final = 2
 def luma_table_for(
     tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: Layout
 ) -> Sequence[int] | None:
-    """Return the luma table for reading a leak; None if the leak is too large, or is neither a JPEG
-    nor small.
+    """Return the luma table for reading a leak.
+
+    Returns: None if the leak is too large, or is neither a JPEG nor small.
     """
     working = plan.working_size[0] * plan.working_size[1]
     if found_pixels > min(PIXELS_MAX, max(_FINE_MIN, _FINE * working)):
@@ -233,14 +243,14 @@ def coding_evidence_of(
     table: Sequence[int] = UNROUNDED,
     trial: Plane | None = None,
 ) -> Plane:
-    """Return evidence per pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.
+    """Return the evidence at each pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.
 
     The second plane is what the trial mark would have added to the first.
 
     Args:
         found_rgb: the leak, (h, w, 3) uint8, not resampled: its blocks start at the top left.
         sent_rgb: the sent picture warped to the leak's grid.
-        covered: (h, w), where ``sent_rgb`` shows something; there is no evidence elsewhere.
+        covered: (h, w), the pixels that ``sent_rgb`` covers; elsewhere there is no evidence.
         table: the leak's luma quantisation table, 64 numbers in natural order (ITU-T T.81).
         trial: ``Prepared.trial`` warped to the leak's grid.
     """
@@ -296,9 +306,7 @@ def _map_frequencies(
     marked: Planes,
     steps: Plane,
 ) -> Planes:
-    """Apply ``work`` to all frequencies, a few at a time. Return its results as (n, 64, rows,
-    columns).
-    """
+    """Apply ``work`` to all frequencies, a few at a time; return (n, 64, rows, columns)."""
 
     def chunk(first: int) -> Planes:
         which = slice(first, first + _CHUNK_FREQUENCIES)
@@ -319,7 +327,7 @@ def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Plane
 
 
 def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes:
-    """Return the evidence, and what a mark changed by the channel would add to it."""
+    """Return the evidence, and what a mark would add to it after the leak's changes."""
     law = limit_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
     force = score_function(observed, sent, law) * law.gain
     return np.stack([force, local_mean(force * force) * remaining])

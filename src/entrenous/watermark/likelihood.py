@@ -4,8 +4,8 @@ import math
 from typing import Final
 
 _BENTKUS_DZINDZALIETA: Final = 3.17866  # rounded up
-# The chance of guessing a copy's secret. Smaller chances are reported as this one, because they
-# would claim more than the independence of the key streams supports.
+# This is the chance of guessing a copy's secret. A smaller chance is reported as this one, because
+# the independence of the key streams is not more certain than that.
 SMALLEST: Final = 2.0**-256
 
 
@@ -31,12 +31,12 @@ def upper_tail(score: float) -> float:
 
 
 def tail_of_best(compared: int, tail: float) -> float:
-    """Return the chance that the best of ``compared`` independent innocent copies has a score whose
-    tail probability is at most ``tail``.
+    """Return the chance that the best of several innocent copies scores as high as ``tail`` says.
 
-    1 - (1 - tail)^compared (Sidak 1967), in a form that keeps tails of 1e-300 from rounding to
-    zero. The formula is exact here: given the leak, the streams of different copies are
-    independent.
+    ``tail`` is the chance that one innocent copy scores as high, and ``compared`` is the number of
+    copies. The result is 1 - (1 - tail)^compared (Sidak 1967), in a form that does not round tails
+    of 1e-300 to zero. The formula is exact here, because the streams of different copies are
+    independent, given the leak.
     """
     return 1.0 if tail >= 1.0 else -math.expm1(compared * math.log1p(-tail))
 
@@ -45,9 +45,9 @@ LARGEST: Final = 1.0 / SMALLEST
 SURVIVES: Final = 0.5
 STRENGTH_MAX: Final = 300
 _HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
-# strengths that differ more from the score add less than 1e-17 of the sum
+# strengths that differ more from the score contribute less than 1e-17 of the sum
 _STRENGTH_RANGE: Final = 9
-_EXPONENT_MAX: Final = 700.0  # exp() of this is far above LARGEST and still finite
+_EXPONENT_MAX: Final = 700.0  # exp() of this is far above LIKELIHOOD_RATIO_MAX, and still finite
 
 
 def likelihood_ratio(score: float) -> float:

@@ -1,6 +1,4 @@
-"""Luma and chroma planes, and Gaussian and Laplacian pyramids with adjoints (Burt and Adelson
-1983).
-"""
+"""Planes of luma and chroma, and pyramids with their adjoints (Burt and Adelson 1983)."""
 
 from typing import Final, TypeVar
 
@@ -19,7 +17,7 @@ Samples = TypeVar("Samples", Pixels, Plane)
 
 
 def shrink(pixels: Samples, shape: Shape) -> Samples:
-    """Average areas down to (rows, columns). Return the same array if it has that size already."""
+    """Shrink to (rows, columns) by averaging areas; an array of that size is returned as it is."""
     if pixels.shape[:2] == shape:
         return pixels
     small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
@@ -27,25 +25,26 @@ def shrink(pixels: Samples, shape: Shape) -> Samples:
 
 
 def luma(pixels_rgb: Pixels) -> Plane:
-    """Return unrounded luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255. Shape (H, W)."""
+    """Return unrounded luma (H, W) in grey levels, 0 to 255 (ITU-R BT.601, as in JPEG)."""
     light = np.empty(pixels_rgb.shape[:2], np.float32)
-    for top in range(0, len(light), _ROWS):  # a strip of rows at a time, to save memory
+    for top in range(0, len(light), _ROWS):  # computed a strip of rows at a time, to save memory
         rows = slice(top, top + _ROWS)
         cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
     return light
 
 
 def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
-    """Return red and blue minus luma, in grey levels: Cr and Cb up to a factor."""
+    """Return red minus luma and blue minus luma, in grey levels: Cr and Cb up to a factor."""
     red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
     blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
     return red, blue
 
 
 def apply_curve(plane: Plane, at: Curve, values: Curve) -> Plane:
-    """Look up each pixel in a curve: ``values`` at the nearest of the evenly rising points ``at``.
+    """Look up each pixel in a curve that is given by ``values`` at evenly spaced points.
 
-    This is many times faster than interpolating; pixels beyond the ends get the end values.
+    The points ``at`` ascend, and the nearest one counts, which is many times faster than
+    interpolating. Pixels beyond the ends get the values at the ends.
     """
     steps = np.float32((len(at) - 1) / (at[-1] - at[0]))
     index = np.clip((plane - np.float32(at[0])) * steps + np.float32(0.5), 0, len(at) - 1)
@@ -56,7 +55,7 @@ _BINOMIAL: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(
 
 
 def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
-    """Return ``plane`` and ``levels - 1`` successive halvings of it, finest first."""
+    """Return ``plane`` and ``levels - 1`` planes that are each half as large, finest first."""
     pyramid = [plane]
     for _ in range(levels - 1):
         pyramid.append(np.asarray(cv2.pyrDown(pyramid[-1]), np.float32))
@@ -64,7 +63,7 @@ def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
 
 
 def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
-    """Return the detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
+    """Return what each of ``levels`` octaves adds to the next coarser one, finest first."""
     steps = gaussian_pyramid(plane, levels + 1)
     return [
         np.subtract(
@@ -83,7 +82,7 @@ def detail_adjoint(details: list[Plane]) -> Plane:
 
 
 def sum_pyramid(patterns: list[Plane]) -> Plane:
-    """Sum a pyramid of patterns, finest first, at the finest level's size."""
+    """Sum a pyramid of patterns (finest first) at the finest level's size."""
     total = patterns[-1]
     for pattern in reversed(patterns[:-1]):
         total = _upsample(total, shape_of(pattern))
@@ -117,8 +116,9 @@ def _both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -
 
 
 def _down_matrix(size: int) -> sparse.csr_array:
-    """Return ``cv2.pyrDown`` along one axis as a matrix ((size + 1) // 2, size), mirrored at the
-    border.
+    """Return ``cv2.pyrDown`` along one axis as a matrix ((size + 1) // 2, size).
+
+    The border is mirrored.
     """
     half = (size + 1) // 2
     taps = _mirror_taps(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)

@@ -1,7 +1,6 @@
-"""Weigh the scores of all copies into a verdict, with a bound on false accusation
-(docs/spec/mark.md).
+"""Weigh the scores of all copies into a verdict, with a bound on false accusation.
 
-A verdict is about copies, never about what people did.
+The specification is docs/spec/mark.md. A verdict is about copies, never about what people did.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,19 +19,21 @@ class Finding(StrEnum):
     """What the scores show."""
 
     ONE = "one"  # exactly one copy explains the leak
-    SEVERAL = "several"  # several copies explain it: merged copies, or two devices of one person
-    NOBODY = "nobody"  # no copy stands out; this does *not* clear anybody
+    # several copies explain it, because copies were merged, or one person has two devices
+    SEVERAL = "several"
+    NOBODY = "nobody"  # no copy stands out, which does *not* clear anybody
 
 
 @dataclass(frozen=True, slots=True)
 class PictureWarp:
-    """How a found picture is transformed from the sent one.
+    """The transform from a sent picture to the found one.
 
-    ``homography`` maps homogeneous pixel-centre coordinates of the sent picture to the found one,
-    row by row, 9 numbers. ``bent_px`` is the largest deviation from it in found pixels (a lens, a
-    wave, curled paper). ``kept`` is the visible share of the sent picture's area, in [0, 1].
-    ``turned_deg`` is the counter-clockwise rotation of the found picture, in (-180, 180].
-    ``mirrored`` means flipped left to right. ``scale`` is found pixels per sent pixel.
+    ``homography`` maps homogeneous coordinates of the sent picture's pixel centres to the found
+    picture; its 9 numbers are row by row. ``bent_px`` is the largest deviation from the homography
+    in found pixels, as by a lens, a wave or curled paper. ``kept`` is the visible share of the sent
+    picture's area, in [0, 1]. ``turned_deg`` is the counter-clockwise rotation of the found
+    picture, in (-180, 180]. ``mirrored`` means flipped left to right. ``scale`` is the number of
+    found pixels per sent pixel.
     """
 
     homography: tuple[float, ...]
@@ -53,8 +54,8 @@ class PictureWarp:
 class MatchedSpan:
     """The part of a sent clip or sound that a found file shows.
 
-    It starts at ``start_s`` of the sent file and covers ``length_s`` seconds of it; ``speed`` is
-    1.02 when the found file plays 2 % faster. A single frame has length 0.
+    It starts at ``start_s`` of the sent file and covers ``length_s`` seconds of it. ``speed`` is
+    1.02 if the found file plays 2 % faster. A single frame has length 0.
     """
 
     start_s: float
@@ -70,12 +71,12 @@ class MatchedSpan:
 class Verdict:
     """An answer to "whose copy is this?".
 
-    ``named`` is ordered from most to least likely, and empty when ``finding`` is ``NOBODY``.
-    ``chance`` maps every compared recipient to the probability, in [0, 1], that the best of all
-    compared copies would score as high if all were innocent; a small probability means that this
-    copy stands out. ``score`` is in standard deviations of an innocent copy's score.
-    ``likelihood_ratio`` says how many times better "this copy" explains the evidence than "an
-    innocent copy" does.
+    ``named`` is ordered from most to least likely, and empty if ``finding`` is ``NOBODY``.
+    ``chance`` maps every compared recipient to a probability in [0, 1]: how likely the best of all
+    compared copies would score as high if all of them were innocent. A small probability means that
+    this copy stands out. ``score`` is in standard deviations of an innocent copy's score.
+    ``likelihood_ratio`` says how many times better the evidence is explained if this copy leaked
+    than if it did not.
     """
 
     finding: Finding
@@ -87,7 +88,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class FurtherMessage:
-    """A trace's result for one further message; ``warp`` is None for a sound."""
+    """The result of a trace for one further message; ``warp`` is None for a sound."""
 
     message: MessageName
     verdict: Verdict
@@ -98,11 +99,12 @@ class FurtherMessage:
 class Trace:
     """The verdict on one found file, recorded so that a case can be opened from it.
 
-    ``message`` and ``warp`` are None when the file matches no picture sent from here. ``span`` is
-    set for a clip, a sound, or a frame of a clip. ``compared`` is the number of copies that the
-    chances are corrected for; 0 in traces older than this field. ``others`` are further messages
-    with named copies: a collage, or merged copies of two messages. ``lost`` are messages that could
-    not be compared because their files are missing or damaged; nothing is said about their copies.
+    ``message`` and ``warp`` are None if the file matches no picture that was sent from here.
+    ``span`` is set for a clip, a sound, or a frame of a clip. ``compared`` is the number of copies
+    that the chances are corrected for; it is 0 in traces older than this field. ``others`` are
+    further messages with named copies, as in a collage, or if copies of two messages were merged.
+    ``lost`` are messages that could not be compared because their files are missing or damaged; the
+    trace says nothing about their copies.
     """
 
     number: int
@@ -137,14 +139,14 @@ def weigh_scores(
     alpha: float = FALSE_NAMING_CHANCE_MAX,
     compared: int | None = None,
 ) -> Verdict:
-    """Name the copies whose scores no innocent copy would plausibly reach.
+    """Name the copies with scores that no innocent copy would plausibly reach.
 
     Args:
         scores: one finite score per copy, in standard deviations of an innocent copy's; N >= 1
             entries.
         alpha: accepted probability, in (0, 1), that any innocent copy is named.
-        compared: the number of all copies the leak was compared with, including those of other
-            messages that were tried. At least N, which is the default.
+        compared: the number of all copies that the leak was compared with, including those of other
+            messages. It is at least N, which is the default.
 
     Raises:
         NothingToWeigh: ``scores`` is empty.
@@ -171,11 +173,11 @@ Score = Callable[[Collection[RecipientId]], Mapping[RecipientId, float]]
 def weigh_in_rounds(
     score: Score, *, alpha: float = FALSE_NAMING_CHANCE_MAX, compared: int | None = None
 ) -> Verdict:
-    """Name the copies whose scores no innocent copy would plausibly reach, in rounds.
+    """Name the copies with scores that no innocent copy would plausibly reach, in rounds.
 
-    A copy's chance is the smallest of its chances in the rounds that scored it, where round k
-    counts 2^(k+1)-fold; its score is the one of that round, and its likelihood ratio is that of its
-    first score.
+    In round k, chances count 2^(k+1)-fold. A copy's chance is the smallest over the rounds that
+    scored it, and its score is its score in that round. Its likelihood ratio is that of its first
+    score.
 
     Args:
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
@@ -219,8 +221,9 @@ def _check_scores(copies: int, alpha: float, compared: int | None) -> int:
 
 
 def _chance_in_round(score: float, total: int, round_number: int) -> float:
-    """Return the chance in a round, which is counted 2^(round_number + 1)-fold; after 1,000 rounds
-    no chance is small enough.
+    """Return the chance in a round, which counts 2^(round_number + 1)-fold.
+
+    After 1,000 rounds, no chance is small enough.
     """
     return min(1.0, tail_of_best(total, upper_tail(score)) * 2.0 ** min(round_number + 1, 1000))
 
@@ -233,12 +236,13 @@ def _newly_named(
     return tuple(sorted(small, key=lambda who: best[who][1], reverse=True))
 
 
-_SCORE_MAX: Final = 64.0  # highest score searched; the tail reaches its floor at a much lower one
+# scores above this are not searched; the tail reaches its floor at a much lower one
+_SCORE_MAX: Final = 64.0
 _HALVINGS: Final = 60
 
 
 def naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
-    """Return the least score with a chance of at most ``alpha`` among ``compared`` copies.
+    """Return the lowest score whose chance among ``compared`` copies is at most ``alpha``.
 
     Raises:
         ValueError: nobody was compared, or no score has so small a chance.

@@ -1,6 +1,7 @@
-"""The amplitude of a mark at each place: as strong as the picture hides it, and zero in flat areas.
+"""The amplitude of a mark at each place.
 
-A visibility model for a viewer at some distance lowers it further where needed.
+It is as large as the picture can hide, and zero in flat areas. Where needed, a visibility model for
+a viewer at some distance lowers it further.
 """
 
 import math
@@ -22,43 +23,47 @@ from entrenous.watermark.pyramid import (
     shrink,
 )
 
-# grey levels; below one rounding step, so invisible even on a flat wall
+# grey levels; less than a rounding step, so invisible even on a flat wall
 _AMPLITUDE_FLOOR: Final = 0.4
 _FLOOR_LEAST: Final = 0.2
-_AMPLITUDE_FLOOR_MAX: Final = 0.6  # in smooth pictures, which would otherwise carry too little
+# grey levels; for smooth pictures, in which a mark would otherwise be too weak
+_AMPLITUDE_FLOOR_MAX: Final = 0.6
 _SMOOTH_DB_AT_600_PX: Final = 47.5
 _SMOOTH_DB_PER_OCTAVE: Final = 1.1
 _POWER: Final = 0.6
 _AMPLITUDE_CEILING: Final = 6.0  # grey levels
 _MASK_WINDOW_PX: Final = 5
 _SMOOTHEST_PX: Final = 7
-# limits what an isolated edge between smooth areas may hide
+# size of the neighbourhood in which an isolated edge between smooth areas gets less amplitude
 _EDGE_PX: Final = 13
-_EDGE_FACTOR: Final = 3.0  # times the activity of the smoothest place around an edge
+# an edge counts at most this many times the activity of the smoothest place around it
+_EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
-# in pure black and white half of a mark is clipped, and the rest changes the mean
+# in pure black and white, half of a mark is clipped, and the other half changes the mean
 _LUMA_AT: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
 _LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
-# finest first: most energy where it is least visible, enough in coarse bands for thumbnails
+# finest band first; most energy is where it is least visible, but coarse bands have enough for
+# thumbnails
 _BAND_GAINS: Final = (1.2, 1.0, 0.7, 0.45, 0.35, 0.35)
 _SSIM_LEAST: Final = 0.987
 _SSIM_CONSTANT: Final = (0.03 * 255.0) ** 2  # C2 of Wang et al. 2004
 _SSIM_SIGMA_PX: Final = 1.5
-_SAMPLE_PX: Final = 8  # the estimate samples every eighth pixel of every eighth row
-# variance of a band's pattern within SSIM's window where its mask is 1, finest band first; a whole
-# pattern has 0.41, but detail coarser than the window only shifts its mean
+_SAMPLE_PX: Final = 8  # SSIM is estimated from every eighth pixel of every eighth row
+# Variance of a band's pattern within SSIM's window, where its mask is 1, finest band first. A whole
+# pattern has a variance of 0.41, but detail that is coarser than the window only shifts the
+# window's mean.
 _CHIP_POWER: Final = (0.40, 0.30, 0.13, 0.04)
-_BAND_POWER: Final = 0.41  # power of a whole pattern
-# squared grey levels that dithered rounding adds, on average over marks
+_BAND_POWER: Final = 0.41  # variance of a whole pattern
+# dithered rounding adds this many squared grey levels, on average over marks
 _DITHER_POWER: Final = 1.0 / 6.0
 
 
 def band_masks(luma: Plane, bands: int) -> list[Plane]:
     """Return the amplitude of each band in grey levels, finest first, before the overall cap.
 
-    The floor is 0.4 grey levels. It is lower where so much of the picture is flat that structural
-    similarity (SSIM) would fall too low, and up to 0.6 in smooth pictures with high PSNR, which
-    have few places for a strong mark.
+    The floor of the amplitude is 0.4 grey levels. It is lower if so much of the picture is flat
+    that structural similarity (SSIM) would be too low. It is up to 0.6 in smooth pictures with high
+    PSNR, which have few places for a strong mark.
     """
     octaves = [
         _Octave(_local_activity(detail), light, gain)
@@ -75,14 +80,18 @@ def band_masks(luma: Plane, bands: int) -> list[Plane]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Octave:
-    """The inputs of a band's mask: the activity around each pixel, and its luma."""
+    """What a band's mask is computed from.
+
+    ``activity`` is the activity around each pixel, ``light`` is its luma, and ``gain`` is the gain
+    of the band.
+    """
 
     activity: Plane
     light: Plane
     gain: float
 
     def mask(self, floor: float) -> Plane:
-        # an exactly flat place hides nothing, however smooth the picture is
+        # an exactly flat place hides nothing, so its floor is never above the usual one
         local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
         amplitude = local * (1.0 + self.activity / local) ** _POWER
         amplitude *= np.interp(self.light, _LUMA_AT, _LUMA_FACTOR)
@@ -97,7 +106,7 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
-    """Return the highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
+    """Return the highest floor that keeps SSIM and, if it is above 0.4, PSNR at their limits."""
     contrast = _sample_variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
     sampled = [one.thin(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
@@ -116,13 +125,13 @@ def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
 
 
 def _expected_psnr_db(octaves: list[_Octave], floor: float) -> float:
-    """Return expected PSNR including rounding, before the overall cap."""
+    """Return the expected PSNR before the overall cap, including the effect of rounding."""
     power = sum(float(np.mean(octave.mask(floor) ** 2)) for octave in octaves)
     return 10.0 * math.log10(255.0**2 / (_DITHER_POWER + _BAND_POWER * power))
 
 
 def _expected_ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> float:
-    """Return expected SSIM; the mark is independent of the picture and has a mean of zero."""
+    """Return the expected SSIM; the mark is independent of the picture and has mean zero."""
     shape = (contrast.shape[1], contrast.shape[0])
     power = np.full(contrast.shape, _DITHER_POWER, np.float32)
     for octave, share in zip(octaves, _CHIP_POWER, strict=False):
@@ -143,7 +152,7 @@ def _local_activity(detail: Plane) -> Plane:
     window = (_MASK_WINDOW_PX, _MASK_WINDOW_PX)
     power = cv2.blur(detail * detail, window, borderType=cv2.BORDER_REFLECT)
     near, wide = (
-        # running sums can give tiny negative powers
+        # running sums may give tiny negative powers
         np.sqrt(np.maximum(cv2.erode(power, np.ones((side, side), np.uint8)), 0.0))
         for side in (_SMOOTHEST_PX, _EDGE_PX)
     )
@@ -151,22 +160,23 @@ def _local_activity(detail: Plane) -> Plane:
 
 
 _FLAT_WINDOW_PX: Final = 15
-_STRIP_ROWS: Final = 256  # rows processed at a time, which fit into the processor's cache
+# so many rows are processed at a time, which fit into the processor's cache
+_STRIP_ROWS: Final = 256
 _AROUND: Final = np.ones((3, 3), np.uint8)
 
 
 def zero_in_flat_areas(
     masks: Sequence[Plane], pixels_rgb: Pixels, working: Shape
 ) -> tuple[Plane, ...]:
-    """Set masks to 0 in flat areas and so close to them that no pixel in one is changed.
+    """Set masks to 0 in flat areas, and near them, so that no pixel of a flat area is changed.
 
-    The masks are returned unchanged for a picture without flat areas, and for an entirely flat one,
-    because its copies must still differ.
+    The masks are returned unchanged if the picture has no flat areas. They are unchanged too if it
+    is entirely flat, because its copies must still differ.
 
     Args:
         masks: one per band, finest first, each at its level's size.
         pixels_rgb: (H, W, 3) uint8.
-        working: size of the finest level, which is smaller than a large picture.
+        working: size of the finest level; for a large picture, this is smaller than the picture.
     """
     flat = flat_places(pixels_rgb)
     if not flat.any():
@@ -177,8 +187,9 @@ def zero_in_flat_areas(
 
 
 def flat_places(pixels_rgb: Pixels) -> Pixels:
-    """Return (H, W) uint8: 255 where the surrounding 15 x 15 pixels are equal (fewer at a border),
-    else 0.
+    """Return (H, W) uint8: 255 where the surrounding 15 x 15 pixels are equal, and 0 elsewhere.
+
+    At a border, the surrounding pixels are fewer.
     """
     half, high = _FLAT_WINDOW_PX // 2, len(pixels_rgb)
     flat = np.empty(pixels_rgb.shape[:2], np.uint8)
@@ -190,8 +201,9 @@ def flat_places(pixels_rgb: Pixels) -> Pixels:
 
 
 def _flat_places_of_strip(pixels_rgb: Pixels) -> Pixels:
-    """Return the flat places of one strip of rows: where the largest and smallest samples are
-    equal.
+    """Return the flat places in a strip of rows.
+
+    A place is flat if the largest and the smallest samples around it are equal.
     """
     window = np.ones((_FLAT_WINDOW_PX, _FLAT_WINDOW_PX), np.uint8)
     largest, smallest = cv2.dilate(pixels_rgb, window), cv2.erode(pixels_rgb, window)
@@ -199,38 +211,42 @@ def _flat_places_of_strip(pixels_rgb: Pixels) -> Pixels:
 
 
 def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
-    """Return 1 for a level's pixels that neither contain nor touch a flat area, else 0.
+    """Return 1 for those pixels of a level that neither contain nor touch a flat area, else 0.
 
-    A pattern on a level spreads by about one of its pixels when it is enlarged.
+    When a level's pattern is enlarged, it spreads by about one of the level's pixels.
     """
     near = cv2.dilate(shrink(touched, shape), _AROUND)
     return np.asarray(near == 0, np.float32)
 
 
-_VISIBILITY_MAX: Final = 0.63  # measured SSIMULACRA2: 83 to 85 for the mark, 81 to 84 once written
-# weights of SSIMULACRA2 for a quarter and an eighth of the size
+# at this limit, SSIMULACRA2 gives 83 to 85 for the marked picture, and 81 to 84 for the written
+# file
+_VISIBILITY_MAX: Final = 0.63
+# SSIMULACRA2's weights for a quarter and an eighth of the size
 _WEIGHTS: Final = (225.205, 176.393)
 _SSIMULACRA_CONSTANT: Final = 0.0009  # C2 in SSIMULACRA2
 _SIGMA_PX: Final = 1.5
-# red, green and blue in long and middle cone responses, and their bias (ISO/IEC 18181-1, JPEG XL)
+# weights of red, green and blue in the responses of long and middle cones, and the responses' bias
+# (ISO/IEC 18181-1, JPEG XL)
 _LONG: Final = (0.30, 0.622, 0.078)
 _MIDDLE: Final = (0.23, 0.692, 0.078)
 _BIAS: Final = 0.0037930732552754493
-_REDUCTION_MAX: Final = 2.0  # a smooth place keeps at least 1 / sqrt(3) of its mark
+_REDUCTION_MAX: Final = 2.0  # with this reduction, a smooth place keeps 1 / sqrt(3) of its mark
 _STEPS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scale:
-    """A mark's visibility at one scale, and how smooth each place is, up to 1."""
+    """A mark's visibility at one scale, and how smooth each place is, from 0 to 1."""
 
     seen: Plane
     smooth: Plane
     weight: float
 
     def visibility(self, reduction: float) -> float:
-        """Return the visibility after lowering smooth places. It is proportional to the mark's
-        square.
+        """Return the visibility after lowering the mark in smooth places.
+
+        Visibility is proportional to the square of the mark.
         """
         return self.weight * float(np.mean(self.seen / (np.float32(1) + reduction * self.smooth)))
 
@@ -238,7 +254,7 @@ class _Scale:
 def reduce_where_visible(
     strongest: Sequence[Plane], pixels_rgb: Pixels, trial: Plane
 ) -> tuple[Plane, ...]:
-    """Lower the masks in smooth places as far as the mark would be too visible.
+    """Lower the masks in smooth places, as far as is needed to make the mark invisible.
 
     Args:
         strongest: one mask per band, finest first, each at its level's size.
@@ -254,7 +270,7 @@ def reduce_where_visible(
 
 
 def _smallest_reduction(scales: Sequence[_Scale]) -> float:
-    """Return the smallest reduction with acceptable visibility, within its bound (bisection)."""
+    """Return the smallest reduction with acceptable visibility, but at most ``_REDUCTION_MAX``."""
     low, high = 0.0, _REDUCTION_MAX
     if _total_visibility(scales, low) <= _VISIBILITY_MAX:
         return low
@@ -294,8 +310,9 @@ def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
 
 
 def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
-    """Return Y of XYB: the mean of the cube roots of two cone responses, which the eye perceives
-    uniformly at every brightness.
+    """Return the lightness Y of the colour space XYB, which the eye perceives uniformly.
+
+    It is the mean of the cube roots of two cone responses.
     """
     light = cv2.LUT(pixels_rgb, _linear_light_table())
     cones = [
@@ -305,7 +322,7 @@ def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
 
 
 def _linear_light_table() -> Plane:
-    """Return the linear light, 0 to 1, of each sample value (sRGB, IEC 61966-2-1)."""
+    """Return the linear light, from 0 to 1, for each sample value (sRGB, IEC 61966-2-1)."""
     value = np.arange(256) / 255.0
     bright = ((value + 0.055) / 1.055) ** 2.4
     return np.where(value <= 0.04045, value / 12.92, bright).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Check that a received file is a complete copy as this program writes one, and nothing else."""
+"""Check that a received file is a complete copy as this program writes it, and nothing else."""

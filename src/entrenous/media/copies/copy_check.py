@@ -1,4 +1,4 @@
-"""Check that a file is a copy as our writers make it (docs/spec/content.md, section 8)."""
+"""Check that a file is a copy as our writers write it (docs/spec/content.md, section 8)."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -12,7 +12,8 @@ from entrenous.media.copies.cursor import NotACopy
 
 #: Request: the media type's index in ``STRUCTURE_CHECKS``, and the length of the file.
 CHECK_REQUEST: Final = struct.Struct(">BQ")
-#: Answer: any number of heartbeats, then one of the other two.
+#: Answer: any number of heartbeats, which show that the child is working, then IS_COPY or
+#: IS_NO_COPY.
 HEARTBEAT: Final = b"."
 IS_COPY: Final = b"Y"
 IS_NO_COPY: Final = b"N"
@@ -49,7 +50,7 @@ def check_form(untrusted_data: bytes, media_type: str) -> None:
     """Check the structure of the whole file.
 
     Raises:
-        NotACopy: our writers make no such file of this media type.
+        NotACopy: our writers write no such file for this media type.
     """
     form, _ = STRUCTURE_CHECKS.get(media_type, (None, None))
     if form is None:
@@ -58,7 +59,7 @@ def check_form(untrusted_data: bytes, media_type: str) -> None:
 
 
 def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
-    """Check the structure, then decode every pixel, frame and sample; yields heartbeats.
+    """Check the structure, then decode all pixels, frames and samples; yields heartbeats.
 
     Raises:
         NotACopy: as :func:`check_form`, or the file does not decode completely.
@@ -73,7 +74,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
 
 
 def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Heartbeat]:
-    """Return the decoder of such files; its libraries are loaded now."""
+    """Load the libraries for such files, and return their decoder."""
     module = import_module(_MODULES[decoders])
     decode: Callable[[bytes, str], Heartbeat] = module.decode
     return decode

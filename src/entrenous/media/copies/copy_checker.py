@@ -24,10 +24,10 @@ _LIMITS: Final = {
 
 
 class CopyChecker:
-    """Checks files one by one, for one thread at a time; each file gets its own child.
+    """Checks files one by one, each in a new child process, for one thread at a time.
 
-    ``limits.wall_s`` applies to each heartbeat, ``limits.cpu_s`` to the whole file. Nothing is
-    started before the first file.
+    ``limits.wall_s`` applies to each heartbeat, and ``limits.cpu_s`` to the whole file. No process
+    is started before the first file.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,8 @@ class CopyChecker:
         """Check that the ``size`` bytes written by ``fill`` are a copy of this media type.
 
         Raises:
-            NotACopy: they are no such copy, or the child ran out of time or memory, or died.
+            NotACopy: the bytes are not such a copy, or the child ran out of time or memory, or
+                died.
             DecoderDidNotStart: no child could be started.
             The errors that ``fill`` raises.
         """
@@ -98,9 +99,7 @@ class _ToChild(io.RawIOBase):
 
 
 def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
-    """Wait for the child's answer. Raises NotACopy if that is the answer, or if none comes in
-    time.
-    """
+    """Wait for the child's answer; raises NotACopy if it says so or does not come in time."""
     try:
         while True:
             child.set_deadline(wall_s)

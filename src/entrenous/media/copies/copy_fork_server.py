@@ -24,7 +24,7 @@ _STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
 
 def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
-    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
+    warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
     load_decoder_module(decoders)
     if decoders is Decoders.STILL:
         for kind in _STILLS:

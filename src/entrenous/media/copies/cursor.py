@@ -19,8 +19,7 @@ PROFILE_BYTES_MAX: Final = 65_536
 class Cursor:
     """A position in a file that only moves forward.
 
-    Raises:
-        NotACopy: from each method, if bytes are missing or wrong.
+    Raises: NotACopy: any method raises this if bytes are missing or wrong.
     """
 
     def __init__(self, untrusted_data: bytes, order: Order = "big") -> None:
@@ -36,7 +35,7 @@ class Cursor:
         return int.from_bytes(self.take(size), self._order)
 
     def expect(self, wanted: bytes) -> None:
-        """Require exactly these bytes next."""
+        """Require that exactly these bytes are next."""
         require(self.take(len(wanted)) == wanted)
 
     def left(self) -> int:

@@ -1,4 +1,4 @@
-"""The structure of MP4 and M4A files as our writers make them (content.md, 8)."""
+"""Check the structure of MP4 and M4A files as our writers write them (content.md, section 8)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,10 +10,11 @@ from entrenous.media.copies.cursor import Cursor, require
 Boxes = list[tuple[bytes, bytes]]
 _HEAD: Final = 8
 _NAL_SIZE: Final = 4
-# unit types of slices (ITU-T H.264, table 7-1); SEI, filler and private units are refused
+# Unit types of slices (ITU-T H.264, table 7-1). All others are refused, such as SEI, filler and
+# private units.
 _SLICES: Final = frozenset({1, 5})
 _MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
-_TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and per entry
+_TABLES: Final = {  # ISO/IEC 14496-12: number of bytes before the count, and in each entry
     b"elst": (4, 12),
     b"stts": (4, 8),
     b"stss": (4, 4),
@@ -25,7 +26,7 @@ _TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and per entry
     b"sbgp": (8, 8),
 }
 _EDITS_MAX: Final = 4
-_INSIDE: Final = {  # allowed contents of a box, in order, each at most once
+_INSIDE: Final = {  # the boxes that a box may contain, in order, each at most once
     b"moov": (b"mvhd", b"trak", b"udta"),
     b"trak": (b"tkhd", b"edts", b"mdia"),
     b"edts": (b"elst",),
@@ -51,7 +52,7 @@ _AVC1: Final = re.compile(
     rb"\0{7}\x01\0{16}.{4}\0\x48\0\0\0\x48\0\0\0{4}\0\x01\0{32}\0\x18\xff\xff", re.DOTALL
 )
 _MP4A: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
-_NUMBERS: Final = {  # the bodies of boxes whose form is fixed
+_NUMBERS: Final = {  # patterns for the bodies of boxes whose form is fixed
     name: re.compile(form, re.DOTALL)
     for name, form in {
         b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
@@ -81,7 +82,7 @@ _NO_METADATA: Final = (
 
 @dataclass(slots=True)
 class _Track:
-    """The boxes of one track: its kind, and the leaf boxes by name."""
+    """One track: its kind, and its leaf boxes by name."""
 
     kind: bytes = b""
     leaves: dict[bytes, bytes] = field(default_factory=dict)
@@ -171,7 +172,7 @@ def _boxes(data: bytes) -> Boxes:
 
 
 def _check_entry(kind: bytes, description: bytes) -> None:
-    """Check the only sample entry: the codec, with the numbers that a decoder needs."""
+    """Check the only sample entry, which has the codec and the numbers that a decoder needs."""
     file = Cursor(description)
     file.expect(bytes(7) + b"\x01")
     ((name, body),) = _only_box(_boxes(file.take(file.left())))
@@ -196,8 +197,9 @@ def _only_box(boxes: Boxes) -> Boxes:
 
 
 def _check_parameters(data: bytes) -> None:
-    """Check that there is one parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1), and the
-    fields that High profile adds.
+    """Check that there is one parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1).
+
+    The fields that High profile adds are checked too.
     """
     file = Cursor(data)
     file.expect(b"\x01")
@@ -251,7 +253,7 @@ def _require_no_gaps(tracks: list[_Track], media_at: int, size: int) -> None:
 
 
 def _require_slices_only(sample: bytes) -> None:
-    """Require that a frame holds only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
+    """Require that a frame contains only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
     file = Cursor(sample)
     while file.left():
         unit = file.take(file.number(_NAL_SIZE))

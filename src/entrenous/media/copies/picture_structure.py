@@ -1,4 +1,4 @@
-"""The structure of JPEG, PNG and WebP files as our writer makes them (content.md, 8)."""
+"""Check the structure of JPEG, PNG and WebP files as our writer writes them (content.md, 8)."""
 
 import re
 import zlib
@@ -65,8 +65,7 @@ def check_jpeg(untrusted_data: bytes) -> None:
 
 
 def check_png(untrusted_data: bytes) -> None:
-    """Check IHDR, an optional profile, IDAT, IEND, and that the compressed data ends with the
-    pixels.
+    """Check IHDR, an optional profile, IDAT, IEND, and that compressed data ends with the pixels.
 
     Raises:
         NotACopy.
@@ -95,7 +94,7 @@ def check_png(untrusted_data: bytes) -> None:
 
 
 def check_webp(untrusted_data: bytes) -> None:
-    """Check a VP8 or VP8L chunk, alone or after VP8X, ICCP and ALPH; raises NotACopy."""
+    """Check a VP8 or VP8L chunk, which may be after VP8X, ICCP and ALPH; raises NotACopy."""
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
     require(len(chunks) == len(names))
@@ -114,8 +113,9 @@ def check_webp(untrusted_data: bytes) -> None:
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
-    """Yield name and body of each chunk (RFC 9649, 2.3). The chunks must fill the file. Raises
-    NotACopy.
+    """Return name and body of each chunk, which must fill the file (RFC 9649, 2.3).
+
+    Raises NotACopy.
     """
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
@@ -161,8 +161,9 @@ def _is_wide_table(table: bytes, number: int) -> bool:
 
 
 def _check_jpeg_frame(file: Cursor) -> int:
-    """Check the frame header (ITU-T T.81, B.2.2) for the form that libjpeg writes; return the
-    number of components.
+    """Check that the frame header is as libjpeg writes it; return the number of components.
+
+    See ITU-T T.81, B.2.2.
     """
     size, precision = file.number(2), file.number(1)
     height, width, components = file.number(2), file.number(2), file.number(1)
@@ -186,7 +187,7 @@ def _check_jpeg_scan(file: Cursor, components: int) -> None:
 
 
 def _read_png_chunk(file: Cursor) -> tuple[bytes, bytes]:
-    """Return name and body of the next chunk, whose CRC must be right."""
+    """Return name and body of the next chunk, whose CRC must be correct."""
     size = file.number(4)
     name = file.take(4)
     body = file.take(size)
@@ -206,7 +207,7 @@ def _decompress(packed: bytes, most: int) -> bytes:
 
 
 def _decompressed_size(packed: list[bytes]) -> int:
-    """Return the decompressed size of these pieces; the data must end with the last piece."""
+    """Return the decompressed size of these pieces; the last piece must end the data."""
     stream, size = zlib.decompressobj(), 0
     try:
         for piece in packed:

@@ -12,11 +12,11 @@ from entrenous.media.copies.cursor import require
 from entrenous.media.copies.picture_structure import webp_chunks
 from entrenous.media.picture_reader import load_decoder, read_picture
 
-_CUT_BYTES: Final = 8  # bytes removed at the end: as many as libwebp reads ahead
+_CUT_BYTES: Final = 8  # bytes that are removed at the end, which is how far libwebp reads ahead
 
 
 def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
-    """Decode every pixel of a JPEG, PNG or WebP; raises Malformed errors, including NotACopy."""
+    """Decode all pixels of a JPEG, PNG or WebP; raises NotACopy or another Malformed error."""
     yield
     kind = read_picture(untrusted_data).encoding.format
     if kind is PictureFormat.JPEG:
@@ -27,7 +27,7 @@ def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
 
 
 def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
-    """Yield the file with a few bytes removed at the end of each block of coded pixels."""
+    """For each block of coded pixels, yield the file with the block's last few bytes removed."""
     chunks = webp_chunks(untrusted_data)
     for place, (name, body) in enumerate(chunks):
         if name in {b"VP8 ", b"VP8L", b"ALPH"}:

@@ -1,4 +1,4 @@
-"""The structure of Ogg, MP3, AMR, WAV and FLAC files as our writer makes them (content.md, 8)."""
+"""Check the structure of Ogg, MP3, AMR, WAV and FLAC as our writer writes it (content.md, 8)."""
 
 import re
 import zlib
@@ -9,7 +9,8 @@ from entrenous.media.copies.cursor import Cursor, require
 _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
 _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # 3GPP TS 26.101, including the first byte
+# bytes of a frame of each type, with the first byte (3GPP TS 26.101)
+_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)
 _AMR_NOTHING: Final = 15
 # ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1
 _MP3_BITS: Final = {
@@ -20,7 +21,8 @@ _MP3_BITS: Final = {
 _MP3_RATES: Final = (44_100, 48_000, 32_000)
 _MP3_SLOWER: Final = {3: 1, 2: 2, 0: 4}
 _MP3_SIDE: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
-_MP3_TABLE: Final = 116  # bytes of the Info frame: flags, frames, bytes, seek table, quality
+# size of these fields of the Info frame: flags, frames, bytes, seek table, quality
+_MP3_TABLE: Final = 116
 _MP3_NAME: Final = b"Lavf" + bytes(5)
 _MP3_LAME: Final = 36
 _FLAC_COMMENT: Final = b"\x04\0\0\x0e\x06\0\0\0ffmpeg\0\0\0\0"
@@ -102,7 +104,7 @@ def check_wav(untrusted_data: bytes) -> None:
 
 
 def check_flac(untrusted_data: bytes) -> None:
-    """Check the head (RFC 9639, 8); frames are checked when decoded; raises NotACopy."""
+    """Check the head (RFC 9639, 8); raises NotACopy. Frames are checked when they are decoded."""
     file = Cursor(untrusted_data)
     file.expect(b"fLaC\0\0\0\x22")
     file.take(34)
@@ -111,13 +113,14 @@ def check_flac(untrusted_data: bytes) -> None:
     require(file.left())
 
 
-#: Bytes before the frames of a FLAC file.
+#: The number of bytes before the frames of a FLAC file.
 FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
 def _read_ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
-    """Return flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
-    verified.
+    """Return the flags, body and lacing values of page ``number``, after checking its checksum.
+
+    See RFC 3533, section 6.
     """
     start = file.at
     file.expect(b"OggS\0")
@@ -142,8 +145,10 @@ def _require_opus_packets(body: bytes, lacing: bytes, *, continued: bool) -> Non
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Return Ogg's checksum, computed with zlib's CRC-32, which has reversed bits and is inverted
-    at both ends.
+    """Return Ogg's checksum.
+
+    It is computed with zlib's CRC-32, whose bits are in reverse order, and which is inverted before
+    and after.
     """
     crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED_BITS), "big")

@@ -1,4 +1,4 @@
-"""Decode a clip or a sound completely, and check that its packets hold only frames."""
+"""Decode a clip or a sound completely, and check that its packets contain only frames."""
 
 import io
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _DEMUXERS: Final = {
 
 
 def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
-    """Decode every frame of a clip or sound, with a heartbeat every few packets.
+    """Decode all frames of a clip or sound; yields a heartbeat every few packets.
 
     Raises:
         NotACopy.
@@ -35,14 +35,14 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
             streams = list(container.streams)
             for stream in streams:
                 require(stream.codec_context is not None and stream.codec_context.name in codecs)
-                stream.codec_context.thread_count = 1  # the sandbox allows no threads
+                stream.codec_context.thread_count = 1  # the sandbox forbids threads
                 stream.codec_context.options = dict(_STRICT)
             yield from _decode_all_frames(container, streams)
         if media_type == "audio/flac":
             yield from _check_flac_frames(untrusted_data)
     except NotACopy:
         raise
-    except Exception as error:  # libraries raise many kinds
+    except Exception as error:  # libraries raise many types of errors
         raise NotACopy from error
 
 
@@ -62,7 +62,7 @@ def _decode_all_frames(container: Any, streams: list[Any]) -> Iterator[None]:
 
 
 def _check_flac_frames(untrusted_data: bytes) -> Iterator[None]:
-    """Check that the frames fill the file and have no unneeded bytes at their ends."""
+    """Check that the frames fill the file, and that none has unneeded bytes at its end."""
     opened: Any = av.open(io.BytesIO(untrusted_data), format="flac")
     with opened as container:
         stream = container.streams.audio[0]

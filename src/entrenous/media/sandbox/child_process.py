@@ -1,4 +1,4 @@
-"""The parent's view of a child process and its two pipes; the child inherits nothing else."""
+"""The parent's side of a child process and its two pipes; the child inherits nothing else."""
 
 import contextlib
 import os
@@ -15,7 +15,9 @@ from entrenous.media.sandbox.decoder_messages import read_ready
 
 
 def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-    """Start a session leader with an empty environment; ``stdin`` and ``stdout`` are as for Popen.
+    """Start a process as session leader, with an empty environment.
+
+    ``stdin`` and ``stdout`` are as for Popen.
 
     Raises:
         DecoderDidNotStart: the process cannot be started.
@@ -44,15 +46,17 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_AHEAD_BYTES: Final = 4096  # number of bytes read ahead, so that an answer's header is read at once
-PIPE_BYTES: Final = 1 << 20  # large, so that most data is passed at once
+# so many bytes are read ahead, so that one read gets an answer's whole header
+_AHEAD_BYTES: Final = 4096
+PIPE_BYTES: Final = 1 << 20  # large enough to pass most data at once
 
 
 def start_child(command: Sequence[str], wall_s: float) -> "Child":
     """Start a child with an empty environment and wait until it reports its confinement.
 
     Raises:
-        DecoderDidNotStart: the child cannot be started, or sends a wrong report, or none in time.
+        DecoderDidNotStart: the child cannot be started, sends a wrong report, or sends none in
+            time.
     """
     child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
     try:
@@ -64,24 +68,24 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
 
 
 class Pipes:
-    """The two pipes to one child. No call waits beyond the current deadline."""
+    """The two pipes to one child; no call waits beyond the current deadline."""
 
     def __init__(self, questions: int, answers: int) -> None:
         self.walls = Confinement(0)
         self._questions, self._answers = questions, answers
         self._deadline_s = 0.0
-        self._ahead = b""  # bytes read beyond the last request
+        self._ahead = b""  # bytes that were read ahead
         os.set_blocking(questions, False)
         os.set_blocking(answers, False)
 
     def wait_until_ready(self, wall_s: float) -> None:
-        """Wait until the child is ready and read its confinement into ``walls``."""
+        """Wait until the child is ready, and store its confinement in ``walls``."""
         self.set_deadline(wall_s)
         self.walls = read_ready(self.read)
 
     def set_deadline(self, wall_s: float) -> None:
         """Set the deadline for all following reads and writes."""
-        # A timeout needs the monotonic clock, which the Clock port does not have.
+        # A timeout needs the monotonic clock, which the protocol Clock does not have.
         self._deadline_s = time.monotonic() + wall_s
 
     def read(self, size: int) -> bytes:
@@ -94,7 +98,7 @@ class Pipes:
         self._ahead = self._ahead[size:]
         while missing > 0:
             part = self._read_some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
-            parts.append(part[:missing])  # slicing does not copy if the whole part is taken
+            parts.append(part[:missing])  # a slice of the whole part is not a copy
             self._ahead = part[missing:]
             missing -= len(part)
         return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
@@ -131,8 +135,10 @@ class Pipes:
             return part
 
     def _left_s(self) -> float:
-        """Return the remaining seconds. They are checked before each piece, so that a child cannot
-        delay us by sending single bytes.
+        """Return the remaining seconds; raises TimeoutError if there are none.
+
+        This is called before each read or write, so that a child cannot cause a delay by sending
+        single bytes.
         """
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:

@@ -1,6 +1,8 @@
-"""Confine a decoder process before it reads untrusted bytes. The process sets up its pipes and its
-allocator, imports modules that cannot be imported later, and gives up all other rights by resource
-limits, Landlock, and a seccomp filter that allows only the system calls of decoding.
+"""Confine a decoder process before it reads untrusted bytes.
+
+The process sets up its pipes and its allocator, and imports modules that cannot be imported later.
+Then it gives up all other rights: by resource limits, by Landlock, and by a seccomp filter that
+allows only the system calls that decoding needs.
 """
 
 import contextlib
@@ -21,7 +23,8 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _LANDLOCK_CREATE_RULESET: Final = 444  # the same number on every architecture
 _LANDLOCK_RESTRICT_SELF: Final = 446
 _LANDLOCK_ASK_VERSION: Final = 1
-# linux/landlock.h: number of file rights in versions 1, 2, ...; network since 4, scopes since 6
+# linux/landlock.h: number of file rights in versions 1, 2, ...; version 4 adds network rights,
+# version 6 adds scopes
 _LANDLOCK_FILE_RIGHTS: Final = (13, 14, 15, 15, 16)
 _LANDLOCK_NETWORK: Final = 0b11
 _LANDLOCK_SCOPES: Final = 0b11
@@ -30,15 +33,16 @@ _LANDLOCK_SCOPES: Final = 0b11
 class Confinement(IntFlag):
     """The restrictions in force for a child."""
 
-    LIMITS = 1  # memory, processor time, no new file descriptor, no file content, no core dump
+    # limited memory and processor time; no new file descriptor, no file content, no core dump
+    LIMITS = 1
     NO_NEW_PRIVILEGES = 2
-    LANDLOCK = 4  # no file by its path, no network port, no signal to others
-    SYSTEM_CALLS = 8  # seccomp: only what decoding needs
+    LANDLOCK = 4  # no file by its path, no network port, no signal to other processes
+    SYSTEM_CALLS = 8  # seccomp: only the system calls that decoding needs
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits for one picture: memory, processor seconds, wall-clock seconds."""
+    """The limits for one picture: memory, seconds of processor time, seconds of real time."""
 
     memory_bytes: int = 2 << 30
     cpu_s: int = 20
@@ -52,13 +56,14 @@ class Limits:
 def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinement:
     """Confine this process permanently, and return the restrictions in force.
 
-    ``threads`` must be true for decoders that start threads. All imports must be done before.
+    ``threads`` must be true for decoders that start threads. Import everything before this call.
     """
     walls = Confinement(0)
     _set_resource_limits(memory_bytes, cpu_s, threads=threads)
     if platform.system() == "Linux":
         walls |= _confine_on_linux()
-    # After Landlock, which needs a descriptor for its ruleset; afterwards none can be opened.
+    # This comes after Landlock, which needs a file descriptor for its ruleset. Now none can be
+    # opened any more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     walls |= Confinement.LIMITS
     if Confinement.NO_NEW_PRIVILEGES in walls and forbid_system_calls(threads=threads):
@@ -73,7 +78,7 @@ def _set_resource_limits(memory_bytes: int, cpu_s: int, *, threads: bool) -> Non
         resource.RLIMIT_CPU: cpu_s,
         resource.RLIMIT_DATA: memory_bytes,
         resource.RLIMIT_AS: memory_bytes
-        + (1 << 30),  # libraries, and stacks that are reserved but unused
+        + (1 << 30),  # address space for libraries, and for stacks that are reserved but not used
     }
     if not threads:
         wanted[resource.RLIMIT_NPROC] = 0
@@ -91,8 +96,9 @@ def _confine_on_linux() -> Confinement:
 
 
 def _landlock() -> bool:
-    """Apply a Landlock ruleset that handles every right and grants none (Linux,
-    Documentation/userspace-api/landlock.rst).
+    """Apply a Landlock ruleset that covers all rights and grants none.
+
+    See Linux, Documentation/userspace-api/landlock.rst.
     """
     syscall = libc().syscall
     syscall.restype = ctypes.c_long
@@ -115,7 +121,7 @@ def _landlock() -> bool:
     return bool(stands)
 
 
-# Numbers on x86_64 (Linux, syscall_64.tbl) and on aarch64 (asm-generic/unistd.h).
+# System call numbers on x86_64 (Linux, syscall_64.tbl) and on aarch64 (asm-generic/unistd.h).
 _NEEDED: Final = {
     "read": (0, 63),
     "write": (1, 64),
@@ -148,7 +154,7 @@ _MMAP: Final = (9, 222)
 _MPROTECT: Final = (10, 226)
 _CLONE: Final = (56, 220)
 _CLONE3: Final = (435, 435)
-# machine name: (column of the tables above, AUDIT_ARCH_* of linux/audit.h)
+# for each machine: the column of the tables above, and AUDIT_ARCH_* of linux/audit.h
 _MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _PROT_EXEC: Final = 0x4
 _CLONE_THREAD: Final = 0x10000
@@ -159,7 +165,8 @@ _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _IF_BITS: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN: Final = 0x06  # BPF_RET | BPF_K
-_NUMBER_AT: Final = 0  # struct seccomp_data: nr, arch, instruction pointer, six arguments
+# offsets in struct seccomp_data: nr, arch, instruction pointer, six arguments
+_NUMBER_AT: Final = 0
 _ARCH_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
 _PR_SET_SECCOMP: Final = 22
@@ -173,7 +180,7 @@ class _Program(ctypes.Structure):
 
 
 def forbid_system_calls(*, threads: bool) -> bool:
-    """Install the seccomp filter permanently; False if the kernel cannot.
+    """Install the seccomp filter permanently; return False if the kernel cannot.
 
     ``threads`` lets a decoder start threads. PR_SET_NO_NEW_PRIVS must be set before.
     """
@@ -187,7 +194,7 @@ def forbid_system_calls(*, threads: bool) -> bool:
 
 
 def prepare_seccomp(*, threads: bool) -> None:
-    """Do in advance whatever :func:`forbid_system_calls` needs."""
+    """Do everything in advance that :func:`forbid_system_calls` needs."""
     libc()
     machine = _MACHINES.get(platform.machine())
     if machine is not None:
@@ -196,7 +203,7 @@ def prepare_seccomp(*, threads: bool) -> None:
 
 @cache
 def libc() -> ctypes.CDLL:
-    """Return the C library. It is opened once, so that forked children inherit it."""
+    """Return the C library, which is opened once, so that forked children inherit it."""
     return ctypes.CDLL(None, use_errno=True)
 
 
@@ -222,7 +229,8 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
         code += _by_argument_bits(
             _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse_call()
         )
-        # A filter cannot read its flags, which are in memory; with ENOSYS libc uses clone instead.
+        # A filter cannot read the flags of clone3, which are in memory. On ENOSYS, libc uses clone
+        # instead.
         code += [
             _bpf_instruction(_IF_EQUAL, _CLONE3[column], no=1),
             _bpf_instruction(_RETURN, _ERRNO | errno.ENOSYS),
@@ -233,8 +241,10 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
 def _by_argument_bits(
     number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
 ) -> list[bytes]:
-    """Return instructions that allow or refuse a call by bits of one argument (its low half: both
-    machines are little-endian).
+    """Return instructions that allow or refuse a call by bits of one argument.
+
+    They are bits of the argument's low half, which comes first because both machines are
+    little-endian.
     """
     return [
         _bpf_instruction(_IF_EQUAL, number, no=4),
@@ -258,7 +268,7 @@ _PART_BYTES: Final = 1 << 20
 
 
 def reserve_answer_fd() -> int:
-    """Return a descriptor for answers, separate from anything that libraries print."""
+    """Return a descriptor for answers that is separate from what libraries print."""
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers
@@ -279,28 +289,28 @@ def write_to(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-# PyAV imports these with the first file, text track and decoded text. In the sandbox no file can be
-# opened, so a sound with subtitles would count as broken.
+# PyAV imports these modules with the first file, the first text track and the first decoded text.
+# In the sandbox no file can be opened, so a sound with subtitles would count as broken.
 _LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
 def import_late_modules() -> None:
-    """Import now what PyAV would import too late."""
+    """Import what PyAV would otherwise import too late."""
     for module in _LATE_IMPORTS:
         import_module(module)
 
 
-# malloc.h of glibc; setting the first two ends their dynamic adjustment.
+# from malloc.h of glibc; once the first two are set, they are no longer adjusted dynamically
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_KEPT_BYTES: Final = 64 << 20  # kept free at the end of each arena
-_MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned
+_KEPT_BYTES: Final = 64 << 20  # so many free bytes are kept at the end of each arena
+_MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned to the system
 _ARENAS: Final = 2
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory in this process; False if the C library cannot (musl, macOS)."""
+    """Keep freed memory in this process; return False if the C library cannot (musl, macOS)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

@@ -1,6 +1,7 @@
-"""The messages between a parent and its decoders of pictures, clips and sounds, as bytes.
+"""The messages between a parent and its decoder processes, as bytes.
 
-They are parsed strictly, because a decoder that a file has taken over may write anything.
+They are parsed strictly, because a file may have taken over a decoder, which may then write
+anything.
 """
 
 import math
@@ -53,8 +54,8 @@ from entrenous.base.picture import (
 from entrenous.media.icc_profile import parse_profile, write_profile
 from entrenous.media.sandbox.confinement import Confinement
 
-#: Request: the length of the file that follows, the least side in pixels (0: full size), and
-#: whether a JPEG's luma is enough.
+#: Request: the length of the file that follows, the least side in pixels (0 for full size), and
+#: whether the luma of a JPEG is enough.
 PICTURE_REQUEST: Final = struct.Struct(">QI?")
 _READY: Final = struct.Struct(">cB")
 _PICTURE: Final = struct.Struct(">IIII8BI")
@@ -69,26 +70,25 @@ _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 }
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
-_JPEG_SIDE_MAX: Final = 65_535  # ITU-T T.81, B.2.2: 16 bits
+_JPEG_SIDE_MAX: Final = 65_535  # 16 bits (ITU-T T.81, B.2.2)
 _NOT_SHRUNK: Final = OriginalSize(0, 0)
-_LUMA_ALONE: Final = 2  # value of the "grey" field
+_LUMA_ALONE: Final = 2  # a value of the field "grey"
 _PROFILE_BYTES_MAX: Final = 65_536
 
 
 Read = Callable[[int], bytes]
-"""Return exactly this many bytes, or raise."""
+"""A function that returns exactly this many bytes, or raises an error."""
 
 
 def write_ready(walls: Confinement) -> bytes:
-    """Return the child's first message: everything is loaded, and it is confined like this."""
+    """Return the child's first message: everything is loaded, with these restrictions in force."""
     return _READY.pack(b"R", walls)
 
 
 def read_ready(read: Read) -> Confinement:
     """Read the child's confinement.
 
-    Raises:
-        ValueError: it sent something else.
+    Raises: ValueError: the child sent something else.
     """
     word, walls = _READY.unpack(read(_READY.size))
     if word != b"R" or walls not in range(16):
@@ -97,7 +97,7 @@ def read_ready(read: Read) -> Confinement:
 
 
 def write_picture_failure(failure: EntrenousError) -> bytes:
-    """Return one letter for the error; for TooManyPixels also the size."""
+    """Return one letter for the error, and for TooManyPixels the size too."""
     if isinstance(failure, TooManyPixels):
         width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
         return b"M" + _SIZE.pack(width, height)
@@ -128,7 +128,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
 
 
 def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Picture:
-    """Read the answer for a file of this kind; ``luma`` allows luma alone.
+    """Read the answer for a file of this kind; with ``luma``, it may have only luma.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: reported by the child.
@@ -184,7 +184,7 @@ def _read_table(read: Read) -> tuple[int, ...]:
 
 
 def _read_profile(read: Read, size: int) -> bytes | None:
-    """Accept only what our own writer writes: numbers and fixed texts."""
+    """Read a profile, and accept only what our own writer writes: numbers and fixed texts."""
     if size == 0:
         return None
     profile = read(size)
@@ -194,7 +194,8 @@ def _read_profile(read: Read, size: int) -> bytes | None:
     return profile
 
 
-CLIP_REQUEST: Final = struct.Struct(">QddIIdI")  # length of the file that follows, and the cut
+# the length of the file that follows, and the selection of frames
+CLIP_REQUEST: Final = struct.Struct(">QddIIdI")
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
@@ -213,7 +214,7 @@ def write_clip_request(untrusted_data: bytes, cut: FrameSelection) -> bytes:
 
 
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:
-    """Yield the clip in parts: its properties, frame after frame, the end."""
+    """Yield the clip in parts: its properties, its frames, and a letter for the end."""
     shown = clip.shown
     yield b"V" + _SHOWN.pack(
         shown.width_px,
@@ -233,7 +234,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
 
 
 def write_clip_failure(failure: EntrenousError) -> bytes:
-    """Return one letter for the error; for FramesTooLarge also the size."""
+    """Return one letter for the error, and for FramesTooLarge the size too."""
     if isinstance(failure, FramesTooLarge):
         sides = (failure.facts["width_px"], failure.facts["height_px"])
         return b"M" + _SIZE.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
@@ -248,7 +249,7 @@ def read_clip_answer(read: Read) -> Clip:
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip: reported by the
-            child, also during iteration.
+            child, perhaps during iteration.
         ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
@@ -295,11 +296,11 @@ def _parse_ratio(ratio: Fraction) -> tuple[int, int]:
     return max(1, min(short.numerator, 100_000)), short.denominator
 
 
-SOUND_REQUEST: Final = struct.Struct(">QI")  # length of the file that follows, and mono_hz
+SOUND_REQUEST: Final = struct.Struct(">QI")  # the length of the file that follows, and mono_hz
 _SOUND: Final = struct.Struct(">IBBIBQ")
 _TIMING: Final = struct.Struct(">QI")
 _SILENCE: Final = struct.Struct(">QQ")
-_SILENCES_MAX: Final = 1 << 15  # more than fit into the longest sound
+_SILENCES_MAX: Final = 1 << 15  # more silences than fit into the longest sound
 _SOUND_FORMATS: Final = tuple(SoundFormat)
 _BITS_MAX: Final = 1_000_000
 
@@ -333,7 +334,7 @@ def write_sound_failure(failure: EntrenousError) -> bytes:
 
 
 def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
-    """Read a sound; with ``mono_hz`` it must be one channel at that rate.
+    """Read a sound; with ``mono_hz``, it must have one channel at that rate.
 
     Raises:
         NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound: reported by the child.
@@ -358,7 +359,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     if mono_hz and timing != SoundTiming():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
-    import numpy as np  # noqa: PLC0415 - only sounds need it
+    import numpy as np  # noqa: PLC0415 - needed only for sounds
 
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
         raise ValueError("a sample is not a finite number")
@@ -367,7 +368,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
 
 
 def _read_timing(read: Read, count: int, most: int) -> SoundTiming:
-    """Return the timing of a sound of ``count`` samples; no silence may be longer than ``most``.
+    """Read the timing of a sound of ``count`` samples; silences have at most ``most`` samples.
 
     Raises:
         ValueError.
@@ -402,10 +403,9 @@ _BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split(
 
 
 def sound_container_of(untrusted_data: bytes) -> str:
-    """Return the name of the only FFmpeg demuxer that this file is given to.
+    """Return the name of the only FFmpeg demuxer that may open this file.
 
-    Raises:
-        NoSoundFound: it starts like no supported container.
+    Raises: NoSoundFound: the file does not begin like any supported container.
     """
     for start, kind in _STARTS:
         if untrusted_data.startswith(start):
@@ -417,7 +417,8 @@ def sound_container_of(untrusted_data: bytes) -> str:
     if untrusted_data[4:8] in _BOXES:
         return "mov"
     if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
-        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer, which is 0 only in ADTS
+        # these bits are the layer, which is 0 only in ADTS
+        return "mp3" if untrusted_data[1] & 0x06 else "aac"
     return _raise_not_a_sound()
 
 

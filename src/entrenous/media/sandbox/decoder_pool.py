@@ -22,10 +22,9 @@ _END_S: Final = 5.0
 
 
 class ForkServer:
-    """A fork server for one thread at a time. ``served`` counts its children.
+    """A fork server, for one thread at a time; ``served`` counts its children.
 
-    Raises:
-        DecoderDidNotStart: it cannot be started.
+    Raises: DecoderDidNotStart: the server cannot be started.
     """
 
     def __init__(self, command: Sequence[str], pictures_per_child: int = 1) -> None:
@@ -41,16 +40,14 @@ class ForkServer:
             raise
 
     def is_alive(self) -> bool:
-        """Return whether the server can still fork. The system may have killed it while it was
-        idle.
-        """
+        """Return whether the server can still fork; the system may have killed it while idle."""
         return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
         """Return the child for the next picture.
 
-        The same child is used until it has served its share of pictures, or writes without a
-        request. Then the server forks another and waits until that one is confined.
+        The same child is used until it has decoded its number of pictures, or writes without a
+        request. Then the server forks a new one, and this waits until the new child is confined.
 
         Raises:
             DecoderDidNotStart: the server sent something else, or nothing in time.
@@ -69,7 +66,7 @@ class ForkServer:
             self._child = None
 
     def _fork(self, wall_s: float) -> "ForkedChild":
-        """Fork the next child. The server ends the previous one first."""
+        """Fork the next child; the server ends the previous one first."""
         self.served += 1
         asked, questions = os.pipe()
         answers, answered = os.pipe()
@@ -98,13 +95,14 @@ class ForkServer:
 
 
 class ForkedChild(Pipes):
-    """A forked child. ``pictures`` counts its requests."""
+    """A forked child; ``pictures`` counts its requests."""
 
     def __init__(self, questions: int, answers: int) -> None:
         super().__init__(questions, answers)
         self.pictures = 0
         for pipe in (questions, answers):
-            with contextlib.suppress(OSError):  # the number of large pipes of a user is limited
+            # a user can have only a limited number of large pipes
+            with contextlib.suppress(OSError):
                 if _SET_SIZE is not None:
                     fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
@@ -119,17 +117,17 @@ class ForkedChild(Pipes):
 
 _SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
 _LIMITS: Final = Limits()
-_KEPT_AFTER_BYTES: Final = 16 << 20  # size of samples; a child that had more in memory is replaced
-# children of one server; then a new server with another memory layout is started
+_KEPT_AFTER_BYTES: Final = 16 << 20  # a child that had more bytes of samples in memory is replaced
+# after this many children, a server is replaced by one with a different memory layout
 _CHILDREN_MAX: Final = 1000
 
 
 class DecoderPool:
     """Decodes in child processes; safe to use from several threads, each with its own server.
 
-    A child is not reused after a broken file or unexpected behaviour, or after
-    ``pictures_per_child`` pictures. A server is replaced after any trouble, and after
-    ``children_max`` children, because every child knows the server's memory layout.
+    A child is not used again after a broken file, unexpected behaviour, or ``pictures_per_child``
+    pictures. A server is replaced after any trouble. It is replaced after ``children_max`` children
+    too, because all of them know its memory layout.
     """
 
     def __init__(
@@ -177,7 +175,7 @@ class DecoderPool:
             server.end()
             raise
         except EntrenousError:
-            server.drop_child()  # a child is never reused after a bad file
+            server.drop_child()  # a child is never used again after a bad file
             self._put_back(kind, server)
             raise
         except (OSError, EOFError, ValueError, MemoryError) as error:
@@ -187,7 +185,7 @@ class DecoderPool:
         return picture
 
     def close(self) -> None:
-        """End all servers; busy ones end after their current picture."""
+        """End all servers; a busy one ends after its current picture."""
         with self._lock:
             self._closed = True
             servers = [server for idle in self._idle.values() for server in idle]

@@ -42,11 +42,11 @@ def decode_untrusted(
 
 
 class PictureDecoder:
-    """A child that is kept for many pictures, for one thread at a time.
+    """A child that decodes several pictures, for one thread at a time.
 
-    This saves interpreter starts, but a picture that takes the child over could change the answers
-    for the next ones. So the child is replaced after ``pictures_per_child`` pictures, and at once
-    after any trouble.
+    This saves starting interpreters. But a picture that takes over the child could change the
+    answers for later pictures. So the child is replaced after ``pictures_per_child`` pictures, and
+    immediately after any trouble.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class PictureDecoder:
         """Do the same as :func:`decode_untrusted`, with the current child or a new one.
 
         Raises:
-            NotAPicture: also for a format not in ``kinds``.
+            NotAPicture: the file is not a picture, or its format is not in ``kinds``.
         """
         kind = kind_of(untrusted_data)
         if kind not in self._kinds:
@@ -135,13 +135,13 @@ def decode_clip_untrusted(
 ) -> Iterator[Clip]:
     """Do the same as :func:`.clip_reader.read_clip`, in a child process.
 
-    ``limits.wall_s`` applies to each frame, ``limits.cpu_s`` to the whole clip.
+    ``limits.wall_s`` applies to each frame, and ``limits.cpu_s`` to the whole clip.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong: as
             :func:`.clip_reader.read_clip`.
         DamagedClip: the file is damaged, or the child ran out of time or memory, or sent an invalid
-            answer; perhaps only during iteration.
+            answer. This may be raised during iteration.
         DecoderDidNotStart: no child could be started.
     """
     clip_container_of(untrusted_data)

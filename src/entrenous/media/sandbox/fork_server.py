@@ -21,8 +21,8 @@ from entrenous.media.sandbox.picture_child import THREADED, answer_requests, loa
 
 _CONTROL: Final = 0
 _ANSWERS: Final = 1
-_DESCRIPTOR_LIMIT: Final = 64  # every open descriptor has a smaller number
-#: Answers requests from standard input on this descriptor until they end.
+_DESCRIPTOR_LIMIT: Final = 64  # all open descriptors have smaller numbers
+#: A function that answers requests from standard input, on the given descriptor, until they end.
 Answers = Callable[[int], None]
 
 
@@ -34,10 +34,13 @@ def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
 def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
     """Fork until the socket is closed, with at most one child at a time.
 
-    Each child runs ``answers`` on the pipes received. Everything it needs must be loaded before.
+    A child runs ``answers`` on pipes that the server receives. Everything that it needs must be
+    loaded before.
     """
     prepare_seccomp(threads=threads)
-    gc.freeze()  # keeps objects untouched, so that children share their memory
+    # otherwise garbage collection would touch all objects, and children could not share their
+    # memory
+    gc.freeze()
     child = 0
     with socket.socket(fileno=os.dup(_CONTROL)) as control:
         while pipes := socket.recv_fds(control, 1, 2)[1]:
@@ -54,7 +57,7 @@ def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> 
 
 
 def _kill_child(child: int) -> None:
-    """Kill and reap the child. No other code waits for it, so its process id is still valid."""
+    """Kill and reap the child; no other code waits for it, so its process id is still valid."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -62,7 +65,7 @@ def _kill_child(child: int) -> None:
 def _serve_as_child(
     questions: int, answered: int, limits: Limits, answers: Answers, *, threads: bool
 ) -> NoReturn:
-    """Become the child."""
+    """Become the child: confine this process, then answer requests."""
     try:
         os.dup2(questions, REQUEST_FD)
         os.dup2(answered, _ANSWERS)
@@ -73,7 +76,7 @@ def _serve_as_child(
         write_to(_ANSWERS, write_ready(walls))
         answers(_ANSWERS)
     finally:
-        os._exit(0)  # exits without the clean-up that only the server may do
+        os._exit(0)  # exits without the clean-up, which only the server may do
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The child process that decodes pictures: import decoders, confine itself, then answer."""
+"""The child process that decodes pictures: it imports decoders, confines itself, and answers."""
 
 import sys
 from collections.abc import Iterator
@@ -24,9 +24,10 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 
 THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
-_BLOCKS_KEPT_MAX: Final = 4  # memory blocks that Pillow keeps, cleared, for the next picture
-_BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one piece
-# Pillow imports these on first use, which is too late in the sandbox.
+# so many cleared blocks of memory are kept by Pillow for the next picture
+_BLOCKS_KEPT_MAX: Final = 4
+_BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one block
+# Pillow imports these modules on first use, which is too late in the sandbox.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
 
 
@@ -49,7 +50,7 @@ def load_decoders(kind: PictureFormat) -> None:
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
     import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT_MAX)
     keep_freed_memory()
-    if kind is PictureFormat.AVIF:  # 1 starts no extra thread, so none need be allowed
+    if kind is PictureFormat.AVIF:  # with 1, no thread is started, so none has to be allowed
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,7 @@
-"""The child that decodes one clip or sound: import decoders, confine itself, answer once."""
+"""The child process that decodes one clip or sound.
+
+It imports decoders, confines itself, and answers once.
+"""
 
 import sys
 import warnings
@@ -29,7 +32,7 @@ from entrenous.media.sound_reader import read_sound
 
 def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -> None:
     answers = reserve_answer_fd()
-    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
+    warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
     import_late_modules()
     walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))

@@ -1,1 +1,1 @@
-"""Image registration: the position of a found picture on the sent one, to a fraction of a pixel."""
+"""Image registration: how a found picture lies on the sent one, to a fraction of a pixel."""

@@ -1,4 +1,4 @@
-"""The timing of a found frame in a sent clip, the playing speed, and the camera's motion."""
+"""Which moments of a sent clip found frames show, the playing speed, and the camera's motion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from entrenous.base.audio_video import ClipMeasurements
 from entrenous.watermark.alignment.transforms import Homography, resizing, scale_at
 
 Grey = NDArray[np.uint8]
-Rows = NDArray[np.float32]  # one flattened picture per row
+Rows = NDArray[np.float32]  # each row is a flattened picture
 Times = NDArray[np.float64]
 _SIDE_PX: Final = 160
 _SPEED_RANGE: Final = (0.7, 1.45)
 _ROUGH_SPEEDS: Final = 75
 _FINE_SPEEDS: Final = 41
 _FINE_SHIFTS: Final = 25
-_COVERED_SHARE_MIN: Final = 0.05  # share of the frame that must be covered
+_COVERED_SHARE_MIN: Final = 0.05  # found frames must cover at least this share of the sent frame
 _POWER_MIN: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A time mapping: the found clip starts at ``start_s`` of the sent one and plays ``speed``
-    times as fast.
+    """A time mapping: found time t corresponds to sent time ``start_s`` + ``speed`` x t.
 
-    ``likeness``, from -1 to 2, is the sum of two correlations.
+    ``likeness``, from -1 to 2, is the sum of two correlations: of pictures, and of their changes
+    over time.
     """
 
     start_s: float
@@ -37,7 +37,7 @@ class Timing:
 
 
 def shrink_for_timing(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
-    """Return a frame at the size at which timings are compared."""
+    """Scale a frame down to the size at which timings are compared."""
     factor = side_px / max(luma.shape)
     if factor >= 1.0:
         return luma
@@ -52,7 +52,7 @@ def warp_to_thumbnail(
 
     Args:
         found: (h, w).
-        homography: from pixels of the sent frames, at ``sent_size``, to those of the found ones.
+        homography: maps pixels of sent frames, at ``sent_size``, to pixels of found frames.
         sent_size: (width, height).
         shape: (rows, columns) of the thumbnails.
 
@@ -74,11 +74,11 @@ def warp_to_thumbnail(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameRows:
-    """Frames of both clips on one small grid, flattened, with their times.
+    """Thumbnails of frames of both clips, flattened, with their times in seconds.
 
-    ``found`` (P, pixels) is warped to the sent frames' grid, at ``found_times`` (P,) seconds;
-    ``sent`` is (N, pixels) at rising ``sent_times`` (N,); ``covered`` (pixels,) is where found
-    frames show something.
+    ``found`` (P, pixels) are found frames, warped to the sent frames' grid; ``found_times`` (P,)
+    are their times. ``sent`` (N, pixels) are sent frames at the ascending times ``sent_times``
+    (N,). ``covered`` (pixels,) is the mask of the pixels that found frames cover.
     """
 
     found: Rows
@@ -88,9 +88,7 @@ class FrameRows:
     covered: NDArray[np.bool_]
 
     def best_pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
-        """Return the best timing near this one that maps the found time ``found_s`` to
-        ``sent_s``.
-        """
+        """Return the best timing near ``near`` that maps found time ``found_s`` to ``sent_s``."""
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
@@ -131,7 +129,7 @@ class FrameRows:
 
 
 def nearest_indices(times: Times, wanted: Times) -> NDArray[np.int64]:
-    """Return, for each wanted time, the index of the nearest of the rising ``times``."""
+    """Return, for each wanted time, the index of the nearest of the ascending ``times``."""
     after = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     if len(times) == 1:
         return np.zeros(np.shape(wanted), np.int64)
@@ -141,7 +139,7 @@ def nearest_indices(times: Times, wanted: Times) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Likeness:
-    """Inner products: found with sent (P, N), sent with sent (N, N), found with found (P, P)."""
+    """Inner products of frames: ``cross`` (P, N), sent frames (N, N), found frames (P, P)."""
 
     cross: NDArray[np.float64]
     sent: NDArray[np.float64]
@@ -153,8 +151,9 @@ class _Likeness:
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
     def at(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the likeness of hypotheses (K, P), each of which says which sent frame each found
-        frame shows.
+        """Return the likeness of K hypotheses.
+
+        ``places`` (K, P) says for each hypothesis which sent frame each found frame shows.
         """
         number = np.arange(places.shape[1])
         cross = self.cross[number, places]
@@ -182,7 +181,7 @@ class _Likeness:
 
 
 def _normalize_brightness(rows: Rows) -> Rows:
-    """Return each picture normalised to the same brightness and contrast."""
+    """Normalise all pictures to the same brightness and contrast."""
     if rows.shape[1] == 0:
         return np.zeros((len(rows), 1), np.float32)
     centred = rows - rows.mean(axis=1, keepdims=True)
@@ -215,21 +214,22 @@ _CAMERA_SIDE_PX: Final = 320
 _POINTS: Final = 200
 _QUALITY: Final = 0.01
 _APART_PX: Final = 8
-_AGREEING_POINTS_MIN: Final = 20  # number of points; fewer show no common motion, as across a cut
+# fewer agreeing points show no common motion, which is so across a cut
+_AGREEING_POINTS_MIN: Final = 20
 _TOLERANCE_PX: Final = 0.7
-# scale from one frame to the next; a larger change is no camera motion
+# scale from one frame to the next; a change beyond this is not a camera motion
 _SCALE_RANGE: Final = (0.8, 1.25)
 _NOTHING: Final = 1e-9
-_STILL_PX: Final = 0.05  # a smaller motion from one frame to the next is treated as none
+_STILL_PX: Final = 0.05  # a smaller motion from one frame to the next counts as none
 
 
 class CameraTracker:
     """Tracks the camera through a clip, frame by frame.
 
-    :meth:`add_frame` returns the similarity from the *first* frame's coordinates to the current
-    one's, in units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0.
-    Across a cut the motion is treated as none, because the frames before and after show different
-    scenes.
+    :meth:`add_frame` returns the similarity transform from the *first* frame's coordinates to the
+    current frame's, as (a, b, x0, y0): x' = a x - b y + x0, y' = b x + a y + y0. Lengths are in
+    units of the longest side. A cut counts as no motion, because the frames before and after it
+    show different scenes.
     """
 
     def __init__(self) -> None:
@@ -248,7 +248,7 @@ class CameraTracker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """The times of a clip's frames, (N,) seconds, and the camera's motion at each, (N, 4)."""
+    """The times of a clip's frames, (N,) in seconds, and the camera's motion at each, (N, 4)."""
 
     times: NDArray[np.float64]
     motions: NDArray[np.float64]
@@ -260,23 +260,22 @@ class Camera:
 
     @property
     def length_s(self) -> float:
-        """The time from the first frame to the end of the last, which is taken to last as long as
-        the frame before.
+        """The time from the first frame to the end of the last one.
+
+        The last frame is assumed to last as long as the one before it.
         """
         last = float(self.times[-1] - self.times[-2]) if len(self.times) > 1 else 0.0
         return float(self.times[-1] - self.times[0]) + last
 
     def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
-        """Return the motion, 2 x 3, between the frames nearest to two times, for frames of
-        ``size``.
-        """
+        """Return the motion (2 x 3) between the frames nearest to two times, at this size."""
         one, other = self.nearest(start_s), self.nearest(stop_s)
         motion = _motion_matrix(self.motions[other]) @ np.linalg.inv(
             _motion_matrix(self.motions[one])
         )
         motion[:2, 2] *= max(size)
         if np.abs(motion - np.eye(3)).max() < _NOTHING:
-            motion = np.eye(3)  # remove rounding errors
+            motion = np.eye(3)  # removes rounding errors
         return np.asarray(motion[:2], np.float64)
 
     def nearest(self, at_s: float) -> int:
@@ -291,11 +290,10 @@ def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
-    """Return the motion (3 x 3) in units of the longest side; the identity if the points have no
-    common motion.
-    """
+    """Return the motion (3 x 3) in units of the longest side; the identity if there is none."""
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
-    if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:  # OpenCV returns None for no points
+    # OpenCV returns None if there are no points
+    if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:
         return np.eye(3)
     motion, known, _ = cv2.calcOpticalFlowPyrLK(before, after, points, np.empty_like(points))
     keep = known.ravel() == 1
@@ -310,7 +308,7 @@ def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
 
 
 def _without_drift(affine: Motion, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the identity for a still camera, so that noise does not add up to drift."""
+    """Return the identity if the camera is still, so that noise does not add up to drift."""
     corners = np.array([[0.0, 0.0, 1.0], [size[0], 0.0, 1.0], [0.0, size[1], 1.0], [*size, 1.0]])
     displacement = np.abs(corners @ affine.T - corners[:, :2]).max()
     scale = float(np.hypot(affine[0, 0], affine[1, 0]))

@@ -1,4 +1,9 @@
-"""Distortions beyond a homography: a lens, a wave, curled paper."""
+"""Fit distortions that a homography does not describe: a lens, a wave, curled paper.
+
+A bend is a smooth field of displacements. It is given by a lattice of control points, with several
+spans (intervals between control points) in each direction. A bench is both pictures at a size at
+which they are compared (misfit.py).
+"""
 
 import math
 from typing import Final
@@ -20,18 +25,20 @@ from entrenous.watermark.alignment.transforms import (
     weights,
 )
 
-# tolerance for matches, as a share of the longest side, for each step
+# tolerance for matches in each step, as a share of the longest side
 _REACHES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
-_SQUARE_BLOCKS: Final = 4  # blocks along a side of a chequerboard square
-_SPANS_TRIED: Final = 6  # number of divisions tried
-_SIGNIFICANT_DEVIATIONS: Final = 5.0  # a gain of this many standard deviations is significant
-# smallest displacement that matters, in bench pixels along either axis
+_SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
+_SPANS_TRIED: Final = 6  # numbers of spans that are tried
+# a bend is significant if it predicts better than noise by this many standard deviations
+_SIGNIFICANT_DEVIATIONS: Final = 5.0
+# a smaller displacement, in bench pixels along either axis, does not matter
 _DISPLACEMENT_MIN_PX: Final = 0.07
 _RIDGE: Final = 1e-6
-# typical deviation of neighbouring control points from a straight line, as a share of the longest
-# side, divided by n^1.5 for n spans: a wave n times as short is n^2 times as curved, but rarer
+# Typical deviation of neighbouring control points from a straight line, as a share of the longest
+# side. It is divided by n^1.5 for n spans. A wave that is n times as short is n^2 times as curved,
+# but such waves are rarer.
 _STIFF: Final = 0.3
 _STIFF_POWER: Final = 1.5
 Box = tuple[float, float, float, float]
@@ -86,7 +93,7 @@ def _undistorted(pose: Pose, at_found: Points) -> Points:
 
 
 def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
-    """Fit the bend with ``spans`` (rows, columns) to the pixels, starting from the one of ``pose``.
+    """Fit a bend with ``spans`` (rows, columns) to the pixels, starting from the bend of ``pose``.
 
     The result is regularised towards the bend of ``base``, which has the same homography and lens.
     """
@@ -110,7 +117,7 @@ def _lattice_step(
     stiff: NDArray[np.float64],
     step_px_max: float = _STEP_PX_MAX,
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the change of the lattice, and the largest displacement of a block by it."""
+    """Return the change of the lattice, and the largest displacement of a block that it causes."""
     rows, columns = offsets.shape[:2]
     along_x = weights(flow.centres[:, 0], box[0], box[2], columns - 3)
     along_y = weights(flow.centres[:, 1], box[1], box[3], rows - 3)
@@ -128,12 +135,13 @@ def _lattice_step(
 
 
 def needs_bend(on: Level, pose: Pose) -> bool:
-    """Return whether blocks are still displaced together, significantly and far enough to matter.
+    """Return whether blocks are still displaced together, significantly and by enough.
 
-    A bend fitted to the displacements in the squares of one colour of a chequerboard predicts those
-    in the squares of the other colour. The gain of that prediction over noise is measured in
-    standard deviations. Shrinking two pictures with different pixel grids also moves their detail,
-    by up to 0.055 bench pixels.
+    Blocks are divided like a chequerboard. A bend is fitted to the displacements in the squares of
+    one colour, and predicts those in the squares of the other colour. How much better this
+    prediction is than noise is measured in standard deviations. Small displacements do not count:
+    shrinking two pictures with different pixel grids moves their detail too, by up to 0.055 bench
+    pixels.
     """
     flow = on.flow(on.bench.to_bench(pose))
     width, height = on.bench.size
@@ -165,7 +173,10 @@ def _stiffness_matrix(
 
 
 def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
-    """Return squared second differences along rows, along columns and mixed, as in a thin plate."""
+    """Return the bending energy of a lattice as a matrix, as for a thin plate.
+
+    It is the sum of squared second differences along rows, along columns and mixed.
+    """
     second = [np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns)]
     first = [np.diff(np.eye(count), axis=0) for count in (rows, columns)]
     plate = (
@@ -177,8 +188,9 @@ def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
 
 
 def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the same deformation on a lattice with other spans: the least-squares fit, which is
-    exact if the spans nest.
+    """Fit the same deformation with a different number of spans, by least squares.
+
+    The fit is exact if the new spans divide the old ones.
     """
     rows, columns = spans
     if bend is None:

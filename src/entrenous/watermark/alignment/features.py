@@ -1,4 +1,4 @@
-"""Local features that survive cropping, rotation, resizing and recoding, and their matching."""
+"""Find and match local features that survive cropping, rotation, resizing and recoding."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,14 +11,14 @@ from entrenous.watermark.alignment.transforms import Points, Size, apply_homogra
 
 Pixels = NDArray[np.uint8]
 SIDE_PX: Final = 1200
-_SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged: SIFT finds little in few pixels
+_SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged, because SIFT finds little in few pixels
 _POINTS: Final = 3000
 _POINTS_POOR: Final = 1500
-# grey levels between the darkest and the brightest hundredth; below, contrast is stretched
+# if the darkest and the brightest hundredth differ by fewer grey levels, contrast is stretched
 _RANGE_POOR: Final = 120.0
 _CONTRAST: Final = 0.04
 _EDGE: Final = 10.0
-# for skies, night, skin: points as faint as noise; matching filters them
+# thresholds for skies, nights and skin: they admit points as faint as noise, which matching filters
 _CONTRAST_POOR: Final = 0.003
 _EDGE_POOR: Final = 30.0
 _SIDE_PX_BLURRED: Final = 500
@@ -41,8 +41,9 @@ class Features:
 def extract_features(
     pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS
 ) -> Features:
-    """Return the ``limit`` strongest features of a picture resized to ``side_px`` on its longest
-    side.
+    """Return the ``limit`` strongest features of a picture.
+
+    Its longest side is resized to ``side_px`` pixels first.
     """
     return extract_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
@@ -59,7 +60,7 @@ def extract_from_luma(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POI
 
 
 def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
-    """Return features of large shapes only, for flat graphics and very noisy pictures."""
+    """Return features of large shapes only, which flat graphics and very noisy pictures need."""
     height, width = grey.shape
     small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
     points, descriptors = _run_sift(
@@ -70,12 +71,11 @@ def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
 
 
 def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Features:
-    """Return the descriptors that the same points would have in a mirror image, or with inverted
-    colours.
+    """Return the descriptors that the same points have in a mirror image, or with inverted colours.
 
-    A mirror reverses SIFT's 4 x 4 cells along one axis and its 8 directions; inverted colours turn
-    every point by half a turn. Both are exact permutations of the 128 numbers. The points keep
-    their positions in the original picture.
+    A mirror reverses SIFT's 4 x 4 cells along one axis, and its 8 directions. Inverted colours turn
+    all points by half a turn. Both are exact permutations of the 128 numbers. The points keep their
+    positions in the original picture.
     """
     cells = found.descriptors.reshape(-1, 4, 4, 8)
     if mirrored:
@@ -86,7 +86,7 @@ def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Feat
 
 
 def analysed_px(longest_px: int, side_px: int) -> int:
-    """Return the longest side at which a picture is really analysed."""
+    """Return the longest side that a picture has when its features are computed."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
 
 
@@ -95,8 +95,9 @@ def select_strongest(found: Features, count: int) -> Features:
 
 
 def match_features(found: Features, sent: Features) -> tuple[Points, Points]:
-    """Return the matching points (sent, found): mutually best matches that are clearly better than
-    the second best.
+    """Return the matching points (sent, found).
+
+    Two points match if each is the best match of the other, clearly better than the second best.
     """
     if min(len(found.points), len(sent.points)) < 2:
         return np.empty((0, 2)), np.empty((0, 2))
@@ -107,7 +108,7 @@ def match_features(found: Features, sent: Features) -> tuple[Points, Points]:
     mutual = first >= similarity.max(axis=0)[best]
     similarity[rows, best] = -1.0
     second = similarity.max(axis=1)
-    # for rows of norm 1, the squared distance is 2 - 2 x the cosine
+    # the squared distance between rows of norm 1 is 2 - 2 x their cosine
     clear = (1.0 - first) < _RATIO**2 * (1.0 - second)
     keep = mutual & clear
     return sent.points[keep], found.points[best[keep]]
@@ -118,7 +119,7 @@ def to_grey(pixels_rgb: Pixels) -> Pixels:
 
 
 def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
-    """Resize to ``side_px`` on the longest side, by averaging or by bicubic enlargement."""
+    """Resize the longest side to ``side_px``, by averaging or by bicubic enlargement."""
     height, width = grey.shape[:2]
     factor = side_px / max(width, height)
     if factor == 1.0:
@@ -129,7 +130,7 @@ def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
 
 
 def stretch_contrast(grey: Pixels) -> Pixels:
-    """Stretch a low contrast, so that points reach SIFT's fixed threshold."""
+    """If contrast is low, stretch it, so that points reach SIFT's fixed threshold."""
     dark, bright = np.percentile(grey[::4, ::4], [1, 99])
     if bright - dark >= _RANGE_POOR or bright <= dark:
         return grey
@@ -145,7 +146,7 @@ def _run_sift(
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
     strength = np.array([point.response for point in keypoints])
-    # SIFT returns more than asked for if responses are equal
+    # SIFT returns more points than requested if several are equally strong
     order = np.argsort(-strength, kind="stable")[:limit]
     points = np.array([point.pt for point in keypoints], np.float64)[order]
     counts = descriptors[order]
@@ -172,10 +173,10 @@ class FeatureViews:
     def features(
         self, side_px: int = FIRST_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
     ) -> Features:
-        """Return features at ``side_px`` pixels on the longest side; 0 means features of large
-        shapes only.
+        """Return the features of the picture at this longest side.
 
-        Mirrored or inverted descriptors keep the points' positions in the original picture.
+        ``side_px`` 0 means features of large shapes only. With ``mirrored`` or ``inverted``, only
+        the descriptors change; the points keep their positions in the original picture.
         """
         looked_at = analysed_px(max(self.size), side_px) if side_px else 0
         if looked_at not in self._cache:

@@ -1,4 +1,7 @@
-"""Refine an alignment over all pixels (Gauss-Newton), from the displacement of small blocks."""
+"""Refine an alignment over all pixels (Gauss-Newton), from the displacement of small blocks.
+
+A bench is both pictures at a size at which they are compared (misfit.py).
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,14 +23,15 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 BLOCK_PX: Final = 8
-_FINE_SIGMA: Final = 1.0  # detail between these two scales is compared
+_FINE_SIGMA: Final = 1.0  # the detail between this scale and the next is compared
 _COARSE_SIGMA: Final = 3.0
 _WINDOW_PX: Final = 31
-_VARIANCE_MIN: Final = 0.3  # squared grey levels; rounding errors, which even a perfect fit has
-_CONTRAST_PRIOR: Final = 1.0  # squared grey levels, added to the local contrast
+# squared grey levels; even a perfect fit has rounding errors of this variance
+_VARIANCE_MIN: Final = 0.3
+_CONTRAST_PRIOR: Final = 1.0  # squared grey levels that are added to the local contrast
 _GAIN_MAX: Final = 3.0
 _FRAME_PX: Final = 6
-_CORRELATED_PIXELS: Final = 12.0  # number of pixels that the finer blur correlates
+_CORRELATED_PIXELS: Final = 12.0  # the finer blur correlates this many neighbouring pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +46,10 @@ class Template:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equations:
-    """One 2 x 2 system per block: information (xx, xy, yy) x displacement = pull (x, y).
+    """A linear system for each block's displacement: information x displacement = pull.
 
-    ``centres`` is N x 2 in pixels; information is in 1 / px^2, the inverse of the displacement's
-    variance.
+    ``information`` has the elements xx, xy and yy of a symmetric 2 x 2 matrix, in 1 / px^2: the
+    inverse of the displacement's variance. ``pull`` has x and y. ``centres`` (N, 2) are in pixels.
     """
 
     centres: NDArray[np.float64]
@@ -54,7 +58,7 @@ class Equations:
 
 
 def make_template(sent: Grey) -> Template:
-    """Prepare the sent picture at the size of the comparison."""
+    """Prepare the sent picture, at the size at which pictures are compared."""
     detail = detail_of(sent)
     slope = (
         cv2.Scharr(detail, cv2.CV_32F, 1, 0, scale=1 / 32),
@@ -77,7 +81,7 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
     Args:
         sent: the sent picture.
         warped: the found picture's detail, warped onto it.
-        inside: 1 where ``warped`` shows the found picture, else 0.
+        inside: 1 where ``warped`` shows the found picture, and 0 elsewhere.
     """
     gain = _local_mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
     gain = np.clip(gain, -_GAIN_MAX, _GAIN_MAX).astype(np.float32)
@@ -97,7 +101,7 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
 
 
 def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
-    """Merge the equations of several benches of the same pictures, in pixels of the first."""
+    """Merge the equations of several benches of the same pictures; units are the first's pixels."""
     top = levels[0][1]
     parts = []
     for flow, size in levels:
@@ -108,8 +112,9 @@ def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
 
 
 def _without_border(inside: Grey) -> Grey:
-    """Return a mask without the outermost pixels, in which the blur includes content of one picture
-    only.
+    """Return the mask without its outermost pixels.
+
+    There the blur includes pixels that only one of the two pictures has.
     """
     framed = np.zeros_like(inside)
     inner = slice(_FRAME_PX, -_FRAME_PX)
@@ -135,24 +140,28 @@ def _local_mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-_CHANGE_MAX: Final = 0.02  # share of the longest side; a larger change means divergence
-_SETTLED_PX: Final = 0.004  # bench pixels; a smaller step is the last one
-_STEP_PX_MAX: Final = 4.0  # largest reliable Gauss-Newton step
-_RIDGE: Final = 0.1  # 1 / px^2: keeps steps short in smooth pictures
-_LENS_MAX: Final = 0.6  # largest lens coefficient; beyond it no picture is recognisable
+_CHANGE_MAX: Final = 0.02  # a change by a larger share of the longest side means divergence
+_SETTLED_PX: Final = 0.004  # a step below this many bench pixels is the last one
+_STEP_PX_MAX: Final = 4.0  # the largest Gauss-Newton step that is reliable
+_RIDGE: Final = 0.1  # in 1 / px^2; keeps steps short in smooth pictures
+_LENS_MAX: Final = 0.6  # with a larger lens coefficient, no picture would be recognisable
 
 
 Freedom = NDArray[np.float64]
-"""8 x k: a homography's parameters (x: 1, x, y; y: 1, x, y; both: x, y) from k free ones."""
+"""A matrix (8, k) that computes a homography's eight parameters from k free ones.
+
+The parameters are the coefficients of 1, x and y in x' and in y', then those of x and y in the
+denominator.
+"""
 
 
 def upright_freedom() -> Freedom:
-    """Return the steps that translation and scaling along each axis allow."""
+    """Return the freedom for translation, and for scaling along each axis."""
     return np.asarray(np.eye(8)[:, [0, 1, 3, 5]], np.float64)
 
 
 def similar_freedom() -> Freedom:
-    """Return the steps that translation, uniform scaling and rotation allow."""
+    """Return the freedom for translation, uniform scaling and rotation."""
     free = np.zeros((8, 4))
     free[0, 0] = free[3, 1] = free[1, 2] = free[5, 2] = free[4, 3] = 1.0
     free[2, 3] = -1.0
@@ -168,7 +177,7 @@ class Level:
     found: Grey
 
     def flow(self, pose: Pose) -> Equations:
-        """Return displacements of blocks under a pose, both in bench pixels."""
+        """Return the equations of the blocks' displacements under a pose, all in bench pixels."""
         size = self.bench.size
         return displacement_equations(
             self.sent, warp_onto(self.found, pose, size), coverage_of(self.found, pose, size)
@@ -189,10 +198,10 @@ def optimise_pose(
 ) -> Pose | None:
     """Optimise the homography, and the lens if there is one, starting from ``pose``.
 
-    ``coarser`` levels contribute too, which matters in smooth pictures. A ``freedom`` restricts the
-    steps, because smooth pictures do not determine eight parameters.
+    The ``coarser`` levels contribute too, which matters in smooth pictures. ``freedom`` restricts
+    the steps, because smooth pictures do not determine eight parameters.
 
-    Returns: None if it diverges.
+    Returns: None if the optimisation diverges.
     """
     at_bench = on.bench.to_bench(pose)
     frame = corners(on.bench.size)
@@ -214,10 +223,9 @@ def optimise_pose(
 
 
 def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
-    """Return the standard error of a position, in bench pixels, from the residuals for eight
-    parameters.
+    """Return the standard error of a position in bench pixels, from residuals with 8 parameters.
 
-    The additional uncertainty of a bend in smooth areas is not included.
+    This does not include the additional uncertainty of a bend in smooth areas.
     """
     levels = (on, *coarser)
     flow = merge_equations([(one.flow(one.bench.to_bench(pose)), one.bench.size) for one in levels])
@@ -269,7 +277,7 @@ def gauss_newton_step(
 def _projective(
     at: Points, middle: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the displacement in x and in y per unit of each of a homography's eight parameters."""
+    """Return the displacements in x and y per unit of each of a homography's eight parameters."""
     x, y = ((at - middle) / reach).T
     none, one = np.zeros_like(x), np.ones_like(x)
     across = np.stack([one, x, y, none, none, none, x * x, x * y], axis=1)
@@ -278,14 +286,15 @@ def _projective(
 
 
 def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArray[np.float64]:
-    """Return the displacement per unit of k1 and k2, mapped to the sent picture: N x 2 (k) x 2 (x
-    and y).
+    """Return the displacement per unit of k1 and k2, mapped to the sent picture.
+
+    The result is N x 2 (k1 and k2) x 2 (x and y).
     """
     seen = apply_homography(homography, at)
     from_centre = seen - np.array(lens.centre)
     square = (from_centre**2).sum(axis=1, keepdims=True) / lens.reach**2
     back = inverse(homography)
-    # the lens is nearly the identity, so its slope is neglected in the inverse
+    # the lens is nearly the identity, so the inverse neglects its slope
     reach = np.maximum(1.0, np.abs(from_centre * square).max(axis=1, keepdims=True))
     return np.stack(
         [

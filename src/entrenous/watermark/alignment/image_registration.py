@@ -1,5 +1,6 @@
-"""Register a found picture on a sent one; the first homography is robust (USAC with MAGSAC++,
-Barath et al. 2020).
+"""Register a found picture on a sent one.
+
+The first homography is estimated robustly (USAC with MAGSAC++, Barath et al. 2020).
 """
 
 from collections.abc import Iterator
@@ -41,10 +42,11 @@ from entrenous.watermark.alignment.transforms import (
 )
 from entrenous.watermark.verdict import PictureWarp
 
-# accepted without matching points; unrelated photographs have at least 0.98
+# largest misfit that is accepted without matching points; unrelated photographs have at least 0.98
 _MISFIT_MAX: Final = 0.85
-_SURE_MISFIT: Final = 0.3  # a fit with a smaller misfit ends the search
-_GRID_POINTS_PER_SIDE: Final = 25  # points along each side where a bend is measured
+_SURE_MISFIT: Final = 0.3  # the search ends at a smaller misfit
+# a bend is measured at a grid with this many points along each side
+_GRID_POINTS_PER_SIDE: Final = 25
 
 
 class FoundBy(StrEnum):
@@ -59,11 +61,11 @@ class FoundBy(StrEnum):
 class Registration:
     """The alignment of a found picture with a sent one, and its reliability.
 
-    ``warp`` describes the nearest homography; ``pose`` is complete, with a lens and a bend if there
-    are any. ``inliers`` is the number of agreeing matches (0: found without features). ``misfit``
-    runs from 0, the same fine detail, to 1, none of it. ``error_px`` is the standard error of a
-    position in found pixels (0: the pixel grids coincide exactly). Sizes are (width, height) in
-    pixels.
+    ``pose`` is the complete mapping, with a lens and a bend if there are any; ``warp`` describes
+    the homography that is nearest to it. ``inliers`` is the number of agreeing matches, or 0 if it
+    was found without features. ``misfit`` is 0 if both pictures have the same fine detail, and 1 if
+    none of it agrees. ``error_px`` is the standard error of a position in found pixels; it is 0 if
+    the pixel grids coincide exactly. Sizes are (width, height) in pixels.
     """
 
     warp: PictureWarp
@@ -77,7 +79,7 @@ class Registration:
 
     @property
     def homography(self) -> Homography:
-        """3 x 3, from the sent picture's pixel centres to the found one's (the nearest one)."""
+        """The nearest homography, 3 x 3, from the sent picture's pixels to the found picture's."""
         return np.array(self.warp.homography, np.float64).reshape(3, 3)
 
     @property
@@ -85,7 +87,7 @@ class Registration:
         return not self.pose.is_straight
 
     def sent_to_found(self, points: Points) -> Points:
-        """Map N x 2 points of the sent picture to the found one, distortions included."""
+        """Map N x 2 points of the sent picture to the found one, including distortions."""
         return self.pose.sent_to_found(points)
 
 
@@ -103,15 +105,14 @@ def register(
     *,
     thorough: bool = True,
 ) -> Registration | None:
-    """Register a found picture on a sent one. Return None if it does not seem to show the sent
-    picture.
+    """Register a found picture on a sent one; None if it does not seem to show the sent picture.
 
     Args:
         found: (h, w, 3) uint8, or ``feature_views(found_rgb)`` for several comparisons.
         sent_rgb: (H, W, 3) uint8.
-        sent_features: ``features(sent_rgb)``, if already computed.
-        thorough: if few points match, try more points and a search without features; this takes
-            seconds, while False refuses in a fraction of one.
+        sent_features: features of ``sent_rgb``, if they have been computed already.
+        thorough: if few points match, try more points and then a search without features, which
+            takes seconds. Otherwise None is returned in a fraction of a second.
     """
     found, sent_grey = feature_views(found), to_grey(sent_rgb)
     estimates = estimates_from_features(
@@ -124,8 +125,9 @@ def register(
 
 
 def _without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_Start]:
-    """Yield starting points, the likeliest and cheapest first. Each is tried only if those before
-    it failed.
+    """Yield starting points, the likeliest and cheapest first.
+
+    The caller asks for the next one only if those before it failed.
     """
     for homography in resized_whole_frame(_width_and_height(sent_grey), found.size):
         yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
@@ -157,7 +159,7 @@ def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Start:
 def _refine_best(
     found: FeatureViews, sent_grey: Pixels, starts: Iterator[_Start]
 ) -> Registration | None:
-    """Return the starting point with the least misfit after refinement, if it is credible."""
+    """Refine starting points, and return the result with the least misfit if it is credible."""
     best: Registration | None = None
     for start in starts:
         certain = start.inliers >= CERTAIN_INLIERS
@@ -177,8 +179,9 @@ def _refine_best(
 
 
 def _is_good_enough(candidate: Registration) -> bool:
-    """Return whether to stop trying. A bend can hide a bad starting point, so a bent result does
-    not count.
+    """Return whether to stop trying.
+
+    A bent result is not good enough, because a bend can hide a bad starting point.
     """
     return not candidate.is_bent and candidate.misfit <= _SURE_MISFIT
 
@@ -212,7 +215,7 @@ def _nearest_homography(pose: Pose, sent: Size, found: Size) -> tuple[Homography
 
 
 def _is_credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
-    """Return whether enough points agree, or the fine detail agrees, or the blurred pictures do."""
+    """Return whether enough points agree, or fine detail agrees, or the blurred pictures agree."""
     if candidate.inliers >= CERTAIN_INLIERS or candidate.misfit <= _MISFIT_MAX:
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
@@ -225,20 +228,23 @@ def _width_and_height(grey: Pixels) -> Size:
     return grey.shape[1], grey.shape[0]
 
 
-ENOUGH_INLIERS: Final = 40  # this many inliers end the search
+ENOUGH_INLIERS: Final = 40  # the search ends with this many inliers
 CERTAIN_INLIERS: Final = 25  # this many inliers do not arise by chance
 QUICK_INLIERS_MIN: Final = 12  # a quick search needs this many inliers
 _INLIERS_MIN: Final = 6  # an estimate with fewer inliers is ignored
-_FULL_HOMOGRAPHY_INLIERS: Final = 60  # needed to determine a homography's eight parameters
-_TOLERANCE_SHARE: Final = 3.0 / 1200  # share of the found picture's longest side
+# fewer inliers do not determine a homography's eight parameters
+_FULL_HOMOGRAPHY_INLIERS: Final = 60
+_TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longest side
 _ITERATIONS: Final = 10_000
 _CONFIDENCE: Final = 0.9999
-_FLIPS: Final = ((False, False), (True, False), (False, True), (True, True))  # mirrored, inverted
-_SIDES_PX: Final = (1600, 700)  # longest sides at which the found picture is also searched
-_DENSE_SIDE_PX: Final = 2400  # longest side of the sent picture when searching small details
+# pairs of mirrored and inverted
+_FLIPS: Final = ((False, False), (True, False), (False, True), (True, True))
+_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
+# longest side of the sent picture if the found one may show a small detail of it
+_DENSE_SIDE_PX: Final = 2400
 _DENSE_POINTS: Final = 8000
 _TRIED: Final = 3
-# points compared first in a quick try; unrelated pictures share 8 to 15
+# a quick try compares this many points first; unrelated pictures share 8 to 15
 _QUICK_SAMPLE_POINTS: Final = 600
 _SAMPLE_LEAST: Final = 24
 
@@ -251,8 +257,8 @@ def estimates_from_features(
     Args:
         found: the found picture.
         sent: features of the sent one.
-        sent_grey: the sent picture's luma, if further features may be computed, which takes a
-            second; else None.
+        sent_grey: the sent picture's luma. It permits computing further features, which takes a
+            second; None forbids that.
     """
     estimates: list[Estimate] = []
     for rough in _estimate_all(found, sent, sent_grey):
@@ -270,7 +276,7 @@ def _estimate_all(
     sample = select_strongest(sent, _QUICK_SAMPLE_POINTS)
     for mirrored, inverted in _FLIPS:
         view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
-        # rare cases show in a sample of the points, or are left to a thorough search
+        # in a quick search, rare cases are tried only if a sample of the points suggests them
         if (
             sent_grey is None
             and mirrored | inverted
@@ -325,7 +331,7 @@ def _fit_homography(at_sent: Points, at_found: Points, tolerance: float) -> Esti
 def _fit_similarity(
     at_sent: Points, at_found: Points, tolerance: float, *, mirrored: bool
 ) -> Estimate | None:
-    # OpenCV's similarity cannot mirror, so the sent points are mirrored first
+    # OpenCV's similarity transforms cannot mirror, so the sent points are mirrored first
     flip = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     found: tuple[Any, Any] = cv2.estimateAffinePartial2D(
         at_sent @ flip[:2, :2],

@@ -1,4 +1,8 @@
-"""The misfit between a found picture and the sent one under a given pose, in fine detail."""
+"""The misfit of fine detail between a found picture and the sent one under a given pose.
+
+A pose is a mapping between the two pictures (transforms.py). A bench is both pictures, scaled down
+so that they show the same detail.
+"""
 
 import math
 from dataclasses import dataclass
@@ -21,13 +25,15 @@ from entrenous.watermark.alignment.transforms import (
 
 Grey = NDArray[np.float32]
 _WINDOW_PX: Final = 17
-_FINE_SIGMA: Final = 1.0  # at finer scales resampling smooths noise, which favours inexact fits
+# at finer scales, resampling smooths noise, which would favour inexact fits
+_FINE_SIGMA: Final = 1.0
 _COARSE_SIGMA: Final = 3.0
-_QUIET_VARIANCE: Final = 1.0  # squared grey levels; smoother windows hardly count
+_QUIET_VARIANCE: Final = 1.0  # squared grey levels; windows with less variance hardly count
 _PIXELS_MIN: Final = 200
-# beyond this many pixels, saving memory matters more than rounding errors in averages
+# with more pixels than this, averages are computed in less memory, and rounding errors accepted
 _PIXELS_FLOAT: Final = 8_000_000
-_AVERAGING_SCALE_MAX: Final = 0.9  # share of the size; averaging to a larger size would only blur
+# averaging is used only to reduce to at most this share of the size; otherwise it would only blur
+_AVERAGING_SCALE_MAX: Final = 0.9
 _WHOLE: Final = 0.999
 
 
@@ -35,7 +41,7 @@ _WHOLE: Final = 0.999
 class Pair:
     """Two grey pictures, and the box of the sent one that the found one shows.
 
-    ``seen`` is (left, top, right, bottom), in whole pixels of the sent picture.
+    ``seen`` is that box: (left, top, right, bottom) in whole pixels of the sent picture.
     """
 
     found: Pixels
@@ -45,10 +51,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
-    """Two grey pictures, at sizes where both show the same detail.
+    """Two grey pictures, scaled down to sizes at which both show the same detail.
 
-    ``sent`` shows the sent picture from ``origin`` (x, y) over ``size_sent`` pixels; ``size_found``
-    is the found picture's size.
+    ``sent`` shows the part of the sent picture that begins at ``origin`` (x, y) and has
+    ``size_sent`` pixels. ``size_found`` is the full size of the found picture.
     """
 
     sent: Grey
@@ -59,11 +65,11 @@ class Bench:
 
     @property
     def size(self) -> Size:
-        """Width and height of the grid on which the pictures are compared."""
+        """The width and height of the grid on which the pictures are compared."""
         return self.sent.shape[1], self.sent.shape[0]
 
     def to_bench(self, pose: Pose) -> Pose:
-        """Convert a pose from full pixels of both pictures to pixels of this bench."""
+        """Convert a pose from pixels of the full pictures to pixels of this bench."""
         return pose.resized(*self._scalings())
 
     def from_bench(self, pose: Pose) -> Pose:
@@ -78,12 +84,12 @@ class Bench:
 
 
 def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
-    """Bring both pictures to the same resolution: the coarsest of theirs and that of ``side_px``.
+    """Bring both pictures to the same resolution, the coarsest of three: theirs, and ``side_px``.
 
     Args:
         pair: the pictures.
-        scale: found pixels per sent pixel.
-        side_px: longest side wanted for the visible part of the sent picture.
+        scale: the number of found pixels per sent pixel.
+        side_px: the longest side that the visible part of the sent picture should have.
     """
     left, top, right, bottom = pair.seen
     factor = min(1.0, side_px / max(right - left, bottom - top), scale)
@@ -97,8 +103,9 @@ def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
 
 
 def misfit(on: Bench, pose: Pose) -> float:
-    """Return one minus the squared correlation of fine detail, averaged over windows weighted by
-    their contrast.
+    """Return one minus the squared correlation of fine detail.
+
+    It is averaged over windows, which are weighted by their contrast.
     """
     inward = on.to_bench(pose)
     warped, inside = warp_onto(on.found, inward, on.size), coverage_of(on.found, inward, on.size)
@@ -119,7 +126,7 @@ def misfit(on: Bench, pose: Pose) -> float:
 
 
 def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
-    """Resample ``found`` on the sent picture's grid, with zeros where it shows nothing."""
+    """Resample ``found`` on the sent picture's grid, with zeros where it has no pixels."""
     if pose.is_straight:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return np.asarray(
@@ -130,13 +137,13 @@ def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
 
 
 def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
-    """Return 1 where ``found``, resampled like this, shows something; else 0."""
+    """Return 1 where ``found``, resampled with this pose, has pixels, and 0 elsewhere."""
     inside = warp_onto(np.ones_like(found), pose, size) > _WHOLE
     return inside.astype(np.float32)
 
 
 def _fine_detail(grey: Grey, inside: Grey) -> Grey:
-    """Return the fine detail, computed only from pixels inside."""
+    """Return the fine detail, computed only from pixels in the mask ``inside``."""
     sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
     fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
     if float(inside.min()) < 1.0:
@@ -151,7 +158,8 @@ def _fine_detail(grey: Grey, inside: Grey) -> Grey:
 def _shrink(grey: Pixels, factor: float) -> Grey:
     """Shrink a picture with the same blur everywhere.
 
-    Otherwise pictures shrunk on different grids would differ by how pixels are averaged.
+    Without that, two pictures that were shrunk on different grids would differ because different
+    pixels were averaged.
     """
     if factor > _AVERAGING_SCALE_MAX:
         return np.asarray(grey, np.float32)
@@ -169,8 +177,9 @@ def _shrink(grey: Pixels, factor: float) -> Grey:
 
 
 def _average_squares(grey: Pixels, whole: int) -> Grey:
-    """Return the means over squares of ``whole`` pixels; incomplete squares are padded with border
-    pixels.
+    """Return the means over squares with sides of ``whole`` pixels.
+
+    Incomplete squares are padded with border pixels.
     """
     if whole == 1:
         return grey.astype(np.float32)

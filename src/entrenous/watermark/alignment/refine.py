@@ -1,5 +1,8 @@
-"""Refine a first homography to pixel precision, including exact crops and resizes, and measure its
-fit.
+"""Refine a first homography to a fraction of a pixel, and measure how well it fits.
+
+A pose is a mapping from the sent to the found picture: a homography, perhaps with a bend or a lens.
+A bench is both pictures at a size at which they are compared (misfit.py). An exact mapping is a
+crop or a resize with edges on pixel edges, or a shift by whole pixels, as programs make them.
 """
 
 from collections.abc import Iterator
@@ -46,30 +49,37 @@ from entrenous.watermark.alignment.transforms import (
 _SMALL_SIDES_PX: Final = (
     60,
     120,
-)  # a searched starting point is off by a few hundredths of the side
+    # on these small benches, starting points found by search are improved; they are off by a few
+    # hundredths of the side
+)
 _SIDES_PX: Final = (250, 500, 1000)
 _STEPS: Final = 6
 _JUDGED_PX: Final = 1500
-_EXACT_BONUS: Final = 1.02  # resampling smooths noise, so an exact fit looks slightly worse
+# an exact mapping may have a misfit this many times larger, because inexact ones smooth noise
+_EXACT_BONUS: Final = 1.02
 _BLURRED_PX: Final = 75
-# unrelated photographs have 0.9 or more, in fine detail and blurred
+# unrelated photographs have a misfit of 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
-# an exact fit may be this far from the estimate, plus _EXACT_SD standard errors
+# an exact mapping may differ from the estimate by this many pixels plus the number of standard
+# errors below
 _EXACT_PX: Final = 0.05
 _EXACT_SD: Final = 8.0
 _SAME_PX: Final = 1e-3
 _SIMPLE_BONUS: Final = 1.01
 _SLACK: Final = 0.0003
-# bench pixels: with a larger error a homography may have too many parameters
+# if the standard error is more than this many pixels of the sent picture, fewer parameters are
+# tried
 _UNSURE_PX: Final = 0.05
-_LEAN_MAX: Final = 0.03  # share of the diagonal
-_MISFIT_PERFECT: Final = 0.002  # a bend cannot improve a smaller misfit
-_LENS_GAIN: Final = 0.995  # a lens, or (_BEND_GAIN) a bend, must lower the misfit to this share
+# a box is made upright if no corner then moves by more than this share of the diagonal
+_LEAN_MAX: Final = 0.03
+_MISFIT_PERFECT: Final = 0.002  # with a smaller misfit, no bend is tried
+_LENS_GAIN: Final = 0.995  # a lens must lower the misfit to this share
 _BEND_GAIN: Final = 0.985
-_MATCHES_MIN: Final = 60  # number of matches needed to fit a lens
-_LATTICE_MATCHES_MIN: Final = 150  # number of matches needed to fit a lattice
-_GRID_POINTS_PER_SIDE: Final = 15  # points along each side where a bend is measured
+_MATCHES_MIN: Final = 60  # fitting a lens needs this many matches
+_LATTICE_MATCHES_MIN: Final = 150  # fitting a bend to matches needs this many of them
+# a bend is measured at a grid with this many points along each side
+_GRID_POINTS_PER_SIDE: Final = 15
 _SPANS: Final = 8
 
 
@@ -84,7 +94,7 @@ class Refined:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matched:
-    """A homography and its matched points, N x 2 each; N may be 0."""
+    """A homography, and the matched points that agree with it, N x 2 each; N may be 0."""
 
     homography: Homography
     at_sent: Points
@@ -94,10 +104,11 @@ class Matched:
 def refine(
     found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
 ) -> Refined | None:
-    """Refine one starting point: its homography, exact neighbours, a lens, and a bend. Return the
-    simplest good fit.
+    """Refine one starting point, and return the simplest pose that fits well.
 
-    Returns: None if an uncertain starting point fails on small copies of the pictures.
+    Poses with and without a bend or a lens are tried, and exact mappings near them.
+
+    Returns: None if the starting point is not certain, and does not fit on small benches.
     """
     settling = _Refinement(found_grey, sent_grey, start, certain=certain)
     if certain:
@@ -110,9 +121,7 @@ def refine(
 
 
 def agrees_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
-    """Return whether the blurred pictures agree, which is enough for a smooth picture without
-    detail.
-    """
+    """Return whether the blurred pictures agree, which is enough if there is no fine detail."""
     return misfit(make_bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
 
 
@@ -134,8 +143,9 @@ class _Refinement:
         self._judging: Bench | None = None
 
     def promising_start(self) -> Homography | None:
-        """Return the starting point, or a better one from small benches; None if none of them is
-        good.
+        """Return the best of the starting point and its improvements on small benches.
+
+        Returns: None if none of them is good.
         """
         start = self._start.homography
         tried = [Pose(start)]
@@ -155,8 +165,9 @@ class _Refinement:
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
     def refine(self) -> Refined:
-        """Return the simplest pose that fits nearly as well as the best, preferring exact and
-        straight poses.
+        """Return the simplest pose that fits nearly as well as the best one.
+
+        Exact poses, and poses without bend and lens, count as simpler.
         """
         start = Pose(self._start.homography)
         straight, least = self._least_misfit([start, *list(self._sharpen(start))[-1:]])
@@ -178,8 +189,9 @@ class _Refinement:
         return Refined(best, min(misfit_left, 1.0), error)
 
     def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
-        """Return exact neighbours of the estimates that lie within the uncertainty of the straight
-        estimate.
+        """Return exact mappings near the estimates.
+
+        They differ from the estimate without bend and lens by no more than its uncertainty.
         """
         neighbours = [
             one
@@ -231,7 +243,7 @@ class _Refinement:
         return optimise_pose(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser_levels(self, side_px: int) -> tuple[Level, ...]:
-        """Return levels with clearly coarser detail than this one."""
+        """Return the levels whose detail is clearly coarser than at this size."""
         longest = max(self._comparison_level(side_px).bench.size)
         return tuple(self._comparison_level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
@@ -241,9 +253,9 @@ class _Refinement:
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
-        """Return the mean of two misfits: at the finest size, and at a coarser one.
+        """Return the mean of the misfits at the finest size and at a coarser one.
 
-        In smooth pictures, only the coarser one tells alignments apart.
+        In smooth pictures, only the coarser one distinguishes between alignments.
         """
         fine, coarse = self._judging_bench(), self._comparison_level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
@@ -251,7 +263,7 @@ class _Refinement:
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
     def _finest_scale(self) -> float:
-        """Return the number of bench pixels of the finest level per pixel of the sent picture."""
+        """Return how many pixels of the finest bench there are per pixel of the sent picture."""
         bench = self._comparison_level(_SIDES_PX[-1]).bench
         return bench.size[0] / bench.size_sent[0]
 
@@ -262,9 +274,7 @@ class _Refinement:
     def _with_distortion(
         self, straight: Pose, best: Pose, misfit_left: float
     ) -> tuple[Pose, float]:
-        """Return a pose with a lens, or with a lattice over the lens or over the homography, if it
-        fits clearly better.
-        """
+        """Return a pose with a lens, a bend or both if it fits clearly better, else ``best``."""
         lens = self._with_lens(straight)
         if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
             best, misfit_left, straight = lens, at, lens
@@ -275,8 +285,10 @@ class _Refinement:
         return best, misfit_left
 
     def _without_bend(self, pose: Pose) -> Iterator[Pose]:
-        """Return the refined homography nearest to a bend, since a bend can correct a bad starting
-        point.
+        """Yield homographies near a bent pose.
+
+        The bend may have corrected a bad starting point. So the homography nearest to the bent pose
+        is refined again, and exact mappings near it are added.
         """
         misfit_left, top, right, bottom = self._pair.seen
         across, down = (
@@ -349,26 +361,28 @@ class _Refinement:
         return make_bench(self._pair, scale=self._scale, side_px=side_px)
 
 
-_SKEW_MAX: Final = 0.003  # share of a box's diagonal; a box that is skewed more is not upright
-# difference of the scale from 1; with a larger one, pixels were resampled
+_SKEW_MAX: Final = 0.003  # a box with a skew of more than this share of its diagonal is not upright
+# if the scale differs from 1 by more than this, pixels were resampled
 _UNIT_TOLERANCE: Final = 0.003
-_BORDER_SHARE: Final = 0.01  # share of a side; an edge this close to the border may be the border
+# an edge that is closer to the border than this share of a side may be the border
+_BORDER_SHARE: Final = 0.01
 
 
 def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
-    """Return exact neighbours of an estimate; the misfit decides whether one of them is better."""
+    """Return exact mappings near an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
     frame = nearest_upright_box(apply_homography(inverse(homography), corners(found)))
-    if frame is not None:  # the found picture is a resized box of the sent one
+    if frame is not None:  # perhaps the found picture is a box of the sent one that was resized
         exact += [homography_between(box, corners(found)) for box in _round_box_edges(frame, sent)]
     placed = nearest_upright_box(apply_homography(homography, corners(sent)))
-    if placed is not None:  # the resized sent picture is a box of the found one, as in a screenshot
+    # perhaps a box of the found picture is the resized sent one, as in a screenshot
+    if placed is not None:
         exact += [homography_between(corners(sent), box) for box in _round_box_edges(placed, found)]
     return exact + _whole_pixel_shifts(homography, sent)
 
 
 def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
-    """Return the nearest box with upright edges, or None when this one is tilted.
+    """Return the nearest box with upright edges, or None if this box is tilted.
 
     Args:
         box: its four corners, in order.
@@ -376,7 +390,7 @@ def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points |
     """
     diagonal = float(np.linalg.norm(box[2] - box[0]))
     after = np.roll(box, -1, axis=0)
-    level = np.argmin(np.abs(after - box), axis=1)  # 1: the edge is along x; 0: along y
+    level = np.argmin(np.abs(after - box), axis=1)  # 1 if the edge is along x, 0 if it is along y
     if not (level[0] == level[2] != level[1] == level[3]):
         return None
     straight = box.copy()
@@ -387,9 +401,7 @@ def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points |
 
 
 def _round_box_edges(box: Points, into: Size) -> list[Points]:
-    """Return the box with its edges on pixel edges, and a second box whose edges near a border lie
-    on that border.
-    """
+    """Return two boxes: one with its edges on pixel edges, and one with edges on near borders."""
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
     slack = _BORDER_SHARE * np.array(into)
@@ -405,7 +417,7 @@ def homography_between(before: Points, after: Points) -> Homography:
 
 
 def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
-    """Return a shift of the pixel grid by whole pixels, perhaps mirrored or turned by quarters."""
+    """Return the nearest shift by whole pixels, perhaps mirrored or turned by quarters, if any."""
     centre = center_of(sent)
     slope = jacobian_at(homography, centre)
     unit = np.rint(slope)

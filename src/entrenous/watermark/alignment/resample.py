@@ -1,4 +1,4 @@
-"""Resample the found picture on the sent picture's grid, or the sent one on the found one's."""
+"""Resample the found picture on the sent picture's grid, or the other way round."""
 
 from collections.abc import Iterator
 from typing import Final, TypeVar
@@ -22,27 +22,28 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 Samples = TypeVar("Samples", NDArray[np.uint8], NDArray[np.float32])
-_PIXELS_MAX: Final = 32_000_000  # a grid with more pixels is halved; no chip is that fine
+# a grid with more pixels is halved, which loses nothing, because no chip is that fine
+_PIXELS_MAX: Final = 32_000_000
 _SIDE_PX_MAX: Final = 32_000  # OpenCV's remap uses 16-bit pixel addresses
-# above this ratio fine detail would alias, so the source is averaged first
+# with more samples per pixel, fine detail would alias, so the source is averaged first
 _SAMPLES_PER_PIXEL_MAX: Final = 1.5
 _STRIP_ROWS: Final = 256  # a bent picture is processed in strips of this many rows
-# a bend is inverted exactly at every eighth pixel, and by cubic interpolation in between
+# a bend is inverted exactly at every eighth pixel (a knot), and interpolated in between
 _KNOT_PX: Final = 8
-_MARGIN_KNOTS: Final = 2  # knots beyond the border
+_MARGIN_KNOTS: Final = 2  # knots that are computed beyond the border
 
 
 def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
     """Warp the found picture to the sent one's grid.
 
     Args:
-        found: (h, w) or (h, w, 3), of the found picture's size.
-        registration: of the found picture on the sent one.
+        found: (h, w) or (h, w, 3), at the found picture's size.
+        registration: the alignment of the found picture with the sent one.
 
     Returns:
-        the warped picture, (H, W) or (H, W, 3) like ``found``, and a mask (H, W) of where it shows
-            something. Their size is that of the sent picture, halved until it has at most 32
-            megapixels.
+        the warped picture, (H, W) or (H, W, 3) like ``found``, and a mask (H, W) of the pixels that
+        the found picture covers. They have the size of the sent picture, halved until it has at
+        most 32 megapixels.
     """
     size = registration.sent_size
     while size[0] * size[1] > _PIXELS_MAX or max(size) > _SIDE_PX_MAX:
@@ -56,7 +57,7 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
 
 
 def warp_to_found(sent: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
-    """Warp the sent picture to the found one's grid, with a mask of where it lies inside."""
+    """Warp the sent picture to the found one's grid; return it, and the mask of its pixels."""
     pose, size = registration.pose, registration.found_size
     backward = inverse(pose.homography)
     sent, averaging = _average_before_shrinking(sent, backward, size)
@@ -70,7 +71,7 @@ def _resample(
 ) -> tuple[Samples, NDArray[np.bool_]]:
     """Resample ``source``; ``homography`` maps pixels of the new grid to pixels of ``source``."""
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    # replicated, so that border pixels do not mix with black
+    # replicated borders keep border pixels from being mixed with black
     warped = cv2.warpPerspective(
         source, homography, size, flags=how, borderMode=cv2.BORDER_REPLICATE
     )
@@ -84,7 +85,7 @@ def _resample(
 def _remap(
     source: Samples, strips: Iterator[tuple[int, Field]], size: Size
 ) -> tuple[Samples, NDArray[np.bool_]]:
-    """Resample ``source`` at given fields of positions, a strip of rows at a time."""
+    """Resample ``source`` at the given positions, a strip of rows at a time."""
     warped = np.empty((size[1], size[0], *source.shape[2:]), source.dtype)
     inside = np.empty((size[1], size[0]), np.bool_)
     edge = np.array(source.shape[1::-1]) - 0.5
@@ -104,8 +105,9 @@ def _strips_over(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
 
 
 def _strips_under(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
-    """Yield the source positions of the found picture's pixels: the homography's plus the bend's
-    displacement.
+    """Yield where the found picture's pixels lie in the source, strip by strip.
+
+    A position is what the homography gives, plus the displacement by bend and lens.
     """
     straight = Pose(inverse(pose.homography))
     displacement = _inverse_displacement(pose, straight, size)
@@ -119,7 +121,7 @@ def _strips_under(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
 
 
 def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
-    """Return displacements of lens and bend in the inverse mapping, on a coarse grid."""
+    """Return the displacements by lens and bend in the inverse mapping, on a coarse grid."""
     columns, rows = (-(-side // _KNOT_PX) + 2 * _MARGIN_KNOTS for side in size)
     at_x, at_y = (
         (np.arange(count) - _MARGIN_KNOTS + 0.5) * _KNOT_PX - 0.5 for count in (columns, rows)
@@ -132,8 +134,9 @@ def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
 def _average_before_shrinking(
     source: Samples, homography: Homography, size: Size
 ) -> tuple[Samples, Homography]:
-    """Average the source first if the new grid is much coarser. Return it, and the transform that
-    this applied.
+    """If the new grid is much coarser than the source, average the source first.
+
+    Return the source, and the scaling that was applied to it.
     """
     scale = scale_at(homography, center_of(size))
     if scale < _SAMPLES_PER_PIXEL_MAX:

@@ -1,4 +1,4 @@
-"""First homographies without features, for smooth pictures, thumbnails and flat graphics."""
+"""Find first homographies without features, for smooth pictures, thumbnails and flat graphics."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,24 +18,27 @@ _ASPECT_TOLERANCE: Final = 0.02
 _SIDE_PX: Final = 64
 _TURNS: Final = 36
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
-_OVERLAP_SHARE_MIN: Final = 0.25  # share of the smaller picture
+# the pictures must overlap in at least this share of the smaller one
+_OVERLAP_SHARE_MIN: Final = 0.25
 _PIXELS_MIN: Final = 144
-_POWER_MIN: Final = 1.0  # squared grey levels; a patch with less has no content
+_POWER_MIN: Final = 1.0  # squared grey levels; a patch with less variance has no content
 _KEPT: Final = 8
-_APART_PX: Final = 4.0  # pixels of the small picture; places closer together count as one
+# places closer together than this, in pixels of the small picture, count as one
+_APART_PX: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SearchResult:
-    """A homography between the small pictures, and the confidence in it."""
+    """A homography between scaled-down pictures, and the confidence in it."""
 
     homography: Homography
     confidence: float
 
 
 def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
-    """Return the homographies that resize the whole sent picture, plain and mirrored, if the
-    proportions allow it.
+    """Return homographies that resize the whole sent picture, as it is and mirrored.
+
+    There are none if the proportions of the two pictures differ.
     """
     if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
         return []
@@ -44,9 +47,7 @@ def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
 
 
 def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
-    """Return at most eight homographies, the likeliest over all rotations and scales, mirrored or
-    not.
-    """
+    """Return at most eight homographies: the likeliest rotations, scales and positions."""
     sent, found = resize_to_side(sent_grey, _SIDE_PX), resize_to_side(found_grey, 2 * _SIDE_PX)
     search = _SpectralSearch(sent.astype(np.float32))
     places = sorted(
@@ -58,7 +59,7 @@ def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]
 
 
 class _SpectralSearch:
-    """The small sent picture's spectra, for correlation with many found ones."""
+    """The spectra of the scaled-down sent picture, for correlation with many found ones."""
 
     def __init__(self, sent: Plane) -> None:
         self._sent = sent - sent.mean()
@@ -68,8 +69,9 @@ class _SpectralSearch:
         self._spectra = [self._spectrum(plane) for plane in self._masked_planes(self._sent, None)]
 
     def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
-        """Return the highest confidence that ``found`` matches the sent picture, and the (row,
-        column) where it does.
+        """Return the highest confidence that ``found`` matches the sent picture.
+
+        The second result is where it matches: (row, column).
         """
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
         one, plane_spectrum, square = (
@@ -128,9 +130,9 @@ def _rotated_grid(
     turn: float,
     mirrored: bool,  # noqa: FBT001
 ) -> tuple[Homography, Size] | None:
-    """Place the scaled and rotated found picture on a grid of its own.
+    """Return the mapping of the found picture to a grid that just holds it, scaled and rotated.
 
-    Returns: None if the result is too small or too large.
+    Returns: the homography and the grid's size; None if the grid would be too small or too large.
     """
     factor = scale * _SIDE_PX / max(size)
     cosine, sine = math.cos(turn), math.sin(turn)
@@ -154,8 +156,9 @@ def _warp_onto(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane
 
 
 def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchResult]:
-    """Return the places of highest confidence that differ by at least some pixels somewhere in the
-    found picture.
+    """Return the places of highest confidence, at most eight.
+
+    Any two of them differ by at least some pixels somewhere in the found picture.
     """
     kept: list[_SearchResult] = []
     wide, high = _width_and_height(sent)
@@ -176,7 +179,7 @@ def _width_and_height(grey: NDArray[np.uint8] | Plane) -> Size:
 
 _UPRIGHT_SIDE_PX: Final = 320
 _STEPS: Final = 25
-_SCALE_RATIO: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio of one scale to the next
+_SCALE_RATIO: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio between successive scales
 _FINER_STEPS: Final = 13
 _PATCH_PX_MIN: Final = 24
 
@@ -184,9 +187,9 @@ _PATCH_PX_MIN: Final = 24
 def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     """Slide the found picture over the sent one at 25 scales, then at finer ones around the best.
 
-    This finds an upright crop with a side between a fifth of the sent picture's and all of it. The
-    second pass is for pictures with few edges, where later steps cannot correct a scale that is 3 %
-    off.
+    This finds an upright crop whose side is between a fifth of the sent picture's side and all of
+    it. The finer scales are for pictures with few edges, in which later steps cannot correct a
+    scale that is 3 % off.
     """
     sent = resize_to_side(sent_grey, _UPRIGHT_SIDE_PX)
     best = _best_upright_place(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
@@ -200,7 +203,7 @@ def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _UprightPlace:
-    """The best correlation of a patch of the found picture with the small sent one."""
+    """Where a patch of the found picture correlates best with the scaled-down sent one."""
 
     share: float
     patch: Pixels

@@ -1,4 +1,4 @@
-"""Transforms between pixel grids: homographies with optional lens and bend distortions."""
+"""Transforms between pixel grids: homographies, perhaps with distortions by a lens or a bend."""
 
 import math
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from entrenous.watermark.verdict import PictureWarp
 Homography = NDArray[np.float64]  # 3 x 3
 Points = NDArray[np.float64]  # N x 2, x and y
 Size = tuple[int, int]
-_STRETCH_MAX: Final = 3.0  # largest ratio of the scales in two directions
+_STRETCH_MAX: Final = 3.0  # largest ratio between the scales in two directions
 _SCALE_RANGE: Final = (0.02, 20.0)  # found pixels per sent pixel
 _KEPT_MIN: Final = 0.002
 
 
 def scaling(along_x: float, along_y: float) -> Homography:
-    """Return the homography that resizes by these factors; edges, not pixel centres, stay in
-    place.
+    """Return the homography that resizes by these factors.
+
+    The picture's left and top edges stay where they are, and not the centres of the first pixels.
     """
     return np.array(
         [[along_x, 0.0, 0.5 * along_x - 0.5], [0.0, along_y, 0.5 * along_y - 0.5], [0.0, 0.0, 1.0]]
@@ -45,14 +46,18 @@ def apply_homography(homography: Homography, points: Points) -> Points:
 
 
 def corners(size: Size) -> Points:
-    """Return the outer corners of the four corner pixels, clockwise from the top left."""
+    """Return the corners of a picture of this size, clockwise from the top left.
+
+    These are the outer corners of the corner pixels.
+    """
     right, bottom = size[0] - 0.5, size[1] - 0.5
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
 def is_plausible(homography: Homography, sent: Size, found: Size) -> bool:
-    """Return whether a homography has no fold and no extreme stretch or scale, and shows some of
-    the sent picture.
+    """Return whether a homography is plausible.
+
+    It must have no fold and no extreme stretch or scale, and must show some of the sent picture.
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return False
@@ -77,20 +82,21 @@ def jacobian_at(homography: Homography, point: Points) -> NDArray[np.float64]:
 
 
 def scale_at(homography: Homography, point: Points) -> float:
-    """Return the local scale at this point: found pixels per sent pixel along a side."""
+    """Return the local scale at this point: the number of found pixels per sent pixel."""
     return math.sqrt(abs(float(np.linalg.det(jacobian_at(homography, point)))))
 
 
 def visible_share(homography: Homography, sent: Size, found: Size) -> float:
-    """Return the share of the sent picture's area that lies inside the found one, in [0, 1]."""
+    """Return which share of the sent picture's area lies inside the found one, in [0, 1]."""
     frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
     area, _ = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
     return min(1.0, max(0.0, float(area) / (sent[0] * sent[1])))
 
 
 def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
-    """Return the box of the sent picture that the found one shows: left, top, right, bottom, in
-    pixels.
+    """Return the box of the sent picture that the found one shows.
+
+    The box is (left, top, right, bottom) in pixels.
     """
     frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
     area, shown = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
@@ -103,7 +109,7 @@ def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, i
 
 
 def nearest_similarity(homography: Homography, points: Points) -> Homography:
-    """Return the nearest similarity transform at N points, mirrored if the homography is."""
+    """Return the nearest similarity transform at N points; it mirrors if the homography does."""
     after = apply_homography(homography, points)
     middles = points.mean(axis=0), after.mean(axis=0)
     p, q = points - middles[0], after - middles[1]
@@ -124,17 +130,18 @@ def fit_homography(before: Points, after: Points) -> tuple[Homography, float]:
 def describe_warp(
     homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0
 ) -> PictureWarp:
-    """Describe a homography by quantities that a person can check."""
+    """Describe a homography by quantities that people can check."""
     slope = jacobian_at(homography, center_of(sent))
     mirrored = float(np.linalg.det(slope)) < 0.0
     upright = slope @ np.diag([-1.0, 1.0]) if mirrored else slope
-    # rows run downwards, so a positive angle is clockwise
+    # y grows downwards, so a positive angle is clockwise
     clockwise = math.atan2(upright[1, 0] - upright[0, 1], upright[0, 0] + upright[1, 1])
     turned_deg = round(-math.degrees(clockwise), 3)
     return PictureWarp(
         homography=tuple(float(number) for number in (homography / homography[2, 2]).ravel()),
         kept=visible_share(homography, sent, found),
-        turned_deg=180.0 if turned_deg <= -180.0 else turned_deg + 0.0,  # never -0.0
+        # adding 0.0 turns -0.0 into 0.0
+        turned_deg=180.0 if turned_deg <= -180.0 else turned_deg + 0.0,
         mirrored=mirrored,
         scale=scale_at(homography, center_of(sent)),
         bent_px=bent_px,
@@ -147,7 +154,8 @@ def center_of(size: Size) -> Points:
 
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 _INVERSIONS: Final = 40
-_RADIUS_MAX_REACHES: Final = 8.0  # largest radius, in units of ``reach``; the picture ends at 1
+# in units of ``reach``; a radius of 1 is the corner of the picture
+_RADIUS_MAX_REACHES: Final = 8.0
 _SETTLED_PX: Final = 1e-4
 
 
@@ -155,16 +163,16 @@ _SETTLED_PX: Final = 1e-4
 class Bend:
     """Displacements in pixels of the sent picture: point x maps to homography(x + bend(x)).
 
-    ``lattice`` is (m + 3) x (n + 3) x 2 (rows, columns, x and y), the control points of m x n spans
-    over ``box`` (left, top, right, bottom, in pixels of the sent picture). Beyond the box the
-    border's displacement continues.
+    ``lattice`` has the control points of cubic B-splines with m x n spans over ``box``. Its shape
+    is (m + 3) x (n + 3) x 2 (rows, columns, x and y). ``box`` is (left, top, right, bottom) in
+    pixels of the sent picture. Beyond the box, the displacement at its border continues.
     """
 
     lattice: NDArray[np.float64]
     box: tuple[float, float, float, float]
 
     def displacement_at(self, points: Points) -> Points:
-        """Return the displacement at each of N points of the sent picture, N x 2."""
+        """Return the displacements (N, 2) at N points of the sent picture."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(points[:, 0], self.box[0], self.box[2], columns - 3)
         along_y = weights(points[:, 1], self.box[1], self.box[3], rows - 3)
@@ -173,7 +181,7 @@ class Bend:
         )
 
     def displacement_grid(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
-        """Return the displacements on a grid of columns and rows, len(y) x len(x) x 2."""
+        """Return the displacements on a grid of columns x and rows y, len(y) x len(x) x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
         along_y = weights(y, self.box[1], self.box[3], rows - 3).astype(np.float32)
@@ -200,7 +208,7 @@ class Bend:
 
 
 def no_second_map() -> Field:
-    """Return the second argument of ``cv2.remap`` when the first map holds x and y."""
+    """Return the second map of ``cv2.remap`` for the case that the first map has x and y."""
     return np.empty((0,), np.float32)
 
 
@@ -227,7 +235,8 @@ def weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np
 class Lens:
     """Radial distortion in the found picture: u maps to c + (u - c)(1 + k1 r^2 + k2 r^4).
 
-    r is the distance from the centre c over ``reach``, both in found pixels (Brown 1966).
+    Here c is the centre, and r is the distance from it divided by ``reach``. Lengths are in found
+    pixels (Brown 1966).
     """
 
     centre: tuple[float, float]
@@ -243,10 +252,10 @@ class Lens:
         )
 
     def undistort(self, points: Points) -> Points:
-        """Undistort N points (fixed-point iteration).
+        """Undistort N points, by fixed-point iteration.
 
-        Where the lens folds there is no solution. Such points stop at ``_RADIUS_MAX_REACHES`` times
-        the reach, out of view.
+        Where the lens folds the picture, there is no solution. Such points end up at
+        ``_RADIUS_MAX_REACHES`` times the reach, which is out of view.
         """
         source = points
         low, high = (
@@ -267,7 +276,7 @@ class Lens:
         return np.stack([x + across * factor, y + down * factor], axis=-1)
 
     def resized(self, found: Homography) -> "Lens":
-        """Return the same lens in a resized found picture with nearly the same proportions."""
+        """Return the same lens for a resized found picture of nearly the same proportions."""
         centre = apply_homography(found, np.array([self.centre]))[0]
         reach = self.reach * math.sqrt(abs(found[0, 0] * found[1, 1]))
         return Lens((float(centre[0]), float(centre[1])), reach, self.k1, self.k2)
@@ -300,15 +309,16 @@ class Pose:
         return straight if self.bend is None else self.bend.undistort(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
-        """Return the same pose between resized pictures. Both homographies map a picture before
-        resizing to the one after it.
+        """Return the same pose between resized pictures.
+
+        ``sent`` and ``found`` are the homographies from each picture before resizing to after it.
         """
         bend = None if self.bend is None else self.bend.resized(sent)
         lens = None if self.lens is None else self.lens.resized(found)
         return Pose(found @ self.homography @ inverse(sent), bend, lens)
 
     def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
-        """Map a grid of the sent picture's columns and rows, for ``cv2.remap``."""
+        """Map a grid of columns and rows of the sent picture; the result is for ``cv2.remap``."""
         at_x, at_y = np.meshgrid(np.asarray(x, np.float32), np.asarray(y, np.float32))
         if self.bend is not None:
             offset = self.bend.displacement_grid(x, y)
