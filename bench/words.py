@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from entrenous.fingerprint.keypoints import WORDS, find_points
+from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, find_points
 
 _NAMES: Final = (
     *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
@@ -57,14 +57,17 @@ def looks() -> Floats:
 
 def words(among: Floats, rng: np.random.Generator) -> Floats:
     """4,096 centres of the looks."""
-    centres = among[rng.choice(len(among), WORDS, replace=False)].copy()
+    centres = among[rng.choice(len(among), VOCABULARY_WORDS, replace=False)].copy()
     for _ in range(_ROUNDS):
         half = np.square(centres).sum(axis=1) / 2
         parts = range(0, len(among), _BATCH)
         near = np.concatenate(
             [(among[at : at + _BATCH] @ centres.T - half).argmax(axis=1) for at in parts]
         )
-        order, counts = np.argsort(near, kind="stable"), np.bincount(near, minlength=WORDS)
+        order, counts = (
+            np.argsort(near, kind="stable"),
+            np.bincount(near, minlength=VOCABULARY_WORDS),
+        )
         held = counts > 0
         starts = np.cumsum(counts) - counts
         sums = np.add.reduceat(among[order], starts[held], axis=0)

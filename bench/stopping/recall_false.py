@@ -22,7 +22,7 @@ from bench.stopping.recall_looks import (
 )
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
 from entrenous.fingerprint.crops import part_hashes
-from entrenous.fingerprint.multi_index import Searchable, searchable
+from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.scan import fast_views
 
@@ -72,7 +72,7 @@ class Pieces:
                     windows += parts
                     wholes.append(whole.bits)
                     owner.append(place)
-        index = searchable(np.arange(len(windows)), words(b"".join(windows)))
+        index = build_searchable(np.arange(len(windows)), words(b"".join(windows)))
         return cls(words(b"".join(wholes)), np.array(owner), index, np.array(window_of))
 
     def fitting(self, place: int, views: Words) -> Counted:

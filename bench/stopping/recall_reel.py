@@ -38,8 +38,8 @@ from entrenous.fingerprint.nouns import VIDEO_KIND, VideoPrint, VideoViews
 from entrenous.fingerprint.pdq import orientations
 from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
 from entrenous.fingerprint.video_hash import (
-    LOOKED_AT,
-    REGISTERED,
+    REGISTERED_FRAMES,
+    UPLOAD_FRAMES,
     make_video_fingerprint,
     video_views,
 )
@@ -128,13 +128,13 @@ def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
 
 def registered(data: bytes) -> VideoPrint:
     """As a person's device does it."""
-    with read_clip(data, REGISTERED) as clip:
+    with read_clip(data, REGISTERED_FRAMES) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
 def looked_at(data: bytes) -> VideoViews:
     """As the gate does it."""
-    with read_clip(data, LOOKED_AT) as clip:
+    with read_clip(data, UPLOAD_FRAMES) as clip:
         return video_views(clip.frames, clip.shown.length_s)
 
 
@@ -224,8 +224,8 @@ def speed(data: bytes) -> dict[str, float]:
     decoding_s = time.process_time() - start
     rates = {}
     for name, work, apart_s in (
-        ("registered", partial(make_video_fingerprint, parts=True), REGISTERED.apart_s),
-        ("looked_at", video_views, LOOKED_AT.apart_s),
+        ("registered", partial(make_video_fingerprint, parts=True), REGISTERED_FRAMES.apart_s),
+        ("looked_at", video_views, UPLOAD_FRAMES.apart_s),
     ):
         start = time.process_time()
         _repeated(work, frames)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from bench.sounds.material import music, voice
-from entrenous.fingerprint.chromaprint import RATE_HZ, Words, chroma, to_rate, words_of
+from entrenous.fingerprint.chromaprint import RATE_HZ, Words, chroma, resample_to_rate, words_of
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ FPCALC = shutil.which("fpcalc")
 
 
 def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
-    return words_of(chroma(to_rate(samples, rate_hz)))
+    return words_of(chroma(resample_to_rate(samples, rate_hz)))
 
 
 def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
@@ -55,7 +55,7 @@ def material() -> dict[str, NDArray[np.float32]]:
 def test_words_equal_libchromaprint_bit_for_bit(judged: Callable[[str, int], None]) -> None:
     count = 0
     for name, samples in material().items():
-        same = to_rate(samples, 16_000)
+        same = resample_to_rate(samples, 16_000)
         expected = theirs(same, RATE_HZ)
         assert np.array_equal(ours(samples, 16_000), expected), name
         count += len(expected)
@@ -75,7 +75,7 @@ def test_another_resampler_changes_next_to_nothing() -> None:
 
 
 def test_long_sound_is_processed_in_parts() -> None:
-    samples = to_rate(np.tile(music(12.0), 8), 16_000)
+    samples = resample_to_rate(np.tile(music(12.0), 8), 16_000)
     whole = words_of(chroma(samples))
     assert np.array_equal(whole[:50], words_of(chroma(samples[: 15 * RATE_HZ]))[:50])
     assert len(whole) == (len(samples) - 4096) // 1365 + 1 - 4 - 15

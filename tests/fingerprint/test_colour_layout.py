@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from entrenous.fingerprint.picture_record import Layouts, compute_layout, views_of
+from entrenous.fingerprint.picture_record import Layouts, compute_layout, small_views
 
 STRANGERS = 400
 
@@ -58,7 +58,7 @@ def test_each_keeps_its_number_whatever_its_shape() -> None:
 
 
 def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
-    views = views_of(leaked(soft(1)))
+    views = small_views(leaked(soft(1)))
     assert len(views) == 4
     whole, inner = views[0], views[2]
     assert inner.shape[0] < 0.85 * whole.shape[0]

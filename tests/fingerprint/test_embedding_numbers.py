@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint.embedding import cosines, quantise, to_rows
-from entrenous.fingerprint.nouns import NUMBERS, Embedding
+from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
 
 seeds = st.integers(0, 2**32 - 1)
 
 
 def some_numbers(seed: int, count: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, NUMBERS)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(count, EMBEDDING_NUMBERS)).astype(np.float32)
 
 
 @given(seeds, st.floats(1e-6, 1e6))
@@ -40,7 +40,12 @@ def test_no_embeddings_have_no_cosines() -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [np.zeros(NUMBERS), np.ones(NUMBERS - 1), np.full(NUMBERS, np.nan), np.full(NUMBERS, np.inf)],
+    [
+        np.zeros(EMBEDDING_NUMBERS),
+        np.ones(EMBEDDING_NUMBERS - 1),
+        np.full(EMBEDDING_NUMBERS, np.nan),
+        np.full(EMBEDDING_NUMBERS, np.inf),
+    ],
 )
 def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
     with pytest.raises(ValueError, match="512 finite numbers"):
@@ -49,7 +54,14 @@ def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [b"", bytes(NUMBERS), b"\x7f" * 511, b"\x7f" * 513, b"\x80" * NUMBERS, b"\x7e" * NUMBERS],
+    [
+        b"",
+        bytes(EMBEDDING_NUMBERS),
+        b"\x7f" * 511,
+        b"\x7f" * 513,
+        b"\x80" * EMBEDDING_NUMBERS,
+        b"\x7e" * EMBEDDING_NUMBERS,
+    ],
     ids=["none", "zeros", "too few", "too many", "-128", "not the largest"],
 )
 def test_an_embedding_has_one_form(numbers: bytes) -> None:
@@ -60,4 +72,4 @@ def test_an_embedding_has_one_form(numbers: bytes) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 41, "é", "a\nb"])
 def test_a_network_has_a_plain_name(name: str) -> None:
     with pytest.raises(ValueError, match="1 to 40 characters"):
-        Embedding(b"\x7f" * NUMBERS, name)
+        Embedding(b"\x7f" * EMBEDDING_NUMBERS, name)

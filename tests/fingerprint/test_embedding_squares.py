@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.fingerprint.embedding import WINDOWS, level_share, to_square, window_squares
+from entrenous.fingerprint.embedding import WINDOWS_MAX, flat_step_share, to_square, window_squares
 from entrenous.fingerprint.nouns import SQUARE_PX
 
 
@@ -40,7 +40,7 @@ def test_each_tile_of_a_collage_is_shown_alone() -> None:
 def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = window_squares(noise)
-    assert len(seen) <= WINDOWS
+    assert len(seen) <= WINDOWS_MAX
     assert {len(one) for one in (to_square(noise), *seen)} == {3 * SQUARE_PX**2}
     if min(shape) < 32:
         assert not seen
@@ -50,7 +50,7 @@ def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
     drawing = np.full((300, 400, 3), 40, np.uint8)
     for place in (60, 160, 260):
         cv2.circle(drawing, (place, 150), 40, (200, 120, place % 255), -1, cv2.LINE_AA)
-    assert level_share(to_square(drawing)) > 0.85
+    assert flat_step_share(to_square(drawing)) > 0.85
     for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()):
-        assert level_share(to_square(photograph)) < 0.5
-    assert level_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0
+        assert flat_step_share(to_square(photograph)) < 0.5
+    assert flat_step_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0

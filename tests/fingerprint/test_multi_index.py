@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint import multi_index
 from entrenous.fingerprint.linear_scan import ScanIndex, as_words
-from entrenous.fingerprint.multi_index import Segment, plan_of, searchable
+from entrenous.fingerprint.multi_index import Segment, build_searchable, plan_of
 from tests.stop.index.brute_force import at_distance, brute_force, odd_bank, told
 
 PLANS = (11, 12, 13, 16)
@@ -112,9 +112,9 @@ def test_a_hash_is_not_its_complement() -> None:
 def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 6]]
     whole = told(built(16).pairs(as_words(queries), 31).to_near_hashes())
-    monkeypatch.setattr(multi_index, "_CANDIDATES", 7)
+    monkeypatch.setattr(multi_index, "_CANDIDATES_AT_ONCE", 7)
     assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
-    monkeypatch.setattr(multi_index, "_PROBES", 1)
+    monkeypatch.setattr(multi_index, "_PROBES_AT_ONCE", 1)
     assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
 
 
@@ -139,6 +139,6 @@ def test_the_size_decides_how_a_bank_is_searched() -> None:
     rng = np.random.default_rng(2)
     for count, kind in ((10_000, ScanIndex), (10_001, Segment)):
         words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)
-        index = searchable(np.arange(count), words)
+        index = build_searchable(np.arange(count), words)
         assert isinstance(index, kind)
         assert index.pairs(words[77:78], 31).to_near_hashes()[0].entry == 77

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.limits import PARTS_MAX
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.crops import grid_edges, is_registered, part_hashes
+from entrenous.fingerprint.crops import grid_edges, is_registered_window, part_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex
 from entrenous.fingerprint.pdq import fingerprint
 
@@ -18,7 +18,7 @@ MakePicture = Callable[[Any], Picture]
 
 def test_claim_can_carry_window_hashes() -> None:
     edges = grid_edges()
-    assert is_registered(edges, edges).sum() == 525
+    assert is_registered_window(edges, edges).sum() == 525
     assert PARTS_MAX >= 525
 
 
@@ -58,6 +58,6 @@ def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None
     assert len(part_hashes(picture_of(noise[:63]))) == 0
     edges = grid_edges()
     tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
-    expected = int((is_registered(edges, edges) & tall[:, None]).sum())
+    expected = int((is_registered_window(edges, edges) & tall[:, None]).sum())
     assert 0 < expected < 525
     assert len(part_hashes(picture_of(noise))) == expected

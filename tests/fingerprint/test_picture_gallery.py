@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from entrenous.fingerprint.keypoints import WORDS, Vocabulary
+from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
 from entrenous.fingerprint.picture_gallery import Gallery
-from entrenous.fingerprint.picture_record import ENTRY, pack_points
+from entrenous.fingerprint.picture_record import ENTRY_DTYPE, pack_points
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
     """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
-        np.frombuffer(pack_points(photographs[name], vocabulary), ENTRY)
+        np.frombuffer(pack_points(photographs[name], vocabulary), ENTRY_DTYPE)
         for name in ("camera", "coins", "moon", "retina", "hubble_deep_field")
     ]
     pool = np.concatenate(others)
@@ -112,7 +112,7 @@ def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabular
 
 
 def test_a_word_that_does_not_exist_breaks_nothing() -> None:
-    entries = np.zeros(3, ENTRY)
-    entries["word"] = (0, WORDS, 65535)
+    entries = np.zeros(3, ENTRY_DTYPE)
+    entries["word"] = (0, VOCABULARY_WORDS, 65535)
     gallery = Gallery.of([entries.tobytes()])
     assert gallery.starts[-1] == 3

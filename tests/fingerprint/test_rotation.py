@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.crops import ANGLES, rotations
+from entrenous.fingerprint.crops import ANGLES_DEG, rotations
 
 
-@pytest.mark.parametrize("degrees", ANGLES)
+@pytest.mark.parametrize("degrees", ANGLES_DEG)
 def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: float) -> None:
     grey = thumbnail(photographs["astronaut"])
     height, width = grey.shape
@@ -18,7 +18,7 @@ def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: flo
     back = rotations(cv2.warpAffine(grey, matrix, (width, height)))
     middle = (slice(128, -128), slice(128, -128))
     off = [float(np.abs(one[middle] - grey[middle]).mean()) for one in back]
-    assert int(np.argmin(off)) == ANGLES.index(degrees)
+    assert int(np.argmin(off)) == ANGLES_DEG.index(degrees)
     assert min(off) < 6
 
 

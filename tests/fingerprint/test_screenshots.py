@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.screenshots import BOXES, find_boxes, usual_boxes
+from entrenous.fingerprint.screenshots import BOXES_MAX, find_boxes, usual_boxes
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_a_sky_that_is_as_light_as_the_page() -> None:
 def test_boxes_lie_in_the_picture_whatever_it_is(height: int, width: int, seed: int) -> None:
     grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
     found = find_boxes(grey)
-    assert len(found) <= BOXES
+    assert len(found) <= BOXES_MAX
     assert (0, height, 0, width) not in found
     for top, bottom, left, right in found:
         assert 0 <= top < bottom <= height

@@ -15,8 +15,8 @@ from bench.sounds.attacks import OPUS_24, Attack, faster, noisy, one_after_anoth
 from bench.sounds.material import music, voice
 from entrenous.fingerprint.nouns import SoundPrint, SoundTooQuiet
 from entrenous.fingerprint.sound_index import (
-    LIMITS,
-    STRETCH,
+    MATCH_LIMITS,
+    STRETCH_WORDS,
     SoundIndex,
     SoundView,
     as_words,
@@ -132,7 +132,7 @@ def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
     """(sound, length) of the longest valid match, by comparing every pair of positions."""
     found = set()
     for number, sound in enumerate(sounds):
-        for length, most in LIMITS:
+        for length, most in MATCH_LIMITS:
             pairs = (
                 np.bitwise_count(words[a : a + length] ^ sound[b : b + length]).sum()
                 for a in range(len(words) - length + 1)
@@ -144,7 +144,9 @@ def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
     return found
 
 
-@given(st.integers(0, 2**32), st.floats(0.0, 0.12), st.integers(STRETCH, 45), st.integers(0, 30))
+@given(
+    st.integers(0, 2**32), st.floats(0.0, 0.12), st.integers(STRETCH_WORDS, 45), st.integers(0, 30)
+)
 @settings(max_examples=25)
 def test_index_equals_comparing_every_position(
     seed: int, errors: float, length: int, at: int
@@ -155,7 +157,7 @@ def test_index_equals_comparing_every_position(
     words = sounds[1][at : at + length] ^ flips[: len(sounds[1]) - at].astype(np.uint32)
     index = SoundIndex.of([SoundPrint(one.astype(">u4").tobytes()) for one in sounds])
     lengths = {
-        round((n - 1) * 1365 / 11_025 + (4096 + 19 * 1365) / 11_025, 3): n for n, _ in LIMITS
+        round((n - 1) * 1365 / 11_025 + (4096 + 19 * 1365) / 11_025, 3): n for n, _ in MATCH_LIMITS
     }
     found = {
         (one.sound, lengths[round(one.length_s, 3)]) for one in index.near([SoundView("x", words)])
@@ -173,7 +175,7 @@ def test_arbitrary_registered_words_are_harmless(
     index = SoundIndex.of([SoundPrint(one.astype(">u4").tobytes()) for one in prints])
     for found in index.near([SoundView("x", words)]):
         assert 0 <= found.sound < len(prints)
-        assert found.errors <= max(limit.errors for limit in LIMITS)
+        assert found.errors <= max(limit.errors for limit in MATCH_LIMITS)
 
 
 def test_too_frequent_word_is_ignored() -> None:
@@ -190,7 +192,7 @@ def test_lively_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None
     assert awake.shape == words.shape
     runs = np.diff(np.concatenate([[0], awake.astype(int), [0]]))
     lengths = np.flatnonzero(runs == -1) - np.flatnonzero(runs == 1)
-    assert (lengths >= STRETCH).all()
+    assert (lengths >= STRETCH_WORDS).all()
 
 
 def test_a_print_gives_back_its_words() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entrenous.fingerprint.keypoints import WORDS, Vocabulary
+from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def test_rotation_is_orthogonal(vocabulary: Vocabulary) -> None:
 
 
 def test_words_are_distinct_looks_of_norm_about_1(vocabulary: Vocabulary) -> None:
-    assert len(np.unique(vocabulary.words, axis=0)) == WORDS
+    assert len(np.unique(vocabulary.words, axis=0)) == VOCABULARY_WORDS
     norms = np.linalg.norm(vocabulary.words, axis=1)
     assert norms.min() > 0.7
     assert norms.max() < 1.05
@@ -33,7 +33,7 @@ def test_the_nearest_words_are_the_nearest(vocabulary: Vocabulary, count: int) -
 
 def test_signs_differ_more_the_farther_looks_are(vocabulary: Vocabulary) -> None:
     rng = np.random.default_rng(2)
-    words = rng.integers(0, WORDS, 500).astype(np.uint16)
+    words = rng.integers(0, VOCABULARY_WORDS, 500).astype(np.uint16)
     away = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
     noise = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
     signs = vocabulary.descriptor_signs(vocabulary.words[words] + away, words)

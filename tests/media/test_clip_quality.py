@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.clip_writer import TRIED_CRFS, copy_error, rate_factor
+from entrenous.media.clip_writer import TRIED_CRFS, choose_rate_factor, copy_error
 from tests.clips import decoded, wander, written
 
 
@@ -22,11 +22,11 @@ def test_the_error_is_that_of_what_is_shown() -> None:
 
 def test_rate_factor_between_tried_ones_meets_the_target() -> None:
     target = 255.0**2 / 10.0**4.23
-    assert rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
-    between = rate_factor((1.25 * target, target / 1.25))
+    assert choose_rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
+    between = choose_rate_factor((1.25 * target, target / 1.25))
     assert between == pytest.approx(sum(TRIED_CRFS) / 2, abs=0.1)
 
 
 @given(st.floats(0.0, 1e4), st.floats(0.0, 1e4))
 def test_any_errors_give_a_rate_factor_within_bounds(coarse: float, fine: float) -> None:
-    assert 10.0 <= rate_factor((coarse, fine)) <= 19.0
+    assert 10.0 <= choose_rate_factor((coarse, fine)) <= 19.0

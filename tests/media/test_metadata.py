@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from entrenous.demo.sample_photos import add_position
-from entrenous.media.metadata import FieldKind, Metadata, Place, degrees, read_metadata
+from entrenous.media.metadata import FieldKind, Metadata, Place, format_degrees, read_metadata
 
 
 def _exif() -> Image.Exif:
@@ -110,4 +110,4 @@ def test_damage_and_unknown_files_tell_what_was_read() -> None:
 
 
 def test_degrees_name_the_side() -> None:
-    assert degrees(Place(-33.868, 151.209)) == "33.87° S, 151.21° E"
+    assert format_degrees(Place(-33.868, 151.209)) == "33.87° S, 151.21° E"

@@ -21,7 +21,7 @@ from entrenous.base.audio_video import (
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of
 from entrenous.media.sound_reader import read_sound
-from entrenous.media.sound_writer import write_sound, written_as
+from entrenous.media.sound_writer import write_sound, written_format
 from tests.clips import beside, wander, written
 
 VOICE = voice(1.5, 48_000)
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_again_as_the_same_kind(kind: SoundFormat, chann
     sound = made(kind, bit_rate=64_000, channels=channels)
     data = write_sound(sound, np.asarray(sound))
     again = read_sound(data)
-    assert again.encoding.format is written_as(sound.encoding) is kind
+    assert again.encoding.format is written_format(sound.encoding) is kind
     assert again.channels == (1 if kind is SoundFormat.AMR else channels)
     assert again.length_s == pytest.approx(1.5, abs=0.1)
 

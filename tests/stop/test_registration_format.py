@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import (
-    LAST_MS,
+    CLIP_MS_MAX,
     REGISTERED_FRAMES_MAX,
     SOUND_WORDS_MAX,
     ClipPrint,
@@ -43,7 +43,7 @@ pictures = st.builds(
     embedding=st.none() | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(full)),
 )
 sounds = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
-moments = st.sets(st.integers(0, LAST_MS), min_size=1, max_size=8).map(sorted)
+moments = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
 videos = moments.flatmap(
     lambda times: st.tuples(
         *(
@@ -164,7 +164,7 @@ def test_sound_request_that_is_too_long_is_refused() -> None:
 def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
     bits = b"\xff" * 32
     frames = (
-        FramePrint(LAST_MS - REGISTERED_FRAMES_MAX + at, bits, 100, bits)
+        FramePrint(CLIP_MS_MAX - REGISTERED_FRAMES_MAX + at, bits, 100, bits)
         for at in range(REGISTERED_FRAMES_MAX)
     )
     sound = SoundPrint(b"\xff\xff\xff\xff" * SOUND_WORDS_MAX)

@@ -7,7 +7,7 @@ from entrenous.base.identifiers import MessageId
 from entrenous.fingerprint.nouns import Candidate
 from entrenous.trace.picture import (
     FIRST_ROUND_PICTURES,
-    LIKELY_MAX,
+    LIKELY_PICTURES_MAX,
     THOROUGH_PICTURES,
     candidates_of_rounds,
     rounds,
@@ -46,7 +46,7 @@ def test_a_close_fingerprint_is_likely_without_points() -> None:
 
 def test_number_of_likely_pictures_is_bounded() -> None:
     candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
-    assert [len(some) for some in looks(candidates)] == [LIKELY_MAX, THOROUGH_PICTURES]
+    assert [len(some) for some in looks(candidates)] == [LIKELY_PICTURES_MAX, THOROUGH_PICTURES]
 
 
 def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:

@@ -100,7 +100,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     assert (seen.trace.verdict.named, seen.compared) == (("ben",), 2)
     made = disclose(2, of_ben.data, device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, of_ben.data, still), read_picture)
-    assert (repeated.report.given.compared, repeated.elsewhere) == (2, {})
+    assert (repeated.report.given.compared, repeated.program_differences) == (2, {})
 
     unmarked = investigate(still, device)
     assert unmarked.trace.verdict.finding is Finding.NOBODY

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from entrenous.base.picture import EmptyFolder
 from entrenous.cli import run
 from entrenous.terminal.session import NO, YES
-from entrenous.trace.commands import files_in
+from entrenous.trace.commands import list_traced_files
 
 pytestmark = pytest.mark.slow
 
@@ -137,10 +137,10 @@ def test_files_are_sorted_and_each_is_there_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     folder = [tmp_path / "a", tmp_path / "b", tmp_path / "deep" / "c"]
-    assert files_in([tmp_path]) == folder
-    assert files_in([tmp_path / "b", tmp_path]) == [folder[1], folder[0], folder[2]]
-    assert files_in([tmp_path / "missing"]) == [tmp_path / "missing"]
-    assert files_in([]) == []
+    assert list_traced_files([tmp_path]) == folder
+    assert list_traced_files([tmp_path / "b", tmp_path]) == [folder[1], folder[0], folder[2]]
+    assert list_traced_files([tmp_path / "missing"]) == [tmp_path / "missing"]
+    assert list_traced_files([]) == []
     (tmp_path / "empty").mkdir()
     with pytest.raises(EmptyFolder):
-        files_in([tmp_path / "empty"])
+        list_traced_files([tmp_path / "empty"])

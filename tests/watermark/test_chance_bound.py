@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.watermark.likelihood import SMALLEST, tail_of_best, upper_tail
+from entrenous.watermark.likelihood import CHANCE_MIN, tail_of_best, upper_tail
 
 
 def normal_tail(score: float) -> float:
@@ -18,7 +18,7 @@ def normal_tail(score: float) -> float:
 @given(st.floats(-400, 400))
 def test_bound_is_a_probability_above_the_normal_tail(score: float) -> None:
     assert normal_tail(score) <= upper_tail(score) <= 1.0
-    assert upper_tail(score) >= SMALLEST > 0.0
+    assert upper_tail(score) >= CHANCE_MIN > 0.0
 
 
 @given(st.floats(-400, 400), st.floats(0, 50))
@@ -40,9 +40,9 @@ def test_tail_is_exact_where_accusations_live() -> None:
     assert upper_tail(6.0) == pytest.approx(3.17866 * 9.865876450376946e-10, rel=1e-12, abs=0)
     assert upper_tail(1.0) == pytest.approx(3.17866 * 0.15865525393145707)
     assert upper_tail(0.5) == pytest.approx(math.exp(-0.125))
-    assert upper_tail(18.0) > SMALLEST
-    assert upper_tail(37.0) == SMALLEST
-    assert upper_tail(300.0) == SMALLEST
+    assert upper_tail(18.0) > CHANCE_MIN
+    assert upper_tail(37.0) == CHANCE_MIN
+    assert upper_tail(300.0) == CHANCE_MIN
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

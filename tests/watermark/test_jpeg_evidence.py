@@ -10,7 +10,7 @@ from PIL import Image
 from entrenous.watermark.chip_layout import lay_out
 from entrenous.watermark.jpeg_evidence import (
     PIXELS_MAX,
-    UNROUNDED,
+    UNIT_TABLE,
     coding_evidence_of,
     luma_table_for,
 )
@@ -21,9 +21,9 @@ TABLE = tuple(range(1, 65))
 
 def test_coded_leak_uses_its_table_and_a_small_one_works_without() -> None:
     assert luma_table_for({0: TABLE}, 240_000, PLAN) == TABLE
-    assert luma_table_for({0: TABLE, 1: UNROUNDED}, 10_000, PLAN) == TABLE
+    assert luma_table_for({0: TABLE, 1: UNIT_TABLE}, 10_000, PLAN) == TABLE
     assert luma_table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
-    assert luma_table_for(None, 120_000, PLAN) == UNROUNDED
+    assert luma_table_for(None, 120_000, PLAN) == UNIT_TABLE
     assert luma_table_for({}, 120_001, PLAN) is None
 
 

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.watermark.likelihood import LARGEST, SMALLEST, likelihood_ratio, upper_tail
+from entrenous.watermark.likelihood import (
+    CHANCE_MIN,
+    LIKELIHOOD_RATIO_MAX,
+    likelihood_ratio,
+    upper_tail,
+)
 from entrenous.watermark.verdict import weigh_scores
 
 
@@ -35,7 +40,7 @@ def test_among_innocents_it_reaches_x_less_often_than_once_in_x() -> None:
 @given(st.floats(-1e6, 1e6), st.floats(0.0, 1e6))
 def test_a_higher_score_never_has_a_smaller_ratio(score: float, more: float) -> None:
     low, high = likelihood_ratio(score), likelihood_ratio(score + more)
-    assert 0.5 <= low <= high * (1 + 1e-12) <= LARGEST * (1 + 1e-12)
+    assert 0.5 <= low <= high * (1 + 1e-12) <= LIKELIHOOD_RATIO_MAX * (1 + 1e-12)
 
 
 def test_no_score_speaks_against_a_copy_more_than_two_to_one() -> None:
@@ -44,8 +49,8 @@ def test_no_score_speaks_against_a_copy_more_than_two_to_one() -> None:
 
 
 def test_ratio_stops_growing_where_the_chance_reaches_its_floor() -> None:
-    assert likelihood_ratio(400.0) == LARGEST == 1.0 / SMALLEST
-    assert likelihood_ratio(1e308) == LARGEST
+    assert likelihood_ratio(400.0) == LIKELIHOOD_RATIO_MAX == 1.0 / CHANCE_MIN
+    assert likelihood_ratio(1e308) == LIKELIHOOD_RATIO_MAX
 
 
 @given(st.floats(3.0, 18.0))
@@ -71,4 +76,6 @@ def test_strengths_far_from_the_score_may_be_left_out(score: float) -> None:
     every = range(1, 301)
     whole = math.fsum(1.0 / t for t in every)
     heard = math.fsum(math.exp(min(t * score - t * t / 2, 700.0)) / (t * whole) for t in every)
-    assert likelihood_ratio(score) == pytest.approx(min(0.5 + 0.5 * heard, LARGEST), rel=1e-12)
+    assert likelihood_ratio(score) == pytest.approx(
+        min(0.5 + 0.5 * heard, LIKELIHOOD_RATIO_MAX), rel=1e-12
+    )

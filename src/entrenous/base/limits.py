@@ -15,9 +15,8 @@ SOUND_RATE_HZ_MAX: Final = 96_000
 # the shortest side of a marked picture; no mark is detected on thumbnails of 64 pixels
 MARK_SIDE_PX_MIN: Final = 64
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------
-FALSE_NAMING_CHANCE_MAX: Final = (
-    1e-6  # accepted probability that a trace names an innocent copy; docs/decisions/0002
-)
+# accepted probability that a trace names an innocent copy; docs/decisions/0002
+FALSE_NAMING_CHANCE_MAX: Final = 1e-6
 SEED_BYTES: Final = 32
 # derives the key stream of one copy's mark; docs/spec/mark.md
 COPY_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark copy"

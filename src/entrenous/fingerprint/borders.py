@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
 
 # brightness levels; a row is plain if its brightest and darkest pixels differ by at most this
-SPREAD: Final = 16.0
+PLAIN_SPREAD_LEVELS: Final = 16.0
 # A narrow bar shares JPEG blocks with the picture, so a few of its pixels may deviate far. These
 # two limits apply instead: to a row's standard deviation, and to the difference between the means
 # of its eighths. The second one distinguishes a bar from a sky.
-RIPPLE: Final = 6.0
-SLOPE: Final = 8.0
-_PARTS: Final = 8
+PLAIN_DEVIATION_MAX: Final = 6.0
+PLAIN_SLOPE_MAX: Final = 8.0
+_ROW_PARTS: Final = 8
 # if less than this share of a side is inside a frame, the frame is part of the picture
 REMAINING_SHARE_MIN: Final = 0.3
-ROUNDS: Final = 3  # up to this many nested frames are removed; a letterbox inside a frame needs two
+# up to this many nested frames are removed; a letterbox inside a frame needs two
+NESTED_FRAMES_MAX: Final = 3
 # brightness levels that are added to both limits, because values were rounded twice
-_ROUNDED: Final = 1.1
-NEAR_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
+_ROUNDING_SLACK: Final = 1.1
+BOUNDARY_SEARCH_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
 
 
 Box = tuple[int, int, int, int]
@@ -65,15 +66,15 @@ def _may_be_plain(row: Floats) -> bool:
     A cheap test excludes most rows first.
     """
     off = row[0] - row.sum() / np.float32(row.size)
-    if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
+    if off @ off > row.size * (PLAIN_DEVIATION_MAX + 2 * _ROUNDING_SLACK) ** 2:
         return False
-    return bool(plain_rows(row, _ROUNDED)[0])
+    return bool(plain_rows(row, _ROUNDING_SLACK)[0])
 
 
 def _first_row(pixels: Pixels) -> Floats:
     """Return the thumbnail's first row (1, W), before rounding."""
     high, wide = pixels.shape[:2]
-    shrinking = min(1.0, SIDE_PX / max(high, wide))
+    shrinking = min(1.0, THUMBNAIL_SIDE_PX / max(high, wide))
     small = [max(1, round(side * shrinking)) for side in (high, wide)]
     scale = high / small[0]
     weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
@@ -92,7 +93,7 @@ def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
     """
     height, width = grey.shape
     box, found = (0, height, 0, width), list[Box]()
-    for _ in range(ROUNDS):
+    for _ in range(NESTED_FRAMES_MAX):
         before, box = box, _without_one_frame(grey, box)
         if box == before:
             break
@@ -127,8 +128,8 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
         return 0, len(grey)
     plain = plain_rows(grey)
     middle = grey.mean(axis=1)
-    start = _initial_run(plain & (np.abs(middle - middle[0]) <= SPREAD))
-    end = _initial_run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
+    start = _initial_run(plain & (np.abs(middle - middle[0]) <= PLAIN_SPREAD_LEVELS))
+    end = _initial_run((plain & (np.abs(middle - middle[-1]) <= PLAIN_SPREAD_LEVELS))[::-1])
     if start + end >= len(grey):
         return 0, len(grey)
     changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
@@ -139,10 +140,12 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
 
 def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
     """Return which of (N, W) rows have one brightness, apart from JPEG's ripples."""
-    ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
+    ends = np.linspace(0, rows.shape[1], min(_ROW_PARTS, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
     slope = parts.max(axis=1) - parts.min(axis=1)
-    return np.asarray((rows.std(axis=1) <= RIPPLE + more) & (slope <= SLOPE + more))
+    return np.asarray(
+        (rows.std(axis=1) <= PLAIN_DEVIATION_MAX + more) & (slope <= PLAIN_SLOPE_MAX + more)
+    )
 
 
 def _sharpest_boundary(changes: Floats, place: int) -> int:
@@ -151,7 +154,7 @@ def _sharpest_boundary(changes: Floats, place: int) -> int:
     ``changes[i]`` is the change from row i to row i + 1.
     """
     first = max(0, place - 2)
-    return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
+    return first + 1 + int(np.argmax(changes[first : place + BOUNDARY_SEARCH_PX]))
 
 
 def _initial_run(plain: NDArray[np.bool_]) -> int:
@@ -160,13 +163,13 @@ def _initial_run(plain: NDArray[np.bool_]) -> int:
 
 
 # longer side of a thumbnail; measurements show that hashes of windows drift with smaller ones
-SIDE_PX: Final = 512
+THUMBNAIL_SIDE_PX: Final = 512
 
 
 def thumbnail(pixels: Pixels) -> Floats:
     """Return the luma, 0 to 255, of (H, W, 3) or (H, W) pixels, at most 512 on the longer side."""
     height_px, width_px = pixels.shape[:2]
-    shrinking = SIDE_PX / max(height_px, width_px)
+    shrinking = THUMBNAIL_SIDE_PX / max(height_px, width_px)
     if shrinking < 1:
         size = (max(1, round(width_px * shrinking)), max(1, round(height_px * shrinking)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)

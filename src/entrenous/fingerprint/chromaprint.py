@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 Chroma = NDArray[np.float64]
 RATE_HZ: Final = 11_025
-FRAME: Final = 4096  # samples
-STEP: Final = FRAME // 3
+FRAME_SAMPLES: Final = 4096  # samples
+STEP_SAMPLES: Final = FRAME_SAMPLES // 3
 NOTES: Final = 12
-SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
+SMOOTHING_WEIGHTS: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
 _LOWEST_HZ: Final = 28.0
 _HIGHEST_HZ: Final = 3520.0
 _BASE_HZ: Final = 440.0 / 16.0  # frequency of note number 0
 _NORM_MIN: Final = 0.01  # a row of chroma with a smaller norm is set to zero
-_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
+_FRAMES_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
 
 
-def to_rate(samples: Samples, rate_hz: int) -> Samples:
+def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
     """Convert (N,) or (N, channels) samples to one channel at 11,025 samples per second.
 
     The values are rounded to 16-bit steps, because Chromaprint works on 16-bit numbers. So this
@@ -37,28 +37,31 @@ def to_rate(samples: Samples, rate_hz: int) -> Samples:
 
 
 def chroma(samples: Samples) -> Chroma:
-    """Return (T, 12) smoothed and normalised rows for samples from :func:`to_rate`; T may be 0."""
+    """Return (T, 12) smoothed, normalised rows for :func:`resample_to_rate` samples; T may be 0."""
     energies = _frame_note_energies(samples)
-    if len(energies) < len(SMOOTHING):
+    if len(energies) < len(SMOOTHING_WEIGHTS):
         return np.zeros((0, NOTES))
-    length = len(energies) - len(SMOOTHING) + 1
-    smooth = sum(weight * energies[at : at + length] for at, weight in enumerate(SMOOTHING))
+    length = len(energies) - len(SMOOTHING_WEIGHTS) + 1
+    smooth = sum(weight * energies[at : at + length] for at, weight in enumerate(SMOOTHING_WEIGHTS))
     norm = np.sqrt(np.square(smooth).sum(axis=1, keepdims=True))
     return np.where(norm < _NORM_MIN, 0.0, smooth / np.maximum(norm, _NORM_MIN))
 
 
 def _frame_note_energies(samples: Samples) -> Chroma:
     """Return (F, 12): the energy of each note in each frame of 4,096 samples."""
-    if len(samples) < FRAME:
+    if len(samples) < FRAME_SAMPLES:
         return np.zeros((0, NOTES))
-    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
-    parts = [_note_energies(frames[at : at + _AT_ONCE]) for at in range(0, len(frames), _AT_ONCE)]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::STEP_SAMPLES]
+    parts = [
+        _note_energies(frames[at : at + _FRAMES_AT_ONCE])
+        for at in range(0, len(frames), _FRAMES_AT_ONCE)
+    ]
     return np.concatenate(parts)
 
 
 def _note_energies(frames: Samples) -> Chroma:
     first, notes = _note_of_bin()
-    window = (np.hamming(FRAME) / 32767.0).astype(np.float32)
+    window = (np.hamming(FRAME_SAMPLES) / 32767.0).astype(np.float32)
     spectrum = np.fft.rfft(frames * window)[:, first : first + len(notes)]
     return np.asarray((np.abs(spectrum) ** 2) @ notes, dtype=np.float64)
 
@@ -69,15 +72,15 @@ def _note_of_bin() -> tuple[int, Chroma]:
 
     Each row has a single 1, at the note of its bin.
     """
-    first = max(1, round(FRAME * _LOWEST_HZ / RATE_HZ))
-    last = min(FRAME // 2, round(FRAME * _HIGHEST_HZ / RATE_HZ))
-    octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME / _BASE_HZ)
+    first = max(1, round(FRAME_SAMPLES * _LOWEST_HZ / RATE_HZ))
+    last = min(FRAME_SAMPLES // 2, round(FRAME_SAMPLES * _HIGHEST_HZ / RATE_HZ))
+    octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME_SAMPLES / _BASE_HZ)
     note = (NOTES * (octave - np.floor(octave))).astype(np.int64)
     return first, np.eye(NOTES)[note]
 
 
 Words = NDArray[np.uint32]
-WIDTH: Final = 16  # each word covers this many rows of chroma
+WORD_ROWS: Final = 16  # each word covers this many rows of chroma
 _GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbouring levels differ in one bit
 
 
@@ -116,7 +119,7 @@ _COMPARISONS: Final = (
 
 def words_of(rows: Chroma) -> Words:
     """Return one word for every sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
-    count = len(rows) - WIDTH + 1
+    count = len(rows) - WORD_ROWS + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
     total = np.zeros((len(rows) + 1, NOTES + 1))

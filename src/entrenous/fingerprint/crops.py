@@ -13,7 +13,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.pdq import (
     BLOCKS,
-    KEPT,
+    FREQUENCIES,
     Floats,
     cosines,
     frequencies,
@@ -24,13 +24,13 @@ from entrenous.fingerprint.pdq import (
 )
 
 Edges = NDArray[np.float64]
-GRID: Final = 12  # a picture's sides are divided into this many grid steps
+GRID_STEPS: Final = 12  # a picture's sides are divided into this many grid steps
 # Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, and up to one
 # at an end may be incomplete.
-SIDE_MIN: Final = 7
+WINDOW_SIDE_STEPS_MIN: Final = 7
 # short side, in grid steps, of windows of half a picture; such parts stay visible beside a sticker
-HALF: Final = 6
-HALF_ACROSS: Final = 10  # least long side of such a window, in grid steps
+HALF_WINDOW_STEPS: Final = 6
+HALF_WINDOW_LONG_STEPS_MIN: Final = 10  # least long side of such a window, in grid steps
 
 
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
@@ -52,16 +52,23 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
 
 def grid_edges() -> Edges:
     """Return (K, 2): first and last edge of each window along an axis, as shares of the axis."""
-    pairs = [(first, last) for first in range(GRID) for last in range(first + HALF, GRID + 1)]
-    return np.array(pairs, dtype=np.float64) / GRID
+    pairs = [
+        (first, last)
+        for first in range(GRID_STEPS)
+        for last in range(first + HALF_WINDOW_STEPS, GRID_STEPS + 1)
+    ]
+    return np.array(pairs, dtype=np.float64) / GRID_STEPS
 
 
-def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
+def is_registered_window(down: Edges, across: Edges) -> NDArray[np.bool_]:
     """Return (K, M): which of the windows with these rows (K, 2) and columns (M, 2) to register."""
-    high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
+    high, wide = (np.rint(GRID_STEPS * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
-    return np.asarray((shorter >= SIDE_MIN) | ((shorter == HALF) & (longer >= HALF_ACROSS)))
+    return np.asarray(
+        (shorter >= WINDOW_SIDE_STEPS_MIN)
+        | ((shorter == HALF_WINDOW_STEPS) & (longer >= HALF_WINDOW_LONG_STEPS_MIN))
+    )
 
 
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
@@ -70,7 +77,7 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
     tall, broad = (length * side >= BLOCKS for side in sides_px)
-    wanted = is_registered(edges, edges) & tall[:, None] & broad
+    wanted = is_registered_window(edges, edges) & tall[:, None] & broad
     for chosen, down in zip(wanted, window_axes(grey.shape[0], edges), strict=True):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
@@ -91,7 +98,13 @@ def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
 def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     """Return the same as :func:`spectra`, given the :func:`cosine_basis` of rows and columns."""
     found = np.matmul(np.matmul(down, grey), across.T)
-    found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
+    found = found.reshape(
+        *grey.shape[:-2],
+        len(down) // FREQUENCIES,
+        FREQUENCIES,
+        len(across) // FREQUENCIES,
+        FREQUENCIES,
+    )
     return np.swapaxes(found, -3, -2)
 
 
@@ -102,7 +115,7 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
     """
     height_px, width_px = grey.shape
     if not len(boxes):
-        return np.zeros((0, KEPT, KEPT), dtype=np.float32)
+        return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
     blocks = np.stack(
         [
             window_axes(height_px, box[None, :2] / height_px)[0]
@@ -120,14 +133,14 @@ def cosine_basis(length_px: int, edges: Edges) -> Floats:
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 
-TRIM: Final = 0.03  # cuts tried at an edge differ by this share of the upload's side
+TRIM_STEP_SHARE: Final = 0.03  # cuts tried at an edge differ by this share of the upload's side
 # number of cuts tried, 0 to 12 %, which is up to a grid step of the smallest supported cut-out
-TRIMS: Final = 5
-WIDEN: Final = 0.02
+TRIM_COUNT: Final = 5
+ENLARGEMENT_STEP_SHARE: Final = 0.02
 # number of enlargements tried, 0 to 6 %; PDQ nearly always tolerates the remaining difference
-WIDENS: Final = 4
+ENLARGEMENTS: Final = 4
 # number of enlargements tried, 0 to 12 %; PDQ tolerates the difference about half of the time
-FAR_CUT: Final = 7
+FAR_ENLARGEMENTS: Final = 7
 
 
 def trimmed_spectra(grey: Floats) -> Floats:
@@ -135,26 +148,26 @@ def trimmed_spectra(grey: Floats) -> Floats:
 
     There are 313 for each picture.
     """
-    return _cut_edges(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
+    return _cut_edges(grey, np.arange(TRIM_COUNT, dtype=np.float64) * TRIM_STEP_SHARE)
 
 
-def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
+def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENTS) -> Floats:
     """Return the spectra (N, 16, 16) of a picture that was enlarged at its edges.
 
     Each edge is moved out by 0 to ``steps`` - 1 times 2 %. There are 128 spectra for
     ``ENLARGEMENTS``, and 1,201 for ``FAR_ENLARGEMENTS``.
     """
-    margin = WIDEN * (steps - 1)
+    margin = ENLARGEMENT_STEP_SHARE * (steps - 1)
     down, across = (round(margin * side) for side in grey.shape)
     padded = np.pad(grey, ((down, down), (across, across)), mode="edge")
-    cut = np.arange(steps, dtype=np.float64) * WIDEN
+    cut = np.arange(steps, dtype=np.float64) * ENLARGEMENT_STEP_SHARE
     return _cut_edges(padded, cut / (1 + 2 * margin))
 
 
 def registered_window_spectra(grey: Floats) -> Floats:
     """Return the spectra (525, 16, 16) of the windows that are registered for a picture."""
     edges = grid_edges()
-    return spectra(grey, edges, edges)[is_registered(edges, edges)]
+    return spectra(grey, edges, edges)[is_registered_window(edges, edges)]
 
 
 def _cut_edges(grey: Floats, cut: NDArray[np.float64]) -> Floats:
@@ -178,7 +191,7 @@ def _cut_edges(grey: Floats, cut: NDArray[np.float64]) -> Floats:
             ]
         )
     )
-    return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, KEPT, KEPT)
+    return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, FREQUENCIES, FREQUENCIES)
 
 
 def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
@@ -186,7 +199,7 @@ def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     found = window_spectra(
         grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1])
     )
-    return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
+    return found.reshape(*grey.shape[:-2], -1, FREQUENCIES, FREQUENCIES)
 
 
 @lru_cache(maxsize=16)  # cached, since an upload's longer side is nearly always 512 pixels
@@ -194,14 +207,14 @@ def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     """Return (K, 16, length_px): frequencies of an axis with one of these shares cut per end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
-    made = cosine_basis(length_px, edges).reshape(-1, KEPT, length_px)
+    made = cosine_basis(length_px, edges).reshape(-1, FREQUENCIES, length_px)
     made.flags.writeable = False
     return made
 
 
 # degrees; PDQ tolerates a rotation by about one
-ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)
-SLIGHT_ANGLES: Final = (
+ANGLES_DEG: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)
+SLIGHT_ANGLES_DEG: Final = (
     -3.5,
     -2.0,
     2.0,
@@ -209,7 +222,7 @@ SLIGHT_ANGLES: Final = (
 )  # degrees; a picture that was rotated more has lost too much at its edges to match as a whole
 
 
-def rotations(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
+def rotations(grey: Floats, angles: Sequence[float] = ANGLES_DEG) -> Floats:
     """Return (A, H, W): a grey picture rotated by A angles; its edges are replicated."""
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)

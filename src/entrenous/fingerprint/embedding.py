@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.borders import Box, boxes_inside_frames, thumbnail
 from entrenous.fingerprint.nouns import (
-    LARGEST,
-    NUMBERS,
+    EMBEDDING_NUMBER_MAX,
+    EMBEDDING_NUMBERS,
     SQUARE_PX,
     Embedding,
     EmbeddingModelMissing,
@@ -38,15 +38,15 @@ def quantise(numbers: Floats) -> Embedding:
     Raises: ValueError: these are not 512 finite numbers, or all of them are zero.
     """
     largest = float(np.abs(numbers).max(initial=0.0))
-    if numbers.shape != (NUMBERS,) or not 0.0 < largest < np.inf:
+    if numbers.shape != (EMBEDDING_NUMBERS,) or not 0.0 < largest < np.inf:
         raise ValueError("an embedding is made of 512 finite numbers, not all zero")
-    return Embedding(np.rint(numbers * (LARGEST / largest)).astype(np.int8).tobytes())
+    return Embedding(np.rint(numbers * (EMBEDDING_NUMBER_MAX / largest)).astype(np.int8).tobytes())
 
 
 def to_rows(embeddings: Sequence[Embedding]) -> Rows:
     """Return the numbers of embeddings, (N, 512)."""
     joined = b"".join(one.numbers for one in embeddings)
-    return np.frombuffer(joined, np.int8).reshape(-1, NUMBERS)
+    return np.frombuffer(joined, np.int8).reshape(-1, EMBEDDING_NUMBERS)
 
 
 def cosines(queries: Rows, kept: Rows) -> Floats:
@@ -67,10 +67,10 @@ def _vector_lengths(numbers: Floats) -> Floats:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", numbers, numbers)), np.float32)
 
 
-WINDOWS: Final = 14
+WINDOWS_MAX: Final = 14
 _FLAT_STEP_LEVELS: Final = 2.55  # 1 % of full brightness
-WINDOW_PX_MIN: Final = 32  # a window with a smaller side is hardly a picture
-_SHARES: Final = (  # top, bottom, left and right of halves, quarters and the middle
+WINDOW_SIDE_PX_MIN: Final = 32  # a window with a smaller side is hardly a picture
+_FIXED_BOX_SHARES: Final = (  # top, bottom, left and right of halves, quarters and the middle
     (0.0, 0.5, 0.0, 1.0),
     (0.5, 1.0, 0.0, 1.0),
     (0.0, 1.0, 0.0, 0.5),
@@ -89,7 +89,7 @@ def to_square(pixels: Pixels) -> bytes:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
-def level_share(one: bytes) -> float:
+def flat_step_share(one: bytes) -> float:
     """Return the share of flat steps in a :func:`to_square`, reduced to 64 x 64 blocks.
 
     A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
@@ -112,7 +112,7 @@ def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
     return tuple(
         to_square(pixels[top:bottom, left:right])
         for top, bottom, left, right in scaled
-        if min(bottom - top, right - left) >= WINDOW_PX_MIN
+        if min(bottom - top, right - left) >= WINDOW_SIDE_PX_MIN
     )
 
 
@@ -124,13 +124,13 @@ def _likeliest_boxes(grey: PdqFloats) -> list[Box]:
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))
-        for a, b, c, d in _SHARES
+        for a, b, c, d in _FIXED_BOX_SHARES
     ]
     likely = (*boxes_inside_frames(grey), *find_boxes(grey))
-    return list(dict.fromkeys([*likely[: WINDOWS - len(shares)], *shares]))
+    return list(dict.fromkeys([*likely[: WINDOWS_MAX - len(shares)], *shares]))
 
 
-FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0a8a9ab"
+NETWORK_FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0a8a9ab"
 
 
 class OnnxEmbedder:
@@ -165,7 +165,10 @@ def _load_network() -> bytes:
         network = file.read_bytes()
     except (ImportError, AttributeError, OSError):
         raise EmbeddingModelMissing from None
-    if find_spec("onnxruntime") is None or hashlib.sha256(network).hexdigest() != FILE_SHA256:
+    if (
+        find_spec("onnxruntime") is None
+        or hashlib.sha256(network).hexdigest() != NETWORK_FILE_SHA256
+    ):
         raise EmbeddingModelMissing
     return network
 

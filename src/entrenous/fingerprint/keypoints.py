@@ -21,7 +21,7 @@ SIDE_PX: Final = 800  # finer detail seldom survives a leak
 _SIDE_PX_MIN: Final = 400  # a smaller picture is enlarged to this longest side
 # Contrast is equalised first (CLAHE), and SIFT's contrast threshold is low (Lowe's is 0.04).
 # Otherwise skies, skin and soft backgrounds would have no points, and a crop may show nothing else.
-_CONTRAST: Final = 0.005
+_SIFT_CONTRAST_THRESHOLD: Final = 0.005
 _CLAHE_LIMIT: Final = 4.0
 _CLAHE_TILES: Final = (8, 8)
 # cells along a side of the picture; each cell contributes its share of the points
@@ -67,7 +67,7 @@ def find_points(pixels: Pixels, limit: int) -> Points:
     grey = _prepare_luma(pixels)
     height, width = grey.shape
     longest = max(height, width)
-    sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
+    sift = cv2.SIFT.create(contrastThreshold=_SIFT_CONTRAST_THRESHOLD)
     chosen = _spread_points(list(sift.detect(grey, None)), width, height, limit)
     computed: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
     keypoints, numbers = computed
@@ -116,10 +116,10 @@ def _spread_points(found: list[Any], width: int, height: int, limit: int) -> lis
     return [found[at] for at in np.lexsort((-table[:, 3], turn))[:limit]]
 
 
-WORDS: Final = 4096
-_NUMBERS: Final = 128
+VOCABULARY_WORDS: Final = 4096
+_DESCRIPTOR_NUMBERS: Final = 128
 _WORD_SCALE: Final = 512.0  # this number in words.bin stands for 1
-_SIGNS: Final = 64
+_SIGNS_PER_POINT: Final = 64
 _SEED: Final = b"entrenous/landmarks/1"
 
 
@@ -133,7 +133,7 @@ class Vocabulary:
     @classmethod
     def shipped(cls) -> Self:
         stored = files(__package__).joinpath("words.bin").read_bytes()
-        numbers = np.frombuffer(stored, np.uint8).reshape(WORDS, _NUMBERS)
+        numbers = np.frombuffer(stored, np.uint8).reshape(VOCABULARY_WORDS, _DESCRIPTOR_NUMBERS)
         return cls(numbers.astype(np.float32) / np.float32(_WORD_SCALE), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
@@ -160,10 +160,10 @@ def _rotation() -> Floats:
     The matrix is a product of Hadamard matrices, with fixed signs before and between them.
     """
     hadamard = np.ones((1, 1), np.float32)
-    while len(hadamard) < _NUMBERS:
+    while len(hadamard) < _DESCRIPTOR_NUMBERS:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
-    digest = hashlib.shake_128(_SEED).digest(2 * _NUMBERS // 8)
+    digest = hashlib.shake_128(_SEED).digest(2 * _DESCRIPTOR_NUMBERS // 8)
     signs = np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
-    before, between = signs[:_NUMBERS], signs[_NUMBERS:]
-    rotation = (before[:, None] * hadamard * between[None, :]) @ hadamard / _NUMBERS
-    return np.ascontiguousarray(rotation[:, :_SIGNS], np.float32)
+    before, between = signs[:_DESCRIPTOR_NUMBERS], signs[_DESCRIPTOR_NUMBERS:]
+    rotation = (before[:, None] * hadamard * between[None, :]) @ hadamard / _DESCRIPTOR_NUMBERS
+    return np.ascontiguousarray(rotation[:, :_SIGNS_PER_POINT], np.float32)

@@ -55,7 +55,8 @@ class Pairs:
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.uint8]
-CELLS: Final = 1 << 16  # so many pairs are compared at a time, which fit into the processor's cache
+# so many pairs are compared at a time, which fit into the processor's cache
+PAIRS_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class ScanIndex:
         """Return the same pairs as :meth:`near` for (Q, 4) words, as arrays."""
         if not self.entries.size:
             return Pairs.none()
-        rows = max(1, CELLS // self.entries.size)
+        rows = max(1, PAIRS_AT_ONCE // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
             self._find_in_batch(wanted[start : start + rows], radius, scratch).with_query_offset(

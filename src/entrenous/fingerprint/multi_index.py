@@ -20,11 +20,11 @@ from entrenous.fingerprint.linear_scan import Numbers, Pairs, ScanIndex, Words
 
 Keys = NDArray[np.int64]
 _BITS: Final = 8 * PDQ_BYTES
-_WORD: Final = 64
+_WORD_BITS: Final = 64
 # The largest set of hashes for each plan, measured on random hashes (python -m bench.stop --sizes).
-_SCANNED_MAX: Final = 10_000
-_SIXTEEN_MAX: Final = 300_000
-_THIRTEEN_MAX: Final = 2_000_000
+_SCANNED_HASHES_MAX: Final = 10_000
+_SIXTEEN_SUBSTRINGS_HASHES_MAX: Final = 300_000
+_THIRTEEN_SUBSTRINGS_HASHES_MAX: Final = 2_000_000
 _FOLDED_SUBSTRINGS: Final = 12  # substrings in the folded plan
 
 
@@ -65,8 +65,8 @@ class Plan:
             tables[:-1].astype(np.int64),
             np.repeat(np.arange(substrings), [len(one) for one in flips]),
             np.concatenate(flips),
-            starts // _WORD,
-            (starts % _WORD).astype(np.uint64),
+            starts // _WORD_BITS,
+            (starts % _WORD_BITS).astype(np.uint64),
             np.asarray([(1 << one) - 1 for one in widths], dtype=np.uint64),
             np.asarray([folded << one - 1 for one in widths], dtype=np.uint64),
         )
@@ -85,7 +85,7 @@ class Plan:
         after = np.minimum(self.word + 1, words.shape[1] - 1)
         low = words.take(self.word, axis=1) >> self.shift
         # If a substring lies within one word, this only adds bits that the mask removes.
-        high = words.take(after, axis=1) << (np.uint64(_WORD) - self.shift)
+        high = words.take(after, axis=1) << (np.uint64(_WORD_BITS) - self.shift)
         found = (low | high) & self.mask
         if self.is_folded:
             found = np.where(found & self.high, found ^ self.mask, found)
@@ -95,8 +95,8 @@ class Plan:
         """Return the substring at index ``place`` of each hash: (N, 4) words -> (N,)."""
         word, shift = int(self.word[place]), self.shift[place]
         low = words[:, word] >> shift
-        if int(shift) + int(self.mask[place]).bit_length() > _WORD:
-            low |= words[:, word + 1] << (np.uint64(_WORD) - shift)
+        if int(shift) + int(self.mask[place]).bit_length() > _WORD_BITS:
+            low |= words[:, word + 1] << (np.uint64(_WORD_BITS) - shift)
         low &= self.mask[place]
         if self.is_folded:
             np.bitwise_xor(low, self.mask[place], out=low, where=(low & self.high[place]) != 0)
@@ -120,11 +120,11 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
 
     ``inverted`` says that most queries come with their complements.
     """
-    if hashes <= _SCANNED_MAX:
+    if hashes <= _SCANNED_HASHES_MAX:
         return 0
-    if hashes <= _SIXTEEN_MAX:
+    if hashes <= _SIXTEEN_SUBSTRINGS_HASHES_MAX:
         return 16
-    if hashes <= _THIRTEEN_MAX:
+    if hashes <= _THIRTEEN_SUBSTRINGS_HASHES_MAX:
         return _FOLDED_SUBSTRINGS if inverted else 13
     return 11
 
@@ -155,7 +155,7 @@ def _folded_cells(flips: Keys, width: int) -> Keys:
 
 
 _HASH_BITS: Final = 256
-_HIGHEST: Final = np.uint64(63)
+_HIGHEST_BIT: Final = np.uint64(63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +173,7 @@ class FoldedQueries:
 
     @classmethod
     def fold(cls, wanted: Words) -> Self:
-        is_complement = wanted[:, 0] >> _HIGHEST
+        is_complement = wanted[:, 0] >> _HIGHEST_BIT
         upright = np.where(is_complement[:, None], ~wanted, wanted)
         rows: dict[bytes, int] = {}
         keys = [
@@ -202,9 +202,9 @@ class FoldedQueries:
 
 
 # so many cells are looked up at a time, which fits into the processor's cache
-_PROBES: Final = 1 << 14
+_PROBES_AT_ONCE: Final = 1 << 14
 # so many candidates are compared at a time, to limit memory if cells are crowded
-_CANDIDATES: Final = 1 << 18
+_CANDIDATES_AT_ONCE: Final = 1 << 18
 _BYTE_SUM: Final = np.uint32(0x01010101)
 _BYTE: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
@@ -256,7 +256,7 @@ class Segment:
         return self._find_all_pairs(wanted, radius)
 
     def _find_all_pairs(self, wanted: Words, radius: int) -> Pairs:
-        at_once = max(1, _PROBES // max(1, len(self.plan.flips)))
+        at_once = max(1, _PROBES_AT_ONCE // max(1, len(self.plan.flips)))
         found = [
             self._find_pairs_in_batch(wanted[start : start + at_once], radius).with_query_offset(
                 start
@@ -315,8 +315,8 @@ def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator
     total = int(ends[-1]) if ends.size else 0
     shift = lows.ravel() - (ends - sizes.ravel())
     of_query = np.arange(len(sizes)).repeat(sizes.shape[1]) if len(sizes) > 1 else None
-    for start in range(0, total, _CANDIDATES):
-        stop = min(total, start + _CANDIDATES)
+    for start in range(0, total, _CANDIDATES_AT_ONCE):
+        stop = min(total, start + _CANDIDATES_AT_ONCE)
         first, last = np.searchsorted(ends, [start, stop - 1], side="right")
         here = slice(int(first), int(last) + 1)
         within = np.clip(ends[here], start, stop)
@@ -364,7 +364,9 @@ def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
 Searchable = ScanIndex | Segment
 
 
-def searchable(entries: NDArray[np.int64], words: Words, *, inverted: bool = False) -> Searchable:
+def build_searchable(
+    entries: NDArray[np.int64], words: Words, *, inverted: bool = False
+) -> Searchable:
     """Return an index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
     ``inverted`` is as in :func:`substrings_for`. For large sets, this takes about 0.8 s per million

@@ -9,7 +9,8 @@ from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import BankName, ClaimId, MessageId
 from entrenous.base.limits import PARTS_MAX, PDQ_BYTES
 
-MODEL: Final = "sscd-distilled-224"  # the name of the network, with the side of its input in pixels
+# the name of the network, with the side of its input in pixels
+EMBEDDING_MODEL: Final = "sscd-distilled-224"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,13 @@ class Embedding:
     """
 
     numbers: bytes
-    model: str = MODEL
+    model: str = EMBEDDING_MODEL
 
     def __post_init__(self) -> None:
-        if len(self.numbers) != NUMBERS:
+        if len(self.numbers) != EMBEDDING_NUMBERS:
             raise ValueError("an embedding has 512 numbers")
         signed = memoryview(self.numbers).cast("b")
-        if max(map(abs, signed)) != LARGEST:
+        if max(map(abs, signed)) != EMBEDDING_NUMBER_MAX:
             raise ValueError("the largest number of an embedding is 127 or -127")
         if not (0 < len(self.model) <= 40 and self.model.isascii() and self.model.isprintable()):
             raise ValueError("a network's name has 1 to 40 characters")
@@ -128,7 +129,7 @@ SOUND_WORDS_MAX: Final = 10_000  # words of one sound: twenty minutes
 # to be registered, a sound needs this many seconds that can be told from other sounds
 SOUND_S_MIN: Final = 5
 HALF_SECOND_MS: Final = 500  # an upload's matching frames are counted by half seconds
-LAST_MS: Final = 3_600_000  # length of the longest clip that is accepted
+CLIP_MS_MAX: Final = 3_600_000  # length of the longest clip that is accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class FramePrint:
             raise ValueError("a PDQ hash has 32 bytes")
         if len(self.bits) != 32 or not 0 <= self.quality <= 100:
             raise ValueError("a frame has a PDQ hash of 32 bytes and a quality from 0 to 100")
-        if not 0 <= self.at_ms <= LAST_MS:
+        if not 0 <= self.at_ms <= CLIP_MS_MAX:
             raise ValueError("a frame is shown within an hour")
 
 
@@ -327,8 +328,8 @@ class SoundTooQuiet(Refused):
     """
 
 
-NUMBERS: Final = 512
-LARGEST: Final = 127
+EMBEDDING_NUMBERS: Final = 512
+EMBEDDING_NUMBER_MAX: Final = 127
 SQUARE_PX: Final = 224  # side of the network's input in pixels
 EMBEDDINGS_MAX: Final = 100_000  # embeddings at one gate, which take 51 MB
 

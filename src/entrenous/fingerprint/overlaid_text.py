@@ -10,27 +10,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.pdq import KEPT, Floats, frequencies, qualities, shrink
+from entrenous.fingerprint.pdq import FREQUENCIES, Floats, frequencies, qualities, shrink
 
 # Two values for the least brightness of letters. Dark letters are sought in the picture's negative.
-LEVELS: Final = (225, 170)
-HIGH_MIN: Final = 0.012  # least height of a letter, as a share of the picture's height
-HIGH_MAX: Final = 0.2
+LETTER_LEVELS_MIN: Final = (225, 170)
+# least height of a letter, as a share of the picture's height
+LETTER_HEIGHT_SHARE_MIN: Final = 0.012
+LETTER_HEIGHT_SHARE_MAX: Final = 0.2
 # largest width of a letter, as a share of the picture's width; letters may touch
-WIDE_MAX: Final = 0.25
-LONG_MAX: Final = 6  # largest ratio of width to height
-THIN_MAX: Final = 12  # largest ratio of height to width, which an l may have
+LETTER_WIDTH_SHARE_MAX: Final = 0.25
+WIDTH_TO_HEIGHT_MAX: Final = 6  # largest ratio of width to height
+HEIGHT_TO_WIDTH_MAX: Final = 12  # largest ratio of height to width, which an l may have
 AREA_MIN_PX: Final = 5
 BLOBS_MAX: Final = 1_500  # more blobs than this are a texture
-OTHERS_MIN: Final = 3  # a letter needs this many further letters on its line
-REACH: Final = 6.0  # the further letters must be within this distance, in letter heights
-ALIKE: Final = 0.5  # least ratio of the smaller to the larger height of two letters in a line
+LINE_NEIGHBOURS_MIN: Final = 3  # a letter needs this many further letters on its line
+# the further letters must be within this distance, in letter heights
+NEIGHBOUR_DISTANCE_HEIGHTS: Final = 6.0
+# least ratio of the smaller to the larger height of two letters in a line
+HEIGHT_RATIO_MIN: Final = 0.5
 # largest difference between the bottoms of two letters, in letter heights; a p is lower than an a
-BASE: Final = 0.25
+BASELINE_OFFSET_HEIGHTS_MAX: Final = 0.25
 # a margin around each letter is painted over too; this is its width as a share of the height
-OUTLINE: Final = 0.012
-COVERED_MAX: Final = 0.4  # if letters cover a larger share of the picture, too little of it is left
-_NEAR_PX: Final = 3  # gaps are filled from pixels within this radius
+OUTLINE_SHARE: Final = 0.012
+# if letters cover a larger share of the picture, too little of it is left
+COVERED_SHARE_MAX: Final = 0.4
+_INPAINT_RADIUS_PX: Final = 3  # gaps are filled from pixels within this radius
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -43,7 +47,7 @@ def spectra_without_text(grey: Floats, least: int) -> Floats:
     level = grey.astype(np.uint8)
     blocks = [shrink(shown) for shown in _paint_over_letters(level)]
     if not blocks:
-        return np.zeros((0, KEPT, KEPT), dtype=np.float32)
+        return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
     found = np.stack(blocks)
     return frequencies(found[qualities(found) >= least])
 
@@ -54,9 +58,13 @@ def letter_mask(level: Grey, at_least: int) -> Mask:
     light = (level >= at_least).astype(np.uint8)
     _, label, statistics, _ = cv2.connectedComponentsWithStats(light, connectivity=8)
     wide, high = statistics[:, cv2.CC_STAT_WIDTH], statistics[:, cv2.CC_STAT_HEIGHT]
-    is_letter = (high >= HIGH_MIN * height_px) & (high <= HIGH_MAX * height_px)
+    is_letter = (high >= LETTER_HEIGHT_SHARE_MIN * height_px) & (
+        high <= LETTER_HEIGHT_SHARE_MAX * height_px
+    )
     is_letter &= (
-        (wide <= WIDE_MAX * width_px) & (wide <= LONG_MAX * high) & (high <= THIN_MAX * wide)
+        (wide <= LETTER_WIDTH_SHARE_MAX * width_px)
+        & (wide <= WIDTH_TO_HEIGHT_MAX * high)
+        & (high <= HEIGHT_TO_WIDTH_MAX * wide)
     )
     is_letter &= statistics[:, cv2.CC_STAT_AREA] >= AREA_MIN_PX
     is_letter[0] = False  # the background
@@ -75,19 +83,21 @@ def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
     middle, foot = left + wide / 2, top + high
-    neighbours = np.abs(np.subtract.outer(middle, middle)) <= REACH * higher
-    neighbours &= np.minimum.outer(high, high) >= ALIKE * higher
-    neighbours &= np.abs(np.subtract.outer(foot, foot)) <= BASE * higher
+    neighbours = np.abs(np.subtract.outer(middle, middle)) <= NEIGHBOUR_DISTANCE_HEIGHTS * higher
+    neighbours &= np.minimum.outer(high, high) >= HEIGHT_RATIO_MIN * higher
+    neighbours &= np.abs(np.subtract.outer(foot, foot)) <= BASELINE_OFFSET_HEIGHTS_MAX * higher
     # each blob counts itself
-    return np.asarray(neighbours.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)
+    return np.asarray(neighbours.sum(axis=1) > LINE_NEIGHBOURS_MIN, dtype=np.bool_)
 
 
 def _paint_over_letters(level: Grey) -> Iterator[Grey]:
     """For each kind of letters in the picture, yield the picture with them painted over."""
-    around = max(2, round(OUTLINE * len(level)))
+    around = max(2, round(OUTLINE_SHARE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
     for shown in (level, 255 - level):
-        for at_least in LEVELS:
+        for at_least in LETTER_LEVELS_MIN:
             mask = cv2.dilate(letter_mask(shown, at_least).astype(np.uint8), brush)
-            if 0 < np.count_nonzero(mask) <= COVERED_MAX * mask.size:
-                yield np.asarray(cv2.inpaint(level, mask, _NEAR_PX, cv2.INPAINT_TELEA), np.uint8)
+            if 0 < np.count_nonzero(mask) <= COVERED_SHARE_MAX * mask.size:
+                yield np.asarray(
+                    cv2.inpaint(level, mask, _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA), np.uint8
+                )

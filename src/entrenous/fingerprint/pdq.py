@@ -22,13 +22,13 @@ _CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the lon
 # weights below this are rounding errors and should be 0; real weights are far larger
 _ROUNDING: Final = 1e-12
 # frequencies 1 to 16 of each axis are used; frequency 0, the brightness, is left out
-KEPT: Final = 16
+FREQUENCIES: Final = 16
 
 
 @cache
 def cosines() -> Floats:
     """Return the read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
-    frequency = np.arange(1, KEPT + 1)[:, None]
+    frequency = np.arange(1, FREQUENCIES + 1)[:, None]
     place = 2 * np.arange(BLOCKS)[None, :] + 1
     wave = np.cos(math.pi / 2 / BLOCKS * frequency * place)
     made = np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
@@ -44,11 +44,11 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
     averaging began at the other end. On an axis of exactly 64 pixels, the filters have a window of
     1, which changes nothing.
     """
-    made = _kept_axis if length_px <= _CACHED_AXIS_PX_MAX else _cached_axis
+    made = _cached_axis if length_px <= _CACHED_AXIS_PX_MAX else _compute_axis
     return made(length_px, shrunk_by, from_end=from_end)
 
 
-def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
+def _compute_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
     # number of pixels to the right of the centre that the window covers
     ahead = (window + 2) // 2 - 1
@@ -73,7 +73,9 @@ def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     return axis
 
 
-_kept_axis = lru_cache(maxsize=32)(_cached_axis)  # cached, because some sizes are common in uploads
+_cached_axis = lru_cache(maxsize=32)(
+    _compute_axis
+)  # cached, because some sizes are common in uploads
 
 
 @lru_cache(maxsize=32)
@@ -240,7 +242,7 @@ def distance(one: Fingerprint, other: Fingerprint) -> int:
 
 UPRIGHT: Final = "as it is"
 # element i is for frequency i + 1
-_FLIP: Final = np.where(np.arange(KEPT) % 2 == 0, -1.0, 1.0).astype(np.float32)
+_FLIP_SIGNS: Final = np.where(np.arange(FREQUENCIES) % 2 == 0, -1.0, 1.0).astype(np.float32)
 _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
@@ -269,7 +271,7 @@ def pixel_orientations(
 
 def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
     """Return the spectra (..., 16, 16) of all eight orientations, given the spectrum of one."""
-    down, across = _FLIP[:, None], _FLIP[None, :]
+    down, across = _FLIP_SIGNS[:, None], _FLIP_SIGNS[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
     return {
         UPRIGHT: spectrum,
@@ -283,7 +285,9 @@ def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
     }
 
 
-TURNS: Final = tuple(spectrum_orientations(np.zeros((KEPT, KEPT), np.float32)))
+ORIENTATION_NAMES: Final = tuple(
+    spectrum_orientations(np.zeros((FREQUENCIES, FREQUENCIES), np.float32))
+)
 """The names of all eight orientations."""
 
 

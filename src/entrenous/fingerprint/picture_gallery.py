@@ -11,17 +11,23 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.keypoints import WORDS, Points, Vocabulary, find_points
+from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Points, Vocabulary, find_points
 from entrenous.fingerprint.pdq import Pixels
-from entrenous.fingerprint.picture_record import ENTRY, OCTAVE, TURN, Entries, places_of_points
+from entrenous.fingerprint.picture_record import (
+    ANGLE_STEPS_PER_TURN,
+    ENTRY_DTYPE,
+    SIZE_STEPS_PER_OCTAVE,
+    Entries,
+    places_of_points,
+)
 
 _PAIRS_MAX: Final = 100
 _POSITION_TOLERANCE: Final = 5.0  # in units of 1/255 of the sent picture's longest side
-_NEAR_PER_DISTANCE: Final = 0.2
-_TURN_MAX: Final = TURN / 16
-_OCTAVES_MAX: Final = 0.75
+_TOLERANCE_PER_DISTANCE: Final = 0.2
+_TURN_DIFFERENCE_MAX: Final = ANGLE_STEPS_PER_TURN / 16
+_SCALE_DIFFERENCE_OCTAVES_MAX: Final = 0.75
 _CELL_SIZE: Final = 6  # in units of 1/255 of the longest side; points in the same cell count as one
-_LEADING: Final = 5
+_HYPOTHESES_TRIED: Final = 5
 Places = NDArray[np.complex64]
 
 
@@ -51,7 +57,9 @@ class Pairs:
         Sizes are shares of the pictures' longest sides.
         """
         found, sent = self.found_entries["size"][self.found], self.sent_entries["size"][self.sent]
-        return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(OCTAVE)
+        return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(
+            SIZE_STEPS_PER_OCTAVE
+        )
 
 
 def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
@@ -66,7 +74,7 @@ def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset
     at_found = _places_of(pairs.found_entries[pairs.found])
     at_sent = _places_of(pairs.sent_entries[pairs.sent])
     agree = _agreement(pairs, at_found, at_sent)
-    leading = np.argsort(-(agree @ weight))[:_LEADING]
+    leading = np.argsort(-(agree @ weight))[:_HYPOTHESES_TRIED]
     groups = [_distinct_pairs(at_found, at_sent, weight, agree[one]) for one in leading]
     return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
@@ -74,14 +82,14 @@ def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset
 def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
     """Return a matrix; row i says which pairs agree with pair i in position, rotation and scale."""
     turns, octaves = pairs.turns, pairs.octaves
-    how = np.exp2(octaves) * np.exp(2j * np.pi / TURN * turns).astype(np.complex64)
+    how = np.exp2(octaves) * np.exp(2j * np.pi / ANGLE_STEPS_PER_TURN * turns).astype(np.complex64)
     offsets = at_sent[None, :] - at_sent[:, None]
     error = np.abs(offsets - how[:, None] * (at_found[None, :] - at_found[:, None]))
     rotation_error = np.abs((turns[None, :] - turns[:, None]).astype(np.int8).astype(np.int16))
     return np.asarray(
-        (error <= _POSITION_TOLERANCE + _NEAR_PER_DISTANCE * np.abs(offsets))
-        & (rotation_error <= _TURN_MAX)
-        & (np.abs(octaves[None, :] - octaves[:, None]) <= _OCTAVES_MAX)
+        (error <= _POSITION_TOLERANCE + _TOLERANCE_PER_DISTANCE * np.abs(offsets))
+        & (rotation_error <= _TURN_DIFFERENCE_MAX)
+        & (np.abs(octaves[None, :] - octaves[:, None]) <= _SCALE_DIFFERENCE_OCTAVES_MAX)
     )
 
 
@@ -97,7 +105,7 @@ def _distinct_pairs(
 
 def _cells_of(places: Places) -> NDArray[np.int64]:
     down, across = places.imag // _CELL_SIZE, places.real // _CELL_SIZE
-    return np.asarray(down * TURN + across, np.int64)
+    return np.asarray(down * ANGLE_STEPS_PER_TURN + across, np.int64)
 
 
 def _places_of(entries: Entries) -> Places:
@@ -108,7 +116,7 @@ FOUND_POINTS_MAX: Final = 1800  # at most this many points of a found picture ar
 _WORDS_PER_POINT: Final = 3  # for each found point, this many words are looked up
 _DIFFERING_SIGNS_MAX: Final = 22  # so many of 64 signs may differ; Jegou et al. use 22 to 24
 _SIGNS_SPREAD: Final = 16.0
-_ANGLES: Final = 16
+_ANGLE_CLASSES: Final = 16
 _SCALE_OCTAVES: Final = 10  # scales from found to sent range over this many octaves, from -5 to 5
 _SHARED_POINTS_MIN: Final = 9  # unrelated pictures share fewer points
 # the points of at most this many pictures are compared one by one
@@ -148,15 +156,15 @@ class Gallery:
 
         Pictures are numbered in this order.
         """
-        entries = np.frombuffer(b"".join(kept), ENTRY)
-        sizes = [len(one) // ENTRY.itemsize for one in kept]
+        entries = np.frombuffer(b"".join(kept), ENTRY_DTYPE)
+        sizes = [len(one) // ENTRY_DTYPE.itemsize for one in kept]
         rows = np.repeat(np.arange(len(kept), dtype=np.int32), sizes)
-        words = np.minimum(entries["word"], WORDS - 1)
+        words = np.minimum(entries["word"], VOCABULARY_WORDS - 1)
         order = np.argsort(words, kind="stable")
-        starts = np.zeros(WORDS + 1, np.int64)
-        np.cumsum(np.bincount(words, minlength=WORDS), out=starts[1:])
+        starts = np.zeros(VOCABULARY_WORDS + 1, np.int64)
+        np.cumsum(np.bincount(words, minlength=VOCABULARY_WORDS), out=starts[1:])
         # copied as bytes, which is eight times faster than copying records with unaligned fields
-        entries = np.take(entries.view(f"V{ENTRY.itemsize}"), order).view(ENTRY)
+        entries = np.take(entries.view(f"V{ENTRY_DTYPE.itemsize}"), order).view(ENTRY_DTYPE)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
@@ -216,7 +224,7 @@ class Gallery:
         far = np.concatenate(differ).astype(np.float32) / np.float32(_SIGNS_SPREAD)
         common = np.bincount(at_found, minlength=len(points.descriptors)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
-        own = np.zeros(len(points.descriptors), ENTRY)
+        own = np.zeros(len(points.descriptors), ENTRY_DTYPE)
         places_of_points(own, points)
         return Pairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
@@ -225,11 +233,13 @@ def _consistent_pictures(
     rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     """Return the pictures with most weight in any one class of rotation and scale, best first."""
-    angle = pairs.turns.astype(np.int64) * _ANGLES // TURN
+    angle = pairs.turns.astype(np.int64) * _ANGLE_CLASSES // ANGLE_STEPS_PER_TURN
     scale = np.clip(pairs.octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1).astype(np.int64)
-    place = (rows.astype(np.int64) * _SCALE_OCTAVES + scale) * _ANGLES + angle
-    histogram = np.bincount(place, weight, count * _SCALE_OCTAVES * _ANGLES).astype(np.float32)
-    histogram = histogram.reshape(count, _SCALE_OCTAVES, _ANGLES)
+    place = (rows.astype(np.int64) * _SCALE_OCTAVES + scale) * _ANGLE_CLASSES + angle
+    histogram = np.bincount(place, weight, count * _SCALE_OCTAVES * _ANGLE_CLASSES).astype(
+        np.float32
+    )
+    histogram = histogram.reshape(count, _SCALE_OCTAVES, _ANGLE_CLASSES)
     histogram += np.roll(histogram, 1, axis=2)
     histogram[:, 1:] += histogram[:, :-1].copy()
     best = histogram.reshape(count, -1).max(axis=1)

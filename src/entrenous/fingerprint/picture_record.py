@@ -21,8 +21,8 @@ Floats = NDArray[np.float32]
 Cells = NDArray[np.uint8]
 CHANNELS: Final = 3
 _LAYOUT_CELLS: Final = 192  # approximate number of cells, which are nearly square
-_SIDE_MIN: Final = 4
-_SIDE_MAX: Final = 48
+_LAYOUT_SIDE_CELLS_MIN: Final = 4
+_LAYOUT_SIDE_CELLS_MAX: Final = 48
 # least share of the sent picture's width that a found one covers; a crop to 30 % of the area covers
 # 0.55
 _SHARE_MIN: Final = 0.4
@@ -34,7 +34,7 @@ _STROKE_PX: Final = 9  # thinner strokes are removed
 _BAR_LEVELS: Final = 10
 # least share of a row that must be plain; the rest may be what smoothing left of text
 _BAR_SHARE: Final = 0.8
-_BAR_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
+_BAR_HEIGHT_SHARE_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ class Layouts:
 
         The differences are in brightness levels, and infinite if no part has a similar shape.
         """
-        views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
+        views, differences = small_views(pixels), np.full(self.count, np.inf, np.float32)
         for group in self.shapes:
             differences[group.rows] = group.differences(views)
         return differences
@@ -106,12 +106,20 @@ class Layouts:
 def compute_layout(pixels: Pixels) -> Cells:
     """Return the mean colours of about 192 cells of (H, W, 3) pixels."""
     high, wide = pixels.shape[:2]
-    across = int(np.clip(round((_LAYOUT_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
-    down = int(np.clip(round(_LAYOUT_CELLS / across), _SIDE_MIN, _SIDE_MAX))
+    across = int(
+        np.clip(
+            round((_LAYOUT_CELLS * wide / high) ** 0.5),
+            _LAYOUT_SIDE_CELLS_MIN,
+            _LAYOUT_SIDE_CELLS_MAX,
+        )
+    )
+    down = int(
+        np.clip(round(_LAYOUT_CELLS / across), _LAYOUT_SIDE_CELLS_MIN, _LAYOUT_SIDE_CELLS_MAX)
+    )
     return _resized(pixels, across, down)
 
 
-def views_of(pixels: Pixels) -> list[Pixels]:
+def small_views(pixels: Pixels) -> list[Pixels]:
     """Return up to four small views of a found picture without text.
 
     These are the whole picture and the part inside its bars, both as they are and mirrored.
@@ -149,7 +157,7 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
 
 def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
     """Return the number of initial plain rows, plus one row where bar and picture mix."""
-    limit = int(_BAR_MAX * len(plain))
+    limit = int(_BAR_HEIGHT_SHARE_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
     return min(run + 1, limit) if run else 0
 
@@ -178,8 +186,8 @@ def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
 
 
 Entries = NDArray[Any]
-KEPT: Final = 500  # points that are stored for each sent picture
-ENTRY: Final = np.dtype(
+POINTS_KEPT: Final = 500  # points that are stored for each sent picture
+ENTRY_DTYPE: Final = np.dtype(
     [
         ("word", "<u2"),
         ("signs", "<u8"),
@@ -189,18 +197,18 @@ ENTRY: Final = np.dtype(
         ("angle", "u1"),  # in units of 1/256 of a turn
     ]
 )
-OCTAVE: Final = 16
-TURN: Final = 256
-_SIDE: Final = 255
+SIZE_STEPS_PER_OCTAVE: Final = 16
+ANGLE_STEPS_PER_TURN: Final = 256
+_POSITION_STEPS: Final = 255
 
 
 def pack_points(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
     """Return the points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
-    return point_entries(find_points(pixels, KEPT), vocabulary).tobytes()
+    return point_entries(find_points(pixels, POINTS_KEPT), vocabulary).tobytes()
 
 
 def point_entries(points: Points, vocabulary: Vocabulary) -> Entries:
-    entries = np.empty(len(points.descriptors), ENTRY)
+    entries = np.empty(len(points.descriptors), ENTRY_DTYPE)
     words = vocabulary.nearest(points.descriptors, 1)[:, 0]
     entries["word"], entries["signs"] = (
         words,
@@ -211,15 +219,17 @@ def point_entries(points: Points, vocabulary: Vocabulary) -> Entries:
 
 
 def places_of_points(entries: Entries, points: Points) -> None:
-    placed = np.clip(np.rint(points.places * _SIDE), 0, _SIDE)
+    placed = np.clip(np.rint(points.places * _POSITION_STEPS), 0, _POSITION_STEPS)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
-    entries["size"] = np.clip(np.rint(-points.sizes * OCTAVE), 0, 255)
-    entries["angle"] = np.rint(points.angles * TURN).astype(np.int64) % TURN
+    entries["size"] = np.clip(np.rint(-points.sizes * SIZE_STEPS_PER_OCTAVE), 0, 255)
+    entries["angle"] = (
+        np.rint(points.angles * ANGLE_STEPS_PER_TURN).astype(np.int64) % ANGLE_STEPS_PER_TURN
+    )
 
 
 # covers the vocabulary, the computation of signs, and the fields of an entry
-_VERSION: Final = b"\x02"
-_START: Final = len(_VERSION) + PDQ_BYTES
+_RECORD_VERSION: Final = b"\x02"
+_HEADER_BYTES: Final = len(_RECORD_VERSION) + PDQ_BYTES
 _SHAPE_BYTES: Final = 2
 
 
@@ -244,15 +254,17 @@ def make_picture_record(picture: Picture) -> bytes:
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
     cells = compute_layout(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
-    return _VERSION + bits + layout + pack_points(pixels, Vocabulary.shipped())
+    return _RECORD_VERSION + bits + layout + pack_points(pixels, Vocabulary.shipped())
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:
     """Parse a record; return None if it is damaged or has a different version."""
-    if not record.startswith(_VERSION) or len(record) < _START + _SHAPE_BYTES:
+    if not record.startswith(_RECORD_VERSION) or len(record) < _HEADER_BYTES + _SHAPE_BYTES:
         return None
-    down, across = record[_START : _START + _SHAPE_BYTES]
-    points = _START + _SHAPE_BYTES + CHANNELS * down * across
-    if not down * across or len(record) < points or (len(record) - points) % ENTRY.itemsize:
+    down, across = record[_HEADER_BYTES : _HEADER_BYTES + _SHAPE_BYTES]
+    points = _HEADER_BYTES + _SHAPE_BYTES + CHANNELS * down * across
+    if not down * across or len(record) < points or (len(record) - points) % ENTRY_DTYPE.itemsize:
         return None
-    return PictureRecord(record[len(_VERSION) : _START], record[_START:points], record[points:])
+    return PictureRecord(
+        record[len(_RECORD_VERSION) : _HEADER_BYTES], record[_HEADER_BYTES:points], record[points:]
+    )

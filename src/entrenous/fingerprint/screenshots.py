@@ -8,26 +8,32 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.borders import SPREAD, Box, plain_rows
+from entrenous.fingerprint.borders import PLAIN_SPREAD_LEVELS, Box, plain_rows
 from entrenous.fingerprint.pdq import Floats
 
 # least jump in brightness levels at an edge of a picture; JPEG adds less to a plain page
-JUMP: Final = 12.0
+JUMP_LEVELS_MIN: Final = 12.0
 # least share of a line that must have a jump; not all of it, since pictures may fade into dark
 # pages
-SEEN: Final = 0.55
-LINES: Final = 6  # at most this many lines in each direction of each strip are used
+JUMP_SHARE_MIN: Final = 0.55
+LINES_MAX: Final = 6  # at most this many lines in each direction of each strip are used
 LINES_APART_PX: Final = 4
 # a line must score this much more for each pixel that it is farther from the page's end
-NEARER: Final = 0.01
-SIDE_MIN: Final = 0.1  # least side of a box, as a share of the upload
+DISTANCE_PENALTY_PER_PX: Final = 0.01
+BOX_SIDE_SHARE_MIN: Final = 0.1  # least side of a box, as a share of the upload
 # least side of a box on a thumbnail; a smaller box has too little detail to hash
-SIDE_PX_MIN: Final = 24
-SEAM_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
-BOXES: Final = 64
-TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of usual collages
+BOX_SIDE_PX_MIN: Final = 24
+SEAM_SHARE_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
+BOXES_MAX: Final = 64
+COLLAGE_GRIDS: Final = (
+    (1, 2),
+    (2, 1),
+    (1, 3),
+    (3, 1),
+    (2, 2),
+)  # rows and columns of usual collages
 # width divided by height
-SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)
+USUAL_ASPECT_RATIOS: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class _Page:
         sharp = np.abs(padded[2:-1] - padded[1:-2])
         # finds an edge that shrinking has spread over a pixel
         soft = np.abs(padded[3:] - padded[:-3])
-        jump = np.minimum(np.maximum(sharp, soft) / JUMP, 1.0)
+        jump = np.minimum(np.maximum(sharp, soft) / JUMP_LEVELS_MIN, 1.0)
         return cls(
             grey, np.asarray(np.pad(jump.cumsum(axis=1), ((0, 0), (1, 0))), dtype=np.float32)
         )
@@ -69,14 +75,16 @@ class _Page:
             near = np.arange(
                 max(0, end - LINES_APART_PX), min(len(strength), end + LINES_APART_PX + 1)
             )
-            sharpest = near[np.argmax(strength[near] - NEARER * np.abs(near - end))]
+            sharpest = near[
+                np.argmax(strength[near] - DISTANCE_PENALTY_PER_PX * np.abs(near - end))
+            ]
             # A picture that fills the upload has lines everywhere, so the ends of plain parts count
             # more.
-            base = 1 if share >= SIDE_MIN else SEEN
+            base = 1 if share >= BOX_SIDE_SHARE_MIN else JUMP_SHARE_MIN
             strength[sharpest] = max(strength[sharpest], base + share)
         chosen: dict[int, float] = {}
         for line in np.argsort(-strength, kind="stable").tolist():
-            if len(chosen) == LINES or strength[line] < SEEN:
+            if len(chosen) == LINES_MAX or strength[line] < JUMP_SHARE_MIN:
                 break
             if all(abs(line - not_plain) >= LINES_APART_PX for not_plain in chosen):
                 chosen[line] = min(1.0, float(strength[line]))
@@ -85,7 +93,7 @@ class _Page:
     def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
         """Yield where each part that is not plain begins and ends, with its share of the height."""
         strip = self.grey[:, start:stop]
-        has_ink = strip.max(axis=1) - strip.min(axis=1) > SPREAD
+        has_ink = strip.max(axis=1) - strip.min(axis=1) > PLAIN_SPREAD_LEVELS
         ends = np.flatnonzero(np.diff(has_ink, prepend=False, append=False)).tolist()
         for first, last in zip(ends[::2], ends[1::2], strict=True):
             yield first, (last - first) / len(has_ink)
@@ -102,9 +110,9 @@ def find_boxes(grey: Floats) -> list[Box]:
         box = (top, bottom, left, right)
         found[box] = max(jump_share, found.get(box, 0.0))
     found.pop((0, grey.shape[0], 0, grey.shape[1]), None)
-    sharpest = sorted(found, key=found.__getitem__, reverse=True)[: 2 * BOXES]
+    sharpest = sorted(found, key=found.__getitem__, reverse=True)[: 2 * BOXES_MAX]
     likely = {box: round(found[box] * _filled_share(grey, box), 1) for box in sharpest}
-    return sorted(sharpest, key=lambda box: (-likely[box], -_area(box)))[:BOXES]
+    return sorted(sharpest, key=lambda box: (-likely[box], -_area(box)))[:BOXES_MAX]
 
 
 def _area(box: Box) -> int:
@@ -114,7 +122,7 @@ def _area(box: Box) -> int:
 def _filled_share(grey: Floats, box: Box) -> float:
     """Return the share of rows that are not plain times the share of columns that are not plain."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
-    has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
+    has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > PLAIN_SPREAD_LEVELS for axis in (0, 1))
     return float(np.prod([one.mean() for one in has_ink]))
 
 
@@ -128,15 +136,15 @@ def usual_boxes(grey: Floats) -> list[Box]:
     found = [
         (*_even_share(row, rows, height_px, down), *_even_share(column, columns, width_px, across))
         for down, across in ((none, none), (plain_rows(grey), plain_rows(grey.T)))
-        for rows, columns in TILES
+        for rows, columns in COLLAGE_GRIDS
         for row in range(rows)
         for column in range(columns)
     ]
-    for shape in SHAPES:
+    for shape in USUAL_ASPECT_RATIOS:
         down = max(0, round((height_px - width_px / shape) / 2))
         across = max(0, round((width_px - height_px * shape) / 2))
         found.append((down, height_px - down, across, width_px - across))
-    wanted = [b for b in found if min(b[1] - b[0], b[3] - b[2]) >= SIDE_PX_MIN]
+    wanted = [b for b in found if min(b[1] - b[0], b[3] - b[2]) >= BOX_SIDE_PX_MIN]
     return list(dict.fromkeys(wanted))
 
 
@@ -159,7 +167,7 @@ def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
     before, after = not_plain[not_plain < place], not_plain[not_plain > place]
     first = int(before[-1]) + 1 if before.size else 0
     last = int(after[0]) if after.size else len(plain)
-    return last - first if last - first <= SEAM_MAX * len(plain) else 0
+    return last - first if last - first <= SEAM_SHARE_MAX * len(plain) else 0
 
 
 def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
@@ -174,5 +182,5 @@ def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
 
 
 def _line_pairs(lines: Iterable[int], length: int) -> Iterator[tuple[int, int]]:
-    least = max(SIDE_PX_MIN, SIDE_MIN * length)
+    least = max(BOX_SIDE_PX_MIN, BOX_SIDE_SHARE_MIN * length)
     return ((a, b) for a, b in combinations(lines, 2) if b - a >= least)

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.fingerprint.chromaprint import (
-    FRAME,
+    FRAME_SAMPLES,
     RATE_HZ,
-    SMOOTHING,
-    STEP,
-    WIDTH,
+    SMOOTHING_WEIGHTS,
+    STEP_SAMPLES,
+    WORD_ROWS,
     Samples,
     Words,
     chroma,
-    to_rate,
+    resample_to_rate,
     words_of,
 )
 from entrenous.fingerprint.nouns import (
@@ -35,11 +35,11 @@ from entrenous.fingerprint.nouns import (
 
 Places = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-WORD_S: Final = STEP / RATE_HZ
+WORD_S: Final = STEP_SAMPLES / RATE_HZ
 _REACH_S: Final = (
-    (len(SMOOTHING) + WIDTH - 2) * STEP + FRAME
+    (len(SMOOTHING_WEIGHTS) + WORD_ROWS - 2) * STEP_SAMPLES + FRAME_SAMPLES
 ) / RATE_HZ  # one word covers this many seconds
-STRETCH: Final = 19  # words in a stretch of five seconds
+STRETCH_WORDS: Final = 19  # words in a stretch of five seconds
 # least mean number of bits that change from word to word in a distinctive stretch; noise has at
 # most 1.9, speech at least 3.7
 DISTINCTIVENESS_MIN: Final = 2.5
@@ -48,10 +48,10 @@ SCREEN_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 COMMON_WORDS_MAX: Final = 1000
 # the same limit for all words together that differ from a word in at most two bits
-CLOSE_BY_WORDS: Final = 4 * COMMON_WORDS_MAX
+COMMON_CLOSE_WORDS_MAX: Final = 4 * COMMON_WORDS_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
-ALIGNED: Final = 32
-_ASKED: Final = 64  # so many words are looked up at a time, to limit memory for loops
+ALIGNMENTS_MAX: Final = 32
+_QUERIES_AT_ONCE: Final = 64  # so many words are looked up at a time, to limit memory for loops
 _CLOSE_BITS_MAX: Final = 2  # close words differ in at most this many bits
 
 
@@ -65,12 +65,12 @@ class Limit(NamedTuple):
 # Codecs and noise change less than 0.11 of the bits. Of 5,928 unrelated pairs of sounds, two differ
 # in at most 0.27 over ten seconds. Of 18,848 pairs, the least difference over five seconds is 0.21.
 # With 0.35 as in the paper, many of them would match.
-LIMITS: Final = (
+MATCH_LIMITS: Final = (
     Limit(190, 0.29),  # 26 seconds
     Limit(114, 0.27),
     Limit(57, 0.24),  # ten seconds
     Limit(38, 0.21),
-    Limit(STRETCH, 0.18),  # five seconds
+    Limit(STRETCH_WORDS, 0.18),  # five seconds
 )
 
 
@@ -129,9 +129,9 @@ class SoundIndex:
         queried = np.flatnonzero(is_distinctive(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for at in range(0, len(queried), _ASKED):
+        for at in range(0, len(queried), _QUERIES_AT_ONCE):
             query, place = self._screen_pairs(
-                words, *self._close_words(words, queried[at : at + _ASKED])
+                words, *self._close_words(words, queried[at : at + _QUERIES_AT_ONCE])
             )
             sound = np.searchsorted(self.ends, place, side="right")
             keys, count = np.unique(sound * span + place - query + len(words), return_counts=True)
@@ -147,14 +147,17 @@ class SoundIndex:
 
     def _close_words(self, words: Words, queried: Places) -> tuple[Places, Places]:
         """Return pairs of one of these words and a place whose word differs in at most two bits."""
-        probes = (words[queried, None] ^ _FLIPS).reshape(-1)
+        probes = (words[queried, None] ^ _FLIP_PATTERNS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
         count[count > COMMON_WORDS_MAX] = 0
         count[
-            np.repeat(count.reshape(len(queried), -1).sum(axis=1) > CLOSE_BY_WORDS, len(_FLIPS))
+            np.repeat(
+                count.reshape(len(queried), -1).sum(axis=1) > COMMON_CLOSE_WORDS_MAX,
+                len(_FLIP_PATTERNS),
+            )
         ] = 0
-        query = np.repeat(np.repeat(queried, len(_FLIPS)), count)
+        query = np.repeat(np.repeat(queried, len(_FLIP_PATTERNS)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return query, self.places[np.repeat(first, count) + within]
 
@@ -162,16 +165,16 @@ class SoundIndex:
         """Keep the pairs around which both sounds have a stretch that differs little."""
         sound = np.searchsorted(self.ends, place, side="right")
         start = np.where(sound > 0, self.ends[sound - 1], 0)
-        before = np.minimum(np.minimum(query, place - start), STRETCH // 2)
+        before = np.minimum(np.minimum(query, place - start), STRETCH_WORDS // 2)
         left = np.minimum(len(words) - query, self.ends[sound] - place)
-        before = np.maximum(before, STRETCH - left)
+        before = np.maximum(before, STRETCH_WORDS - left)
         whole = (before <= query) & (before <= place - start)
         query, place, before = query[whole], place[whole], before[whole]
-        along = np.arange(STRETCH)
+        along = np.arange(STRETCH_WORDS)
         difference = (
             words[(query - before)[:, None] + along] ^ self.words[(place - before)[:, None] + along]
         )
-        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN_ERRORS_MAX * 32 * STRETCH
+        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN_ERRORS_MAX * 32 * STRETCH_WORDS
         return query[near], place[near]
 
     def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
@@ -183,7 +186,7 @@ class SoundIndex:
         distinctive = np.concatenate(
             [[0], np.cumsum(is_distinctive(mine) & is_distinctive(theirs), dtype=np.int64)]
         )
-        for length, most in LIMITS:
+        for length, most in MATCH_LIMITS:
             if length > len(mine):
                 continue
             errors = (wrong[length:] - wrong[:-length]) / (32 * length)
@@ -200,16 +203,16 @@ def as_words(sound: SoundPrint) -> Words:
 
 def is_distinctive(words: Words) -> Flags:
     """Return (N,): which words are in a distinctive stretch (``DISTINCTIVENESS_MIN``)."""
-    if len(words) < STRETCH:
+    if len(words) < STRETCH_WORDS:
         return np.zeros(len(words), dtype=np.bool_)
     changes = np.concatenate(
         [[0], np.cumsum(np.bitwise_count(words[1:] ^ words[:-1]), dtype=np.int64)]
     )
-    steps = STRETCH - 1
+    steps = STRETCH_WORDS - 1
     distinctive = changes[steps:] - changes[:-steps] >= DISTINCTIVENESS_MIN * steps
     inside = np.zeros(len(words) + 1, dtype=np.int64)
     np.add.at(inside, np.flatnonzero(distinctive), 1)
-    np.add.at(inside, np.flatnonzero(distinctive) + STRETCH, -1)
+    np.add.at(inside, np.flatnonzero(distinctive) + STRETCH_WORDS, -1)
     return np.cumsum(inside)[:-1] > 0
 
 
@@ -217,7 +220,7 @@ def _most_voted_offsets(sound: Places, votes: NDArray[Any]) -> Places:
     """Return the indices of each sound's offsets with most votes; ``sound`` is ascending."""
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
-    return np.sort(order[rank < ALIGNED])
+    return np.sort(order[rank < ALIGNMENTS_MAX])
 
 
 def _flip_patterns() -> Words:
@@ -230,7 +233,7 @@ def _flip_patterns() -> Words:
     return np.array(ones, dtype=np.uint32)
 
 
-_FLIPS: Final = _flip_patterns()
+_FLIP_PATTERNS: Final = _flip_patterns()
 
 
 def _as_sound_match(
@@ -257,7 +260,7 @@ SPEEDS: Final = (
 
 def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
     """Return all views of (N,) or (N, channels) samples, which range from -1 to 1."""
-    plain = to_rate(samples, rate_hz)
+    plain = resample_to_rate(samples, rate_hz)
     return tuple(
         SoundView(_speed_name(speed), words_of(chroma(_at_original_speed(plain, speed))))
         for speed in SPEEDS
@@ -287,7 +290,7 @@ def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.
     """
-    words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
+    words = words_of(chroma(resample_to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
     if not is_distinctive(words).any():
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import Frame, FrameSampler, FrameSelection
 from entrenous.base.limits import PDQ_BYTES, PDQ_QUALITY_MIN
-from entrenous.fingerprint.borders import SIDE_PX as BORDERS_SIDE_PX
+from entrenous.fingerprint.borders import THUMBNAIL_SIDE_PX as BORDERS_SIDE_PX
 from entrenous.fingerprint.nouns import (
     HALF_SECOND_MS,
     REGISTERED_FRAMES_MAX,
@@ -30,7 +30,7 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.fingerprint.pdq import (
     BLOCKS,
-    KEPT,
+    FREQUENCIES,
     UPRIGHT,
     Floats,
     cosines,
@@ -42,9 +42,13 @@ from entrenous.fingerprint.pdq import (
 )
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
 
-SIDE_PX: Final = 1024
-REGISTERED: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.125, frames_max=REGISTERED_FRAMES_MAX)
-LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=UPLOAD_FRAMES_MAX)
+DECODED_SIDE_PX: Final = 1024
+REGISTERED_FRAMES: Final = FrameSelection(
+    side_px=DECODED_SIDE_PX, apart_s=0.125, frames_max=REGISTERED_FRAMES_MAX
+)
+UPLOAD_FRAMES: Final = FrameSelection(
+    side_px=DECODED_SIDE_PX, apart_s=0.25, frames_max=UPLOAD_FRAMES_MAX
+)
 
 
 def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
@@ -52,12 +56,14 @@ def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Fra
 
     ``length_s`` is the length that the file announces. If it is 0, the first 150 seconds are used.
     """
-    return select_at_pace(frames, REGISTERED.sampler_for_length(length_s), REGISTERED_FRAMES_MAX)
+    return select_at_pace(
+        frames, REGISTERED_FRAMES.sampler_for_length(length_s), REGISTERED_FRAMES_MAX
+    )
 
 
 def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     """Return an upload's frames to hash: four per second, or fewer if it exceeds 10 minutes."""
-    return select_at_pace(frames, LOOKED_AT.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
+    return select_at_pace(frames, UPLOAD_FRAMES.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
 
 
 def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
@@ -67,7 +73,7 @@ def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> I
 
 Luma = NDArray[np.uint8]
 _BLACK_LUMA: Final = 16.0  # black in the limited range of ITU-R BT.601
-_STRETCH: Final = 255.0 / 219.0
+_RANGE_STRETCH: Final = 255.0 / 219.0
 
 
 def blocks_of(luma: Luma) -> Floats:
@@ -77,7 +83,9 @@ def blocks_of(luma: Luma) -> Floats:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
     rows = np.matmul(_axis(height_px), luma.astype(np.float32))
     blocks = np.matmul(rows, _axis(width_px).T)
-    return np.asarray(np.clip((blocks - _BLACK_LUMA) * _STRETCH, 0.0, 255.0), dtype=np.float32)
+    return np.asarray(
+        np.clip((blocks - _BLACK_LUMA) * _RANGE_STRETCH, 0.0, 255.0), dtype=np.float32
+    )
 
 
 @lru_cache(maxsize=8)
@@ -88,16 +96,17 @@ def _axis(length_px: int) -> Floats:
     return axis
 
 
-INNER: Final = 0.04  # at each edge of a registered frame, this share of the side is cut off
+# at each edge of a registered frame, this share of the side is cut off
+INNER_CUT_SHARE: Final = 0.04
 # at an edge of an uploaded frame, one of these shares of the side is cut off
-CUTS: Final = (0.007, 0.02, 0.033)
-MOMENTS: Final = 8  # half seconds of an upload in which a frame is hashed without edges
+CUT_SHARES: Final = (0.007, 0.02, 0.033)
+TRIMMED_TIMES_MAX: Final = 8  # half seconds of an upload in which a frame is hashed without edges
 # least side of a frame; with a smaller side, one per cent is hardly a pixel
-SIDE_PX_MIN: Final = 32
-TRIMMED: Final = "edges cut"
+FRAME_SIDE_PX_MIN: Final = 32
+EDGES_CUT: Final = "edges cut"
 Edges = tuple[float, float]
-_EDGES: Final = tuple(product(CUTS, CUTS))
-_ALIKE: Final = tuple(
+_EDGES: Final = tuple(product(CUT_SHARES, CUT_SHARES))
+_BALANCED_EDGES: Final = tuple(
     (down, across)
     for down, across in product(range(len(_EDGES)), repeat=2)
     if abs(sum(_EDGES[down]) - sum(_EDGES[across])) < 1e-6
@@ -106,9 +115,9 @@ _ALIKE: Final = tuple(
 
 def inner_hash(luma: Luma) -> bytes | None:
     """Return the hash of an (H, W) frame without its edges; None for a tiny frame."""
-    if min(luma.shape) < SIDE_PX_MIN:
+    if min(luma.shape) < FRAME_SIDE_PX_MIN:
         return None
-    return to_bits(_spectra(luma, ((INNER, INNER),))[0, 0])
+    return to_bits(_spectra(luma, ((INNER_CUT_SHARE, INNER_CUT_SHARE),))[0, 0])
 
 
 @dataclass(slots=True)
@@ -125,20 +134,20 @@ class TrimmedViewCollector:
 
         If the length is unknown, the first half seconds are used.
         """
-        return cls(max(HALF_SECOND_MS, round(1000 * length_s / MOMENTS)))
+        return cls(max(HALF_SECOND_MS, round(1000 * length_s / TRIMMED_TIMES_MAX)))
 
     def add_frame(self, luma: Luma, at_ms: int) -> None:
         """Hash this frame if it is at one of the collector's times."""
         moment = at_ms // HALF_SECOND_MS
-        if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < SIDE_PX_MIN:
+        if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < FRAME_SIDE_PX_MIN:
             return
-        if len(self._moments | {moment}) > MOMENTS:
+        if len(self._moments | {moment}) > TRIMMED_TIMES_MAX:
             return
         self._moments.add(moment)
-        down, across = zip(*_ALIKE, strict=True)
+        down, across = zip(*_BALANCED_EDGES, strict=True)
         spectra = _spectra(luma, _EDGES)[list(down), list(across)]
         for how, turned in spectrum_orientations(spectra).items():
-            done = TRIMMED if how == UPRIGHT else f"{how}, {TRIMMED}"
+            done = EDGES_CUT if how == UPRIGHT else f"{how}, {EDGES_CUT}"
             hashes = to_bits(turned)
             self.views += [
                 TrimmedView(at_ms, done, hashes[at : at + PDQ_BYTES])
@@ -154,7 +163,7 @@ def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
     down, across = _waves(luma.shape[0], edges), _waves(luma.shape[1], edges)
     spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
     count = len(edges)
-    windows = spectra.reshape(count, KEPT, count, KEPT).transpose(0, 2, 1, 3)
+    windows = spectra.reshape(count, FREQUENCIES, count, FREQUENCIES).transpose(0, 2, 1, 3)
     return np.asarray(windows, dtype=np.float32)
 
 
@@ -171,7 +180,7 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
 
 
 # a frame that differs from the last one in at most this many bits shows the same scene
-NEIGHBOUR_BITS: Final = 10
+SAME_SCENE_BITS_MAX: Final = 10
 
 
 def make_video_fingerprint(
@@ -202,7 +211,7 @@ def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
     """Yield the frames that differ in more than 10 bits from the last one yielded."""
     before: FramePrint | None = None
     for one in prints:
-        if before is None or differing_bits(one.bits, before.bits) > NEIGHBOUR_BITS:
+        if before is None or differing_bits(one.bits, before.bits) > SAME_SCENE_BITS_MAX:
             before = one
             yield one
 
@@ -222,9 +231,9 @@ def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[Fra
             yield FramePrint(round(1000 * frame.at_s), bits, detail, inner)
 
 
-SPREAD: Final = 16  # brightness levels, as in borders.py
+BAR_SPREAD_LEVELS: Final = 16  # brightness levels, as in borders.py
 # if less than this share of a side is inside the bars, they are part of the picture
-LEFT_MIN: Final = 0.3
+REMAINING_SHARE_MIN: Final = 0.3
 
 
 @dataclass(slots=True)
@@ -242,7 +251,7 @@ class BarDetector:
         small = _shrink_luma(luma)
         self.darkest = small if self.darkest is None else np.minimum(self.darkest, small)
         self.brightest = small if self.brightest is None else np.maximum(self.brightest, small)
-        top, bottom, left, right = inside(self.darkest, self.brightest)
+        top, bottom, left, right = box_inside_bars(self.darkest, self.brightest)
         if (bottom - top, right - left) == small.shape:
             return None
         down, across = luma.shape[0] / small.shape[0], luma.shape[1] / small.shape[1]
@@ -250,7 +259,7 @@ class BarDetector:
         return luma[rows, round(left * across) : round(right * across)]
 
 
-def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
+def box_inside_bars(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
     """Return the part inside the bars: first and last row, first and last column.
 
     Each last one is not included. The result is the whole frame if there are no bars, or if too
@@ -261,7 +270,7 @@ def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
     top, bottom = _between_plain_ends(darkest.min(axis=1), brightest.max(axis=1))
     rows = slice(top, bottom)
     left, right = _between_plain_ends(darkest[rows].min(axis=0), brightest[rows].max(axis=0))
-    if bottom - top < LEFT_MIN * height or right - left < LEFT_MIN * width:
+    if bottom - top < REMAINING_SHARE_MIN * height or right - left < REMAINING_SHARE_MIN * width:
         return 0, height, 0, width
     return top, bottom, left, right
 
@@ -275,7 +284,7 @@ def _between_plain_ends(low: Luma, high: Luma) -> tuple[int, int]:
 def _initial_run(low: Luma, high: Luma) -> int:
     """Return the number of initial lines that are plain and as bright as the first one."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
-    plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
+    plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= BAR_SPREAD_LEVELS
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
@@ -286,8 +295,8 @@ def _shrink_luma(luma: Luma) -> Luma:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-NO_BARS: Final = "bars removed"
-SAME_BITS: Final = 4  # in a still scene, coding alone may change this many bits
+BARS_REMOVED: Final = "bars removed"
+SAME_FRAME_BITS_MAX: Final = 4  # in a still scene, coding alone may change this many bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,12 +337,12 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
         trims.add_frame(luma if cut is None else cut, round(1000 * frame.at_s))
         spectrum = frequencies(inner)
         bits = to_bits(spectrum)
-        if not kept or differing_bits(bits, kept[-1].bits) > SAME_BITS:
+        if not kept or differing_bits(bits, kept[-1].bits) > SAME_FRAME_BITS_MAX:
             whole = spectrum if cut is None else frequencies(blocks)
             kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
     views = _orientation_views([one.whole for one in kept], "")
     if has_bars:
-        views += _orientation_views([one.inner for one in kept], NO_BARS)
+        views += _orientation_views([one.inner for one in kept], BARS_REMOVED)
     times = tuple(one.at_ms for one in kept)
     return VideoViews(times, tuple(views), tuple(trims.views))
 

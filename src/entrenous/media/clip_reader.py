@@ -36,19 +36,19 @@ CODECS: Final = frozenset(
 # In these codecs every frame is shown, and is an I, P or B frame. Others have hidden frames, or no
 # B frames.
 _FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
-_KINDS: Final = {
+_PREDICTION_BY_PICTURE_TYPE: Final = {
     PictureType.I: FramePrediction.WHOLE,
     PictureType.P: FramePrediction.FORWARD,
     PictureType.B: FramePrediction.BOTH_WAYS,
 }
 _DEFAULT_FRAME_RATE: Final = Fraction(30)  # assumed frames per second if a file does not state them
-_RATES: Final = (Fraction(1, 10), Fraction(1000))
-_EVERYTHING: Final = FrameSelection()
+_FRAME_RATE_RANGE: Final = (Fraction(1, 10), Fraction(1000))
+_ALL_FRAMES: Final = FrameSelection()
 _PICTURES_ONLY: Final = {"err_detect": "careful"}
 
 
 @contextmanager
-def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Iterator[Clip]:
+def read_clip(untrusted_data: bytes, cut: FrameSelection = _ALL_FRAMES) -> Iterator[Clip]:
     """Open a clip; its frames are decoded while the caller iterates.
 
     Raises:
@@ -117,7 +117,7 @@ def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat
 
 def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection) -> Iterator[Frame]:
     base = stream.time_base
-    kinds = _KINDS if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
+    kinds = _PREDICTION_BY_PICTURE_TYPE if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
@@ -203,7 +203,7 @@ def _check_size(width: int, height: int) -> None:
 
 def _frame_rate(stream: Any) -> Fraction:
     rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE)
-    return min(max(rate, _RATES[0]), _RATES[1]).limit_denominator(100_000)
+    return min(max(rate, _FRAME_RATE_RANGE[0]), _FRAME_RATE_RANGE[1]).limit_denominator(100_000)
 
 
 def _announced_length(container: Any, stream: Any) -> float:

@@ -31,7 +31,7 @@ _PRESET: Final = "veryfast"  # needs half the time of the next slower preset, an
 # an error in luma, and is cheaper to avoid.
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
 _B_FRAMES_MAX: Final = 8  # consecutive B frames; phones and web encoders write no more
-_KINDS: Final = {
+_PICTURE_TYPE_BY_PREDICTION: Final = {
     FramePrediction.WHOLE: PictureType.I,
     FramePrediction.FORWARD: PictureType.P,
     FramePrediction.BOTH_WAYS: PictureType.B,
@@ -40,7 +40,7 @@ _NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 # removes x264's settings, which x264 writes into every file
 _NO_SETTINGS: Final = "filter_units=remove_types=6"
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
-_SOUND_PART: Final = 1024
+_SOUND_PART_SAMPLES: Final = 1024
 Planes = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 
@@ -92,8 +92,8 @@ class ClipWriter:
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
         shown_s = self._picture_delay_s + at_s
         frame.pts, frame.time_base = round(shown_s * _TICKS_PER_S), Fraction(1, _TICKS_PER_S)
-        if coded in _KINDS:
-            frame.pict_type = _KINDS[coded]
+        if coded in _PICTURE_TYPE_BY_PREDICTION:
+            frame.pict_type = _PICTURE_TYPE_BY_PREDICTION[coded]
         self._mux_sound(shown_s)
         self._mux(self._stream.encode(frame))
 
@@ -167,19 +167,19 @@ class _SoundTrack:
 
 def _sound_parts(track: Track) -> Iterator[Samples]:
     """Yield the samples and the silences between them, without holding long silences in memory."""
-    zeros = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
+    zeros = np.zeros((_SOUND_PART_SAMPLES, track.samples.shape[1]), np.float32)
     at = 0
     for silence in track.timing.silences:
         yield from _cut_into_frames(track.samples[at : silence.before])
         at = silence.before
-        for done in range(0, silence.length, _SOUND_PART):
+        for done in range(0, silence.length, _SOUND_PART_SAMPLES):
             yield zeros[: silence.length - done]
     yield from _cut_into_frames(track.samples[at:])
 
 
 def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
-    for start in range(0, len(samples), _SOUND_PART):
-        yield samples[start : start + _SOUND_PART]
+    for start in range(0, len(samples), _SOUND_PART_SAMPLES):
+        yield samples[start : start + _SOUND_PART_SAMPLES]
 
 
 TRIED_CRFS: Final = (19.0, 14.0)
@@ -189,10 +189,10 @@ _CRF_RANGE: Final = (10.0, 19.0)
 _DB_PER_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
 # Mean squared error of R, G and B for an error of 1 in Y, Cb or Cr, and for two roundings to whole
 # numbers. This is for ITU-R BT.709, limited range, which weights chroma slightly more than BT.601.
-_Y: Final = 1.164**2
-_CB: Final = (0.213**2 + 2.112**2) / 3.0
-_CR: Final = (1.793**2 + 0.533**2) / 3.0
-_ROUNDING: Final = 2.0 / 12.0
+_RGB_ERROR_PER_Y: Final = 1.164**2
+_RGB_ERROR_PER_CB: Final = (0.213**2 + 2.112**2) / 3.0
+_RGB_ERROR_PER_CR: Final = (1.793**2 + 0.533**2) / 3.0
+_ROUNDING_ERROR: Final = 2.0 / 12.0
 
 
 def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
@@ -204,10 +204,15 @@ def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
     with read_clip(copy) as clip:
         pairs = zip(clip.frames, frames, strict=True)
         luma, blue, red = np.mean([_squared_errors(one, other) for one, other in pairs], axis=0)
-    return float(_Y * luma + _CB * blue + _CR * red + _ROUNDING)
+    return float(
+        _RGB_ERROR_PER_Y * luma
+        + _RGB_ERROR_PER_CB * blue
+        + _RGB_ERROR_PER_CR * red
+        + _ROUNDING_ERROR
+    )
 
 
-def rate_factor(errors: tuple[float, float]) -> float:
+def choose_rate_factor(errors: tuple[float, float]) -> float:
     """Return the constant rate factor for copies with a PSNR of 42 dB, including the mark.
 
     It is at least 10, since finer coding gains too little, and at most 19, since coarser coding

@@ -37,7 +37,7 @@ def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
         IncompletePicture: a marker, chunk or box is missing or reaches past the end.
         PictureDecodingFailed: the structure contradicts itself, or a PNG checksum is wrong.
     """
-    walk = _WALKS.get(kind)
+    walk = _STRUCTURE_CHECKS.get(kind)
     if walk is not None:
         walk(untrusted_data)
 
@@ -116,7 +116,7 @@ def _walk_tiff(data: bytes) -> None:
         raise IncompletePicture
 
 
-_WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
+_STRUCTURE_CHECKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
     PictureFormat.PNG: _walk_png,
     PictureFormat.WEBP: _walk_webp,
     PictureFormat.HEIC: _walk_picture_boxes,
@@ -126,7 +126,7 @@ _WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
 _SUBFILE_TYPE: Final = 254  # TIFF 6.0, section 8; bit 0 means a reduced version of another picture
 _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
 # tags of the offsets and byte counts: of strips, then of tiles
-_PLACES: Final = ((273, 279), (324, 325))
+_OFFSET_AND_COUNT_TAGS: Final = ((273, 279), (324, 325))
 
 
 def require_complete_tiff(image: Any, file_bytes: int) -> None:
@@ -139,7 +139,7 @@ def require_complete_tiff(image: Any, file_bytes: int) -> None:
     tags = image.tag_v2
     if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
         raise NotAPicture
-    for offsets, sizes in _PLACES:
+    for offsets, sizes in _OFFSET_AND_COUNT_TAGS:
         pairs = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
         if any(at + size > file_bytes for at, size in pairs):
             raise IncompletePicture
@@ -150,15 +150,15 @@ def require_complete_tiff(image: Any, file_bytes: int) -> None:
 _MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
-_SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
-_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_SEQUENTIAL_MARKERS: Final = frozenset({0xC0, 0xC1})
+_FRAME_MARKERS: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _CORNER_PX: Final = 8
 _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
     "L": 1,
     "RGB": (1, 254, 3),
 }  # other colour spaces are rare
-_PADDING: Final = bytes(8)  # more than the 57 bits that libjpeg reads ahead
-_NO_CODE: Final = 8 * b"\xff\0"  # 64 bits as well, but no Huffman table can decode them
+_READ_AHEAD_PADDING: Final = bytes(8)  # more than the 57 bits that libjpeg reads ahead
+_INVALID_CODE: Final = 8 * b"\xff\0"  # 64 bits as well, but no Huffman table can decode them
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def outline_of(untrusted_data: bytes) -> JpegOutline:
         if marker == _EOI:
             return JpegOutline(frame, components, sharp, scans, found.start())
         segment = _segment(untrusted_data, at)
-        if marker in _FRAMES:
+        if marker in _FRAME_MARKERS:
             frame, components = marker, frozenset(segment[8::3])
         elif marker == _SOS:
             scans, sharp = scans + 1, sharp | _full_precision(segment)
@@ -225,9 +225,9 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
         PictureDecodingFailed: as :func:`complete_outline_of`.
     """
     outline = complete_outline_of(untrusted_data)
-    if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
+    if outline.scans != 1 or outline.frame not in _SEQUENTIAL_MARKERS:
         return _load_jpeg(untrusted_data, opened)
-    without_end = b"".join((memoryview(untrusted_data)[: outline.end], _PADDING))
+    without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD_PADDING))
     partial = opened(io.BytesIO(without_end))
     if partial.mode in _TEST_COLOURS and _was_pixel_reached(partial, _TEST_COLOURS[partial.mode]):
         partial.tile = []  # all scans that are needed are loaded
@@ -249,10 +249,10 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
     image = _load_jpeg(untrusted_data, opened)
     colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
     without_end = untrusted_data[:-2]
-    if not _was_pixel_reached(opened(io.BytesIO(without_end + _NO_CODE)), colour):
+    if not _was_pixel_reached(opened(io.BytesIO(without_end + _INVALID_CODE)), colour):
         return False
     try:
-        shorter = opened(io.BytesIO(without_end[: -len(_PADDING)]))
+        shorter = opened(io.BytesIO(without_end[: -len(_READ_AHEAD_PADDING)]))
     except (OSError, SyntaxError):  # the scan has no more bytes than are removed here
         return True
     return not _was_pixel_reached(shorter, colour)

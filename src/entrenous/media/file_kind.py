@@ -9,7 +9,7 @@ from typing import Final
 
 from entrenous.base.picture import MediaKind, NotAPicture, PictureFormat
 
-_STARTS: Final = (
+_PICTURE_STARTS: Final = (
     (b"\xff\xd8\xff", PictureFormat.JPEG),
     (b"\x89PNG\r\n\x1a\n", PictureFormat.PNG),
     (b"GIF87a", PictureFormat.GIF),
@@ -23,7 +23,7 @@ _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"
 # the first bytes of sounds: RFC 3533 (Ogg), RFC 4867 (AMR), RFC 9639 (FLAC), ID3v2
 _SOUND_STARTS: Final = (b"OggS", b"#!AMR", b"fLaC", b"ID3")
 _SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
-_EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
+_EBML_ID: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def medium_of(untrusted_data: bytes) -> MediaKind:
@@ -38,7 +38,7 @@ def medium_of(untrusted_data: bytes) -> MediaKind:
     if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
         # frame sync of MPEG audio and ADTS; FF FE would be the start of UTF-16 text
         return MediaKind.SOUND
-    if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
+    if start.startswith(_EBML_ID) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
         return MediaKind.CLIP
     brands = _brands(untrusted_data)
     if brands & _SOUND_BRANDS:
@@ -48,15 +48,15 @@ def medium_of(untrusted_data: bytes) -> MediaKind:
     return MediaKind.CLIP if is_clip else MediaKind.PICTURE
 
 
-_TRACKS: Final = b"\x16\x54\xae\x6b"  # RFC 9559, 5.1.4
+_TRACKS_ID: Final = b"\x16\x54\xae\x6b"  # RFC 9559, 5.1.4
 _HEAD_BYTES: Final = 4096
 
 
 def is_voice_recording(untrusted_data: bytes) -> bool:
     """Return whether a Matroska or WebM file announces only sound, as browsers' recordings do."""
     head = untrusted_data[:_HEAD_BYTES]
-    tracks = head[head.find(_TRACKS) :] if _TRACKS in head else b""
-    return head.startswith(_EBML) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
+    tracks = head[head.find(_TRACKS_ID) :] if _TRACKS_ID in head else b""
+    return head.startswith(_EBML_ID) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
 
 
 def _is_old_quicktime(untrusted_data: bytes) -> bool:
@@ -76,7 +76,7 @@ def kind_of(untrusted_data: bytes) -> PictureFormat:
     Raises:
         NotAPicture: the bytes announce no supported format.
     """
-    for start, kind in _STARTS:
+    for start, kind in _PICTURE_STARTS:
         if untrusted_data.startswith(start):
             return kind
     if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"WEBP":
@@ -99,14 +99,14 @@ def _brands(untrusted_data: bytes) -> frozenset[bytes]:
 
 _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
-_ANIMATED: Final = 0x02  # one of the flags of VP8X
-_SEQUENCES: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
+_ANIMATION_FLAG: Final = 0x02  # one of the flags of VP8X
+_SEQUENCE_BRANDS: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
 
 
 def is_animated(untrusted_data: bytes) -> bool:
     """Return whether a GIF, PNG or WebP has several pictures, or an AVIF or HEIC is a sequence."""
     try:
-        check = _CHECKS.get(kind_of(untrusted_data))
+        check = _ANIMATION_CHECKS.get(kind_of(untrusted_data))
     except NotAPicture:
         return False
     return check is not None and check(untrusted_data)
@@ -164,7 +164,7 @@ def _is_animated_webp(data: bytes) -> bool:
 
     Then a flag is set in VP8X, and each picture has a chunk (RFC 9649, 2.7).
     """
-    if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
+    if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATION_FLAG:
         return False
     at, pictures = 12, 0
     while at + 8 <= len(data) and pictures < 2:
@@ -176,10 +176,10 @@ def _is_animated_webp(data: bytes) -> bool:
 
 def _is_image_sequence(data: bytes) -> bool:
     """Return whether the major brand says that a file is mainly a sequence (ISO/IEC 23008-12)."""
-    return data[8:12] in _SEQUENCES
+    return data[8:12] in _SEQUENCE_BRANDS
 
 
-_CHECKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
+_ANIMATION_CHECKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
     PictureFormat.GIF: _is_animated_gif,
     PictureFormat.PNG: _is_animated_png,
     PictureFormat.WEBP: _is_animated_webp,

@@ -8,12 +8,12 @@ _TAG: Final = struct.Struct(">4sII")
 _TAGS_MAX: Final = 100
 _CURVE_ENTRIES_MAX: Final = 4096
 # number of parameters of each function type (ICC.1:2022, 10.18)
-_PARAMETERS: Final = (1, 3, 4, 5, 7)
-_CLASSES: Final = (b"mntr", b"scnr", b"spac")
-_COLUMNS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
-_CURVES: Final = (b"rTRC", b"gTRC", b"bTRC")
+_PARAMETER_COUNTS: Final = (1, 3, 4, 5, 7)
+_DEVICE_CLASSES: Final = (b"mntr", b"scnr", b"spac")
+_COLUMN_TAGS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
+_CURVE_TAGS: Final = (b"rTRC", b"gTRC", b"bTRC")
 _D50: Final = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)  # ICC.1:2022, 7.2.16
-_FIRST_DAY: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a valid date that reveals nothing
+_FIXED_DATE: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a valid date that reveals nothing
 _TITLE: Final = "Colour numbers"
 _COPYRIGHT: Final = "CC0"
 # the columns R, G and B of IEC 61966-2-1, adapted to D50 by Bradford
@@ -58,9 +58,9 @@ def write_profile(profile: MatrixProfile) -> bytes:
         b"wtpt": _write_element(b"XYZ ", profile.white),
         **{
             name: _write_element(b"XYZ ", xyz)
-            for name, xyz in zip(_COLUMNS, profile.columns, strict=True)
+            for name, xyz in zip(_COLUMN_TAGS, profile.columns, strict=True)
         },
-        **dict(zip(_CURVES, profile.curves, strict=True)),
+        **dict(zip(_CURVE_TAGS, profile.curves, strict=True)),
     }
     if profile.adaptation is not None:
         tags[b"chad"] = _write_element(b"sf32", profile.adaptation)
@@ -78,13 +78,13 @@ def is_srgb(profile: MatrixProfile) -> bool:
 
 
 def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
-    if data[36:40] != b"acsp" or data[12:16] not in _CLASSES or data[16:24] != b"RGB XYZ ":
+    if data[36:40] != b"acsp" or data[12:16] not in _DEVICE_CLASSES or data[16:24] != b"RGB XYZ ":
         return None
     tags = _read_tags(data)
     if any(name[:3] in (b"A2B", b"D2B") for name in tags):
         return None  # such a profile has a table, which overrides the matrix (ICC.1:2022, 8.2)
-    red, green, blue = (_read_xyz(tags[name]) for name in _COLUMNS)
-    curves = tuple(_read_curve(tags[name]) for name in _CURVES)
+    red, green, blue = (_read_xyz(tags[name]) for name in _COLUMN_TAGS)
+    curves = tuple(_read_curve(tags[name]) for name in _CURVE_TAGS)
     parametric = any(curve.startswith(b"para") for curve in curves)
     return MatrixProfile(
         major=4 if data[8] >= 4 or parametric else 2,
@@ -128,7 +128,7 @@ def _read_curve(element: bytes) -> bytes:
             raise ValueError("a curve has too many entries")
     elif element[:4] == b"para":
         (function,) = struct.unpack_from(">H", element, 8)
-        head, size = 12, 4 * _PARAMETERS[function]
+        head, size = 12, 4 * _PARAMETER_COUNTS[function]
         element = element[:10] + b"\0\0" + element[12:]
     else:
         raise ValueError("not a curve")
@@ -172,7 +172,7 @@ def _evaluate_parametric(curve: bytes, x: float) -> float:
     lacks.
     """
     (function,) = struct.unpack_from(">H", curve, 8)
-    count = _PARAMETERS[function]
+    count = _PARAMETER_COUNTS[function]
     given = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
     g, a, b, c, d, e, f = given + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
     if function in (1, 2):
@@ -223,7 +223,7 @@ def _assemble_profile(major: int, tags: dict[bytes, bytes]) -> bytes:
         bytes(4),
         version,
         b"mntrRGB XYZ ",
-        _FIRST_DAY,
+        _FIXED_DATE,
         b"acsp",
         bytes(28),
         _D50,

@@ -31,13 +31,13 @@ class Metadata:
     place: Place | None = None
 
 
-_DAMAGE: Final = (struct.error, IndexError, ValueError, UnicodeDecodeError)
+_DAMAGE_ERRORS: Final = (struct.error, IndexError, ValueError, UnicodeDecodeError)
 
 
 def read_metadata(untrusted_data: bytes) -> Metadata:
     """Return the metadata of a file; it is empty for files of an unknown kind."""
     found, places = dict[Field, None](), list[Place]()
-    with suppress(*_DAMAGE, NotAPicture):
+    with suppress(*_DAMAGE_ERRORS, NotAPicture):
         for kind, value in _metadata_fields(untrusted_data, places):
             cut = visible_text(value).strip()
             found[kind, cut[:_VALUE_CHARS_MAX]] = None
@@ -45,11 +45,11 @@ def read_metadata(untrusted_data: bytes) -> Metadata:
                 break
     place = places[0] if places else None
     if place is not None:
-        found = {(FieldKind.PLACE, degrees(place)): None} | found
+        found = {(FieldKind.PLACE, format_degrees(place)): None} | found
     return Metadata(tuple(found), place)
 
 
-def degrees(place: Place) -> str:
+def format_degrees(place: Place) -> str:
     """Return a place as rounded coordinates, such as "52.52° N, 13.41° E"."""
     north = "N" if place.latitude >= 0 else "S"
     east = "E" if place.longitude >= 0 else "W"
@@ -64,7 +64,7 @@ def _metadata_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
 
 
 # the tags that tell something about people, things, times and places (Exif 3.0, tables 5 to 9)
-_TAGS: Final[Mapping[int, FieldKind]] = {
+_FIELD_KIND_BY_TAG: Final[Mapping[int, FieldKind]] = {
     0x010E: FieldKind.WORDS,
     0x0110: FieldKind.CAMERA,
     0x010F: FieldKind.CAMERA,
@@ -90,7 +90,7 @@ _TAGS: Final[Mapping[int, FieldKind]] = {
     0xA438: FieldKind.PERSON,
 }
 _MAKER_NOTE, _THUMBNAIL = 0x927C, 0x0201
-_WIDE_TEXT: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # Windows writes these tags in UTF-16
+_UTF16_TAGS: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # Windows writes these tags in UTF-16
 
 
 def _picture_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
@@ -113,10 +113,10 @@ def _exif_fields(tiff: bytes, places: list[Place]) -> Iterator[Field]:
             yield FieldKind.MAKER, ""
         elif tag == _THUMBNAIL:
             yield FieldKind.SMALL_PICTURE, ""
-        elif tag in _TAGS:
-            text = value.raw.decode("utf-16-le", "replace") if tag in _WIDE_TEXT else value.text
+        elif tag in _FIELD_KIND_BY_TAG:
+            text = value.raw.decode("utf-16-le", "replace") if tag in _UTF16_TAGS else value.text
             if text.strip("\0 "):
-                yield _TAGS[tag], text.strip("\0 ")
+                yield _FIELD_KIND_BY_TAG[tag], text.strip("\0 ")
 
 
 def _places_in_gps(gps: Mapping[int, TiffValue]) -> Iterator[Place]:
@@ -170,7 +170,7 @@ def _xmp_fields(packet: bytes, places: list[Place]) -> Iterator[Field]:
 
 
 # dataset numbers of record 2 (IPTC IIM 4.2)
-_IPTC: Final = {
+_FIELD_KIND_BY_DATASET: Final = {
     5: FieldKind.WORDS, 25: FieldKind.WORDS, 55: FieldKind.TIME, 80: FieldKind.PERSON,
     90: FieldKind.PLACE, 92: FieldKind.PLACE, 101: FieldKind.PLACE, 105: FieldKind.WORDS,
     116: FieldKind.PERSON, 120: FieldKind.WORDS, 122: FieldKind.PERSON,
@@ -181,7 +181,10 @@ def _iptc_fields(block: bytes) -> Iterator[Field]:
     at = block.find(b"\x1c\x02")
     while 0 <= at <= len(block) - 5 and block[at] == 0x1C:
         dataset, size = struct.unpack_from(">xxBH", block, at)
-        if dataset in _IPTC:
-            yield _IPTC[dataset], block[at + 5 : at + 5 + size].decode("utf-8", "replace")
+        if dataset in _FIELD_KIND_BY_DATASET:
+            yield (
+                _FIELD_KIND_BY_DATASET[dataset],
+                block[at + 5 : at + 5 + size].decode("utf-8", "replace"),
+            )
         at += 5 + size
     yield FieldKind.OTHER, "IPTC"

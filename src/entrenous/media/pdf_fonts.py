@@ -15,9 +15,9 @@ from fpdf.fonts import TTFFont
 from entrenous import base
 
 FAMILY: Final = "sans"
-_OURS: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+_OWN_FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 # System typefaces that cover many scripts. They are tried only if ours lack a letter.
-_SYSTEMS: Final = (
+_SYSTEM_FONT_FILES: Final = (
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "/usr/share/fonts/TTF/DejaVuSans.ttf",
     "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
@@ -36,12 +36,12 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     """Load the typefaces that ``texts`` needs, which is all text of the PDF in one string."""
     # fontTools logs every table that it skips
     logging.getLogger("fontTools").setLevel(logging.ERROR)
-    for style, name in _OURS.items():
+    for style, name in _OWN_FONT_FILES.items():
         with as_file(files(base) / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
     missing = _missing_characters(pdf, texts)
     others = []
-    for number, place in enumerate(_SYSTEMS):
+    for number, place in enumerate(_SYSTEM_FONT_FILES):
         if missing and Path(place).is_file():
             # some system typefaces cannot be embedded, and are skipped
             with suppress(Exception):

@@ -15,13 +15,13 @@ from entrenous.media.file_kind import kind_of
 
 _FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes that are read in one file
 _ENTRIES_MAX: Final = 4096  # entries in one TIFF directory
-_DIRECTORIES_MAX: Final = 64
+_TIFF_DIRECTORIES_MAX: Final = 64
 _TEXT_BYTES_MAX: Final = 1 << 20  # of a compressed text after decompression
-_ENTRY: Final = 12
-_GPS: Final = 0x8825  # tag of the offset of the GPS directory (Exif 3.0, 4.6.3)
-_XMP: Final = 700  # tag of XMP in a TIFF (XMP specification, part 3)
+_ENTRY_BYTES: Final = 12
+_GPS_TAG: Final = 0x8825  # tag of the offset of the GPS directory (Exif 3.0, 4.6.3)
+_XMP_TAG: Final = 700  # tag of XMP in a TIFF (XMP specification, part 3)
 # tags of GPSLatitude and GPSLongitude, which have three rationals each
-_PLACE: Final = (0x0002, 0x0004)
+_POSITION_TAGS: Final = (0x0002, 0x0004)
 _XMP_NAME: Final = b"GPSLatitude"
 
 
@@ -31,7 +31,7 @@ def has_place(untrusted_data: bytes) -> bool | None:
     Raises:
         NotAPicture: the bytes announce no supported format.
     """
-    parts = _PARTS.get(kind_of(untrusted_data), _no_metadata)
+    parts = _METADATA_READERS.get(kind_of(untrusted_data), _no_metadata)
     try:
         return any(
             _has_gps_position(part) if name == _EXIF else name == _XMP_PART and _XMP_NAME in part
@@ -48,7 +48,7 @@ def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
         NotAPicture: the bytes announce no supported format.
         struct.error, IndexError, zlib.error: the metadata is damaged.
     """
-    yield from _PARTS.get(kind_of(untrusted_data), _no_metadata)(untrusted_data)
+    yield from _METADATA_READERS.get(kind_of(untrusted_data), _no_metadata)(untrusted_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def read_exif(tiff: bytes) -> Exif:
     order = "<" if tiff.startswith(b"II") else ">"
     values, gps = list[tuple[int, TiffValue]](), dict[int, TiffValue]()
     for tag, value_at in _directory_entries(tiff, order):
-        if tag in {_GPS, _EXIF_IFD}:
+        if tag in {_GPS_TAG, _EXIF_TAG}:
             (inner,) = struct.unpack_from(f"{order}I", tiff, value_at)
             found = [
                 (one, _read_value(tiff, at, order))
                 for one, at in _read_directory(tiff, inner, order)
             ]
-            if tag == _GPS:
+            if tag == _GPS_TAG:
                 gps.update(found)
             else:
                 values += found
@@ -108,15 +108,15 @@ def _read_value(tiff: bytes, value_at: int, order: str) -> TiffValue:
     See TIFF 6.0, section 2.
     """
     kind, count = struct.unpack_from(f"{order}HI", tiff, value_at - 6)
-    size = min(_SIZES.get(kind, 1) * count, _VALUE_BYTES_MAX)
+    size = min(_VALUE_BYTES_BY_TYPE.get(kind, 1) * count, _VALUE_BYTES_MAX)
     if size <= len(b"four"):
         return TiffValue(tiff[value_at : value_at + size], order)
     (offset,) = struct.unpack_from(f"{order}I", tiff, value_at)
     return TiffValue(tiff[offset : offset + size], order)
 
 
-_EXIF_IFD: Final = 0x8769
-_SIZES: Final = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_EXIF_TAG: Final = 0x8769
+_VALUE_BYTES_BY_TYPE: Final = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _VALUE_BYTES_MAX: Final = 4096
 _EXIF: Final = "exif"
 _XMP_PART: Final = "xmp"
@@ -132,10 +132,10 @@ def _has_gps_position(tiff: bytes) -> bool:
     """Return whether a TIFF structure has a GPS directory with latitude and longitude."""
     order = "<" if tiff.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(tiff, order):
-        if tag == _GPS:
+        if tag == _GPS_TAG:
             (gps,) = struct.unpack_from(f"{order}I", tiff, value_at)
             found = dict(_read_directory(tiff, gps, order))
-            return all(_is_number(tiff, found.get(one), order) for one in _PLACE)
+            return all(_is_number(tiff, found.get(one), order) for one in _POSITION_TAGS)
     return False
 
 
@@ -151,18 +151,18 @@ def _is_number(tiff: bytes, value_at: int | None, order: str) -> bool:
 def _directory_entries(tiff: bytes, order: str) -> Iterator[tuple[int, int]]:
     """Yield the tag and the position of the value for all entries of all directories."""
     (at,) = struct.unpack_from(f"{order}I", tiff, 4)
-    for _ in range(_DIRECTORIES_MAX):
+    for _ in range(_TIFF_DIRECTORIES_MAX):
         if not at:
             return
         yield from _read_directory(tiff, at, order)
         (count,) = struct.unpack_from(f"{order}H", tiff, at)
-        (at,) = struct.unpack_from(f"{order}I", tiff, at + 2 + _ENTRY * count)
+        (at,) = struct.unpack_from(f"{order}I", tiff, at + 2 + _ENTRY_BYTES * count)
 
 
 def _read_directory(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int]]:
     (count,) = struct.unpack_from(f"{order}H", tiff, at)
     for number in range(min(count, _ENTRIES_MAX)):
-        entry = at + 2 + _ENTRY * number
+        entry = at + 2 + _ENTRY_BYTES * number
         (tag,) = struct.unpack_from(f"{order}H", tiff, entry)
         yield tag, entry + 8
 
@@ -171,7 +171,7 @@ def _tiff_metadata(data: bytes) -> _Parts:
     yield _EXIF, data
     order = "<" if data.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(data, order):
-        if tag == _XMP:
+        if tag == _XMP_TAG:
             count, offset = struct.unpack_from(f"{order}II", data, value_at - 4)
             yield "xmp", data[offset : offset + count]
 
@@ -342,7 +342,7 @@ class _ByteReader:
         return int.from_bytes(found, "big")
 
 
-_PARTS: Final[Mapping[PictureFormat, Callable[[bytes], _Parts]]] = {
+_METADATA_READERS: Final[Mapping[PictureFormat, Callable[[bytes], _Parts]]] = {
     PictureFormat.JPEG: _jpeg_metadata,
     PictureFormat.PNG: _png_metadata,
     PictureFormat.WEBP: _webp_metadata,

@@ -187,10 +187,10 @@ def _as_our_error(error: Exception) -> EntrenousError:
 
 
 # tag of the orientation, which is a SHORT (Exif 3.0, CIPA DC-008-2023, 4.6.5)
-_ORIENTATION: Final = 0x0112
-_SHORT: Final = 3
+_ORIENTATION_TAG: Final = 0x0112
+_SHORT_TYPE: Final = 3
 _ENTRY_BYTES: Final = 12
-_TURNS: Final = {
+_TURN_BY_ORIENTATION: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -199,10 +199,10 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-AXES_SWAPPED: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+AXES_SWAPPED: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (5, 6, 7, 8))
 # orientations that move the left edge to the right, or the top edge to the bottom
-_FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 7))
-_FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
+_FROM_RIGHT: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (2, 3, 6, 7))
+_FROM_BELOW: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (3, 4, 7, 8))
 
 
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
@@ -222,7 +222,7 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
     if not isinstance(untrusted_exif, bytes):
         return None
     try:
-        return _TURNS.get(_orientation(untrusted_exif.removeprefix(b"Exif\0\0")))
+        return _TURN_BY_ORIENTATION.get(_orientation(untrusted_exif.removeprefix(b"Exif\0\0")))
     except struct.error:
         return None
 
@@ -235,7 +235,7 @@ def _orientation(tiff: bytes) -> int:
     for index in range(entries):
         at = directory + 2 + _ENTRY_BYTES * index
         tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, at)
-        if (tag, kind, count) == (_ORIENTATION, _SHORT, 1):
+        if (tag, kind, count) == (_ORIENTATION_TAG, _SHORT_TYPE, 1):
             return int(value)
     return 1
 
@@ -248,7 +248,7 @@ _SUBSAMPLING: Final[dict[tuple[tuple[int, int], ...], str]] = {
     ((2, 2), (1, 1), (1, 1)): "4:2:0",
 }
 _HEIF_CHROMA: Final = {444: "4:4:4", 422: "4:2:2", 420: "4:2:0"}
-_TURNED: Final = tuple(8 * column + row for row in range(8) for column in range(8))
+_TRANSPOSED_TABLE_ORDER: Final = tuple(8 * column + row for row in range(8) for column in range(8))
 
 
 def encoding_of(
@@ -291,7 +291,7 @@ def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
 
 
 def _turn_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
-    return tuple(table[at] for at in _TURNED) if axes_swapped else tuple(table)
+    return tuple(table[at] for at in _TRANSPOSED_TABLE_ORDER) if axes_swapped else tuple(table)
 
 
 def _is_lossless_webp(untrusted_data: bytes) -> bool:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 
-_LAYOUTS: Final = {3: "RGB", 4: "RGBX"}
+_MODE_BY_CHANNELS: Final = {3: "RGB", 4: "RGBX"}
 
 
 def write_picture(
@@ -76,7 +76,7 @@ def _colour_samples(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image
         raise ValueError("pixels must be height x width x 3 or 4 numbers")
     if pixels.dtype != np.uint8:
         raise ValueError("pixels must be of type uint8")
-    layout = _LAYOUTS[pixels.shape[2]]
+    layout = _MODE_BY_CHANNELS[pixels.shape[2]]
     return Image.frombuffer(layout, size, np.ascontiguousarray(pixels), "raw", layout, 0, 1)
 
 
@@ -106,7 +106,7 @@ def _new_memory_file() -> BinaryIO:
     return io.BytesIO()
 
 
-PSNR_DB_LEAST: Final = 42.2  # over red, green and blue; the documentation promises 42
+PSNR_DB_MIN: Final = 42.2  # over red, green and blue; the documentation promises 42
 QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
 # Sum of the luma table of ITU-T T.81, table K.1, scaled to libjpeg's quality 75. Coarser tables
 # would remove the mark: with the tables of quality 50, a copy's score is halved.
@@ -163,7 +163,7 @@ Pixels = NDArray[np.uint8]
 
 
 def finer_needed(picture: Picture, trial: Pixels) -> int:
-    """Return the fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
+    """Return the fewest steps with which a copy keeps ``PSNR_DB_MIN`` to the original's pixels.
 
     Of a large picture, only some bands are encoded. The mark alone may cause nearly all of the
     error that is allowed. So perhaps no step is fine enough; then the finest one is returned.
@@ -180,7 +180,7 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
     for finer in range(steps - 1):
         with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
             if (
-                _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_LEAST
+                _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_MIN
             ):  # these bytes were written here, so they are trusted
                 return finer
     return steps - 1

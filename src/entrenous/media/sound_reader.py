@@ -43,7 +43,11 @@ _FORMATS: Final = {
     "alac": SoundFormat.FLAC,
 }
 # for each sample format: the value of silence, and the full scale (FFmpeg, libavutil/samplefmt.h)
-_SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31)}
+_ZERO_AND_SCALE_BY_FORMAT: Final = {
+    "u8": (128.0, 128.0),
+    "s16": (0.0, 2.0**15),
+    "s32": (0.0, 2.0**31),
+}
 
 
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
@@ -107,7 +111,7 @@ class Timeline:
         offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
-        if abs(offset_s) <= _STARTS_APART_S:
+        if abs(offset_s) <= _START_DIFFERENCE_S_MIN:
             return SoundTiming(0, silences)
         if offset_s > 0.0:
             return SoundTiming(0, (Silence(0, offset), *silences))
@@ -220,7 +224,7 @@ def _samples_of_frame(frame: Any) -> NDArray[Any]:
     raw = frame.to_ndarray()
     channels = len(frame.layout.channels)
     plane = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
-    zero, scale = _SCALES.get(frame.format.name.removesuffix("p"), (0.0, 1.0))
+    zero, scale = _ZERO_AND_SCALE_BY_FORMAT.get(frame.format.name.removesuffix("p"), (0.0, 1.0))
     scaled: NDArray[np.float32] = (plane.astype(np.float32) - np.float32(zero)) / np.float32(scale)
     if channels <= 2:
         return scaled
@@ -243,7 +247,7 @@ def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
 
 
 # a smaller difference of starts is within one frame of AAC at 44.1 kHz
-_STARTS_APART_S: Final = 0.025
+_START_DIFFERENCE_S_MIN: Final = 0.025
 # before this time, gaps are ignored: encoder priming that was not skipped has odd times
 _PRIMING_S: Final = 0.1
 _GAP_S_MIN: Final = 0.060  # a shorter gap is only jitter of recorders

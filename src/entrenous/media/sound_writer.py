@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from entrenous.base.audio_video import Sound, SoundEncoding, SoundFormat
 
 _AMR_ENCODER: Final = "libopencore_amrnb"
-_AMR_BITS: Final = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
+_AMR_BIT_RATES: Final = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
 # Range of bit rates per channel. The lower limits keep a second encoding from sounding worse.
-_BITS: Final = {
+_BIT_RATE_RANGES: Final = {
     SoundFormat.OPUS: (24_000, 256_000),
     SoundFormat.AAC: (48_000, 256_000),
     SoundFormat.MP3: (48_000, 160_000),
@@ -23,16 +23,16 @@ _MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_10
 _AAC_RATES: Final = (*_MP3_RATES, 64_000, 88_200, 96_000)
 # Higher efforts take three times as long for Opus and twice as long for LAME, without audible gain
 # at these rates.
-_EFFORT: Final = {
+_ENCODER_EFFORT: Final = {
     SoundFormat.OPUS: {"compression_level": "5"},
     SoundFormat.MP3: {"compression_level": "7"},
 }
-_PART: Final = 1 << 16
+_PART_SAMPLES: Final = 1 << 16
 # otherwise FFmpeg would write its name and version into the file
 _NO_METADATA: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
-def written_as(encoding: SoundEncoding) -> SoundFormat:
+def written_format(encoding: SoundEncoding) -> SoundFormat:
     """Return the format in which copies are written; AMR becomes AAC if there is no AMR encoder."""
     if encoding.format is SoundFormat.AMR and _AMR_ENCODER not in av.codecs_available:
         return SoundFormat.AAC
@@ -44,12 +44,14 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
 
     The bit rate is the original's, or higher if a second encoding needs that. AMR is always mono.
     """
-    kind = written_as(original.encoding)
+    kind = written_format(original.encoding)
     codec, container, rate, sample_format = _encoder_settings(kind, original)
     layout = "mono" if samples.shape[1] == 1 or kind is SoundFormat.AMR else "stereo"
     file = io.BytesIO()
     with av.open(file, "w", format=container, container_options=_NO_METADATA) as out:
-        stream: Any = out.add_stream(codec, rate=rate, layout=layout, options=_EFFORT.get(kind))
+        stream: Any = out.add_stream(
+            codec, rate=rate, layout=layout, options=_ENCODER_EFFORT.get(kind)
+        )
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         stream.format = sample_format
         bits = _bit_rate(kind, original.encoding, len(stream.layout.channels))
@@ -82,11 +84,11 @@ def _encoder_settings(kind: SoundFormat, original: Sound) -> tuple[str, str, int
 
 def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
     if kind is SoundFormat.AMR:
-        wanted = encoding.bit_rate or _AMR_BITS[-1]
-        return min(_AMR_BITS, key=lambda bits: abs(bits - wanted))
-    if kind not in _BITS:
+        wanted = encoding.bit_rate or _AMR_BIT_RATES[-1]
+        return min(_AMR_BIT_RATES, key=lambda bits: abs(bits - wanted))
+    if kind not in _BIT_RATE_RANGES:
         return 0
-    least, most = (bits * channels for bits in _BITS[kind])
+    least, most = (bits * channels for bits in _BIT_RATE_RANGES[kind])
     return min(max(encoding.bit_rate, least), most)
 
 
@@ -97,8 +99,10 @@ def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
 
 def _to_frames(samples: NDArray[np.float32], rate_hz: int) -> Any:
     layout = "mono" if samples.shape[1] == 1 else "stereo"
-    for start in range(0, len(samples), _PART):
-        part = np.ascontiguousarray(samples[start : start + _PART], np.float32).reshape(1, -1)
+    for start in range(0, len(samples), _PART_SAMPLES):
+        part = np.ascontiguousarray(samples[start : start + _PART_SAMPLES], np.float32).reshape(
+            1, -1
+        )
         frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
         frame.sample_rate = rate_hz
         frame.pts = start

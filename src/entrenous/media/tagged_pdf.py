@@ -35,12 +35,12 @@ class Block:
 
 
 _MARGIN_MM: Final = 22.0
-_FOOT_MM: Final = 20.0
+_FOOT_MARGIN_MM: Final = 20.0
 _POINT_MM: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.4  # times the font size
-_SIZES: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
-_BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
-_LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
+_FONT_SIZES_PT: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
+_SPACE_BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
+_BOOKMARK_LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
 # below a heading, this much space must be left, so that it is not alone at the end of a page
 _KEEP_WITH_NEXT_MM: Final = 18.0
 
@@ -76,7 +76,7 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
     """
     pdf = _TaggedPdf(format="A4")
     pdf.set_margin(_MARGIN_MM)
-    pdf.set_auto_page_break(auto=False, margin=_FOOT_MM)
+    pdf.set_auto_page_break(auto=False, margin=_FOOT_MARGIN_MM)
     add_fonts(pdf, "".join(block.text for block in blocks))
     pdf.set_title(title)
     pdf.set_lang(language)
@@ -94,14 +94,14 @@ def _print_block(pdf: _TaggedPdf, block: Block) -> None:
 
     A block that does not fit on the page is continued on the next one, as a new block of its kind.
     """
-    height = _SIZES[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
-    pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _SIZES[block.tag])
+    height = _FONT_SIZES_PT[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
+    pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _FONT_SIZES_PT[block.tag])
     lines = _wrap_lines(pdf, block, height)
-    pdf.set_y(pdf.get_y() + _BEFORE_MM[block.tag])
+    pdf.set_y(pdf.get_y() + _SPACE_BEFORE_MM[block.tag])
     if _room_left(pdf) < height * min(len(lines), 3) + _printable_text(block):
         pdf.add_page()
-    if block.tag in _LEVELS:
-        pdf.start_section(block.text, level=_LEVELS[block.tag])
+    if block.tag in _BOOKMARK_LEVELS:
+        pdf.start_section(block.text, level=_BOOKMARK_LEVELS[block.tag])
     while lines:
         fits = max(1, int(_room_left(pdf) // height))
         with pdf.tagged(block.tag):
@@ -127,8 +127,8 @@ def _wrap_lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
 
 
 def _room_left(pdf: _TaggedPdf) -> float:
-    return float(pdf.h - _FOOT_MM - pdf.get_y())
+    return float(pdf.h - _FOOT_MARGIN_MM - pdf.get_y())
 
 
 def _printable_text(block: Block) -> float:
-    return _KEEP_WITH_NEXT_MM if block.tag in _LEVELS else 0.0
+    return _KEEP_WITH_NEXT_MM if block.tag in _BOOKMARK_LEVELS else 0.0

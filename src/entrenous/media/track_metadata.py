@@ -63,14 +63,14 @@ def track_fields(untrusted_data: bytes, places: list[Place]) -> Iterator[Field]:
 
 
 _BOXES_MAX: Final = 10_000
-_NESTED: Final = frozenset({b"moov", b"udta", b"trak", b"meta", b"ilst", b"mdia"})
-_USER_DATA: Final = {
+_CONTAINER_BOXES: Final = frozenset({b"moov", b"udta", b"trak", b"meta", b"ilst", b"mdia"})
+_KIND_BY_USER_DATA: Final = {
     b"\xa9mak": FieldKind.CAMERA, b"\xa9mod": FieldKind.CAMERA, b"\xa9swr": FieldKind.PROGRAM,
     b"\xa9too": FieldKind.PROGRAM, b"\xa9day": FieldKind.TIME, b"\xa9nam": FieldKind.WORDS,
     b"\xa9cmt": FieldKind.WORDS, b"\xa9ART": FieldKind.PERSON, b"\xa9aut": FieldKind.PERSON,
 }  # fmt: skip
 _ISO6709: Final = re.compile(rb"([+-]\d{2}(?:\.\d{1,8})?)([+-]\d{3}(?:\.\d{1,8})?)")
-_APPLE: Final = {
+_KIND_BY_APPLE_KEY: Final = {
     b"make": FieldKind.CAMERA, b"model": FieldKind.CAMERA, b"software": FieldKind.PROGRAM,
     b"creationdate": FieldKind.TIME, b"author": FieldKind.PERSON, b"artist": FieldKind.PERSON,
     b"title": FieldKind.WORDS, b"comment": FieldKind.WORDS, b"description": FieldKind.WORDS,
@@ -88,8 +88,8 @@ def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
             yield FieldKind.TIME, _made_at(body)
         elif name in {b"\xa9xyz", b"loci"}:
             places += _iso6709(body)
-        elif name in _USER_DATA:
-            yield _USER_DATA[name], _user_text(body)
+        elif name in _KIND_BY_USER_DATA:
+            yield _KIND_BY_USER_DATA[name], _user_text(body)
         elif name == b"keys":
             keys = _metadata_keys(body)
         elif len(name) == len(b"mdta") and 0 < int.from_bytes(name, "big") <= len(keys):
@@ -97,8 +97,8 @@ def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
             text = body[16:]
             if key[2] == b"ISO6709":
                 places += _iso6709(text)
-            elif key[2] in _APPLE:
-                yield _APPLE[key[2]], text.decode("utf-8", "replace")
+            elif key[2] in _KIND_BY_APPLE_KEY:
+                yield _KIND_BY_APPLE_KEY[key[2]], text.decode("utf-8", "replace")
 
 
 def _boxes_within(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -114,7 +114,7 @@ def _boxes_within(data: bytes) -> Iterator[tuple[bytes, bytes]]:
                 head = 16
             stop = end if size == 0 else min(end, at + size)
             seen += 1
-            if name in _NESTED:
+            if name in _CONTAINER_BOXES:
                 full = name == b"meta" and data[at + head + 4 : at + head + 8] != b"hdlr"
                 waiting.append((at + head + (4 if full else 0), stop))
             elif name != b"mdat":
@@ -154,13 +154,13 @@ def _metadata_keys(body: bytes) -> list[bytes]:
     return found
 
 
-_ID3: Final = {
+_KIND_BY_ID3_FRAME: Final = {
     b"TPE1": FieldKind.PERSON, b"TCOM": FieldKind.PERSON, b"TOWN": FieldKind.PERSON,
     b"TIT2": FieldKind.WORDS, b"TALB": FieldKind.WORDS, b"COMM": FieldKind.WORDS,
     b"TDRC": FieldKind.TIME, b"TYER": FieldKind.TIME, b"TSSE": FieldKind.PROGRAM,
     b"TENC": FieldKind.PROGRAM, b"APIC": FieldKind.SMALL_PICTURE,
 }  # fmt: skip
-_ID3_TEXT: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
+_ID3_ENCODINGS: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def _id3_fields(data: bytes) -> Iterator[Field]:
@@ -175,8 +175,11 @@ def _id3_fields(data: bytes) -> Iterator[Field]:
         body = data[at + 10 : at + 10 + size]
         if name == b"APIC":
             yield FieldKind.SMALL_PICTURE, ""
-        elif name in _ID3 and body and body[0] < len(_ID3_TEXT):
-            yield _ID3[name], body[1:].decode(_ID3_TEXT[body[0]], "replace").strip("\0")
+        elif name in _KIND_BY_ID3_FRAME and body and body[0] < len(_ID3_ENCODINGS):
+            yield (
+                _KIND_BY_ID3_FRAME[name],
+                body[1:].decode(_ID3_ENCODINGS[body[0]], "replace").strip("\0"),
+            )
         at += 10 + size
 
 
@@ -184,7 +187,7 @@ def _decode_synchsafe(raw: bytes) -> int:
     return sum((byte & 0x7F) << shift for byte, shift in zip(raw, (21, 14, 7, 0), strict=True))
 
 
-_VORBIS: Final = {
+_KIND_BY_VORBIS_KEY: Final = {
     b"artist": FieldKind.PERSON, b"performer": FieldKind.PERSON, b"contact": FieldKind.PERSON,
     b"title": FieldKind.WORDS, b"comment": FieldKind.WORDS, b"description": FieldKind.WORDS,
     b"date": FieldKind.TIME, b"encoder": FieldKind.PROGRAM, b"location": FieldKind.PLACE,
@@ -195,7 +198,7 @@ _HEAD_BYTES: Final = 1 << 16
 def _vorbis_fields(data: bytes) -> Iterator[Field]:
     """Yield the fields of Xiph's comment header, from the first page or block that contains one."""
     head = data[:_HEAD_BYTES]
-    for name, kind in _VORBIS.items():
+    for name, kind in _KIND_BY_VORBIS_KEY.items():
         for found in re.finditer(rb"(?i)(?<=[\0-\x20])" + name + rb"=([^\0]{1,200})", head):
             size = int.from_bytes(head[found.start() - 4 : found.start()], "little")
             text = head[found.start() : found.start() + size].partition(b"=")[2]
@@ -203,7 +206,7 @@ def _vorbis_fields(data: bytes) -> Iterator[Field]:
                 yield kind, text.decode("utf-8", "replace")
 
 
-_MATROSKA: Final = (
+_KIND_BY_MATROSKA_ID: Final = (
     (b"\x4d\x80", FieldKind.PROGRAM),
     (b"\x57\x41", FieldKind.PROGRAM),
     (b"\x7b\xa9", FieldKind.WORDS),
@@ -214,7 +217,7 @@ def _matroska_fields(data: bytes) -> Iterator[Field]:
     """Yield the writing program, title and date in the Info element (RFC 9559, 5.1.2)."""
     at = data.find(b"\x15\x49\xa9\x66", 0, _HEAD_BYTES)
     info = data[at : at + 1024] if at >= 0 else b""
-    for number, kind in _MATROSKA:
+    for number, kind in _KIND_BY_MATROSKA_ID:
         place = info.find(number)
         size = info[place + 2] & 0x7F if 0 <= place < len(info) - 2 else 0
         if size and info[place + 2] & 0x80:

@@ -14,8 +14,8 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES, PDQ_QUALITY_MIN
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import (
+    EMBEDDING_MODEL,
     EMBEDDINGS_MAX,
-    MODEL,
     ClipPrint,
     PicturePrint,
     Print,
@@ -88,7 +88,7 @@ def accepted_embedding_model(platform: Platform) -> str | None:
     """
     if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
-    return MODEL
+    return EMBEDDING_MODEL
 
 
 def new_claim_id(platform: Platform) -> ClaimId:

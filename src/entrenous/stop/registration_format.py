@@ -13,7 +13,7 @@ from entrenous.base.limits import (
     VIDEO_CLAIM_BYTES_MAX,
 )
 from entrenous.fingerprint.nouns import (
-    NUMBERS,
+    EMBEDDING_NUMBERS,
     PICTURE_KIND,
     REGISTERED_FRAMES_MAX,
     SOUND_KIND,
@@ -43,7 +43,9 @@ _Words = Annotated[str, msgspec.Meta(min_length=8, max_length=8 * SOUND_WORDS_MA
 
 class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
     model: str
-    numbers: Annotated[str, msgspec.Meta(min_length=2 * NUMBERS, max_length=2 * NUMBERS)]
+    numbers: Annotated[
+        str, msgspec.Meta(min_length=2 * EMBEDDING_NUMBERS, max_length=2 * EMBEDDING_NUMBERS)
+    ]
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):

@@ -22,9 +22,9 @@ from entrenous.device.sent_messages import SentClip
 from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
-    anchors,
     clip_candidates,
     count_all_copies,
+    find_anchors,
     luma_to_rgb,
 )
 from entrenous.trace.outcome import NO_EVIDENCE, MessageVerdict, MissingFiles, build_trace
@@ -51,14 +51,14 @@ from entrenous.watermark.verdict import (
     weigh_scores,
 )
 
-_PROBES: Final = 12
+_SAMPLED_FRAMES: Final = 12
 # time around an anchor's key frame that is searched if the camera moves
 _MOVING_CAMERA_RANGE_S: Final = 3.0
 # time around an anchor's key frame that is searched if the scene is still
 _STILL_SCENE_RANGE_S: Final = 20.0
-_MARGIN_S: Final = 0.7
-_NEAR_S: Final = 0.2
-_ROUNDS: Final = 3
+_DECODED_MARGIN_S: Final = 0.7
+_NEARBY_FRAMES_S: Final = 0.2
+_REGISTRATION_ROUNDS_MAX: Final = 3
 _LIKENESS_CERTAIN: Final = 1.5  # the search stops at this likeness; the maximum is 2
 _LIKENESS_MIN: Final = 0.3  # unrelated clips reach less; the maximum is 2
 
@@ -173,8 +173,8 @@ def _register_frames(
 ) -> Alignment | None:
     """Find the exact frame that the probe shows, and register the probe on it."""
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
-    start_s = timing.start_s + timing.speed * sampled[0].at_s - _MARGIN_S
-    stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _MARGIN_S
+    start_s = timing.start_s + timing.speed * sampled[0].at_s - _DECODED_MARGIN_S
+    stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _DECODED_MARGIN_S
     sent = candidate.frames(start_s, stop_s, device, lost)
     if not sent:
         return None
@@ -185,7 +185,7 @@ def _register_frames(
     shape = shrink_for_timing(np.asarray(sent[0])).shape
     timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine(timing)
     registration = None
-    for _ in range(_ROUNDS):
+    for _ in range(_REGISTRATION_ROUNDS_MAX):
         shown = sent[_index_of_shown_frame(sent, timing, probe)]
         registration = register(
             luma_to_rgb(np.asarray(probe)), luma_to_rgb(np.asarray(shown)), thorough=False
@@ -202,7 +202,7 @@ def _register_frames(
 def _nearby_frames(
     homography: Homography, shown: Frame, sent: list[Frame], candidate: ClipCandidate
 ) -> list[tuple[Frame, Homography]]:
-    near = [frame for frame in sent if abs(frame.at_s - shown.at_s) <= _NEAR_S]
+    near = [frame for frame in sent if abs(frame.at_s - shown.at_s) <= _NEARBY_FRAMES_S]
     size = (shown.width_px, shown.height_px)
     homographies = homographies_over_time(
         homography, shown.at_s, _frame_times(near), candidate, size
@@ -257,7 +257,7 @@ def _index_of_shown_frame(sent: list[Frame], timing: Timing, probe: Frame) -> in
 
 def _sample_frames(found: list[Frame]) -> list[Frame]:
     """Return up to a dozen frames that are spread evenly over the found clip."""
-    indices = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
+    indices = np.unique(np.linspace(0, len(found) - 1, _SAMPLED_FRAMES).round().astype(int))
     return [found[int(index)] for index in indices]
 
 
@@ -374,7 +374,7 @@ _EXCERPT_S: Final = 8.0
 _EXCERPT_FRAMES: Final = 32
 # Frames with a longer side than this are scaled down, because no mark has finer detail.
 _FOUND_SIDE_PX_MAX: Final = 1280
-_PROBES_AT: Final = (0.5, 0.2, 0.8)
+_PROBE_POSITIONS: Final = (0.5, 0.2, 0.8)
 
 
 def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
@@ -410,8 +410,8 @@ def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> Align
     candidates = clip_candidates(device, lost)
     if not candidates and not lost.messages:
         raise NothingToWeigh
-    probes = [found[int(share * (len(found) - 1))] for share in _PROBES_AT]
-    likely = anchors([np.asarray(probe) for probe in probes], candidates)
+    probes = [found[int(share * (len(found) - 1))] for share in _PROBE_POSITIONS]
+    likely = find_anchors([np.asarray(probe) for probe in probes], candidates)
     return align_clip(found, probes, likely, device, lost)
 
 

@@ -20,8 +20,8 @@ from entrenous.watermark.alignment.transforms import Homography, is_plausible, m
 from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
 
 Grey = NDArray[np.uint8]
-_SIDE_PX: Final = 1000
-_POINTS: Final = 1000
+_FEATURES_SIDE_PX: Final = 1000
+_FEATURES_MAX: Final = 1000
 _ANCHORS_MAX: Final = 6  # at most this many anchors are tried
 _MATCHES_MIN: Final = 12
 _MATCH_TOLERANCE_SHARE: Final = 4.0 / 1000  # as a share of the found frame's longest side
@@ -137,7 +137,7 @@ def count_all_copies(device: Device) -> int:
     )
 
 
-def anchors(
+def find_anchors(
     probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS_MAX
 ) -> list[Anchor]:
     """Match probes with key frames by their features; return the best pairs, best first."""
@@ -184,7 +184,7 @@ def luma_to_rgb(luma: Grey) -> Grey:
 
 def _luma_features(luma: Grey) -> Features:
     return extract_features(
-        luma_to_rgb(np.ascontiguousarray(luma)), side_px=_SIDE_PX, limit=_POINTS
+        luma_to_rgb(np.ascontiguousarray(luma)), side_px=_FEATURES_SIDE_PX, limit=_FEATURES_MAX
     )
 
 

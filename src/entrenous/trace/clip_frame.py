@@ -16,9 +16,9 @@ from entrenous.trace.clip import clip_verdicts, homographies_over_time
 from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
-    anchors,
     clip_candidates,
     count_all_copies,
+    find_anchors,
     luma_to_rgb,
 )
 from entrenous.trace.outcome import MissingFiles, build_trace
@@ -39,9 +39,9 @@ _ANCHORS_MAX: Final = 60  # anchors tried; they are many because a camera may re
 _ANCHOR_RANGE_S: Final = 3.0
 # full frames are searched this far before and after a thumbnail; thumbnails are 0.12 s apart
 _SEARCH_RADIUS_S: Final = 0.25
-_APART_S: Final = 0.4
+_TIME_GAP_S: Final = 0.4
 _TIMES_TRIED_MAX: Final = 5  # at so many points in time, full frames are tried
-_ROUNDS: Final = 3
+_FRAME_ROUNDS_MAX: Final = 3
 # the search stops below this misfit; wrong frames with the same view reach 0.03
 _MISFIT_CERTAIN: Final = 0.01
 _UNCOVERED_WEIGHT: Final = 0.5  # weight of the share of the picture that lies outside the frame
@@ -82,7 +82,7 @@ def trace_frame(
 def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _FrameMatch | None:
     candidates = clip_candidates(device, lost)
     best: _FrameMatch | None = None
-    for anchor, at_s in _likely_times(luma, anchors([luma], candidates, _ANCHORS_MAX)):
+    for anchor, at_s in _likely_times(luma, find_anchors([luma], candidates, _ANCHORS_MAX)):
         sent = anchor.candidate.frames(
             at_s - _SEARCH_RADIUS_S, at_s + _SEARCH_RADIUS_S, device, lost
         )
@@ -129,7 +129,7 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
     for _, number, at_s in judged:
         anchor = likely[number]
         if all(
-            anchor.candidate is not other.candidate or abs(at_s - taken) > _APART_S
+            anchor.candidate is not other.candidate or abs(at_s - taken) > _TIME_GAP_S
             for other, taken in chosen
         ):
             chosen.append((anchor, at_s))
@@ -144,7 +144,7 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
     The picture is warped onto each thumbnail by the anchor's homography and the camera motion.
     """
     key, candidate = anchor.key, anchor.candidate
-    own = _thumbnails_judged_by(anchor, [one for one in likely if one.candidate is candidate])
+    own = _thumbnails_of_anchor(anchor, [one for one in likely if one.candidate is candidate])
     times, thumbs = candidate.thumb_times[own], candidate.thumbs[own]
     size = (key.width_px, key.height_px)
     homographies = homographies_over_time(anchor.homography, key.at_s, times, candidate, size)
@@ -152,13 +152,13 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
     for at_s, thumb, homography in zip(times, thumbs, homographies, strict=True):
         row, covered = warp_to_thumbnail(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
         if covers_enough(covered):
-            left = _uncovered_penalty(homography, luma, size)
-            shown = frame_correlation(row, thumb.ravel().astype(np.float32), covered)
-            judged.append((shown - left, float(at_s)))
+            penalty = _uncovered_penalty(homography, luma, size)
+            correlation = frame_correlation(row, thumb.ravel().astype(np.float32), covered)
+            judged.append((correlation - penalty, float(at_s)))
     return judged
 
 
-def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
+def _thumbnails_of_anchor(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
     """Return the mask (N,) of the thumbnails that this anchor is responsible for.
 
     It is responsible for a thumbnail within ``_ANCHOR_RANGE_S`` if it is the nearest of the clip's
@@ -166,11 +166,11 @@ def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bo
     with the length of the clip, not with the number of anchors.
     """
     times = anchor.candidate.thumb_times
-    far = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))
-    sure = np.where(far <= _ANCHOR_RANGE_S, [one.agreeing for one in likely], -1)
+    time_distance = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))
+    near_matches = np.where(time_distance <= _ANCHOR_RANGE_S, [one.agreeing for one in likely], -1)
     at = next(number for number, one in enumerate(likely) if one is anchor)
-    mine = (far.argmin(axis=1) == at) | (sure.argmax(axis=1) == at)
-    return np.asarray(mine & (far[:, at] <= _ANCHOR_RANGE_S))
+    is_own = (time_distance.argmin(axis=1) == at) | (near_matches.argmax(axis=1) == at)
+    return np.asarray(is_own & (time_distance[:, at] <= _ANCHOR_RANGE_S))
 
 
 def _best_frame(
@@ -179,7 +179,7 @@ def _best_frame(
     """Return the frame near this time that matches best, with the picture's registration on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
     best: _FrameMatch | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(_FRAME_ROUNDS_MAX):
         if frame is None or (best is not None and frame is best.frame):
             break
         one = register(luma_to_rgb(luma), luma_to_rgb(np.asarray(frame)), thorough=False)

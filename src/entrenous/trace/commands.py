@@ -50,7 +50,7 @@ from entrenous.watermark.verdict import (
 )
 
 
-def files_in(named: Sequence[Path]) -> list[Path]:
+def list_traced_files(named: Sequence[Path]) -> list[Path]:
     """Return the named files and all files in the named folders and their subfolders.
 
     Each file is returned once; those of a folder are sorted.
@@ -326,7 +326,7 @@ def trace(
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
     wanted = explanation_options(explain, Choices(blind, veil), disclose=disclose)
-    found = files_in(files or [])
+    found = list_traced_files(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
     with opened_device(context) as opened, with_fast_picture_decoding(opened) as device:
         if learn:

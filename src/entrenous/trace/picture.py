@@ -160,7 +160,8 @@ def _group_by_original(
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 
-LIKELY_MAX: Final = 8  # distinct pictures; enough for a collage or several shots of one scene
+# distinct pictures; enough for a collage or several shots of one scene
+LIKELY_PICTURES_MAX: Final = 8
 FIRST_ROUND_PICTURES: Final = 5
 THOROUGH_PICTURES: Final = 2
 # A likely picture has at least this share of the best one's matches, since a similar shot seldom
@@ -169,7 +170,7 @@ _TWIN_MATCHES_SHARE: Final = 0.5
 # Or it has this many matches in a part of the leak where no likelier candidate has any, such as the
 # next tile of a collage.
 _FRESH_MATCHES_MIN: Final = 9
-Same = tuple[Candidate, ...]
+SamePicture = tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Round:
     If ``patient``, slow methods are tried too.
     """
 
-    pictures: tuple[Same, ...]
+    pictures: tuple[SamePicture, ...]
     patient: bool = False
 
 
@@ -205,7 +206,7 @@ def candidates_of_rounds(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
     return tuple(dict.fromkeys(one for each in rounds_ for same in each.pictures for one in same))
 
 
-def _likely_pictures(pictures: list[Same]) -> list[Same]:
+def _likely_pictures(pictures: list[SamePicture]) -> list[SamePicture]:
     likely = [same for same in pictures if same[0].is_likely]
     most = max((same[0].agreeing for same in likely), default=0)
     strong = (
@@ -215,4 +216,4 @@ def _likely_pictures(pictures: list[Same]) -> list[Same]:
         or same[0].agreeing >= _TWIN_MATCHES_SHARE * most
         or same[0].fresh >= _FRESH_MATCHES_MIN
     )
-    return list(islice(strong, LIKELY_MAX))
+    return list(islice(strong, LIKELY_PICTURES_MAX))

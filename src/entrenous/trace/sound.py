@@ -25,7 +25,7 @@ from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_co
 from entrenous.watermark.audio_mark import prepare_sound
 from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, weigh_scores
 
-_TRIED_MAX: Final = 5  # distinct sounds, each of which may be in any number of messages
+_SOUNDS_TRIED_MAX: Final = 5  # distinct sounds, each of which may be in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _by_original(
         if source is None:
             continue
         key = sha256(source)
-        if key not in candidates_of_one and len(candidates_of_one) == _TRIED_MAX:
+        if key not in candidates_of_one and len(candidates_of_one) == _SOUNDS_TRIED_MAX:
             break
         candidates_of_one.setdefault(key, []).append(candidate)
     return list(candidates_of_one.values())

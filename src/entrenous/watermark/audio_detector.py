@@ -276,7 +276,7 @@ def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]
 _TILES_MIN: Final = 8  # a found sound must cover at least this many tiles, half a second
 _BLOCK_FRAMES: Final = 512  # frames processed at a time
 _VOLUME_TILES: Final = 6  # the volume is smoothed with this standard deviation in tiles: 0.4 s
-_LOUDNESS: Final = 0.3
+_LOUDNESS_EXPONENT: Final = 0.3
 _CORRELATION_EXPONENT: Final = 12  # a band's weight is its correlation raised to this power
 
 
@@ -387,8 +387,8 @@ def _relative_volume(
     0.3 (Stevens 1955). Bands are weighted by their correlation, so that noise and coding artefacts
     change little.
     """
-    sent_power = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS
-    found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS
+    sent_power = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS_EXPONENT
+    found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS_EXPONENT
     covariance = ((sent_power - sent_power.mean(0)) * (found_power - found_power.mean(0))).mean(0)
     correlation = covariance / (sent_power.std(0) * found_power.std(0) + _TINY)
     weight = np.maximum(correlation, 0.0) ** _CORRELATION_EXPONENT
@@ -399,5 +399,5 @@ def _relative_volume(
         (weight * sent_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
     )
     loudness = (cross + _TINY) / (square + 0.01 * float(square.max()) + _TINY)
-    gain = np.clip(loudness ** (0.5 / _LOUDNESS), 0.1, 10.0)
+    gain = np.clip(loudness ** (0.5 / _LOUDNESS_EXPONENT), 0.1, 10.0)
     return np.repeat(gain, TILE_FRAMES).astype(np.float32)

@@ -20,16 +20,16 @@ from entrenous.watermark.audio_mark import (
     whole_spectra,
 )
 
-STEP: Final = 2 * HOP  # samples at 16 kHz from one step of a contour to the next
-STEP_S: Final = STEP / RATE_HZ
+STEP_SAMPLES: Final = 2 * HOP  # samples at 16 kHz from one step of a contour to the next
+STEP_S: Final = STEP_SAMPLES / RATE_HZ
 CONTOUR_BANDS: Final = 16
 _LOW_HZ: Final = 280.0
 _HIGH_HZ: Final = 3600.0
 _SMOOTHING_STEPS: Final = 31  # a second; slower changes of the volume are removed
 # powers below this share of a band's mean power count as equal, which limits the effect of noise
 _POWER_FLOOR_SHARE: Final = 1e-3
-_SCALE: Final = 40.0  # a standard deviation is stored as this many units
-_BLOCK: Final = 1024
+_UNITS_PER_DEVIATION: Final = 40.0  # a standard deviation is stored as this many units
+_BLOCK_STEPS: Final = 1024
 
 
 def contour(mono: NDArray[np.float32]) -> bytes:
@@ -40,21 +40,23 @@ def contour(mono: NDArray[np.float32]) -> bytes:
 def read_contour(data: bytes) -> NDArray[np.float32]:
     """Return a stored contour (steps, CONTOUR_BANDS), in standard deviations."""
     steps = np.frombuffer(data, np.int8).reshape(-1, CONTOUR_BANDS)
-    return steps.astype(np.float32) / np.float32(_SCALE)
+    return steps.astype(np.float32) / np.float32(_UNITS_PER_DEVIATION)
 
 
 def write_contour(levels: NDArray[np.float32]) -> bytes:
     """Return a contour (steps, CONTOUR_BANDS) as bytes for storage."""
-    data: bytes = np.clip(np.rint(levels * _SCALE), -127, 127).astype(np.int8).tobytes()
+    data: bytes = (
+        np.clip(np.rint(levels * _UNITS_PER_DEVIATION), -127, 127).astype(np.int8).tobytes()
+    )
     return data
 
 
 def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the powers (steps, WINDOW / 2 + 1) of spectra that are STEP_SAMPLES apart."""
-    steps = len(mono) // STEP + 1
+    steps = len(mono) // STEP_SAMPLES + 1
     powers = np.zeros((steps, WINDOW // 2 + 1), np.float32)
-    for first in range(0, steps, _BLOCK):
-        size = min(_BLOCK, steps - first)
+    for first in range(0, steps, _BLOCK_STEPS):
+        size = min(_BLOCK_STEPS, steps - first)
         frames = to_frames(mono, 2 * first, 2 * size - 1)[::2]
         powers[first : first + size] = band_power(whole_spectra(frames))
     return powers
@@ -91,9 +93,9 @@ _TEMPOS: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
 _TEMPO_STEP: Final = 0.005  # half the difference between successive tempos that are tried
-_NEARLY_AS_GOOD: Final = 0.75
+_SIMILAR_FIT_SHARE: Final = 0.75
 _PLACES_MAX: Final = 4
-_APART_S: Final = 0.15
+_PLACE_DISTANCE_S_MIN: Final = 0.15
 _OVERLAP_STEPS_MIN: Final = 24  # a piece must overlap the sent sound by this many steps: 0.8 s
 
 
@@ -145,9 +147,9 @@ def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundP
 def _distinct_places(places: list[SoundPlace]) -> tuple[SoundPlace, ...]:
     kept: list[SoundPlace] = []
     for place in places:
-        if place.fit < _NEARLY_AS_GOOD * places[0].fit or len(kept) == _PLACES_MAX:
+        if place.fit < _SIMILAR_FIT_SHARE * places[0].fit or len(kept) == _PLACES_MAX:
             break
-        if all(abs(place.middle_s - other.middle_s) > _APART_S for other in kept):
+        if all(abs(place.middle_s - other.middle_s) > _PLACE_DISTANCE_S_MIN for other in kept):
             kept.append(place)
     return tuple(kept)
 
@@ -181,8 +183,8 @@ def _vote_on_starts(
         slack = round(_TEMPO_STEP * abs(start + size / 2 - len(found) / 2))
         wide = maximum_filter1d(correlation, 2 * slack + 1) if slack else correlation
         total += zero_padded_slice(wide, low + start + size - 1, high + start + size - 1)
-    top = maximum_filter1d(total, 2 * round(_APART_S / STEP_S) + 1)
-    peaks = np.flatnonzero((total == top) & (total >= _NEARLY_AS_GOOD * total.max()))
+    top = maximum_filter1d(total, 2 * round(_PLACE_DISTANCE_S_MIN / STEP_S) + 1)
+    peaks = np.flatnonzero((total == top) & (total >= _SIMILAR_FIT_SHARE * total.max()))
     best = peaks[np.argsort(total[peaks])[::-1][:_PLACES_MAX]]
     return [
         (low + one + peak_offset(total, int(one)), float(total[one]) / len(starts)) for one in best

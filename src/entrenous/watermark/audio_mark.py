@@ -95,7 +95,7 @@ def _resampling_ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
 
 HALF: Final = WINDOW // 2
 _OVERLAP: Final = WINDOW // HOP
-_SQUARES: Final = 1.5  # the sum of the squares of Hann windows with fourfold overlap
+_WINDOW_SQUARES_SUM: Final = 1.5  # the sum of the squares of Hann windows with fourfold overlap
 
 
 def analysis_window() -> NDArray[np.float32]:
@@ -134,7 +134,7 @@ def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     """
     whole = np.zeros((len(bins), HALF + 1), np.complex64)
     whole[:, FIRST_BIN : FIRST_BIN + BINS] = bins
-    frames = irfft(whole, axis=1) * (analysis_window() / np.float32(_SQUARES))
+    frames = irfft(whole, axis=1) * (analysis_window() / np.float32(_WINDOW_SQUARES_SUM))
     parts = frames.reshape(len(bins), _OVERLAP, HOP)
     summed = np.zeros((len(bins) + _OVERLAP - 1, HOP), np.float32)
     for part in range(_OVERLAP):
@@ -166,8 +166,8 @@ def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 LENGTH_S_MIN: Final = 1.0
 # where a sound changes quickly, a chip changes its amplitude by this share: 0.83 dB
-STRENGTH: Final = 0.1
-STEADY_TONE_SHARE: Final = 0.4  # a steady tone gets this share of STRENGTH
+MARK_STRENGTH: Final = 0.1
+STEADY_TONE_SHARE: Final = 0.4  # a steady tone gets this share of MARK_STRENGTH
 # a band changes quickly if its level varies by at least this much around a tile
 _VARIATION_DB: Final = 4.0
 _NEIGHBOURHOOD_TILES: Final = 9  # number of tiles around a tile: 0.6 s
@@ -238,7 +238,7 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     # tone.
     audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW**2
     strength: NDArray[np.float32] = (
-        STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
+        MARK_STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
     )
     return strength.astype(np.float32)
 

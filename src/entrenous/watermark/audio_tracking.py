@@ -68,11 +68,11 @@ def _bandpass(points: int) -> NDArray[np.float32]:
 
 
 _WINDOW_SAMPLES: Final = 4096  # 0.26 s
-_LONG: Final = 8192
+_LONG_WINDOW_SAMPLES: Final = 8192
 _PEAK_MIN: Final = 6.0  # least height of a peak, in units of the root mean square over all lags
-_PROBES: Final = 6
+_PROBES_MAX: Final = 6
 # probes are at most this many seconds from the middle of the found sound
-_PROBES_WITHIN: Final = 4.0
+_PROBE_DISTANCE_S_MAX: Final = 4.0
 _PITCH_STEP: Final = 5e-4
 _PITCH_STEPS: Final = 24
 _SLACK_S: Final = 0.05
@@ -80,11 +80,11 @@ _SLACK_S: Final = 0.05
 _JITTER_SAMPLES: Final = 16.0
 # the same for a changed tempo with preserved pitch, which shifts pieces of the sound: 25 ms
 _JITTER_SAMPLES_PITCH_KEPT: Final = 400.0
-_NEARLY_UNCHANGED: Final = 0.015
+_UNCHANGED_TEMPO_TOLERANCE: Final = 0.015
 # weight of the hypothesis of unchanged speed; recording a played sound blurs the difference between
 # it and others
-_PREFERENCE: Final = 1.3
-_FORGET: Final = 0.8
+_UNCHANGED_SPEED_WEIGHT: Final = 1.3
+_POOL_DECAY: Final = 0.8
 # knots that deviate by at most this many samples are on a straight line
 _STRAIGHT_DEVIATION_MAX: Final = 2.0
 
@@ -167,8 +167,8 @@ def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> lis
     tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
     lines = [_Line(middle, centre, tempo, tempo) for tempo in tempos]
     lines += [_Line(middle, centre, tempo, 1.0) for tempo in tempos[4::8] if abs(tempo - 1) > 5e-3]
-    if abs(place.tempo - 1.0) < _NEARLY_UNCHANGED:
-        lines.append(_Line(middle, centre, 1.0, 1.0, _PREFERENCE))
+    if abs(place.tempo - 1.0) < _UNCHANGED_TEMPO_TOLERANCE:
+        lines.append(_Line(middle, centre, 1.0, 1.0, _UNCHANGED_SPEED_WEIGHT))
     return lines
 
 
@@ -195,12 +195,12 @@ def _line_agreement(
 
 def _probe_centres(found_samples: FractionalSamples) -> list[float]:
     """Return the centres of the loudest windows near the middle."""
-    reach = min(found_samples.length / 2 - _WINDOW_SAMPLES / 2, _PROBES_WITHIN * RATE_HZ)
+    reach = min(found_samples.length / 2 - _WINDOW_SAMPLES / 2, _PROBE_DISTANCE_S_MAX * RATE_HZ)
     if reach <= 0:
         return [found_samples.length / 2]
     centres = np.arange(-reach, reach + 1, _WINDOW_SAMPLES / 2) + found_samples.length / 2
     loud = np.mean(found_samples.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
-    best = np.argsort(loud)[::-1][:_PROBES]
+    best = np.argsort(loud)[::-1][:_PROBES_MAX]
     return [float(centres[one]) for one in sorted(best)]
 
 
@@ -208,7 +208,7 @@ def _track_from_middle(
     found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line
 ) -> Path | None:
     """Track in both directions from the middle; each window is predicted from the one before."""
-    size = _WINDOW_SAMPLES if line.pitch_kept else _LONG
+    size = _WINDOW_SAMPLES if line.pitch_kept else _LONG_WINDOW_SAMPLES
     hop = size / 4 if line.pitch_kept else size / 2
     steps = max(0, int((found_samples.length - size) / 2 / hop))
     knots = []
@@ -268,8 +268,8 @@ class _Tracker:
         if self.line.pitch_kept:
             return lags
         before = np.zeros_like(lags) if self.pool is None else self.pool
-        self.pool = _FORGET * before + lags
-        self.weight = _FORGET**2 * self.weight + 1.0
+        self.pool = _POOL_DECAY * before + lags
+        self.weight = _POOL_DECAY**2 * self.weight + 1.0
         pooled: NDArray[np.float32] = self.pool / np.float32(np.sqrt(self.weight))
         return pooled
 

@@ -30,7 +30,7 @@ _LEVELS: Final = 256
 _STEPS_PER_LEVEL: Final = 64
 # a level gets its own estimate only if the kernel gives it the weight of this many pixels
 _KERNEL_WEIGHT_MIN: Final = 20.0
-_PRIOR: Final = 4.0  # in squared grey levels; pulls slopes towards the overall one
+_SLOPE_PRIOR: Final = 4.0  # in squared grey levels; pulls slopes towards the overall one
 _SLOPE_LEAST: Final = 0.2  # a slope is at least this share of the overall slope
 _FIT_PIXELS: Final = 300_000
 
@@ -83,8 +83,8 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     spread = np.maximum(second / weight_or_one - mean**2, 0.0)
     overall = _overall_slope(weight, mean, leak_mean)
     # the prior keeps rare levels and flat tones from getting random slopes
-    slope = cross / weight_or_one - mean * leak_mean + _PRIOR * overall
-    slope = _with_sign(slope / (spread + _PRIOR), overall)
+    slope = cross / weight_or_one - mean * leak_mean + _SLOPE_PRIOR * overall
+    slope = _with_sign(slope / (spread + _SLOPE_PRIOR), overall)
     known = weight * _KERNEL_SIGMA_LEVELS * np.sqrt(2.0 * np.pi) >= _KERNEL_WEIGHT_MIN
     if not known.any():
         return levels, np.ones(_LEVELS)
@@ -215,12 +215,12 @@ _WINDOW_PRIOR: Final = 0.5
 _CONTRAST_CLASSES: Final = 24  # windows are divided into this many classes by contrast
 # squared grey levels; a class with less power gets the gain of the next stronger one
 _SILENT_CLASS_POWER: Final = 0.01
-_KNOWN_SHARE: Final = 0.5  # the leak must cover this share of a window
+_KNOWN_SHARE_MIN: Final = 0.5  # the leak must cover this share of a window
 _SAMPLE: Final = 200_000
 _INTERPOLATION_STEPS: Final = 1000  # gains are interpolated between classes at this many steps
 _WINDOW_GAIN_MAX: Final = 2.0
 _VARIANCE_MIN: Final = 0.03  # squared grey levels; less than rounding to 8 bits adds
-_COVERED: Final = 0.98
+_COVERED_SHARE_MIN: Final = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,7 +259,7 @@ def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane])
 def _weigh_evidence(
     found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane
 ) -> Evidence:
-    weight = (coverage > _COVERED).astype(np.float32)
+    weight = (coverage > _COVERED_SHARE_MIN).astype(np.float32)
     amount = np.maximum(_local_mean(weight), 1e-6)
     gain = _local_gain(found, sent, weight, amount)
     residual, variance = _clipped_residual(found, sent, gain, weight, amount)
@@ -303,7 +303,7 @@ def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
     Codecs and denoisers keep edges and erase faint detail. So the faint detail of the sent picture
     shows what happened to detail as faint as a mark.
     """
-    known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE)
+    known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE_MIN)
     if known.size < _CONTRAST_CLASSES * _WINDOW_PX:
         return np.full_like(power, float(cross.sum()) / max(float(power.sum()), 1e-6))
     known = known[:: max(1, known.size // _SAMPLE)]

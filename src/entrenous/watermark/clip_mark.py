@@ -18,7 +18,7 @@ from entrenous.watermark.embed import enlarge, mark_pattern, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, shape_of
 from entrenous.watermark.visibility import band_masks
 
-NODE_S: Final = 1.0
+NODE_INTERVAL_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
 # Finest band first. Coarse bands get more than in pictures, since video encoders keep coarse
 # detail.
@@ -28,11 +28,11 @@ _PSNR_DB: Final = 47.0
 _LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
 # the dither has this many steps in a grey level
 _DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE)
-_BLACK: Final = np.float32(16.0)
-_STILL: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_BLACK_LUMA: Final = np.float32(16.0)
+_NO_MOTION: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 _SPREAD_MAX: Final = 8  # in multiples of a frame's side; evidence from farther away is cut off
 # mean squared error, in squared grey levels, that dithering adds to a small mark
-_ROUNDING: Final = 1.0 / 6.0
+_DITHER_ERROR: Final = 1.0 / 6.0
 Motion = NDArray[np.float64]  # 2 x 3
 
 
@@ -103,8 +103,8 @@ def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
 
     The squares of the shares add up to 1.
     """
-    first = math.floor(at_s / NODE_S)
-    phase = 0.5 * math.pi * (at_s / NODE_S - first)
+    first = math.floor(at_s / NODE_INTERVAL_S)
+    phase = 0.5 * math.pi * (at_s / NODE_INTERVAL_S - first)
     return (first, math.cos(phase)), (first + 1, math.sin(phase))
 
 
@@ -115,7 +115,7 @@ def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
         small = np.asarray(
             cv2.resize(luma, clip.working_size, interpolation=cv2.INTER_AREA), np.uint8
         )
-    return np.asarray((small - _BLACK) * (np.float32(1.0) / _LIMITED_RANGE), np.float32)
+    return np.asarray((small - _BLACK_LUMA) * (np.float32(1.0) / _LIMITED_RANGE), np.float32)
 
 
 def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
@@ -128,7 +128,7 @@ def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
     hidden = np.sqrt(fine * np.float32(1.0 / 1.3) * wide)
-    allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _ROUNDING
+    allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _DITHER_ERROR
     power = float(np.mean(hidden * hidden)) * clip.loudness
     return np.asarray(hidden * np.float32(min(1.0, math.sqrt(allowed / power))), np.float32)
 
@@ -138,7 +138,7 @@ def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
 
     The pattern repeats beyond its borders, so the camera may move anywhere.
     """
-    if np.array_equal(motion, _STILL):
+    if np.array_equal(motion, _NO_MOTION):
         return node_pattern
     size = (node_pattern.shape[1], node_pattern.shape[0])
     warped = cv2.warpAffine(
@@ -153,7 +153,7 @@ def warp_back(evidence: Plane, motion: Motion) -> Plane:
     Return a frame's evidence on the node's grid. Where the pattern repeats, the evidence is added
     up.
     """
-    if np.array_equal(motion, _STILL):
+    if np.array_equal(motion, _NO_MOTION):
         return evidence
     rows, columns = evidence.shape
     inverse = np.asarray(cv2.invertAffineTransform(motion), np.float64)

@@ -22,7 +22,7 @@ from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, t
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
 # weight of the evidence in JPEG coefficients; that in the octaves has weight 1
-_CODED_WEIGHT: Final = 2.0
+_CODING_WEIGHT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
 
     One of them may be useful where the other is not.
     """
-    sources = [(1.0, octaves)] + ([] if coding is None else [(_CODED_WEIGHT, coding)])
+    sources = [(1.0, octaves)] + ([] if coding is None else [(_CODING_WEIGHT, coding)])
     per_chip = np.zeros_like(octaves.per_chip)
     for weight, source in sources:
         per_chip += np.float32(weight) * source.per_chip
@@ -79,7 +79,7 @@ def octave_evidence(
     octaves = gather_evidence(leak, tone, inside, trial)
     evidence = _per_chip([octave.rho for octave in octaves], channel, prepared)
     trial_response = [octave.response * t for octave, t in zip(octaves, trial, strict=True)]
-    return _balance_bands(evidence, _per_chip(trial_response, channel, prepared), plan)
+    return _weigh_bands(evidence, _per_chip(trial_response, channel, prepared), plan)
 
 
 def _luma_of(warped: Pixels | Plane) -> Plane:
@@ -116,7 +116,7 @@ def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) 
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balance_bands(
+def _weigh_bands(
     evidence: list[Plane], trial_response: list[Plane], plan: Layout
 ) -> PartialEvidence:
     """Weigh the bands by the response of a trial mark.
@@ -209,7 +209,7 @@ def _local_power(per_chip: Plane) -> Plane:
 
 
 # every band is weighted as if the pilot scored this many standard deviations more in it
-_PRIOR: Final = 0.5
+_PILOT_SCORE_PRIOR: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -307,6 +307,6 @@ def _chip_weights(
         power = sum(float(np.sum(np.square(g[part][on], dtype=np.float64))) for g in nodes.values())
         noise = sum(float(np.sum(np.square(g[part], dtype=np.float64))) for g in nodes.values())
         if noise > 0.0 and power > 0.0:
-            z = max(0.0, score / math.sqrt(power)) + _PRIOR
+            z = max(0.0, score / math.sqrt(power)) + _PILOT_SCORE_PRIOR
             weights[part] = z / math.sqrt(noise)
     return weights

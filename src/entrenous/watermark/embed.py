@@ -25,11 +25,9 @@ from entrenous.watermark.pyramid import (
 )
 from entrenous.watermark.visibility import band_masks, reduce_where_visible, zero_in_flat_areas
 
-_LOW_PASS_SHARE: Final = (
-    # this share of the Gaussian blur is subtracted, since coarser detail belongs to the next band
-    # or would be visible
-    0.9
-)
+# this share of the Gaussian blur is subtracted, since coarser detail belongs to the next band
+# or would be visible
+_LOW_PASS_SHARE: Final = 0.9
 _SIGMA_CELLS: Final = 1.0
 _KERNEL_CELLS: Final = (9, 9)
 _CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), with OpenCV's value
@@ -128,7 +126,7 @@ _PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
 _SAMPLE_PIXELS: Final = 200_000  # the cap is measured with this many pixels
 # this is no secret: trial chips are used for measuring and mark no copy
-_TRIAL: Final = b"entrenous/mark/trial"
+_TRIAL_SEED: Final = b"entrenous/mark/trial"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +182,7 @@ def psnr_db_least(longest_side_px: int) -> float:
 
 def trial_chips(plan: Layout) -> Plane:
     """Return chips that no copy has, for measuring the effect of a mark; always the same ones."""
-    return chips_of_stream(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
+    return chips_of_stream(hashlib.shake_256(_TRIAL_SEED).digest(-(-plan.chips // 8)), plan.chips)
 
 
 def _strength_cap(trial: Plane, psnr_db: float) -> float:

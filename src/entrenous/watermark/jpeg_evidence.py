@@ -20,8 +20,8 @@ Planes = NDArray[np.float32]  # shape: frequencies x rows of blocks x columns of
 BLOCK: Final = 8
 _WINDOW_BLOCKS: Final = 5
 # a frequency's mean over the whole picture counts as much as this many blocks
-_WORTH_BLOCKS: Final = 8.0
-_FAR: Final = np.float32(
+_GLOBAL_MEAN_BLOCKS: Final = 8.0
+_TANH_ARGUMENT_MAX: Final = np.float32(
     6.0
 )  # largest argument of tanh; beyond it, float32 cannot distinguish an interval's ends
 _LOGISTIC: Final = float(
@@ -91,7 +91,7 @@ def local_mean(planes: Planes) -> Planes:
     rows, columns = planes.shape[1:]
     window = (min(_WINDOW_BLOCKS, columns | 1), min(_WINDOW_BLOCKS, rows | 1))
     here = window[0] * window[1]
-    share = np.float32(here / (here + _WORTH_BLOCKS))
+    share = np.float32(here / (here + _GLOBAL_MEAN_BLOCKS))
     mixed = np.empty_like(planes)
     for plane, mean in zip(planes, mixed, strict=True):
         cv2.blur(plane, window, dst=mean, borderType=cv2.BORDER_REFLECT)
@@ -159,7 +159,9 @@ def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> 
     This uses that twice the logistic function minus 1 is tanh of half the argument.
     """
     low, high, inverse = observed.ends(sent, law)
-    force = np.tanh(np.minimum(low, _FAR)) + np.tanh(np.maximum(high, -_FAR))
+    force = np.tanh(np.minimum(low, _TANH_ARGUMENT_MAX)) + np.tanh(
+        np.maximum(high, -_TANH_ARGUMENT_MAX)
+    )
     force *= inverse
     return force
 
@@ -182,8 +184,8 @@ def limit_spread(law: CoefficientModel) -> CoefficientModel:
 
 def _refit_scale(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     low, high, _ = observed.ends(sent, law)
-    np.clip(low, -_FAR, _FAR, out=low)
-    np.clip(high, -_FAR, _FAR, out=high)
+    np.clip(low, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=low)
+    np.clip(high, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=high)
     at_low, at_high = np.tanh(low), np.tanh(high)
     mass = np.maximum(at_high - at_low, np.float32(2e-7))
     slope = (low * (1 - at_low * at_low) - high * (1 - at_high * at_high)) / mass
@@ -200,18 +202,19 @@ def _refit_gain(observed: Intervals, sent: Planes, law: CoefficientModel) -> Coe
 
 
 def _sum_around(planes: Planes) -> Planes:
-    return local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _WORTH_BLOCKS)
+    return local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _GLOBAL_MEAN_BLOCKS)
 
 
 PIXELS_MAX: Final = 4_000_000  # with more pixels, a leak takes seconds and gains little
 # in leaks with more than this many times the working pixels, the coding is finer than the finest
 # chips
-_FINE: Final = 2.4
-_FINE_MIN: Final = 2_000_000  # a leak with fewer pixels is always used, because that is cheap
+_CODED_PIXELS_RATIO_MAX: Final = 2.4
+# a leak with fewer pixels is always used, because that is cheap
+_CODED_PIXELS_ALWAYS_USED: Final = 2_000_000
 # stands for the quantisation table if a leak has none: samples are whole grey levels
-UNROUNDED: Final = (1,) * 64
+UNIT_TABLE: Final = (1,) * 64
 # a leak with less than this share of the working pixels is used even without a table
-_SMALL: Final = 0.5
+_UNTABLED_PIXELS_SHARE_MAX: Final = 0.5
 _MIDDLE: Final = np.float32(128.0)
 # for small additions, their second moment divided by the pull and by the square of the scale
 _SECOND_MOMENT: Final = np.float32(2.0)
@@ -228,19 +231,21 @@ def luma_table_for(
     Returns: None if the leak is too large, or is neither a JPEG nor small.
     """
     working = plan.working_size[0] * plan.working_size[1]
-    if found_pixels > min(PIXELS_MAX, max(_FINE_MIN, _FINE * working)):
+    if found_pixels > min(
+        PIXELS_MAX, max(_CODED_PIXELS_ALWAYS_USED, _CODED_PIXELS_RATIO_MAX * working)
+    ):
         return None
     if tables and 0 in tables:
         return tables[0]
-    small = found_pixels <= _SMALL * working
-    return UNROUNDED if small else None
+    small = found_pixels <= _UNTABLED_PIXELS_SHARE_MAX * working
+    return UNIT_TABLE if small else None
 
 
 def coding_evidence_of(
     found_rgb: Pixels,
     sent_rgb: Pixels,
     covered: NDArray[np.bool_],
-    table: Sequence[int] = UNROUNDED,
+    table: Sequence[int] = UNIT_TABLE,
     trial: Plane | None = None,
 ) -> Plane:
     """Return the evidence at each pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.

@@ -6,11 +6,11 @@ from typing import Final
 _BENTKUS_DZINDZALIETA: Final = 3.17866  # rounded up
 # This is the chance of guessing a copy's secret. A smaller chance is reported as this one, because
 # the independence of the key streams is not more certain than that.
-SMALLEST: Final = 2.0**-256
+CHANCE_MIN: Final = 2.0**-256
 
 
 def upper_tail(score: float) -> float:
-    """Return an upper bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
+    """Return an upper bound on P(an innocent copy scores at least this much), in [CHANCE_MIN, 1].
 
     Args:
         score: in standard deviations of an innocent copy's score.
@@ -27,7 +27,7 @@ def upper_tail(score: float) -> float:
         return 1.0
     normal = 0.5 * math.erfc(score / math.sqrt(2.0))
     hoeffding = math.exp(-0.5 * score * score)
-    return max(min(1.0, hoeffding, _BENTKUS_DZINDZALIETA * normal), SMALLEST)
+    return max(min(1.0, hoeffding, _BENTKUS_DZINDZALIETA * normal), CHANCE_MIN)
 
 
 def tail_of_best(compared: int, tail: float) -> float:
@@ -41,8 +41,8 @@ def tail_of_best(compared: int, tail: float) -> float:
     return 1.0 if tail >= 1.0 else -math.expm1(compared * math.log1p(-tail))
 
 
-LARGEST: Final = 1.0 / SMALLEST
-SURVIVES: Final = 0.5
+LIKELIHOOD_RATIO_MAX: Final = 1.0 / CHANCE_MIN
+SURVIVAL_PRIOR: Final = 0.5
 STRENGTH_MAX: Final = 300
 _HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
 # strengths that differ more from the score contribute less than 1e-17 of the sum
@@ -51,7 +51,7 @@ _EXPONENT_MAX: Final = 700.0  # exp() of this is far above LIKELIHOOD_RATIO_MAX,
 
 
 def likelihood_ratio(score: float) -> float:
-    """Return the likelihood ratio for one copy's score, in [1/2, LARGEST].
+    """Return the likelihood ratio for one copy's score, in [1/2, LIKELIHOOD_RATIO_MAX].
 
     Args:
         score: in standard deviations of an innocent copy's score.
@@ -70,4 +70,4 @@ def likelihood_ratio(score: float) -> float:
         math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC)
         for t in range(first, last + 1)
     )
-    return min(1.0 - SURVIVES + SURVIVES * survived, LARGEST)
+    return min(1.0 - SURVIVAL_PRIOR + SURVIVAL_PRIOR * survived, LIKELIHOOD_RATIO_MAX)

@@ -25,12 +25,12 @@ from entrenous.watermark.pyramid import (
 
 # grey levels; less than a rounding step, so invisible even on a flat wall
 _AMPLITUDE_FLOOR: Final = 0.4
-_FLOOR_LEAST: Final = 0.2
+_AMPLITUDE_FLOOR_MIN: Final = 0.2
 # grey levels; for smooth pictures, in which a mark would otherwise be too weak
 _AMPLITUDE_FLOOR_MAX: Final = 0.6
 _SMOOTH_DB_AT_600_PX: Final = 47.5
 _SMOOTH_DB_PER_OCTAVE: Final = 1.1
-_POWER: Final = 0.6
+_ACTIVITY_EXPONENT: Final = 0.6
 _AMPLITUDE_CEILING: Final = 6.0  # grey levels
 _MASK_WINDOW_PX: Final = 5
 _SMOOTHEST_PX: Final = 7
@@ -40,12 +40,12 @@ _EDGE_PX: Final = 13
 _EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
 # in pure black and white, half of a mark is clipped, and the other half changes the mean
-_LUMA_AT: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
+_LUMA_LEVELS: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
 _LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
 # finest band first; most energy is where it is least visible, but coarse bands have enough for
 # thumbnails
 _BAND_GAINS: Final = (1.2, 1.0, 0.7, 0.45, 0.35, 0.35)
-_SSIM_LEAST: Final = 0.987
+_SSIM_MIN: Final = 0.987
 _SSIM_CONSTANT: Final = (0.03 * 255.0) ** 2  # C2 of Wang et al. 2004
 _SSIM_SIGMA_PX: Final = 1.5
 _SAMPLE_PX: Final = 8  # SSIM is estimated from every eighth pixel of every eighth row
@@ -93,8 +93,8 @@ class _Octave:
     def mask(self, floor: float) -> Plane:
         # an exactly flat place hides nothing, so its floor is never above the usual one
         local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
-        amplitude = local * (1.0 + self.activity / local) ** _POWER
-        amplitude *= np.interp(self.light, _LUMA_AT, _LUMA_FACTOR)
+        amplitude = local * (1.0 + self.activity / local) ** _ACTIVITY_EXPONENT
+        amplitude *= np.interp(self.light, _LUMA_LEVELS, _LUMA_FACTOR)
         return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
 
     def thin(self, step: int) -> "_Octave":
@@ -113,9 +113,9 @@ def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
 
     def acceptable(floor: float) -> bool:
         smooth = floor <= _AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
-        return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_LEAST
+        return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_MIN
 
-    low, high = _FLOOR_LEAST, _AMPLITUDE_FLOOR_MAX
+    low, high = _AMPLITUDE_FLOOR_MIN, _AMPLITUDE_FLOOR_MAX
     if acceptable(high):
         return high
     for _ in range(8):
@@ -223,16 +223,16 @@ def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
 # file
 _VISIBILITY_MAX: Final = 0.63
 # SSIMULACRA2's weights for a quarter and an eighth of the size
-_WEIGHTS: Final = (225.205, 176.393)
+_SCALE_WEIGHTS: Final = (225.205, 176.393)
 _SSIMULACRA_CONSTANT: Final = 0.0009  # C2 in SSIMULACRA2
 _SIGMA_PX: Final = 1.5
 # weights of red, green and blue in the responses of long and middle cones, and the responses' bias
 # (ISO/IEC 18181-1, JPEG XL)
-_LONG: Final = (0.30, 0.622, 0.078)
-_MIDDLE: Final = (0.23, 0.692, 0.078)
-_BIAS: Final = 0.0037930732552754493
+_LONG_CONE_WEIGHTS: Final = (0.30, 0.622, 0.078)
+_MIDDLE_CONE_WEIGHTS: Final = (0.23, 0.692, 0.078)
+_CONE_BIAS: Final = 0.0037930732552754493
 _REDUCTION_MAX: Final = 2.0  # with this reduction, a smooth place keeps 1 / sqrt(3) of its mark
-_STEPS: Final = 10
+_BISECTION_STEPS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,7 +274,7 @@ def _smallest_reduction(scales: Sequence[_Scale]) -> float:
     low, high = 0.0, _REDUCTION_MAX
     if _total_visibility(scales, low) <= _VISIBILITY_MAX:
         return low
-    for _ in range(_STEPS):
+    for _ in range(_BISECTION_STEPS):
         middle = 0.5 * (low + high)
         low, high = (
             (low, middle)
@@ -293,7 +293,7 @@ def _visibility_scales(pixels_rgb: Pixels, trial: Plane) -> list[_Scale]:
     eighth = _downsample(quarter[0], 2), _downsample(quarter[1], 2)
     return [
         _visibility_at_scale(*small, weight)
-        for small, weight in zip((quarter, eighth), _WEIGHTS, strict=True)
+        for small, weight in zip((quarter, eighth), _SCALE_WEIGHTS, strict=True)
     ]
 
 
@@ -316,7 +316,8 @@ def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
     """
     light = cv2.LUT(pixels_rgb, _linear_light_table())
     cones = [
-        np.cbrt(light @ np.array(cone, np.float32) + np.float32(_BIAS)) for cone in (_LONG, _MIDDLE)
+        np.cbrt(light @ np.array(cone, np.float32) + np.float32(_CONE_BIAS))
+        for cone in (_LONG_CONE_WEIGHTS, _MIDDLE_CONE_WEIGHTS)
     ]
     return np.asarray(np.float32(0.5) * (cones[0] + cones[1]), np.float32)
 

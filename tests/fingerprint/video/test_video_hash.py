@@ -14,7 +14,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.nouns import REGISTERED_FRAMES_MAX, UPLOAD_FRAMES_MAX, VideoTooFlat
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import (
-    NEIGHBOUR_BITS,
+    SAME_SCENE_BITS_MAX,
     blocks_of,
     differing_bits,
     frames_to_register,
@@ -91,7 +91,7 @@ def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> 
     for one, next_one in pairwise(registered.frames):
         assert one.at_ms < next_one.at_ms
         assert one.at_ms % 125 < 90
-        assert differing_bits(one.bits, next_one.bits) > NEIGHBOUR_BITS
+        assert differing_bits(one.bits, next_one.bits) > SAME_SCENE_BITS_MAX
 
 
 def test_a_still_scene_is_one_frame(scene: Any, frames_of: MakeFrames) -> None:

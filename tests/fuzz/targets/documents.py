@@ -26,7 +26,7 @@ from entrenous.device.store.vault_folder import (
     read_head,
 )
 from entrenous.fingerprint.nouns import (
-    NUMBERS,
+    EMBEDDING_NUMBERS,
     ClipPrint,
     Embedding,
     Fingerprint,
@@ -221,7 +221,7 @@ _VIDEO: Final = VideoPrint(
     (FramePrint(0, bytes(32), 90), FramePrint(125, b"\xa5" * 32, 80, bytes(32)))
 )
 _SOUND: Final = SoundPrint(bytes(range(40)))
-_LOOKS: Final = Embedding(b"\x7f" * NUMBERS)
+_LOOKS: Final = Embedding(b"\x7f" * EMBEDDING_NUMBERS)
 
 TARGETS: Final = (
     Target(

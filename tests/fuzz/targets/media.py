@@ -28,7 +28,7 @@ from entrenous.base.errors import Malformed
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.media.completeness import clip_container_of as clip_container
 from entrenous.media.completeness import complete_outline_of, outline_of, require_complete_file
-from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_form
+from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_structure
 from entrenous.media.file_kind import is_animated, kind_of, medium_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
@@ -82,7 +82,7 @@ def _walk(untrusted: bytes) -> None:
 
 def _form(untrusted: bytes) -> None:
     """The structure of a received file, whose media type is the first byte."""
-    check_form(
+    check_structure(
         untrusted[1:],
         list(STRUCTURE_CHECKS)[untrusted[0] % len(STRUCTURE_CHECKS)] if untrusted else "",
     )

@@ -24,7 +24,7 @@ from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_copy
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import write_picture
-from entrenous.media.sound_writer import write_sound, written_as
+from entrenous.media.sound_writer import write_sound, written_format
 from tests.send.commands.hostile_files import honest, hostile
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ def test_every_sound_of_ours_passes(kind: SoundFormat, *, deep: bool) -> None:
             for bits in (6000, 32_000, 900_000):
                 encoding = SoundEncoding(kind, bits, deep)
                 sound = Sound(rate, channels, samples.tobytes(), encoding)
-                if not passes(write_sound(sound, samples), written_as(encoding).media_type):
+                if not passes(write_sound(sound, samples), written_format(encoding).media_type):
                     failed.append((rate, channels, what, bits))
     assert failed == []
 

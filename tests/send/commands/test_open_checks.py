@@ -89,7 +89,7 @@ def test_wrong_file_role_is_refused(street: Street) -> None:
 def test_nothing_is_written_without_the_file_check(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER", (os.devnull,))
+    monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER_COMMAND", (os.devnull,))
     monkeypatch.setattr(wiring, "CopyChecker", CopyChecker)
     name = seals(street, [("image/jpeg", honest()["image/jpeg"])])
     said = street.types("ben", "open", name, "--out", "got")

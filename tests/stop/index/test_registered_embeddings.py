@@ -5,7 +5,7 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.embedding import quantise
-from entrenous.fingerprint.nouns import NUMBERS, Embedding
+from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
@@ -15,11 +15,11 @@ from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
 
 
 def embedding(seed: int) -> Embedding:
-    return quantise(np.random.default_rng(seed).normal(size=NUMBERS).astype(np.float32))
+    return quantise(np.random.default_rng(seed).normal(size=EMBEDDING_NUMBERS).astype(np.float32))
 
 
 def near(seed: int, other: int, share: float) -> Embedding:
-    mixed = [np.random.default_rng(one).normal(size=NUMBERS) for one in (seed, other)]
+    mixed = [np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other)]
     return quantise((mixed[0] + share * mixed[1]).astype(np.float32))
 
 

@@ -11,7 +11,7 @@ import skimage.data
 from entrenous.device.device import Device
 from entrenous.fingerprint.embedding import to_square
 from entrenous.fingerprint.nouns import (
-    MODEL,
+    EMBEDDING_MODEL,
     Embedding,
     EmbeddingModelMissing,
     PlatformTakesNoEmbedding,
@@ -164,7 +164,7 @@ def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
 
 
 def test_gate_names_the_network_that_it_uses(room: Room) -> None:
-    assert accepted_embedding_model(room.platform) == MODEL
+    assert accepted_embedding_model(room.platform) == EMBEDDING_MODEL
     assert accepted_embedding_model(replace(room.platform, likeness=None)) is None
 
 

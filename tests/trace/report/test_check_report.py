@@ -93,7 +93,7 @@ def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed
     repeated = check_report(
         files(caro_leaked, disclosed.file), read_picture, lambda *of: told.append(of)
     )
-    assert repeated.elsewhere == {}
+    assert repeated.program_differences == {}
     assert repeated.report == disclosed.report
     assert repeated.report.finding is Finding.ONE
     assert repeated.report.named == ("caro",)
@@ -112,7 +112,7 @@ def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
     made = disclose(1, original_leaked.leak, original_leaked.device, None, blind=True)
     repeated = check_report(files(original_leaked, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
-    assert repeated.most is None
+    assert repeated.compared_max is None
     assert [copy.to for copy in repeated.report.copies] == ["copy 1", "copy 2", "copy 3"]
 
 
@@ -269,13 +269,13 @@ def test_a_change_is_refused_even_if_it_claims_other_versions(
 
 @pytest.mark.usefixtures("remembered")
 def test_other_versions_are_named(caro_leaked: Desk, disclosed: Disclosed) -> None:
-    def elsewhere(plain: dict[str, Any]) -> None:
+    def program_differences(plain: dict[str, Any]) -> None:
         plain["made_with"]["numpy"] = "1.0"
         score = repr(float(plain["copies"][1]["score"]) * (1 + 1e-9))
         plain["copies"][1]["score"] = score
 
-    ours = files(caro_leaked, forged(disclosed.file, elsewhere))
-    assert set(check_report(ours, read_picture).elsewhere) == {"numpy"}
+    ours = files(caro_leaked, forged(disclosed.file, program_differences))
+    assert set(check_report(ours, read_picture).program_differences) == {"numpy"}
 
 
 def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Disclosed) -> None:
@@ -315,7 +315,7 @@ def test_a_signature_is_checked(caro_leaked: Desk) -> None:
 def test_compared_at_most_is_the_largest_number_that_names_the_same(
     caro_leaked: Desk, disclosed: Disclosed
 ) -> None:
-    most = check_report(files(caro_leaked, disclosed.file), read_picture).most
+    most = check_report(files(caro_leaked, disclosed.file), read_picture).compared_max
     assert most is not None
     assert most > 1_000_000
     assert caro_leaked.seen.compared == 3

@@ -31,7 +31,7 @@ from entrenous.trace.report.check_report import (
     check_proofs,
     check_report,
     proof_for,
-    signer,
+    signer_of,
     was_opened,
 )
 from entrenous.trace.report.disclose import Disclosed, disclose
@@ -149,7 +149,7 @@ def test_check_shows_the_signing_keys_beside_the_senders_label(
     ben = contact_named("ben", case.ana.device).person.id
     repeated = check_report(case.files(swapped.file), read_picture)
     assert repeated.report.named == ("caro",)
-    assert signer(repeated.signed["caro"]) == ben
+    assert signer_of(repeated.signed["caro"]) == ben
     files = {"r.json": swapped.file, "leak.jpg": case.leak, "original.jpg": case.original}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
@@ -199,7 +199,7 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     cards = cards_for([shown], proofs.cards)
     assert len(cards) == 1
     ((said,),) = check_proofs([shown], cards).values()
-    assert (said.recipient, signer([said])) == (ben.id, ben.id)
+    assert (said.recipient, signer_of([said])) == (ben.id, ben.id)
     assert said.head != contact_named("ben", ana.device).person.head
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
-from entrenous.watermark.alignment.transforms import Bend, Lens, Pose, resizing, weights
+from entrenous.watermark.alignment.transforms import Bend, Lens, Pose, b_spline_weights, resizing
 
 SIZE = (400, 300)
 BOX = (-0.5, -0.5, 399.5, 299.5)
@@ -22,7 +22,7 @@ def waved(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
 
 @given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
 def test_spline_weights_sum_to_one(spans: int, at: list[float]) -> None:
-    shares = weights(np.array(at), -0.5, 399.5, spans)
+    shares = b_spline_weights(np.array(at), -0.5, 399.5, spans)
     assert shares.shape == (len(at), spans + 3)
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares >= 0.0).all()
@@ -31,7 +31,7 @@ def test_spline_weights_sum_to_one(spans: int, at: list[float]) -> None:
 def test_one_span_represents_a_cubic_exactly() -> None:
     x = np.linspace(0, 399, 50)
     cubic = 3.0 - 0.02 * x + 1e-4 * x**2 - 2e-7 * x**3
-    basis = weights(x, -0.5, 399.5, 1)
+    basis = b_spline_weights(x, -0.5, 399.5, 1)
     assert np.abs(basis @ np.linalg.lstsq(basis, cubic, rcond=None)[0] - cubic).max() < 1e-9
 
 

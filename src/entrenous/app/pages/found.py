@@ -32,7 +32,7 @@ from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.trace.explain.pdf import write_pdf
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.sections import Account, Choices, account_of_file
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
 from entrenous.trace.originals import Originals
 from entrenous.trace.trace_file import trace_file, with_current_names
 
@@ -121,7 +121,7 @@ async def how(request: Request) -> Response:
         handle=request.path_params["handle"],
         number=request.path_params["number"],
         plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
-        limits=limits(),
+        limits=translated_limits(),
         not_who=translated(NOT_WHO),
         check=how_to_check(account.number),
     )

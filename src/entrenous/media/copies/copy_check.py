@@ -27,7 +27,7 @@ class Decoders(StrEnum):
     MOVING = "tracks"
 
 
-_MODULES: Final = {
+_DECODER_MODULES: Final = {
     Decoders.STILL: "entrenous.media.copies.pixels",
     Decoders.MOVING: "entrenous.media.copies.tracks",
 }
@@ -46,7 +46,7 @@ STRUCTURE_CHECKS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
 }
 
 
-def check_form(untrusted_data: bytes, media_type: str) -> None:
+def check_structure(untrusted_data: bytes, media_type: str) -> None:
     """Check the structure of the whole file.
 
     Raises:
@@ -62,9 +62,9 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
     """Check the structure, then decode all pixels, frames and samples; yields heartbeats.
 
     Raises:
-        NotACopy: as :func:`check_form`, or the file does not decode completely.
+        NotACopy: as :func:`check_structure`, or the file does not decode completely.
     """
-    check_form(untrusted_data, media_type)
+    check_structure(untrusted_data, media_type)
     _, decoders = STRUCTURE_CHECKS[media_type]
     decode = load_decoder_module(decoders)
     try:
@@ -75,6 +75,6 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
 
 def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Heartbeat]:
     """Load the libraries for such files, and return their decoder."""
-    module = import_module(_MODULES[decoders])
+    module = import_module(_DECODER_MODULES[decoders])
     decode: Callable[[bytes, str], Heartbeat] = module.decode
     return decode

@@ -16,7 +16,13 @@ from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_pool import ForkedChild, ForkServer
 
-_SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.copies.copy_fork_server")
+_SERVER_COMMAND: Final = (
+    sys.executable,
+    "-I",
+    "-B",
+    "-m",
+    "entrenous.media.copies.copy_fork_server",
+)
 _LIMITS: Final = {
     Decoders.STILL: Limits(cpu_s=60, wall_s=60.0),
     Decoders.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
@@ -74,7 +80,7 @@ class CopyChecker:
         if server is not None:
             server.end()
         limits = _LIMITS[decoders]
-        command = (*_SERVER, str(limits.memory_bytes), str(limits.cpu_s), decoders)
+        command = (*_SERVER_COMMAND, str(limits.memory_bytes), str(limits.cpu_s), decoders)
         self._servers[decoders] = ForkServer(command)
         return self._servers[decoders]
 

@@ -8,13 +8,13 @@ from typing import Final
 from entrenous.media.copies.cursor import Cursor, require
 
 Boxes = list[tuple[bytes, bytes]]
-_HEAD: Final = 8
-_NAL_SIZE: Final = 4
+_BOX_HEADER_BYTES: Final = 8
+_NAL_LENGTH_BYTES: Final = 4
 # Unit types of slices (ITU-T H.264, table 7-1). All others are refused, such as SEI, filler and
 # private units.
-_SLICES: Final = frozenset({1, 5})
+_SLICE_UNIT_TYPES: Final = frozenset({1, 5})
 _MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
-_TABLES: Final = {  # ISO/IEC 14496-12: number of bytes before the count, and in each entry
+_TABLE_FORMS: Final = {  # ISO/IEC 14496-12: number of bytes before the count, and in each entry
     b"elst": (4, 12),
     b"stts": (4, 8),
     b"stss": (4, 4),
@@ -26,7 +26,7 @@ _TABLES: Final = {  # ISO/IEC 14496-12: number of bytes before the count, and in
     b"sbgp": (8, 8),
 }
 _EDITS_MAX: Final = 4
-_INSIDE: Final = {  # the boxes that a box may contain, in order, each at most once
+_ALLOWED_BOXES: Final = {  # the boxes that a box may contain, in order, each at most once
     b"moov": (b"mvhd", b"trak", b"udta"),
     b"trak": (b"tkhd", b"edts", b"mdia"),
     b"edts": (b"elst",),
@@ -46,13 +46,13 @@ _INSIDE: Final = {  # the boxes that a box may contain, in order, each at most o
         b"sbgp",
     ),
 }
-_ESSENTIAL: Final = (b"mdhd", b"hdlr", b"stsd", b"stts", b"stsc", b"stsz")
+_REQUIRED_BOXES: Final = (b"mdhd", b"hdlr", b"stsd", b"stts", b"stsc", b"stsz")
 _TRACKS_MAX: Final = 2
-_AVC1: Final = re.compile(
+_AVC1_PATTERN: Final = re.compile(
     rb"\0{7}\x01\0{16}.{4}\0\x48\0\0\0\x48\0\0\0{4}\0\x01\0{32}\0\x18\xff\xff", re.DOTALL
 )
-_MP4A: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
-_NUMBERS: Final = {  # patterns for the bodies of boxes whose form is fixed
+_MP4A_PATTERN: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
+_FIXED_BOX_PATTERNS: Final = {  # patterns for the bodies of boxes whose form is fixed
     name: re.compile(form, re.DOTALL)
     for name, form in {
         b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
@@ -75,7 +75,7 @@ _FILE_TYPES: Final = {
     "audio/mp4": b"M4A \0\0\x02\0M4A isomiso2",
 }
 #: Written by FFmpeg's M4A muxer if there is no metadata.
-_NO_METADATA: Final = (
+_EMPTY_METADATA: Final = (
     b"\0\0\0\x35meta" + bytes(4) + b"\0\0\0\x21hdlr" + bytes(8) + b"mdirappl" + bytes(9)
 ) + b"\0\0\0\x08ilst"
 
@@ -117,16 +117,16 @@ def _top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
     require(names[0] == b"mvhd" and 1 <= len(tracks) <= _TRACKS_MAX)
     for name, body in inside:
         if name == b"udta":
-            require(media_type == "audio/mp4" and body == _NO_METADATA)
+            require(media_type == "audio/mp4" and body == _EMPTY_METADATA)
         elif name == b"mvhd":
-            require(_NUMBERS[name].fullmatch(body))
-    return tracks, _HEAD + len(kind) + _HEAD + _HEAD, media
+            require(_FIXED_BOX_PATTERNS[name].fullmatch(body))
+    return tracks, _BOX_HEADER_BYTES + len(kind) + _BOX_HEADER_BYTES + _BOX_HEADER_BYTES, media
 
 
 def _parse_track(body: bytes) -> _Track:
     track = _Track()
     _collect_leaf_boxes(b"trak", body, track)
-    require(all(name in track.leaves for name in _ESSENTIAL))
+    require(all(name in track.leaves for name in _REQUIRED_BOXES))
     require((b"stco" in track.leaves) != (b"co64" in track.leaves))
     track.kind = track.leaves[b"hdlr"][8:12]
     require((b"vmhd" if track.kind == b"vide" else b"smhd") in track.leaves)
@@ -136,13 +136,13 @@ def _parse_track(body: bytes) -> _Track:
 
 def _collect_leaf_boxes(name: bytes, body: bytes, track: _Track) -> None:
     for inner, data in _boxes_in_order(name, body):
-        if inner in _INSIDE:
+        if inner in _ALLOWED_BOXES:
             _collect_leaf_boxes(inner, data, track)
             continue
-        if inner in _NUMBERS:
-            require(_NUMBERS[inner].fullmatch(data))
-        elif inner in _TABLES:
-            before, entry = _TABLES[inner]
+        if inner in _FIXED_BOX_PATTERNS:
+            require(_FIXED_BOX_PATTERNS[inner].fullmatch(data))
+        elif inner in _TABLE_FORMS:
+            before, entry = _TABLE_FORMS[inner]
             require(len(data) >= before + 4 and not any(data[:4]))
             count = int.from_bytes(data[before : before + 4], "big")
             fixed = inner == b"stsz" and any(data[4:8])
@@ -153,7 +153,7 @@ def _collect_leaf_boxes(name: bytes, body: bytes, track: _Track) -> None:
 
 def _boxes_in_order(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
     """Return the boxes inside a box, which must be allowed, unique, and in the writer's order."""
-    boxes, allowed, before = _boxes(body), _INSIDE[name], -1
+    boxes, allowed, before = _boxes(body), _ALLOWED_BOXES[name], -1
     for inner, _ in boxes:
         require(inner in allowed)
         place = allowed.index(inner)
@@ -167,7 +167,7 @@ def _boxes(data: bytes) -> Boxes:
     file, found = Cursor(data), []
     while file.left():
         size, name = file.number(4), file.take(4)
-        found.append((name, file.take(size - _HEAD)))
+        found.append((name, file.take(size - _BOX_HEADER_BYTES)))
     return found
 
 
@@ -177,8 +177,8 @@ def _check_entry(kind: bytes, description: bytes) -> None:
     file.expect(bytes(7) + b"\x01")
     ((name, body),) = _only_box(_boxes(file.take(file.left())))
     form, size, allowed = {
-        b"vide": (_AVC1, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
-        b"soun": (_MP4A, 28, (b"esds", b"btrt")),
+        b"vide": (_AVC1_PATTERN, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
+        b"soun": (_MP4A_PATTERN, 28, (b"esds", b"btrt")),
     }[kind]
     require(name == (b"avc1" if kind == b"vide" else b"mp4a") and form.fullmatch(body[:size]))
     inner = _boxes(body[size:])
@@ -188,7 +188,7 @@ def _check_entry(kind: bytes, description: bytes) -> None:
         if name == b"avcC":
             _check_parameters(data)
         else:
-            require(_NUMBERS[name].fullmatch(data))
+            require(_FIXED_BOX_PATTERNS[name].fullmatch(data))
 
 
 def _only_box(boxes: Boxes) -> Boxes:
@@ -256,5 +256,5 @@ def _require_slices_only(sample: bytes) -> None:
     """Require that a frame contains only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
     file = Cursor(sample)
     while file.left():
-        unit = file.take(file.number(_NAL_SIZE))
-        require(unit and unit[0] & 0x1F in _SLICES)
+        unit = file.take(file.number(_NAL_LENGTH_BYTES))
+        require(unit and unit[0] & 0x1F in _SLICE_UNIT_TYPES)

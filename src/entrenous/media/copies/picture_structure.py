@@ -13,11 +13,11 @@ from entrenous.media.copies.cursor import (
     require_own_profile,
 )
 
-_JFIF: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
-_ICC: Final = b"ICC_PROFILE\0"
+_JFIF_SEGMENT: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
+_ICC_PREFIX: Final = b"ICC_PROFILE\0"
 _ICC_PARTS_MAX: Final = 2
 # ITU-T T.81, K.3.3: the standard Huffman tables, as DHT segments
-_HUFFMAN: Final = tuple(
+_STANDARD_HUFFMAN_TABLES: Final = tuple(
     bytes.fromhex(table)
     for table in (
         "0000010501010101010100000000000000000102030405060708090a0b",
@@ -39,18 +39,18 @@ _HUFFMAN: Final = tuple(
     )
 )
 _MARKER_IN_SCAN: Final = re.compile(rb"\xff[^\x00]")
-_FACTORS: Final = (0x11, 0x21, 0x22)  # 4:4:4, 4:2:2, 4:2:0
+_SAMPLING_FACTORS: Final = (0x11, 0x21, 0x22)  # 4:4:4, 4:2:2, 4:2:0
 _PNG_CHANNELS: Final = {0: 1, 2: 3, 4: 2, 6: 4}
 _PNG_PROFILE: Final = b"ICC Profile\0\0"
-_PIECE: Final = 1 << 20
-_WEBP_ICC: Final = 0x20
-_WEBP_ALPHA: Final = 0x10
+_PIECE_BYTES: Final = 1 << 20
+_WEBP_ICC_FLAG: Final = 0x20
+_WEBP_ALPHA_FLAG: Final = 0x10
 
 
 def check_jpeg(untrusted_data: bytes) -> None:
     """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
     file = Cursor(untrusted_data)
-    file.expect(b"\xff\xd8" + _JFIF)
+    file.expect(b"\xff\xd8" + _JFIF_SEGMENT)
     marker = _read_jpeg_profile(file)
     tables, wide = 0, False
     while marker == 0xDB:
@@ -59,7 +59,7 @@ def check_jpeg(untrusted_data: bytes) -> None:
     require(marker == (0xC1 if wide else 0xC0))
     components = _check_jpeg_frame(file)
     require(tables in {1, min(components, 2)})
-    for table in _HUFFMAN[: 2 * min(components, 2)]:
+    for table in _STANDARD_HUFFMAN_TABLES[: 2 * min(components, 2)]:
         file.expect(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
     _check_jpeg_scan(file, components)
 
@@ -103,10 +103,10 @@ def check_webp(untrusted_data: bytes) -> None:
     head = chunks.get(b"VP8X", b"")
     require(len(head) == 10 and head[1:4] == bytes(3))
     flags, profile = head[0], chunks.get(b"ICCP")
-    require(not flags & ~(_WEBP_ICC | _WEBP_ALPHA))
-    require(bool(flags & _WEBP_ICC) == (profile is not None))
+    require(not flags & ~(_WEBP_ICC_FLAG | _WEBP_ALPHA_FLAG))
+    require(bool(flags & _WEBP_ICC_FLAG) == (profile is not None))
     order = [b"VP8X", *([b"ICCP"] if profile is not None else [])]
-    lossy = [*order, *([b"ALPH"] if flags & _WEBP_ALPHA else []), b"VP8 "]
+    lossy = [*order, *([b"ALPH"] if flags & _WEBP_ALPHA_FLAG else []), b"VP8 "]
     require(names in (lossy, [*order, b"VP8L"]))
     if profile is not None:
         require_own_profile(profile)
@@ -141,7 +141,7 @@ def _read_jpeg_profile(file: Cursor) -> int:
     total = 0
     while (marker := _read_marker(file)) == 0xE2:
         body = file.take(file.number(2) - 2)
-        require(body.startswith(_ICC) and len(body) > 14 and body[12] == len(parts) + 1)
+        require(body.startswith(_ICC_PREFIX) and len(body) > 14 and body[12] == len(parts) + 1)
         parts.append(body[14:])
         total = body[13]
         require(len(parts) <= min(total, _ICC_PARTS_MAX))
@@ -172,7 +172,7 @@ def _check_jpeg_frame(file: Cursor) -> int:
     for number in range(1, components + 1):
         name, factors, table = file.take(3)
         require(name == number and table == (number > 1))
-        require(factors in _FACTORS if number == 1 < components else factors == 0x11)
+        require(factors in _SAMPLING_FACTORS if number == 1 < components else factors == 0x11)
     return components
 
 
@@ -214,7 +214,7 @@ def _decompressed_size(packed: list[bytes]) -> int:
             require(not stream.eof)
             rest = piece
             while rest:
-                size += len(stream.decompress(rest, _PIECE))
+                size += len(stream.decompress(rest, _PIECE_BYTES))
                 rest = stream.unconsumed_tail
         size += len(stream.flush())
     except zlib.error as error:

@@ -10,24 +10,24 @@ _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTAL
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
 _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 # bytes of a frame of each type, with the first byte (3GPP TS 26.101)
-_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)
-_AMR_NOTHING: Final = 15
+_AMR_FRAME_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)
+_AMR_NO_DATA_TYPE: Final = 15
 # ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1
-_MP3_BITS: Final = {
+_MP3_KBITS: Final = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     0: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MP3_RATES: Final = (44_100, 48_000, 32_000)
 _MP3_SLOWER: Final = {3: 1, 2: 2, 0: 4}
-_MP3_SIDE: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
+_MP3_SIDE_INFO_BYTES: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
 # size of these fields of the Info frame: flags, frames, bytes, seek table, quality
-_MP3_TABLE: Final = 116
-_MP3_NAME: Final = b"Lavf" + bytes(5)
-_MP3_LAME: Final = 36
+_MP3_INFO_FIELDS_BYTES: Final = 116
+_MP3_ENCODER_NAME: Final = b"Lavf" + bytes(5)
+_MP3_LAME_TAG_BYTES: Final = 36
 _FLAC_COMMENT: Final = b"\x04\0\0\x0e\x06\0\0\0ffmpeg\0\0\0\0"
 _FLAC_PADDING: Final = b"\x81\0\x20\0" + bytes(8192)
-_WAV_TYPES: Final = {1: 16, 0xFFFE: 40}
+_WAV_FORMAT_BYTES: Final = {1: 16, 0xFFFE: 40}
 
 
 def check_ogg(untrusted_data: bytes) -> None:
@@ -56,10 +56,13 @@ def check_mp3(untrusted_data: bytes) -> None:
     file = Cursor(untrusted_data)
     first = _read_mp3_frame(file)
     version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
-    at = 4 + _MP3_SIDE[version, channels]
+    at = 4 + _MP3_SIDE_INFO_BYTES[version, channels]
     require(not any(first[4:at]) and first[at : at + 8] in (b"Info\0\0\0\x0f", b"Xing\0\0\0\x0f"))
-    name = at + 4 + _MP3_TABLE
-    require(first[name : name + len(_MP3_NAME)] == _MP3_NAME and not any(first[name + _MP3_LAME :]))
+    name = at + 4 + _MP3_INFO_FIELDS_BYTES
+    require(
+        first[name : name + len(_MP3_ENCODER_NAME)] == _MP3_ENCODER_NAME
+        and not any(first[name + _MP3_LAME_TAG_BYTES :])
+    )
     declared = Cursor(first[at + 8 : at + 16])
     frames = declared.number(4)
     require(declared.number(4) == len(untrusted_data))
@@ -76,8 +79,8 @@ def check_amr(untrusted_data: bytes) -> None:
     while file.left():
         head = file.number(1)
         kind = head >> 3 & 15
-        require(not head & 0x83 and (kind < len(_AMR_BYTES) or kind == _AMR_NOTHING))
-        file.take(0 if kind == _AMR_NOTHING else _AMR_BYTES[kind] - 1)
+        require(not head & 0x83 and (kind < len(_AMR_FRAME_BYTES) or kind == _AMR_NO_DATA_TYPE))
+        file.take(0 if kind == _AMR_NO_DATA_TYPE else _AMR_FRAME_BYTES[kind] - 1)
 
 
 def check_wav(untrusted_data: bytes) -> None:
@@ -88,7 +91,7 @@ def check_wav(untrusted_data: bytes) -> None:
     file.expect(b"WAVEfmt ")
     form = Cursor(file.take(file.number(4)), "little")
     kind = form.number(2)
-    require(_WAV_TYPES.get(kind) == len(form.data))
+    require(_WAV_FORMAT_BYTES.get(kind) == len(form.data))
     channels, _rate, _bytes, frame, bits = (form.number(size) for size in (2, 4, 4, 2, 2))
     require(channels in {1, 2} and bits in {16, 24} and frame == channels * bits // 8)
     if form.left():
@@ -114,7 +117,7 @@ def check_flac(untrusted_data: bytes) -> None:
 
 
 #: The number of bytes before the frames of a FLAC file.
-FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
+FLAC_HEADER_BYTES: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
 def _read_ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
@@ -158,11 +161,11 @@ def _read_mp3_frame(file: Cursor) -> bytes:
     start = file.at
     head = file.take(4)
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_BITS and layer == 1)
+    require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_KBITS and layer == 1)
     bits, rate = head[2] >> 4, head[2] >> 2 & 3
     require(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
     per_frame = 144 if version == 3 else 72
     hz = _MP3_RATES[rate] // _MP3_SLOWER[version]
-    size = per_frame * _MP3_BITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
+    size = per_frame * _MP3_KBITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
     file.take(size - 4)
     return file.data[start : file.at]

@@ -7,10 +7,10 @@ from typing import Any, Final
 import av
 
 from entrenous.media.copies.cursor import NotACopy, require
-from entrenous.media.copies.sound_structure import FLAC_HEAD
+from entrenous.media.copies.sound_structure import FLAC_HEADER_BYTES
 
-_STRICT: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
-_PACKETS_A_BEAT: Final = 64
+_STRICT_DECODING: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
+_PACKETS_PER_HEARTBEAT: Final = 64
 _DEMUXERS: Final = {
     "video/mp4": ("mov", {"h264", "aac"}),
     "audio/mp4": ("mov", {"aac"}),
@@ -36,7 +36,7 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
             for stream in streams:
                 require(stream.codec_context is not None and stream.codec_context.name in codecs)
                 stream.codec_context.thread_count = 1  # the sandbox forbids threads
-                stream.codec_context.options = dict(_STRICT)
+                stream.codec_context.options = dict(_STRICT_DECODING)
             yield from _decode_all_frames(container, streams)
         if media_type == "audio/flac":
             yield from _check_flac_frames(untrusted_data)
@@ -54,7 +54,7 @@ def _decode_all_frames(container: Any, streams: list[Any]) -> Iterator[None]:
         for frame in packet.decode():
             require(not frame.is_corrupt)
             given[place] += 1
-        if number % _PACKETS_A_BEAT == 0:
+        if number % _PACKETS_PER_HEARTBEAT == 0:
             yield
     for stream in streams:
         require(given[stream.index])
@@ -72,15 +72,15 @@ def _check_flac_frames(untrusted_data: bytes) -> Iterator[None]:
                 continue
             size += packet.size
             require(not _can_decode_flac(bytes(packet)[:-1], stream.codec_context.extradata))
-            if number % _PACKETS_A_BEAT == 0:
+            if number % _PACKETS_PER_HEARTBEAT == 0:
                 yield
-    require(size == len(untrusted_data) - FLAC_HEAD)
+    require(size == len(untrusted_data) - FLAC_HEADER_BYTES)
 
 
 def _can_decode_flac(frame: bytes, head: bytes) -> bool:
     context = av.CodecContext.create("flac", "r")
     context.extradata, context.thread_count = head, 1
-    context.options = dict(_STRICT)
+    context.options = dict(_STRICT_DECODING)
     try:
         return bool(context.decode(av.Packet(frame)))
     except av.FFmpegError:

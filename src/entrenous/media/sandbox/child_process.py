@@ -14,7 +14,9 @@ from entrenous.media.sandbox.confinement import Confinement
 from entrenous.media.sandbox.decoder_messages import read_ready
 
 
-def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+def start_as_session_leader(
+    command: Sequence[str], stdin: int, stdout: int
+) -> subprocess.Popen[bytes]:
     """Start a process as session leader, with an empty environment.
 
     ``stdin`` and ``stdout`` are as for Popen.
@@ -39,7 +41,7 @@ def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.P
         raise DecoderDidNotStart from error
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a session leader and every process that it has forked."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -47,7 +49,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 # so many bytes are read ahead, so that one read gets an answer's whole header
-_AHEAD_BYTES: Final = 4096
+_READ_AHEAD_BYTES: Final = 4096
 PIPE_BYTES: Final = 1 << 20  # large enough to pass most data at once
 
 
@@ -58,7 +60,7 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
         DecoderDidNotStart: the child cannot be started, sends a wrong report, or sends none in
             time.
     """
-    child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
+    child = Child(start_as_session_leader(command, subprocess.PIPE, subprocess.PIPE))
     try:
         child.wait_until_ready(wall_s)
     except (OSError, EOFError, ValueError) as error:
@@ -97,7 +99,7 @@ class Pipes:
         parts, missing = [self._ahead[:size]], size - len(self._ahead)
         self._ahead = self._ahead[size:]
         while missing > 0:
-            part = self._read_some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
+            part = self._read_some(min(max(missing, _READ_AHEAD_BYTES), PIPE_BYTES))
             parts.append(part[:missing])  # a slice of the whole part is not a copy
             self._ahead = part[missing:]
             missing -= len(part)
@@ -169,7 +171,7 @@ class Child(Pipes):
         return self._process.poll() is None and not self.has_unread_bytes()
 
     def end(self) -> None:
-        end_group(self._process)
+        kill_group(self._process)
         for pipe in self._open:
             pipe.close()
         self._process.wait()

@@ -122,7 +122,7 @@ def _landlock() -> bool:
 
 
 # System call numbers on x86_64 (Linux, syscall_64.tbl) and on aarch64 (asm-generic/unistd.h).
-_NEEDED: Final = {
+_ALLOWED_CALLS: Final = {
     "read": (0, 63),
     "write": (1, 64),
     "close": (3, 57),
@@ -161,7 +161,7 @@ _CLONE_THREAD: Final = 0x10000
 _ALLOW: Final = 0x7FFF0000
 _KILL_PROCESS: Final = 0x80000000
 _ERRNO: Final = 0x00050000
-_LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_LOAD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _IF_BITS: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN: Final = 0x06  # BPF_RET | BPF_K
@@ -211,12 +211,12 @@ def libc() -> ctypes.CDLL:
 def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
     """Return the filter as ``struct sock_filter`` instructions, 8 bytes each."""
     code = [
-        _bpf_instruction(_LOAD, _ARCH_AT),
+        _bpf_instruction(_LOAD_WORD, _ARCH_AT),
         _bpf_instruction(_IF_EQUAL, architecture, yes=1),
         _bpf_instruction(_RETURN, _KILL_PROCESS),
-        _bpf_instruction(_LOAD, _NUMBER_AT),
+        _bpf_instruction(_LOAD_WORD, _NUMBER_AT),
     ]
-    for numbers in _NEEDED.values():
+    for numbers in _ALLOWED_CALLS.values():
         code += [
             _bpf_instruction(_IF_EQUAL, numbers[column], no=1),
             _bpf_instruction(_RETURN, _ALLOW),
@@ -248,7 +248,7 @@ def _by_argument_bits(
     """
     return [
         _bpf_instruction(_IF_EQUAL, number, no=4),
-        _bpf_instruction(_LOAD, _ARGUMENTS_AT + 8 * argument),
+        _bpf_instruction(_LOAD_WORD, _ARGUMENTS_AT + 8 * argument),
         _bpf_instruction(_IF_BITS, bits, no=1),
         _bpf_instruction(_RETURN, bits_set),
         _bpf_instruction(_RETURN, bits_clear),
@@ -304,7 +304,7 @@ def import_late_modules() -> None:
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_KEPT_BYTES: Final = 64 << 20  # so many free bytes are kept at the end of each arena
+_KEPT_FREE_BYTES: Final = 64 << 20  # so many free bytes are kept at the end of each arena
 _MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned to the system
 _ARENAS: Final = 2
 
@@ -314,5 +314,9 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    wanted = ((_TRIM_THRESHOLD, _KEPT_BYTES), (_MMAP_THRESHOLD, _MMAP_BYTES), (_ARENA_MAX, _ARENAS))
+    wanted = (
+        (_TRIM_THRESHOLD, _KEPT_FREE_BYTES),
+        (_MMAP_THRESHOLD, _MMAP_BYTES),
+        (_ARENA_MAX, _ARENAS),
+    )
     return all(mallopt(which, value) == 1 for which, value in wanted)

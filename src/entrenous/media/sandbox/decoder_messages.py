@@ -196,7 +196,7 @@ def _read_profile(read: Read, size: int) -> bytes | None:
 
 # the length of the file that follows, and the selection of frames
 CLIP_REQUEST: Final = struct.Struct(">QddIIdI")
-_SHOWN: Final = struct.Struct(">IIIIdBBBII")
+_CLIP_FORMAT: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"U": UnsupportedVideoCodec,  # before its base class
@@ -204,7 +204,7 @@ _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"C": IncompleteClip,
     b"G": DamagedClip,
 }
-_END: Final = b"E"
+_END_OF_CLIP: Final = b"E"
 
 
 def write_clip_request(untrusted_data: bytes, cut: FrameSelection) -> bytes:
@@ -216,7 +216,7 @@ def write_clip_request(untrusted_data: bytes, cut: FrameSelection) -> bytes:
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:
     """Yield the clip in parts: its properties, its frames, and a letter for the end."""
     shown = clip.shown
-    yield b"V" + _SHOWN.pack(
+    yield b"V" + _CLIP_FORMAT.pack(
         shown.width_px,
         shown.height_px,
         shown.rate.numerator,
@@ -230,7 +230,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
     for frame in clip.frames:
         yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
         yield frame.planes
-    yield _END
+    yield _END_OF_CLIP
 
 
 def write_clip_failure(failure: EntrenousError) -> bytes:
@@ -255,7 +255,9 @@ def read_clip_answer(read: Read) -> Clip:
     word = read(1)
     if word != b"V":
         raise _clip_failure(word, read)
-    width, height, up, down, length, *codes, across, along = _SHOWN.unpack(read(_SHOWN.size))
+    width, height, up, down, length, *codes, across, along = _CLIP_FORMAT.unpack(
+        read(_CLIP_FORMAT.size)
+    )
     if not 0 < width * height <= CLIP_PIXELS_MAX or 0 in (up, down, across, along):
         raise ValueError("frames of impossible size, rate or shape")
     if not 0.0 <= length <= CLIP_LENGTH_S_MAX:
@@ -274,7 +276,7 @@ def _read_frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
         before = at_s
         planes = read(shown.frame_bytes)
         yield Frame(at_s, shown.width_px, shown.height_px, planes, FramePrediction(coded))
-    if word != _END:
+    if word != _END_OF_CLIP:
         raise _clip_failure(word, read)
 
 
@@ -302,7 +304,7 @@ _TIMING: Final = struct.Struct(">QI")
 _SILENCE: Final = struct.Struct(">QQ")
 _SILENCES_MAX: Final = 1 << 15  # more silences than fit into the longest sound
 _SOUND_FORMATS: Final = tuple(SoundFormat)
-_BITS_MAX: Final = 1_000_000
+_BIT_RATE_MAX: Final = 1_000_000
 
 
 def write_sound_answer(sound: Sound) -> Iterator[bytes]:
@@ -349,7 +351,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     if (
         channels not in (1, 2)
         or format_index >= len(_SOUND_FORMATS)
-        or bits > _BITS_MAX
+        or bits > _BIT_RATE_MAX
         or deep > 1
     ):
         raise ValueError("a number out of range")

@@ -13,12 +13,17 @@ from typing import Final, Self
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import DecoderDidNotStart, Picture, PictureDecodingFailed, PictureFormat
 from entrenous.media.file_kind import kind_of
-from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes, end_group, start_alone
+from entrenous.media.sandbox.child_process import (
+    PIPE_BYTES,
+    Pipes,
+    kill_group,
+    start_as_session_leader,
+)
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_messages import PICTURE_REQUEST, read_picture_answer
 
-_SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only
-_END_S: Final = 5.0
+_SET_PIPE_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only
+_END_TIMEOUT_S: Final = 5.0
 
 
 class ForkServer:
@@ -34,7 +39,9 @@ class ForkServer:
         self._control, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = start_alone(command, theirs.fileno(), subprocess.DEVNULL)
+                self._process = start_as_session_leader(
+                    command, theirs.fileno(), subprocess.DEVNULL
+                )
         except DecoderDidNotStart:
             self._control.close()
             raise
@@ -88,9 +95,9 @@ class ForkServer:
         self.drop_child()
         self._control.close()
         try:
-            self._process.wait(_END_S)
+            self._process.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            end_group(self._process)
+            kill_group(self._process)
             self._process.wait()
 
 
@@ -103,8 +110,8 @@ class ForkedChild(Pipes):
         for pipe in (questions, answers):
             # a user can have only a limited number of large pipes
             with contextlib.suppress(OSError):
-                if _SET_SIZE is not None:
-                    fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
+                if _SET_PIPE_SIZE is not None:
+                    fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_BYTES)
 
     def quiet(self) -> bool:
         """Return whether the child has not exited and has written nothing without a request."""
@@ -115,9 +122,10 @@ class ForkedChild(Pipes):
         os.close(self._answers)
 
 
-_SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
+_SERVER_COMMAND: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
 _LIMITS: Final = Limits()
-_KEPT_AFTER_BYTES: Final = 16 << 20  # a child that had more bytes of samples in memory is replaced
+# a child that had more bytes of samples in memory is replaced
+_REUSED_SAMPLE_BYTES_MAX: Final = 16 << 20
 # after this many children, a server is replaced by one with a different memory layout
 _CHILDREN_MAX: Final = 1000
 
@@ -136,7 +144,7 @@ class DecoderPool:
         limits: Limits = _LIMITS,
         pictures_per_child: int = 1,
         children_max: int = _CHILDREN_MAX,
-        command: Sequence[str] = _SERVER,
+        command: Sequence[str] = _SERVER_COMMAND,
     ) -> None:
         self._limits, self._children_max = limits, children_max
         self._pictures_per_child = pictures_per_child
@@ -169,7 +177,7 @@ class DecoderPool:
             child.write(PICTURE_REQUEST.pack(len(untrusted_data), at_least_px, luma))
             child.write(untrusted_data)
             picture = read_picture_answer(child.read, kind, luma=luma)
-            if len(picture.samples) > _KEPT_AFTER_BYTES:
+            if len(picture.samples) > _REUSED_SAMPLE_BYTES_MAX:
                 server.drop_child()
         except DecoderDidNotStart:
             server.end()

@@ -121,14 +121,14 @@ class PictureDecoder:
 
 _TRACK_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.track_child")
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
-_EVERYTHING: Final = FrameSelection()
+_ALL_FRAMES: Final = FrameSelection()
 _CHILD_FAILED: Final = (OSError, EOFError, ValueError, MemoryError)
 
 
 @contextmanager
 def decode_clip_untrusted(
     untrusted_data: bytes,
-    cut: FrameSelection = _EVERYTHING,
+    cut: FrameSelection = _ALL_FRAMES,
     *,
     limits: Limits = _CLIP_LIMITS,
     command: Sequence[str] = (*_TRACK_CHILD, "clip"),

@@ -17,10 +17,10 @@ from entrenous.media.sandbox.confinement import (
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import write_ready
-from entrenous.media.sandbox.picture_child import THREADED, answer_requests, load_decoders
+from entrenous.media.sandbox.picture_child import THREADED_FORMATS, answer_requests, load_decoders
 
-_CONTROL: Final = 0
-_ANSWERS: Final = 1
+_CONTROL_FD: Final = 0
+_ANSWERS_FD: Final = 1
 _DESCRIPTOR_LIMIT: Final = 64  # all open descriptors have smaller numbers
 #: A function that answers requests from standard input, on the given descriptor, until they end.
 Answers = Callable[[int], None]
@@ -28,7 +28,7 @@ Answers = Callable[[int], None]
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
     load_decoders(kind)
-    serve(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED)
+    serve(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED_FORMATS)
 
 
 def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
@@ -42,7 +42,7 @@ def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> 
     # memory
     gc.freeze()
     child = 0
-    with socket.socket(fileno=os.dup(_CONTROL)) as control:
+    with socket.socket(fileno=os.dup(_CONTROL_FD)) as control:
         while pipes := socket.recv_fds(control, 1, 2)[1]:
             if child:
                 _kill_child(child)
@@ -68,13 +68,13 @@ def _serve_as_child(
     """Become the child: confine this process, then answer requests."""
     try:
         os.dup2(questions, REQUEST_FD)
-        os.dup2(answered, _ANSWERS)
+        os.dup2(answered, _ANSWERS_FD)
         os.closerange(3, _DESCRIPTOR_LIMIT)
         walls = confine_process(
             memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
         )
-        write_to(_ANSWERS, write_ready(walls))
-        answers(_ANSWERS)
+        write_to(_ANSWERS_FD, write_ready(walls))
+        answers(_ANSWERS_FD)
     finally:
         os._exit(0)  # exits without the clean-up, which only the server may do
 

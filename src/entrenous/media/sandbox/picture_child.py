@@ -23,7 +23,7 @@ from entrenous.media.sandbox.decoder_messages import (
     write_ready,
 )
 
-THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
+THREADED_FORMATS: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
 # so many cleared blocks of memory are kept by Pillow for the next picture
 _BLOCKS_KEPT_MAX: Final = 4
 _BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one block
@@ -36,7 +36,7 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     for kind in kinds:
         load_decoders(kind)
     walls = confine_process(
-        memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED.isdisjoint(kinds)
+        memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED_FORMATS.isdisjoint(kinds)
     )
     write_to(answers, write_ready(walls))
     answer_requests(answers)

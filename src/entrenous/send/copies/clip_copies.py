@@ -33,7 +33,13 @@ from entrenous.base.picture import TooSmallToMark
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
-from entrenous.media.clip_writer import TRIED_CRFS, ClipWriter, Track, copy_error, rate_factor
+from entrenous.media.clip_writer import (
+    TRIED_CRFS,
+    ClipWriter,
+    Track,
+    choose_rate_factor,
+    copy_error,
+)
 from entrenous.send.copies.worker_pool import pool_size
 from entrenous.send.message.transfer_progress import (
     ShareCallback,
@@ -253,7 +259,7 @@ def _with_measured_quality(
         for cut, report_progress in zip(cuts, split_shares(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
-    return replace(original, crf=rate_factor((float(coarse), float(fine))))
+    return replace(original, crf=choose_rate_factor((float(coarse), float(fine))))
 
 
 def _measure_errors(

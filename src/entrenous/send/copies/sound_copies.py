@@ -16,7 +16,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
-from entrenous.media.sound_writer import write_sound, written_as
+from entrenous.media.sound_writer import write_sound, written_format
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import new_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
@@ -53,7 +53,7 @@ def mark_sound_copies(
     recording = CopyRecording(device, (0,), store_original)
     workers = sound_pool_size(sound)
     jobs = ((recipient, new_seed(device)) for recipient in to)
-    suffix = written_as(sound.encoding).suffix
+    suffix = written_format(sound.encoding).suffix
     with closing(ordered_results(make_copy, jobs, workers)) as finished:
         for copy, data in finished:
             yield from recording.hand_over(copy, MarkedFile(copy.to, data, suffix))

@@ -18,7 +18,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentSound
 from entrenous.device.vault_tables import pack
 from entrenous.media.clip_writer import MEDIA_TYPE
-from entrenous.media.sound_writer import written_as
+from entrenous.media.sound_writer import written_format
 from entrenous.send.copies.clip_copies import ClipOriginal
 from entrenous.send.copies.mark_clip import ClipSound, clip_copies, prepare_with_sound, sent_clip
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
@@ -116,7 +116,7 @@ class SoundPart:
 
     @property
     def copy_shapes(self) -> tuple[CopyShape, ...]:
-        return (CopyShape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
+        return (CopyShape(written_format(self.sound.encoding).media_type, FileRole.VOICE),)
 
     def copies(
         self, people: int, device: Device, marking: ByteCounter

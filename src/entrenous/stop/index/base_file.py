@@ -28,7 +28,7 @@ from entrenous.base.errors import Malformed
 from entrenous.base.files import write_private_with
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
-from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of, searchable
+from entrenous.fingerprint.multi_index import Searchable, Segment, build_searchable, plan_of
 from entrenous.stop.nouns import Entry
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable,
         for new_entries in read_new_hashes(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
-    return searchable(*_join_pages(whole), inverted=True), searchable(*_join_pages(parts))
+    return build_searchable(*_join_pages(whole), inverted=True), build_searchable(
+        *_join_pages(parts)
+    )
 
 
 def _rows_of_entries(new_entries: Sequence[Entry], *, part: bool) -> Rows:

@@ -12,8 +12,8 @@ import numpy as np
 
 from entrenous.fingerprint.embedding import Rows, cosines, to_rows
 from entrenous.fingerprint.nouns import (
+    EMBEDDING_MODEL,
     EMBEDDINGS_MAX,
-    MODEL,
     Embedding,
     NearEmbedding,
     RegisteredEmbedding,
@@ -64,7 +64,7 @@ class RegisteredEmbeddings:
             yield from new_rows
 
     def _add(self, new_rows: Iterator[RegisteredEmbedding]) -> None:
-        ours = (one for one in new_rows if one.embedding.model == MODEL)
+        ours = (one for one in new_rows if one.embedding.model == EMBEDDING_MODEL)
         new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
         if new:
             self.owners += [(one.entry, one.claim) for one in new]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
-from entrenous.fingerprint.multi_index import Searchable, searchable
+from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import SINGLE_SHARD, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
@@ -125,7 +125,7 @@ class IndexSnapshot:
         parts.
         """
         whole, parts = self.whole.rows(shard), self.parts.rows(shard)
-        return searchable(*whole, inverted=True), searchable(*parts)
+        return build_searchable(*whole, inverted=True), build_searchable(*parts)
 
 
 def _find_pairs(queries: Words, index: Searchable) -> Pairs:

@@ -20,7 +20,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import FRAMES_KEPT_MAX
 from entrenous.fingerprint.chromaprint import RATE_HZ
 from entrenous.fingerprint.nouns import (
-    LAST_MS,
+    CLIP_MS_MAX,
     SOUND_WORDS_MAX,
     UPLOAD_FRAMES_MAX,
     NearHash,
@@ -32,9 +32,9 @@ from entrenous.fingerprint.nouns import (
 from entrenous.fingerprint.pdq import UPRIGHT
 from entrenous.fingerprint.sound_index import AS_IT_IS, is_too_quiet, sound_views
 from entrenous.fingerprint.video_hash import (
-    LOOKED_AT,
-    NEIGHBOUR_BITS,
-    NO_BARS,
+    BARS_REMOVED,
+    SAME_SCENE_BITS_MAX,
+    UPLOAD_FRAMES,
     differing_bits,
     video_views,
 )
@@ -116,10 +116,10 @@ def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     Successive hashes differ at least as much as those of registered videos. There are at most
     FRAMES_KEPT_MAX, spread evenly over the clip.
     """
-    upright = [view for view in clip.video.views if view.how in (UPRIGHT, NO_BARS)]
+    upright = [view for view in clip.video.views if view.how in (UPRIGHT, BARS_REMOVED)]
     kept = list[bytes]()
     for bits in upright[-1].hashes if upright else ():
-        if not kept or differing_bits(bits, kept[-1]) > NEIGHBOUR_BITS:
+        if not kept or differing_bits(bits, kept[-1]) > SAME_SCENE_BITS_MAX:
             kept.append(bits)
     step = max(1, -(-len(kept) // FRAMES_KEPT_MAX))
     return tuple(kept[::step])
@@ -145,7 +145,7 @@ def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
 
 
 def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
-    with platform.read_clip(untrusted_data, LOOKED_AT) as clip:
+    with platform.read_clip(untrusted_data, UPLOAD_FRAMES) as clip:
         frames = _frames_within_time(clip, platform)
         look = video_views(frames, clip.shown.length_s)
         _require_announced_end(frames, clip.shown.length_s)
@@ -163,9 +163,9 @@ def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
 
 def _require_announced_end(frames: Iterator[Frame], length_s: float) -> None:
     """Raise ClipTooLong if frames follow after the length that the file declares."""
-    seen_s = max(length_s, UPLOAD_FRAMES_MAX * LOOKED_AT.apart_s)
+    seen_s = max(length_s, UPLOAD_FRAMES_MAX * UPLOAD_FRAMES.apart_s)
     if any(frame.at_s > seen_s + _DECLARED_LENGTH_TOLERANCE_S for frame in frames):
-        raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
+        raise ClipTooLong(limit_minutes=CLIP_MS_MAX // 60_000)
 
 
 def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[SoundVariant, ...]:

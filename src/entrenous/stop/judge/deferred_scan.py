@@ -19,26 +19,26 @@ from entrenous.base.limits import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
 from entrenous.fingerprint.crops import (
-    FAR_CUT,
-    SLIGHT_ANGLES,
+    FAR_ENLARGEMENTS,
+    SLIGHT_ANGLES_DEG,
     box_spectra,
     enlarged_spectra,
     registered_window_spectra,
     rotations,
     trimmed_spectra,
 )
-from entrenous.fingerprint.embedding import level_share, to_square, window_squares
+from entrenous.fingerprint.embedding import flat_step_share, to_square, window_squares
 from entrenous.fingerprint.nouns import Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import spectra_without_text
 from entrenous.fingerprint.pdq import (
-    TURNS,
+    ORIENTATION_NAMES,
     UPRIGHT,
     Floats,
     pixels_on_white,
     spectrum_orientations,
     to_bits,
 )
-from entrenous.fingerprint.screenshots import SIDE_PX_MIN, find_boxes, usual_boxes
+from entrenous.fingerprint.screenshots import BOX_SIDE_PX_MIN, find_boxes, usual_boxes
 from entrenous.stop.judge.decide import find_numbered_hits, releases_of_file
 from entrenous.stop.judge.look_back import LEASE, days_ahead
 from entrenous.stop.judge.scan import (
@@ -74,7 +74,9 @@ SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs
 _BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
 _UPRIGHT_ORIENTATIONS: Final = (UPRIGHT, MIRROR)
-_OTHER_ORIENTATIONS: Final = tuple(how for how in TURNS if how not in _UPRIGHT_ORIENTATIONS)
+_OTHER_ORIENTATIONS: Final = tuple(
+    how for how in ORIENTATION_NAMES if how not in _UPRIGHT_ORIENTATIONS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def deferred_views(
     them up updates the index.
     """
     grey = thumbnail(pixels_on_white(picture))
-    if min(grey.shape) < SIDE_PX_MIN:
+    if min(grey.shape) < BOX_SIDE_PX_MIN:
         return
     found = find_boxes(grey)
     inside = [*found, *usual_boxes(grey)]
@@ -147,10 +149,12 @@ def deferred_views(
         )
         if is_far:
             yield _describe_views(
-                [(edges, enlarged_spectra(frame, FAR_CUT))], part=False, turns=_UPRIGHT_ORIENTATIONS
+                [(edges, enlarged_spectra(frame, FAR_ENLARGEMENTS))],
+                part=False,
+                turns=_UPRIGHT_ORIENTATIONS,
             )
     slight = np.concatenate(
-        [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES)]
+        [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES_DEG)]
     )
     yield _describe_views(
         [(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT_ORIENTATIONS
@@ -250,7 +254,7 @@ def least_cosines(squares: Sequence[bytes]) -> tuple[float, ...]:
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
-        LEVEL_COSINE_MIN if level_share(one) > LEVEL_SHARE_MAX else least
+        LEVEL_COSINE_MIN if flat_step_share(one) > LEVEL_SHARE_MAX else least
         for one, least in zip(squares, usual, strict=True)
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
-from entrenous.fingerprint.multi_index import Searchable, searchable
+from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrint
 from entrenous.fingerprint.pdq import inverted
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
@@ -131,7 +131,7 @@ class StoredUploads:
         positions = np.arange(len(self.words))
         if queries < _INDEX_QUERIES_MIN:
             return ScanIndex(positions, np.ascontiguousarray(self.words.T))
-        return searchable(positions, self.words)
+        return build_searchable(positions, self.words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.report_pictures import ReportPicture
 from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
 
 _PICTURES: Final = ("original", "outlined", "laid", "found")
 
@@ -31,7 +31,7 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
         style=style,
         policy=_content_security_policy(style),
         not_who=translated(NOT_WHO),
-        limits=limits(),
+        limits=translated_limits(),
         check=how_to_check(account.number),
         plot=svg(account.plot) if account.plot else "",
         tone=svg(account.tone) if account.tone else "",

@@ -16,27 +16,27 @@ from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
 from entrenous.trace.explain.plots import Path as PlotsPath
 from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
 from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
 
 MARGIN_MM: Final = 23.0
-WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
-_FOOT_MM: Final = 20.0
+TEXT_WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
+_FOOT_MARGIN_MM: Final = 20.0
 _LINE_HEIGHT_FACTOR: Final = 1.42  # times the font size
 _POINT_MM: Final = 25.4 / 72.0
 Colour = tuple[int, int, int]
-_PAPER: Final[Colour] = (255, 255, 255)
-_INK: Final[Colour] = (34, 38, 43)
-_SOFT: Final[Colour] = (86, 92, 100)
+_PAPER_COLOUR: Final[Colour] = (255, 255, 255)
+_INK_COLOUR: Final[Colour] = (34, 38, 43)
+_SOFT_COLOUR: Final[Colour] = (86, 92, 100)
 _COLOURS: Final[dict[Tone, Colour]] = {
-    Tone.INK: _INK,
-    Tone.SOFT: _SOFT,
+    Tone.INK: _INK_COLOUR,
+    Tone.SOFT: _SOFT_COLOUR,
     Tone.FAINT: (222, 218, 210),
     Tone.NULL: (230, 225, 216),
     Tone.NAMED: (31, 95, 150),
 }
-_TABLE_SIZE: Final = 9.2
-_RULE: Final[Colour] = (215, 210, 202)
-_SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
+_TABLE_FONT_PT: Final = 9.2
+_RULE_COLOUR: Final[Colour] = (215, 210, 202)
+_ANCHOR_SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class Table:
     indices; ``first_tone`` is the colour of the first column.
     """
 
-    head: Sequence[str]
+    header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    wide: Sequence[float]
-    strong: Sequence[int] = ()
-    numbers: Sequence[int] = ()
-    first: Tone = Tone.INK
+    column_widths_mm: Sequence[float]
+    bold_rows: Sequence[int] = ()
+    right_aligned_columns: Sequence[int] = ()
+    first_tone: Tone = Tone.INK
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +98,37 @@ class Sheet:
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
     def facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
-        self.table(Table((), items, wide, first=Tone.SOFT))
+        self.table(Table((), items, wide, first_tone=Tone.SOFT))
 
     def table(self, table: Table) -> None:
-        self._set_font(_TABLE_SIZE)
-        self.pdf.set_draw_color(*_RULE)
+        self._set_font(_TABLE_FONT_PT)
+        self.pdf.set_draw_color(*_RULE_COLOUR)
         self.pdf.set_line_width(0.2)
         # otherwise fpdf2 fills the next cells with the last fill colour
-        self.pdf.set_fill_color(*_PAPER)
-        aligned = tuple("RIGHT" if n in table.numbers else "LEFT" for n in range(len(table.wide)))
+        self.pdf.set_fill_color(*_PAPER_COLOUR)
+        aligned = tuple(
+            "RIGHT" if n in table.right_aligned_columns else "LEFT"
+            for n in range(len(table.column_widths_mm))
+        )
         with self.pdf.table(
-            col_widths=table.wide,
-            width=min(WIDTH_MM, sum(table.wide)),
+            col_widths=table.column_widths_mm,
+            width=min(TEXT_WIDTH_MM, sum(table.column_widths_mm)),
             align="LEFT",
             text_align=aligned,
-            borders_layout=TableBordersLayout.HORIZONTAL_LINES if table.head else "NONE",
-            first_row_as_headings=bool(table.head),
-            headings_style=FontFace(emphasis="BOLD", color=_SOFT),
-            line_height=_TABLE_SIZE * _LINE_HEIGHT_FACTOR * _POINT_MM,
+            borders_layout=TableBordersLayout.HORIZONTAL_LINES if table.header else "NONE",
+            first_row_as_headings=bool(table.header),
+            headings_style=FontFace(emphasis="BOLD", color=_SOFT_COLOUR),
+            line_height=_TABLE_FONT_PT * _LINE_HEIGHT_FACTOR * _POINT_MM,
             padding=(0.9, 2.4, 0.9, 0),
             v_align="TOP",
         ) as set_table:
-            if table.head:
-                set_table.row([drawable(self.pdf, one) for one in table.head])
+            if table.header:
+                set_table.row([drawable(self.pdf, one) for one in table.header])
             for place, cells in enumerate(table.rows):
                 row = set_table.row()
-                emphasis = "BOLD" if place in table.strong else ""
+                emphasis = "BOLD" if place in table.bold_rows else ""
                 for column, one in enumerate(cells):
-                    colour = _COLOURS[table.first if column == 0 else Tone.INK]
+                    colour = _COLOURS[table.first_tone if column == 0 else Tone.INK]
                     row.cell(
                         drawable(self.pdf, one), style=FontFace(emphasis=emphasis, color=colour)
                     )
@@ -156,7 +159,7 @@ class Sheet:
         top = self.pdf.get_y()
         file = io.BytesIO(shown.jpeg)
         self.pdf.image(file, left_mm, top, wide, tall, alt_text=alt_text, title=alt_text)
-        self.pdf.set_draw_color(*_RULE)
+        self.pdf.set_draw_color(*_RULE_COLOUR)
         self.pdf.set_line_width(0.2)
         self.pdf.rect(left_mm, top, wide, tall)
         self.pdf.set_xy(MARGIN_MM, top)
@@ -178,9 +181,9 @@ class Sheet:
             self.pdf.set_y(-14.0)
             self._set_font(1.0)  # otherwise fpdf2 may skip the next font size
             self._set_font(8.2, tone=Tone.SOFT)
-            self.pdf.cell(WIDTH_MM / 2, 4.0, drawable(self.pdf, running), align="L")
+            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, drawable(self.pdf, running), align="L")
             of = f"page {number} of {self.pdf.pages_count}"
-            self.pdf.cell(WIDTH_MM / 2, 4.0, of, align="R")
+            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, of, align="R")
         return bytes(self.pdf.output())
 
     def _set_font(self, size: float, *, bold: bool = False, tone: Tone = Tone.INK) -> None:
@@ -208,7 +211,7 @@ class Sheet:
         self._set_font(size, bold=words.tone is Tone.NAMED, tone=words.tone)
         text = drawable(self.pdf, words.text)
         wide = self.pdf.get_string_width(text)
-        x = left + words.at[0] * scale - _SHIFT[words.anchor] * wide
+        x = left + words.at[0] * scale - _ANCHOR_SHIFT[words.anchor] * wide
         self.pdf.set_xy(x - self.pdf.c_margin, top + words.at[1] * scale - 0.8 * size * _POINT_MM)
         self.pdf.cell(wide + 2 * self.pdf.c_margin, size * _POINT_MM, text)
 
@@ -220,7 +223,7 @@ def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
     """
     pdf = FPDF(format="A4")
     pdf.set_margin(MARGIN_MM)
-    pdf.set_auto_page_break(auto=True, margin=_FOOT_MM)
+    pdf.set_auto_page_break(auto=True, margin=_FOOT_MARGIN_MM)
     pdf.c_margin = 0.0
     add_fonts(pdf, texts)
     pdf.set_title(title)
@@ -231,16 +234,16 @@ def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
     return Sheet(pdf)
 
 
-_COLUMNS: Final = (46.0, 16.0, 27.0, 31.0, 44.0)
-_HEAD: Final = (
+_SCORE_COLUMN_WIDTHS_MM: Final = (46.0, 16.0, 27.0, 31.0, 44.0)
+_SCORE_HEADER: Final = (
     *(translatable("Copy made for"), translatable("Score"), translatable("Chance")),
     *(translatable("Likelihood ratio"), translatable("Support")),
 )
-_TERM_MM: Final = 40.0
-_PLOT_MM: Final = 120.0
-_TONE_MM: Final = 58.0
+_TERM_WIDTH_MM: Final = 40.0
+_PLOT_WIDTH_MM: Final = 120.0
+_TONE_PLOT_WIDTH_MM: Final = 58.0
 _GUTTER_MM: Final = 6.0
-_HALF_MM: Final = (WIDTH_MM - _GUTTER_MM) / 2
+_HALF_WIDTH_MM: Final = (TEXT_WIDTH_MM - _GUTTER_MM) / 2
 
 
 def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
@@ -287,19 +290,27 @@ def _print_finding(sheet: Sheet, account: Account) -> None:
 
 def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     sheet.heading(translated("How strongly each copy's mark was found"))
-    sheet.add_gap(sheet.drawing(plot, _PLOT_MM) + 1.0)
+    sheet.add_gap(sheet.drawing(plot, _PLOT_WIDTH_MM) + 1.0)
     sheet.caption(
         translated(
             "Each copy's score. The shaded area is where copies that had no part in the file "
             "score; a copy right of the dashed line is named."
         ),
         MARGIN_MM,
-        WIDTH_MM,
+        TEXT_WIDTH_MM,
     )
     sheet.add_gap(4.0)
     rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in account.rows]
-    strong = [place for place, row in enumerate(account.rows) if row.named]
-    sheet.table(Table(tuple(map(translated, _HEAD)), rows, _COLUMNS, strong, numbers=(1, 2, 3)))
+    bold_rows = [place for place, row in enumerate(account.rows) if row.named]
+    sheet.table(
+        Table(
+            tuple(map(translated, _SCORE_HEADER)),
+            rows,
+            _SCORE_COLUMN_WIDTHS_MM,
+            bold_rows,
+            right_aligned_columns=(1, 2, 3),
+        )
+    )
     sheet.add_gap(1.6)
     note = translated(
         "Bold: named. Chance: how often the best of all compared copies would score as "
@@ -310,26 +321,31 @@ def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     )
     further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
     sheet.require_height(16.0)
-    sheet.caption(further + note, MARGIN_MM, WIDTH_MM)
+    sheet.caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
 
 
 def _print_undone_changes(sheet: Sheet, account: Account) -> None:
     if account.tone is None:
         sheet.heading(translated("What was found"))
-        sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM))
+        sheet.facts(account.undone, (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM))
         return
-    tall = account.tone.height * _TONE_MM / account.tone.width
+    tall = account.tone.height * _TONE_PLOT_WIDTH_MM / account.tone.width
     sheet.require_height(tall + 24.0)
     sheet.heading(translated("How the file was changed"))
     top = sheet.pdf.get_y()
-    sheet.drawing(account.tone, _TONE_MM, MARGIN_MM + WIDTH_MM - _TONE_MM)
-    sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM - _TONE_MM - _GUTTER_MM))
+    sheet.drawing(
+        account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM
+    )
+    sheet.facts(
+        account.undone,
+        (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM - _TONE_PLOT_WIDTH_MM - _GUTTER_MM),
+    )
     sheet.pdf.set_y(max(sheet.pdf.get_y(), top + tall))
 
 
 def _print_limits(sheet: Sheet) -> None:
     sheet.heading(translated("What this does not say"))
-    for term, words in limits():
+    for term, words in translated_limits():
         sheet.require_height(16.0)
         sheet.text(term, bold=True)
         sheet.text(words)
@@ -339,7 +355,9 @@ def _print_limits(sheet: Sheet) -> None:
 def _print_how_to_check(sheet: Sheet, account: Account) -> None:
     sheet.heading(translated("How to check it"))
     sheet.paragraphs([how_to_check(account.number)])
-    sheet.facts((*account.identity, *account.versions), (_TERM_MM, WIDTH_MM - _TERM_MM))
+    sheet.facts(
+        (*account.identity, *account.versions), (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM)
+    )
     if account.pictures is not None:
         sheet.add_gap(2.0)
         last = sheet.pdf.page
@@ -380,8 +398,8 @@ def _print_pictures(sheet: Sheet, shown: ReportPictures, *, veiled: bool) -> Non
 def _print_side_by_side(
     sheet: Sheet, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
 ) -> None:
-    box = (_HALF_MM, 96.0)
-    second = MARGIN_MM + _HALF_MM + _GUTTER_MM
+    box = (_HALF_WIDTH_MM, 96.0)
+    second = MARGIN_MM + _HALF_WIDTH_MM + _GUTTER_MM
     top = sheet.pdf.get_y()
     tall = max(
         sheet.picture(one[0], box, MARGIN_MM, one[1]),
@@ -390,7 +408,7 @@ def _print_side_by_side(
     ends = []
     for (_, words), left in ((one, MARGIN_MM), (other, second)):
         sheet.pdf.set_y(top + tall + 1.2)
-        sheet.caption(f"{words}.", left, _HALF_MM)
+        sheet.caption(f"{words}.", left, _HALF_WIDTH_MM)
         ends.append(sheet.pdf.get_y())
     sheet.pdf.set_y(max(ends) + 5.0)
 

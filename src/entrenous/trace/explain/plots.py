@@ -120,18 +120,20 @@ WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlargin
 _HEIGHT: Final = 282.0
 _LEFT, _RIGHT, _TOP, _BASE = 12.0, 388.0, 66.0, 226.0
 # height of the expected distribution, if scores are drawn as dots or as columns
-_CURVE_HIGH_WITH_DOTS: Final = 70.0
-_CURVE_HIGH_WITH_COLUMNS: Final = 132.0
-_COLUMN_MAX: Final = 1.2  # largest height of a column, relative to the expected distribution
-_BEND: Final = 3.0
-_INNOCENT_MIN: Final = -4.5  # the axis begins at this score, or at a lower one if some copy has one
+_CURVE_HEIGHT_WITH_DOTS: Final = 70.0
+_CURVE_HEIGHT_WITH_COLUMNS: Final = 132.0
+# largest height of a column, relative to the expected distribution
+_COLUMN_HEIGHT_RATIO_MAX: Final = 1.2
+_ASINH_SCALE: Final = 3.0
+# the axis begins at this score, or at a lower one if some copy has one
+_AXIS_LOW_SCORE: Final = -4.5
 _TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
-_TICK_GAP: Final = 26.0
+_TICK_GAP_MIN: Final = 26.0
 _DOTS_MAX: Final = 60
-_RADIUS: Final = 4.0
-_COLUMNS: Final = 77
+_DOT_RADIUS: Final = 4.0
+_COLUMN_COUNT: Final = 77
 _LABELS_MAX: Final = 6
-_LABEL_CHARS: Final = 26
+_LABEL_CHARS_MAX: Final = 26
 _LABEL_LETTER_WIDTH: Final = 5.6  # average letter width in labels
 _LABEL_STEP: Final = 14.0
 _SHARED_LABEL_DISTANCE: Final = 46.0  # copies closer than this share a label
@@ -145,12 +147,12 @@ class _Axis:
     high: float
 
     def x(self, score: float) -> float:
-        share = (math.asinh(score / _BEND) - self.low) / (self.high - self.low)
+        share = (math.asinh(score / _ASINH_SCALE) - self.low) / (self.high - self.low)
         return _LEFT + share * (_RIGHT - _LEFT)
 
     def score(self, x: float) -> float:
         share = (x - _LEFT) / (_RIGHT - _LEFT)
-        return _BEND * math.sinh(self.low + share * (self.high - self.low))
+        return _ASINH_SCALE * math.sinh(self.low + share * (self.high - self.low))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,9 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
     others = [score for who, score in scores.items() if who not in named]
     as_dots = len(scores) <= _DOTS_MAX
     body = _score_dots(others, axis) if as_dots else _score_columns(others, axis)
-    curve = _expected_curve(axis, _CURVE_HIGH_WITH_DOTS if as_dots else _CURVE_HIGH_WITH_COLUMNS)
+    curve = _expected_curve(
+        axis, _CURVE_HEIGHT_WITH_DOTS if as_dots else _CURVE_HEIGHT_WITH_COLUMNS
+    )
     shapes = (
         Path(curve, Tone.NULL, filled=True),
         *body,
@@ -186,9 +190,9 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
 
 
 def _make_axis(scores: Collection[float], needed: float) -> _Axis:
-    low = min(_INNOCENT_MIN, min(scores) - 0.5)
+    low = min(_AXIS_LOW_SCORE, min(scores) - 0.5)
     high = max(1.45 * needed, 1.25 * max(scores))
-    return _Axis(math.asinh(low / _BEND), math.asinh(high / _BEND))
+    return _Axis(math.asinh(low / _ASINH_SCALE), math.asinh(high / _ASINH_SCALE))
 
 
 def _axis_frame(axis: _Axis) -> Iterator[Shape]:
@@ -199,7 +203,7 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
         if not _LEFT + 6 <= at <= _RIGHT - 6:
             continue
         yield line((at, _BASE), (at, _BASE + 4), Tone.SOFT)
-        if tick <= 0 or at - last >= _TICK_GAP:
+        if tick <= 0 or at - last >= _TICK_GAP_MIN:
             yield Words((at, _BASE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
             last = at if tick >= 0 else last
     middle = 0.5 * (_LEFT + _RIGHT)
@@ -222,13 +226,17 @@ def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
         if as_dots
         else translated("line: expected of {copies:,} innocent copies").format(copies=copies)
     )
-    above = _CURVE_HIGH_WITH_DOTS + 8 if as_dots else _CURVE_HIGH_WITH_COLUMNS * _COLUMN_MAX + 8
+    above = (
+        _CURVE_HEIGHT_WITH_DOTS + 8
+        if as_dots
+        else _CURVE_HEIGHT_WITH_COLUMNS * _COLUMN_HEIGHT_RATIO_MAX + 8
+    )
     return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
 
 
 def _density_at(x: float, axis: _Axis) -> float:
     score = axis.score(x)
-    return math.exp(-0.5 * score * score) * math.sqrt(score * score + _BEND * _BEND)
+    return math.exp(-0.5 * score * score) * math.sqrt(score * score + _ASINH_SCALE * _ASINH_SCALE)
 
 
 def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
@@ -249,17 +257,19 @@ def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
         at, level = axis.x(score), 0
-        while any(abs(at - x) < 2 * _RADIUS + 0.5 and level == on for x, on in taken):
+        while any(abs(at - x) < 2 * _DOT_RADIUS + 0.5 and level == on for x, on in taken):
             level += 1
         taken.append((at, level))
-        yield Dot((at, _BASE - _RADIUS - 1 - level * (2 * _RADIUS + 0.5)), _RADIUS, Tone.SOFT)
+        yield Dot(
+            (at, _BASE - _DOT_RADIUS - 1 - level * (2 * _DOT_RADIUS + 0.5)), _DOT_RADIUS, Tone.SOFT
+        )
 
 
 def _score_columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
-    wide = (_RIGHT - _LEFT) / _COLUMNS
-    counts = [0] * _COLUMNS
+    wide = (_RIGHT - _LEFT) / _COLUMN_COUNT
+    counts = [0] * _COLUMN_COUNT
     for score in scores:
-        counts[min(_COLUMNS - 1, max(0, int((axis.x(score) - _LEFT) / wide)))] += 1
+        counts[min(_COLUMN_COUNT - 1, max(0, int((axis.x(score) - _LEFT) / wide)))] += 1
     for column, count in enumerate(counts):
         if count:
             left = _LEFT + column * wide
@@ -272,7 +282,7 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
     peak = max(_density_at(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
     per_unit = (axis.high - axis.low) / (_RIGHT - _LEFT) / math.sqrt(2.0 * math.pi)
     expected_at_peak = copies * peak * per_unit * wide
-    return min(_COLUMN_MAX, count / expected_at_peak) * _CURVE_HIGH_WITH_COLUMNS
+    return min(_COLUMN_HEIGHT_RATIO_MAX, count / expected_at_peak) * _CURVE_HEIGHT_WITH_COLUMNS
 
 
 def _named_and_labels(
@@ -284,7 +294,7 @@ def _named_and_labels(
     with the highest score.
     """
     for who in named:
-        yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
+        yield Dot((axis.x(scores[who]), _BASE - _DOT_RADIUS - 2), _DOT_RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
     others = [who for who in scores if who not in shown] if len(scores) <= _LABELS_MAX else []
     tone = Tone.NAMED if named else Tone.SOFT
@@ -300,7 +310,7 @@ def _named_and_labels(
         ends[level : level + 1] = [middle + half]
         y = 13 + _LABEL_STEP * min(level, 3)
         rod = Tone.NAMED if label.tone is Tone.NAMED else Tone.FAINT
-        yield line((label.at, y + 4), (label.at, _BASE - 2 * _RADIUS - 4), rod)
+        yield line((label.at, y + 4), (label.at, _BASE - 2 * _DOT_RADIUS - 4), rod)
         yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE)
 
 
@@ -353,23 +363,23 @@ def _alt_text(scores: Mapping[str, float], named: Sequence[str], needed: float) 
 
 
 def _shorten_label(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}\u2026"
+    return label if len(label) <= _LABEL_CHARS_MAX else f"{label[: _LABEL_CHARS_MAX - 1]}\u2026"
 
 
 def _signed_number(value: float) -> str:
     return f"{value:g}".replace("-", "\u2212")
 
 
-_SIDE_PX: Final = 400
+_COMPARED_SIDE_PX: Final = 400
 _BIN_GREY_LEVELS: Final = 8  # width of a bin in grey levels
 _BIN_PIXELS_MIN: Final = 40  # a bin with fewer pixels is left out
-_LUMA: Final = np.array([0.299, 0.587, 0.114])
+_LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114])
 # mean distance from grey, in levels, that JPEG compression may add to a grey picture
 _GREY_DISTANCE_MAX: Final = 2.5
-_SIZE: Final = 150.0
+_TONE_PLOT_SIDE: Final = 150.0
 _TONE_LEFT: Final = 34.0
 _TONE_TOP: Final = 8.0
-_MARGIN: Final = (16.0, 40.0)
+_TONE_PLOT_MARGINS: Final = (16.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +404,7 @@ def tone_curve(
     sent, laid, inside = (_shrink(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99
     before, after = sent[keep], laid[keep]
-    luma_before, luma_after = before @ _LUMA, after @ _LUMA
+    luma_before, luma_after = before @ _LUMA_WEIGHTS, after @ _LUMA_WEIGHTS
     at = (luma_before / _BIN_GREY_LEVELS).astype(int)
     bins = (at == level for level in range(256 // _BIN_GREY_LEVELS))
     points = tuple(
@@ -430,18 +440,23 @@ def describe_tone_curve(curve: ToneCurve) -> str:
 def tone_plot(curve: ToneCurve) -> Drawing:
     inner: list[Shape] = []
     for level in (0, 64, 128, 192, 255):
-        inner.append(line(_interpolate(level, 0), _interpolate(level, 255), Tone.FAINT))
-        inner.append(line(_interpolate(0, level), _interpolate(255, level), Tone.FAINT))
+        inner.append(line(_tone_point(level, 0), _tone_point(level, 255), Tone.FAINT))
+        inner.append(line(_tone_point(0, level), _tone_point(255, level), Tone.FAINT))
     for level in (0, 128, 255):
-        x, y = _interpolate(level, level)
-        inner.append(Words((x, _TONE_TOP + _SIZE + 15), str(level), anchor=Anchor.MIDDLE))
+        x, y = _tone_point(level, level)
+        inner.append(Words((x, _TONE_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=Anchor.MIDDLE))
         inner.append(Words((_TONE_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
-    inner.append(line(_interpolate(0, 0), _interpolate(255, 255), Tone.SOFT, dashed=True))
-    inner.append(Path(tuple(_interpolate(x, y) for x, y in curve.points), Tone.NAMED))
+    inner.append(line(_tone_point(0, 0), _tone_point(255, 255), Tone.SOFT, dashed=True))
+    inner.append(Path(tuple(_tone_point(x, y) for x, y in curve.points), Tone.NAMED))
     about = "sent (across), found (up)"
-    middle = _TONE_LEFT + _SIZE / 2
-    inner.append(Words((middle, _TONE_TOP + _SIZE + 32), about, anchor=Anchor.MIDDLE, size=10))
-    wide, tall = _TONE_LEFT + _SIZE + _MARGIN[0], _TONE_TOP + _SIZE + _MARGIN[1]
+    middle = _TONE_LEFT + _TONE_PLOT_SIDE / 2
+    inner.append(
+        Words((middle, _TONE_TOP + _TONE_PLOT_SIDE + 32), about, anchor=Anchor.MIDDLE, size=10)
+    )
+    wide, tall = (
+        _TONE_LEFT + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
+        _TONE_TOP + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[1],
+    )
     return Drawing(
         wide,
         tall,
@@ -450,13 +465,15 @@ def tone_plot(curve: ToneCurve) -> Drawing:
     )
 
 
-def _interpolate(before: float, after: float) -> tuple[float, float]:
-    return _TONE_LEFT + _SIZE * before / 255, _TONE_TOP + _SIZE * (1 - after / 255)
+def _tone_point(before: float, after: float) -> tuple[float, float]:
+    return _TONE_LEFT + _TONE_PLOT_SIDE * before / 255, _TONE_TOP + _TONE_PLOT_SIDE * (
+        1 - after / 255
+    )
 
 
 def _shrink(plane: NDArray[np.generic]) -> NDArray[np.float64]:
     rows, columns = plane.shape[:2]
-    factor = min(1.0, _SIDE_PX / max(rows, columns))
+    factor = min(1.0, _COMPARED_SIDE_PX / max(rows, columns))
     size = max(1, round(columns * factor)), max(1, round(rows * factor))
     floats = plane.astype(np.float32)
     return np.asarray(cv2.resize(floats, size, interpolation=cv2.INTER_AREA), np.float64)

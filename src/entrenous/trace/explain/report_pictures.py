@@ -14,7 +14,7 @@ _QUALITY: Final = 84
 _VEIL_PX: Final = 9
 # a light line around a dark one, visible on any picture
 _OUTLINE_COLOURS: Final = ((255, 255, 255), (31, 95, 150))
-_NOTHING: Final = (222, 222, 222)
+_UNCOVERED_COLOUR: Final = (222, 222, 222)
 Pixels = NDArray[np.uint8]
 
 
@@ -85,7 +85,7 @@ def _paste_found(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) 
     pixels, covered = laid
     found = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS)
     mask = Image.fromarray(covered.astype(np.uint8) * np.uint8(255)).resize(size)
-    paper = Image.new("RGB", size, _NOTHING)
+    paper = Image.new("RGB", size, _UNCOVERED_COLOUR)
     paper.paste(found, mask=mask)
     return paper
 

@@ -25,10 +25,10 @@ from entrenous.trace.explain.report_pictures import ReportPictures, make_report_
 from entrenous.trace.explain.wording import (
     chance_in_digits,
     describe_alignment,
+    describe_method,
     describe_part,
     describe_size,
     finding_line,
-    method,
     missing_messages_line,
     named_lines,
     nobody_lines,
@@ -43,12 +43,12 @@ from entrenous.trace.report.examine import made_with
 from entrenous.trace.trace_file import Traced
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
-_ROWS_MAX: Final = 20
+_SCORE_ROWS_MAX: Final = 20
 # accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
 _FIRST_ROUND_ALPHA: Final = FALSE_NAMING_CHANCE_MAX / 2
 _BENT_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
 # sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
-_JPEG_LUMA_50: Final = 3679
+_JPEG_LUMA_SUM_AT_50: Final = 3679
 Facts = tuple[tuple[str, str], ...]
 
 
@@ -186,15 +186,15 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         headline=finding_line(verdict.finding),
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *other_lines(trace.others)),
-        rows=tuple(_report_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
-        unlisted=_count_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
+        rows=tuple(_report_row(who, labels[who], verdict) for who in listed[:_SCORE_ROWS_MAX]),
+        unlisted=_count_unlisted([verdict.score[who] for who in listed[_SCORE_ROWS_MAX:]]),
         plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
         if plotted
         else None,
         undone=extra.undone,
         tone=extra.tone,
         pictures=extra.plotted,
-        method=tuple(method(extra.chips, compared, needed)),
+        method=tuple(describe_method(extra.chips, compared, needed)),
         identity=(*_identity_facts(trace), *extra.files),
         versions=_program_versions(),
     )
@@ -283,7 +283,7 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
 
 def _jpeg_quality(table: Sequence[int]) -> int:
     """Estimate libjpeg's quality from a luma table's sum, inverting how jcparam.c scales tables."""
-    scale = 100.0 * sum(table) / _JPEG_LUMA_50
+    scale = 100.0 * sum(table) / _JPEG_LUMA_SUM_AT_50
     quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
     return min(100, max(1, round(quality)))
 

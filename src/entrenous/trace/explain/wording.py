@@ -8,17 +8,17 @@ from entrenous.base.copies import join_names
 from entrenous.base.language import plural, translatable, translated
 from entrenous.watermark.verdict import Finding, FurtherMessage, MatchedSpan, PictureWarp, Verdict
 
-_STRAIGHT_DEG: Final = 0.5
-_WHOLE: Final = 0.985
-_SAME_SCALE: Final = 0.01
-_SAME_SPEED: Final = 0.002
+_STRAIGHT_DEG_MAX: Final = 0.5
+_WHOLE_SHARE_MIN: Final = 0.985
+_SAME_SCALE_TOLERANCE: Final = 0.01
+_SAME_SPEED_TOLERANCE: Final = 0.002
 # about three frames; a smaller difference cannot be measured in a short clip
-_SAME_TIME_S: Final = 0.1
-_SMALL: Final = 1e-30
+_SAME_TIME_TOLERANCE_S: Final = 0.1
+_CHANCE_SHOWN_MIN: Final = 1e-30
 _POWER_MAX: Final = 15  # for still smaller chances, errors of the model outweigh the computed value
 # Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
 # least likelihood ratio for each degree of support, largest first.
-SCALE: Final = (
+SUPPORT_SCALE: Final = (
     (1e6, translatable("extremely strong support")),
     (1e4, translatable("very strong support")),
     (1e3, translatable("strong support")),
@@ -34,11 +34,11 @@ _FORECAST_MARGIN: Final = 2.0
 def describe_alignment(warp: PictureWarp) -> str:
     """Describe crop, mirroring and rotation in a few words, e.g. "cropped to 71 %, mirrored"."""
     done = []
-    if warp.kept < _WHOLE:
+    if warp.kept < _WHOLE_SHARE_MIN:
         done.append(translated("cropped to {percent:.0f} %").format(percent=100 * warp.kept))
     if warp.mirrored:
         done.append(translated("mirrored"))
-    if abs(warp.turned_deg) > _STRAIGHT_DEG:
+    if abs(warp.turned_deg) > _STRAIGHT_DEG_MAX:
         done.append(
             translated("turned by {degrees:.0f} degrees").format(degrees=abs(warp.turned_deg))
         )
@@ -47,7 +47,7 @@ def describe_alignment(warp: PictureWarp) -> str:
 
 def describe_size(scale: float) -> str:
     """Describe the size in the found file compared with the sent one."""
-    if abs(scale - 1.0) <= _SAME_SCALE:
+    if abs(scale - 1.0) <= _SAME_SCALE_TOLERANCE:
         return translated("the same size as sent")
     return translated("shown at {percent:.0f} % of the size it was sent in").format(
         percent=100 * scale
@@ -59,7 +59,7 @@ def describe_part(span: MatchedSpan) -> str:
     if span.length_s == 0.0:
         return translated("one frame, {at}").format(at=at)
     off = abs(span.speed - 1.0)
-    if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
+    if off <= _SAME_SPEED_TOLERANCE or off * span.length_s <= _SAME_TIME_TOLERANCE_S:
         return translated("{length_s:.1f} s of it, from {at}").format(
             length_s=span.length_s / span.speed, at=at
         )  # the clip's playing time
@@ -83,8 +83,8 @@ def chance_in_digits(chance: float) -> str:
     """Return a chance for a table: two digits, rounded up; a lower limit replaces tiny chances."""
     return (
         f"{rounded_up(chance, 2):g}"
-        if chance >= _SMALL
-        else translated("below {number}").format(number=f"{_SMALL:g}")
+        if chance >= _CHANCE_SHOWN_MIN
+        else translated("below {number}").format(number=f"{_CHANCE_SHOWN_MIN:g}")
     )
 
 
@@ -97,12 +97,12 @@ def rounded_up(chance: float, digits: int) -> float:
 
 def support_in_words(ratio: float) -> str:
     """Return the words for a likelihood ratio on the scale of the ENFSI guideline (2015)."""
-    return translated(next((words for least, words in SCALE if ratio >= least), NO_SUPPORT))
+    return translated(next((words for least, words in SUPPORT_SCALE if ratio >= least), NO_SUPPORT))
 
 
 def ratio_in_words(ratio: float) -> str:
     """Return a likelihood ratio as a sentence, rounded down."""
-    if ratio < SCALE[-1][0]:
+    if ratio < SUPPORT_SCALE[-1][0]:
         return translated(
             "What was found is about as likely with this copy as with one that was not used."
         )
@@ -116,10 +116,12 @@ def ratio_in_words(ratio: float) -> str:
 
 def ratio_in_digits(ratio: float) -> str:
     """Return a likelihood ratio for a table: two digits, rounded down, with an upper limit."""
-    if ratio < SCALE[-1][0]:
+    if ratio < SUPPORT_SCALE[-1][0]:
         return translated("below {number}").format(number=2)
-    if ratio > 1.0 / _SMALL:
-        return translated("above {number}").format(number=f"{1.0 / _SMALL:g}".replace("e+", "e"))
+    if ratio > 1.0 / _CHANCE_SHOWN_MIN:
+        return translated("above {number}").format(
+            number=f"{1.0 / _CHANCE_SHOWN_MIN:g}".replace("e+", "e")
+        )
     step = 10.0 ** (math.floor(math.log10(ratio)) - 1)
     return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
 
@@ -181,7 +183,7 @@ def _power_of_ten_in_words(power: int) -> str:
 # with more named copies than this, their figures are not full sentences
 _COPIES_AT_LENGTH_MAX: Final = 3
 NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
-LIMITS: Final = (
+FINDING_LIMITS: Final = (
     (
         translatable("Who passed it on."),
         (
@@ -232,9 +234,9 @@ LIMITS: Final = (
 )
 
 
-def limits() -> tuple[tuple[str, str], ...]:
+def translated_limits() -> tuple[tuple[str, str], ...]:
     """Return what a finding does not say, as pairs of a heading and its sentences."""
-    return tuple((translated(title), translated(words)) for title, words in LIMITS)
+    return tuple((translated(title), translated(words)) for title, words in FINDING_LIMITS)
 
 
 def finding_line(finding: Finding) -> str:
@@ -389,7 +391,7 @@ def _chance_method(compared: int, needed: float, *, rounds: bool) -> list[str]:
     return [" ".join(lines)]
 
 
-def method(chips: int | None, compared: int, needed: float) -> list[str]:
+def describe_method(chips: int | None, compared: int, needed: float) -> list[str]:
     """Describe the method in half a page.
 
     ``chips`` is the number of chips in a picture's mark; it is None for clips and sounds.

@@ -92,7 +92,7 @@ def check_proofs(
     return signed
 
 
-def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
+def signer_of(signed: Iterable[ReceiptStatement]) -> PersonId | None:
     """Return the person whose keys signed the receipts of one copy; None without receipts.
 
     The person's card proves this. A label, in contrast, is only the sender's name for that person.
@@ -180,13 +180,13 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
     return ReportCheckFailed(what=f"what the device of {copy.to} signed", said=said, found=found)
 
 
-SIGNED: Final = b"entrenous/1 verdict report"
+SIGNATURE_CONTEXT: Final = b"entrenous/1 verdict report"
 # the search for the largest number of copies ends here; a larger one would say no more
 COMPARED_MAX: Final = 10**15
 # largest accepted difference from the report's score: absolute, and relative
 _SCORE_TOLERANCES: Final = (0.02, 1e-3)
-_MISFIT_AWAY: Final = 0.01
-_CORNER_AWAY_PX: Final = 0.05
+_MISFIT_TOLERANCE: Final = 0.01
+_CORNER_TOLERANCE_PX: Final = 0.05
 ReadPicture = Callable[[bytes], Picture]
 
 
@@ -215,9 +215,9 @@ class CheckedReport:
     report: Report
     digest: bytes
     signed_by: bytes | None
-    elsewhere: Mapping[str, tuple[str, str]]
+    program_differences: Mapping[str, tuple[str, str]]
     copy_of: tuple[str, ...]
-    most: int | None
+    compared_max: int | None
     signed: Mapping[str, tuple[ReceiptStatement, ...]]
 
 
@@ -245,32 +245,36 @@ def check_report(
     report, digest, signature = read_report(files.untrusted_report, sha256)
     signed = check_proofs(report.copies, report.cards)
     if signature is not None:
-        verify_device(signature.device, SIGNED, digest, signature.signature, what="report")
+        verify_device(
+            signature.device, SIGNATURE_CONTEXT, digest, signature.signature, what="report"
+        )
     _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
     _require_same_file("the original", files.untrusted_original, report.given.original_sha256)
-    elsewhere = _differences(report.made_with, made_with())
+    program_differences = _differences(report.made_with, made_with())
     original = _at_size(read_picture(files.untrusted_original), report.given.size_px)
     evidence = examine(read_picture(files.untrusted_leak), original)
     if evidence is None:
         raise _difference_error(
             "how the found file matches the original", "that it does", "not found"
         )
-    exact = not elsewhere
+    exact = not program_differences
     _require_same_evidence(report.examined, evidence.figures, original, exact=exact)
     recomputed = score_copies(
         report.copies, original, evidence.per_chip, report.given.compared, FALSE_NAMING_CHANCE_MAX
     )
     _require_same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
-        _is_same_copy(copy, remake_copy(report.given, original, evidence.prepared, copy.seed))
+        _require_same_copy(copy, remake_copy(report.given, original, evidence.prepared, copy.seed))
         report_progress(number, len(report.copies))
     return CheckedReport(
         report=report,
         digest=digest,
         signed_by=signature.device if signature else None,
-        elsewhere=elsewhere,
-        copy_of=() if files.untrusted_copy is None else _labels_of(files.untrusted_copy, report),
-        most=_largest_compared_count(report),
+        program_differences=program_differences,
+        copy_of=()
+        if files.untrusted_copy is None
+        else _labels_of_copy(files.untrusted_copy, report),
+        compared_max=_largest_compared_count(report),
         signed=signed,
     )
 
@@ -300,7 +304,7 @@ def _require_same_evidence(
         raise _difference_error(
             "the evidence of the found file", _figures_in_short(said), _figures_in_short(found)
         )
-    if abs(said.misfit - found.misfit) > _MISFIT_AWAY or not _have_same_corners(
+    if abs(said.misfit - found.misfit) > _MISFIT_TOLERANCE or not _have_same_corners(
         said, found, original
     ):
         raise _difference_error(
@@ -318,7 +322,7 @@ def _have_same_corners(said: ExaminedEvidence, found: ExaminedEvidence, original
     with np.errstate(all="ignore"):
         one, other = (np.reshape(figures.homography, (3, 3)) @ corners for figures in (said, found))
         distance = np.abs(one[:2] / one[2] - other[:2] / other[2])
-    return bool(np.all(distance <= _CORNER_AWAY_PX))
+    return bool(np.all(distance <= _CORNER_TOLERANCE_PX))
 
 
 def _require_same_figures(
@@ -348,7 +352,7 @@ def _require_same_figures(
             )
 
 
-def _is_same_copy(copy: DisclosedCopy, data: bytes) -> None:
+def _require_same_copy(copy: DisclosedCopy, data: bytes) -> None:
     if sha256(data) != copy.sha256:
         raise _difference_error(
             f"the copy for {copy.to}, made again from its secret and the original",
@@ -357,7 +361,7 @@ def _is_same_copy(copy: DisclosedCopy, data: bytes) -> None:
         )
 
 
-def _labels_of(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
+def _labels_of_copy(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
     found = sha256(untrusted_copy)
     whose = tuple(copy.to for copy in report.copies if copy.sha256 == found)
     if not whose:

@@ -35,14 +35,14 @@ from entrenous.trace.report.check_report import (
     CheckedReport,
     ReportInputs,
     check_report,
-    signer,
+    signer_of,
     was_opened,
 )
 from entrenous.trace.report.disclose import disclose as disclose_trace
 from entrenous.trace.report.disclose import trace_of
 from entrenous.watermark.verdict import Finding
 
-SENDER: Final = translatable(
+SENDER_CAVEAT: Final = translatable(
     "It can't show that the sender did not make the found file: she can make every copy."
 )
 
@@ -141,14 +141,14 @@ def _check_json(repeated: CheckedReport) -> dict[str, object]:
     return {
         "schema": "entrenous/verdict-check/1",
         "holds": True,
-        "bit_for_bit": not repeated.elsewhere,
-        "elsewhere": {name: list(pair) for name, pair in repeated.elsewhere.items()},
+        "bit_for_bit": not repeated.program_differences,
+        "elsewhere": {name: list(pair) for name, pair in repeated.program_differences.items()},
         "digest": repeated.digest.hex(),
         "signed_by": repeated.signed_by.hex() if repeated.signed_by else None,
         "finding": report.finding.value,
         "named": list(report.named),
         "compared": report.given.compared,
-        "compared_at_most": repeated.most,
+        "compared_at_most": repeated.compared_max,
         "copy_of": repeated.copy_of[0] if len(repeated.copy_of) == 1 else None,
         "copy_of_one_of": list(repeated.copy_of),
         "signed_for": {
@@ -158,20 +158,20 @@ def _check_json(repeated: CheckedReport) -> dict[str, object]:
         "keys": {
             label: person.hex()
             for label, signed in repeated.signed.items()
-            if (person := signer(signed)) is not None
+            if (person := signer_of(signed)) is not None
         },
     }
 
 
 def _print_check(repeated: CheckedReport) -> None:
-    if repeated.elsewhere:
+    if repeated.program_differences:
         print_line(
             translated(
                 "The report holds: everything in it was computed again and agrees, except "
                 "for rounding."
             )
         )
-        for name, (there, here) in repeated.elsewhere.items():
+        for name, (there, here) in repeated.program_differences.items():
             print_line(
                 "  "
                 + translated("{name}: made with {there}, checked with {here}").format(
@@ -197,7 +197,7 @@ def _print_check(repeated: CheckedReport) -> None:
         print_line(
             "  " + translated("Compare it with the sender's card to know whether it is hers.")
         )
-    print_line(f"{translated(NOT_WHO)} {translated(SENDER)}")
+    print_line(f"{translated(NOT_WHO)} {translated(SENDER_CAVEAT)}")
 
 
 def _print_copy_check(repeated: CheckedReport) -> None:
@@ -252,7 +252,7 @@ def _print_finding(repeated: CheckedReport) -> None:
             )
         )
         _print_receipts(label, repeated)
-    compared, most = f"{report.given.compared:,}", f"{repeated.most:,}"
+    compared, most = f"{report.given.compared:,}", f"{repeated.compared_max:,}"
     print_line(
         translated("The report says that {compared} copies were compared.").format(
             compared=compared
@@ -266,7 +266,7 @@ def _print_finding(repeated: CheckedReport) -> None:
 
 def _print_receipts(label: str, repeated: CheckedReport) -> None:
     signed = repeated.signed.get(label, ())
-    person = signer(signed)
+    person = signer_of(signed)
     if person is not None:
         print_line(
             "  "

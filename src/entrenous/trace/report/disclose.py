@@ -14,7 +14,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_copies import NameOf, current_labels, name_when_sent, pseudonyms
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import original_of
-from entrenous.trace.report.check_report import SIGNED, cards_for, proof_for
+from entrenous.trace.report.check_report import SIGNATURE_CONTEXT, cards_for, proof_for
 from entrenous.trace.report.examine import Evidence, examine, made_with
 from entrenous.trace.report.nouns import (
     DisclosedCopy,
@@ -179,4 +179,4 @@ def _blind_labels(report: Report) -> Report:
 
 
 def _sign_report(account: Secret, digest: bytes) -> Signature:
-    return Signature(signing_key(account), sign_as_device(account, SIGNED, digest))
+    return Signature(signing_key(account), sign_as_device(account, SIGNATURE_CONTEXT, digest))

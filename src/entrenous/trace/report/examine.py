@@ -22,7 +22,8 @@ from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.embed import Prepared, prepare_picture
 
-_SEED: Final = 0  # seed of OpenCV's random generator; it is fixed so that results can be repeated
+# seed of OpenCV's random generator; it is fixed so that results can be repeated
+_OPENCV_SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +80,7 @@ def _register_found(
 def _one_thread() -> Iterator[None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    cv2.setRNGSeed(_SEED)
+    cv2.setRNGSeed(_OPENCV_SEED)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.embed import Prepared, embed_mark
 from entrenous.watermark.verdict import Finding
 
-SMALLEST: Final = 2.0**-256
+CHANCE_MIN: Final = 2.0**-256
 
 
 def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
@@ -46,7 +46,7 @@ def upper_tail(s: float) -> float:
     if s <= 0.0:
         return 1.0
     normal = 0.5 * math.erfc(s / math.sqrt(2.0))
-    return max(min(1.0, math.exp(-0.5 * s * s), 3.17866 * normal), SMALLEST)
+    return max(min(1.0, math.exp(-0.5 * s * s), 3.17866 * normal), CHANCE_MIN)
 
 
 def chance_bound(s: float, compared: int, round_: int) -> float:
@@ -66,7 +66,7 @@ def likelihood_ratio(s: float) -> float:
     survived = math.fsum(
         math.exp(min(t * s - 0.5 * t * t, 700.0)) / (t * weights) for t in strengths
     )
-    return min(0.5 + 0.5 * survived, 1.0 / SMALLEST)
+    return min(0.5 + 0.5 * survived, 1.0 / CHANCE_MIN)
 
 
 def remove_named(

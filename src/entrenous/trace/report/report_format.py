@@ -26,7 +26,8 @@ from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json, read_time, write_time
 from entrenous.wire.receipt import PROOF_BYTES_MAX
 
-_LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's name, and a number for each further device
+# a person's name, and a number for each further device
+_LABEL_CHARS_MAX: Final = LABEL_CHARS_MAX + 20
 Entry = TypeVar("Entry")
 
 
@@ -104,7 +105,7 @@ def label_of(text: str) -> str:
 
     Contacts' names keep the form in which they were typed.
     """
-    if not text.strip() or len(text) > _LABEL_MAX:
+    if not text.strip() or len(text) > _LABEL_CHARS_MAX:
         raise ValueError("a label is empty or too long")
     return _one_line(text)
 
@@ -157,9 +158,9 @@ WARNING: Final = (
     "Whoever has this file can make every copy of this one picture. Give it to the person who "
     "checks the finding, and to nobody else."
 )
-_BYTES_MAX: Final = 64 * 1024 * 1024
+_REPORT_BYTES_MAX: Final = 64 * 1024 * 1024
 _COPIES_MAX: Final = 100_000
-_SIDE_MAX: Final = 1_000_000
+_SIDE_PX_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
 _RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for opening
@@ -197,7 +198,7 @@ def read_report(
         BadReport: this is not a report, or its digest is wrong. The message repeats no content of
             the file.
     """
-    if len(untrusted_data) > _BYTES_MAX:
+    if len(untrusted_data) > _REPORT_BYTES_MAX:
         raise BadReport(why="it is larger than any report")
     try:
         _refuse_other_versions(_decode_unique(untrusted_data))
@@ -284,7 +285,7 @@ def _parse_given(form: ReportForm) -> Disclosure:
     return Disclosure(
         leak_sha256=parse_hex(form.leak_sha256),
         original_sha256=parse_hex(form.original_sha256),
-        size_px=None if form.size_px is None else number_within(form.size_px, 1, _SIDE_MAX),
+        size_px=None if form.size_px is None else number_within(form.size_px, 1, _SIDE_PX_MAX),
         finer=number_within(form.finer, 0, 100),
         dither=Secret(parse_hex(form.dither, SEED_BYTES)),
         compared=number_within(form.compared, 1, 2**53 - 1),

@@ -212,8 +212,8 @@ Motion = NDArray[np.float64]  # 2 x 3
 Row = tuple[float, float, float, float]
 _CAMERA_SIDE_PX: Final = 320
 _POINTS: Final = 200
-_QUALITY: Final = 0.01
-_APART_PX: Final = 8
+_CORNER_QUALITY_MIN: Final = 0.01
+_POINT_DISTANCE_PX_MIN: Final = 8
 # fewer agreeing points show no common motion, which is so across a cut
 _AGREEING_POINTS_MIN: Final = 20
 _TOLERANCE_PX: Final = 0.7
@@ -291,7 +291,7 @@ def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     """Return the motion (3 x 3) in units of the longest side; the identity if there is none."""
-    points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
+    points = cv2.goodFeaturesToTrack(before, _POINTS, _CORNER_QUALITY_MIN, _POINT_DISTANCE_PX_MIN)
     # OpenCV returns None if there are no points
     if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:
         return np.eye(3)

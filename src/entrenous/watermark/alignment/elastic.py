@@ -21,12 +21,12 @@ from entrenous.watermark.alignment.transforms import (
     Pose,
     Size,
     apply_homography,
+    b_spline_weights,
     inverse,
-    weights,
 )
 
 # tolerance for matches in each step, as a share of the longest side
-_REACHES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
+_MATCH_TOLERANCE_SHARES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
 _SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
@@ -39,8 +39,8 @@ _RIDGE: Final = 1e-6
 # Typical deviation of neighbouring control points from a straight line, as a share of the longest
 # side. It is divided by n^1.5 for n spans. A wave that is n times as short is n^2 times as curved,
 # but such waves are rarer.
-_STIFF: Final = 0.3
-_STIFF_POWER: Final = 1.5
+_BEND_STIFFNESS: Final = 0.3
+_BEND_STIFFNESS_EXPONENT: Final = 1.5
 Box = tuple[float, float, float, float]
 
 
@@ -50,7 +50,7 @@ def fit_lens(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: S
     pose = Pose(pose.homography, None, lens)
     if len(at_sent) == 0:
         return pose
-    for reach in _REACHES:
+    for reach in _MATCH_TOLERANCE_SHARES:
         offsets = apply_homography(inverse(pose.homography), _undistorted(pose, at_found)) - at_sent
         near = reach * max(sent)
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
@@ -77,7 +77,7 @@ def fit_bend_to_matches(
     lattice = anchor = _resampled_lattice(base.bend, box, spans)
     stiff = _stiffness_matrix(lattice, longest, spans)
     straight = apply_homography(inverse(base.homography), _undistorted(base, at_found))
-    for reach in _REACHES:
+    for reach in _MATCH_TOLERANCE_SHARES:
         offsets = straight - at_sent - Bend(lattice, box).displacement_at(at_sent)
         near = reach * longest
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
@@ -119,8 +119,8 @@ def _lattice_step(
 ) -> tuple[NDArray[np.float64], float]:
     """Return the change of the lattice, and the largest displacement of a block that it causes."""
     rows, columns = offsets.shape[:2]
-    along_x = weights(flow.centres[:, 0], box[0], box[2], columns - 3)
-    along_y = weights(flow.centres[:, 1], box[1], box[3], rows - 3)
+    along_x = b_spline_weights(flow.centres[:, 0], box[0], box[2], columns - 3)
+    along_y = b_spline_weights(flow.centres[:, 1], box[1], box[3], rows - 3)
     basis = csr_array((along_y[:, :, None] * along_x[:, None, :]).reshape(len(along_x), -1))
     points = rows * columns
     xx, xy, yy = (
@@ -168,7 +168,7 @@ def needs_bend(on: Level, pose: Pose) -> bool:
 def _stiffness_matrix(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
-    slack: float = _STIFF * longest / max(spans) ** _STIFF_POWER
+    slack: float = _BEND_STIFFNESS * longest / max(spans) ** _BEND_STIFFNESS_EXPONENT
     return np.asarray(_stiffness(*lattice.shape[:2]) / slack**2, np.float64)
 
 
@@ -197,8 +197,8 @@ def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> N
         return np.zeros((rows + 3, columns + 3, 2))
     x = np.linspace(box[0], box[2], 8 * columns + 1)
     y = np.linspace(box[1], box[3], 8 * rows + 1)
-    left = np.linalg.pinv(weights(y, box[1], box[3], rows))
-    right = np.linalg.pinv(weights(x, box[0], box[2], columns))
+    left = np.linalg.pinv(b_spline_weights(y, box[1], box[3], rows))
+    right = np.linalg.pinv(b_spline_weights(x, box[0], box[2], columns))
     lattice = np.einsum(
         "iy,yxk,jx->ijk", left, bend.displacement_grid(x, y).astype(np.float64), right
     )

@@ -12,17 +12,17 @@ from entrenous.watermark.alignment.transforms import Points, Size, apply_homogra
 Pixels = NDArray[np.uint8]
 SIDE_PX: Final = 1200
 _SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged, because SIFT finds little in few pixels
-_POINTS: Final = 3000
+_POINTS_MAX: Final = 3000
 _POINTS_POOR: Final = 1500
 # if the darkest and the brightest hundredth differ by fewer grey levels, contrast is stretched
-_RANGE_POOR: Final = 120.0
-_CONTRAST: Final = 0.04
-_EDGE: Final = 10.0
+_CONTRAST_LEVELS_MIN: Final = 120.0
+_SIFT_CONTRAST_THRESHOLD: Final = 0.04
+_SIFT_EDGE_THRESHOLD: Final = 10.0
 # thresholds for skies, nights and skin: they admit points as faint as noise, which matching filters
-_CONTRAST_POOR: Final = 0.003
-_EDGE_POOR: Final = 30.0
+_SIFT_CONTRAST_THRESHOLD_POOR: Final = 0.003
+_SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
 _SIDE_PX_BLURRED: Final = 500
-_RATIO: Final = 0.85
+_DISTANCE_RATIO_MAX: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class Features:
 
 
 def extract_features(
-    pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS
+    pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS_MAX
 ) -> Features:
     """Return the ``limit`` strongest features of a picture.
 
@@ -48,23 +48,30 @@ def extract_features(
     return extract_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
 
-def extract_from_luma(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
+def extract_from_luma(
+    grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS_MAX
+) -> Features:
     """Do the same as :func:`extract_features`, from luma (h, w)."""
     height, width = grey.shape
     found = stretch_contrast(resize_to_side(grey, analysed_px(max(width, height), side_px)))
-    points, descriptors = _run_sift(found, limit, _CONTRAST, _EDGE)
+    points, descriptors = _run_sift(found, limit, _SIFT_CONTRAST_THRESHOLD, _SIFT_EDGE_THRESHOLD)
     if len(points) < _POINTS_POOR:
-        points, descriptors = _run_sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
+        points, descriptors = _run_sift(
+            found, limit, _SIFT_CONTRAST_THRESHOLD_POOR, _SIFT_EDGE_THRESHOLD_POOR
+        )
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
-def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
+def blurred_points_of(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
     """Return features of large shapes only, which flat graphics and very noisy pictures need."""
     height, width = grey.shape
     small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
     points, descriptors = _run_sift(
-        cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR
+        cv2.GaussianBlur(small, (0, 0), 1.0),
+        limit,
+        _SIFT_CONTRAST_THRESHOLD_POOR,
+        _SIFT_EDGE_THRESHOLD_POOR,
     )
     to_full_size = resizing((small.shape[1], small.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
@@ -109,7 +116,7 @@ def match_features(found: Features, sent: Features) -> tuple[Points, Points]:
     similarity[rows, best] = -1.0
     second = similarity.max(axis=1)
     # the squared distance between rows of norm 1 is 2 - 2 x their cosine
-    clear = (1.0 - first) < _RATIO**2 * (1.0 - second)
+    clear = (1.0 - first) < _DISTANCE_RATIO_MAX**2 * (1.0 - second)
     keep = mutual & clear
     return sent.points[keep], found.points[best[keep]]
 
@@ -132,7 +139,7 @@ def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
 def stretch_contrast(grey: Pixels) -> Pixels:
     """If contrast is low, stretch it, so that points reach SIFT's fixed threshold."""
     dark, bright = np.percentile(grey[::4, ::4], [1, 99])
-    if bright - dark >= _RANGE_POOR or bright <= dark:
+    if bright - dark >= _CONTRAST_LEVELS_MIN or bright <= dark:
         return grey
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 

@@ -44,7 +44,7 @@ from entrenous.watermark.verdict import PictureWarp
 
 # largest misfit that is accepted without matching points; unrelated photographs have at least 0.98
 _MISFIT_MAX: Final = 0.85
-_SURE_MISFIT: Final = 0.3  # the search ends at a smaller misfit
+_CERTAIN_MISFIT_MAX: Final = 0.3  # the search ends at a smaller misfit
 # a bend is measured at a grid with this many points along each side
 _GRID_POINTS_PER_SIDE: Final = 25
 
@@ -183,7 +183,7 @@ def _is_good_enough(candidate: Registration) -> bool:
 
     A bent result is not good enough, because a bend can hide a bad starting point.
     """
-    return not candidate.is_bent and candidate.misfit <= _SURE_MISFIT
+    return not candidate.is_bent and candidate.misfit <= _CERTAIN_MISFIT_MAX
 
 
 def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -> Registration:
@@ -238,12 +238,12 @@ _TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longes
 _ITERATIONS: Final = 10_000
 _CONFIDENCE: Final = 0.9999
 # pairs of mirrored and inverted
-_FLIPS: Final = ((False, False), (True, False), (False, True), (True, True))
-_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
+_MIRRORED_AND_INVERTED: Final = ((False, False), (True, False), (False, True), (True, True))
+_FURTHER_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
 # longest side of the sent picture if the found one may show a small detail of it
 _DENSE_SIDE_PX: Final = 2400
 _DENSE_POINTS: Final = 8000
-_TRIED: Final = 3
+_ESTIMATES_MAX: Final = 3
 # a quick try compares this many points first; unrelated pictures share 8 to 15
 _QUICK_SAMPLE_POINTS: Final = 600
 _SAMPLE_LEAST: Final = 24
@@ -267,14 +267,14 @@ def estimates_from_features(
             break
     least = QUICK_INLIERS_MIN if sent_grey is None else _INLIERS_MIN
     enough = [rough for rough in estimates if rough.inliers >= least]
-    return sorted(enough, key=lambda rough: -rough.inliers)[:_TRIED]
+    return sorted(enough, key=lambda rough: -rough.inliers)[:_ESTIMATES_MAX]
 
 
 def _estimate_all(
     found: FeatureViews, sent: Features, sent_grey: Pixels | None
 ) -> Iterator[Estimate]:
     sample = select_strongest(sent, _QUICK_SAMPLE_POINTS)
-    for mirrored, inverted in _FLIPS:
+    for mirrored, inverted in _MIRRORED_AND_INVERTED:
         view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
         # in a quick search, rare cases are tried only if a sample of the points suggests them
         if (
@@ -290,8 +290,8 @@ def _estimate_all(
         return
     dense = extract_from_luma(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
     large = blurred_points_of(sent_grey)
-    for mirrored, inverted in _FLIPS:
-        for side_px, points in (*((side_px, dense) for side_px in _SIDES_PX), (0, large)):
+    for mirrored, inverted in _MIRRORED_AND_INVERTED:
+        for side_px, points in (*((side_px, dense) for side_px in _FURTHER_SIDES_PX), (0, large)):
             yield from _estimate_at_size(
                 found, side_px, points, mirrored=mirrored, inverted=inverted
             )

@@ -53,34 +53,34 @@ _SMALL_SIDES_PX: Final = (
     # hundredths of the side
 )
 _SIDES_PX: Final = (250, 500, 1000)
-_STEPS: Final = 6
-_JUDGED_PX: Final = 1500
+_OPTIMISER_STEPS: Final = 6
+_FINEST_SIDE_PX: Final = 1500
 # an exact mapping may have a misfit this many times larger, because inexact ones smooth noise
-_EXACT_BONUS: Final = 1.02
-_BLURRED_PX: Final = 75
+_EXACT_MISFIT_FACTOR: Final = 1.02
+_BLURRED_SIDE_PX: Final = 75
 # unrelated photographs have a misfit of 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
 # an exact mapping may differ from the estimate by this many pixels plus the number of standard
 # errors below
-_EXACT_PX: Final = 0.05
-_EXACT_SD: Final = 8.0
-_SAME_PX: Final = 1e-3
-_SIMPLE_BONUS: Final = 1.01
-_SLACK: Final = 0.0003
+_EXACT_TOLERANCE_PX: Final = 0.05
+_EXACT_TOLERANCE_STANDARD_ERRORS: Final = 8.0
+_SAME_POSITION_PX: Final = 1e-3
+_SIMPLE_MISFIT_FACTOR: Final = 1.01
+_MISFIT_SLACK: Final = 0.0003
 # if the standard error is more than this many pixels of the sent picture, fewer parameters are
 # tried
-_UNSURE_PX: Final = 0.05
+_UNCERTAIN_ERROR_PX: Final = 0.05
 # a box is made upright if no corner then moves by more than this share of the diagonal
-_LEAN_MAX: Final = 0.03
+_BOX_SKEW_SHARE_MAX: Final = 0.03
 _MISFIT_PERFECT: Final = 0.002  # with a smaller misfit, no bend is tried
-_LENS_GAIN: Final = 0.995  # a lens must lower the misfit to this share
-_BEND_GAIN: Final = 0.985
-_MATCHES_MIN: Final = 60  # fitting a lens needs this many matches
+_LENS_MISFIT_FACTOR_MAX: Final = 0.995  # a lens must lower the misfit to this share
+_BEND_MISFIT_FACTOR_MAX: Final = 0.985
+_LENS_MATCHES_MIN: Final = 60  # fitting a lens needs this many matches
 _LATTICE_MATCHES_MIN: Final = 150  # fitting a bend to matches needs this many of them
 # a bend is measured at a grid with this many points along each side
 _GRID_POINTS_PER_SIDE: Final = 15
-_SPANS: Final = 8
+_BEND_SPANS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +122,9 @@ def refine(
 
 def agrees_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
     """Return whether the blurred pictures agree, which is enough if there is no fine detail."""
-    return misfit(make_bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
+    return (
+        misfit(make_bench(pair, scale=scale, side_px=_BLURRED_SIDE_PX), pose) <= _BLURRED_MISFIT_MAX
+    )
 
 
 class _Refinement:
@@ -149,13 +151,13 @@ class _Refinement:
         """
         start = self._start.homography
         tried = [Pose(start)]
-        for one in (nearest_similarity(start, self._full_frame_poses()), start):
+        for one in (nearest_similarity(start, self._visible_corners()), start):
             pose = Pose(one)
             for side_px in (*_SMALL_SIDES_PX, _SIDES_PX[0]):
                 pose = self._polish(side_px, pose, similar_freedom()) or pose
             tried += [pose, self._polish(_SIDES_PX[0], pose) or pose]
         small = self._comparison_level(_SIDES_PX[0]).bench
-        large = make_bench(self._pair, scale=self._scale, side_px=_BLURRED_PX)
+        large = make_bench(self._pair, scale=self._scale, side_px=_BLURRED_SIDE_PX)
         scored = [
             (misfit(small, pose), misfit(large, pose), pose.homography)
             for pose in tried
@@ -171,22 +173,24 @@ class _Refinement:
         """
         start = Pose(self._start.homography)
         straight, least = self._least_misfit([start, *list(self._sharpen(start))[-1:]])
-        best, misfit_left, simple, error = straight, least, [straight], self._error_px(straight)
-        if error > _UNSURE_PX * self._scale:
+        best, best_misfit, simple, error = straight, least, [straight], self._error_px(straight)
+        if error > _UNCERTAIN_ERROR_PX * self._scale:
             simple += self._with_fewer_parameters()
-            best, misfit_left = self._simplest_good_enough(
-                simple[1:], best, misfit_left, _SIMPLE_BONUS
+            best, best_misfit = self._simplest_good_enough(
+                simple[1:], best, best_misfit, _SIMPLE_MISFIT_FACTOR
             )
         exact = self._exact_candidates(simple, straight, error)
-        best, misfit_left = self._simplest_good_enough(exact, best, misfit_left, _EXACT_BONUS)
+        best, best_misfit = self._simplest_good_enough(
+            exact, best, best_misfit, _EXACT_MISFIT_FACTOR
+        )
         if least > _MISFIT_PERFECT and needs_bend(self._comparison_level(_SIDES_PX[1]), best):
-            best, misfit_left = self._with_distortion(straight, best, misfit_left)
+            best, best_misfit = self._with_distortion(straight, best, best_misfit)
             if not (best.is_straight or self._certain):
-                best, misfit_left = self._simplest_good_enough(
-                    list(self._without_bend(best)), best, misfit_left, _EXACT_BONUS
+                best, best_misfit = self._simplest_good_enough(
+                    list(self._without_bend(best)), best, best_misfit, _EXACT_MISFIT_FACTOR
                 )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
-        return Refined(best, min(misfit_left, 1.0), error)
+        return Refined(best, min(best_misfit, 1.0), error)
 
     def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
         """Return exact mappings near the estimates.
@@ -196,25 +200,28 @@ class _Refinement:
         neighbours = [
             one
             for pose in simple
-            for one in exact_neighbours(pose.homography, self._sent, self._found)
+            for one in exact_mappings_near(pose.homography, self._sent, self._found)
         ]
-        frame, exact = self._full_frame_poses(), list[Pose]()
+        frame, exact = self._visible_corners(), list[Pose]()
         positions = straight.sent_to_found(frame)
         for one in neighbours:
             at = apply_homography(one, frame)
-            near = np.abs(at - positions).max() <= _EXACT_PX + _EXACT_SD * error
+            near = (
+                np.abs(at - positions).max()
+                <= _EXACT_TOLERANCE_PX + _EXACT_TOLERANCE_STANDARD_ERRORS * error
+            )
             if near and all(
-                np.abs(at - kept.sent_to_found(frame)).max() > _SAME_PX for kept in exact
+                np.abs(at - kept.sent_to_found(frame)).max() > _SAME_POSITION_PX for kept in exact
             ):
                 exact.append(Pose(one))
         return exact
 
     def _simplest_good_enough(
-        self, simpler: list[Pose], best: Pose, misfit_left: float, bonus: float
+        self, simpler: list[Pose], best: Pose, best_misfit: float, bonus: float
     ) -> tuple[Pose, float]:
         """Return the best of the simpler poses, unless it fits clearly worse."""
         pose, at = self._least_misfit(simpler)
-        return (pose, at) if at <= bonus * misfit_left + _SLACK else (best, misfit_left)
+        return (pose, at) if at <= bonus * best_misfit + _MISFIT_SLACK else (best, best_misfit)
 
     def _sharpen(self, pose: Pose) -> Iterator[Pose]:
         for side_px in _SIDES_PX:
@@ -225,9 +232,9 @@ class _Refinement:
 
     def _with_fewer_parameters(self) -> Iterator[Pose]:
         """Yield the starting point optimised with fewer parameters, for smooth pictures."""
-        homography, frame = self._start.homography, self._full_frame_poses()
+        homography, frame = self._start.homography, self._visible_corners()
         variants = [(nearest_similarity(homography, frame), similar_freedom())]
-        box = nearest_upright_box(apply_homography(homography, frame), skew_max=_LEAN_MAX)
+        box = nearest_upright_box(apply_homography(homography, frame), skew_max=_BOX_SKEW_SHARE_MAX)
         if box is not None:
             variants.append((homography_between(frame, box), upright_freedom()))
         for start, freedom in variants:
@@ -240,7 +247,7 @@ class _Refinement:
 
     def _polish(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
         level, coarser = self._comparison_level(side_px), self._coarser_levels(side_px)
-        return optimise_pose(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
+        return optimise_pose(level, pose, steps=_OPTIMISER_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser_levels(self, side_px: int) -> tuple[Level, ...]:
         """Return the levels whose detail is clearly coarser than at this size."""
@@ -267,22 +274,25 @@ class _Refinement:
         bench = self._comparison_level(_SIDES_PX[-1]).bench
         return bench.size[0] / bench.size_sent[0]
 
-    def _full_frame_poses(self) -> Points:
+    def _visible_corners(self) -> Points:
         left, top, right, bottom = np.array(self._pair.seen) - 0.5
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
     def _with_distortion(
-        self, straight: Pose, best: Pose, misfit_left: float
+        self, straight: Pose, best: Pose, best_misfit: float
     ) -> tuple[Pose, float]:
         """Return a pose with a lens, a bend or both if it fits clearly better, else ``best``."""
         lens = self._with_lens(straight)
-        if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
-            best, misfit_left, straight = lens, at, lens
+        if (
+            lens is not None
+            and (at := self._misfit(lens)) <= _LENS_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK
+        ):
+            best, best_misfit, straight = lens, at, lens
         if needs_bend(self._comparison_level(_SIDES_PX[1]), straight):
             bend, at = self._least_misfit(list(self._fit_bends(straight)))
-            if at <= _BEND_GAIN * misfit_left - _SLACK:
-                best, misfit_left = bend, at
-        return best, misfit_left
+            if at <= _BEND_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK:
+                best, best_misfit = bend, at
+        return best, best_misfit
 
     def _without_bend(self, pose: Pose) -> Iterator[Pose]:
         """Yield homographies near a bent pose.
@@ -290,16 +300,16 @@ class _Refinement:
         The bend may have corrected a bad starting point. So the homography nearest to the bent pose
         is refined again, and exact mappings near it are added.
         """
-        misfit_left, top, right, bottom = self._pair.seen
+        left, top, right, bottom = self._pair.seen
         across, down = (
-            np.linspace(misfit_left, right - 1, _GRID_POINTS_PER_SIDE),
+            np.linspace(left, right - 1, _GRID_POINTS_PER_SIDE),
             np.linspace(top, bottom - 1, _GRID_POINTS_PER_SIDE),
         )
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
         for sharper in list(self._sharpen(start))[-1:]:
             yield sharper
-            exact = exact_neighbours(sharper.homography, self._sent, self._found)
+            exact = exact_mappings_near(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
 
     def _with_lens(self, straight: Pose) -> Pose | None:
@@ -308,7 +318,7 @@ class _Refinement:
             straight,
             *(
                 (start.at_sent, start.at_found)
-                if len(start.at_sent) >= _MATCHES_MIN
+                if len(start.at_sent) >= _LENS_MATCHES_MIN
                 else (np.empty((0, 2)), np.empty((0, 2)))
             ),
             self._sent,
@@ -332,14 +342,14 @@ class _Refinement:
                 pose,
                 base,
                 self._lattice_spans(spans),
-                steps=_STEPS,
+                steps=_OPTIMISER_STEPS,
             )
-            if (spans == _SPANS and side_px == 500) or side_px == 1000:
+            if (spans == _BEND_SPANS and side_px == 500) or side_px == 1000:
                 yield pose
 
     def _lattice_spans(self, longest: int) -> tuple[int, int]:
-        misfit_left, top, right, bottom = self._pair.seen
-        width, height = right - misfit_left, bottom - top
+        left, top, right, bottom = self._pair.seen
+        width, height = right - left, bottom - top
         share = longest / max(width, height)
         return max(1, round(height * share)), max(1, round(width * share))
 
@@ -354,7 +364,7 @@ class _Refinement:
 
     def _judging_bench(self) -> Bench:
         if self._judging is None:
-            self._judging = self._comparison_grid(_JUDGED_PX)
+            self._judging = self._comparison_grid(_FINEST_SIDE_PX)
         return self._judging
 
     def _comparison_grid(self, side_px: int) -> Bench:
@@ -363,12 +373,12 @@ class _Refinement:
 
 _SKEW_MAX: Final = 0.003  # a box with a skew of more than this share of its diagonal is not upright
 # if the scale differs from 1 by more than this, pixels were resampled
-_UNIT_TOLERANCE: Final = 0.003
+_SCALE_TOLERANCE: Final = 0.003
 # an edge that is closer to the border than this share of a side may be the border
 _BORDER_SHARE: Final = 0.01
 
 
-def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
+def exact_mappings_near(homography: Homography, sent: Size, found: Size) -> list[Homography]:
     """Return exact mappings near an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
     frame = nearest_upright_box(apply_homography(inverse(homography), corners(found)))
@@ -421,7 +431,7 @@ def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
     centre = center_of(sent)
     slope = jacobian_at(homography, centre)
     unit = np.rint(slope)
-    if np.abs(slope - unit).max() > _UNIT_TOLERANCE or abs(np.linalg.det(unit)) != 1.0:
+    if np.abs(slope - unit).max() > _SCALE_TOLERANCE or abs(np.linalg.det(unit)) != 1.0:
         return []
     shift = np.rint(apply_homography(homography, centre[None])[0] - unit @ centre)
     return [np.vstack([np.column_stack([unit, shift]), [0.0, 0.0, 1.0]])]

@@ -16,15 +16,15 @@ from entrenous.watermark.alignment.transforms import Homography, Size, inverse, 
 Plane = NDArray[np.float32]
 _ASPECT_TOLERANCE: Final = 0.02
 _SIDE_PX: Final = 64
-_TURNS: Final = 36
+_ROTATIONS_TRIED: Final = 36
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
 # the pictures must overlap in at least this share of the smaller one
 _OVERLAP_SHARE_MIN: Final = 0.25
 _PIXELS_MIN: Final = 144
 _POWER_MIN: Final = 1.0  # squared grey levels; a patch with less variance has no content
-_KEPT: Final = 8
+_PLACES_MAX: Final = 8
 # places closer together than this, in pixels of the small picture, count as one
-_APART_PX: Final = 4.0
+_PLACE_DISTANCE_PX_MIN: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,9 +111,9 @@ class _SpectralSearch:
 def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResult]:
     for mirrored in (False, True):
         for scale in _SCALES:
-            for turn in range(_TURNS):
+            for turn in range(_ROTATIONS_TRIED):
                 grid = _rotated_grid(
-                    _width_and_height(found), scale, 2 * math.pi * turn / _TURNS, mirrored
+                    _width_and_height(found), scale, 2 * math.pi * turn / _ROTATIONS_TRIED, mirrored
                 )
                 if grid is None:
                     continue
@@ -166,9 +166,9 @@ def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchR
     for place in places:
         changes = [inverse(one.homography) @ place.homography for one in kept]
         moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in changes]
-        if all(distance > _APART_PX for distance in moved):
+        if all(distance > _PLACE_DISTANCE_PX_MIN for distance in moved):
             kept.append(place)
-        if len(kept) == _KEPT:
+        if len(kept) == _PLACES_MAX:
             break
     return kept
 
@@ -178,9 +178,9 @@ def _width_and_height(grey: NDArray[np.uint8] | Plane) -> Size:
 
 
 _UPRIGHT_SIDE_PX: Final = 320
-_STEPS: Final = 25
-_SCALE_RATIO: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio between successive scales
-_FINER_STEPS: Final = 13
+_SCALES_TRIED: Final = 25
+_SCALE_RATIO: Final = 5.0 ** (1.0 / (_SCALES_TRIED - 1))  # ratio between successive scales
+_FINER_SCALES_TRIED: Final = 13
 _PATCH_PX_MIN: Final = 24
 
 
@@ -192,11 +192,13 @@ def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     scale that is 3 % off.
     """
     sent = resize_to_side(sent_grey, _UPRIGHT_SIDE_PX)
-    best = _best_upright_place(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
+    best = _best_upright_place(np.geomspace(1.0, 0.2, _SCALES_TRIED), found_grey, sent)
     if best is None:
         return []
     finer = _best_upright_place(
-        best.share * np.geomspace(1.0 / _SCALE_RATIO, _SCALE_RATIO, _FINER_STEPS), found_grey, sent
+        best.share * np.geomspace(1.0 / _SCALE_RATIO, _SCALE_RATIO, _FINER_SCALES_TRIED),
+        found_grey,
+        sent,
     )
     return [_place_homography(finer or best, found_grey, sent, sent_grey)]
 

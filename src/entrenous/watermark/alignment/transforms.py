@@ -15,7 +15,7 @@ Points = NDArray[np.float64]  # N x 2, x and y
 Size = tuple[int, int]
 _STRETCH_MAX: Final = 3.0  # largest ratio between the scales in two directions
 _SCALE_RANGE: Final = (0.02, 20.0)  # found pixels per sent pixel
-_KEPT_MIN: Final = 0.002
+_VISIBLE_SHARE_MIN: Final = 0.002
 
 
 def scaling(along_x: float, along_y: float) -> Homography:
@@ -70,7 +70,7 @@ def is_plausible(homography: Homography, sent: Size, found: Size) -> bool:
         len(orientations) == 1
         and bool((stretches[:, 0] <= _STRETCH_MAX * stretches[:, 1]).all())
         and bool((stretches >= _SCALE_RANGE[0]).all() and (stretches <= _SCALE_RANGE[1]).all())
-        and visible_share(homography, sent, found) >= _KEPT_MIN
+        and visible_share(homography, sent, found) >= _VISIBLE_SHARE_MIN
     )
 
 
@@ -153,7 +153,7 @@ def center_of(size: Size) -> Points:
 
 
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
-_INVERSIONS: Final = 40
+_INVERSION_STEPS: Final = 40
 # in units of ``reach``; a radius of 1 is the corner of the picture
 _RADIUS_MAX_REACHES: Final = 8.0
 _SETTLED_PX: Final = 1e-4
@@ -174,8 +174,8 @@ class Bend:
     def displacement_at(self, points: Points) -> Points:
         """Return the displacements (N, 2) at N points of the sent picture."""
         rows, columns = self.lattice.shape[:2]
-        along_x = weights(points[:, 0], self.box[0], self.box[2], columns - 3)
-        along_y = weights(points[:, 1], self.box[1], self.box[3], rows - 3)
+        along_x = b_spline_weights(points[:, 0], self.box[0], self.box[2], columns - 3)
+        along_y = b_spline_weights(points[:, 1], self.box[1], self.box[3], rows - 3)
         return np.asarray(
             np.einsum("ni,ijk,nj->nk", along_y, self.lattice, along_x, optimize=True), np.float64
         )
@@ -183,8 +183,8 @@ class Bend:
     def displacement_grid(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
         """Return the displacements on a grid of columns x and rows y, len(y) x len(x) x 2."""
         rows, columns = self.lattice.shape[:2]
-        along_x = weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
-        along_y = weights(y, self.box[1], self.box[3], rows - 3).astype(np.float32)
+        along_x = b_spline_weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
+        along_y = b_spline_weights(y, self.box[1], self.box[3], rows - 3).astype(np.float32)
         lattice = self.lattice.astype(np.float32)
         return np.stack([along_y @ lattice[:, :, k] @ along_x.T for k in range(2)], axis=-1)
 
@@ -193,7 +193,7 @@ class Bend:
         iteration.
         """
         source = points - self.displacement_at(points)
-        for _ in range(_INVERSIONS):
+        for _ in range(_INVERSION_STEPS):
             step = points - self.displacement_at(source) - source
             source = source + step
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
@@ -212,7 +212,7 @@ def no_second_map() -> Field:
     return np.empty((0,), np.float32)
 
 
-def weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np.float64]:
+def b_spline_weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np.float64]:
     """Return the cubic B-spline weights of the control points at N positions, N x (spans + 3)."""
     place = np.clip((np.asarray(at, np.float64) - low) / (high - low), 0.0, 1.0) * spans
     span = np.minimum(place.astype(np.int64), spans - 1)
@@ -261,7 +261,7 @@ class Lens:
         low, high = (
             np.array(self.centre) + side * _RADIUS_MAX_REACHES * self.reach for side in (-1, 1)
         )
-        for _ in range(_INVERSIONS):
+        for _ in range(_INVERSION_STEPS):
             step = points - self.distort(source)
             source = np.clip(source + step, low, high)
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
