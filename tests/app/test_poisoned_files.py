@@ -122,7 +122,7 @@ def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -
     """Evidence is kept byte for byte, whatever it is; it is never opened where it could harm."""
     case = f"/90/{opened_case(ana)}"
     kept = _calm(ana, ana.post(case, {"note": _TYPED}, [poison]))
-    assert "a statement" in kept.text
+    assert "A statement" in kept.text
     shown = _calm(ana, ana.post(f"{case}/pictures"))
     assert shown.url.path == case
     saved = ana.post(f"{case}/1")
