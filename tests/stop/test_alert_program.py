@@ -8,7 +8,7 @@ from entrenous.stop.nouns import Alert, AlertKind, AlertProgramFailed
 from entrenous.stop.review import run_alert_program
 
 pytestmark = pytest.mark.real
-FLOOD = Alert(AlertKind.FLOOD, 3, told=2)
+FLOOD = Alert(AlertKind.FLOOD, 3, reported_floods=2)
 
 
 def program(folder: Path, words: str) -> str:

@@ -250,7 +250,7 @@ class Listing:
             raise ValueError(f"a content_id is at most {CONTENT_ID_CHARS_MAX} printable characters")
 
 
-LATE_AFTER: Final = timedelta(hours=24)  # half of the 48 hours that some notices give a platform
+OVERDUE_AFTER: Final = timedelta(hours=24)  # half of the 48 hours that some notices give a platform
 
 
 class ShadowCell(NamedTuple):
@@ -297,9 +297,9 @@ class GateFigures:
         return timedelta() if self.oldest is None else max(timedelta(), self.at - self.oldest)
 
     @property
-    def is_late(self) -> bool:
+    def is_overdue(self) -> bool:
         """Return whether an item has waited for more than a day."""
-        return self.oldest_wait > LATE_AFTER
+        return self.oldest_wait > OVERDUE_AFTER
 
 
 def even_distance(distance: int) -> int:
@@ -461,11 +461,11 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert about ``count`` items, which reports ``told`` floods."""
+    """An alert about ``count`` items; ``reported_floods`` counts the floods that it reports."""
 
     kind: AlertKind
     count: int
-    told: int = 0
+    reported_floods: int = 0
 
 
 class AlertProgramFailed(Unreachable):

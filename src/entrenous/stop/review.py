@@ -106,7 +106,7 @@ def was_undecodable(review: Review) -> bool:
     return review.entry is None and review.bits is None and review.found in _FOUND_ON_ARRIVAL
 
 
-def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
+def should_wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
     """Return whether an upload and ``others``, which wait as single items for the same hash, become
     one item.
 
@@ -130,7 +130,9 @@ def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASE
     return (int.from_bytes(bits) ^ int.from_bytes(other)).bit_count() <= radius
 
 
-def decided_together(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
+def find_decided_together(
+    review: Review, waiting: Sequence[Review], state: ReviewState
+) -> list[Review]:
     """Return the uploads waiting with ``review`` to which its decision applies too.
 
     These are the same file and similar uploads. A similar upload is not released with it if it
@@ -232,7 +234,7 @@ DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagre
 # The largest distance in bits from the registered hash at which the content is certainly the same.
 _UNCHANGED_BITS_MAX: Final = 8
 _Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
-Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
+ShownClaims = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
 
 def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
@@ -245,7 +247,7 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
     return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
 
 
-def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
+def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaims = None) -> Review:
     """Confirm that the upload shows what was registered, and refuse it.
 
     A claim becomes confirmed if the upload is the registered picture, video or sound itself. The
@@ -283,7 +285,7 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
     )
 
 
-def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
+def release(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaims = None) -> Review:
     """Accept the upload because it shows something else; similar ones are not reviewed again.
 
     Claims whose *whole* picture it matches are disputed; three disputes suspend a waiting claim.
@@ -335,7 +337,7 @@ def _close_case(
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
-def _only_if_shown(shown: Shown, effect: _Effect) -> _Effect:
+def _only_if_shown(shown: ShownClaims, effect: _Effect) -> _Effect:
     def check_and_apply(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
         effect(review, bank)
@@ -343,7 +345,7 @@ def _only_if_shown(shown: Shown, effect: _Effect) -> _Effect:
     return check_and_apply
 
 
-def _require_shown(review: Review, shown: Shown) -> None:
+def _require_shown(review: Review, shown: ShownClaims) -> None:
     if shown is not None and not {match.claim for match in review.decision.matches} <= set(shown):
         raise UnshownMatches(case=review.case)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.commands.gate_status import NO_APPEAL, join
+from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING, join
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.review import add_reviewer
@@ -103,7 +103,7 @@ def test_status_warns_of_a_missing_second_reviewer(data: Path) -> None:
     assert "Two people have to confirm, but there is only the operator" in typed(data)
     with open_platform(data) as (platform, _):
         add_reviewer("ana", platform)
-    assert answer(data)["wrong"] == [NO_APPEAL]
+    assert answer(data)["wrong"] == [NO_APPEAL_WARNING]
 
 
 def test_status_reports_a_damaged_or_missing_index(data: Path) -> None:
@@ -161,7 +161,7 @@ def test_status_warns_of_a_full_disk(data: Path) -> None:
     settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
     case = held(data, 0)
     with open_platform(data) as (platform, _):
-        platform.reviews.keep(case, b"a large upload", 20)
+        platform.reviews.keep_bytes(case, b"a large upload", 20)
         assert not platform.reviews.review(case).has_bytes
     assert any(f"less than {1 << 40:,} MB free" in line for line in answer(data)["wrong"])
     settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))

@@ -139,7 +139,7 @@ def test_upload_link_exists_only_while_bytes_are_stored(
     case = decide_upload(jpeg(hers), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert (shown["case"], shown["upload"]) == (case, None)
-    platform.reviews.keep(case, jpeg(hers), 3)
+    platform.reviews.keep_bytes(case, jpeg(hers), 3)
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
 

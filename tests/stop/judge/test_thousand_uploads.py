@@ -53,7 +53,9 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(platform: Platform, hers
     assert first is not None
     assert (first.case, first.gathered) == (said[0].case, COUNT - 1)
     hour = platform.clock.now()
-    assert platform.reviews.take_due_alerts(hour, 20) == (Alert(AlertKind.FLOOD, 1, told=1),)
+    assert platform.reviews.take_due_alerts(hour, 20) == (
+        Alert(AlertKind.FLOOD, 1, reported_floods=1),
+    )
     released = release(first.case, platform)
     done = {first.case, *released.also}
     for _ in range(len(forms) - 1):  # each encoding of so small a picture differs a little

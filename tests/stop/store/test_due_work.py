@@ -318,7 +318,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
     queue = made.reviews
     for case in "bc":
         queue.record(published_although(case), None)
-        queue.keep(case, b"bytes of " + case.encode(), 9)
+        queue.keep_bytes(case, b"bytes of " + case.encode(), 9)
         assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published("", 9)] == ["b", "c"]
     taken = queue.lease_deferred_scan(LEASE)
@@ -336,7 +336,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
 def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
         queue.record(published_although(case), None)
-        queue.keep(case, b"bytes", 3)
+        queue.keep_bytes(case, b"bytes", 3)
         queue.store_for_deferred_scan(case, b"bytes", 9)
     while (taken := queue.lease_deferred_scan(LEASE)) is not None:
         queue.finish_deferred_scan(taken.case)

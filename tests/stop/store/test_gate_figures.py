@@ -81,9 +81,9 @@ def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
     assert gate.stands().waiting == 2
     assert gate.stands().oldest_wait == timedelta(hours=2)
     gate.clock.wind(hours=22)
-    assert not gate.stands().is_late
+    assert not gate.stands().is_overdue
     gate.clock.wind(minutes=1)
-    assert gate.stands().is_late
+    assert gate.stands().is_overdue
     gate.decide("refused", ReviewState.RELEASED)
     assert gate.stands().oldest_wait == timedelta(hours=22, minutes=1)
 

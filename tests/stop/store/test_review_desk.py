@@ -167,7 +167,7 @@ def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
     for number in range(count):
         case = f"{name}{number}"
         made.reviews.record(replace(held(case, entry=entry), at=made.clock.now()), None)
-        made.reviews.keep(case, case.encode(), 3)
+        made.reviews.keep_bytes(case, case.encode(), 3)
 
 
 def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
@@ -177,7 +177,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     flood(made, "a", 7, count=3)
     assert pages() == ()
     flood(made, "b", 8)
-    assert pages() == (Alert(AlertKind.FLOOD, 1, told=1),)
+    assert pages() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
     assert pages() == ()  # another process has taken it
     made.clock.wind(hours=1)
     (page,) = pages()  # and could not tell
@@ -187,7 +187,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     for name, entry in (("c", 9), ("d", 10)):
         flood(made, name, entry)
     (page,) = pages()
-    assert (page.kind, page.told) == (AlertKind.FLOOD, 2)
+    assert (page.kind, page.reported_floods) == (AlertKind.FLOOD, 2)
     made.reviews.close("c0", ReviewState.RELEASED, nothing_else)
     made.clock.wind(hours=1)
     assert [one.count for one in pages()] == [2]  # of b and d
@@ -203,7 +203,7 @@ def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
     for case in "ab":
         unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
         made.reviews.record(unread, None)
-        made.reviews.keep(case, b"broken", 3)
+        made.reviews.keep_bytes(case, b"broken", 3)
     assert made.reviews.waiting() == 1
     assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 

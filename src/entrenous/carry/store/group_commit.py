@@ -96,7 +96,7 @@ class Outcome:
             job.answer.set_exception(self.error)
 
 
-def deliver(group: list[Job], outcomes: list[Outcome]) -> None:
+def deliver_outcomes(group: list[Job], outcomes: list[Outcome]) -> None:
     """Resolve the futures of a group, with one call for each event loop."""
     pairs = list(zip(group, outcomes, strict=True))
     for loop in {job.loop for job in group}:
@@ -114,7 +114,7 @@ def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
     """Run and commit a group; if that fails, run each job alone, so that none fails others."""
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
-        outcomes = [run(connection, tx, job) for job in group]
+        outcomes = [run_job(connection, tx, job) for job in group]
         connection.commit(tx)
     except Exception as why:  # noqa: BLE001 -- it becomes the outcome, even if it is a bug
         connection.roll_back()
@@ -125,7 +125,7 @@ def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
     return outcomes
 
 
-def run(connection: GroupConnection, tx: UnitOfWork, job: Job) -> Outcome:
+def run_job(connection: GroupConnection, tx: UnitOfWork, job: Job) -> Outcome:
     """Run one job; a database error concerns the whole group."""
     tx.begin()
     try:
@@ -198,7 +198,9 @@ class GroupCommit:
         job = Job(lambda _: self._connection.execute_alone(statement), None, exclusive=True)
         return self._queue(job, self._jobs)
 
-    def look(self, work: Callable[[Any], Answer], hint: Hint | None) -> "asyncio.Future[Answer]":
+    def submit_read(
+        self, work: Callable[[Any], Answer], hint: Hint | None
+    ) -> "asyncio.Future[Answer]":
         """Run ``work``, which only reads; the future resolves once what it saw is durable."""
         return self._queue(Job(lambda tx: work(View(tx)), hint, exclusive=False), self._reads)
 
@@ -261,8 +263,8 @@ class GroupCommit:
         try:
             hints = [one.hint for one in (*reads, *jobs) if one.hint is not None]
             tx = self._connection.begin(hints, writes=bool(jobs))
-            deliver(reads, [self._run_read(tx, read) for read in reads])
-            outcomes = [run(self._connection, tx, job) for job in jobs]
+            deliver_outcomes(reads, [self._run_read(tx, read) for read in reads])
+            outcomes = [run_job(self._connection, tx, job) for job in jobs]
             self._connection.commit(tx)
         except Exception:  # noqa: BLE001 -- the thread runs it again and reports the error
             self._connection.roll_back()
@@ -282,7 +284,7 @@ class GroupCommit:
         """Run a read before this group changes anything."""
         if self._sync_error is not None:
             return Outcome(error=self._sync_error)
-        return run(self._connection, tx, read)
+        return run_job(self._connection, tx, read)
 
     def _dequeue_reads(self) -> list[Job]:
         with self._lock:
@@ -304,7 +306,7 @@ class GroupCommit:
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
             if jobs and jobs[0].exclusive:
-                deliver(jobs, [run_exclusive(self._connection, job) for job in jobs])
+                deliver_outcomes(jobs, [run_exclusive(self._connection, job) for job in jobs])
             elif jobs:
                 self._sync(
                     jobs, run_group(self._connection, jobs) if outcomes is None else outcomes
@@ -318,7 +320,7 @@ class GroupCommit:
             self._connection, [*outcomes, Outcome()], self._connection.ticket()
         )
         self._sync_error = seen.error or self._sync_error
-        deliver(jobs, outcomes)
+        deliver_outcomes(jobs, outcomes)
 
     def _start_next(self) -> None:
         """Start the next group, in an event loop that still runs."""

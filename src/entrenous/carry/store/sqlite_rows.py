@@ -89,7 +89,7 @@ class SqliteRows:
 
     async def read(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
         if not self._writer.leaves_reads_alone:
-            return await self._writer.look(work, hint)
+            return await self._writer.submit_read(work, hint)
         self._writer.refuse_failed()
         return self._reader.read(work)
 

@@ -166,11 +166,11 @@ class PartnerAuth:
     requests: Allowance = field(
         default_factory=lambda: Allowance(REQUEST_BURST_MAX, REQUESTS_PER_SECOND)
     )
-    wrong: Allowance = field(
+    wrong_keys: Allowance = field(
         default_factory=lambda: Allowance(WRONG_KEYS_PER_MINUTE, WRONG_KEYS_PER_MINUTE / 60)
     )
 
-    async def partner(
+    async def authenticate(
         self, request: Request, key: Secret, name: str | None = None
     ) -> ExchangePartner:
         """Return the partner with this key; raises WrongKey, TooManyRequests."""
@@ -178,7 +178,7 @@ class PartnerAuth:
         try:
             partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
         except WrongKey:
-            self.wrong.take(_client_network(request), now)
+            self.wrong_keys.take(_client_network(request), now)
             raise
         self.requests.take(partner.name, now)
         if partner.asked_at is None or now - partner.asked_at > _REQUEST_TIME_RECORD_INTERVAL:

@@ -226,7 +226,7 @@ class _NcmecApi:
 
     async def _partner(self, request: Request) -> ExchangePartner:
         name, key = basic_credentials(request)
-        return await self.auth.partner(request, key, name)
+        return await self.auth.authenticate(request, key, name)
 
     def _range(self, request: Request) -> _Range:
         from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")

@@ -147,7 +147,7 @@ class _StopNciiApi:
         shown = request.headers.get("ocp-apim-subscription-key", "")
         if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
             raise WrongKey
-        return await self.auth.partner(request, Secret(shown.encode()))
+        return await self.auth.authenticate(request, Secret(shown.encode()))
 
     def _page(
         self, partner: ExchangePartner, start_s: int, size: int, token: str

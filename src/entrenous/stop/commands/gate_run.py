@@ -23,7 +23,7 @@ from entrenous.media.sandbox.confinement import (
 from entrenous.serving.http_server import ServeOptions, serve
 from entrenous.serving.server_process import LogKind, start_log, tune_garbage_collection
 from entrenous.serving.tls import Certificate
-from entrenous.stop.commands.gate_status import NO_APPEAL
+from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING
 from entrenous.stop.gate_settings import SLOW_LOOK_PROCESSES_MAX, GateFront, gate_settings
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
@@ -98,7 +98,7 @@ def run(
     front = read_front_settings(data)
     options = ServeOptions(_certificate_from_settings(front))
     if not front.appeal_url:
-        hint(NO_APPEAL)
+        hint(NO_APPEAL_WARNING)
     start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
     use_fork_exec()

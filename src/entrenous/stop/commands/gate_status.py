@@ -23,11 +23,11 @@ from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_front_settings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
-NO_APPEAL: Final = (
+NO_APPEAL_WARNING: Final = (
     "People whose uploads are refused get a case number but no link to appeal: set appeal_url in"
     " gate.toml."
 )
-IN_SHADOW: Final = (
+SHADOW_MODE_NOTE: Final = (
     "This gate is in shadow mode: it lets every upload through, and records what it would stop."
 )
 _HOUR_S: Final = 3600
@@ -63,13 +63,13 @@ def status(data: Data, as_json: AsJson = False) -> None:
         wrong += _undecryptable_warning(platform)
         wrong += [*_exposed_files_warnings(data), *_unencrypted_warning(data)]
         if not read_front_settings(data).appeal_url:
-            wrong.append(NO_APPEAL)
+            wrong.append(NO_APPEAL_WARNING)
         in_shadow = platform.limits.shadow
     if as_json:
         print_json({**_status_json(figures, file), "in_shadow": in_shadow, "wrong": wrong})
         return
     if in_shadow:
-        print_line(IN_SHADOW)
+        print_line(SHADOW_MODE_NOTE)
     for line in (*_status_in_words(figures, file), *_shadow_in_words(figures)):
         print_line(line)
     for line in wrong or ["Nothing is wrong."]:
@@ -87,7 +87,7 @@ def _index_file(data: Path) -> _IndexFile:
 
 
 def _problems(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
-    if figures.is_late:
+    if figures.is_overdue:
         waited = f"{_round_to_hours(figures.oldest_wait)} hours"
         yield f"The oldest review has waited {waited}; look at it before 48 are over."
     if figures.due.slow_looks_skipped:

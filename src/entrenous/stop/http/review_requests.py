@@ -25,7 +25,7 @@ from entrenous.stop.http.answers import PRIVATE_HEADERS, review_for_operator
 from entrenous.stop.http.request_body import read_body
 from entrenous.stop.platform import Platform
 from entrenous.stop.review import (
-    Shown,
+    ShownClaims,
     blurred_view,
     confirm,
     next_review,
@@ -135,7 +135,7 @@ class ReviewRequests:
         return [review_for_operator(one, facts) for one in reviews]
 
 
-def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
+def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, ShownClaims]:
     """Parse a decision.
 
     Returns:

@@ -153,7 +153,7 @@ def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Plat
     """
     limits, case = platform.limits, decision.case
     if _waits_for_review(decision):
-        platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
+        platform.reviews.keep_bytes(case, untrusted_data, limits.held_per_hash)
     if _is_published(decision) and limits.slow_looks > 0:
         platform.reviews.store_for_deferred_scan(case, untrusted_data, limits.slow_looks)
 

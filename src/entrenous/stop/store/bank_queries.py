@@ -27,14 +27,14 @@ from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.registrations import (
     IS_FRAME,
     IS_PICTURE,
+    bank_from_row,
     bank_of,
     batches,
+    claim_from_row,
     claim_on_hash,
     existing_claims,
     get_claim,
     opinions_on,
-    to_bank,
-    to_claim,
     wholes_of,
 )
 from entrenous.stop.store.schema import (
@@ -115,7 +115,7 @@ class BankQueries:
     def banks(self) -> tuple[Bank, ...]:
         """Return all banks, by name."""
         with reading_once(self.engine) as db:
-            every = (to_bank(row) for row in _SELECT_BANKS.rows(db))
+            every = (bank_from_row(row) for row in _SELECT_BANKS.rows(db))
             # Sorted here, since databases sort texts differently.
             return tuple(sorted(every, key=lambda bank: bank.name))
 
@@ -150,7 +150,7 @@ class BankQueries:
         mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
         with reading(self.engine) as db:
             return {
-                bytes(row.bits): to_claim(row)
+                bytes(row.bits): claim_from_row(row)
                 for batch in batches(dict.fromkeys(hashes))
                 for row in db.execute(query.where(*mine, HASH.c.bits.in_(batch)))
             }
@@ -188,7 +188,7 @@ class BankQueries:
         with reading(self.engine) as db:
             for batch in batches(dict.fromkeys(claims)):
                 for row in db.execute(query.where(CLAIM_HASH.c.claim.in_(batch))):
-                    added = claim_on_hash(to_claim(row), row.added)
+                    added = claim_on_hash(claim_from_row(row), row.added)
                     found[ClaimId(row.id)][bytes(row.bits)] = added
         return dict(found)
 
@@ -208,7 +208,9 @@ class BankQueries:
         """
         with reading(self.engine) as db:
             rows = _rows_for_hashes(db, entries, _PICTURE_CLAIMS_ON_NUMBERS)
-            return tuple((row.number, claim_on_hash(to_claim(row), row.added)) for row in rows)
+            return tuple(
+                (row.number, claim_on_hash(claim_from_row(row), row.added)) for row in rows
+            )
 
     def next_content(self, bank: BankName, after: int) -> int | None:
         """Return the lowest number above ``after`` of a whole picture's hash in that bank.
@@ -274,7 +276,7 @@ class BankQueries:
         query = query.where(CLAIM.c.state.in_(MATCHING))
         with reading(self.engine) as db:
             return tuple(
-                (row.number, to_claim(row))
+                (row.number, claim_from_row(row))
                 for batch in batches(sorted(sounds) or [0])
                 for row in db.execute(query.where(CLAIM_SOUND.c.number.in_(batch)))
             )
@@ -363,7 +365,7 @@ def _claims_by_number(rows: Iterable[Any]) -> tuple[ClaimOnHash, ...]:
     return tuple(
         (
             row.number,
-            claim_on_hash(to_claim(row), row.added if row.at_ms in (None, STILL) else None),
+            claim_on_hash(claim_from_row(row), row.added if row.at_ms in (None, STILL) else None),
             None if row.at_ms == STILL else row.at_ms,
         )
         for row in rows

@@ -57,7 +57,7 @@ def batches(things: Iterable[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def to_bank(row: Any) -> Bank:
+def bank_from_row(row: Any) -> Bank:
     claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
     return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
 
@@ -67,7 +67,7 @@ def row_from_claim(claim: Claim) -> dict[str, Any]:
     return {**kept, "made_at": stored_time(claim.made_at)}
 
 
-def to_claim(row: Any) -> Claim:
+def claim_from_row(row: Any) -> Claim:
     return Claim(
         id=ClaimId(row.id),
         bank=BankName(row.bank),
@@ -103,7 +103,7 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
     row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
-    return to_bank(row)
+    return bank_from_row(row)
 
 
 def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
@@ -111,14 +111,14 @@ def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
     row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
     if row is None:
         raise NoSuchClaim(claim=claim)
-    return to_claim(row)
+    return claim_from_row(row)
 
 
 def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
     """Return the claims that exist, each once, in the given order."""
     unique_claims = list(dict.fromkeys(claims))
     found = {
-        row.id: to_claim(row)
+        row.id: claim_from_row(row)
         for batch in batches(unique_claims)
         for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
     }

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from entrenous.stop.nouns import ALERT_INTERVAL, Alert, AlertKind
-from entrenous.stop.review import UNREAD_BYTES_MAX, decided_together, was_undecodable
+from entrenous.stop.review import UNREAD_BYTES_MAX, find_decided_together, was_undecodable
 from entrenous.stop.store import uploads
 from entrenous.stop.store.audit_events import (
     FITS_MORE_EVENT,
@@ -154,7 +154,7 @@ class ReviewDesk(DueWork):
         """Record that this alert was sent."""
         told = PAGE.update().where(PAGE.c.kind == page.kind)
         with adding(self.engine) as db:
-            db.execute(told.values(untold=PAGE.c.untold - page.told))
+            db.execute(told.values(untold=PAGE.c.untold - page.reported_floods))
 
     def _may_send(self, kind: AlertKind) -> bool:
         """Return whether this process may send the alert: none was sent within the hour.
@@ -182,7 +182,7 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
     with_lead = sa.select(UPLOAD.c.lead).where(WAITS, UPLOAD.c.lead.is_not(None))
     large = with_lead.group_by(UPLOAD.c.lead).having(sa.func.count() + 1 > most).subquery()
     waiting = db.execute(sa.select(sa.func.count()).select_from(large)).scalar_one()
-    return Alert(AlertKind.FLOOD, waiting, told=untold)
+    return Alert(AlertKind.FLOOD, waiting, reported_floods=untold)
 
 
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
@@ -210,7 +210,7 @@ class ReviewQueue(ReviewDesk):
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Store a judged upload in one row, whatever the decision; durable on return.
 
-        The bytes of a held upload are stored in the row, or later by :meth:`keep`.
+        The bytes of a held upload are stored in the row, or later by :meth:`keep_bytes`.
 
         In SQLite, which has one writer at a time, the row is inserted together with the rows of
         other waiting threads. A clip and its fingerprint are inserted in one transaction.
@@ -230,7 +230,7 @@ class ReviewQueue(ReviewDesk):
         with inserting_once(self.engine) as db:
             _INSERT.run(db, rows)
 
-    def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+    def keep_bytes(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Keep a waiting upload's bytes for the reviewer; do nothing if it does not wait.
 
         When more than ``held_per_hash`` uploads within an hour wait for the same registered hash,
@@ -312,7 +312,7 @@ class ReviewQueue(ReviewDesk):
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
-            alike = decided_together(review, uploads.waiting_with(db, case), state)
+            alike = find_decided_together(review, uploads.waiting_with(db, case), state)
             review = uploads.with_cases(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + PUBLISHED_LISTING_PERIOD
@@ -355,7 +355,8 @@ class ReviewQueue(ReviewDesk):
 
         For an upload that waits already, the new claims are added, so that it still waits if the
         first claim is withdrawn. Many uploads of one registered hash become one item. After a
-        deferred scan the upload's bytes stay for the reviewer, under the limits of :meth:`keep`.
+        deferred scan the upload's bytes stay for the reviewer, under the limits of
+        :meth:`keep_bytes`.
 
         Returns:
             False if the upload waits already, is no longer stored, or none of these claims matches

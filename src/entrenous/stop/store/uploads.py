@@ -15,7 +15,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
-from entrenous.stop.review import is_same_flood, wait_together, was_undecodable
+from entrenous.stop.review import is_same_flood, should_wait_together, was_undecodable
 from entrenous.stop.store.audit_events import append_event, flood_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
@@ -144,7 +144,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
     lead = _existing_lead(db, review)
     if lead is None:
         single = _ungrouped_like(db, review)
-        if not single or not wait_together(review, single, held_per_hash):
+        if not single or not should_wait_together(review, single, held_per_hash):
             return None
         lead = single[0].case
         _set_lead(db, lead, [one.case for one in single[1:]])
