@@ -27,24 +27,24 @@ from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Sessi
 COMMANDS: Final = {
     "help": ListedCommand(
         "entrenous.respond.commands.help",
-        "Show who helps where you live, and what to do first: no set-up, nothing leaves this "
-        "device.",
+        "Show who helps where you live, and what to do first; nothing leaves this device.",
     ),
     "app": ListedCommand(
         "entrenous.app.commands",
-        "Open your pages in the browser: everything here, without a terminal.",
+        "Open the app in the browser, to do everything without a terminal.",
     ),
     "setup": ListedCommand(
         "entrenous.send.commands.setup",
-        "Make a device: its keys, and an encrypted vault that only your passphrase opens.",
+        "Set up this device: make its keys, and an encrypted vault that only your passphrase "
+        "opens.",
     ),
     "invite": ListedCommand(
         "entrenous.send.commands.people",
-        "Make a link with which somebody can add you: for one person, unless you say otherwise.",
+        "Make a link with which one person, or more with --uses, can add you.",
     ),
     "send": ListedCommand(
         "entrenous.send.commands.send",
-        "Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.",
+        "Send pictures, clips, voice notes or a text; each person gets a marked, encrypted copy.",
     ),
     "react": ListedCommand(
         "entrenous.send.commands.recall",
@@ -52,7 +52,8 @@ COMMANDS: Final = {
     ),
     "inbox": ListedCommand(
         "entrenous.send.commands.inbox",
-        "Fetch new messages from the relay, and list those that wait to be opened, and the newest.",
+        "Fetch new messages from the relay; list those that wait to be opened, and the newest"
+        " ones.",
     ),
     "open": ListedCommand(
         "entrenous.send.commands.inbox",
@@ -63,8 +64,7 @@ COMMANDS: Final = {
     ),
     "sent": ListedCommand(
         "entrenous.send.commands.recall",
-        "List what you sent, and what became of each copy: what waits to be opened, and the "
-        "newest. This sends nothing.",
+        "List what you sent and what became of each copy: messages not opened yet, and the newest.",
     ),
     "mark": ListedCommand(
         "entrenous.send.commands.mark",
@@ -84,41 +84,46 @@ COMMANDS: Final = {
         "device.",
     ),
     "unprotect": ListedCommand(
-        "entrenous.stop.commands.protect_command", "Withdraw a registration; it acts at once."
+        "entrenous.stop.commands.protect_command",
+        "Withdraw a registration; this takes effect at once.",
     ),
     "check-up": ListedCommand(
         "entrenous.learn.commands.check_up",
-        "Look for leak paths on this machine; nothing is kept, nothing leaves.",
+        "Look for ways in which pictures can leak from this machine; nothing is stored or sent.",
     ),
     "learn": ListedCommand(
-        "entrenous.learn.commands.lessons", "Five-minute lessons; each ends in one setting changed."
+        "entrenous.learn.commands.lessons",
+        "Five-minute lessons; each ends with one setting that you change.",
     ),
     "demo": ListedCommand(
         "entrenous.demo.commands",
-        "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
+        "See a photo sent, leaked, stopped and traced, and a case opened, all on this machine.",
         english=True,
     ),
     "person": ListedCommand("entrenous.send.commands.people", "The people you write to."),
     "circle": ListedCommand(
-        "entrenous.send.commands.people", "Groups of people that you send to together."
+        "entrenous.send.commands.people", "Groups of people to whom you send together."
     ),
     "verdict": ListedCommand("entrenous.trace.report.commands", "Let others check a verdict."),
     "case": ListedCommand(
-        "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."
+        "entrenous.respond.commands.case",
+        "A file about one leak: what you saw, stored and asked for.",
     ),
     "evidence": ListedCommand(
-        "entrenous.respond.commands.evidence", "Evidence: trusted time, and checks."
+        "entrenous.respond.commands.evidence", "Evidence: stamps of trusted time, and checks."
     ),
     "law": ListedCommand(
         "entrenous.respond.commands.law", "Legal routes: facts with a source, not advice."
     ),
     "relay": ListedCommand(
-        "entrenous.carry.commands", "Carry sealed messages for others.", english=True
+        "entrenous.carry.commands", "Carry encrypted messages for others.", english=True
     ),
     "gate": ListedCommand(
-        "entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen.", english=True
+        "entrenous.stop.commands.gate",
+        "A platform's gate: recognise registered pictures without seeing the originals.",
+        english=True,
     ),
-    "archive": ListedCommand("entrenous.archive.commands", "Take what is yours to another device."),
+    "archive": ListedCommand("entrenous.archive.commands", "Take your data to another device."),
     "device": ListedCommand("entrenous.send.commands.devices", "Your devices and their locks."),
     "passphrase": ListedCommand(
         "entrenous.send.commands.vault_lock", "What opens this device's vault."

@@ -24,23 +24,25 @@ def join(app: typer.Typer) -> None:
 def open_app(
     context: typer.Context,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the browser, or only say where.")
+        bool,
+        typer.Option("--browser/--no-browser", help="Open the browser, or only print the link."),
     ] = True,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where to serve: this machine alone.")
+        str,
+        typer.Option(metavar="HOST:PORT", help="The address to serve at, on this machine only."),
     ] = "127.0.0.1:0",
     to_menu: Annotated[
-        bool, typer.Option("--add-to-menu", help="Put it into this desktop's menu, and end.")
+        bool, typer.Option("--add-to-menu", help="Add the app to this desktop's menu, and end.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="With --add-to-menu: a name that says nothing.")
+        bool, typer.Option("--quiet", help="With --add-to-menu: use a name that reveals nothing.")
     ] = False,
     from_menu: Annotated[
-        bool, typer.Option("--remove-from-menu", help="Take it out of the menu, and end.")
+        bool, typer.Option("--remove-from-menu", help="Remove the app from the menu, and end.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Open your pages in the browser: everything here, without a terminal.
+    """Open the app in the browser, to do everything without a terminal.
 
     The link works once, in one browser. Stop it with Ctrl-C.
     """

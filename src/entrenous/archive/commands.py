@@ -35,7 +35,7 @@ PassphraseDescriptor = Annotated[
 
 
 def join(app: typer.Typer) -> None:
-    archive = typer.Typer(help="Take what is yours to another device.", no_args_is_help=True)
+    archive = typer.Typer(help="Take your data to another device.", no_args_is_help=True)
     archive.command("export")(export)
     archive.command("import")(import_)
     app.add_typer(archive, name="archive")
@@ -43,14 +43,14 @@ def join(app: typer.Typer) -> None:
 
 def export(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder to write to.")],
     descriptor: PassphraseDescriptor = None,
     as_json: Json = False,
 ) -> None:
     """Export the people you know, what you sent and opened, and your cases into a folder.
 
-    The result is two age files under a passphrase of their own. Anybody who gets the folder can try
-    passphrases without limit, so choose a long one. Your keys stay here.
+    The result is two age files, encrypted with a separate passphrase. Anybody who gets the folder
+    can try passphrases without limit, so choose a long one. Your keys stay here.
     """
     with opened_device(context) as device:
         passphrase = ask_replacement_passphrase(descriptor, "--archive-passphrase-fd")
@@ -93,8 +93,8 @@ def import_(
 ) -> None:
     """Import an archive. What is here already stays; importing it twice adds nothing.
 
-    People you know are known by the same keys as before. To write to them from a device that is
-    new to them, add them again by a link of theirs: entrenous person add - --as NAME
+    People you know are known by the same keys as before. To write to them from a device that is new
+    to them, add them again with a new link from them: entrenous person add - --as NAME
     """
     with opened_device(context) as device:
         passphrase = ask_archive_passphrase(descriptor)

@@ -96,10 +96,10 @@ def demo(
         Path | None, typer.Option(metavar="FILE", help="Your own photo instead of NASA's.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the result; emptied first.")
+        Path, typer.Option(metavar="DIR", help="Folder for the result; it is emptied first.")
     ] = Path("demo-out"),
 ) -> None:
-    """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
+    """See a photo sent, leaked, stopped and traced, and a case opened, all on this machine."""
     data = prepare_main_photo(photo)
     fresh_folder(out)
     sent = out / f"photo{_file_suffix(data)}"

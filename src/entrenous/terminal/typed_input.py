@@ -31,7 +31,7 @@ _LINE_CHARS_MAX: Final = 8192  # a link or a code has up to 4,096 characters
 _TEXT_CHARS_MAX: Final = 1 << 20
 
 
-def json_option(words: str = "One JSON object.") -> Any:
+def json_option(words: str = "Print one JSON object.") -> Any:
     """Return the option ``--json`` for scripts; its answer is the same in all languages."""
     return typer.Option("--json", help=words, callback=_in_english)
 

@@ -299,29 +299,36 @@ def trace(
         list[Path] | None,
         typer.Argument(metavar="FILE...", help="Found files, or folders of them."),
     ] = None,
-    json: Annotated[bool, json_option("One JSON object; of several files, one a line.")] = False,
+    json: Annotated[
+        bool, json_option("Print one JSON object; for several files, one on each line.")
+    ] = False,
     learn: Annotated[
-        bool, typer.Option("--learn", help="First look at sent photos that were never looked at.")
+        bool, typer.Option("--learn", help="First record what older sent photos look like.")
     ] = False,
     explain: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write how it was found: a page and a PDF, into DIR."),
+        typer.Option(metavar="DIR", help="Write an explanation into DIR: a page and a PDF."),
     ] = None,
     blind: Annotated[
-        bool, typer.Option("--blind", help="With --explain: no names but of copies that are named.")
+        bool,
+        typer.Option(
+            "--blind", help="With --explain: leave out names of copies that were not identified."
+        ),
     ] = False,
     veil: Annotated[
-        bool, typer.Option("--veil", help="With --explain: leave out what the pictures show.")
+        bool, typer.Option("--veil", help="With --explain: leave out the pictures themselves.")
     ] = False,
     disclose: Annotated[
         bool,
-        typer.Option("--disclose", help="With --explain: also a report with the marks' secrets."),
+        typer.Option(
+            "--disclose", help="With --explain: also write a report with the marks' secrets."
+        ),
     ] = False,
 ) -> None:
     """Say whose copy a found file is, with the chance that an innocent copy fits as well.
 
-    A folder stands for all files in it. Exit status 0: a copy is named; 1: no copy stands out. Of
-    several files, one that cannot be read does not stop the others.
+    If you name a folder, all files in it are traced. Exit status 0: a copy is named; 1: no copy
+    stands out. If one of several files cannot be read, the others are traced all the same.
     """
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")

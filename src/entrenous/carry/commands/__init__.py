@@ -10,7 +10,7 @@ from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 COMMANDS: Final = {
     "run": ListedCommand(
         "entrenous.carry.commands.run",
-        "Run a relay: it carries sealed messages and can never read one.",
+        "Run a relay: it carries encrypted messages and can never read one.",
     ),
     "init": ListedCommand(
         "entrenous.carry.commands.settings_file",
@@ -22,7 +22,7 @@ COMMANDS: Final = {
     ),
     "stats": ListedCommand(
         "entrenous.carry.commands.inspect",
-        "Show how much a relay holds, in numbers without names; it may be running.",
+        "Show how much a relay stores, in numbers without names; it may be running.",
     ),
     "backup": ListedCommand(
         "entrenous.carry.commands.backup",
@@ -30,18 +30,18 @@ COMMANDS: Final = {
     ),
     "restore": ListedCommand(
         "entrenous.carry.commands.backup",
-        "Restore a backup into a new or empty folder. What nobody had opened is lost.",
+        "Restore a backup into a new or empty folder. Messages that nobody had opened are lost.",
     ),
     "restored": ListedCommand(
         "entrenous.carry.commands.backup",
-        "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by "
-        "other tools. What nobody had opened is lost, as after `relay restore`.",
+        "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored "
+        "by other tools. Messages that nobody had opened are lost, as after `relay restore`.",
     ),
 }
 
 
 def join(app: typer.Typer) -> None:
-    help_ = "Carry sealed messages for others."
+    help_ = "Carry encrypted messages for others."
     app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
 
 

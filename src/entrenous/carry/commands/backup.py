@@ -26,7 +26,7 @@ def join(relay: typer.Typer) -> None:
 
 
 def backup(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder to write to.")],
     settings: SettingsFile = None,
     data: DataFolder = None,
     as_json: AsJson = False,
@@ -52,10 +52,11 @@ def restore(
     with_shares: WithShares = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore a backup into a new or empty folder. What nobody had opened is lost.
+    """Restore a backup into a new or empty folder. Messages that nobody had opened are lost.
 
-    A share in a backup may have been taken back or used up since. So all are left out, and their
-    messages have to be sent again; `entrenous sent` tells the senders.
+    A share (the relay's half of a message's key) in a backup may have been taken back or used up
+    since. So all shares are left out, and their messages have to be sent again; `entrenous sent`
+    tells the senders.
     """
     into = _require_local_relay(settings_of(settings, data))
     done = restore_relay(source, into, with_shares=with_shares)
@@ -80,7 +81,7 @@ def restored(
     as_json: AsJson = False,
 ) -> None:
     """Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by other
-    tools. What nobody had opened is lost, as after `relay restore`.
+    tools. Messages that nobody had opened are lost, as after `relay restore`.
     """
     lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
     if as_json:

@@ -23,7 +23,10 @@ def check(
     settings: SettingsFile = None,
     data: DataFolder = None,
     listen: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Instead of what is set.")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The address to check, instead of the one in the settings."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +46,7 @@ def check(
 
 
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
-    """Show how much a relay holds, in numbers without names; it may be running."""
+    """Show how much a relay stores, in numbers without names; it may be running."""
     relay_settings = settings_of(settings, data)
     with open_present_relay(
         relay_settings.data, relay_settings.database, relay_settings.blobs

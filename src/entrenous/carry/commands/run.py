@@ -38,12 +38,15 @@ def run(
         bool,
         typer.Option(
             "--other-database",
-            help="Serve another database than before, on purpose; its mailboxes are other ones.",
+            help="Serve a different database on purpose; the mailboxes of the previous one "
+            "are not in it.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON when the server is ready.")
+    ] = False,
 ) -> None:
-    """Run a relay: it carries sealed messages and can never read one."""
+    """Run a relay: it carries encrypted messages and can never read one."""
     relay_settings = settings_of(settings, data, listen)
     host, port = parse_host_and_port(relay_settings.listen)
     certificate = _certificate_from_settings(relay_settings)

@@ -23,7 +23,7 @@ DataFolder = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder for the database and the blobs."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def settings_of(file: Path | None, data: Path | None, listen: str | None = None) -> RelaySettings:
@@ -50,7 +50,10 @@ def join(relay: typer.Typer) -> None:
 
 def init(
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where to write them; no file is overwritten.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="File to write the settings to; never overwrites a file."
+        ),
     ] = Path("relay.toml"),
     as_json: AsJson = False,
 ) -> None:

@@ -34,23 +34,28 @@ from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_so
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def source_add(
     name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
     kind: Annotated[SourceKind, typer.Option(help="Its protocol.")],
-    place: Annotated[str, typer.Option("--from", metavar="URL|FILE", help="Address, or file.")],
-    bank: Annotated[str, typer.Option(metavar="NAME", help="Bank here; created if missing.")],
+    place: Annotated[
+        str, typer.Option("--from", metavar="URL|FILE", help="The source's address, or a file.")
+    ],
+    bank: Annotated[
+        str, typer.Option(metavar="NAME", help="Bank to fetch into; created if it is missing.")
+    ],
     data: Data,
     part: Annotated[
-        str, typer.Option(metavar="NAME", help="ThreatExchange's group, or HMA's bank.")
+        str, typer.Option(metavar="NAME", help="The group at ThreatExchange, or the bank at HMA.")
     ] = "",
     confirmed: Annotated[
-        bool, typer.Option("--confirmed", help="You vouch for it: matches are refused.")
+        bool, typer.Option("--confirmed", help="You vouch for this source: matches are refused.")
     ] = False,
     credentials: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its credentials, mode 0600.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the source's credentials, of mode 0600."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -135,7 +140,9 @@ def _source_json(source: Source) -> dict[str, object]:
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("follow", hidden=True)(follow)
-    exchange = typer.Typer(help="Banks of fingerprints between platforms.", no_args_is_help=True)
+    exchange = typer.Typer(
+        help="Exchange banks of fingerprints with other platforms.", no_args_is_help=True
+    )
     partner = typer.Typer(help="Platforms that may fetch from yours.", no_args_is_help=True)
     partner.command("add")(partner_add)
     partner.command("list")(partner_list)
@@ -220,7 +227,8 @@ def fetch(
         bool,
         typer.Option(
             "--accept-shrinking",
-            help="Even if more than half is gone, or some records cannot be read.",
+            help="Store the result even if over half of the source is gone, or some records "
+            "cannot be read.",
         ),
     ] = False,
     as_json: AsJson = False,

@@ -35,15 +35,17 @@ def check_up(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also look here for pictures that tell a place."),
+        typer.Option(
+            metavar="DIR", help="Also look in this folder for pictures that reveal a place."
+        ),
     ] = None,
     list_names: Annotated[
-        bool, typer.Option("--list", help="Name the pictures that tell a place.")
+        bool, typer.Option("--list", help="List the pictures that reveal a place.")
     ] = False,
     answers: Annotated[
         str | None,
         typer.Option(
-            metavar="-|FILE", help=f"{STDIN_OPTION_ADVICE} Answers in JSON, instead of being asked."
+            metavar="-|FILE", help=f"Answers in JSON, instead of being asked. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     questions: Annotated[
@@ -51,7 +53,7 @@ def check_up(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Look for leak paths on this machine; nothing is kept, nothing leaves.
+    """Look for ways in which pictures can leak from this machine; nothing is stored or sent.
 
     Exit status 0: there is something to close; 1: nothing to advise.
     """

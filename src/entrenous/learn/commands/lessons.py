@@ -39,7 +39,7 @@ class _LessonGroup(TyperGroup):
 def join(app: typer.Typer) -> None:
     learn = typer.Typer(
         cls=_LessonGroup,
-        help="Five-minute lessons; each ends in one setting changed.",
+        help="Five-minute lessons; each ends with one setting that you change.",
         invoke_without_command=True,
     )
     learn.callback()(list_lessons)
@@ -50,7 +50,7 @@ def join(app: typer.Typer) -> None:
 
 
 def list_lessons(context: typer.Context) -> None:
-    """Five-minute lessons; each ends in one setting changed."""
+    """Five-minute lessons; each ends with one setting that you change."""
     if context.invoked_subcommand is not None:
         return
     width = max(len(one.name) for one in all_lessons())

@@ -20,15 +20,19 @@ from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed
 def capture(
     context: typer.Context,
     name: str,
-    sighting: Annotated[int, typer.Option(metavar="NUMBER", help="The sighting whose page it is.")],
+    sighting: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", help="The number of the sighting whose page is captured."),
+    ],
     why: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What for; it is kept in the capture."
+            metavar="-|TEXT",
+            help=f"The purpose, which is stored in the capture. {STDIN_OPTION_ADVICE}",
         ),
     ] = CAPTURE_PURPOSE,
     yes: Annotated[
-        bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
+        bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
     ] = False,
     as_json: Json = False,
 ) -> None:

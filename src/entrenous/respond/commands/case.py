@@ -98,13 +98,13 @@ Platform = Annotated[
     str,
     typer.Option(
         metavar="-|NAME",
-        help=f"{STDIN_OPTION_ADVICE} The platform it is on, or the threat comes from.",
+        help=f"The platform on which it is, or from which the threat comes. {STDIN_OPTION_ADVICE}",
     ),
 ]
 Consent = Annotated[
     str,
     typer.Option(
-        metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who agreed that you act, how, and to what."
+        metavar="-|TEXT", help=f"Who agreed that you act, how, and to what. {STDIN_OPTION_ADVICE}"
     ),
 ]
 _NO_DEVICE_NOTE: Final = translatable(
@@ -120,7 +120,7 @@ _MAKER_OF_ANSWER: Final = {
 
 def join(app: typer.Typer) -> None:
     case = typer.Typer(
-        help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
+        help="A file about one leak: what you saw, stored and asked for.", no_args_is_help=True
     )
     case.command("open")(open_)
     case.command("about")(about)
@@ -139,7 +139,7 @@ def join(app: typer.Typer) -> None:
 
 def open_(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A closed case to open again.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A closed case to reopen.")] = None,
     from_trace: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
     ] = None,
@@ -163,14 +163,14 @@ def open_(
     safe: Safe = None,
     watched: Watched = None,
     breach_: Annotated[
-        bool, typer.Option("--breach", help="Your own organisation's systems let it out.")
+        bool, typer.Option("--breach", help="It got out of your own organisation's systems.")
     ] = False,
     aware_at: Annotated[
         datetime | None, time_option("When you became aware of the breach; now if left out.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Open a case, from a trace or from nothing but what you saw."""
+    """Open a case, from a trace or simply from what you saw."""
     if name is not None and from_trace is not None:
         raise typer.BadParameter(
             translated("--from-trace opens a new case, so it goes without a name")
@@ -235,7 +235,7 @@ def about(
     consent: Consent = "",
     as_json: Json = False,
 ) -> None:
-    """Add to what a case is about; the choice of routes depends on it."""
+    """Add details to a case; the choice of legal routes depends on them."""
     refuse_two_stdin_options(platform=platform, consent=consent)
     more = replace(
         _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name),
@@ -257,7 +257,7 @@ def about(
 
 
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
-    """Every case, newest first."""
+    """List your cases, the newest first."""
     with opened_device(context) as device:
         if as_json:
             shown = [case_json(case, device) for case in all_cases(device)]
@@ -281,33 +281,35 @@ def show(context: typer.Context, name: str, as_json: Json = False) -> None:
 def add(
     context: typer.Context,
     name: str,
-    file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A screenshot or another file to store.")
+    ] = None,
     what: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What the file shows, in a line."
+            metavar="-|TEXT", help=f"What the file shows, in a line. {STDIN_OPTION_ADVICE}"
         ),
     ] = "",
     url: Annotated[
         str | None,
         typer.Option(
-            metavar="-|URL", help=f"{STDIN_OPTION_ADVICE} Address of a page where you saw it."
+            metavar="-|URL", help=f"Address of a page where you saw it. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     chat: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} The chat where you saw it, in words."
+            metavar="-|TEXT", help=f"The chat where you saw it, in words. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     handle: Annotated[
         str,
-        typer.Option(metavar="-|NAME", help=f"{STDIN_OPTION_ADVICE} The account it was shown at."),
+        typer.Option(metavar="-|NAME", help=f"The account it was shown at. {STDIN_OPTION_ADVICE}"),
     ] = "",
     captured_by: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who made this web archive (WACZ)."
+            metavar="-|TEXT", help=f"Who made this web archive (WACZ). {STDIN_OPTION_ADVICE}"
         ),
     ] = "",
     seen_at: Annotated[
@@ -315,11 +317,11 @@ def add(
     ] = None,
     statement: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What you want to note."),
+        typer.Option(metavar="-|TEXT", help=f"What you want to note. {STDIN_OPTION_ADVICE}"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add where you saw it, a file you keep, or a statement. The address is not opened."""
+    """Add a place where you saw it, a file, or a statement. The address is not opened."""
     refuse_two_stdin_options(
         what=what,
         url=url,
@@ -386,7 +388,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     receipt: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a note there that something was erased."),
+        typer.Option(metavar="FILE", help="Write a note to this file that something was erased."),
     ] = None,
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""

@@ -26,12 +26,15 @@ from entrenous.terminal.typed_input import Json, parse_time
 
 _EXIT_NO_DATE: Final = 1  # exit status: there is no date
 _LATEST_YEAR: Final = 2200  # holidays and time zones are not known further ahead
-Ics = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it for a calendar (.ics).")]
+Ics = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write a calendar file (.ics).")
+]
 PlainTitles = Annotated[
     bool, typer.Option("--plain-titles", help="Name the law in the calendar, not Reminder 1.")
 ]
 Alarm = Annotated[
-    int | None, typer.Option(metavar="HOURS", min=0, help="Let the calendar remind you before.")
+    int | None,
+    typer.Option(metavar="HOURS", min=0, help="Let the calendar remind you before the deadline."),
 ]
 
 
@@ -41,14 +44,19 @@ def deadline(
         list[str],
         typer.Option(
             metavar="WHAT=TIME",
-            help="received, sent, asked, supplied or answered, and when, with its offset.",
+            help="An event (received, sent, asked, supplied or answered) and its time with "
+            "UTC offset.",
         ),
     ],
     country: Annotated[
-        str, typer.Option(metavar="PLACE", help="Where they have to act: IN, Germany, US-CA.")
+        str,
+        typer.Option(
+            metavar="PLACE", help="The country where they have to act: IN, Germany, US-CA."
+        ),
     ],
     region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="The state or region in it: CA, BY.")
+        str | None,
+        typer.Option(metavar="REGION", help="The state or region in the country: CA, BY."),
     ] = None,
     ics: Ics = None,
     plain_titles: PlainTitles = False,
@@ -83,7 +91,7 @@ def calendar(
     as_json: Json = False,
 ) -> None:
     """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a
-    number, so that whoever sees the calendar learns nothing.
+    number, so that somebody who sees the calendar learns nothing.
     """
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - law needs no vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415

@@ -45,7 +45,9 @@ from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed
 
 
 def join(app: typer.Typer) -> None:
-    evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
+    evidence = typer.Typer(
+        help="Evidence: stamps of trusted time, and checks.", no_args_is_help=True
+    )
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)
     evidence.command("export")(export)
@@ -62,10 +64,13 @@ def stamp(
     ] = None,
     authority: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="An RFC 3161 stamp authority of your own choice."),
+        typer.Option(metavar="URL", help="An RFC 3161 stamp authority that you choose."),
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The certificates that you trust for this authority, in PEM."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -136,7 +141,9 @@ def verify(
     name: str,
     ca: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The authority's certificates as you have them, PEM."),
+        typer.Option(
+            metavar="FILE", help="The certificates that you trust for the authority, in PEM."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -204,18 +211,18 @@ def export(
     context: typer.Context,
     name: str,
     item: Annotated[int, typer.Argument(help="Number of the item, as the case shows it.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")],
     purpose: Annotated[
         str,
         typer.Option(
             metavar="-|TEXT",
-            help=f"{STDIN_OPTION_ADVICE} What for; it is noted in the chain of custody.",
+            help=f"The purpose, which is noted in the chain of custody. {STDIN_OPTION_ADVICE}",
         ),
     ] = "taken out of the vault",
     as_json: Json = False,
 ) -> None:
-    """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
-    the case.
+    """Write an item to a folder as it was stored, with its stamps and proofs, and note that in the
+    case.
     """
     written, purpose = FileGroup(), read_typed_line(purpose, translated("What for"), context)
     with opened_device(context) as device, written.remove_on_failure(lambda: False):

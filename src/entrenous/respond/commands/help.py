@@ -37,9 +37,7 @@ def help_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show who helps where you live, and what to do first: no set-up, nothing leaves this
-    device.
-    """
+    """Show who helps where you live, and what to do first; nothing leaves this device."""
     typed_country = (" ".join(country),) if country else ()
     places = tuple(dict.fromkeys(parse_place(typed) for typed in (*typed_country, *(place or ()))))
     need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)

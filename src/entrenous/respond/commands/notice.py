@@ -48,12 +48,14 @@ def notice(
     ] = None,
     sighting: Annotated[
         list[int] | None,
-        typer.Option(metavar="NUMBER", help="A sighting that the letter tells, by its number."),
+        typer.Option(
+            metavar="NUMBER", help="The number of a sighting that the letter should name."
+        ),
     ] = None,
     language: Annotated[
         str, typer.Option(metavar="TAG", help="Language of the letter: en, de, fr, es, pt.")
     ] = "",
-    show: Annotated[int | None, _number_option("Show this notice again, by its number.")] = None,
+    show: Annotated[int | None, _number_option("Show the notice with this number again.")] = None,
     compare_two: Annotated[
         tuple[int, int] | None,
         typer.Option("--compare", metavar="N M", help="Show what changed between two notices."),
@@ -66,22 +68,22 @@ def notice(
     ] = None,
     number_of: Annotated[
         int | None,
-        _number_option("Keep the number that they gave for this notice; you are asked for it."),
+        _number_option("Record their reference number for this notice; you are asked for it."),
     ] = None,
     sent: Annotated[
-        int | None, _number_option("Note that you sent this notice, by its number.")
+        int | None, _number_option("Note that you sent the notice with this number.")
     ] = None,
     received: Annotated[int | None, _number_option("Note that they confirmed its receipt.")] = None,
-    asked: Annotated[int | None, _number_option("Note that they asked for more.")] = None,
+    asked: Annotated[
+        int | None, _number_option("Note that they asked for more information.")
+    ] = None,
     supplied: Annotated[
-        int | None, _number_option("Note that you gave them what they asked.")
+        int | None, _number_option("Note that you gave them what they asked for.")
     ] = None,
-    partly: Annotated[
-        int | None, _number_option("Note that only part of it is gone there.")
-    ] = None,
-    removed: Annotated[int | None, _number_option("Note that the picture is gone there.")] = None,
+    partly: Annotated[int | None, _number_option("Note that they removed only part of it.")] = None,
+    removed: Annotated[int | None, _number_option("Note that they removed the picture.")] = None,
     refused: Annotated[int | None, _number_option("Note that they refused.")] = None,
-    withdrawn: Annotated[int | None, _number_option("Note that you no longer ask this.")] = None,
+    withdrawn: Annotated[int | None, _number_option("Note that you withdrew your request.")] = None,
     at: Annotated[
         datetime | None, time_option("When that happened, in UTC; now if left out.")
     ] = None,

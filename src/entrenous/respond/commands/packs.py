@@ -39,27 +39,32 @@ def pack(
     name: str,
     reader: Annotated[
         PackReader,
-        typer.Option("--for", help="A platform (no pictures), or a court or the police."),
+        typer.Option(
+            "--for", help="Who gets it: a platform (no pictures), or a court or the police."
+        ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")],
     to: Annotated[
         str | None,
         typer.Option(
-            metavar="RECIPIENT", help="For a court or the police: their age or SSH key, or a file."
+            metavar="RECIPIENT",
+            help="For a court or the police: their age or SSH key, or a file with it.",
         ),
     ] = None,
     notice: Annotated[
-        list[int] | None, typer.Option(metavar="NUMBER", help="For a platform: a letter to it.")
+        list[int] | None,
+        typer.Option(metavar="NUMBER", help="For a platform: the number of a letter to it."),
     ] = None,
     sighting: Annotated[
         list[int] | None,
-        typer.Option(metavar="NUMBER", help="For a platform: a place, if not those in the letter."),
+        typer.Option(
+            metavar="NUMBER",
+            help="For a platform: a sighting to name instead of those in the letter.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a case's evidence to one file that whoever gets it can check, and note that in the
-    case.
-    """
+    """Write a case's evidence to one file that its recipient can check; the case notes it."""
     if (reader is PackReader.PLATFORM) == (to is not None):
         raise typer.BadParameter(translated(_KEY_NEEDED_ERROR))
     if to is not None and (notice or sighting):
@@ -122,14 +127,18 @@ def check(
         Path, typer.Argument(help="The pack: a file, or the folder it was unpacked to.")
     ],
     identity: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Your age identity, or SSH private key.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Your age identity or SSH private key, to decrypt it."),
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Roots that you trust for the stamps, PEM.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The root certificates that you trust for stamps, in PEM."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a pack that you were given; no device is needed. Exit status 1: it does not hold."""
+    """Check a pack that you were given; no device is needed. Exit status 1: it is not valid."""
     key = None if identity is None else Secret(read_file(identity))
     place = pack if pack.is_dir() else read_file(pack)
     checked = check_packed(place, key, None if ca is None else read_file(ca))

@@ -43,7 +43,7 @@ def platform(
         str | None,
         typer.Argument(
             metavar="[-|NAME|URL]",
-            help=f"{STDIN_OPTION_ADVICE} A name, or a web address; all if left out.",
+            help=f"A name, or a web address; all if left out. {STDIN_OPTION_ADVICE}",
         ),
     ] = None,
     case: Annotated[
@@ -51,7 +51,7 @@ def platform(
     ] = None,
     look_up: Annotated[
         bool,
-        typer.Option("--look-up", help="Ask the registries who is behind an address (RDAP)."),
+        typer.Option("--look-up", help="Ask the registries who owns an address (RDAP)."),
     ] = False,
     address: Annotated[
         str, typer.Option(metavar="IP", help="The site's network address, if you know it.")
@@ -59,11 +59,11 @@ def platform(
     pasted: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What WHOIS or RDAP says about the site."
+            metavar="-|TEXT", help=f"What WHOIS or RDAP says about the site. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     lists: Annotated[
-        str, typer.Option(metavar="URL", help="Where the lists of RDAP servers are (RFC 9224).")
+        str, typer.Option(metavar="URL", help="Address of the lists of RDAP servers (RFC 9224).")
     ] = IANA_LISTS_URL,
     yes: Annotated[bool, typer.Option("--yes", help="Look up without asking first.")] = False,
     as_json: Json = False,

@@ -64,7 +64,7 @@ _Where = Annotated[
     typer.Option(
         "--platform",
         metavar="-|NAME|URL",
-        help=f"{STDIN_OPTION_ADVICE} Where it is: a platform's name, or an address.",
+        help=f"Where the picture is: a platform's name, or a web address. {STDIN_OPTION_ADVICE}",
     ),
 ]
 _Kind = Annotated[
@@ -76,11 +76,16 @@ _File = Annotated[
     typer.Option(
         "--scenario",
         metavar="-|FILE",
-        help=f"{STDIN_OPTION_ADVICE} What happened, as TOML or JSON.",
+        help=f"What happened, as TOML or JSON. {STDIN_OPTION_ADVICE}",
     ),
 ]
 _Day = Annotated[
-    str, typer.Option("--day", metavar="DAY", help="When it happened: 2026-03-01; else today.")
+    str,
+    typer.Option(
+        "--day",
+        metavar="DAY",
+        help="The day on which it happened, such as 2026-03-01; today if left out.",
+    ),
 ]
 
 

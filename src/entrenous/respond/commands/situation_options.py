@@ -30,13 +30,19 @@ Under18 = Annotated[
 ]
 ForSomebodyElse = Annotated[
     RepresentativeRole | None,
-    typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
+    typer.Option(
+        "--for-somebody-else", help="You act for the person shown; say what you are to them."
+    ),
 ]
 PlatformIn = Annotated[
-    str, typer.Option("--platform-in", metavar="PLACE", help="Where the platform has its seat.")
+    str,
+    typer.Option(
+        "--platform-in", metavar="PLACE", help="The place where the platform's company is based."
+    ),
 ]
 ShowsMe = Annotated[
-    bool | None, typer.Option("--shows-me/--shows-somebody-else", help="Who is in the picture.")
+    bool | None,
+    typer.Option("--shows-me/--shows-somebody-else", help="Whether the picture shows you."),
 ]
 SenderKnown = Annotated[
     bool | None,

@@ -35,20 +35,20 @@ def watch(
     ] = None,
     on: Annotated[
         list[int] | None,
-        typer.Option(metavar="SIGHTING", help="Watch this sighting, by its number."),
+        typer.Option(metavar="SIGHTING", help="Watch the sighting with this number."),
     ] = None,
     off: Annotated[
         list[int] | None, typer.Option(metavar="SIGHTING", help="Stop watching it.")
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Look at what is due, once; for cron and timers.")
+        bool, typer.Option("--once", help="Check due addresses once, and end; for cron and timers.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
+        bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch addresses of a case: gone, still there, moved? Off until you ask for it with --on."""
+    """Watch whether the picture is still at the addresses of a case. Off until you use --on."""
     if name is None and (on or off or not once):
         raise typer.BadParameter(translated("give the name of a case, or --once for all of them"))
     by_proxy = session_of(context).settings.proxy is not None

@@ -59,8 +59,8 @@ def join(app: typer.Typer) -> None:
 def add(
     context: typer.Context,
     sheet: SheetOption = None,
-    qr: Annotated[bool, typer.Option("--qr", help="The code as a QR code too.")] = False,
-    as_json: Annotated[bool, json_option("One JSON object a line.")] = False,
+    qr: Annotated[bool, typer.Option("--qr", help="Also show the code as a QR code.")] = False,
+    as_json: Annotated[bool, json_option("Print JSON objects, one on each line.")] = False,
 ) -> None:
     """Link another device of yours: show a code, wait for the device, and compare pictures.
 
@@ -73,7 +73,7 @@ def add(
 
 
 def list_devices(context: typer.Context, as_json: Json = False) -> None:
-    """List your devices, and what your relay or other people have yet to hear about them."""
+    """List your devices, and what your relay or other people have not been told about them yet."""
     with opened_device(context) as device:
         catch_up(device)
         shown, person = device_overview(device), own_device(device).person.id
@@ -147,7 +147,7 @@ def move(
 
     Messages that arrive at the old relay are fetched for 30 more days. Your other devices move too:
     nothing changes until you have run entrenous inbox on each of them; then repeat this command.
-    With the address of your present relay, it cancels a move that has begun. A device that was set
+    With the address of your current relay, it cancels a move that has begun. A device that was set
     up without a relay is connected to this one.
 
     If the old relay is gone for good, your recovery sheet unlocks this device without it.
@@ -212,24 +212,21 @@ def revoke(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="Its name in entrenous device list. Left out: the one that the sheet was "
-            "written on."
-        ),
+        typer.Argument(help="Its name in entrenous device list; with --recovery, leave it out."),
     ] = None,
     lost: Annotated[
-        bool, typer.Option("--lost", help="It was lost or stolen: also what else to do.")
+        bool, typer.Option("--lost", help="It was lost or stolen; also prints what else to do.")
     ] = False,
     sheet: SheetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Take a device off your list for good: its vault stays shut, even with its passphrase.
+    """Revoke a device for good: no passphrase opens its vault any more.
 
     The relay deletes its part of the lock and the messages that wait for that device; people are
     told that it is no longer yours. Files that it has exported stay where they are. If you allowed
-    it to open without its relay, it opens until that time is over.
+    it to open without its relay, it can be opened until that time is over.
 
-    If you lost your only device, its recovery sheet shuts it from any machine, without NAME and
+    If you lost your only device, its recovery sheet revokes it from any machine, without NAME and
     without a passphrase: entrenous device revoke --lost --recovery FILE. People are not told then.
     """
     if name is None:

@@ -55,25 +55,32 @@ def inbox(
             min=0,
             max=86_400,
             metavar="SECONDS",
-            help="Wait this long for something new; this device can run nothing else meanwhile.",
+            help="Wait this long for something new; meanwhile this device can run no other "
+            "command.",
         ),
     ] = 0,
     sender: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="NAME", help="What this person or circle sent; repeatable."),
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            help="List only what this person or circle sent; may be repeated.",
+        ),
     ] = None,
     last: LastOption = None,
     everything: AllOption = False,
     remove: Annotated[
         str | None,
-        typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
+        typer.Option(
+            metavar="MESSAGE", help="Remove this message from this device for good; nobody is told."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch new messages from the relay, and list those that wait to be opened, and the newest.
+    """Fetch new messages from the relay; list those that wait to be opened, and the newest ones.
 
-    Before the first opening, taking back, expiry and counted openings are enforced by cryptography;
-    after it, by the program of whoever opened the message.
+    Before the first opening, taking back, expiry and limits on openings are enforced by
+    cryptography; after it, by the recipient's program.
     """
     refuse_last_with_all(last, everything=everything)
     with opened_device(context) as device:
@@ -144,13 +151,13 @@ def open_(
     export: Annotated[
         bool,
         typer.Option(
-            "--export", help="Write out a message that opens once, if its sender allowed it."
+            "--export", help="Write a message that opens once to files, if its sender allowed it."
         ),
     ] = False,
     unchecked: Annotated[
         bool,
         typer.Option(
-            "--unchecked", help="Write also files that are no supported picture, clip or sound."
+            "--unchecked", help="Also write files that are not safe pictures, clips or sounds."
         ),
     ] = False,
     as_json: Json = False,

@@ -35,17 +35,20 @@ def mark(
     photo: Path,
     to: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Who gets a copy; any label; may be repeated."),
+        typer.Option(metavar="NAME", help="Who gets a copy: any name; may be repeated."),
     ] = None,
     to_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A text file with more names, one a line, in UTF-8."),
+        typer.Option(
+            metavar="FILE", help="A text file in UTF-8 with more names, one on each line."
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")
     ] = _DEFAULT_FOLDER,
     size: Annotated[
-        int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
+        int | None,
+        typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures, in pixels."),
     ] = None,
     as_json: Json = False,
 ) -> None:

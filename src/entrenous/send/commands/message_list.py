@@ -25,11 +25,11 @@ from entrenous.terminal.output import print_line, rfc3339_utc
 Listed = TypeVar("Listed")
 NEWEST_LISTED: Final = 20
 LastOption = Annotated[
-    int | None, typer.Option("--last", min=1, metavar="N", help="List the newest N, and no more.")
+    int | None, typer.Option("--last", min=1, metavar="N", help="List only the newest N.")
 ]
 AllOption = Annotated[
     bool,
-    typer.Option("--all", help=f"List all, and not what waits and the newest {NEWEST_LISTED}."),
+    typer.Option("--all", help="List all, instead of those that wait and the newest "),
 ]
 
 

@@ -43,7 +43,7 @@ _PROTOCOL_NOTES: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    group = typer.Typer(help="Groups of people that you send to together.", no_args_is_help=True)
+    group = typer.Typer(help="Groups of people to whom you send together.", no_args_is_help=True)
     group.command("add")(circle_add)
     group.command("list")(list_circles)
     group.command("remove")(remove)
@@ -66,22 +66,26 @@ def invite(
     context: typer.Context,
     qr: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A QR code of it: a PNG file, or - for this terminal."),
+        typer.Option(
+            metavar="FILE", help="Also write a QR code: a PNG file, or - for this terminal."
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--for", metavar="NAME", help="What you call whoever joins by it."),
+        typer.Option("--for", metavar="NAME", help="Your name for the person who uses the link."),
     ] = None,
     uses: Annotated[
         int,
-        typer.Option(min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="For N people instead of 1."),
+        typer.Option(
+            min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="Make a link for N people instead of 1."
+        ),
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Make a link with which somebody can add you: for one person, unless you say otherwise.
+    """Make a link with which one person, or more with --uses, can add you.
 
-    You are told who joins by it, when, and with which device. Whoever comes after that is not
-    added, and you are told that too.
+    You are told who uses it, when, and with which device. Anybody who uses it after that is not
+    added, and you are told of that too.
     """
     if name is not None and uses > 1:
         raise typer.BadParameter(
@@ -118,15 +122,15 @@ def add(
     link: Annotated[
         str,
         typer.Argument(
-            metavar="-|LINK", help=f"{STDIN_OPTION_ADVICE} The link that they gave you."
+            metavar="-|LINK", help=f"The link that they gave you. {STDIN_OPTION_ADVICE}"
         ),
     ],
-    name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name for this person.")],
     as_json: Json = False,
 ) -> None:
     """Add somebody by the invite link they gave you.
 
-    They are known by link: whoever could change the link on its way may be in their place. To be
+    They are known by link: somebody who changed the link on its way may be in their place. To be
     sure, compare keys: entrenous person verify NAME.
     """
     link = read_typed_line(link, translated("Their link"), context)
@@ -264,13 +268,16 @@ def receipts(
     context: typer.Context,
     name: str,
     on: Annotated[
-        bool, typer.Option("--on/--off", help="Whether this person is told; off at first.")
+        bool,
+        typer.Option(
+            "--on/--off", help="Whether this person is told; they are not until you say so."
+        ),
     ] = False,
 ) -> None:
     """Choose whether somebody known by link is told when what they send arrives and is opened.
 
-    People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; unknown ones
-    never.
+    People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; people who count
+    as unknown never are.
     """
     with opened_device(context) as device:
         contact = set_receipts(name, device, wanted=on)
@@ -367,8 +374,9 @@ def circle_add(
 ) -> None:
     """Add people to a circle, creating it if there is none with that name.
 
-    Its name stays on your devices. Everybody gets a copy of their own and sees who else has it. A
-    number is sent along, by which its members can tell that two messages went to the same circle.
+    The circle's name stays on your devices. If you send something to the circle, everybody gets
+    their own copy and sees who else got one. A number is sent along, by which its members can tell
+    that two messages went to the same circle.
     """
     with opened_device(context) as device:
         circle = add_to_circle(name, person or [], device)

@@ -40,8 +40,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """Take a message back from everybody.
 
     Before the first opening of a copy, this is enforced by cryptography: nobody can open it any
-    more. After it, the program of whoever opened it is asked to delete it; they may have
-    photographed it.
+    more. After it, the recipient's program is asked to delete it; they may have photographed it.
     """
     if not message.strip():
         raise typer.BadParameter(translated("say which message; entrenous sent lists yours"))
@@ -62,17 +61,18 @@ def sent(
     context: typer.Context,
     to: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="What went to this person or circle; repeatable."),
+        typer.Option(
+            metavar="NAME", help="List only what went to this person or circle; may be repeated."
+        ),
     ] = None,
     last: LastOption = None,
     everything: AllOption = False,
     as_json: Json = False,
 ) -> None:
-    """List what you sent, and what became of each copy: what waits to be opened, and the newest.
-    This sends nothing.
+    """List what you sent and what became of each copy: messages not opened yet, and the newest.
 
     Before the first opening of a copy, taking back and expiry are enforced by cryptography; after
-    it, by the program of whoever opened it.
+    it, by the recipient's program.
 
     If you compared keys with a recipient, their device signs that the copy arrived and was opened.
     """
@@ -222,15 +222,15 @@ def react_(
     emoji: Annotated[
         str | None,
         typer.Argument(
-            metavar="-|EMOJI", help=f"{STDIN_OPTION_ADVICE} An emoji or two, at most 32 bytes."
+            metavar="-|EMOJI", help=f"An emoji or two, at most 32 bytes. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
-    none: Annotated[bool, typer.Option("--none", help="Take your reaction away.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Remove your reaction.")] = False,
     as_json: Json = False,
 ) -> None:
     """React to a message with an emoji; everybody in its conversation whom you know sees it.
 
-    It is sealed like a message, and the relay cannot tell it from a recall.
+    It is encrypted like a message, and the relay cannot tell it from a recall.
     """
     if (emoji is None) != none:
         raise typer.BadParameter(translated("give one EMOJI or -, or --none to take yours away"))

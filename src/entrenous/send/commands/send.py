@@ -55,29 +55,36 @@ def send(
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option("--in", metavar="MESSAGE", help="The message it belongs to; to its people."),
+        typer.Option(
+            "--in",
+            metavar="MESSAGE",
+            help="Send to the people of this message, as part of its conversation.",
+        ),
     ] = None,
     reply: Annotated[
         str | None,
-        typer.Option(metavar="MESSAGE", help="The message it replies to; to its people."),
+        typer.Option(metavar="MESSAGE", help="Send as a reply to this message, to its people."),
     ] = None,
     confirm: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="The first name that the guard asks for, typed."),
+        typer.Option(
+            metavar="NAME", help="The name that the guard asks you to type; the first, if several."
+        ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Answers none of the guard's questions: --confirm does.")
+        bool,
+        typer.Option(
+            "--yes", help="Has no effect on the guard's questions; use --confirm for those."
+        ),
     ] = False,
     caption: Annotated[
         str | None,
-        typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A line that goes with the files."
-        ),
+        typer.Option(metavar="-|TEXT", help=f"A caption for the files. {STDIN_OPTION_ADVICE}"),
     ] = None,
     text: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A text, with files or by itself."
+            metavar="-|TEXT", help=f"A text, with files or without. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     size: Annotated[
@@ -85,15 +92,19 @@ def send(
         typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures in pixels."),
     ] = None,
     days: Annotated[
-        int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
+        int, typer.Option(min=1, max=30, metavar="DAYS", help="For how many days it can be opened.")
     ] = DEFAULT_EXPIRY_DAYS,
     once: Annotated[
         bool,
-        typer.Option("--once", help="The key is given out once, and their program keeps nothing."),
+        typer.Option(
+            "--once", help="The relay gives the key out once, and their program keeps nothing."
+        ),
     ] = False,
     allow_export: Annotated[
         bool,
-        typer.Option("--allow-export", help="With --once: they may write it out; you are told."),
+        typer.Option(
+            "--allow-export", help="With --once: they may write it to files; you are told."
+        ),
     ] = False,
     undo: Annotated[
         int,
@@ -102,15 +113,15 @@ def send(
             max=UNDO_WINDOW_S_MAX,
             metavar="SECONDS",
             envvar="ENTRENOUS_UNDO",
-            help="For how long nothing leaves, so that Ctrl-C undoes it.",
+            help="Seconds in which nothing leaves, so that Ctrl-C can undo it.",
         ),
     ] = UNDO_WINDOW_S,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Only send what still waits here.")
+        bool, typer.Option("--resume", help="Only send messages that still wait on this device.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.
+    """Send pictures, clips, voice notes or a text; each person gets a marked, encrypted copy.
 
     Metadata is removed. Before the first opening, taking back, expiry and --once are enforced by
     cryptography; after it, by the recipient's program. Anybody can photograph a screen.

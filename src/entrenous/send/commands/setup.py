@@ -59,25 +59,24 @@ def setup(
         str | None, typer.Option(metavar="URL", help="Address of your relay, https://...")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="No relay: this device only marks and traces.")
+        bool, typer.Option("--offline", help="Use no relay: this device can only mark and trace.")
     ] = False,
     link: Annotated[
         str | None,
         typer.Option(
             metavar="-|CODE",
-            help=f"{STDIN_OPTION_ADVICE} The code of your other device; this one becomes another "
-            "of yours.",
+            help=f"The code on your other device; links this device to it. {STDIN_OPTION_ADVICE}",
         ),
     ] = None,
     called: Annotated[
         str | None,
-        typer.Option("--as", metavar="NAME", help="With --link: what you call this device."),
+        typer.Option("--as", metavar="NAME", help="With --link: your name for this device."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a device: its keys, and an encrypted vault that only your passphrase opens.
+    """Set up this device: make its keys, and an encrypted vault that only your passphrase opens.
 
-    With --link it becomes one of yours; the code comes from your other device: entrenous device add
+    With --link it is added to your other devices, one of which shows the code: entrenous device add
     """
     if link is not None:
         if name is not None or relay is not None or offline:

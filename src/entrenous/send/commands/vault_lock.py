@@ -59,9 +59,9 @@ def offline(
     context: typer.Context,
     hours: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=OFFLINE_HOURS_MAX, help="For so many hours."),
+        typer.Option(metavar="N", min=1, max=OFFLINE_HOURS_MAX, help="Number of hours."),
     ] = None,
-    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="End offline opening now.")] = False,
     as_json: Json = False,
 ) -> None:
     """Let this device open without its relay for some hours.
@@ -100,8 +100,8 @@ def recovery(
     """Write your recovery sheet, and take the master key off this device.
 
     Print it and keep it apart from your devices. With it you allow more tries after ten wrong
-    passphrases, and shut this device if it is lost, from any machine: entrenous device revoke
-    --lost --recovery FILE. Whoever has it can pose as you.
+    passphrases, and revoke this device if it is lost, from any machine: entrenous device revoke
+    --lost --recovery FILE. Anybody who has it can pose as you.
     """
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
@@ -157,7 +157,7 @@ def change(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose another passphrase, and end an offline window.
+    """Choose a new passphrase, and end offline opening.
 
     The old passphrase no longer opens this folder. With a relay, no passphrase opens an older copy
     of the folder, as in a backup. Without one (setup --offline) such a copy still opens with the

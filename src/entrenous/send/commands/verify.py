@@ -40,20 +40,25 @@ _WAITING_SENTENCES = {
 def verify(
     context: typer.Context,
     name: str,
-    same: Annotated[bool, typer.Option("--same", help="It is the same on both devices.")] = False,
+    same: Annotated[
+        bool,
+        typer.Option("--same", help="The number or the pictures are the same on both devices."),
+    ] = False,
     sas: Annotated[
         bool, typer.Option("--sas", help="Compare seven pictures or three numbers instead.")
     ] = False,
     differs: Annotated[
-        bool, typer.Option("--differs", help="With --sas: it is not the same on both devices.")
+        bool, typer.Option("--differs", help="With --sas: the pictures or numbers differ.")
     ] = False,
     qr: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Show a code to their device: a PNG file, or -."),
+        typer.Option(
+            metavar="FILE", help="Show a code for their camera: a PNG file, or - for this terminal."
+        ),
     ] = None,
     scan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A photo of the code on their screen, taken by you."),
+        typer.Option(metavar="FILE", help="Your photo of the code on their screen."),
     ] = None,
 ) -> None:
     """Make sure that nobody intercepts your messages with somebody: compare what both devices show.

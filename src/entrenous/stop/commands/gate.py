@@ -53,7 +53,8 @@ COMMANDS: Final = {
     ),
     "audit": ListedCommand("entrenous.stop.commands.gate_status", "The log of every change."),
     "exchange": ListedCommand(
-        "entrenous.connectors.exchange.commands", "Banks of fingerprints between platforms."
+        "entrenous.connectors.exchange.commands",
+        "Exchange banks of fingerprints with other platforms.",
     ),
     "reviewer": ListedCommand(
         "entrenous.stop.commands.gate_review", "People who decide about held uploads."
@@ -62,7 +63,7 @@ COMMANDS: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    help_ = "A platform's gate: refuse a picture unseen."
+    help_ = "A platform's gate: recognise registered pictures without seeing the originals."
     app.add_typer(typer.Typer(cls=_Gate, help=help_, no_args_is_help=True), name="gate")
 
 

@@ -22,7 +22,7 @@ from entrenous.terminal.output import join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import read_file
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def join(gate: typer.Typer) -> None:
@@ -41,7 +41,9 @@ def join(gate: typer.Typer) -> None:
 
 
 def import_list(
-    file: Annotated[Path, typer.Argument(help="One hash a line, 64 hexadecimal digits.")],
+    file: Annotated[
+        Path, typer.Argument(help="A file with one hash of 64 hexadecimal digits on each line.")
+    ],
     bank: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the bank; created if it is missing.")
     ],
@@ -50,14 +52,15 @@ def import_list(
         bool, typer.Option("--confirmed", help="You vouch for the list: matches are refused.")
     ] = False,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="A new bank, which only records what matches.")
+        bool,
+        typer.Option("--shadow", help="Make the new bank only record what matches (shadow mode)."),
     ] = False,
     looks_back: Annotated[
         bool | None,
         typer.Option(
             "--look-back/--no-look-back",
             show_default="a running gate does",
-            help="Find matches among uploads let through before: now, or never.",
+            help="Compare the list with earlier uploads: now, or not at all.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -111,21 +114,26 @@ def policy(
     ] = None,
     shadow: Annotated[
         bool | None,
-        typer.Option("--shadow/--live", help="Only record what matches, or act on it."),
+        typer.Option(
+            "--shadow/--live", help="Only record what matches (shadow mode), or act on it."
+        ),
     ] = None,
     on_claimed: Annotated[
         Outcome | None,
         # "refuse" is accepted here, so that the bank can explain why it is not possible.
         typer.Option(
-            metavar="[let through|hold]", help="What to do before anybody confirmed the claim."
+            metavar="[let through|hold]",
+            help="What to do before a reviewer has confirmed the claim.",
         ),
     ] = None,
     on_confirmed: Annotated[
-        Outcome | None, typer.Option(help="What to do once a reviewer confirmed the claim.")
+        Outcome | None, typer.Option(help="What to do once a reviewer has confirmed the claim.")
     ] = None,
     looks_back: Annotated[
         bool,
-        typer.Option("--look-back", help="Compare its claims again with uploads let through."),
+        typer.Option(
+            "--look-back", help="Compare its claims again with uploads that were let through."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -188,7 +196,7 @@ Key = Annotated[
 
 
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the platform.")],
     key: Key,
     data: Data,
 ) -> None:

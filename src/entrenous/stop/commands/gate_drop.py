@@ -35,13 +35,16 @@ from entrenous.terminal.typed_input import parse_host_and_port
 Gate = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
 Token = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The gate's operator.token; else ENTRENOUS_GATE_TOKEN."),
+    typer.Option(
+        metavar="FILE",
+        help="The gate's operator.token; the variable ENTRENOUS_GATE_TOKEN if left out.",
+    ),
 ]
 Media = Annotated[
-    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures that it cannot read.")
+    str, typer.Option(metavar="hold|pass", help="What to do with media that the gate cannot read.")
 ]
 Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log, but always let through.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def proxy(
@@ -50,7 +53,8 @@ def proxy(
     gate: Gate,
     token_file: Token = None,
     paths: Annotated[
-        str, typer.Option(metavar="PATH,PATH", help="Where uploads are sent; / is everywhere.")
+        str,
+        typer.Option(metavar="PATH,PATH", help="Paths to which uploads are sent; / covers all."),
     ] = "/",
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
@@ -63,11 +67,16 @@ def proxy(
         str, typer.Option(metavar="URL", help="Where people can appeal against a refusal.")
     ] = "",
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Hold an upload without an answer by then.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Hold an upload if there is no answer after this many seconds."
+        ),
     ] = 5.0,
     account_header: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Header in which your web server says who is signed in."),
+        typer.Option(
+            metavar="NAME", help="Header in which your web server names the signed-in user."
+        ),
     ] = "",
     shadow: Shadow = False,
     as_json: Json = False,
@@ -139,11 +148,14 @@ def drop(
         typer.Option(metavar="DIR", help="Move files that are not let through to this folder."),
     ] = None,
     mail: Annotated[
-        bool, typer.Option("--mail", help="A mail message on standard input, part by part.")
+        bool,
+        typer.Option(
+            "--mail", help="Read a mail message from standard input, and ask about each part."
+        ),
     ] = False,
     account: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Whose upload it is, such as a user; sent as a hash."),
+        typer.Option(metavar="NAME", help="The account of the uploader; only its hash is sent."),
     ] = "",
     other_media: Media = "hold",
     shadow: Shadow = False,

@@ -25,7 +25,7 @@ from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Found = tuple[int, Claim, bool]  # distance in bits, claim, whether only a part of it matches
 
 
@@ -157,9 +157,10 @@ def try_upload(
     file: Annotated[Path, typer.Argument(help="A picture, a clip or a sound.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look for crops, screenshots, collages, captions too.")
+        bool,
+        typer.Option("--deep", help="Also look for crops, screenshots, collages and captions."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what the gate would do with a file; the file is not stored."""
     untrusted = read_file(file)

@@ -102,29 +102,38 @@ def join(gate: typer.Typer) -> None:
 def review(
     context: typer.Context,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the gate, on its own machine.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the gate, if you are on its machine."),
     ] = None,
-    gate: Annotated[str | None, typer.Option(metavar="URL", help="Or the gate's address.")] = None,
+    gate: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of the gate, if you are on another machine."),
+    ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Your token; with --data, the operator's by default."),
+        typer.Option(
+            metavar="FILE", help="File with your token; with --data, the operator's by default."
+        ),
     ] = None,
     after: Annotated[str, typer.Option(metavar="CASE", help="List cases after this one.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="List at most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="List at most this many.")] = 20,
     show: Annotated[
         str | None, typer.Option(metavar="CASE", help="Write a small, grey, blurred copy to --out.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A new file, for --show.")
+        Path | None, typer.Option(metavar="FILE", help="With --show: the new file to write.")
     ] = None,
     clear: Annotated[
         bool, typer.Option("--clear", help="With --show: write the upload itself.")
     ] = False,
     decide: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="CASE confirm|release", help="Refuse it and its like, or release it."),
+        typer.Option(
+            metavar="CASE confirm|release",
+            help="Confirm: refuse this upload and similar ones. Release: accept it.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List uploads that wait for a reviewer; look at a case, or decide it. All of it is logged."""
     if (data is None) == (gate is None):

@@ -69,7 +69,7 @@ def run(
         bool,
         typer.Option(
             "--slow-look/--no-slow-look",
-            help="After the answer, search uploads for parts, in processes beside the gate.",
+            help="After the answer, scan uploads more slowly, in separate processes.",
         ),
     ] = True,
     judges: Annotated[
@@ -79,16 +79,18 @@ def run(
             max=_JUDGES_MAX,
             metavar="N",
             show_default="one more than processors",
-            help="Processes that judge pictures when several come at once; 0: none.",
+            help="Number of processes that judge pictures when several come at once; 0 for none.",
         ),
     ] = None,
     show_tokens: Annotated[
         bool,
         typer.Option(
-            "--show-tokens", help="Also print its tokens, which a service's log would keep."
+            "--show-tokens", help="Also print its tokens; the log of a service would store them."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON when the server is ready.")
+    ] = False,
 ) -> None:
     """Run a gate: it holds or refuses uploads that match a registered fingerprint.
 

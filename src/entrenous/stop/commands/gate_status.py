@@ -251,9 +251,12 @@ def verify(
 def show(
     data: Data,
     of: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this case, claim, bank or reviewer.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only rows about this case, claim, bank or reviewer."),
     ] = None,
-    after: Annotated[int, typer.Option(min=0, metavar="N", help="Rows after this number.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Only rows after this number.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Print up to 1,000 rows of the log: what happened, to what, and by whom."""

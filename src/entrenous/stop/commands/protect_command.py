@@ -196,29 +196,34 @@ def protect(
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="All files of a message that you sent or opened here."),
+        typer.Option(
+            metavar="NAME", help="Register all files of a message that you sent or opened here."
+        ),
     ] = None,
     gate: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of the platform's gate.")
     ] = None,
     under_18: Annotated[
-        bool, typer.Option("--under-18", help="Somebody in it was under 18: who helps then.")
+        bool, typer.Option("--under-18", help="Somebody in it was under 18: only show who helps.")
     ] = False,
     parts: Annotated[
-        bool, typer.Option("--parts/--whole-only", help="Also fingerprints of cut-outs.")
+        bool, typer.Option("--parts/--whole-only", help="Also send fingerprints of cut-outs.")
     ] = True,
     sound: Annotated[
-        bool, typer.Option("--sound/--no-sound", help="Of a video: also its sound.")
+        bool, typer.Option("--sound/--no-sound", help="For a video: also register its sound.")
     ] = True,
     embedding: Annotated[
-        bool, typer.Option("--embedding", help="Of a picture: also how it looks; betrays more.")
+        bool,
+        typer.Option(
+            "--embedding", help="For a picture: also send how it looks, which reveals more."
+        ),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="On a terminal: do not ask whether to send them.")
     ] = False,
-    listed: Annotated[bool, typer.Option("--list", help="What you registered.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List what you registered.")] = False,
     ask: Annotated[
-        bool, typer.Option("--ask", help="With --list: ask each platform how it stands now.")
+        bool, typer.Option("--ask", help="With --list: ask each platform for the current state.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -276,11 +281,13 @@ def unprotect(
     claim: str,
     off_list: Annotated[
         bool,
-        typer.Option("--forget", help="Off the list, if no platform ever confirmed it."),
+        typer.Option(
+            "--forget", help="Only remove it from the list, if no platform ever confirmed it."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Withdraw a registration; it acts at once."""
+    """Withdraw a registration; this takes effect at once."""
     with opened_device(context) as device:
         protection = find_protection(claim, device)
         try:

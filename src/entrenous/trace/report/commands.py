@@ -56,15 +56,22 @@ def join(app: typer.Typer) -> None:
 
 def disclose(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="Number of the trace, as printed.")],
+    number: Annotated[
+        int, typer.Argument(help="Number of the trace, as entrenous trace printed it.")
+    ],
     leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file, as it was traced.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report, JSON.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File to write the report to, in JSON.")
+    ],
     with_original: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the original there too; a check needs it."),
+        typer.Option(
+            metavar="FILE", help="Also write the original to this file; a check needs it."
+        ),
     ] = None,
     blind: Annotated[
-        bool, typer.Option("--blind", help="Leave out the names of copies that are not named.")
+        bool,
+        typer.Option("--blind", help="Leave out the names of copies that were not identified."),
     ] = False,
     as_json: Json = False,
 ) -> None:
