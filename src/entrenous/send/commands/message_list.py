@@ -29,7 +29,9 @@ LastOption = Annotated[
 ]
 AllOption = Annotated[
     bool,
-    typer.Option("--all", help="List all, instead of those that wait and the newest "),
+    typer.Option(
+        "--all", help=f"List all, instead of those that wait and the newest {NEWEST_LISTED}."
+    ),
 ]
 
 
