@@ -186,7 +186,7 @@ def _heads() -> list[bytes]:
     plain = msgspec.to_builtins(_encode_terms(now))
     old = {"schema": FIRST_SCHEMA, **plain, "lock": None}
     new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
-    changed = KeyTerms(b"s" * 16, Cost(), lock.renewed(Secret(b"v" * 32)))
+    changed = KeyTerms(b"s" * 16, Cost(), lock.with_new_unlock_token(Secret(b"v" * 32)))
     renewed = {"schema": SCHEMA, **msgspec.to_builtins(_encode_terms(changed)), "next": None}
     return [msgspec.json.encode(one) for one in (old, new, renewed)]
 

@@ -95,7 +95,7 @@ def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
             microseconds=1
         )
-        db.execute(UPLOAD.update().values(state="waiting", outcome="hold", waiting_since=now))
+        db.execute(UPLOAD.update().values(state="waiting", outcome="hold", waits_since=now))
     gate.clock.wind(hours=3)
     assert gate.stands().oldest_wait == timedelta(hours=3)
     gate.decide("old", ReviewState.CONFIRMED)
