@@ -41,7 +41,7 @@ def folder_errors(folder: Path) -> Iterator[None]:
     """Translate OSErrors inside the block into errors that name ``folder``.
 
     Raises:
-        DiskFull: there is no room.
+        DiskFull: the disk is full.
         ReadOnlyDisk: the folder's disk is read-only.
         UnusableFolder: the folder cannot be created or written to.
     """

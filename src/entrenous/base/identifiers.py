@@ -58,7 +58,7 @@ def name_index_key(name: str, whose: str) -> str:
 
 
 def name_index_prefix(name: str) -> str:
-    """Return the beginning that this name's key shares with those of the same words."""
+    """Return the beginning of the index keys of all names that differ only in their number."""
     return f"{name.partition('-')[2]} "
 
 

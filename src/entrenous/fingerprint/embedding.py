@@ -29,7 +29,7 @@ from entrenous.fingerprint.screenshots import find_boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
-_BATCH_ROWS: Final = 8_192  # so many rows are converted to floats at a time, which takes 16 MB
+_BATCH_ROWS: Final = 8_192  # converting this many rows to floats at a time takes 16 MB
 
 
 def quantise(numbers: Floats) -> Embedding:

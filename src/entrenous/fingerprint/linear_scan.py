@@ -55,7 +55,7 @@ class Pairs:
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.uint8]
-# so many pairs are compared at a time, which fit into the processor's cache
+# this many pairs at a time fit into the processor's cache
 PAIRS_AT_ONCE: Final = 1 << 16
 
 

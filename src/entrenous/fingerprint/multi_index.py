@@ -201,9 +201,9 @@ class FoldedQueries:
         return Pairs(order[first[of] + within], found.entry[of], distance[of])
 
 
-# so many cells are looked up at a time, which fits into the processor's cache
+# looking up this many cells at a time fits into the processor's cache
 _PROBES_AT_ONCE: Final = 1 << 14
-# so many candidates are compared at a time, to limit memory if cells are crowded
+# this many candidates are compared at a time, to limit memory if cells are crowded
 _CANDIDATES_AT_ONCE: Final = 1 << 18
 _BYTE_SUM: Final = np.uint32(0x01010101)
 _BYTE: Final = np.uint32(0xFF)

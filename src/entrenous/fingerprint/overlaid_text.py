@@ -78,7 +78,7 @@ def letter_mask(level: Grey, at_least: int) -> Mask:
 def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
     """Return which of N blobs have other blobs beside them on a line.
 
-    ``statistics`` (N, 5) are those of OpenCV.
+    ``statistics`` (N, 5) come from ``cv2.connectedComponentsWithStats``.
     """
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)

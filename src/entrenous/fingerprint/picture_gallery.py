@@ -114,7 +114,8 @@ def _places_of(entries: Entries) -> Places:
 
 FOUND_POINTS_MAX: Final = 1800  # at most this many points of a found picture are used
 _WORDS_PER_POINT: Final = 3  # for each found point, this many words are looked up
-_DIFFERING_SIGNS_MAX: Final = 22  # so many of 64 signs may differ; Jegou et al. use 22 to 24
+# up to this many of 64 signs may differ; Jegou et al. use 22 to 24
+_DIFFERING_SIGNS_MAX: Final = 22
 _SIGNS_SPREAD: Final = 16.0
 _ANGLE_CLASSES: Final = 16
 _SCALE_OCTAVES: Final = 10  # scales from found to sent range over this many octaves, from -5 to 5

@@ -51,7 +51,7 @@ COMMON_WORDS_MAX: Final = 1000
 COMMON_CLOSE_WORDS_MAX: Final = 4 * COMMON_WORDS_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
 ALIGNMENTS_MAX: Final = 32
-_QUERIES_AT_ONCE: Final = 64  # so many words are looked up at a time, to limit memory for loops
+_QUERIES_AT_ONCE: Final = 64  # this many words are looked up at a time, to limit memory for loops
 _CLOSE_BITS_MAX: Final = 2  # close words differ in at most this many bits
 
 

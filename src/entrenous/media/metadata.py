@@ -18,7 +18,7 @@ from entrenous.media.file_kind import medium_of
 from entrenous.media.picture_place import TiffValue, metadata_parts, read_exif
 from entrenous.media.track_metadata import Field, FieldKind, Place, track_fields
 
-_VALUE_CHARS_MAX: Final = 80  # at most so many characters of a value are shown
+_VALUE_CHARS_MAX: Final = 80  # at most this many characters of a value are shown
 _FIELDS_MAX: Final = 40
 _XMP_MAX: Final = 1 << 20
 

@@ -47,7 +47,7 @@ def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 @contextmanager
 def require_supported_kind(path: Path) -> Iterator[None]:
-    """Raise NoMediaFound, naming the file, if the block finds that it is no picture, clip or sound.
+    """Raise NoMediaFound if the block finds that the file is not a picture, clip or sound.
 
     Raises:
         NoMediaFound. Other errors are passed on unchanged.

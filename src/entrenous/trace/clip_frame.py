@@ -40,7 +40,7 @@ _ANCHOR_RANGE_S: Final = 3.0
 # full frames are searched this far before and after a thumbnail; thumbnails are 0.12 s apart
 _SEARCH_RADIUS_S: Final = 0.25
 _TIME_GAP_S: Final = 0.4
-_TIMES_TRIED_MAX: Final = 5  # at so many points in time, full frames are tried
+_TIMES_TRIED_MAX: Final = 5  # full frames are tried at no more than this many points in time
 _FRAME_ROUNDS_MAX: Final = 3
 # the search stops below this misfit; wrong frames with the same view reach 0.03
 _MISFIT_CERTAIN: Final = 0.01

@@ -1,7 +1,8 @@
 """Marks in clips: patterns that follow the camera and change smoothly.
 
-Each second of a clip begins with a node, which has a pattern of its own; in between, the patterns
-of two nodes are blended. The pilot is the part of a pattern that all copies of a message share.
+Each second of a clip begins with a node, and each node has a different pattern. In between, the
+patterns of two nodes are blended. The pilot is the part of a pattern that all copies of a message
+share.
 """
 
 import math

@@ -245,7 +245,7 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
         fine = onto.fine
     for strip in _row_strips(rows, columns):
         steps = fine[strip] + dither[strip]
-        steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
+        steps >>= 8  # an arithmetic shift rounds down even for negative numbers
         _add_saturating([colour[strip] for colour in colours], steps, onto.pixels[strip])
 
 

@@ -218,7 +218,7 @@ _UNTABLED_PIXELS_SHARE_MAX: Final = 0.5
 _MIDDLE: Final = np.float32(128.0)
 # for small additions, their second moment divided by the pull and by the square of the scale
 _SECOND_MOMENT: Final = np.float32(2.0)
-_CHUNK_FREQUENCIES: Final = 4  # so many frequencies at a time fit into the processor's cache
+_CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
 # frequencies are independent, so the number of threads does not change the result
 _THREADS: Final = 2
 

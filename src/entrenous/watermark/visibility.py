@@ -160,7 +160,7 @@ def _local_activity(detail: Plane) -> Plane:
 
 
 _FLAT_WINDOW_PX: Final = 15
-# so many rows are processed at a time, which fit into the processor's cache
+# this many rows at a time fit into the processor's cache
 _STRIP_ROWS: Final = 256
 _AROUND: Final = np.ones((3, 3), np.uint8)
 

@@ -48,7 +48,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-# so many bytes are read ahead, so that one read gets an answer's whole header
+# this many bytes are read ahead, so that one read gets an answer's whole header
 _READ_AHEAD_BYTES: Final = 4096
 PIPE_BYTES: Final = 1 << 20  # large enough to pass most data at once
 

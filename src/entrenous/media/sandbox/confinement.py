@@ -304,7 +304,7 @@ def import_late_modules() -> None:
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_KEPT_FREE_BYTES: Final = 64 << 20  # so many free bytes are kept at the end of each arena
+_KEPT_FREE_BYTES: Final = 64 << 20  # this many free bytes are kept at the end of each arena
 _MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned to the system
 _ARENAS: Final = 2
 

@@ -24,7 +24,7 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 
 THREADED_FORMATS: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
-# so many cleared blocks of memory are kept by Pillow for the next picture
+# Pillow keeps this many cleared blocks of memory for the next picture
 _BLOCKS_KEPT_MAX: Final = 4
 _BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one block
 # Pillow imports these modules on first use, which is too late in the sandbox.

@@ -236,7 +236,7 @@ def check_report(
 
     Raises:
         BadReport: the report cannot be read, or its digest is wrong.
-        OlderReport, NewerReport: another version of Entrenous wrote it.
+        OlderReport, NewerReport: a different version of Entrenous wrote it.
         ReportCheckFailed: something else in the report is not true.
         BadSignature: the report's or a receipt's signature is wrong.
         BadKeyBundle, BadReceipt: its receipts or cards cannot be read.

@@ -194,7 +194,7 @@ def read_report(
     Returns: the report, its digest, and its signature, which is *not* verified here.
 
     Raises:
-        OlderReport, NewerReport: the report has another version.
+        OlderReport, NewerReport: the report has a different version.
         BadReport: this is not a report, or its digest is wrong. The message repeats no content of
             the file.
     """
@@ -220,7 +220,7 @@ def _decode_unique(untrusted_data: bytes) -> object:
 
 
 def _refuse_other_versions(whole: object) -> None:
-    """Refuse another version before its fields are read, because they may differ."""
+    """Refuse a report of a different version before its fields are read, since they may differ."""
     schema = whole.get("schema") if isinstance(whole, dict) else None
     other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if other is None or (version := int(other[1])) == _VERSION:
