@@ -28,7 +28,7 @@ from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.audio_detector import key_scores
-from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed_sound, prepare_sound
+from entrenous.watermark.audio_mark import WINDOW_SAMPLES, PreparedSound, embed_sound, prepare_sound
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
 from tests.watermark.detect import detect_sound
 
@@ -135,7 +135,7 @@ def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) ->
 
 
 def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
-    size = WINDOW * rate_hz // 32_000
+    size = WINDOW_SAMPLES * rate_hz // 32_000
     parts = samples[: len(samples) // size * size].reshape(-1, size)
     return np.asarray(np.sum(parts.astype(np.float64) ** 2, axis=1))
 

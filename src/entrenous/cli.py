@@ -20,7 +20,15 @@ from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
 from entrenous.terminal.output import DISK_FAULT_ERRNOS, hint, join_wrapped_lines, print_line
-from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_status_of
+from entrenous.terminal.session import (
+    EXIT_BUG,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE_ERROR,
+    EXIT_YES,
+    Apps,
+    Session,
+    exit_status_of,
+)
 
 #: Every command, in the order of the help. The commands for people who run a relay or a gate are in
 #: English only, and so is the demonstration (see ENGLISH_ERRORS in tests/house/messages.py).
@@ -148,16 +156,16 @@ def run(arguments: list[str], apps: Apps) -> int:
         return exit_status_of(error)
     except (KeyboardInterrupt, typer.Abort):
         hint(translated("Stopped. Nothing is half done."))
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()
-        return YES
+        return EXIT_YES
     except Exception as bug:
         if (show_usage := getattr(bug, "show", None)) is not None:
             # A wrong command line. Newer versions of Typer have their own error class for it, not
             # Click's.
             show_usage()
-            return USAGE
+            return EXIT_USAGE_ERROR
         if os.environ.get("ENTRENOUS_DEBUG"):
             raise
         hint(
@@ -166,7 +174,7 @@ def run(arguments: list[str], apps: Apps) -> int:
                 "it; ENTRENOUS_DEBUG=1 shows where it happened."
             ).format(name=type(bug).__name__)
         )
-        return BUG
+        return EXIT_BUG
 
 
 @contextmanager
@@ -206,10 +214,10 @@ def _run(arguments: list[str], apps: Apps) -> int:
     answer: Any = build_command_line().main(
         rest, prog_name="entrenous", standalone_mode=False, obj=session
     )
-    if answer == INTERRUPTED:
+    if answer == EXIT_INTERRUPTED:
         # newer versions of Typer return this number instead of raising; run() prints a hint
         raise KeyboardInterrupt
-    return answer if isinstance(answer, int) else YES
+    return answer if isinstance(answer, int) else EXIT_YES
 
 
 def build_command_line() -> Any:

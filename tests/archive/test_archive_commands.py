@@ -13,7 +13,7 @@ from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME
 from entrenous.base.identifiers import BlobId
 from entrenous.cli import run
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.terminal.session import BY_FAMILY, YES
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
     patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     if not (folder / name).exists():
-        assert run(["setup", "--name", name, "--offline"], {}) == YES
+        assert run(["setup", "--name", name, "--offline"], {}) == EXIT_YES
 
 
 def archive(*arguments: str, words: str = ARCHIVES) -> int:
@@ -47,8 +47,8 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     command = ["mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]
-    assert run(command, {}) == YES
-    assert archive("export", "--out", str(tmp_path / "archive")) == YES
+    assert run(command, {}) == EXIT_YES
+    assert archive("export", "--out", str(tmp_path / "archive")) == EXIT_YES
     return tmp_path / "archive"
 
 
@@ -60,13 +60,13 @@ def test_export_and_import_between_two_homes(
 ) -> None:
     home(tmp_path, "anew", monkeypatch)
     capsys.readouterr()
-    assert archive("import", str(exported), "--json") == YES
+    assert archive("import", str(exported), "--json") == EXIT_YES
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["sent"]) == ("entrenous/archive-import/1", 1)
     (copy,) = (tmp_path / "out").iterdir()
-    assert run(["trace", str(copy), "--json"], {}) == YES
+    assert run(["trace", str(copy), "--json"], {}) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["named"] == ["ben"]
-    assert archive("import", str(exported)) == YES
+    assert archive("import", str(exported)) == EXIT_YES
     assert "Nothing in it is new here." in capsys.readouterr().out
 
 
@@ -86,10 +86,10 @@ def test_crash_during_import_leaves_the_vault_unchanged(
 
     with monkeypatch.context() as patch:
         patch.setattr(SqlcipherVault, "keep_as", full)
-        assert archive("import", str(exported)) == BY_FAMILY["unreachable"]
-    assert run(["sent", "--json"], {}) == YES
+        assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["unreachable"]
+    assert run(["sent", "--json"], {}) == EXIT_YES
     assert list(files.iterdir()) == []
-    assert archive("import", str(exported)) == YES
+    assert archive("import", str(exported)) == EXIT_YES
     assert len(list(files.iterdir())) == 1
 
 
@@ -97,24 +97,30 @@ def test_importing_a_non_archive_changes_nothing(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home(tmp_path, "anew", monkeypatch)
-    assert archive("import", str(exported), words="other words here") == BY_FAMILY["refused"]
-    assert archive("import", str(tmp_path)) == BY_FAMILY["not-found"]
-    assert archive("import", str(tmp_path / "beach.jpg")) == BY_FAMILY["not-found"]
+    assert (
+        archive("import", str(exported), words="other words here")
+        == EXIT_STATUS_BY_FAMILY["refused"]
+    )
+    assert archive("import", str(tmp_path)) == EXIT_STATUS_BY_FAMILY["not-found"]
+    assert archive("import", str(tmp_path / "beach.jpg")) == EXIT_STATUS_BY_FAMILY["not-found"]
     whole = (exported / TAR_FILE_NAME).read_bytes()
     for changed in (whole[:-1], b"", whole + b"\0"):
         (exported / TAR_FILE_NAME).write_bytes(changed)
-        assert archive("import", str(exported)) == BY_FAMILY["unproven"]
+        assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["unproven"]
     (exported / TAR_FILE_NAME).unlink()
-    assert archive("import", str(exported)) == BY_FAMILY["not-found"]
+    assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["not-found"]
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
 def test_export_overwrites_nothing(exported: Path) -> None:
     before = {file.name: file.read_bytes() for file in exported.iterdir()}
     assert set(before) == {KEY_FILE_NAME, TAR_FILE_NAME}
-    assert archive("export", "--out", str(exported)) == BY_FAMILY["refused"]
+    assert archive("export", "--out", str(exported)) == EXIT_STATUS_BY_FAMILY["refused"]
     assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
-    assert archive("export", "--out", str(exported / "new"), words="short") == BY_FAMILY["refused"]
+    assert (
+        archive("export", "--out", str(exported / "new"), words="short")
+        == EXIT_STATUS_BY_FAMILY["refused"]
+    )
     assert not (exported / "new").exists()
 
 
@@ -133,20 +139,20 @@ def test_export_and_import_report_what_is_left_out_of_cases_under_18(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     capsys.readouterr()
-    assert run(["case", "open", "--adults", "--json"], {}) == YES
+    assert run(["case", "open", "--adults", "--json"], {}) == EXIT_YES
     name = json.loads(capsys.readouterr().out)["case"]
-    assert run(["case", "add", name, str(tmp_path / "beach.jpg")], {}) == YES
-    assert archive("export", "--out", str(tmp_path / "before")) == YES
-    assert run(["case", "about", name, "--under-18"], {}) == BY_FAMILY["refused"]
+    assert run(["case", "add", name, str(tmp_path / "beach.jpg")], {}) == EXIT_YES
+    assert archive("export", "--out", str(tmp_path / "before")) == EXIT_YES
+    assert run(["case", "about", name, "--under-18"], {}) == EXIT_STATUS_BY_FAMILY["refused"]
     capsys.readouterr()
-    assert archive("export", "--out", str(tmp_path / "after")) == YES
+    assert archive("export", "--out", str(tmp_path / "after")) == EXIT_YES
     assert "1 file of cases in which somebody was, or may have been," in capsys.readouterr().err
-    assert run(["case", "erase", name, "--yes"], {}) == YES
+    assert run(["case", "erase", name, "--yes"], {}) == EXIT_YES
     for made in ("before", "after"):
-        assert archive("import", str(tmp_path / made)) == YES
+        assert archive("import", str(tmp_path / made)) == EXIT_YES
         assert f"{name} was left out: you erased it here" in capsys.readouterr().err
-        assert archive("import", str(tmp_path / made), "--json") == YES
+        assert archive("import", str(tmp_path / made), "--json") == EXIT_YES
         assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
     home(tmp_path, "anew", monkeypatch)
-    assert archive("import", str(tmp_path / "after")) == YES
+    assert archive("import", str(tmp_path / "after")) == EXIT_YES
     assert "Imported: 1 sent, 1 case." in capsys.readouterr().out

@@ -21,7 +21,15 @@ from entrenous.base.secret import Secret
 from entrenous.cli import COMMANDS, run
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.terminal.session import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_status_of
+from entrenous.terminal.session import (
+    EXIT_BUG,
+    EXIT_INTERRUPTED,
+    EXIT_NO,
+    EXIT_STATUS_BY_FAMILY,
+    EXIT_USAGE_ERROR,
+    EXIT_YES,
+    exit_status_of,
+)
 from tests.village.world import photo as small_photo
 
 pytestmark = pytest.mark.slow
@@ -46,7 +54,7 @@ def command(*arguments: str) -> int:
 @pytest.fixture
 def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A device without a relay."""
-    assert command("setup", "--name", "ana", "--offline") == YES
+    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
     capsys.readouterr()
     return home
 
@@ -75,13 +83,13 @@ def every_error(family: type[EntrenousError]) -> set[type[EntrenousError]]:
 def test_every_error_family_has_its_own_exit_status() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed)
     assert [exit_status_of(family()) for family in families] == [3, 4, 5, 6, 7]
-    others = {YES, NO, USAGE, BUG, INTERRUPTED}
+    others = {EXIT_YES, EXIT_NO, EXIT_USAGE_ERROR, EXIT_BUG, EXIT_INTERRUPTED}
     assert others == {0, 1, 2, 70, 130}
-    assert not others & set(BY_FAMILY.values())
+    assert not others & set(EXIT_STATUS_BY_FAMILY.values())
     for family in families:
         for error in every_error(family):
-            assert exit_status_of(error()) == BY_FAMILY[family.family]
-    assert exit_status_of(EntrenousError()) == BUG
+            assert exit_status_of(error()) == EXIT_STATUS_BY_FAMILY[family.family]
+    assert exit_status_of(EntrenousError()) == EXIT_BUG
 
 
 def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +104,7 @@ def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixt
         ["setup", "--passphrase-fd", "x"],
     ]
     for arguments in wrong:
-        assert (arguments, command(*arguments)) == (arguments, USAGE)
+        assert (arguments, command(*arguments)) == (arguments, EXIT_USAGE_ERROR)
         out, err = capsys.readouterr()
         assert out == ""
         assert err != ""
@@ -105,7 +113,7 @@ def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(name, "--help") == YES
+    assert command(name, "--help") == EXIT_YES
     assert f"entrenous {name}" in capsys.readouterr().out
 
 
@@ -147,14 +155,14 @@ def test_failed_setup_leaves_nothing_behind(home: Path, capsys: pytest.CaptureFi
         assert command("setup", "--name", "ana", "--relay", odd) == 3
     assert not (home / "vault.json").exists()
     assert "fault" not in capsys.readouterr().err
-    assert command("setup", "--name", "ana", "--offline") == YES
+    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
 
 
 JSON = [
-    (["sent", "--json"], YES, "entrenous/sent/1"),
-    (["case", "list", "--json"], YES, "entrenous/cases/1"),
-    (["protect", "--list", "--json"], YES, "entrenous/claims/1"),
-    (["send", "--resume", "--json"], YES, "entrenous/resume/1"),
+    (["sent", "--json"], EXIT_YES, "entrenous/sent/1"),
+    (["case", "list", "--json"], EXIT_YES, "entrenous/cases/1"),
+    (["protect", "--list", "--json"], EXIT_YES, "entrenous/claims/1"),
+    (["send", "--resume", "--json"], EXIT_YES, "entrenous/resume/1"),
 ]
 
 
@@ -177,7 +185,7 @@ def test_json_output_is_exactly_one_object(
 def test_a_new_device_answers_in_json_without_a_secret(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("setup", "--name", "ana", "--offline", "--json") == YES
+    assert command("setup", "--name", "ana", "--offline", "--json") == EXIT_YES
     out, err = capsys.readouterr()
     said = {"schema": "entrenous/setup/1", "name": "ana", "home": str(home)}
     assert (json.loads(out), err) == (said, "")
@@ -189,7 +197,7 @@ def test_check_up_exit_status_reflects_the_result(capsys: pytest.CaptureFixture[
     out, err = capsys.readouterr()
     advice = json.loads(out)["advice"]
     assert err == ""
-    assert status == (YES if any(one["next"] for one in advice) else NO)
+    assert status == (EXIT_YES if any(one["next"] for one in advice) else EXIT_NO)
     assert WORDS not in out
 
 
@@ -240,7 +248,7 @@ def test_passphrase_fd_is_accepted_before_or_after_the_command(
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
     number = pipe(WORDS + end)
-    assert command(*(word.replace("FD", number) for word in arguments)) == YES
+    assert command(*(word.replace("FD", number) for word in arguments)) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["messages"] == []
 
 
@@ -250,9 +258,9 @@ def test_passphrase_fd_is_read_from_the_environment(
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe(WORDS))
-    assert command("sent", "--json") == YES
+    assert command("sent", "--json") == EXIT_YES
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe("not this one either"))
-    assert command("sent", "--json", "--passphrase-fd", pipe(WORDS)) == YES
+    assert command("sent", "--json", "--passphrase-fd", pipe(WORDS)) == EXIT_YES
     capsys.readouterr()
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", "three")
     assert command("sent", "--json") == 3
@@ -274,7 +282,7 @@ def test_closed_passphrase_fd_is_a_user_error(
 def test_empty_message_name_is_a_usage_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command("recall", "") == USAGE
+    assert command("recall", "") == EXIT_USAGE_ERROR
     assert "say which message" in capsys.readouterr().err
 
 
@@ -297,10 +305,10 @@ def test_passphrase_is_unicode_normalized(
 ) -> None:
     composed, decomposed = "Zo\u00eb und die \u00c4pfel", "Zoe\u0308 und die A\u0308pfel"
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", decomposed)
-    assert command("setup", "--name", "ana", "--offline") == YES
+    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
     for typed in (composed, decomposed):
         assert ask_passphrase(int(pipe(typed))) == Secret(composed.encode())
-        assert command("sent", "--passphrase-fd", pipe(typed)) == YES
+        assert command("sent", "--passphrase-fd", pipe(typed)) == EXIT_YES
 
 
 def test_non_text_bytes_are_a_valid_passphrase() -> None:
@@ -319,7 +327,7 @@ def test_bug_report_contains_no_user_data(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup_command, "set_up", broken)
-    assert command("setup", "--name", "ana", "--offline", "--json") == BUG
+    assert command("setup", "--name", "ana", "--offline", "--json") == EXIT_BUG
     out, err = capsys.readouterr()
     assert out == ""
     assert "RuntimeError" in err
@@ -343,7 +351,7 @@ def test_interruption_has_its_own_exit_status(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(setup_command, "set_up", interrupted)
-    assert command("setup", "--name", "ana", "--offline") == INTERRUPTED
+    assert command("setup", "--name", "ana", "--offline") == EXIT_INTERRUPTED
     assert capsys.readouterr() == ("", "Stopped. Nothing is half done.\n")
     assert not (home / "vault.json").exists()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.pdq import BLOCKS, reference_axis, reference_spans
+from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, reference_axis, reference_spans
 
 
 @given(
@@ -23,7 +23,7 @@ def test_averaged_pixels_weigh_as_much_as_their_originals(
     every = np.repeat(means, by)
     every = every[-length:] if from_end else every[:length]
     axis = reference_axis(length, by, from_end=from_end)
-    assert axis.shape == (BLOCKS, left)
+    assert axis.shape == (BLOCKS_PER_SIDE, left)
     assert axis @ means == pytest.approx(reference_axis(length) @ every, abs=1e-2)
 
 

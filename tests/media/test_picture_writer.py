@@ -10,7 +10,7 @@ from PIL import Image
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.media.icc_profile import MatrixProfile, write_profile
 from entrenous.media.picture_reader import read_picture
-from entrenous.media.picture_writer import QUALITY, write_picture
+from entrenous.media.picture_writer import FALLBACK_QUALITY, write_picture
 
 Write = Callable[..., bytes]
 NAMES = [
@@ -69,7 +69,7 @@ def test_good_jpeg_tables_are_kept(
 def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
     picture = read_picture(write(photo, "JPEG", quality=40, subsampling="4:2:0"))
     copy = read_picture(write_picture(picture))
-    want = read_picture(write(photo, "JPEG", quality=QUALITY, subsampling="4:2:0"))
+    want = read_picture(write(photo, "JPEG", quality=FALLBACK_QUALITY, subsampling="4:2:0"))
     assert copy.encoding == want.encoding
 
 

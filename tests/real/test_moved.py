@@ -21,14 +21,14 @@ from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.store.vault_folder import read_head
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
-from entrenous.terminal.session import BY_FAMILY, YES
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 WORDS = "four or five unrelated words"
-REFUSED, AWAY = BY_FAMILY["refused"], BY_FAMILY["unreachable"]
+REFUSED, AWAY = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unreachable"]
 Said = Callable[..., str]
 
 
@@ -82,7 +82,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     town = Town(tmp_path)
     for name in ("old", "new"):
         town.starts(name)
-    assert run(["setup", "--name", "ana", "--relay", town.urls["old"]], {}) == YES
+    assert run(["setup", "--name", "ana", "--relay", town.urls["old"]], {}) == EXIT_YES
     yield town
     for stack in town.running.values():
         stack.close()
@@ -92,7 +92,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
     """What a command says, and how it ends."""
 
-    def typed(*typed: str, status: int = YES) -> str:
+    def typed(*typed: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()
         assert run(list(typed), {}) == status
         both = capsys.readouterr()

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import HOW_TO_UPDATE
-from entrenous.terminal.session import BY_FAMILY
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from tests.real.stage import Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-REFUSED = BY_FAMILY["refused"]
+REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 
 
 def program(change: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import pytest
 from entrenous.base.errors import NoSuchEnvelope
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
-from entrenous.terminal.session import BY_FAMILY
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.commands.test_restore import sent
 from tests.postgres import Cluster
@@ -27,7 +27,7 @@ from tests.vaults import make_vaults_open_quickly
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 PASSWORD = "hush-hush"
-UNREACHABLE = BY_FAMILY["unreachable"]
+UNREACHABLE = EXIT_STATUS_BY_FAMILY["unreachable"]
 
 
 @dataclass

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from entrenous.base.picture import EmptyFolder
 from entrenous.cli import run
-from entrenous.terminal.session import NO, YES
+from entrenous.terminal.session import EXIT_NO, EXIT_YES
 from entrenous.trace.commands import list_traced_files
 
 pytestmark = pytest.mark.slow
@@ -37,12 +37,14 @@ def copies(
     """A device without a relay that marked a photo for two people."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
-    assert run(["setup", "--name", "ana", "--offline"], {}) == YES
+    assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
     photo = tmp_path / "photo.png"
     Image.fromarray(skimage.data.coffee()).resize((450, 300)).save(photo)
     people = ["--to", "ben", "--to", "caro"]
     capsys.readouterr()
-    assert run(["mark", str(photo), *people, "--out", str(tmp_path / "out"), "--json"], {}) == YES
+    assert (
+        run(["mark", str(photo), *people, "--out", str(tmp_path / "out"), "--json"], {}) == EXIT_YES
+    )
     marked = json.loads(capsys.readouterr().out)
     return {one["to"]: Path(one["path"]) for one in marked["copies"]}
 
@@ -51,7 +53,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
     copies: dict[str, Path], traced: Traced, tmp_path: Path
 ) -> None:
     status, (alone,), _ = traced(copies["ben"])
-    assert (status, alone["named"], alone["finding"]) == (YES, ["ben"], "one")
+    assert (status, alone["named"], alone["finding"]) == (EXIT_YES, ["ben"], "one")
     assert "file" not in alone
 
     found = tmp_path / "found"
@@ -61,7 +63,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
     (found / "notes.txt").write_text("no picture")
     (found / "empty.jpg").write_bytes(b"")
     status, lines, err = traced(found)
-    assert status == YES
+    assert status == EXIT_YES
     assert [Path(line["file"]).name for line in lines] == ["leak.jpg", "empty.jpg", "notes.txt"]
     assert lines[0]["named"] == ["caro"]
     assert set(lines[0]) == set(alone) | {"file"}
@@ -97,8 +99,8 @@ def test_exit_status_of_several_files_is_the_best_one(
 ) -> None:
     bad, unmarked = tmp_path / "bad.jpg", tmp_path / "photo.png"
     bad.write_bytes(b"\xff\xd8\xff")
-    assert traced(bad, unmarked)[0] == NO
-    assert traced(bad, unmarked, copies["ben"])[0] == YES
+    assert traced(bad, unmarked)[0] == EXIT_NO
+    assert traced(bad, unmarked, copies["ben"])[0] == EXIT_YES
     status, lines, _ = traced(bad, tmp_path / "missing.jpg")
     assert status == 7  # all failed: status of the first one's error family
     assert [line["error"] for line in lines] == ["IncompletePicture", "NoSuchFile"]
@@ -111,9 +113,9 @@ def test_messages_that_could_not_be_compared_are_listed(
     for file in (tmp_path / "home").rglob("files/*"):
         file.unlink()
     status, (line,), _ = traced(copies["ben"])
-    assert (status, line["finding"], line["compared"]) == (NO, "nobody", 0)
+    assert (status, line["finding"], line["compared"]) == (EXIT_NO, "nobody", 0)
     (name,) = line["lost"]
-    assert run(["trace", str(copies["ben"]), "--explain", str(tmp_path / "report")], {}) == NO
+    assert run(["trace", str(copies["ben"]), "--explain", str(tmp_path / "report")], {}) == EXIT_NO
     out = capsys.readouterr().out
     page = (tmp_path / "report" / "trace.html").read_text()
     for text in (out, page):
@@ -126,7 +128,7 @@ def test_missing_features_are_learnt_on_demand(
 ) -> None:
     assert copies
     capsys.readouterr()
-    assert run(["trace", "--learn"], {}) == YES
+    assert run(["trace", "--learn"], {}) == EXIT_YES
     out, err = capsys.readouterr()
     assert out == ""
     assert "0 of 0" in err

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
-DOMAIN: Final = "entrenous"
+GETTEXT_DOMAIN: Final = "entrenous"
 CONTEXT_SEPARATOR: Final = "\x04"  # separates context and sentence in a key, as in gettext
 _LINES_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
 _SKIPPED_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
@@ -24,7 +24,7 @@ _ENTRY_PATTERN: Final = re.compile(
 )
 _END_PATTERN: Final = re.compile(rf"{_SKIPPED_PATTERN}\Z")
 _ESCAPE_PATTERN: Final = re.compile(r"\\(.)")
-_ESCAPED: Final = {"n": "\n", "t": "\t"}
+_CHAR_BY_ESCAPE: Final = {"n": "\n", "t": "\t"}
 
 
 class Catalogue(gettext.NullTranslations):
@@ -58,7 +58,7 @@ class Catalogue(gettext.NullTranslations):
 
 def read_catalogue(tag: str) -> Catalogue:
     """Return a language's catalogue; it is empty if the language has no file."""
-    file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{DOMAIN}.po")
+    file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{GETTEXT_DOMAIN}.po")
     return Catalogue(parse_po(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
@@ -90,7 +90,7 @@ def _unquote_po_lines(lines: str) -> str:
     text = lines[1:-1].replace('"\n"', "")
     if "\\" not in text:
         return text
-    return _ESCAPE_PATTERN.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+    return _ESCAPE_PATTERN.sub(lambda found: _CHAR_BY_ESCAPE.get(found[1], found[1]), text)
 
 
 _ACCENTS: Final = str.maketrans(

@@ -17,7 +17,7 @@ from entrenous.demo.result_page import write_page
 from entrenous.demo.sample_photos import prepare_main_photo
 from entrenous.demo.stage import Outcome, Stage, Story
 from entrenous.terminal.output import hint, print_line
-from entrenous.terminal.session import NO, YES
+from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 
 class NotOurs(Refused):
@@ -115,7 +115,7 @@ def demo(
             finished.append(_run_step(9, "summary", write_page, story))
             ok = finished[-1].ok
     _print_summary(out, finished, ok=ok)
-    raise typer.Exit(YES if ok else NO)
+    raise typer.Exit(EXIT_YES if ok else EXIT_NO)
 
 
 def _run_steps(story: Story) -> list[FinishedStep]:

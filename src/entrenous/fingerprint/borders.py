@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
+from entrenous.fingerprint.pdq import LUMA_WEIGHTS, Floats, Pixels
 
 # brightness levels; a row is plain if its brightest and darkest pixels differ by at most this
 PLAIN_SPREAD_LEVELS: Final = 16.0
@@ -80,7 +80,7 @@ def _first_row(pixels: Pixels) -> Floats:
     weights = np.ones(min(high, int(np.ceil(scale))), dtype=np.float32)
     weights[-1] -= len(weights) - scale
     slab = pixels[: len(weights)].astype(np.float32)
-    row = (weights @ (slab if slab.ndim == 2 else slab @ LUMA) / np.float32(scale))[None]
+    row = (weights @ (slab if slab.ndim == 2 else slab @ LUMA_WEIGHTS) / np.float32(scale))[None]
     if shrinking < 1:
         row = np.asarray(cv2.resize(row, (small[1], 1), interpolation=cv2.INTER_AREA))
     return np.asarray(row, dtype=np.float32)
@@ -174,4 +174,4 @@ def thumbnail(pixels: Pixels) -> Floats:
         size = (max(1, round(width_px * shrinking)), max(1, round(height_px * shrinking)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     grey: Floats = pixels.astype(np.float32)
-    return grey if grey.ndim == 2 else grey @ LUMA
+    return grey if grey.ndim == 2 else grey @ LUMA_WEIGHTS

@@ -12,7 +12,7 @@ Chroma = NDArray[np.float64]
 RATE_HZ: Final = 11_025
 FRAME_SAMPLES: Final = 4096  # samples
 STEP_SAMPLES: Final = FRAME_SAMPLES // 3
-NOTES: Final = 12
+NOTE_COUNT: Final = 12
 SMOOTHING_WEIGHTS: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
 _LOWEST_HZ: Final = 28.0
 _HIGHEST_HZ: Final = 3520.0
@@ -40,7 +40,7 @@ def chroma(samples: Samples) -> Chroma:
     """Return (T, 12) smoothed, normalised rows for :func:`resample_to_rate` samples; T may be 0."""
     energies = _frame_note_energies(samples)
     if len(energies) < len(SMOOTHING_WEIGHTS):
-        return np.zeros((0, NOTES))
+        return np.zeros((0, NOTE_COUNT))
     length = len(energies) - len(SMOOTHING_WEIGHTS) + 1
     smooth = sum(weight * energies[at : at + length] for at, weight in enumerate(SMOOTHING_WEIGHTS))
     norm = np.sqrt(np.square(smooth).sum(axis=1, keepdims=True))
@@ -50,7 +50,7 @@ def chroma(samples: Samples) -> Chroma:
 def _frame_note_energies(samples: Samples) -> Chroma:
     """Return (F, 12): the energy of each note in each frame of 4,096 samples."""
     if len(samples) < FRAME_SAMPLES:
-        return np.zeros((0, NOTES))
+        return np.zeros((0, NOTE_COUNT))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::STEP_SAMPLES]
     parts = [
         _note_energies(frames[at : at + _FRAMES_AT_ONCE])
@@ -75,8 +75,8 @@ def _note_of_bin() -> tuple[int, Chroma]:
     first = max(1, round(FRAME_SAMPLES * _LOWEST_HZ / RATE_HZ))
     last = min(FRAME_SAMPLES // 2, round(FRAME_SAMPLES * _HIGHEST_HZ / RATE_HZ))
     octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME_SAMPLES / _BASE_HZ)
-    note = (NOTES * (octave - np.floor(octave))).astype(np.int64)
-    return first, np.eye(NOTES)[note]
+    note = (NOTE_COUNT * (octave - np.floor(octave))).astype(np.int64)
+    return first, np.eye(NOTE_COUNT)[note]
 
 
 Words = NDArray[np.uint32]
@@ -122,7 +122,7 @@ def words_of(rows: Chroma) -> Words:
     count = len(rows) - WORD_ROWS + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
-    total = np.zeros((len(rows) + 1, NOTES + 1))
+    total = np.zeros((len(rows) + 1, NOTE_COUNT + 1))
     total[1:, 1:] = rows.cumsum(axis=0).cumsum(axis=1)
     words = np.zeros(count, dtype=np.uint32)
     for one in _COMPARISONS:

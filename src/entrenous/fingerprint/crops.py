@@ -12,7 +12,7 @@ from entrenous.base.limits import PDQ_BYTES, WINDOW_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.pdq import (
-    BLOCKS,
+    BLOCKS_PER_SIDE,
     FREQUENCIES,
     Floats,
     cosines,
@@ -76,12 +76,12 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
-    tall, broad = (length * side >= BLOCKS for side in sides_px)
+    tall, broad = (length * side >= BLOCKS_PER_SIDE for side in sides_px)
     wanted = is_registered_window(edges, edges) & tall[:, None] & broad
     for chosen, down in zip(wanted, window_axes(grey.shape[0], edges), strict=True):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
-        yield blocks.reshape(BLOCKS, len(columns), BLOCKS).transpose(1, 0, 2)
+        yield blocks.reshape(BLOCKS_PER_SIDE, len(columns), BLOCKS_PER_SIDE).transpose(1, 0, 2)
 
 
 def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:

@@ -23,7 +23,7 @@ from entrenous.fingerprint.nouns import (
     Embedding,
     EmbeddingModelMissing,
 )
-from entrenous.fingerprint.pdq import BLOCKS, LUMA, Pixels
+from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, LUMA_WEIGHTS, Pixels
 from entrenous.fingerprint.pdq import Floats as PdqFloats
 from entrenous.fingerprint.screenshots import find_boxes
 
@@ -96,7 +96,10 @@ def flat_step_share(one: bytes) -> float:
     near 1 in a drawing with plain areas, and about a half in most photographs.
     """
     rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
-    blocks = cv2.resize(rgb, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA) @ LUMA
+    blocks = (
+        cv2.resize(rgb, (BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), interpolation=cv2.INTER_AREA)
+        @ LUMA_WEIGHTS
+    )
     level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _FLAT_STEP_LEVELS) for axis in (0, 1)]
     return float(np.mean(level))
 

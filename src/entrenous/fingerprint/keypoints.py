@@ -30,9 +30,9 @@ _CELLS_PER_SIDE: Final = 4
 _SIZE_CLASSES: Final = 3
 _DIAMETER_MIN_PX: Final = 4.0  # diameter of the finest points that SIFT finds
 # SIFT's 128 numbers are 4 x 4 cells with 8 directions each
-_GRID: Final = np.arange(128).reshape(4, 4, 8)
-_MIRRORED: Final = _GRID[::-1, :, (8 - np.arange(8)) % 8].ravel()
-_INVERTED: Final = _GRID[::-1, ::-1, :].ravel()
+_DESCRIPTOR_INDICES: Final = np.arange(128).reshape(4, 4, 8)
+_MIRRORED_INDICES: Final = _DESCRIPTOR_INDICES[::-1, :, (8 - np.arange(8)) % 8].ravel()
+_INVERTED_INDICES: Final = _DESCRIPTOR_INDICES[::-1, ::-1, :].ravel()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +55,15 @@ class Points:
         """Return the points of the picture flipped left to right."""
         places = np.column_stack([self.shape[0] - self.places[:, 0], self.places[:, 1]])
         angles = np.mod(0.5 - self.angles, 1.0).astype(np.float32)
-        return Points(places, self.sizes, angles, self.descriptors[:, _MIRRORED], self.shape)
+        return Points(
+            places, self.sizes, angles, self.descriptors[:, _MIRRORED_INDICES], self.shape
+        )
 
     def inverted(self) -> "Points":
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
-        return Points(self.places, self.sizes, angles, self.descriptors[:, _INVERTED], self.shape)
+        return Points(
+            self.places, self.sizes, angles, self.descriptors[:, _INVERTED_INDICES], self.shape
+        )
 
 
 def find_points(pixels: Pixels, limit: int) -> Points:
@@ -120,7 +124,7 @@ VOCABULARY_WORDS: Final = 4096
 _DESCRIPTOR_NUMBERS: Final = 128
 _WORD_SCALE: Final = 512.0  # this number in words.bin stands for 1
 _SIGNS_PER_POINT: Final = 64
-_SEED: Final = b"entrenous/landmarks/1"
+_ROTATION_SEED: Final = b"entrenous/landmarks/1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +166,7 @@ def _rotation() -> Floats:
     hadamard = np.ones((1, 1), np.float32)
     while len(hadamard) < _DESCRIPTOR_NUMBERS:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
-    digest = hashlib.shake_128(_SEED).digest(2 * _DESCRIPTOR_NUMBERS // 8)
+    digest = hashlib.shake_128(_ROTATION_SEED).digest(2 * _DESCRIPTOR_NUMBERS // 8)
     signs = np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
     before, between = signs[:_DESCRIPTOR_NUMBERS], signs[_DESCRIPTOR_NUMBERS:]
     rotation = (before[:, None] * hadamard * between[None, :]) @ hadamard / _DESCRIPTOR_NUMBERS

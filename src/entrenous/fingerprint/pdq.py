@@ -17,10 +17,10 @@ from entrenous.base.picture import OriginalSize, Picture
 from entrenous.fingerprint.nouns import Fingerprint
 
 Floats = NDArray[np.float32]
-BLOCKS: Final = 64  # PDQ reduces a picture to 64 x 64 blocks (section "downsampling")
+BLOCKS_PER_SIDE: Final = 64  # PDQ reduces a picture to 64 x 64 blocks (section "downsampling")
 _CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the longest one takes 16 MB
 # weights below this are rounding errors and should be 0; real weights are far larger
-_ROUNDING: Final = 1e-12
+_ROUNDING_ERROR_MAX: Final = 1e-12
 # frequencies 1 to 16 of each axis are used; frequency 0, the brightness, is left out
 FREQUENCIES: Final = 16
 
@@ -29,9 +29,9 @@ FREQUENCIES: Final = 16
 def cosines() -> Floats:
     """Return the read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
     frequency = np.arange(1, FREQUENCIES + 1)[:, None]
-    place = 2 * np.arange(BLOCKS)[None, :] + 1
-    wave = np.cos(math.pi / 2 / BLOCKS * frequency * place)
-    made = np.asarray(math.sqrt(2 / BLOCKS) * wave, dtype=np.float32)
+    place = 2 * np.arange(BLOCKS_PER_SIDE)[None, :] + 1
+    wave = np.cos(math.pi / 2 / BLOCKS_PER_SIDE * frequency * place)
+    made = np.asarray(math.sqrt(2 / BLOCKS_PER_SIDE) * wave, dtype=np.float32)
     made.flags.writeable = False
     return made
 
@@ -49,25 +49,25 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 
 
 def _compute_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
-    window = -(-length_px // (2 * BLOCKS))
+    window = -(-length_px // (2 * BLOCKS_PER_SIDE))
     # number of pixels to the right of the centre that the window covers
     ahead = (window + 2) // 2 - 1
     behind = window - 1 - ahead
-    centre = ((2 * np.arange(BLOCKS) + 1) * length_px) // (2 * BLOCKS)
+    centre = ((2 * np.arange(BLOCKS_PER_SIDE) + 1) * length_px) // (2 * BLOCKS_PER_SIDE)
     middle = centre[:, None] + np.arange(-behind, ahead + 1)[None, :]
     inside = (middle >= 0) & (middle < length_px)
     first = np.maximum(middle - behind, 0)
     last = np.minimum(middle + ahead, length_px - 1)
     span = np.where(inside, last - first + 1, 1)
     weight = np.where(inside, 1.0 / span, 0.0) / inside.sum(axis=1, keepdims=True)
-    steps = np.zeros((BLOCKS, length_px + 1))
-    block = np.broadcast_to(np.arange(BLOCKS)[:, None], middle.shape)
+    steps = np.zeros((BLOCKS_PER_SIDE, length_px + 1))
+    block = np.broadcast_to(np.arange(BLOCKS_PER_SIDE)[:, None], middle.shape)
     np.add.at(steps, (block[inside], first[inside]), weight[inside])
     np.add.at(steps, (block[inside], last[inside] + 1), -weight[inside])
     matrix = np.cumsum(steps, axis=1)[:, :length_px]
-    matrix[np.abs(matrix) < _ROUNDING] = 0.0
+    matrix[np.abs(matrix) < _ROUNDING_ERROR_MAX] = 0.0
     padding = (-length_px % shrunk_by, 0) if from_end else (0, -length_px % shrunk_by)
-    matrix = np.pad(matrix, ((0, 0), padding)).reshape(BLOCKS, -1, shrunk_by)
+    matrix = np.pad(matrix, ((0, 0), padding)).reshape(BLOCKS_PER_SIDE, -1, shrunk_by)
     axis: Floats = matrix.sum(axis=2).astype(np.float32)
     axis.flags.writeable = False
     return axis
@@ -99,8 +99,8 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
         (K, 64, length_px). Pixels outside a window have weight 0, as if it had been cut out.
     """
     start, stop = edges[:, :1] * length_px, edges[:, 1:] * length_px
-    block = (stop - start) / BLOCKS
-    centre = start + (np.arange(BLOCKS) + 0.5) * block
+    block = (stop - start) / BLOCKS_PER_SIDE
+    centre = start + (np.arange(BLOCKS_PER_SIDE) + 0.5) * block
     reach = np.maximum(block, 1.0)[..., None]  # the tent reaches at least one pixel to either side
     pixel_edge = np.arange(length_px + 1, dtype=np.float64)
     pixel_rows = np.clip(pixel_edge, start[..., None], stop[..., None])
@@ -126,7 +126,7 @@ def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 Pixels = NDArray[np.uint8]
 KIND: Final = "pdq"
-LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in PDQ
+LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in PDQ
 SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pictures
 # longer sides are subsampled, because a file of a kilobyte may have millions of pixels
 SIDE_PX_MAX: Final = 65_536
@@ -173,7 +173,7 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
     for the smaller size would change some bits.
     """
     if min(pixels.shape[:2]) < SIDE_PX_MIN:
-        return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
+        return np.zeros((BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), dtype=np.float32)
     if full is None and max(pixels.shape[:2]) > SIDE_PX_MAX:
         down, across_px = (-(-side // SIDE_PX_MAX) for side in pixels.shape[:2])
         pixels = pixels[::down, ::across_px]
@@ -183,7 +183,7 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
     spans = reference_spans(high, shrunk_by, from_end=from_below)
     at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
     rows = []
-    for first in range(0, BLOCKS, at_once):
+    for first in range(0, BLOCKS_PER_SIDE, at_once):
         block_rows = slice(first, first + at_once)
         pixel_rows = slice(spans[block_rows][0][0], spans[block_rows][-1][1])
         rows.append(_sum_weighted_rows(pixels[pixel_rows], axis[block_rows, pixel_rows]))
@@ -232,7 +232,7 @@ def _sum_weighted_rows(pixels: Pixels, weights: Floats) -> Floats:
     """Return rows of luma (K, W): each is a sum of R rows of pixels, weighted by (K, R)."""
     slab = pixels.reshape(len(pixels), -1).astype(np.float32)
     rows: Floats = np.matmul(weights, slab)
-    return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA)
+    return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA_WEIGHTS)
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:

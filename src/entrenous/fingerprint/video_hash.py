@@ -29,7 +29,7 @@ from entrenous.fingerprint.nouns import (
     View,
 )
 from entrenous.fingerprint.pdq import (
-    BLOCKS,
+    BLOCKS_PER_SIDE,
     FREQUENCIES,
     UPRIGHT,
     Floats,
@@ -80,7 +80,7 @@ def blocks_of(luma: Luma) -> Floats:
     """Return PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) limited-range luma of a frame."""
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
-        return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
+        return np.zeros((BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), dtype=np.float32)
     rows = np.matmul(_axis(height_px), luma.astype(np.float32))
     blocks = np.matmul(rows, _axis(width_px).T)
     return np.asarray(
@@ -105,11 +105,11 @@ TRIMMED_TIMES_MAX: Final = 8  # half seconds of an upload in which a frame is ha
 FRAME_SIDE_PX_MIN: Final = 32
 EDGES_CUT: Final = "edges cut"
 Edges = tuple[float, float]
-_EDGES: Final = tuple(product(CUT_SHARES, CUT_SHARES))
+_EDGE_CUTS: Final = tuple(product(CUT_SHARES, CUT_SHARES))
 _BALANCED_EDGES: Final = tuple(
     (down, across)
-    for down, across in product(range(len(_EDGES)), repeat=2)
-    if abs(sum(_EDGES[down]) - sum(_EDGES[across])) < 1e-6
+    for down, across in product(range(len(_EDGE_CUTS)), repeat=2)
+    if abs(sum(_EDGE_CUTS[down]) - sum(_EDGE_CUTS[across])) < 1e-6
 )
 
 
@@ -145,7 +145,7 @@ class TrimmedViewCollector:
             return
         self._moments.add(moment)
         down, across = zip(*_BALANCED_EDGES, strict=True)
-        spectra = _spectra(luma, _EDGES)[list(down), list(across)]
+        spectra = _spectra(luma, _EDGE_CUTS)[list(down), list(across)]
         for how, turned in spectrum_orientations(spectra).items():
             done = EDGES_CUT if how == UPRIGHT else f"{how}, {EDGES_CUT}"
             hashes = to_bits(turned)
@@ -173,7 +173,7 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
     waves = []
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
-        axis = np.zeros((BLOCKS, length_px), dtype=np.float32)
+        axis = np.zeros((BLOCKS_PER_SIDE, length_px), dtype=np.float32)
         axis[:, start:stop] = reference_axis(stop - start)
         waves.append(cosines() @ axis)
     return np.concatenate(waves)

@@ -25,7 +25,8 @@ from entrenous.media.completeness import without_user_data
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
 _TICKS_PER_S: Final = 90_000  # ticks of the file's clock in a second
-_PRESET: Final = "veryfast"  # needs half the time of the next slower preset, and a tenth more bytes
+# needs half the time of the next slower preset, and a tenth more bytes
+_X264_PRESET: Final = "veryfast"
 # These settings optimise PSNR instead of visibility. At this quality no error is visible, and the
 # same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as much as
 # an error in luma, and is cheaper to avoid.
@@ -121,7 +122,7 @@ def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: i
     stream.width, stream.height, stream.pix_fmt = shown.width_px, shown.height_px, "yuv420p"
     stream.options = {
         "crf": f"{crf:g}",
-        "preset": _PRESET,
+        "preset": _X264_PRESET,
         "bf": f"{_B_FRAMES_MAX}",
         "x264-params": _X264_PARAMS,
     }

@@ -147,7 +147,7 @@ def require_complete_tiff(image: Any, file_bytes: int) -> None:
 
 # Markers that have a length or end the picture (ITU-T T.81, B.1.1). FF 00 is data, FF FF is fill,
 # and TEM, RST0..RST7 and SOI have no length.
-_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_MARKER_PATTERN: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
 _SEQUENTIAL_MARKERS: Final = frozenset({0xC0, 0xC1})
@@ -199,7 +199,7 @@ def outline_of(untrusted_data: bytes) -> JpegOutline:
     at, frame, scans = 2, 0, 0
     components, sharp = frozenset[int](), frozenset[int]()
     while True:
-        found = _MARKER.search(untrusted_data, at)
+        found = _MARKER_PATTERN.search(untrusted_data, at)
         if found is None:
             raise IncompletePicture
         marker, at = untrusted_data[found.start() + 1], found.end()
@@ -308,8 +308,8 @@ def _any_other_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
 _CLIP_BOXES: Final = frozenset(
     b"ftyp moov mdat moof mfra sidx ssix styp free skip wide uuid meta pnot udta prft emsg".split()
 )
-_EBML: Final = b"\x1aE\xdf\xa3"
-_SEGMENT: Final = b"\x18S\x80g"
+_EBML_ID: Final = b"\x1aE\xdf\xa3"
+_SEGMENT_ID: Final = b"\x18S\x80g"
 
 
 def clip_container_of(untrusted_data: bytes) -> str:
@@ -318,7 +318,7 @@ def clip_container_of(untrusted_data: bytes) -> str:
     Raises: NoVideoFound: the file does not begin like any supported container. IncompleteClip: its
     structure extends past its end. DamagedClip: its structure contradicts itself.
     """
-    if untrusted_data.startswith(_EBML):
+    if untrusted_data.startswith(_EBML_ID):
         _walk_elements(untrusted_data)
         return "matroska"
     if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"AVI ":
@@ -374,7 +374,7 @@ def _walk_elements(data: bytes) -> None:
     """
     size, start = _element_size(data, 4)
     at = start + size
-    if data[at : at + 4] != _SEGMENT:
+    if data[at : at + 4] != _SEGMENT_ID:
         raise IncompleteClip if at + 4 > len(data) else NoVideoFound
     octets = 9 - data[at + 4].bit_length() if at + 4 < len(data) else 9
     size, start = _element_size(data, at + 4)

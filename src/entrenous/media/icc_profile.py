@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-_TAG: Final = struct.Struct(">4sII")
+_TAG_ENTRY: Final = struct.Struct(">4sII")
 _TAGS_MAX: Final = 100
 _CURVE_ENTRIES_MAX: Final = 4096
 # number of parameters of each function type (ICC.1:2022, 10.18)
@@ -102,7 +102,7 @@ def _read_tags(data: bytes) -> dict[bytes, bytes]:
         raise ValueError("too many tags")
     tags = {}
     for index in range(count):
-        name, at, size = _TAG.unpack_from(data, 132 + 12 * index)
+        name, at, size = _TAG_ENTRY.unpack_from(data, 132 + 12 * index)
         if at + size > len(data):
             raise ValueError("a tag reaches past the profile's end")
         tags[name] = data[at : at + size]
@@ -215,7 +215,7 @@ def _assemble_profile(major: int, tags: dict[bytes, bytes]) -> bytes:
         if element not in places:
             places[element] = at + len(body)
             body += element + bytes(-len(element) % 4)
-        table += _TAG.pack(name, places[element], len(element))
+        table += _TAG_ENTRY.pack(name, places[element], len(element))
     version = bytes((4, 0x40, 0, 0)) if major >= 4 else bytes((2, 0x10, 0, 0))
     head = struct.pack(
         ">I4s4s12s12s4s28s12s48s",

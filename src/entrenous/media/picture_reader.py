@@ -242,7 +242,7 @@ def _orientation(tiff: bytes) -> int:
 
 _GREY_MODES: Final = frozenset({"1", "L", "LA", "La"})
 _PNG_GREY: Final = frozenset({0, 4})  # the colour types for grey (W3C PNG, 11.2.1)
-_SUBSAMPLING: Final[dict[tuple[tuple[int, int], ...], str]] = {
+_SUBSAMPLING_BY_LAYERS: Final[dict[tuple[tuple[int, int], ...], str]] = {
     ((1, 1), (1, 1), (1, 1)): "4:4:4",
     ((2, 1), (1, 1), (1, 1)): "4:2:2",
     ((2, 2), (1, 1), (1, 1)): "4:2:0",
@@ -284,7 +284,7 @@ def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
         slot: _turn_table(image.quantization[layer[3]], axes_swapped=axes_swapped)
         for slot, layer in enumerate(layers[:2])
     }
-    subsampling = _SUBSAMPLING.get(tuple((layer[1], layer[2]) for layer in layers))
+    subsampling = _SUBSAMPLING_BY_LAYERS.get(tuple((layer[1], layer[2]) for layer in layers))
     if subsampling == "4:2:2" and axes_swapped:
         subsampling = None
     return Encoding(PictureFormat.JPEG, grey, tables, subsampling)
@@ -314,7 +314,7 @@ _ALPHA_MODES: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MEASUREMENT_MODES: Final = frozenset(
     {"I", "F"}
 )  # modes with 32-bit numbers, which are measurements without a defined white
-_INVISIBLE: Final = [255] + [0] * 255
+_IS_ZERO_LOOKUP: Final = [255] + [0] * 255
 
 
 def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
@@ -334,7 +334,7 @@ def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes
         alpha = _alpha_of_strip(strip)
         rgb = _rgb_of_strip(strip, colour, grey=grey)
         if alpha is not None:
-            rgb.paste((0, 0, 0), mask=alpha.point(_INVISIBLE))
+            rgb.paste((0, 0, 0), mask=alpha.point(_IS_ZERO_LOOKUP))
             alphas.write(alpha.tobytes())
         samples.write(rgb.tobytes())
     alpha_bytes = alphas.getvalue()

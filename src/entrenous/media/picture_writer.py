@@ -107,7 +107,7 @@ def _new_memory_file() -> BinaryIO:
 
 
 PSNR_DB_MIN: Final = 42.2  # over red, green and blue; the documentation promises 42
-QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
+FALLBACK_QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
 # Sum of the luma table of ITU-T T.81, table K.1, scaled to libjpeg's quality 75. Coarser tables
 # would remove the mark: with the tables of quality 50, a copy's score is halved.
 _LUMA_SUM_MAX: Final = 1860
@@ -122,7 +122,7 @@ class QualityStep:
 
 
 _JPEG_STEPS: Final = (
-    QualityStep(QUALITY),
+    QualityStep(FALLBACK_QUALITY),
     QualityStep(96),
     QualityStep(98),
     QualityStep(97, sharp=True),
@@ -131,7 +131,7 @@ _JPEG_STEPS: Final = (
     QualityStep(100, sharp=True),
 )
 _WEBP_STEPS: Final = (
-    QualityStep(QUALITY),
+    QualityStep(FALLBACK_QUALITY),
     QualityStep(96),
     QualityStep(100),
     QualityStep(100, sharp=True),

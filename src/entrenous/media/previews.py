@@ -13,7 +13,7 @@ from entrenous.base.picture import Picture
 from entrenous.media.picture_writer import image_of
 from entrenous.media.resize import resize
 
-_QUALITY: Final = 85
+_JPEG_QUALITY: Final = 85
 _FULL_SCALE: Final = 32767.0
 Pixels = NDArray[np.uint8]
 
@@ -50,7 +50,7 @@ def jpeg_of(image: Image.Image, profile: bytes | None = None) -> bytes:
     file = io.BytesIO()
     wanted: dict[str, Any] = {} if profile is None else {"icc_profile": profile}
     plain = image if image.mode in {"L", "YCbCr"} else image.convert("RGB")
-    plain.save(file, "JPEG", quality=_QUALITY, **wanted)
+    plain.save(file, "JPEG", quality=_JPEG_QUALITY, **wanted)
     return file.getvalue()
 
 

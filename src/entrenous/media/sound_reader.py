@@ -26,7 +26,7 @@ from entrenous.base.limits import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
 from entrenous.media.clip_reader import pictures_of
 from entrenous.media.sandbox.decoder_messages import sound_container_of
 
-_FORMATS: Final = {
+_FORMAT_BY_CODEC: Final = {
     "opus": SoundFormat.OPUS,
     "libopus": SoundFormat.OPUS,
     "vorbis": SoundFormat.OPUS,
@@ -139,7 +139,9 @@ def _require_no_frames(container: Any) -> None:
 def _stream_of(container: Any) -> Any:
     for stream in container.streams.audio:
         context = stream.codec_context
-        if context is None or not (context.name in _FORMATS or context.name.startswith("pcm_")):
+        if context is None or not (
+            context.name in _FORMAT_BY_CODEC or context.name.startswith("pcm_")
+        ):
             continue
         if not 4000 <= context.sample_rate <= SOUND_RATE_HZ_MAX:
             continue
@@ -236,7 +238,7 @@ def _samples_of_frame(frame: Any) -> NDArray[Any]:
 
 def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
     context = stream.codec_context
-    kind = _FORMATS.get(context.name, SoundFormat.WAV)
+    kind = _FORMAT_BY_CODEC.get(context.name, SoundFormat.WAV)
     depth = str(context.format.name) if context.format is not None else "s16"
     deep = depth.removesuffix("p") in ("s32", "flt", "dbl")
     if kind in (SoundFormat.WAV, SoundFormat.FLAC):

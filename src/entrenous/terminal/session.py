@@ -42,12 +42,12 @@ def session_of(context: typer.Context) -> Session:
     return session
 
 
-YES: Final = 0
-NO: Final = 1
-USAGE: Final = 2
-BUG: Final = 70
-INTERRUPTED: Final = 130
-BY_FAMILY: Final = {
+EXIT_YES: Final = 0
+EXIT_NO: Final = 1
+EXIT_USAGE_ERROR: Final = 2
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+EXIT_STATUS_BY_FAMILY: Final = {
     "refused": 3,
     "not-found": 4,
     "unproven": 5,
@@ -63,4 +63,8 @@ def exit_status_of(error: EntrenousError) -> int:
 
     An error without a family counts as a bug in this program.
     """
-    return INTERRUPTED if error.family == _INTERRUPTED_FAMILY else BY_FAMILY.get(error.family, BUG)
+    return (
+        EXIT_INTERRUPTED
+        if error.family == _INTERRUPTED_FAMILY
+        else EXIT_STATUS_BY_FAMILY.get(error.family, EXIT_BUG)
+    )

@@ -28,7 +28,7 @@ from entrenous.terminal.media_files import name_file_on_error, read_media, requi
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import step_bar
-from entrenous.terminal.session import NO, YES, exit_status_of
+from entrenous.terminal.session import EXIT_NO, EXIT_YES, exit_status_of
 from entrenous.terminal.typed_input import json_option
 from entrenous.trace.explain.sections import Choices, account_of_file
 from entrenous.trace.explain.wording import (
@@ -407,7 +407,7 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
 
 
 def _exit_status(traced: Traced) -> int:
-    return NO if traced.trace.verdict.finding is Finding.NOBODY else YES
+    return EXIT_NO if traced.trace.verdict.finding is Finding.NOBODY else EXIT_YES
 
 
 def _hint_unlearnt(traced: Traced) -> None:

@@ -22,8 +22,8 @@ from entrenous.watermark.audio_location import (
 from entrenous.watermark.audio_mark import (
     BANDS,
     BINS,
-    HALF,
-    HOP,
+    HALF_WINDOW_SAMPLES,
+    HOP_SAMPLES,
     RATE_HZ,
     TILE_BINS,
     TILE_FRAMES,
@@ -320,7 +320,7 @@ def detect_sound_at(
         return None
     chips = np.zeros((len(prepared.strength), BANDS))
     chips[first : first + count] = _evidence_on_path(found.samples, prepared, path, first, count)
-    tile = TILE_FRAMES * HOP / RATE_HZ
+    tile = TILE_FRAMES * HOP_SAMPLES / RATE_HZ
     return DetectedSound(chips.ravel(), MatchedSpan(first * tile, count * tile, path.speed))
 
 
@@ -345,7 +345,7 @@ def _evidence_on_path(
 
 def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
     """Return the first tile whose frame centres all lie inside the found sound, and how many do."""
-    centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP
+    centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP_SAMPLES
     at = path.place(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
     under = np.flatnonzero(inside)
@@ -370,12 +370,16 @@ def _stretches_of_tiles(
 ) -> NDArray[np.float32]:
     # the pitch was kept: changing only the tempo shifts whole stretches of the sound
     if path.pitch == 1.0:
-        centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP)
-        return found_samples.read(centres[:, None] + np.arange(-HALF, HALF))
-    start = first * HOP - HALF
-    places = np.arange(start, start + (count - 1) * HOP + 2 * HALF, dtype=np.float64)
+        centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES)
+        return found_samples.read(
+            centres[:, None] + np.arange(-HALF_WINDOW_SAMPLES, HALF_WINDOW_SAMPLES)
+        )
+    start = first * HOP_SAMPLES - HALF_WINDOW_SAMPLES
+    places = np.arange(
+        start, start + (count - 1) * HOP_SAMPLES + 2 * HALF_WINDOW_SAMPLES, dtype=np.float64
+    )
     signal = found_samples.read(path.place(places))
-    return np.lib.stride_tricks.sliding_window_view(signal, 2 * HALF)[::HOP]
+    return np.lib.stride_tricks.sliding_window_view(signal, 2 * HALF_WINDOW_SAMPLES)[::HOP_SAMPLES]
 
 
 def _relative_volume(

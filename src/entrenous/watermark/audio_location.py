@@ -12,15 +12,15 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from entrenous.watermark.audio_mark import (
-    HOP,
+    HOP_SAMPLES,
     RATE_HZ,
-    WINDOW,
+    WINDOW_SAMPLES,
     band_power,
     to_frames,
     whole_spectra,
 )
 
-STEP_SAMPLES: Final = 2 * HOP  # samples at 16 kHz from one step of a contour to the next
+STEP_SAMPLES: Final = 2 * HOP_SAMPLES  # samples at 16 kHz from one step of a contour to the next
 STEP_S: Final = STEP_SAMPLES / RATE_HZ
 CONTOUR_BANDS: Final = 16
 _LOW_HZ: Final = 280.0
@@ -52,9 +52,9 @@ def write_contour(levels: NDArray[np.float32]) -> bytes:
 
 
 def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the powers (steps, WINDOW / 2 + 1) of spectra that are STEP_SAMPLES apart."""
+    """Return the powers (steps, WINDOW_SAMPLES / 2 + 1) of spectra that are STEP_SAMPLES apart."""
     steps = len(mono) // STEP_SAMPLES + 1
-    powers = np.zeros((steps, WINDOW // 2 + 1), np.float32)
+    powers = np.zeros((steps, WINDOW_SAMPLES // 2 + 1), np.float32)
     for first in range(0, steps, _BLOCK_STEPS):
         size = min(_BLOCK_STEPS, steps - first)
         frames = to_frames(mono, 2 * first, 2 * size - 1)[::2]
@@ -83,7 +83,7 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
     Neighbouring bands overlap by half.
     """
     edges = np.geomspace(_LOW_HZ, _HIGH_HZ, CONTOUR_BANDS + 2) * pitch
-    bins = np.arange(WINDOW // 2 + 1)[:, None] * (RATE_HZ / WINDOW)
+    bins = np.arange(WINDOW_SAMPLES // 2 + 1)[:, None] * (RATE_HZ / WINDOW_SAMPLES)
     up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     return np.clip(np.minimum(up, down), 0.0, 1.0).astype(np.float32)

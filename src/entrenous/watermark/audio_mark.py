@@ -17,8 +17,8 @@ from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
 from entrenous.watermark.chip_layout import chips_of_stream
 
 RATE_HZ: Final = 16_000
-WINDOW: Final = 1024  # a spectrum is computed from this many samples, at RATE_HZ
-HOP: Final = 256  # the centres of successive spectra are this many samples apart
+WINDOW_SAMPLES: Final = 1024  # a spectrum is computed from this many samples, at RATE_HZ
+HOP_SAMPLES: Final = 256  # the centres of successive spectra are this many samples apart
 TILE_FRAMES: Final = 4
 TILE_BINS: Final = 8  # a tile has this many bins of 15.6 Hz
 FIRST_BIN: Final = 19  # below this bin, phone loudspeakers are silent
@@ -32,7 +32,7 @@ def samples_at_rate(count: int, rate_hz: int) -> int:
 
 
 def tile_count(count: int, rate_hz: int) -> int:
-    frames = samples_at_rate(count, rate_hz) // HOP + 1
+    frames = samples_at_rate(count, rate_hz) // HOP_SAMPLES + 1
     return -(-frames // TILE_FRAMES)
 
 
@@ -93,36 +93,39 @@ def _resampling_ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
     return new_hz // common, old_hz // common
 
 
-HALF: Final = WINDOW // 2
-_OVERLAP: Final = WINDOW // HOP
+HALF_WINDOW_SAMPLES: Final = WINDOW_SAMPLES // 2
+_OVERLAP: Final = WINDOW_SAMPLES // HOP_SAMPLES
 _WINDOW_SQUARES_SUM: Final = 1.5  # the sum of the squares of Hann windows with fourfold overlap
 
 
 def analysis_window() -> NDArray[np.float32]:
-    turn = 2.0 * np.pi * np.arange(WINDOW) / WINDOW
+    turn = 2.0 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES
     return (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
 
 
 def to_frames(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """Return ``count`` frames of a sound, (count, WINDOW), from frame ``first`` on.
+    """Return ``count`` frames of a sound, (count, WINDOW_SAMPLES), from frame ``first`` on.
 
-    The centres of frames are HOP samples apart.
+    The centres of frames are HOP_SAMPLES apart.
     """
-    start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
+    start, stop = (
+        first * HOP_SAMPLES - HALF_WINDOW_SAMPLES,
+        (first + count - 1) * HOP_SAMPLES + HALF_WINDOW_SAMPLES,
+    )
     inside = mono[max(start, 0) : max(stop, 0)]
     before = max(-start, 0)
     padded = np.pad(inside, (before, max(stop - start - before - len(inside), 0)))
-    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
 
 
 def frame_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the spectra (frames, BINS) of frames (frames, WINDOW)."""
+    """Return the spectra (frames, BINS) of frames (frames, WINDOW_SAMPLES)."""
     whole: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return np.ascontiguousarray(whole[:, FIRST_BIN : FIRST_BIN + BINS])
 
 
 def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the spectra of frames with all bins, (frames, WINDOW / 2 + 1)."""
+    """Return the spectra of frames with all bins, (frames, WINDOW_SAMPLES / 2 + 1)."""
     found: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return found
 
@@ -130,13 +133,14 @@ def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
 def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     """Return the least-squares inverse of :func:`frame_spectra` (Griffin and Lim 1984).
 
-    Returns: the samples from HALF before the first frame's centre to HALF after the last one's.
+    Returns: the samples from half a window before the first frame's centre to half a window after
+        the last one's.
     """
-    whole = np.zeros((len(bins), HALF + 1), np.complex64)
+    whole = np.zeros((len(bins), HALF_WINDOW_SAMPLES + 1), np.complex64)
     whole[:, FIRST_BIN : FIRST_BIN + BINS] = bins
     frames = irfft(whole, axis=1) * (analysis_window() / np.float32(_WINDOW_SQUARES_SUM))
-    parts = frames.reshape(len(bins), _OVERLAP, HOP)
-    summed = np.zeros((len(bins) + _OVERLAP - 1, HOP), np.float32)
+    parts = frames.reshape(len(bins), _OVERLAP, HOP_SAMPLES)
+    summed = np.zeros((len(bins) + _OVERLAP - 1, HOP_SAMPLES), np.float32)
     for part in range(_OVERLAP):
         summed[part : part + len(bins)] += parts[:, part]
     return summed.reshape(-1)
@@ -236,7 +240,7 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     variation = np.minimum(spread / _VARIATION_DB, 1.0)
     # A tile has TILE_FRAMES Hann windows; the power of each is 3/8 WINDOW^2 / 2 for a full-scale
     # tone.
-    audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW**2
+    audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW_SAMPLES**2
     strength: NDArray[np.float32] = (
         MARK_STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
     )
@@ -265,13 +269,13 @@ def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
 
 def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = len(wanted) * TILE_FRAMES
-    sound = np.zeros(frames * HOP + 2 * HALF, np.float32)
+    sound = np.zeros(frames * HOP_SAMPLES + 2 * HALF_WINDOW_SAMPLES, np.float32)
     for first in range(0, frames, _BLOCK_FRAMES):
         size = min(_BLOCK_FRAMES, frames - first)
         change = amplitude_changes(wanted, first, size)
         part = invert_spectra(frame_spectra(to_frames(channel, first, size)) * change)
-        sound[first * HOP : first * HOP + len(part)] += part
-    return sound[HALF : HALF + len(channel)]
+        sound[first * HOP_SAMPLES : first * HOP_SAMPLES + len(part)] += part
+    return sound[HALF_WINDOW_SAMPLES : HALF_WINDOW_SAMPLES + len(channel)]
 
 
 def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from entrenous.watermark.pyramid import (
 )
 
 _KERNEL_SIGMA_LEVELS: Final = 5.0  # standard deviation of the regression's kernel in grey levels
-_LEVELS: Final = 256
+_GREY_LEVELS: Final = 256
 # the tone curve has this many steps per grey level, which is finer than any rounding
 _STEPS_PER_LEVEL: Final = 64
 # a level gets its own estimate only if the kernel gives it the weight of this many pixels
@@ -55,12 +55,12 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     step = max(1, sent.size // _FIT_PIXELS)
     keep = covered.ravel()[::step]
     curve, slope = _local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
-    levels = np.linspace(0.0, _LEVELS - 1.0, (_LEVELS - 1) * _STEPS_PER_LEVEL + 1)
-    expected = apply_curve(sent, levels, np.interp(levels, np.arange(_LEVELS), curve))
+    levels = np.linspace(0.0, _GREY_LEVELS - 1.0, (_GREY_LEVELS - 1) * _STEPS_PER_LEVEL + 1)
+    expected = apply_curve(sent, levels, np.interp(levels, np.arange(_GREY_LEVELS), curve))
     red, blue = chroma(sent_rgb, sent)
     gains = _chroma_gains(leak - expected, red, blue, covered, step)
     expected += gains[0] * red + gains[1] * blue
-    slopes = apply_curve(sent, np.arange(_LEVELS, dtype=np.float64), slope)
+    slopes = apply_curve(sent, np.arange(_GREY_LEVELS, dtype=np.float64), slope)
     return Tone(expected, slopes)
 
 
@@ -69,10 +69,10 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
 
     The leak is regressed on the sent picture around every grey level.
     """
-    at = np.clip(np.rint(sent), 0, _LEVELS - 1).astype(np.int64)
-    levels = np.arange(_LEVELS, dtype=np.float64)
-    count = np.bincount(at, minlength=_LEVELS).astype(np.float64)
-    total = np.bincount(at, weights=leak, minlength=_LEVELS)
+    at = np.clip(np.rint(sent), 0, _GREY_LEVELS - 1).astype(np.int64)
+    levels = np.arange(_GREY_LEVELS, dtype=np.float64)
+    count = np.bincount(at, minlength=_GREY_LEVELS).astype(np.float64)
+    total = np.bincount(at, weights=leak, minlength=_GREY_LEVELS)
     kernel = _smoothing_kernel()
     weight, first, second, value, cross = (
         np.convolve(moment, kernel, mode="same")
@@ -87,7 +87,7 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     slope = _with_sign(slope / (spread + _SLOPE_PRIOR), overall)
     known = weight * _KERNEL_SIGMA_LEVELS * np.sqrt(2.0 * np.pi) >= _KERNEL_WEIGHT_MIN
     if not known.any():
-        return levels, np.ones(_LEVELS)
+        return levels, np.ones(_GREY_LEVELS)
     curve = np.interp(levels, levels[known], (leak_mean + slope * (levels - mean))[known])
     return curve, np.interp(levels, levels[known], slope[known])
 
@@ -136,12 +136,12 @@ def _chroma_gains(
 _RING_COUNT: Final = 48
 _TONE_RINGS: Final = 2  # the first rings are left to the tone curve
 _GAIN_MAX: Final = 4.0
-_LOWS_PX: Final = 8.0
+_LOW_FREQUENCY_SIGMA_PX: Final = 8.0
 _WINDOW_PX: Final = 31
 _SMOOTH_POWER: Final = 2.0  # squared grey levels
 # without this, only strong edges would count, but codecs damage smooth places more
-_EVENNESS: Final = 0.12
-_NEAR_ONE: Final = 0.04
+_POWER_EXPONENT: Final = 0.12
+_UNCHANGED_GAIN_TOLERANCE: Final = 0.04
 # squared grey levels per cosine; a ring with less power has no content
 _EMPTY_RING_POWER: Final = 1e-3
 _RING_STEPS: Final = 64  # gains are interpolated at this many steps per ring
@@ -171,7 +171,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
     sent = dctn(highs * weight, norm="ortho").ravel()
     at = _frequency_rings(shape_of(leak))
     curve = _regress_ring(np.rint(at).astype(np.intp).ravel(), found, sent)
-    if np.abs(curve - 1.0).max() < _NEAR_ONE:
+    if np.abs(curve - 1.0).max() < _UNCHANGED_GAIN_TOLERANCE:
         return ChannelFilter(None)
     fine = np.interp(
         np.arange(_RING_COUNT * _RING_STEPS) / _RING_STEPS, np.arange(_RING_COUNT), curve
@@ -193,12 +193,14 @@ def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[
 def _flatness_weight(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
     power = np.maximum(cv2.blur(highs * highs, (_WINDOW_PX, _WINDOW_PX)), 0.0)
     inside = cv2.erode(covered.astype(np.float32), np.ones((9, 9), np.uint8))
-    even = cv2.GaussianBlur(inside / (power + np.float32(_SMOOTH_POWER)) ** _EVENNESS, (0, 0), 4.0)
+    even = cv2.GaussianBlur(
+        inside / (power + np.float32(_SMOOTH_POWER)) ** _POWER_EXPONENT, (0, 0), 4.0
+    )
     return np.asarray(even, np.float32)
 
 
 def _high_frequencies(plane: Plane) -> Plane:
-    lows = cv2.GaussianBlur(plane, (0, 0), _LOWS_PX, borderType=cv2.BORDER_REFLECT)
+    lows = cv2.GaussianBlur(plane, (0, 0), _LOW_FREQUENCY_SIGMA_PX, borderType=cv2.BORDER_REFLECT)
     return np.asarray(plane - lows, np.float32)
 
 
@@ -216,7 +218,7 @@ _CONTRAST_CLASSES: Final = 24  # windows are divided into this many classes by c
 # squared grey levels; a class with less power gets the gain of the next stronger one
 _SILENT_CLASS_POWER: Final = 0.01
 _KNOWN_SHARE_MIN: Final = 0.5  # the leak must cover this share of a window
-_SAMPLE: Final = 200_000
+_SAMPLED_WINDOWS_MAX: Final = 200_000
 _INTERPOLATION_STEPS: Final = 1000  # gains are interpolated between classes at this many steps
 _WINDOW_GAIN_MAX: Final = 2.0
 _VARIANCE_MIN: Final = 0.03  # squared grey levels; less than rounding to 8 bits adds
@@ -306,7 +308,7 @@ def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
     known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE_MIN)
     if known.size < _CONTRAST_CLASSES * _WINDOW_PX:
         return np.full_like(power, float(cross.sum()) / max(float(power.sum()), 1e-6))
-    known = known[:: max(1, known.size // _SAMPLE)]
+    known = known[:: max(1, known.size // _SAMPLED_WINDOWS_MAX)]
     known = known[np.argsort(power.ravel()[known])]
     gain, curve, centres = 1.0, [], []
     for one in reversed(np.array_split(known, _CONTRAST_CLASSES)):

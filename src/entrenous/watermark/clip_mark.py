@@ -23,7 +23,7 @@ NODE_INTERVAL_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
 # Finest band first. Coarse bands get more than in pictures, since video encoders keep coarse
 # detail.
-_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
+_BAND_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
 _PSNR_DB: Final = 47.0
 _LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
@@ -85,7 +85,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     """
     factor = min(1.0, SIDE_PX_MAX / max(width_px, height_px))
     plan = lay_out(round(width_px * factor), round(height_px * factor))
-    gains = _GAINS + _GAINS[-1:] * len(plan.bands)
+    gains = _BAND_GAINS + _BAND_GAINS[-1:] * len(plan.bands)
     planes = tuple(
         np.full(band.pixels, gain, np.float32)
         for band, gain in zip(plan.bands, gains, strict=False)

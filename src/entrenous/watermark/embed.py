@@ -208,7 +208,7 @@ def _expected_error(sample: NDArray[np.floating[Any]]) -> float:
 
 
 _DITHER_STEPS: Final = 256  # the dither has this many values: it is one byte per pixel
-_MIDDLE: Final = 128
+_SIGN_BIT: Final = 128
 _STRIP_PX: Final = 1 << 16
 
 
@@ -255,9 +255,9 @@ def _add_saturating(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels:
     Positive steps are added first, then negative ones. All steps fit in a signed byte, since masks
     are at most 6 grey levels per band (docs/spec/mark.md, section 5).
     """
-    middle = np.full(steps.shape, _MIDDLE, np.uint8)
+    middle = np.full(steps.shape, _SIGN_BIT, np.uint8)
     shifted = steps.astype(np.uint8)
-    shifted ^= _MIDDLE  # for a signed byte, this is the same as adding 128
+    shifted ^= _SIGN_BIT  # for a signed byte, this is the same as adding 128
     up, down = cv2.subtract(shifted, middle), cv2.subtract(middle, shifted)
     marked = [cv2.subtract(cv2.add(colour, up), down) for colour in colours]
     cv2.merge([*marked, marked[0]], dst=pixels)

@@ -17,19 +17,20 @@ from entrenous.watermark.chip_layout import Layout, Shape
 from entrenous.watermark.pyramid import Pixels, Plane, luma, shape_of
 
 Planes = NDArray[np.float32]  # shape: frequencies x rows of blocks x columns of blocks
-BLOCK: Final = 8
+BLOCK_PX: Final = 8
 _WINDOW_BLOCKS: Final = 5
 # a frequency's mean over the whole picture counts as much as this many blocks
 _GLOBAL_MEAN_BLOCKS: Final = 8.0
 _TANH_ARGUMENT_MAX: Final = np.float32(
     6.0
 )  # largest argument of tanh; beyond it, float32 cannot distinguish an interval's ends
-_LOGISTIC: Final = float(
+_LOGISTIC_SCALE_PER_DEVIATION: Final = float(
     np.sqrt(3.0) / np.pi
 )  # the scale of a logistic distribution divided by its standard deviation
 # (pi^2 + 3) / 9: Fisher information about log s (s is the scale), without rounding
 _SCALE_INFORMATION: Final = 1.43
-_INFORMATION: Final = 1.0 / 3.0  # Fisher information about the centre for scale 1, without rounding
+# Fisher information about the centre for scale 1, without rounding
+_CENTRE_INFORMATION: Final = 1.0 / 3.0
 _STEP_MAX: Final = 0.7  # log s changes by at most this in a round
 _SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
 _ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
@@ -59,11 +60,11 @@ def block_transform(plane: Plane) -> Planes:
     Returns: one plane for each of the 64 frequencies, in natural order.
     """
     rows, columns = plane.shape
-    padded = np.pad(plane, ((0, -rows % BLOCK), (0, -columns % BLOCK)), mode="edge")
-    tall, wide = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
+    padded = np.pad(plane, ((0, -rows % BLOCK_PX), (0, -columns % BLOCK_PX)), mode="edge")
+    tall, wide = padded.shape[0] // BLOCK_PX, padded.shape[1] // BLOCK_PX
     cosines = _cosines()
-    down = cosines @ padded.reshape(tall, BLOCK, wide * BLOCK)
-    both = (down.reshape(-1, BLOCK) @ cosines.T).reshape(tall, BLOCK, wide, BLOCK)
+    down = cosines @ padded.reshape(tall, BLOCK_PX, wide * BLOCK_PX)
+    both = (down.reshape(-1, BLOCK_PX) @ cosines.T).reshape(tall, BLOCK_PX, wide, BLOCK_PX)
     planes = both.transpose(1, 3, 0, 2).reshape(-1, tall, wide)
     return np.ascontiguousarray(planes, np.float32)
 
@@ -71,17 +72,19 @@ def block_transform(plane: Plane) -> Planes:
 def inverse_block_transform(coefficients: Planes, shape: Shape) -> Plane:
     """Return the inverse of :func:`block_transform`, cut to (rows, columns)."""
     _, tall, wide = coefficients.shape
-    separated = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
+    separated = coefficients.reshape(BLOCK_PX, BLOCK_PX, tall, wide).transpose(2, 0, 3, 1)
     cosines = _cosines()
-    across = np.ascontiguousarray(separated).reshape(-1, BLOCK) @ cosines
-    whole = cosines.T @ across.reshape(tall, BLOCK, wide * BLOCK)
-    return np.ascontiguousarray(whole.reshape(tall * BLOCK, -1)[: shape[0], : shape[1]], np.float32)
+    across = np.ascontiguousarray(separated).reshape(-1, BLOCK_PX) @ cosines
+    whole = cosines.T @ across.reshape(tall, BLOCK_PX, wide * BLOCK_PX)
+    return np.ascontiguousarray(
+        whole.reshape(tall * BLOCK_PX, -1)[: shape[0], : shape[1]], np.float32
+    )
 
 
 def _cosines() -> Planes:
     """Return the orthonormal cosine transform of eight numbers: row k is frequency k."""
-    at = np.arange(BLOCK)
-    waves = np.cos(np.pi * (2 * at[None, :] + 1) * at[:, None] / (2 * BLOCK)) / 2
+    at = np.arange(BLOCK_PX)
+    waves = np.cos(np.pi * (2 * at[None, :] + 1) * at[:, None] / (2 * BLOCK_PX)) / 2
     waves[0] /= np.sqrt(2)
     return np.asarray(waves, np.float32)
 
@@ -150,7 +153,9 @@ def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> Coefficie
         + np.float32(_ROUNDING_VARIANCE)
         + 2 * local_mean(observed.outside(sent) ** 2)
     )
-    return CoefficientModel(np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC), mark)
+    return CoefficientModel(
+        np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC_SCALE_PER_DEVIATION), mark
+    )
 
 
 def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> Planes:
@@ -178,7 +183,9 @@ def limit_spread(law: CoefficientModel) -> CoefficientModel:
 
     Where the spread is smaller, marks were removed, so such places must not get more weight.
     """
-    least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(_LOGISTIC)
+    least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(
+        _LOGISTIC_SCALE_PER_DEVIATION
+    )
     return replace(law, scale=np.maximum(law.scale, least))
 
 
@@ -195,7 +202,7 @@ def _refit_scale(observed: Intervals, sent: Planes, law: CoefficientModel) -> Co
 
 def _refit_gain(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     force = score_function(observed, sent, law)
-    known = np.square(sent / law.scale) * np.float32(_INFORMATION)
+    known = np.square(sent / law.scale) * np.float32(_CENTRE_INFORMATION)
     part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - law.gain)
     step = part / (_sum_around(known) + _GAIN_PRIOR) * observed.free
     return replace(law, gain=np.clip(law.gain + step, 0.0, _GAIN_MAX))
@@ -215,7 +222,7 @@ _CODED_PIXELS_ALWAYS_USED: Final = 2_000_000
 UNIT_TABLE: Final = (1,) * 64
 # a leak with less than this share of the working pixels is used even without a table
 _UNTABLED_PIXELS_SHARE_MAX: Final = 0.5
-_MIDDLE: Final = np.float32(128.0)
+_JPEG_LEVEL_SHIFT: Final = np.float32(128.0)
 # for small additions, their second moment divided by the pull and by the square of the scale
 _SECOND_MOMENT: Final = np.float32(2.0)
 _CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
@@ -277,7 +284,7 @@ def _blocks_around(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
 
 def _block_span(at: NDArray[np.intp]) -> slice:
     first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
-    return slice(first // BLOCK * BLOCK, (last // BLOCK + 1) * BLOCK)
+    return slice(first // BLOCK_PX * BLOCK_PX, (last // BLOCK_PX + 1) * BLOCK_PX)
 
 
 def _evidence_and_signal(
@@ -287,16 +294,23 @@ def _evidence_and_signal(
     shape, steps = shape_of(found), np.asarray(table, np.float32)
     tone = fit_tone(found, sent_rgb, covered)
     marked = np.asarray(trial * tone.slope, np.float32)
-    coded = block_transform(found - _MIDDLE)
+    coded = block_transform(found - _JPEG_LEVEL_SHIFT)
     expected = np.where(covered, tone.expected, found)
     before = _map_frequencies(
-        _fit_most_likely, coded, block_transform(expected - _MIDDLE), block_transform(marked), steps
+        _fit_most_likely,
+        coded,
+        block_transform(expected - _JPEG_LEVEL_SHIFT),
+        block_transform(marked),
+        steps,
     )
     channel = fit_channel_filter(
-        inverse_block_transform(before[0], shape) + _MIDDLE, expected, covered
+        inverse_block_transform(before[0], shape) + _JPEG_LEVEL_SHIFT, expected, covered
     )
     kept = np.where(covered, channel.filtered(expected), found)
-    sent, remaining = block_transform(kept - _MIDDLE), block_transform(channel.filtered(marked))
+    sent, remaining = (
+        block_transform(kept - _JPEG_LEVEL_SHIFT),
+        block_transform(channel.filtered(marked)),
+    )
     results = _map_frequencies(_evidence_of, coded, sent, remaining, steps)
     slope_back = np.where(covered, tone.slope, np.float32(0))
     return [

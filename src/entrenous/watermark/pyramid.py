@@ -12,7 +12,7 @@ from entrenous.watermark.chip_layout import Shape
 Plane = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Curve = NDArray[np.float64]
-_ROWS: Final = 64
+_STRIP_ROWS: Final = 64
 Samples = TypeVar("Samples", Pixels, Plane)
 
 
@@ -27,8 +27,10 @@ def shrink(pixels: Samples, shape: Shape) -> Samples:
 def luma(pixels_rgb: Pixels) -> Plane:
     """Return unrounded luma (H, W) in grey levels, 0 to 255 (ITU-R BT.601, as in JPEG)."""
     light = np.empty(pixels_rgb.shape[:2], np.float32)
-    for top in range(0, len(light), _ROWS):  # computed a strip of rows at a time, to save memory
-        rows = slice(top, top + _ROWS)
+    for top in range(
+        0, len(light), _STRIP_ROWS
+    ):  # computed a strip of rows at a time, to save memory
+        rows = slice(top, top + _STRIP_ROWS)
         cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
     return light
 
@@ -51,7 +53,7 @@ def apply_curve(plane: Plane, at: Curve, values: Curve) -> Plane:
     return np.asarray(np.take(values.astype(np.float32), index.astype(np.int32)), np.float32)
 
 
-_BINOMIAL: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(16.0)
+_BINOMIAL_WEIGHTS: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(16.0)
 
 
 def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
@@ -122,7 +124,7 @@ def _down_matrix(size: int) -> sparse.csr_array:
     """
     half = (size + 1) // 2
     taps = _mirror_taps(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
-    return _filter_matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
+    return _filter_matrix(taps, np.tile(_BINOMIAL_WEIGHTS, (half, 1)), size)
 
 
 def _up_matrix(size: int) -> sparse.csr_array:

@@ -162,7 +162,7 @@ def _local_activity(detail: Plane) -> Plane:
 _FLAT_WINDOW_PX: Final = 15
 # this many rows at a time fit into the processor's cache
 _STRIP_ROWS: Final = 256
-_AROUND: Final = np.ones((3, 3), np.uint8)
+_NEIGHBOURHOOD: Final = np.ones((3, 3), np.uint8)
 
 
 def zero_in_flat_areas(
@@ -215,7 +215,7 @@ def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
 
     When a level's pattern is enlarged, it spreads by about one of the level's pixels.
     """
-    near = cv2.dilate(shrink(touched, shape), _AROUND)
+    near = cv2.dilate(shrink(touched, shape), _NEIGHBOURHOOD)
     return np.asarray(near == 0, np.float32)
 
 

@@ -47,7 +47,7 @@ from entrenous.wire.cbor import (
 )
 from entrenous.wire.text import as_name, as_url
 
-_VERSION: Final = 2
+_KEY_BUNDLE_VERSION: Final = 2
 _ED25519_SIGNATURE_BYTES: Final = 64  # bytes
 _MLDSA65_SIGNATURE_BYTES: Final = 3309
 _CERTIFICATE_BYTES_MAX: Final = 512  # bytes; certificates of the current version have 182
@@ -62,7 +62,7 @@ def write_certificate(certificate: Certificate) -> bytes:
     """
     return encode_checked(
         {
-            1: _VERSION,
+            1: _KEY_BUNDLE_VERSION,
             2: certificate.person,
             3: certificate.device,
             4: certificate.ed25519,
@@ -83,7 +83,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
     """
     with bad_cbor_as(BadKeyBundle):
         fields = as_map(decode(untrusted), 8)
-        as_uint(fields[1], _VERSION, _VERSION)
+        as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
         return Certificate(
             person=PersonId(as_bytes(fields[2], 32)),
             device=DeviceId(as_bytes(fields[3], ID_BYTES)),
@@ -137,7 +137,7 @@ def write_device_list(devices: DeviceList) -> bytes:
     """
     return encode_checked(
         {
-            1: _VERSION,
+            1: _KEY_BUNDLE_VERSION,
             2: devices.person,
             3: devices.epoch,
             4: devices.previous,
@@ -160,7 +160,7 @@ def read_device_list(untrusted: bytes) -> ListStatement:
     """
     with bad_cbor_as(BadKeyBundle):
         fields = as_map(decode(untrusted), 10)
-        as_uint(fields[1], _VERSION, _VERSION)
+        as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
         said = DeviceList(
             person=PersonId(as_bytes(fields[2], 32)),
             epoch=as_uint(fields[3], least=1),
@@ -227,7 +227,7 @@ def write_key_bundle(card: KeyBundle) -> bytes:
     ed25519, mldsa65 = split_signature(card.signature)
     return encode_checked(
         {
-            1: _VERSION,
+            1: _KEY_BUNDLE_VERSION,
             2: card.master.ed25519,
             3: card.master.mldsa65,
             4: [one.statement for one in card.lists],
@@ -250,7 +250,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
         if len(untrusted) > PLAIN_CARD_BYTES_MAX:
             raise BadCbor
         fields = as_map(decode(untrusted), 7)
-        as_uint(fields[1], _VERSION, _VERSION)
+        as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
         card = KeyBundle(
             master=MasterPublicKeys(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
             lists=_parse_device_lists(fields[4]),

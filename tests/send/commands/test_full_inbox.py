@@ -27,7 +27,7 @@ from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.terminal.session import BY_FAMILY
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.commands.test_letters import WORDS, Street
 from tests.vaults import open_device
@@ -217,7 +217,9 @@ def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     assert set(of("caro", "ana")) == set(by.values())
     street.types("ben", "circle", "add", "choir", "--person", "ana")
     assert of("choir") == [by["ana"]]
-    assert street.types("ben", "inbox", "--from", "dora").status == BY_FAMILY["not-found"]
+    assert (
+        street.types("ben", "inbox", "--from", "dora").status == EXIT_STATUS_BY_FAMILY["not-found"]
+    )
     street.types("ben", "person", "block", "ana")
     assert of("ana") == of("choir") == [by["ana"]]
     street.types("ben", "person", "forget", "caro")
@@ -246,7 +248,7 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     assert to("caro", "dora") == [second, marked]
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
     assert to("our choir") == [second]
-    assert street.types("ana", "sent", "--to", "erin").status == BY_FAMILY["not-found"]
+    assert street.types("ana", "sent", "--to", "erin").status == EXIT_STATUS_BY_FAMILY["not-found"]
     street.settles("fay")
     street.adds("ana", "fay")
     assert (

@@ -18,7 +18,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import Message
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.session import INTERRUPTED, YES
+from entrenous.terminal.session import EXIT_INTERRUPTED, EXIT_YES
 from tests.real.stage import Shell, wait_until
 from tests.vaults import unlock_vault
 from tests.village.world import photo as small_photo
@@ -32,7 +32,7 @@ WORDS = "four or five unrelated words"
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
-    assert run(["setup", "--name", "ana", "--offline"], {}) == YES
+    assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
     (tmp_path / "beach.jpg").write_bytes(small_photo(width_px=160))
     return Shell("ana", tmp_path / "home", WORDS)
 
@@ -63,7 +63,7 @@ def test_mark_takes_names_from_options_and_a_file(
 ) -> None:
     listed = names("\ufeffben\r\nRené\r\n\r\n".encode())
     capsys.readouterr()
-    assert mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == YES
+    assert mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == EXIT_YES
     answer = json.loads(capsys.readouterr().out)
     assert [copy["to"] for copy in answer["copies"]] == ["caro", "ben", "René"]
     assert [Path(copy["path"]).name for copy in answer["copies"]] == [
@@ -162,7 +162,7 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
     assert wait_until(lambda: out.is_dir() and len(list(out.glob("*.jpg"))) > 20, 60)
     begun.send_signal(signal.SIGINT)
     done = shell.ends(begun)
-    assert done.status == INTERRUPTED
+    assert done.status == EXIT_INTERRUPTED
     files = {sha256(file.read_bytes()): file for file in out.glob("*.jpg")}
     (message,) = recorded(shell.home)
     copies = message.pictures[0].copies
@@ -195,7 +195,7 @@ def test_memory_does_not_grow_with_the_number_of_copies(shell: Shell, tmp_path: 
         _, status, used = os.wait4(begun.pid, 0)
         begun.returncode = os.waitstatus_to_exitcode(status)
         _close(begun)
-        assert begun.returncode == YES
+        assert begun.returncode == EXIT_YES
         return used.ru_maxrss
 
     few, many = peak_kb(8), peak_kb(58)

@@ -17,7 +17,7 @@ from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.client import http_courier
-from entrenous.terminal.session import BY_FAMILY, YES
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.real.stage import wait_until
 from tests.vaults import make_vaults_open_quickly
@@ -71,13 +71,13 @@ class Town:
     seen: list[tuple[str, float]] = field(default_factory=list)
     there: Watched | None = None
 
-    def types(self, who: str, *words: str, status: int = YES) -> str:
+    def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
         ended = run(list(words), {})
         out, err = self.capsys.readouterr()
         assert ended == status, err
-        return out if ended == YES else " ".join(err.split())
+        return out if ended == EXIT_YES else " ".join(err.split())
 
     def does(self, who: str, *words: str) -> Any:
         return json.loads(self.types(who, *words, "--json"))
@@ -140,7 +140,7 @@ def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Tow
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
     assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 10)  # it learns of that later
     town.seen.clear()
-    said = town.types("ana", "recall", name, status=BY_FAMILY["unreachable"])
+    said = town.types("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "caro and dora may still open it" in said.replace("dora and caro", "caro and dora")
     # Ben's copy is recalled while the unresponsive relay is still waited for.
     assert wait_until(lambda: GIVEN_UP in town.what(), 10)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from entrenous.cli import run
-from entrenous.terminal.session import USAGE, YES
+from entrenous.terminal.session import EXIT_USAGE_ERROR, EXIT_YES
 from tests.trace.report_desk import as_jpeg, photo
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
     (tmp_path / "photo.jpg").write_bytes(as_jpeg(photo(), 95))
-    assert command("setup", "--name", "ana", "--offline") == YES
+    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
     people = [word for name in ("ben", "caro") for word in ("--to", name)]
-    assert command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies") == YES
+    assert (
+        command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies") == EXIT_YES
+    )
     copy = Image.open(next((tmp_path / "copies").glob("*-2.jpg")))
     (tmp_path / "leak.jpg").write_bytes(as_jpeg(copy.crop((20, 10, 280, 270)), 75))
     return tmp_path
@@ -44,7 +46,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leak, out, original = desk / "leak.jpg", desk / "out", desk / "original.jpg"
     capsys.readouterr()
-    assert command("trace", leak, "--explain", out, "--disclose", "--json") == YES
+    assert command("trace", leak, "--explain", out, "--disclose", "--json") == EXIT_YES
     found = answer(capsys)
     assert found["named"] == ["caro"]
     assert found["likelihood_ratio"]["caro"] > 1e6
@@ -53,26 +55,29 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert "made for caro" in (out / "trace.html").read_text()
 
     again = ("verdict", "disclose", 1, "--leak", leak, "--out", desk / "second.json", "--blind")
-    assert command(*again, "--with-original", original, "--json") == YES
+    assert command(*again, "--with-original", original, "--json") == EXIT_YES
     made = answer(capsys)
     assert (made["finding"], made["named"]) == ("one", ["caro"])
     assert original.read_bytes() == (desk / "photo.jpg").read_bytes()
 
     files = ("--leak", leak, "--original", original)
     copy = next((desk / "copies").glob("*-1.jpg"))
-    assert command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json") == YES
+    assert (
+        command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json")
+        == EXIT_YES
+    )
     checked = answer(capsys)
     assert checked["holds"]
     assert (checked["copy_of"], checked["copy_of_one_of"]) == ("ben", ["ben"])
     assert checked["named"] == ["caro"]
 
-    assert command("verdict", "check", desk / "second.json", *files) == YES
+    assert command("verdict", "check", desk / "second.json", *files) == EXIT_YES
     told = capsys.readouterr().out
     assert "The report holds" in told
     assert "made for caro" in told
     assert "she can make every copy" in told
     assert "copy for ben" not in told
-    assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == YES
+    assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == EXIT_YES
     told = capsys.readouterr().out
     assert "the one that the report lists for copy 1.\n  The finding does not name this" in told
 
@@ -87,7 +92,7 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
 def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("trace", desk / "leak.jpg") == YES
+    assert command("trace", desk / "leak.jpg") == EXIT_YES
     (file,) = (desk / "home" / "files").iterdir()
     disclosed = ("verdict", "disclose", 1, "--leak", desk / "leak.jpg", "--out", desk / "new.json")
     for spoil, code in ((lambda: file.write_bytes(b"spoilt"), 5), (file.unlink, 4)):
@@ -110,7 +115,7 @@ def test_existing_files_are_not_overwritten(desk: Path, capsys: pytest.CaptureFi
 
 def test_explain_options_need_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--blind", "--veil", "--disclose"):
-        assert command("trace", tmp_path / "leak.jpg", option) == USAGE
+        assert command("trace", tmp_path / "leak.jpg", option) == EXIT_USAGE_ERROR
         assert "--explain" in capsys.readouterr().err
 
 

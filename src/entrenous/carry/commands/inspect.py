@@ -11,7 +11,7 @@ from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsF
 from entrenous.carry.open_relay import open_present_relay
 from entrenous.carry.relay_settings import MEGABYTE
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
-from entrenous.terminal.session import NO, YES
+from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 
 def join(relay: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def check(
     else:
         for one in findings:
             print_line(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
-    raise typer.Exit(YES if all_ok else NO)
+    raise typer.Exit(EXIT_YES if all_ok else EXIT_NO)
 
 
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:

@@ -20,7 +20,7 @@ from entrenous.learn.questions import all_questions, read_answers, threat_help_t
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file
-from entrenous.terminal.session import NO, YES, session_of
+from entrenous.terminal.session import EXIT_NO, EXIT_YES, session_of
 from entrenous.terminal.typed_input import STDIN_MARK, STDIN_OPTION_ADVICE, Json, read_typed_text
 
 WORD_OF_PATH: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
@@ -74,7 +74,7 @@ def check_up(
         print_json(_check_up_json(found, pictures, named, given))
     else:
         _print_check_up(found, named)
-    raise typer.Exit(YES if found.has_step else NO)
+    raise typer.Exit(EXIT_YES if found.has_step else EXIT_NO)
 
 
 def _collect_answers(typed: str, context: typer.Context) -> bytes:

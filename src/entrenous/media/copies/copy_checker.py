@@ -23,7 +23,7 @@ _SERVER_COMMAND: Final = (
     "-m",
     "entrenous.media.copies.copy_fork_server",
 )
-_LIMITS: Final = {
+_LIMITS_BY_DECODERS: Final = {
     Decoders.STILL: Limits(cpu_s=60, wall_s=60.0),
     Decoders.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
 }
@@ -57,7 +57,7 @@ class CopyChecker:
         if media_type not in STRUCTURE_CHECKS:
             raise NotACopy
         _, decoders = STRUCTURE_CHECKS[media_type]
-        limits = _LIMITS[decoders]
+        limits = _LIMITS_BY_DECODERS[decoders]
         server = self._server(decoders)
         child = server.child(limits.wall_s)
         try:
@@ -79,7 +79,7 @@ class CopyChecker:
             return server
         if server is not None:
             server.end()
-        limits = _LIMITS[decoders]
+        limits = _LIMITS_BY_DECODERS[decoders]
         command = (*_SERVER_COMMAND, str(limits.memory_bytes), str(limits.cpu_s), decoders)
         self._servers[decoders] = ForkServer(command)
         return self._servers[decoders]

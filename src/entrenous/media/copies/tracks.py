@@ -11,7 +11,7 @@ from entrenous.media.copies.sound_structure import FLAC_HEADER_BYTES
 
 _STRICT_DECODING: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
 _PACKETS_PER_HEARTBEAT: Final = 64
-_DEMUXERS: Final = {
+_DEMUXER_AND_CODECS: Final = {
     "video/mp4": ("mov", {"h264", "aac"}),
     "audio/mp4": ("mov", {"aac"}),
     "audio/ogg": ("ogg", {"opus", "libopus"}),
@@ -28,7 +28,7 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
     Raises:
         NotACopy.
     """
-    demuxer, codecs = _DEMUXERS[media_type]
+    demuxer, codecs = _DEMUXER_AND_CODECS[media_type]
     try:
         opened: Any = av.open(io.BytesIO(untrusted_data), format=demuxer)
         with opened as container:

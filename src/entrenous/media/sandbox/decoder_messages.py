@@ -57,10 +57,10 @@ from entrenous.media.sandbox.confinement import Confinement
 #: Request: the length of the file that follows, the least side in pixels (0 for full size), and
 #: whether the luma of a JPEG is enough.
 PICTURE_REQUEST: Final = struct.Struct(">QI?")
-_READY: Final = struct.Struct(">cB")
-_PICTURE: Final = struct.Struct(">IIII8BI")
-_SIZE: Final = struct.Struct(">II")
-_TABLE: Final = struct.Struct(">64H")
+_READY_MESSAGE: Final = struct.Struct(">cB")
+_PICTURE_HEADER: Final = struct.Struct(">IIII8BI")
+_SIZE_FIELDS: Final = struct.Struct(">II")
+_TABLE_FIELDS: Final = struct.Struct(">64H")
 _PICTURE_FORMATS: Final = tuple(PictureFormat)
 _SUBSAMPLINGS: Final = (None, "4:4:4", "4:2:2", "4:2:0")
 _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
@@ -82,7 +82,7 @@ Read = Callable[[int], bytes]
 
 def write_ready(walls: Confinement) -> bytes:
     """Return the child's first message: everything is loaded, with these restrictions in force."""
-    return _READY.pack(b"R", walls)
+    return _READY_MESSAGE.pack(b"R", walls)
 
 
 def read_ready(read: Read) -> Confinement:
@@ -90,7 +90,7 @@ def read_ready(read: Read) -> Confinement:
 
     Raises: ValueError: the child sent something else.
     """
-    word, walls = _READY.unpack(read(_READY.size))
+    word, walls = _READY_MESSAGE.unpack(read(_READY_MESSAGE.size))
     if word != b"R" or walls not in range(16):
         raise ValueError("the child said something else")
     return Confinement(walls)
@@ -100,7 +100,7 @@ def write_picture_failure(failure: EntrenousError) -> bytes:
     """Return one letter for the error, and for TooManyPixels the size too."""
     if isinstance(failure, TooManyPixels):
         width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
-        return b"M" + _SIZE.pack(width, height)
+        return b"M" + _SIZE_FIELDS.pack(width, height)
     letters = [letter for letter, kind in _PICTURE_FAILURES.items() if isinstance(failure, kind)]
     return letters[0] if letters else b"G"
 
@@ -110,7 +110,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
     encoding = picture.encoding
     tables = [table for _, table in sorted((encoding.tables or {}).items())]
     profile = picture.profile or b""
-    head = b"P" + _PICTURE.pack(
+    head = b"P" + _PICTURE_HEADER.pack(
         picture.width_px,
         picture.height_px,
         *(picture.original_size or _NOT_SHRUNK),
@@ -122,7 +122,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
         len(tables),
         len(profile),
     )
-    yield b"".join((head, *(_TABLE.pack(*table) for table in tables), profile))
+    yield b"".join((head, *(_TABLE_FIELDS.pack(*table) for table in tables), profile))
     yield picture.samples
     yield picture.alpha or b""
 
@@ -138,7 +138,7 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
     if word == b"P":
         return _read_picture(read, kind, luma=luma)
     if word == b"M":
-        width, height = _SIZE.unpack(read(_SIZE.size))
+        width, height = _SIZE_FIELDS.unpack(read(_SIZE_FIELDS.size))
         limit_mp = PICTURE_PIXELS_MAX // 1_000_000
         raise TooManyPixels(width_px=width, height_px=height, limit_mp=limit_mp)
     if word in _PICTURE_FAILURES:
@@ -147,7 +147,7 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
 
 
 def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
-    head = _PICTURE.unpack(read(_PICTURE.size))
+    head = _PICTURE_HEADER.unpack(read(_PICTURE_HEADER.size))
     width, height, full = *head[:2], OriginalSize(*head[2:4], *map(bool, head[4:6]))
     format_index, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
     sizes = width * height, full.width_px * full.height_px
@@ -177,7 +177,7 @@ def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
 
 
 def _read_table(read: Read) -> tuple[int, ...]:
-    table = _TABLE.unpack(read(_TABLE.size))
+    table = _TABLE_FIELDS.unpack(read(_TABLE_FIELDS.size))
     if 0 in table:
         raise ValueError("a quantisation step of 0 (ITU-T T.81, B.2.4.1 forbids it)")
     return table
@@ -197,7 +197,7 @@ def _read_profile(read: Read, size: int) -> bytes | None:
 # the length of the file that follows, and the selection of frames
 CLIP_REQUEST: Final = struct.Struct(">QddIIdI")
 _CLIP_FORMAT: Final = struct.Struct(">IIIIdBBBII")
-_FRAME: Final = struct.Struct(">dB")
+_FRAME_HEADER: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"U": UnsupportedVideoCodec,  # before its base class
     b"N": NoVideoFound,
@@ -228,7 +228,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
         *_parse_ratio(shown.pixel_aspect),
     )
     for frame in clip.frames:
-        yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
+        yield b"F" + _FRAME_HEADER.pack(frame.at_s, frame.coded)
         yield frame.planes
     yield _END_OF_CLIP
 
@@ -237,7 +237,7 @@ def write_clip_failure(failure: EntrenousError) -> bytes:
     """Return one letter for the error, and for FramesTooLarge the size too."""
     if isinstance(failure, FramesTooLarge):
         sides = (failure.facts["width_px"], failure.facts["height_px"])
-        return b"M" + _SIZE.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
+        return b"M" + _SIZE_FIELDS.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
     if isinstance(failure, ClipTooLong):
         return b"L"
     letters = [letter for letter, kind in _CLIP_FAILURES.items() if isinstance(failure, kind)]
@@ -270,7 +270,7 @@ def read_clip_answer(read: Read) -> Clip:
 def _read_frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
-        at_s, coded = _FRAME.unpack(read(_FRAME.size))
+        at_s, coded = _FRAME_HEADER.unpack(read(_FRAME_HEADER.size))
         if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
             raise ValueError("frames out of time order")
         before = at_s
@@ -282,7 +282,7 @@ def _read_frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
 
 def _clip_failure(word: bytes, read: Read) -> EntrenousError:
     if word == b"M":
-        width, height = _SIZE.unpack(read(_SIZE.size))
+        width, height = _SIZE_FIELDS.unpack(read(_SIZE_FIELDS.size))
         return FramesTooLarge(
             width_px=width, height_px=height, limit_mp=round(CLIP_PIXELS_MAX / 1e6)
         )
@@ -299,9 +299,9 @@ def _parse_ratio(ratio: Fraction) -> tuple[int, int]:
 
 
 SOUND_REQUEST: Final = struct.Struct(">QI")  # the length of the file that follows, and mono_hz
-_SOUND: Final = struct.Struct(">IBBIBQ")
-_TIMING: Final = struct.Struct(">QI")
-_SILENCE: Final = struct.Struct(">QQ")
+_SOUND_HEADER: Final = struct.Struct(">IBBIBQ")
+_TIMING_HEADER: Final = struct.Struct(">QI")
+_SILENCE_FIELDS: Final = struct.Struct(">QQ")
 _SILENCES_MAX: Final = 1 << 15  # more silences than fit into the longest sound
 _SOUND_FORMATS: Final = tuple(SoundFormat)
 _BIT_RATE_MAX: Final = 1_000_000
@@ -310,7 +310,7 @@ _BIT_RATE_MAX: Final = 1_000_000
 def write_sound_answer(sound: Sound) -> Iterator[bytes]:
     """Yield the sound in parts, to avoid another copy of its samples."""
     encoding = sound.encoding
-    yield b"S" + _SOUND.pack(
+    yield b"S" + _SOUND_HEADER.pack(
         sound.rate_hz,
         sound.channels,
         _SOUND_FORMATS.index(encoding.format),
@@ -323,8 +323,8 @@ def write_sound_answer(sound: Sound) -> Iterator[bytes]:
 
 
 def _write_timing(timing: SoundTiming) -> bytes:
-    silences = (_SILENCE.pack(one.before, one.length) for one in timing.silences)
-    return _TIMING.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
+    silences = (_SILENCE_FIELDS.pack(one.before, one.length) for one in timing.silences)
+    return _TIMING_HEADER.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
 
 
 def write_sound_failure(failure: EntrenousError) -> bytes:
@@ -345,7 +345,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     word = read(1)
     if word != b"S":
         raise _sound_failure(word)
-    rate, channels, format_index, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
+    rate, channels, format_index, bits, deep, count = _SOUND_HEADER.unpack(read(_SOUND_HEADER.size))
     if not 4000 <= rate <= SOUND_RATE_HZ_MAX or not 0 < count <= SOUND_LENGTH_S_MAX * rate:
         raise ValueError("a sound of impossible rate or length")
     if (
@@ -375,10 +375,12 @@ def _read_timing(read: Read, count: int, most: int) -> SoundTiming:
     Raises:
         ValueError.
     """
-    ahead, several = _TIMING.unpack(read(_TIMING.size))
+    ahead, several = _TIMING_HEADER.unpack(read(_TIMING_HEADER.size))
     if several > _SILENCES_MAX:
         raise ValueError("too many silences")
-    silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
+    silences = tuple(
+        Silence(*_SILENCE_FIELDS.unpack(read(_SILENCE_FIELDS.size))) for _ in range(several)
+    )
     timing = SoundTiming(ahead, silences)
     if ahead > count + timing.silent_samples:
         raise ValueError("a picture that begins after its sound")
@@ -399,9 +401,9 @@ def _sound_failure(word: bytes) -> EntrenousError:
     raise ValueError("the child said something else")
 
 
-_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
+_SOUND_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
 _EBML: Final = b"\x1aE\xdf\xa3"
-_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
+_TOP_LEVEL_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
 
 
 def sound_container_of(untrusted_data: bytes) -> str:
@@ -409,14 +411,14 @@ def sound_container_of(untrusted_data: bytes) -> str:
 
     Raises: NoSoundFound: the file does not begin like any supported container.
     """
-    for start, kind in _STARTS:
+    for start, kind in _SOUND_STARTS:
         if untrusted_data.startswith(start):
             return kind
     if untrusted_data[:4] == b"RIFF":
         return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _raise_not_a_sound()
     if untrusted_data.startswith(_EBML):
         return "matroska"
-    if untrusted_data[4:8] in _BOXES:
+    if untrusted_data[4:8] in _TOP_LEVEL_BOXES:
         return "mov"
     if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
         # these bits are the layer, which is 0 only in ADTS

@@ -15,7 +15,7 @@ from entrenous.respond.packs.hand_over import check_packed, encrypt_for, recipie
 from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import FileGroup, read_file
-from entrenous.terminal.session import NO, YES
+from entrenous.terminal.session import EXIT_NO, EXIT_YES
 from entrenous.terminal.typed_input import Json
 
 _KEY_NEEDED_ERROR: Final = translatable(
@@ -156,4 +156,4 @@ def check(
     else:
         for line in checked.lines():
             print_line(line)
-    raise typer.Exit(YES if checked.holds else NO)
+    raise typer.Exit(EXIT_YES if checked.holds else EXIT_NO)

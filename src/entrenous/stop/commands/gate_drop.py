@@ -29,7 +29,7 @@ from entrenous.stop.client.gate_answer import (
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in_mail
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
-from entrenous.terminal.session import BY_FAMILY, YES, session_of
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES, session_of
 from entrenous.terminal.typed_input import parse_host_and_port
 
 Gate = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
@@ -109,9 +109,9 @@ def settings_from_options(gate: str, token_file: Path | None, **more: object) ->
 # Bytes; a larger message is held without reading it. Mail servers allow 10 to 50 MB.
 MAIL_BYTES_MAX: Final = 100_000_000
 _EXIT_STATUSES: Final = {
-    GateVerdict.LET_THROUGH: YES,
-    GateVerdict.REFUSE: BY_FAMILY[Refused.family],
-    GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
+    GateVerdict.LET_THROUGH: EXIT_YES,
+    GateVerdict.REFUSE: EXIT_STATUS_BY_FAMILY[Refused.family],
+    GateVerdict.HOLD: EXIT_STATUS_BY_FAMILY[Unreachable.family],
 }
 # Mail servers bounce a message on "refused", so only the gate's decision gives that status. After
 # any error, such as a missing token, they should try again.
@@ -184,7 +184,7 @@ def drop(
         hint(join_wrapped_lines(str(error)))
     worst = strictest(answer for _, answer in answers)
     raise typer.Exit(
-        _TRY_AGAIN_STATUS if failed else YES if worst is None else _EXIT_STATUSES[worst.action]
+        _TRY_AGAIN_STATUS if failed else EXIT_YES if worst is None else _EXIT_STATUSES[worst.action]
     )
 
 

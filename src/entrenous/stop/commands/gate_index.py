@@ -22,7 +22,7 @@ from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing
 from entrenous.stop.upload_record import Decision
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
-from entrenous.terminal.session import NO
+from entrenous.terminal.session import EXIT_NO
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -67,7 +67,7 @@ def lookup(
     else:
         _print_matches(wanted, found)
     if not any(found):
-        raise typer.Exit(NO)
+        raise typer.Exit(EXIT_NO)
 
 
 def status(data: Data, as_json: Json = False) -> None:

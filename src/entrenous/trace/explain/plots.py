@@ -117,8 +117,8 @@ def _svg_number(value: float) -> str:
 
 
 WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
-_HEIGHT: Final = 282.0
-_LEFT, _RIGHT, _TOP, _BASE = 12.0, 388.0, 66.0, 226.0
+_PLOT_HEIGHT: Final = 282.0
+_LEFT, _RIGHT, _TOP, _BASELINE = 12.0, 388.0, 66.0, 226.0
 # height of the expected distribution, if scores are drawn as dots or as columns
 _CURVE_HEIGHT_WITH_DOTS: Final = 70.0
 _CURVE_HEIGHT_WITH_COLUMNS: Final = 132.0
@@ -127,7 +127,28 @@ _COLUMN_HEIGHT_RATIO_MAX: Final = 1.2
 _ASINH_SCALE: Final = 3.0
 # the axis begins at this score, or at a lower one if some copy has one
 _AXIS_LOW_SCORE: Final = -4.5
-_TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
+_TICK_SCORES: Final = (
+    -50,
+    -20,
+    -10,
+    -6,
+    -4,
+    -2,
+    0,
+    2,
+    4,
+    6,
+    8,
+    10,
+    15,
+    20,
+    30,
+    50,
+    100,
+    200,
+    400,
+    800,
+)
 _TICK_GAP_MIN: Final = 26.0
 _DOTS_MAX: Final = 60
 _DOT_RADIUS: Final = 4.0
@@ -186,7 +207,7 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         *_threshold_line(needed, axis),
     )
     marks = _named_and_labels(scores, named, axis)
-    return Drawing(WIDTH, _HEIGHT, (*shapes, *marks), _alt_text(scores, named, needed))
+    return Drawing(WIDTH, _PLOT_HEIGHT, (*shapes, *marks), _alt_text(scores, named, needed))
 
 
 def _make_axis(scores: Collection[float], needed: float) -> _Axis:
@@ -196,28 +217,32 @@ def _make_axis(scores: Collection[float], needed: float) -> _Axis:
 
 
 def _axis_frame(axis: _Axis) -> Iterator[Shape]:
-    yield line((_LEFT, _BASE), (_RIGHT, _BASE), Tone.SOFT)
+    yield line((_LEFT, _BASELINE), (_RIGHT, _BASELINE), Tone.SOFT)
     last = -math.inf
-    for tick in sorted(_TICKS, key=lambda tick: (tick > 0, abs(tick))):
+    for tick in sorted(_TICK_SCORES, key=lambda tick: (tick > 0, abs(tick))):
         at = axis.x(tick)
         if not _LEFT + 6 <= at <= _RIGHT - 6:
             continue
-        yield line((at, _BASE), (at, _BASE + 4), Tone.SOFT)
+        yield line((at, _BASELINE), (at, _BASELINE + 4), Tone.SOFT)
         if tick <= 0 or at - last >= _TICK_GAP_MIN:
-            yield Words((at, _BASE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
+            yield Words((at, _BASELINE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
             last = at if tick >= 0 else last
     middle = 0.5 * (_LEFT + _RIGHT)
     about = translated("score, in standard deviations of an innocent copy's score")
-    yield Words((middle, _BASE + 35), about, anchor=Anchor.MIDDLE)
-    yield Words((middle, _BASE + 49), translated("(compressed further out)"), anchor=Anchor.MIDDLE)
+    yield Words((middle, _BASELINE + 35), about, anchor=Anchor.MIDDLE)
+    yield Words(
+        (middle, _BASELINE + 49), translated("(compressed further out)"), anchor=Anchor.MIDDLE
+    )
 
 
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
     """Return the outline of the standard normal distribution as density per unit of width."""
     places = [_LEFT + (_RIGHT - _LEFT) * step / 240 for step in range(241)]
     heights = [_density_at(place, axis) for place in places]
-    points = [(x, _BASE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)]
-    return ((_LEFT, _BASE), *points, (_RIGHT, _BASE))
+    points = [
+        (x, _BASELINE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)
+    ]
+    return ((_LEFT, _BASELINE), *points, (_RIGHT, _BASELINE))
 
 
 def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
@@ -231,7 +256,7 @@ def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
         if as_dots
         else _CURVE_HEIGHT_WITH_COLUMNS * _COLUMN_HEIGHT_RATIO_MAX + 8
     )
-    return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
+    return Words((axis.x(0.0), _BASELINE - above), about, anchor=Anchor.MIDDLE)
 
 
 def _density_at(x: float, axis: _Axis) -> float:
@@ -241,7 +266,7 @@ def _density_at(x: float, axis: _Axis) -> float:
 
 def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
     at = axis.x(needed)
-    yield line((at, _TOP - 16), (at, _BASE), Tone.INK, dashed=True)
+    yield line((at, _TOP - 16), (at, _BASELINE), Tone.INK, dashed=True)
     anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
     aside = 5.0 if anchor is Anchor.START else -5.0
     yield Words(
@@ -261,7 +286,9 @@ def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
             level += 1
         taken.append((at, level))
         yield Dot(
-            (at, _BASE - _DOT_RADIUS - 1 - level * (2 * _DOT_RADIUS + 0.5)), _DOT_RADIUS, Tone.SOFT
+            (at, _BASELINE - _DOT_RADIUS - 1 - level * (2 * _DOT_RADIUS + 0.5)),
+            _DOT_RADIUS,
+            Tone.SOFT,
         )
 
 
@@ -274,7 +301,7 @@ def _score_columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
         if count:
             left = _LEFT + column * wide
             tall = max(1.5, _column_height(count, len(scores), wide, axis))
-            yield box(left + 0.6, _BASE - tall, left + wide - 0.6, _BASE, Tone.SOFT)
+            yield box(left + 0.6, _BASELINE - tall, left + wide - 0.6, _BASELINE, Tone.SOFT)
 
 
 def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
@@ -294,7 +321,7 @@ def _named_and_labels(
     with the highest score.
     """
     for who in named:
-        yield Dot((axis.x(scores[who]), _BASE - _DOT_RADIUS - 2), _DOT_RADIUS + 1.5, Tone.NAMED)
+        yield Dot((axis.x(scores[who]), _BASELINE - _DOT_RADIUS - 2), _DOT_RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
     others = [who for who in scores if who not in shown] if len(scores) <= _LABELS_MAX else []
     tone = Tone.NAMED if named else Tone.SOFT
@@ -310,7 +337,7 @@ def _named_and_labels(
         ends[level : level + 1] = [middle + half]
         y = 13 + _LABEL_STEP * min(level, 3)
         rod = Tone.NAMED if label.tone is Tone.NAMED else Tone.FAINT
-        yield line((label.at, y + 4), (label.at, _BASE - 2 * _DOT_RADIUS - 4), rod)
+        yield line((label.at, y + 4), (label.at, _BASELINE - 2 * _DOT_RADIUS - 4), rod)
         yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDE_PX: Final = 1000
-_QUALITY: Final = 84
+_JPEG_QUALITY: Final = 84
 # a veiled picture is scaled down to this longest side, which leaves colours but no content
 _VEIL_PX: Final = 9
 # a light line around a dark one, visible on any picture
@@ -140,6 +140,6 @@ def _blur(picture: Image.Image) -> Image.Image:
 
 def _as_jpeg(picture: Image.Image) -> ReportPicture:
     file = io.BytesIO()
-    options: dict[str, Any] = {"quality": _QUALITY, "optimize": True}
+    options: dict[str, Any] = {"quality": _JPEG_QUALITY, "optimize": True}
     picture.convert("RGB").save(file, "JPEG", **options)
     return ReportPicture(file.getvalue(), picture.width, picture.height)

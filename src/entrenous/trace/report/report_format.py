@@ -154,7 +154,7 @@ def parse_hex(text: str, size: int = 32) -> bytes:
 _VERSION: Final = 2
 SCHEMA: Final = f"entrenous/verdict-report/{_VERSION}"
 _ANY_SCHEMA: Final = re.compile(r"entrenous/verdict-report/([1-9][0-9]{0,3})")
-WARNING: Final = (
+REPORT_WARNING: Final = (
     "Whoever has this file can make every copy of this one picture. Give it to the person who "
     "checks the finding, and to nobody else."
 )
@@ -236,7 +236,7 @@ def _validation_message(problem: Exception) -> str:
 def _report_of(
     form: ReportForm, hashed: Callable[[bytes], bytes]
 ) -> tuple[Report, bytes, Signature | None]:
-    if form.schema != SCHEMA or form.warning != WARNING:
+    if form.schema != SCHEMA or form.warning != REPORT_WARNING:
         raise ValueError("it is of another kind or version")
     report = Report(
         made_at=read_time(form.made_at),
@@ -341,7 +341,7 @@ def _report_fields(report: Report) -> dict[str, Any]:
     given, examined = report.given, report.examined
     return {
         "schema": SCHEMA,
-        "warning": WARNING,
+        "warning": REPORT_WARNING,
         "made_at": write_time(report.made_at),
         "made_with": dict(report.made_with),
         "trace": report.trace,

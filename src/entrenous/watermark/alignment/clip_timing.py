@@ -211,7 +211,7 @@ def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
 Motion = NDArray[np.float64]  # 2 x 3
 Row = tuple[float, float, float, float]
 _CAMERA_SIDE_PX: Final = 320
-_POINTS: Final = 200
+_POINTS_MAX: Final = 200
 _CORNER_QUALITY_MIN: Final = 0.01
 _POINT_DISTANCE_PX_MIN: Final = 8
 # fewer agreeing points show no common motion, which is so across a cut
@@ -219,7 +219,7 @@ _AGREEING_POINTS_MIN: Final = 20
 _TOLERANCE_PX: Final = 0.7
 # scale from one frame to the next; a change beyond this is not a camera motion
 _SCALE_RANGE: Final = (0.8, 1.25)
-_NOTHING: Final = 1e-9
+_ROUNDING_ERROR: Final = 1e-9
 _STILL_PX: Final = 0.05  # a smaller motion from one frame to the next counts as none
 
 
@@ -274,7 +274,7 @@ class Camera:
             _motion_matrix(self.motions[one])
         )
         motion[:2, 2] *= max(size)
-        if np.abs(motion - np.eye(3)).max() < _NOTHING:
+        if np.abs(motion - np.eye(3)).max() < _ROUNDING_ERROR:
             motion = np.eye(3)  # removes rounding errors
         return np.asarray(motion[:2], np.float64)
 
@@ -291,7 +291,9 @@ def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     """Return the motion (3 x 3) in units of the longest side; the identity if there is none."""
-    points = cv2.goodFeaturesToTrack(before, _POINTS, _CORNER_QUALITY_MIN, _POINT_DISTANCE_PX_MIN)
+    points = cv2.goodFeaturesToTrack(
+        before, _POINTS_MAX, _CORNER_QUALITY_MIN, _POINT_DISTANCE_PX_MIN
+    )
     # OpenCV returns None if there are no points
     if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:
         return np.eye(3)

@@ -34,7 +34,7 @@ _PIXELS_MIN: Final = 200
 _PIXELS_FLOAT: Final = 8_000_000
 # averaging is used only to reduce to at most this share of the size; otherwise it would only blur
 _AVERAGING_SCALE_MAX: Final = 0.9
-_WHOLE: Final = 0.999
+_FULL_COVERAGE_MIN: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +138,7 @@ def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
 
 def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
     """Return 1 where ``found``, resampled with this pose, has pixels, and 0 elsewhere."""
-    inside = warp_onto(np.ones_like(found), pose, size) > _WHOLE
+    inside = warp_onto(np.ones_like(found), pose, size) > _FULL_COVERAGE_MIN
     return inside.astype(np.float32)
 
 

@@ -15,7 +15,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.relay_lock_client import mailbox_address
-from entrenous.terminal.session import YES
+from entrenous.terminal.session import EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly, open_device
 
@@ -42,7 +42,7 @@ class Town:
     def by_sheet(self) -> tuple[str, ...]:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
 
-    def types(self, who: str, *words: str, status: int = YES) -> str:
+    def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         """Run a command as somebody and check its exit status; returns its output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
@@ -63,7 +63,7 @@ class Town:
             close = Secret(bytes(32))
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
-    def nowhere(self, *words: str, status: int = YES) -> str:
+    def nowhere(self, *words: str, status: int = EXIT_YES) -> str:
         """Let Ana type on somebody else's machine, without a folder of hers or a passphrase."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")

@@ -11,7 +11,7 @@ from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.send.devices.own_devices import LOST_ONLY_DEVICE_CHECKLIST
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
-from entrenous.terminal.session import BY_FAMILY, USAGE
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.send.commands.device.conftest import Town
 
@@ -33,7 +33,7 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     assert all(one.what in said and one.why in said for one in LOST_ONLY_DEVICE_CHECKLIST)
     for _ in range(2):
         assert "can no longer be unlocked" in town.types(
-            "ana", "inbox", status=BY_FAMILY["refused"]
+            "ana", "inbox", status=EXIT_STATUS_BY_FAMILY["refused"]
         )
     again = json.loads(town.nowhere(*town.by_sheet, "--json"))
     assert (again["shut"], again["people_told"]) == (True, False)
@@ -42,23 +42,23 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     assert [copy["state"] for copy in message["copies"]] == ["device revoked"]
     refused = town.types(
         *("ben", "send", "--text", "there?", "--to", "ana", "--confirm", "ana"),
-        status=BY_FAMILY["refused"],
+        status=EXIT_STATUS_BY_FAMILY["refused"],
     )
     assert "for ana. " in refused
 
 
 def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> None:
     named = ("device", "revoke", "device 1", *town.by_sheet[2:])
-    refused = town.nowhere(*named, status=BY_FAMILY["not-found"])
+    refused = town.nowhere(*named, status=EXIT_STATUS_BY_FAMILY["not-found"])
     assert "entrenous device revoke --lost --recovery FILE" in refused
     for words in ((), ("--lost",), town.by_sheet[3:]):
-        assert "--recovery" in town.nowhere("device", "revoke", *words, status=USAGE)
+        assert "--recovery" in town.nowhere("device", "revoke", *words, status=EXIT_USAGE_ERROR)
     town.types("ana", "inbox")
 
 
 def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
     town.relay.close()
-    silent = town.nowhere(*town.by_sheet, status=BY_FAMILY["unreachable"])
+    silent = town.nowhere(*town.by_sheet, status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "The lost device is not revoked yet." in silent
 
 
@@ -71,7 +71,7 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
         served(relay_app(other)) as url,
     ):
         town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
-        said = town.nowhere(*town.by_sheet, status=BY_FAMILY["not-found"])
+        said = town.nowhere(*town.by_sheet, status=EXIT_STATUS_BY_FAMILY["not-found"])
         assert "nothing was revoked now" in said
         assert "more than 30 days ago, it stays locked" in said
 
@@ -84,7 +84,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")
         database.commit()
-    said = town.types("ana", "inbox", status=BY_FAMILY["unreachable"])
+    said = town.types("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "does not know this device" in said
     assert "is shut" not in said
     (town.folder / "other").mkdir()
@@ -97,14 +97,18 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
 
 
 def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
-    assert "so it is not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
+    assert "so it is not lost" in town.types(
+        "ana", *town.by_sheet, status=EXIT_STATUS_BY_FAMILY["refused"]
+    )
     town.types("ana", "inbox")
 
 
 def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
     """When another device of hers was lost, that one may have known the token."""
     town.replaces_close_token("ana")
-    assert "is not revoked" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
+    assert "is not revoked" in town.nowhere(
+        *town.by_sheet, status=EXIT_STATUS_BY_FAMILY["unproven"]
+    )
     town.types("ana", "inbox")
 
 

@@ -20,14 +20,14 @@ from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
 from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
-from entrenous.terminal.session import BY_FAMILY, USAGE, YES
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from entrenous.wire.relay_nouns import RelayLock
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-REFUSED, MALFORMED = BY_FAMILY["refused"], BY_FAMILY["malformed"]
+REFUSED, MALFORMED = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["malformed"]
 FIRST, SECOND = "four or five unrelated words", "some other unrelated words"
 LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
-        assert run(["setup", "--name", "ana", "--relay", url], {}) == YES
+        assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 
 
@@ -50,7 +50,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Any:
 
     def typed(*words: str) -> Any:
         capsys.readouterr()
-        assert run([*words, "--json"], {}) == YES
+        assert run([*words, "--json"], {}) == EXIT_YES
         return json.loads(capsys.readouterr().out)
 
     return typed
@@ -66,7 +66,7 @@ def test_offline_window_opens_and_closes(home: Path, answer: Any) -> None:
 
 @pytest.mark.parametrize("words", ["", "--hours 0", "--hours 169", "--hours 1 --off"])
 def test_invalid_offline_window_is_refused(home: Path, words: str) -> None:
-    assert run(["device", "offline", *words.split()], {}) == USAGE
+    assert run(["device", "offline", *words.split()], {}) == EXIT_USAGE_ERROR
     assert not (home / "offline.key").exists()
 
 
@@ -122,7 +122,7 @@ def test_passphrase_can_be_changed(
     assert run(["sent"], {}) == REFUSED
     assert "does not unlock" in capsys.readouterr().err
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
-    assert run(["sent"], {}) == YES
+    assert run(["sent"], {}) == EXIT_YES
     assert home.exists()
 
 
@@ -134,13 +134,13 @@ def test_failed_tries_are_reported_once(
         assert run(["sent"], {}) == REFUSED
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
     capsys.readouterr()
-    assert run(["sent", "--json"], {}) == YES
+    assert run(["sent", "--json"], {}) == EXIT_YES
     said = capsys.readouterr()
     assert json.loads(said.out)
     assert said.err.startswith("2 tries at this device's passphrase failed")
     assert "entrenous device revoke" in said.err
     assert "entrenous passphrase change" in said.err
-    assert run(["sent", "--json"], {}) == YES
+    assert run(["sent", "--json"], {}) == EXIT_YES
     assert capsys.readouterr().err == ""
     assert home.exists()
 
@@ -150,7 +150,7 @@ def test_new_passphrase_is_not_prompted_without_a_terminal(
 ) -> None:
     assert run(["passphrase", "change"], {}) == REFUSED
     assert "passphrase" in capsys.readouterr().err
-    assert run(["sent"], {}) == YES
+    assert run(["sent"], {}) == EXIT_YES
     assert home.exists()
 
 
@@ -164,7 +164,7 @@ def test_lock_commands_report_in_words(
         ("device", "unlock", "--recovery", str(tmp_path / "sheet")): "ten more tries",
     }
     for words, heard in said.items():
-        assert run(list(words), {}) == YES
+        assert run(list(words), {}) == EXIT_YES
         assert heard in capsys.readouterr().out
     assert home.exists()
 

@@ -27,7 +27,7 @@ from entrenous.send.devices.own_devices import (
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, Contradiction
-from entrenous.terminal.session import BY_FAMILY, USAGE, YES
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.send.commands.device.conftest import Town
 from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
-        assert run(["setup", "--name", "ana", "--relay", url], {}) == YES
+        assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 
 
@@ -56,7 +56,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
     """Run a command; returns its output and exit status."""
 
-    def typed(*words: str, status: int = YES) -> str:
+    def typed(*words: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()
         assert run(list(words), {}) == status
         both = capsys.readouterr()
@@ -140,7 +140,7 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
         unlock(stolen, words, no_relay)
     assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
     monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
-    assert "can no longer be unlocked" in said("inbox", status=BY_FAMILY["refused"])
+    assert "can no longer be unlocked" in said("inbox", status=EXIT_STATUS_BY_FAMILY["refused"])
 
 
 def test_linking_killed_before_the_grant_blocks_no_other(
@@ -191,9 +191,11 @@ def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
 
 def test_invalid_revocations_are_refused(home: Path, said: Said) -> None:
     assert home.exists()
-    missing = BY_FAMILY["not-found"]
+    missing = EXIT_STATUS_BY_FAMILY["not-found"]
     assert "none yet" in said("device", "revoke", "phone", status=missing)
-    assert "another one" in said("device", "revoke", "device 1", status=BY_FAMILY["refused"])
+    assert "another one" in said(
+        "device", "revoke", "device 1", status=EXIT_STATUS_BY_FAMILY["refused"]
+    )
 
 
 def test_setup_refuses_conflicting_options(
@@ -202,10 +204,10 @@ def test_setup_refuses_conflicting_options(
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
         code = start_on_old_device(None, laptop).code
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
-    malformed = BY_FAMILY["malformed"]
+    malformed = EXIT_STATUS_BY_FAMILY["malformed"]
     assert "link code" in said("setup", "--link", code[:-5], status=malformed)
-    said("setup", "--link", code, "--name", "Ana", status=USAGE)
-    said("setup", "--offline", status=USAGE)
+    said("setup", "--link", code, "--name", "Ana", status=EXIT_USAGE_ERROR)
+    said("setup", "--offline", status=EXIT_USAGE_ERROR)
     assert not (home / "../other/vault.json").exists()
 
 
@@ -227,7 +229,7 @@ def test_renaming_of_a_duplicate_name_is_reported() -> None:
 
 def test_a_device_without_a_relay_is_connected_and_locked(town: Town) -> None:
     town.types("ben", "setup", "--name", "Ben", "--offline")
-    refused = town.types("ben", "invite", status=BY_FAMILY["refused"])
+    refused = town.types("ben", "invite", status=EXIT_STATUS_BY_FAMILY["refused"])
     assert "connect it to a relay: entrenous device move --relay URL" in refused
     said = town.types("ben", "device", "move", "--relay", town.url)
     assert f"This device is connected to {town.url}." in said

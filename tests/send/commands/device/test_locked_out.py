@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from entrenous.terminal.session import BY_FAMILY
+from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from tests.send.commands.device.conftest import Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-REFUSED, UNPROVEN = BY_FAMILY["refused"], BY_FAMILY["unproven"]
+REFUSED, UNPROVEN = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unproven"]
 
 
 def guess(town: Town, who: str, times: int = 10) -> str:
