@@ -1,6 +1,7 @@
-"""Answer requests that arrive in one piece without a task for each; pass all others to uvicorn.
+"""Answer requests that arrive in one piece, without starting a task for each.
 
-The reason is in docs/decisions/0020-requests-past-the-parser.md.
+All other requests are passed to uvicorn. The reason is in
+docs/decisions/0020-requests-past-the-parser.md.
 """
 
 import re
@@ -14,16 +15,17 @@ from entrenous.serving.connection_limits import LimitedProtocol
 Headers = Sequence[tuple[bytes, bytes]]
 #: A function that sends an answer: it is called with status, headers and body.
 SendAnswer = Callable[[int, Headers, bytes], None]
-_HEAD: Final = re.compile(
+_HEAD_PATTERN: Final = re.compile(
     r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*+)(?:\?([A-Za-z0-9=&_.~-]*+))? HTTP/1\.1"
     r"((?:\r\n[A-Za-z0-9-]++:[\t -~]*+)*+)",
 )
 # Bytes of first line and headers; a longer request is left to uvicorn's parser.
 _HEAD_BYTES_MAX: Final = 8192
-_DIGITS_MAX: Final = 9
-_PENDING_BYTES_MAX: Final = 65536  # the most bytes that are kept after an unanswered request
-_NOT_SIMPLE: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
-_CLOSE: Final = (b"connection", b"close")
+_CONTENT_LENGTH_DIGITS_MAX: Final = 9
+# bytes that are kept if they arrive before the previous request is answered
+_PENDING_BYTES_MAX: Final = 65536
+_UNSUPPORTED_HEADERS: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
+_CLOSE_HEADER: Final = (b"connection", b"close")
 
 
 class BufferedRequest(NamedTuple):
@@ -41,27 +43,27 @@ class BufferedHandler(Protocol):
     """An application that answers complete requests: the relay, which serving must not import."""
 
     def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
-        """Call ``tell`` once, now or later in this thread.
+        """Answer the request by calling ``tell`` once, now or later in this thread.
 
         Return False to leave the request to ASGI.
         """
 
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
-    """Parse bytes that are exactly one complete, simple request; return None for anything else."""
+    """Parse a request; return None unless the bytes are exactly one complete, simple request."""
     end = untrusted.find(b"\r\n\r\n", 0, _HEAD_BYTES_MAX)
-    found = _HEAD.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
+    found = _HEAD_PATTERN.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
     if found is None:
         return None
     method, path, query, lines = found.groups()
     fields = [line.partition(":") for line in lines.split("\r\n")[1:]]
     headers = {name.lower(): value.strip(" \t") for name, _, value in fields}
-    if len(headers) != len(fields) or not _NOT_SIMPLE.isdisjoint(headers):
+    if len(headers) != len(fields) or not _UNSUPPORTED_HEADERS.isdisjoint(headers):
         return None
     if headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None
     length = headers.get("content-length", "0")
-    if not length.isdigit() or len(length) > _DIGITS_MAX:
+    if not length.isdigit() or len(length) > _CONTENT_LENGTH_DIGITS_MAX:
         return None
     if int(length) != len(untrusted) - end - 4:
         return None
@@ -145,7 +147,7 @@ class BufferedProtocol(LimitedProtocol):
         every = [
             *self.server_state.default_headers,
             *headers,
-            *([_CLOSE] if self._is_stopping else []),
+            *([_CLOSE_HEADER] if self._is_stopping else []),
         ]
         lines = [b"%b: %b\r\n" % one for one in every]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))

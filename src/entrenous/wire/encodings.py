@@ -27,7 +27,7 @@ def write_time(moment: datetime) -> str:
 def read_time(untrusted_text: object) -> datetime:
     """Parse a time in exactly the form of :func:`write_time`; raises ValueError."""
     if not isinstance(untrusted_text, str):
-        raise ValueError("a time must be text")  # noqa: TRY004 -- one kind of failure for the caller
+        raise ValueError("a time must be text")  # noqa: TRY004 -- all failures are ValueErrors
     moment = datetime.strptime(untrusted_text, _TIME_FORMAT).replace(tzinfo=UTC)
     if write_time(moment) != untrusted_text:
         raise ValueError("a time is not in its canonical form")
@@ -49,7 +49,8 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     """Decode base64url.
 
     Raises:
-        NotUnderstood: it is not base64url, not the one valid form, or not ``size`` bytes.
+        NotUnderstood: the text is not base64url, is not in the one valid form, or does not encode
+            ``size`` bytes.
     """
     if "+" in untrusted_text or "/" in untrusted_text or "=" in untrusted_text:
         raise NotUnderstood
@@ -73,8 +74,8 @@ def canonical_json(value: object) -> bytes:
     """Return the canonical UTF-8 bytes of ``value``: keys sorted, no blanks.
 
     Raises:
-        ValueError: a fraction, an integer beyond 2**53 - 1, a key that is not ASCII text, a lone
-            surrogate, or a type that JSON does not have.
+        ValueError: the value contains a fraction, an integer beyond 2**53 - 1, a key that is not
+            ASCII text, a lone surrogate, or a type that JSON does not have.
 
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
@@ -88,7 +89,7 @@ def read_canonical(untrusted_data: bytes) -> Any:
     """Parse canonical JSON; raises ValueError for any other form of the value."""
     try:
         value = json.loads(untrusted_data.decode())
-        again = canonical_json(value)  # recursion here is some levels deeper than in parsing
+        again = canonical_json(value)  # this recurses some levels deeper than parsing did
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if again != untrusted_data:
@@ -138,7 +139,7 @@ def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
 
 
 def construct(kind: type[Noun], *fields: Any) -> Noun:
-    """Construct a dataclass of type ``noun``; raises NotUnderstood if a field is invalid."""
+    """Construct a dataclass of type ``kind``; raises NotUnderstood if a field is invalid."""
     try:
         return kind(*fields)
     except ValueError:
