@@ -90,37 +90,39 @@ def verify_lists(
     return heads
 
 
-def may_succeed(one: DeviceList, after: DeviceList) -> bool:
-    """Return whether the list ``after`` may succeed the list ``one``.
+def may_succeed(older: DeviceList, newer: DeviceList) -> bool:
+    """Return whether the list ``newer`` may succeed the list ``older``.
 
     A successor belongs to the same person, has the next epoch, and its protocol is not older.
     Remaining devices keep their certificates. Removed devices are listed as revoked, and revoked
     ones stay listed while there is room.
     """
-    listed = {now.device for now in after.devices}
-    revoked = {now.device for now in after.revoked}
-    removed = {was.device for was in one.devices} - listed
+    listed = {now.device for now in newer.devices}
+    revoked = {now.device for now in newer.revoked}
+    removed = {was.device for was in older.devices} - listed
     return (
-        after.person == one.person
-        and after.epoch == one.epoch + 1
-        and after.speaks.floor >= one.speaks.floor
-        and after.speaks.newest >= one.speaks.newest
-        and _same_certificates(one, after)
+        newer.person == older.person
+        and newer.epoch == older.epoch + 1
+        and newer.speaks.floor >= older.speaks.floor
+        and newer.speaks.newest >= older.speaks.newest
+        and _same_certificates(older, newer)
         and removed <= revoked
-        and not listed & {was.device for was in one.revoked}
-        and _were_dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
+        and not listed & {was.device for was in older.revoked}
+        and _were_dropped_for_room(
+            [was for was in older.revoked if was.device not in revoked], newer
+        )
     )
 
 
-def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
+def _same_certificates(older: DeviceList, newer: DeviceList) -> bool:
     """Return whether each device that is in both lists has the same certificate in both.
 
     The same certificate means the same keys.
     """
-    proofs = {listed.device: listed.proof for listed in one.devices}
+    proofs = {listed.device: listed.proof for listed in older.devices}
     return all(
         equal_in_constant_time(proofs.get(now.device, now.proof), now.proof)
-        for now in another.devices
+        for now in newer.devices
     )
 
 

@@ -131,7 +131,7 @@ def words_of(rows: Chroma) -> Words:
     return words
 
 
-def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
+def _filter_value(total: Chroma, count: int, comparison: _Comparison) -> NDArray[np.float64]:
     """Return the filter's value at each position in time.
 
     The value is the logarithm of the sum of the bright areas divided by that of the dark ones.
@@ -144,7 +144,8 @@ def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.flo
         return later[:, high] - later[:, low] - earlier[:, high] + earlier[:, low]
 
     bright, dark = (
-        sum((area(*corners) for corners in areas), np.zeros(count)) for areas in _filter_areas(one)
+        sum((area(*corners) for corners in areas), np.zeros(count))
+        for areas in _filter_areas(comparison)
     )
     return np.asarray(np.log((1.0 + bright) / (1.0 + dark)))
 
@@ -152,14 +153,14 @@ def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.flo
 _Corners = tuple[int, int, int, int]
 
 
-def _filter_areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
+def _filter_areas(comparison: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
     """Return the bright and the dark areas of a filter.
 
     An area is given by its first row and note, and its last row and note.
     """
-    low, high, width = one.note, one.note + one.height, one.width
-    half, across = low + one.height // 2, width // 2
-    third, along = one.height // 3, width // 3
+    low, high, width = comparison.note, comparison.note + comparison.height, comparison.width
+    half, across = low + comparison.height // 2, width // 2
+    third, along = comparison.height // 3, width // 3
     all_areas: tuple[tuple[tuple[_Corners, ...], tuple[_Corners, ...]], ...] = (
         (((0, low, width, high),), ()),
         (((0, half, width, high),), ((0, low, width, half),)),
@@ -174,4 +175,4 @@ def _filter_areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corner
         ),
         (((along, low, 2 * along, high),), ((0, low, along, high), (2 * along, low, width, high))),
     )
-    return all_areas[one.shape]
+    return all_areas[comparison.shape]

@@ -25,8 +25,8 @@ from entrenous.fingerprint.pdq import (
 
 Edges = NDArray[np.float64]
 GRID_STEPS: Final = 12  # a picture's sides are divided into this many grid steps
-# Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, and up to one
-# at an end may be incomplete.
+# Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, of which less
+# than one is lost at each end.
 WINDOW_SIDE_STEPS_MIN: Final = 7
 # short side, in grid steps, of windows of half a picture; such parts stay visible beside a sticker
 HALF_WINDOW_STEPS: Final = 6
@@ -108,8 +108,8 @@ def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     return np.swapaxes(found, -3, -2)
 
 
-def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
-    """Return the spectra (N, 16, 16) of those boxes whose PDQ quality is at least ``least``.
+def box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> Floats:
+    """Return the spectra (N, 16, 16) of those boxes whose PDQ quality is at least ``quality_min``.
 
     Boxes are (B, 4): first and last row, first and last column, in pixels.
     """
@@ -124,7 +124,7 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
             for box in boxes
         ]
     )
-    return frequencies(blocks[qualities(blocks) >= least])
+    return frequencies(blocks[qualities(blocks) >= quality_min])
 
 
 def cosine_basis(length_px: int, edges: Edges) -> Floats:

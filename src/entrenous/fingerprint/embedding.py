@@ -49,15 +49,15 @@ def to_rows(embeddings: Sequence[Embedding]) -> Rows:
     return np.frombuffer(joined, np.int8).reshape(-1, EMBEDDING_NUMBERS)
 
 
-def cosines(queries: Rows, kept: Rows) -> Floats:
+def cosines(queries: Rows, stored: Rows) -> Floats:
     """Return (Q, N): the cosines between all rows of (Q, 512) and of (N, 512).
 
     They are exact up to rounding.
     """
     query_floats = queries.astype(np.float32)
-    found = np.empty((len(queries), len(kept)), np.float32)
-    for start in range(0, len(kept), _BATCH_ROWS):
-        part = kept[start : start + _BATCH_ROWS].astype(np.float32)
+    found = np.empty((len(queries), len(stored)), np.float32)
+    for start in range(0, len(stored), _BATCH_ROWS):
+        part = stored[start : start + _BATCH_ROWS].astype(np.float32)
         found[:, start : start + _BATCH_ROWS] = query_floats @ part.T / _vector_lengths(part)
     found /= _vector_lengths(query_floats)[:, None]
     return found
@@ -89,13 +89,13 @@ def to_square(pixels: Pixels) -> bytes:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
-def flat_step_share(one: bytes) -> float:
+def flat_step_share(square: bytes) -> float:
     """Return the share of flat steps in a :func:`to_square`, reduced to 64 x 64 blocks.
 
     A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
     near 1 in a drawing with plain areas, and about a half in most photographs.
     """
-    rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
+    rgb = np.frombuffer(square, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
     blocks = (
         cv2.resize(rgb, (BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), interpolation=cv2.INTER_AREA)
         @ LUMA_WEIGHTS

@@ -73,12 +73,12 @@ class _Scratch:
         counts = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.uint8)
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
-    def differing_bits(self, wanted: Words, words: Words) -> Counts:
+    def differing_bits(self, queries: Words, words: Words) -> Counts:
         """Return (Q, N): how many of 128 bits differ between (Q, 2) and (2, N) words."""
-        rows = slice(0, len(wanted))
-        np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
+        rows = slice(0, len(queries))
+        np.bitwise_xor(queries[:, :1], words[:1], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.total[rows])
-        np.bitwise_xor(wanted[:, 1:], words[1:], out=self.changed[rows])
+        np.bitwise_xor(queries[:, 1:], words[1:], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.counts[rows])
         self.total[rows] += self.counts[rows]
         return self.total[rows]
@@ -105,31 +105,31 @@ class ScanIndex:
         """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
         return self.pairs(as_words(queries), radius).to_near_hashes()
 
-    def pairs(self, wanted: Words, radius: int) -> Pairs:
+    def pairs(self, queries: Words, radius: int) -> Pairs:
         """Return the same pairs as :meth:`near` for (Q, 4) words, as arrays."""
         if not self.entries.size:
             return Pairs.none()
         rows = max(1, PAIRS_AT_ONCE // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
-            self._find_in_batch(wanted[start : start + rows], radius, scratch).with_query_offset(
+            self._find_in_batch(queries[start : start + rows], radius, scratch).with_query_offset(
                 start
             )
-            for start in range(0, len(wanted), rows)
+            for start in range(0, len(queries), rows)
         ]
         return Pairs.joined(found)
 
-    def _find_in_batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
+    def _find_in_batch(self, queries: Words, radius: int, scratch: _Scratch) -> Pairs:
         """Return the same as :meth:`pairs` for one batch.
 
         Half of the bits are compared first. That excludes nearly all pairs, since unrelated hashes
         differ in about 64 of these 128 bits.
         """
-        half = scratch.differing_bits(wanted[:, :2], self.words[:2])
+        half = scratch.differing_bits(queries[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:
             return Pairs.none()
-        rest = np.bitwise_count(wanted[query, 2:] ^ self.words[2:, row].T).sum(axis=1)
+        rest = np.bitwise_count(queries[query, 2:] ^ self.words[2:, row].T).sum(axis=1)
         bits = half[query, row].astype(np.int64) + rest.astype(np.int64)
         kept = np.flatnonzero(bits <= radius)
         return Pairs(query[kept], self.entries[row[kept]], bits[kept])

@@ -172,9 +172,9 @@ class FoldedQueries:
     keys: Numbers
 
     @classmethod
-    def fold(cls, wanted: Words) -> Self:
-        is_complement = wanted[:, 0] >> _HIGHEST_BIT
-        upright = np.where(is_complement[:, None], ~wanted, wanted)
+    def fold(cls, queries: Words) -> Self:
+        is_complement = queries[:, 0] >> _HIGHEST_BIT
+        upright = np.where(is_complement[:, None], ~queries, queries)
         rows: dict[bytes, int] = {}
         keys = [
             2 * rows.setdefault(one.tobytes(), len(rows)) + turn
@@ -243,7 +243,7 @@ class Segment:
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
         return cls(plan, entries, words, starts, order)
 
-    def pairs(self, wanted: Words, radius: int) -> Pairs:
+    def pairs(self, queries: Words, radius: int) -> Pairs:
         """Return all pairs of (Q, 4) queries and entries that differ in at most ``radius`` bits.
 
         Raises: ValueError: the radius is above 31, for which the plan was made.
@@ -251,36 +251,36 @@ class Segment:
         if radius > PDQ_RADIUS:
             raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
-            folded = FoldedQueries.fold(wanted)
+            folded = FoldedQueries.fold(queries)
             return folded.unfold(self._find_all_pairs(folded.words, radius))
-        return self._find_all_pairs(wanted, radius)
+        return self._find_all_pairs(queries, radius)
 
-    def _find_all_pairs(self, wanted: Words, radius: int) -> Pairs:
+    def _find_all_pairs(self, queries: Words, radius: int) -> Pairs:
         at_once = max(1, _PROBES_AT_ONCE // max(1, len(self.plan.flips)))
         found = [
-            self._find_pairs_in_batch(wanted[start : start + at_once], radius).with_query_offset(
+            self._find_pairs_in_batch(queries[start : start + at_once], radius).with_query_offset(
                 start
             )
-            for start in range(0, len(wanted), at_once)
+            for start in range(0, len(queries), at_once)
         ]
         return Pairs.joined(found)
 
-    def _find_pairs_in_batch(self, wanted: Words, radius: int) -> Pairs:
-        cells = self.plan.cells_to_probe(self.plan.cells(wanted))
+    def _find_pairs_in_batch(self, queries: Words, radius: int) -> Pairs:
+        cells = self.plan.cells_to_probe(self.plan.cells(queries))
         lows = self.starts.take(cells, mode="clip")
         cells += 1
         sizes = self.starts.take(cells, mode="clip")
         sizes -= lows
         found = [
-            self._verify_candidates(wanted, query, places, radius)
+            self._verify_candidates(queries, query, places, radius)
             for query, places in _candidates(lows, sizes)
         ]
         return Pairs.joined(found).distinct()
 
-    def _verify_candidates(self, wanted: Words, query: Keys, places: Keys, radius: int) -> Pairs:
+    def _verify_candidates(self, queries: Words, query: Keys, places: Keys, radius: int) -> Pairs:
         rows = self.order.take(places, mode="clip")
         changed = self.words.take(rows, axis=0, mode="clip")
-        changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
+        changed ^= queries if len(queries) == 1 else queries.take(query, axis=0)
         bits = _count_bits(changed)
         # an entry is near the query or its complement if the distance modulo 256 is from -31 to 31
         if self.plan.is_folded:

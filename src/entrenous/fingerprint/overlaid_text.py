@@ -39,17 +39,17 @@ Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def spectra_without_text(grey: Floats, least: int) -> Floats:
+def spectra_without_text(grey: Floats, quality_min: int) -> Floats:
     """Return spectra (N, 16, 16) of a picture (H, W) whose light or dark letters were removed.
 
-    There are at most four, since spectra with a PDQ quality below ``least`` are left out.
+    There are at most four, since spectra with a PDQ quality below ``quality_min`` are left out.
     """
     level = grey.astype(np.uint8)
     blocks = [shrink(shown) for shown in _paint_over_letters(level)]
     if not blocks:
         return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
     found = np.stack(blocks)
-    return frequencies(found[qualities(found) >= least])
+    return frequencies(found[qualities(found) >= quality_min])
 
 
 def letter_mask(level: Grey, at_least: int) -> Mask:

@@ -347,7 +347,7 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     return VideoViews(times, tuple(views), tuple(trims.views))
 
 
-def _orientation_views(spectra: list[Floats], done: str) -> list[View]:
+def _orientation_views(spectra: list[Floats], transformation: str) -> list[View]:
     """Return the eight orientations of all frames; the result is empty without frames."""
     if not spectra:
         return []
@@ -355,10 +355,13 @@ def _orientation_views(spectra: list[Floats], done: str) -> list[View]:
     for how, turned in spectrum_orientations(np.stack(spectra)).items():
         hashes = to_bits(turned)
         cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
-        views.append(View(_view_name(how, done), cut))
+        views.append(View(_view_name(how, transformation), cut))
     return views
 
 
-def _view_name(turned: str, done: str) -> str:
+def _view_name(turned: str, transformation: str) -> str:
     """Return a name like "mirror, bars removed", or "as it is" if nothing was done."""
-    return ", ".join(one for one in (turned if turned != UPRIGHT else "", done) if one) or UPRIGHT
+    return (
+        ", ".join(one for one in (turned if turned != UPRIGHT else "", transformation) if one)
+        or UPRIGHT
+    )

@@ -115,27 +115,35 @@ def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat
     )
 
 
-def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection) -> Iterator[Frame]:
+def _frames(
+    container: Any, stream: Any, clip_format: ClipFormat, cut: FrameSelection
+) -> Iterator[Frame]:
     base = stream.time_base
     kinds = _PREDICTION_BY_PICTURE_TYPE if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
-    pace, before = cut.sampler_for_length(shown.length_s), -math.inf
+    pace, before = cut.sampler_for_length(clip_format.length_s), -math.inf
     for number, raw in enumerate(_decode_frames(container, stream)):
-        at = float(number / shown.rate if raw.pts is None else raw.pts * base - start)
+        at = float(number / clip_format.rate if raw.pts is None else raw.pts * base - start)
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
         if cut.apart_s > 0.0:
             before = _check_order(max(at, 0.0), before)
         if at >= cut.stop_s:
             return
-        if at < cut.start_s - 1e-6 or round(at * float(shown.rate)) % cut.each:
+        if at < cut.start_s - 1e-6 or round(at * float(clip_format.rate)) % cut.each:
             continue
         if not pace.selects(max(at, 0.0)):
             continue
         coded = kinds.get(raw.pict_type, FramePrediction.UNKNOWN)
-        yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
+        yield Frame(
+            max(at, 0.0),
+            clip_format.width_px,
+            clip_format.height_px,
+            _planes(raw, clip_format),
+            coded,
+        )
 
 
 def _decode_frames(container: Any, stream: Any) -> Iterator[Any]:
@@ -159,9 +167,9 @@ def _check_order(at_s: float, before_s: float) -> float:
     raise DamagedClip
 
 
-def _planes(raw: Any, shown: ClipFormat) -> bytes:
+def _planes(raw: Any, clip_format: ClipFormat) -> bytes:
     turns = _quarter_turns(raw)
-    width, height = shown.width_px, shown.height_px
+    width, height = clip_format.width_px, clip_format.height_px
     if turns % 2:
         width, height = height, width
     full_range = raw.color_range == ColorRange.JPEG or str(raw.format.name).startswith("yuvj")

@@ -117,9 +117,13 @@ class ClipWriter:
                 self._container.mux(packet)
 
 
-def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: int) -> Any:
-    stream = container.add_stream("libx264", rate=shown.rate)
-    stream.width, stream.height, stream.pix_fmt = shown.width_px, shown.height_px, "yuv420p"
+def _open_video_stream(container: Any, clip_format: ClipFormat, crf: float, threads: int) -> Any:
+    stream = container.add_stream("libx264", rate=clip_format.rate)
+    stream.width, stream.height, stream.pix_fmt = (
+        clip_format.width_px,
+        clip_format.height_px,
+        "yuv420p",
+    )
     stream.options = {
         "crf": f"{crf:g}",
         "preset": _X264_PRESET,
@@ -130,12 +134,12 @@ def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: i
     context = stream.codec_context
     context.thread_count = threads
     context.time_base = Fraction(1, _TICKS_PER_S)
-    context.framerate = shown.rate
+    context.framerate = clip_format.rate
     context.color_range = ColorRange.MPEG
-    context.colorspace = shown.colours.matrix
-    context.color_primaries = shown.colours.primaries
-    context.color_trc = shown.colours.transfer
-    context.sample_aspect_ratio = shown.pixel_aspect
+    context.colorspace = clip_format.colours.matrix
+    context.color_primaries = clip_format.colours.primaries
+    context.color_trc = clip_format.colours.transfer
+    context.sample_aspect_ratio = clip_format.pixel_aspect
     context.flags |= Flags.bitexact
     return stream
 

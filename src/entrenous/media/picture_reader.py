@@ -122,12 +122,12 @@ class _JpegRequest:
         return self.luma and image.mode == "L" and colour.transform is None
 
 
-def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest) -> Picture:
+def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest) -> Picture:
     if kind is PictureFormat.WEBP:
         # the size is checked first, because the decoder allocates memory on opening
         _check_size(_webp_size(untrusted_data))
     if kind is PictureFormat.JPEG:
-        image = load_complete_jpeg(untrusted_data, wanted.open_jpeg)
+        image = load_complete_jpeg(untrusted_data, request.open_jpeg)
     else:
         image = _open_header(kind, io.BytesIO(untrusted_data))
     if kind is PictureFormat.TIFF:
@@ -140,8 +140,8 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest)
         image = image.transpose(turn)
     colour = colour_of(image, grey=encoding.grey)
     width, height = image.size
-    shrunk = None if wanted.full_px is None else full_size(*wanted.full_px, turn)
-    if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
+    shrunk = None if request.full_px is None else full_size(*request.full_px, turn)
+    if kind is PictureFormat.JPEG and request.is_luma(image, colour):
         return Picture(width, height, image.tobytes(), encoding, original_size=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)

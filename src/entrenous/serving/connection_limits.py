@@ -190,11 +190,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class Connections(ServerState):
-    """The connections of a server, at most ``most``; beyond that, waiting ones are ended."""
+    """The connections of a server, at most ``limit``; beyond that, waiting ones are ended."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__()
-        self._most = most
+        self._limit = limit
         #: Makes the application end one request that waits for an event. Returns False if there is
         #: no such request.
         self.make_room: Callable[[], bool] = lambda: False
@@ -206,14 +206,14 @@ class Connections(ServerState):
         If no connection is waiting for a request, the application is asked to end a request that
         waits for an event.
         """
-        if len(self.connections) <= self._most:
+        if len(self.connections) <= self._limit:
             return True
         now_s = newcomer.loop.time()
         since_s = {
             one: one.waiting_since(now_s) for one in self._open_connections() if one is not newcomer
         }
         waiting = [(since, id(one), one) for one, since in since_s.items() if since is not None]
-        oldest = heapq.nsmallest(1 + self._most // _CONNECTIONS_PER_EVICTION, waiting)
+        oldest = heapq.nsmallest(1 + self._limit // _CONNECTIONS_PER_EVICTION, waiting)
         for _, _, one in oldest:
             one.abort()
         return bool(oldest) or self.make_room()

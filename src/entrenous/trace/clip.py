@@ -2,8 +2,8 @@
 
 The alignment gives the position in the frame, the position in time, and the speed
 (docs/spec/clip.md). A probe is a frame of the found clip that is compared with stored key frames of
-sent clips; an anchor is such a pair that matches. A strip is a series of thumbnails, one row of
-pixels for each.
+sent clips; an anchor is such a pair that matches. A strip is a series of thumbnails, each of which
+is flattened to one row.
 """
 
 from collections.abc import Sequence
@@ -200,12 +200,12 @@ def _register_frames(
 
 
 def _nearby_frames(
-    homography: Homography, shown: Frame, sent: list[Frame], candidate: ClipCandidate
+    homography: Homography, shown_frame: Frame, sent: list[Frame], candidate: ClipCandidate
 ) -> list[tuple[Frame, Homography]]:
-    near = [frame for frame in sent if abs(frame.at_s - shown.at_s) <= _NEARBY_FRAMES_S]
-    size = (shown.width_px, shown.height_px)
+    near = [frame for frame in sent if abs(frame.at_s - shown_frame.at_s) <= _NEARBY_FRAMES_S]
+    size = (shown_frame.width_px, shown_frame.height_px)
     homographies = homographies_over_time(
-        homography, shown.at_s, _frame_times(near), candidate, size
+        homography, shown_frame.at_s, _frame_times(near), candidate, size
     )
     return list(zip(near, homographies, strict=True))
 

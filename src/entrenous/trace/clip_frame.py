@@ -94,8 +94,8 @@ def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _Fram
     return best
 
 
-def _mismatch_of(shown: _FrameMatch) -> float:
-    registration = shown.registration
+def _mismatch_of(match: _FrameMatch) -> float:
+    registration = match.registration
     inside = visible_share(
         inverse(registration.homography), registration.found_size, registration.sent_size
     )
@@ -190,11 +190,11 @@ def _best_frame(
     return best
 
 
-def _sharpest_match(luma: Pixels, shown: _FrameMatch, sent: list[Frame]) -> Frame:
-    size = (shown.frame.width_px, shown.frame.height_px)
+def _sharpest_match(luma: Pixels, match: _FrameMatch, sent: list[Frame]) -> Frame:
+    size = (match.frame.width_px, match.frame.height_px)
     times = np.array([frame.at_s for frame in sent])
     homographies = homographies_over_time(
-        shown.registration.homography, shown.frame.at_s, times, shown.candidate, size
+        match.registration.homography, match.frame.at_s, times, match.candidate, size
     )
     judged = []
     for frame, homography in zip(sent, homographies, strict=True):

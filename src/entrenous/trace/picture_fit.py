@@ -138,27 +138,27 @@ def align(  # noqa: PLR0913 - the picture, its candidates, and how to try them
             yield AlignedPicture(tuple(same), registration, evidence, size)
 
 
-def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
+def weigh_copies(aligned: AlignedPicture, compared: int) -> Iterator[PictureFit]:
     """Score each message's copies, and yield a verdict for each; keys are derived only here."""
-    for message, picture in one.sent:
+    for message, picture in aligned.sent:
         if picture.copies:
-            verdict = weigh_in_rounds(_score_function(one, picture), compared=compared)
-            yield PictureFit(message, picture, one.registration, one.evidence, verdict)
+            verdict = weigh_in_rounds(_score_function(aligned, picture), compared=compared)
+            yield PictureFit(message, picture, aligned.registration, aligned.evidence, verdict)
 
 
-def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
+def _score_function(aligned: AlignedPicture, picture: SentPicture) -> Score:
     """Return a function that scores this picture's copies.
 
     Its argument are the copies named so far, whose evidence is removed first.
     """
-    size = stream_bytes(*one.size)
+    size = stream_bytes(*aligned.size)
     seeds = values_by_label(picture.copies, (copy.seed for copy in picture.copies))
 
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
         return (stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
-        measured = scores(remove_copies(one.evidence, chip_streams(named)), chip_streams(seeds))
+        measured = scores(remove_copies(aligned.evidence, chip_streams(named)), chip_streams(seeds))
         return dict(zip(seeds, (float(value) for value in measured), strict=True))
 
     return score

@@ -138,7 +138,7 @@ def _fit_echoes(
     return taps, expected
 
 
-def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+def _non_negative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve a least-squares problem with non-negative weights (Lawson and Hanson 1974).
 
     The solver may fail if columns are nearly equal. Then only the sound itself and the noise floor
@@ -147,17 +147,17 @@ def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> 
     norms = np.linalg.norm(columns, axis=0) + _TINY
     found = np.zeros(columns.shape[1])
     try:
-        found, _ = nnls(columns / norms, wanted)
+        found, _ = nnls(columns / norms, target)
     except RuntimeError:
         kept = [-_ECHO_LAG_CELLS.start, -1]
-        found[kept], _ = nnls(columns[:, kept] / norms[kept], wanted)
+        found[kept], _ = nnls(columns[:, kept] / norms[kept], target)
     taps: NDArray[np.float64] = found / norms
     return taps
 
 
-def _echo_columns(one: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = [_shift(one, lag) for lag in _ECHO_LAG_CELLS]
-    return np.stack([*columns, np.full(len(one), one.mean() + _TINY)], axis=1)
+def _echo_columns(powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    columns = [_shift(powers, lag) for lag in _ECHO_LAG_CELLS]
+    return np.stack([*columns, np.full(len(powers), powers.mean() + _TINY)], axis=1)
 
 
 def _shift(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:

@@ -267,25 +267,29 @@ def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
     return marked
 
 
-def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-    frames = len(wanted) * TILE_FRAMES
+def _mark_channel(
+    channel: NDArray[np.float32], tile_changes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    frames = len(tile_changes) * TILE_FRAMES
     sound = np.zeros(frames * HOP_SAMPLES + 2 * HALF_WINDOW_SAMPLES, np.float32)
     for first in range(0, frames, _BLOCK_FRAMES):
         size = min(_BLOCK_FRAMES, frames - first)
-        change = amplitude_changes(wanted, first, size)
+        change = amplitude_changes(tile_changes, first, size)
         part = invert_spectra(frame_spectra(to_frames(channel, first, size)) * change)
         sound[first * HOP_SAMPLES : first * HOP_SAMPLES + len(part)] += part
     return sound[HALF_WINDOW_SAMPLES : HALF_WINDOW_SAMPLES + len(channel)]
 
 
-def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
+def amplitude_changes(
+    tile_changes: NDArray[np.float32], first: int, count: int
+) -> NDArray[np.float32]:
     """Return the relative changes of amplitude (count, BINS) for chips (tiles, BANDS).
 
     The edges of tiles are smoothed.
     """
     low = max(first // TILE_FRAMES - 1, 0)
-    high = min((first + count) // TILE_FRAMES + 1, len(wanted))
-    steps = np.repeat(wanted[low:high], TILE_FRAMES, axis=0)
+    high = min((first + count) // TILE_FRAMES + 1, len(tile_changes))
+    steps = np.repeat(tile_changes[low:high], TILE_FRAMES, axis=0)
     steps = correlate1d(steps, TILE_SMOOTHING_KERNEL, axis=0, mode="nearest")
     start = first - low * TILE_FRAMES
     fine = np.repeat(steps[start : start + count], TILE_BINS, axis=1)

@@ -176,14 +176,14 @@ def read_device_list(untrusted: bytes) -> ListStatement:
         return ListStatement(said, untrusted)
 
 
-def _check_device_list(said: DeviceList) -> None:
-    listed = [one.device for one in said.devices]
-    revoked = [one.device for one in said.revoked]
-    if (said.previous is None) != (said.epoch == 1) or set(listed) & set(revoked):
+def _check_device_list(device_list: DeviceList) -> None:
+    listed = [one.device for one in device_list.devices]
+    revoked = [one.device for one in device_list.revoked]
+    if (device_list.previous is None) != (device_list.epoch == 1) or set(listed) & set(revoked):
         raise BadCbor
     _check_ascending(listed)
     _check_ascending(revoked)
-    if len({one.mailbox for one in said.devices}) != len(listed):
+    if len({one.mailbox for one in device_list.devices}) != len(listed):
         raise BadCbor  # no two devices may share a mailbox
 
 

@@ -45,7 +45,7 @@ def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
     return encode([message, place, copy.person, copy.device, seed, copy.sha256, nonce])
 
 
-def write_receipt_statement(said: ReceiptStatement) -> bytes:
+def write_receipt_statement(statement: ReceiptStatement) -> bytes:
     """Return the bytes that a recipient's device signs.
 
     Raises:
@@ -53,16 +53,16 @@ def write_receipt_statement(said: ReceiptStatement) -> bytes:
     """
     return encode(
         [
-            said.sender,
-            said.message,
-            said.envelope,
-            said.recipient,
-            said.device,
-            said.head,
-            int(said.event),
-            to_unix_seconds(said.at),
-            said.manifest,
-            said.marks,
+            statement.sender,
+            statement.message,
+            statement.envelope,
+            statement.recipient,
+            statement.device,
+            statement.head,
+            int(statement.event),
+            to_unix_seconds(statement.at),
+            statement.manifest,
+            statement.marks,
         ]
     )
 

@@ -34,9 +34,9 @@ class Cursor:
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), self._order)
 
-    def expect(self, wanted: bytes) -> None:
+    def expect(self, expected: bytes) -> None:
         """Require that exactly these bytes are next."""
-        require(self.take(len(wanted)) == wanted)
+        require(self.take(len(expected)) == expected)
 
     def left(self) -> int:
         return len(self.data) - self.at

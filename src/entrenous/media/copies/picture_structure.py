@@ -195,11 +195,11 @@ def _read_png_chunk(file: Cursor) -> tuple[bytes, bytes]:
     return name, body
 
 
-def _decompress(packed: bytes, most: int) -> bytes:
-    """Return the decompressed data, at most ``most`` bytes."""
+def _decompress(packed: bytes, size_max: int) -> bytes:
+    """Return the decompressed data, at most ``size_max`` bytes."""
     stream = zlib.decompressobj()
     try:
-        data = stream.decompress(packed, most)
+        data = stream.decompress(packed, size_max)
     except zlib.error as error:
         raise NotACopy from error
     require(stream.eof and not stream.unused_data)

@@ -119,8 +119,8 @@ class Pipes:
         """Return whether unread bytes are buffered or waiting in the pipe."""
         return bool(self._ahead) or self._poll(self._answers, select.POLLIN, 0.0)
 
-    def _read_some(self, most: int) -> bytes:
-        """Return the next bytes, at most ``most``.
+    def _read_some(self, bytes_max: int) -> bytes:
+        """Return the next bytes, at most ``bytes_max``.
 
         Raises:
             EOFError, TimeoutError, OSError.
@@ -128,7 +128,7 @@ class Pipes:
         while True:
             left_s = self._left_s()
             try:
-                part = os.read(self._answers, most)
+                part = os.read(self._answers, bytes_max)
             except BlockingIOError:
                 self._wait(self._answers, select.POLLIN, left_s)
                 continue

@@ -267,15 +267,17 @@ def read_clip_answer(read: Read) -> Clip:
     return Clip(shown, _read_frames(read, shown))
 
 
-def _read_frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
+def _read_frames(read: Read, clip_format: ClipFormat) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
         at_s, coded = _FRAME_HEADER.unpack(read(_FRAME_HEADER.size))
         if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
             raise ValueError("frames out of time order")
         before = at_s
-        planes = read(shown.frame_bytes)
-        yield Frame(at_s, shown.width_px, shown.height_px, planes, FramePrediction(coded))
+        planes = read(clip_format.frame_bytes)
+        yield Frame(
+            at_s, clip_format.width_px, clip_format.height_px, planes, FramePrediction(coded)
+        )
     if word != _END_OF_CLIP:
         raise _clip_failure(word, read)
 
@@ -369,8 +371,8 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     return Sound(rate, channels, samples, encoding, timing)
 
 
-def _read_timing(read: Read, count: int, most: int) -> SoundTiming:
-    """Read the timing of a sound of ``count`` samples; silences have at most ``most`` samples.
+def _read_timing(read: Read, count: int, silence_max: int) -> SoundTiming:
+    """Read the timing of a sound of ``count`` samples; no silence exceeds ``silence_max`` samples.
 
     Raises:
         ValueError.
@@ -384,7 +386,7 @@ def _read_timing(read: Read, count: int, most: int) -> SoundTiming:
     timing = SoundTiming(ahead, silences)
     if ahead > count + timing.silent_samples:
         raise ValueError("a picture that begins after its sound")
-    if any(one.before >= count or one.length > most for one in silences):
+    if any(one.before >= count or one.length > silence_max for one in silences):
         raise ValueError("a silence out of range")
     return timing
 

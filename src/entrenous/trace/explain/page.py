@@ -40,8 +40,8 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
     )
 
 
-def _data_url(shown: ReportPicture) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(shown.jpeg).decode()
+def _data_url(picture: ReportPicture) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode()
 
 
 def _content_security_policy(style: str) -> str:

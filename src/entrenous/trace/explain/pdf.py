@@ -369,7 +369,7 @@ def _print_how_to_check(sheet: Sheet, account: Account) -> None:
         sheet.text(words.format(last=last), bold=True)
 
 
-def _print_pictures(sheet: Sheet, shown: ReportPictures, *, veiled: bool) -> None:
+def _print_pictures(sheet: Sheet, pictures: ReportPictures, *, veiled: bool) -> None:
     sheet.page()
     sheet.text(translated("Annex: the pictures"), 16.0, bold=True)
     sheet.add_gap(1.0)
@@ -380,18 +380,20 @@ def _print_pictures(sheet: Sheet, shown: ReportPictures, *, veiled: bool) -> Non
         )
     sheet.add_gap(4.0)
     left = (
-        shown.outlined,
+        pictures.outlined,
         translated("The original. The line goes around the part that the found file shows"),
     )
-    _print_side_by_side(sheet, left, (shown.found, translated("The found file, as it was found")))
+    _print_side_by_side(
+        sheet, left, (pictures.found, translated("The found file, as it was found"))
+    )
     left = (
-        shown.laid,
+        pictures.laid,
         translated("The found file in its place on the original. Grey: it shows nothing there"),
     )
     _print_side_by_side(
         sheet,
         left,
-        (shown.halves, translated("Left half: the original. Right half: the found file on it")),
+        (pictures.halves, translated("Left half: the original. Right half: the found file on it")),
     )
 
 

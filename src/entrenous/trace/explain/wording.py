@@ -247,7 +247,7 @@ def finding_line(finding: Finding) -> str:
     }[finding]
 
 
-def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
+def named_lines(verdict: Verdict, shown_labels: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return lines for each named copy: whom it was made for, the chance, the likelihood ratio.
 
     If few copies are named, the figures are full sentences; otherwise they are short.
@@ -258,7 +258,7 @@ def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[
             translated("Its hidden marks fit the copy made for {label}.").format(label=label),
             say(verdict.chance[who], verdict.likelihood_ratio[who]),
         )
-        for who, label in zip(verdict.named, shown, strict=True)
+        for who, label in zip(verdict.named, shown_labels, strict=True)
     ]
 
 

@@ -154,14 +154,14 @@ def _check_receipt(
 
 
 def _signing_key(
-    said: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, KeyBundle]]
+    statement: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, KeyBundle]]
 ) -> DeviceKey:
     for person, card in people:
-        listed = _device_lists(card).get(said.head)
-        if person.id != said.recipient or listed is None:
+        listed = _device_lists(card).get(statement.head)
+        if person.id != statement.recipient or listed is None:
             continue
         for key, now in zip(person.devices, card.newest.said.devices, strict=True):
-            if key.device == said.device and _same_device(now, listed):
+            if key.device == statement.device and _same_device(now, listed):
                 return key
     raise _receipt_error(copy, "a device of its recipient's list", "no card with that list")
 
@@ -314,13 +314,17 @@ def _require_same_evidence(
         )
 
 
-def _have_same_corners(said: ExaminedEvidence, found: ExaminedEvidence, original: Picture) -> bool:
+def _have_same_corners(
+    reported: ExaminedEvidence, found: ExaminedEvidence, original: Picture
+) -> bool:
     """Return whether both homographies map the original's corners to the same places."""
     right, bottom = original.width_px - 1.0, original.height_px - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
     # a report may contain any nine numbers; with NaN, the comparison below fails
     with np.errstate(all="ignore"):
-        one, other = (np.reshape(figures.homography, (3, 3)) @ corners for figures in (said, found))
+        one, other = (
+            np.reshape(figures.homography, (3, 3)) @ corners for figures in (reported, found)
+        )
         distance = np.abs(one[:2] / one[2] - other[:2] / other[2])
     return bool(np.all(distance <= _CORNER_TOLERANCE_PX))
 

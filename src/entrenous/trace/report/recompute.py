@@ -141,12 +141,14 @@ def finding_and_named(
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(len(named), 2)], labels
 
 
-def remake_copy(given: Disclosure, original: Picture, prepared: Prepared, seed: Secret) -> bytes:
+def remake_copy(
+    disclosure: Disclosure, original: Picture, prepared: Prepared, seed: Secret
+) -> bytes:
     """Make a copy's file again from the original and the copy's seed."""
     size = original.width_px, original.height_px
     marked = embed_mark(
         prepared,
         stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
-        stream(given.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
+        stream(disclosure.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
     )
-    return write_picture(original, marked, finer=given.finer)
+    return write_picture(original, marked, finer=disclosure.finer)

@@ -128,12 +128,12 @@ class FrameRows:
         return float(np.median(steps)) if len(steps) else 0.04
 
 
-def nearest_indices(times: Times, wanted: Times) -> NDArray[np.int64]:
+def nearest_indices(times: Times, wanted_times: Times) -> NDArray[np.int64]:
     """Return, for each wanted time, the index of the nearest of the ascending ``times``."""
-    after = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    after = np.clip(np.searchsorted(times, wanted_times), 1, max(1, len(times) - 1))
     if len(times) == 1:
-        return np.zeros(np.shape(wanted), np.int64)
-    earlier = wanted - times[after - 1] < times[after] - wanted
+        return np.zeros(np.shape(wanted_times), np.int64)
+    earlier = wanted_times - times[after - 1] < times[after] - wanted_times
     return np.asarray(after - earlier, np.int64)
 
 

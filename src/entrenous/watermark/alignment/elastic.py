@@ -68,11 +68,11 @@ def fit_bend_to_matches(
     base: Pose,
     at_sent: Points,
     at_found: Points,
-    seen: tuple[int, int, int, int],
+    visible_box: tuple[int, int, int, int],
     spans: tuple[int, int],
 ) -> Pose:
     """Fit a bend with ``spans`` (rows, columns) to matched points, most of which are right."""
-    box = (seen[0] - 0.5, seen[1] - 0.5, seen[2] - 0.5, seen[3] - 0.5)
+    box = (visible_box[0] - 0.5, visible_box[1] - 0.5, visible_box[2] - 0.5, visible_box[3] - 0.5)
     longest = max(box[2] - box[0], box[3] - box[1])
     lattice = anchor = _resampled_lattice(base.bend, box, spans)
     stiff = _stiffness_matrix(lattice, longest, spans)
@@ -92,22 +92,22 @@ def _undistorted(pose: Pose, at_found: Points) -> Points:
     return at_found if pose.lens is None else pose.lens.undistort(at_found)
 
 
-def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
+def fit_bend(level: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
     """Fit a bend with ``spans`` (rows, columns) to the pixels, starting from the bend of ``pose``.
 
     The result is regularised towards the bend of ``base``, which has the same homography and lens.
     """
-    at_bench, rest = on.bench.to_bench(pose), on.bench.to_bench(base)
-    box = (-0.5, -0.5, on.bench.size[0] - 0.5, on.bench.size[1] - 0.5)
+    at_bench, rest = level.bench.to_bench(pose), level.bench.to_bench(base)
+    box = (-0.5, -0.5, level.bench.size[0] - 0.5, level.bench.size[1] - 0.5)
     lattice, anchor = (_resampled_lattice(one.bend, box, spans) for one in (at_bench, rest))
-    stiff = _stiffness_matrix(lattice, max(on.bench.size), spans)
+    stiff = _stiffness_matrix(lattice, max(level.bench.size), spans)
     for _ in range(steps):
-        flow = on.flow(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+        flow = level.flow(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
         step, moved = _lattice_step(flow, box, lattice - anchor, stiff)
         lattice = lattice + step
         if moved < _SETTLED_PX:
             break
-    return on.bench.from_bench(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+    return level.bench.from_bench(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
 
 
 def _lattice_step(
@@ -134,7 +134,7 @@ def _lattice_step(
     return step.reshape(rows, columns, 2) * min(1.0, step_px_max / max(moved, 1e-9)), moved
 
 
-def needs_bend(on: Level, pose: Pose) -> bool:
+def needs_bend(level: Level, pose: Pose) -> bool:
     """Return whether blocks are still displaced together, significantly and by enough.
 
     Blocks are divided like a chequerboard. A bend is fitted to the displacements in the squares of
@@ -143,12 +143,12 @@ def needs_bend(on: Level, pose: Pose) -> bool:
     shrinking two pictures with different pixel grids moves their detail too, by up to 0.055 bench
     pixels.
     """
-    flow = on.flow(on.bench.to_bench(pose))
-    width, height = on.bench.size
+    flow = level.flow(level.bench.to_bench(pose))
+    width, height = level.bench.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
     squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
     flat = np.zeros((_SPANS_TRIED + 3, _SPANS_TRIED + 3, 2))
-    stiff = _stiffness_matrix(flat, max(on.bench.size), (_SPANS_TRIED, _SPANS_TRIED))
+    stiff = _stiffness_matrix(flat, max(level.bench.size), (_SPANS_TRIED, _SPANS_TRIED))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
         part = Equations(

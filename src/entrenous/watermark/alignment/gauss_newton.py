@@ -184,12 +184,12 @@ class Level:
         )
 
 
-def prepare_level(on: Bench) -> Level:
-    return Level(on, make_template(on.sent), detail_of(on.found))
+def prepare_level(bench: Bench) -> Level:
+    return Level(bench, make_template(bench.sent), detail_of(bench.found))
 
 
 def optimise_pose(
-    on: Level,
+    level: Level,
     pose: Pose,
     *,
     steps: int,
@@ -203,23 +203,23 @@ def optimise_pose(
 
     Returns: None if the optimisation diverges.
     """
-    at_bench = on.bench.to_bench(pose)
-    frame = corners(on.bench.size)
+    at_bench = level.bench.to_bench(pose)
+    frame = corners(level.bench.size)
     for _ in range(steps):
-        full_size = on.bench.from_bench(at_bench)
+        full_size = level.bench.from_bench(at_bench)
         flow = merge_equations(
-            [(one.flow(one.bench.to_bench(full_size)), one.bench.size) for one in (on, *coarser)]
+            [(one.flow(one.bench.to_bench(full_size)), one.bench.size) for one in (level, *coarser)]
         )
-        stepped = gauss_newton_step(flow, at_bench, on.bench.size, freedom=freedom)
+        stepped = gauss_newton_step(flow, at_bench, level.bench.size, freedom=freedom)
         if stepped is None:
             return None
         at_bench, step = stepped
         if np.abs(apply_homography(step, frame) - frame).max() < _SETTLED_PX:
             break
-    full_size = on.bench.from_bench(at_bench)
-    frame = corners(on.bench.size_found)
+    full_size = level.bench.from_bench(at_bench)
+    frame = corners(level.bench.size_found)
     change = np.abs(full_size.sent_to_found(pose.found_to_sent(frame)) - frame).max()
-    return full_size if change <= _CHANGE_MAX * max(on.bench.size_found) else None
+    return full_size if change <= _CHANGE_MAX * max(level.bench.size_found) else None
 
 
 def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:

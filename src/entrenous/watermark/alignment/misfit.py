@@ -102,17 +102,20 @@ def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
     )
 
 
-def misfit(on: Bench, pose: Pose) -> float:
+def misfit(bench: Bench, pose: Pose) -> float:
     """Return one minus the squared correlation of fine detail.
 
     It is averaged over windows, which are weighted by their contrast.
     """
-    inward = on.to_bench(pose)
-    warped, inside = warp_onto(on.found, inward, on.size), coverage_of(on.found, inward, on.size)
+    inward = bench.to_bench(pose)
+    warped, inside = (
+        warp_onto(bench.found, inward, bench.size),
+        coverage_of(bench.found, inward, bench.size),
+    )
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(on.sent, inside) * weight
+    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(bench.sent, inside) * weight
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
