@@ -258,7 +258,7 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
     Raises:
         NotLockedAtRelay: no relay has a share of its key.
         UnlockNotConfirmed: the vault was itself unlocked in such a window, and only the relay may
-            allow another one.
+            allow another window.
     """
     if unlocked.terms.lock is None:
         raise NotLockedAtRelay

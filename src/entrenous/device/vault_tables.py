@@ -79,8 +79,9 @@ KEY_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user y
 KEY_COMPARISON: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
 FIRST_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
-GREETING_SENT: Final = "greeted"  # PEER: when we last told a device how to write to us
-# PEER: devices that we still have to tell how to write to us
+# PEER: when we last sent a device a greeting (a hello), which says how to write to us.
+GREETING_SENT: Final = "greeted"
+# PEER: devices that have yet to get a greeting
 DEVICE_TO_GREET: Final = "greet-device"
 LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen

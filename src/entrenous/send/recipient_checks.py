@@ -64,7 +64,8 @@ def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str
 
 
 def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for keys that are known by link only, or unknown.
+    """Yield a doubt for keys that only an invite link vouches for (known by link), or
+    unknown keys.
 
     Somebody else may have used the link, so this asks once, before the first picture, clip or voice
     note. Unknown keys are rare and a sign of trouble, so this asks about them each time.

@@ -1,5 +1,5 @@
-"""The start of most commands: send queued items, fetch, and report changed keys. It also has the
-text on the limits of recalls.
+"""The start of most commands: send queued items, fetch, and report changed keys. Also the texts
+that say what recalls cannot do.
 """
 
 from typing import Final

@@ -93,7 +93,7 @@ class LinkEvent(StrEnum):
     ANSWER = "answer"  # the second message arrived
     SHOW = "show"  # the third message arrived, and matches the commitment
     SAME = "same"  # the user says that both devices show the same
-    GRANT = "grant"  # the fourth message arrived, and is proven
+    GRANT = "grant"  # the fourth message arrived, and is authentic
     HELLO = "hello"  # the new device's first letter arrived
     STOP = "stop"  # not the same, too late, or an invalid message
 

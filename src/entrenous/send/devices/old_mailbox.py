@@ -60,7 +60,8 @@ _GIVE_UP_AFTER: Final = timedelta(
 def record_former_mailbox(
     home: MailboxAddress, device: Device, *, silent: bool, next_close: Secret | None = None
 ) -> datetime:
-    """Record the mailbox that we leave as a former one; return until when letters may arrive there.
+    """Record the mailbox that we leave as a former one; return the time until which letters may
+    arrive there.
 
     ``next_close`` is the new close token that its relay does not have yet. Call it in a
     transaction.

@@ -198,8 +198,8 @@ def _close_with_sheet(
 ) -> None:
     """Also try the sheet's close token.
 
-    The relay accepts only the newest token, which is either the one on the sheet or the one that
-    the device told us.
+    The relay accepts only the newest token, which is either the token on the sheet or the token
+    that the device sent to us.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return

@@ -1,5 +1,5 @@
-"""This device's own key bundle: certify devices, sign lists and batches. Also what our relay has to
-be told: a newer bundle, a new close token, the deletion of mailboxes.
+"""This device's own key bundle: certify devices, sign lists and batches. Also tell our relay about
+changes: a newer bundle, a new close token, mailboxes to be deleted.
 """
 
 from collections.abc import Callable, Sequence

@@ -236,7 +236,7 @@ def write_header(header: Header) -> bytes:
 
 
 def read_header(untrusted: bytes) -> Header:
-    """Decode a header; its sender is unproven until the inner seal has been opened.
+    """Decode a header; its sender is authenticated only when the inner seal is opened.
 
     Raises:
         BadLetter: not a header of this version.

@@ -51,7 +51,7 @@ from entrenous.wire.relay_nouns import WaitingEnvelope
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that is proven to be from ``person``'s device, to us, unchanged and new."""
+    """An authenticated letter: it is from a device of ``person``, to us, unchanged and new."""
 
     header: Header
     body: Body

@@ -92,7 +92,8 @@ def sender_without_receipt_choice(sender: bytes, device: Device) -> Contact | No
 
 
 def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
-    """Store whether a contact gets receipts; the answer applies while they are known by link.
+    """Store whether a contact gets receipts. The answer applies as long as the contact's keys have
+    not been compared.
 
     Raises:
         UnknownPerson.

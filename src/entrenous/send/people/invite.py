@@ -103,7 +103,8 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
 
 
 def add_person(link: str, name: str, device: Device) -> Contact:
-    """Add the owner of an invite link as a contact known by link, and send them our tokens.
+    """Add the owner of an invite link as a contact "known by link" (only the link vouches for the
+    keys), and send them our tokens.
 
     If a contact's device lists contradict each other, first compare keys with the contact, or
     forget the contact. Otherwise the link could lead to the wrong list.

@@ -92,8 +92,8 @@ def describe_undecryptable(count: int) -> str:
 
 
 def no_receipts_in_words(name: str) -> str:
-    """Return the sentence that says that somebody known by link gets no receipts. It is shown
-    before :func:`ask_for_receipts_in_words`.
+    """Return the sentence that says that somebody gets no receipts, because their keys were not
+    compared. It is shown before :func:`ask_for_receipts_in_words`.
     """
     return translated(
         "You know {name} by a link only, so {name}'s program is not told when you get and open "
