@@ -39,7 +39,8 @@ def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
 def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     """Yield the sentences of the warning.
 
-    If ``freed``, a recovery sheet has reset the tries, so those before that are unknown.
+    If ``freed``, a recovery sheet has reset the tries, so the number of earlier failed tries is
+    unknown.
     """
     if freed:
         yield translated(_TRIES_RESTORED_SENTENCE)

@@ -98,8 +98,8 @@ def had_media_at_current_trust(contact: Contact, talks: Sequence[SentRecord]) ->
 
 
 def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for new devices or lost trust: somebody else may hold the device, or be in the
-    middle.
+    """Yield a doubt for new devices or lost trust: somebody else may have the device, or be an
+    attacker in the middle.
     """
     talks = context.talks_with(contact)
     if not talks:
@@ -117,8 +117,8 @@ _SILENCE_LIMIT: Final = timedelta(days=SILENT_DEVICE_DAYS)
 
 
 def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for a silent device, once in three weeks, if its relay has nothing newer
-    either.
+    """Yield a doubt for a device that has been silent for three weeks, unless its relay has a newer
+    sign of it. Ask only once in three weeks.
     """
     if (
         longest_device_silence(contact, context.talks_with(contact), context.now, context.device)

@@ -272,7 +272,7 @@ class VaultHead:
 
 
 def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
-    """Remove the key that is no longer used from the head.
+    """Remove from the head the key that is no longer used.
 
     The token of an unfinished first lock is kept.
     """

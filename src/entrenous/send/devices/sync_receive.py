@@ -75,10 +75,10 @@ from entrenous.wire.key_bundle import read_key_bundle
 def resolve_name(wanted: str, before: str, owner: PersonId | CircleId, device: Device) -> str:
     """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
-    If two have the same name, a person keeps it rather than a circle, and the lower id rather than
-    the higher one; the other gets a free name, and the user is notified. All our devices decide
-    alike. ``before`` is the name used here so far. Call it in the transaction that stores the
-    record, before storing.
+    If two of them would have the same name, a person keeps it rather than a circle, and otherwise
+    the one with the lower id. The other one gets a free name, and the user is notified. So all our
+    devices decide alike. ``before`` is the name used here so far. Call it in the transaction that
+    stores the record, before storing.
     """
     others = [one for one in _named_alike(wanted, device) if _id_of_named(one) != owner]
     if any(_naming_rank(_id_of_named(one)) < _naming_rank(owner) for one in others):
@@ -193,7 +193,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
     if before is not None:
         after = record_contact_change(known, after, device)
     store_contact(after, device)
-    # A newly linked device receives old contacts.
+    # a newly linked device receives old contacts, which are no news
     is_news = shared.since >= own_device(device).key.created_at
     if before is None and trust is Trust.BY_LINK and is_news:
         note_joined_elsewhere(after, device)

@@ -105,7 +105,8 @@ def all_shared_records(device: Device) -> dict[str, SharedRecord]:
             and key != ours
         ):
             found[key] = _deletion_record(key, now)
-    # Blocks sort first, so that on a new device nobody is unblocked until a later letter.
+    # Blocks sort first. Otherwise, on a new device, a blocked person would not be blocked until a
+    # later letter.
     return {key: _with_stamp(key, one, now, device) for key, one in sorted(found.items())}
 
 

@@ -158,7 +158,7 @@ def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
 
 
 def _repeat_since(device: Device) -> datetime:
-    """Return the start of the period to repeat.
+    """Return the start of the period whose requests are to be repeated.
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
     """

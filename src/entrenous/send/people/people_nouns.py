@@ -255,8 +255,8 @@ class ContactChange:
     """A change to a contact: devices added and removed, and whether trust became "unknown".
 
     ``lists`` is the contradiction in their lists, or in ours if the name is empty. ``was`` is the
-    former name of a person or circle, renamed because two of our devices had used one name twice.
-    ``moving`` is about this device itself; the name is then a relay's.
+    former name of a person or circle, renamed because two of our devices had given the same name to
+    different ones. ``moving`` is about this device itself; the name is then a relay's.
     """
 
     name: str
