@@ -180,21 +180,21 @@ class _ArchiveImport:
     done: int = 0
     stored_files: list[BlobId] = field(default_factory=list)
 
-    def import_all(self, every: Iterator[TarEntry]) -> ImportReport:
+    def import_all(self, entries: Iterator[TarEntry]) -> ImportReport:
         """Import everything, in the order of the index."""
-        index = _read_index_entry(every)
+        index = _read_index_entry(entries)
         named = [part for part in index.parts if not part.name.startswith(FILES_PREFIX)]
         items = []
         for part in named:
-            items.append(_parse_record_entry(_expect_entry(every, part), part))
+            items.append(_parse_record_entry(_expect_entry(entries, part), part))
             self._report_progress(part, index)
         # looked up before the import adds these people
         made_by = _name_of_maker(index.person, self.device)
         taken = import_records(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
-            self._import_file(_expect_entry(every, part), part, taken)
+            self._import_file(_expect_entry(entries, part), part, taken)
             self._report_progress(part, index)
-        if next(every, None) is not None:
+        if next(entries, None) is not None:
             raise BadArchive
         return replace(taken.report, person=index.person, made_by=made_by)
 
@@ -218,15 +218,15 @@ def _name_of_maker(person: PersonId | None, device: Device) -> str | None:
     return None if known is None else known.name
 
 
-def _read_index_entry(every: Iterator[TarEntry]) -> ArchiveIndex:
-    first = next(every, None)
+def _read_index_entry(entries: Iterator[TarEntry]) -> ArchiveIndex:
+    first = next(entries, None)
     if first is None or first.name != INDEX_FILE_NAME or first.size > INDEX_BYTES_MAX:
         raise BadArchive
     return read_index(first.content.read())
 
 
-def _expect_entry(every: Iterator[TarEntry], part: ArchivePart) -> TarEntry:
-    entry = next(every, None)
+def _expect_entry(entries: Iterator[TarEntry], part: ArchivePart) -> TarEntry:
+    entry = next(entries, None)
     if entry is None or (entry.name, entry.size) != (part.name, part.size):
         raise DamagedArchive(name=part.name)
     return entry

@@ -148,16 +148,16 @@ def _read_from_descriptor(descriptor: int, option: str) -> Secret:
         raise NoSuchDescriptor(number=descriptor, how=option) from None
 
 
-def _ask_twice(how: str) -> Secret:
-    first = _ask_hidden(translated("Choose a passphrase: "), how)
-    if _ask_hidden(translated("Once more: "), how) != first:
+def _ask_twice(how_else: str) -> Secret:
+    first = _ask_hidden(translated("Choose a passphrase: "), how_else)
+    if _ask_hidden(translated("Once more: "), how_else) != first:
         raise PassphrasesDiffer
     return _normalized_secret(first)
 
 
-def _ask_hidden(prompt: str, how: str) -> str:
+def _ask_hidden(prompt: str, how_else: str) -> str:
     if not sys.stdin.isatty():
-        raise NoPassphrase(how=how)
+        raise NoPassphrase(how=how_else)
     return getpass.getpass(prompt)
 
 

@@ -80,8 +80,8 @@ def erase_folder(home: Path) -> tuple[str, ...]:
     return left
 
 
-def _overwrite_file(place: Path) -> None:
-    with suppress(FileNotFoundError), place.open("r+b") as file:
-        file.write(os.urandom(place.stat().st_size))
+def _overwrite_file(path: Path) -> None:
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        file.write(os.urandom(path.stat().st_size))
         file.flush()
         os.fsync(file.fileno())

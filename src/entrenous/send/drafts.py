@@ -70,20 +70,22 @@ def find_draft(number: bytes, device: Device) -> StoredDraft:
     return draft
 
 
-def remove_draft_file(number: bytes, place: int, device: Device) -> StoredDraft:
-    """Delete file number ``place`` of a draft, counted from 0; a missing file is no error.
+def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> StoredDraft:
+    """Delete a draft's file ``number_in_draft``, counted from 0; a missing file is no error.
 
     Raises NoSuchDraft.
     """
     draft = find_draft(number, device)
-    if not 0 <= place < len(draft.files):
+    if not 0 <= number_in_draft < len(draft.files):
         return draft
     rest = replace(
-        draft, files=_remove_at(draft.files, place), names=_remove_at(draft.names, place)
+        draft,
+        files=_remove_at(draft.files, number_in_draft),
+        names=_remove_at(draft.names, number_in_draft),
     )
     with device.vault.transaction():
         DRAFT_TABLE.store(rest, number.hex(), device.vault)
-        device.vault.delete_file(draft.files[place])
+        device.vault.delete_file(draft.files[number_in_draft])
     return rest
 
 

@@ -178,5 +178,5 @@ def _record_named_lists(why: EntrenousError, device: Device) -> None:
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
         note_named_list(
-            missing.person, Head(missing.epoch, missing.head), device, own=False, proven=ours
+            missing.person, Head(missing.epoch, missing.head), device, own=False, authenticated=ours
         )

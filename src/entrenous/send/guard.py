@@ -187,11 +187,13 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
     return _make_doubt(circle, why, context)
 
 
-def _make_doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
+def _make_doubt(recipient: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
     if not why:
         return None
     return Doubt(
-        RecipientId(who.name), translated(", and ").join(why), _expected_answer(who, context)
+        RecipientId(recipient.name),
+        translated(", and ").join(why),
+        _expected_answer(recipient, context),
     )
 
 
@@ -202,11 +204,13 @@ def _possible_answers(context: DraftContext) -> frozenset[str]:
     return frozenset(map(comparable_name, names))
 
 
-def _expected_answer(who: Contact | Circle, context: DraftContext) -> str:
+def _expected_answer(recipient: Contact | Circle, context: DraftContext) -> str:
     """Return the first name, or the full name if somebody else has the same first name."""
     every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
-    first = comparable_name(who.first_name)
+    first = comparable_name(recipient.first_name)
     alike = [
-        one for one in every if comparable_name(one.first_name) == first and one.name != who.name
+        one
+        for one in every
+        if comparable_name(one.first_name) == first and one.name != recipient.name
     ]
-    return who.name if alike else who.first_name
+    return recipient.name if alike else recipient.first_name

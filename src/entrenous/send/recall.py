@@ -81,14 +81,14 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     return tuple(_recall_result(recalled[copy.envelope], flushed) for copy in copies)
 
 
-def recall_in_words(who: str, one: RecallResult) -> str:
-    """Return a sentence on the result of recalling one copy; ``who`` is its recipient's name."""
-    if one.opened is False:
+def recall_in_words(recipient: str, result: RecallResult) -> str:
+    """Return a sentence on the result of recalling one copy; ``recipient`` is a name."""
+    if result.opened is False:
         return translated(
             "{who} had not opened it. Half of its key is deleted, so nobody can open that copy any "
             "more."
-        ).format(who=who)
-    return translated(_RECALL_SENTENCES[bool(one.opened), one.asked]).format(who=who)
+        ).format(who=recipient)
+    return translated(_RECALL_SENTENCES[bool(result.opened), result.asked]).format(who=recipient)
 
 
 # keys: whether the copy is known to have been opened, and whether its deletion is asked for
@@ -120,10 +120,10 @@ class _RecalledCopy:
     note: EnvelopeId | None
 
 
-def _recall_result(one: _RecalledCopy, flushed: FlushResult) -> RecallResult:
-    why = None if one.note is None else flushed.stayed.get(one.note)
-    asked = one.note is not None and (why is None or isinstance(why, RETRYABLE_ERRORS))
-    return RecallResult(one.to, one.opened, asked)
+def _recall_result(recalled: _RecalledCopy, flushed: FlushResult) -> RecallResult:
+    why = None if recalled.note is None else flushed.stayed.get(recalled.note)
+    asked = recalled.note is not None and (why is None or isinstance(why, RETRYABLE_ERRORS))
+    return RecallResult(recalled.to, recalled.opened, asked)
 
 
 def _withdraw_all(

@@ -148,22 +148,26 @@ def _timeline_entry(
 
 
 def _received_entry(
-    place: TimelinePlace, one: Received, names: Mapping[PersonId, str], me: PersonId, device: Device
+    place: TimelinePlace,
+    received: Received,
+    names: Mapping[PersonId, str],
+    me: PersonId,
+    device: Device,
 ) -> TimelineEntry:
     return TimelineEntry(
-        name=one.name,
+        name=received.name,
         place=place,
-        state=translated(one.state.value),
-        text=one.text,
-        files=_file_count(one),
-        expires_at=one.expires_at,
-        opens=one.opens,
-        waiting=one.state is InboxState.WAITING,
-        can_show=one.state is InboxState.OPENED and one.key is not None,
-        marked=one.manifest is not None and any(one.manifest.marks),
-        reply=None if one.reply is None else name_of_message(one.reply, device),
-        reactions=_reactions_with_names(one.sender, one.id, names, device),
-        also=tuple(other_recipients(one, me, names)),
+        state=translated(received.state.value),
+        text=received.text,
+        files=_file_count(received),
+        expires_at=received.expires_at,
+        opens=received.opens,
+        waiting=received.state is InboxState.WAITING,
+        can_show=received.state is InboxState.OPENED and received.key is not None,
+        marked=received.manifest is not None and any(received.manifest.marks),
+        reply=None if received.reply is None else name_of_message(received.reply, device),
+        reactions=_reactions_with_names(received.sender, received.id, names, device),
+        also=tuple(other_recipients(received, me, names)),
     )
 
 

@@ -154,7 +154,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
     named = Head(known.epoch + 7, bytes(32))
-    note_named_list(known.id, named, phone.device, own=False, proven=False)
+    note_named_list(known.id, named, phone.device, own=False, authenticated=False)
     with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)

@@ -28,10 +28,15 @@ class SqlcipherVault:
     """A vault in a folder; :class:`entrenous.device.device.Vault` documents its methods."""
 
     def __init__(
-        self, folder: Path, key: Secret, *, wait_s: float = LOCK_WAIT_S, held: int | None = None
+        self,
+        folder: Path,
+        key: Secret,
+        *,
+        wait_s: float = LOCK_WAIT_S,
+        lock_descriptor: int | None = None,
     ) -> None:
-        """Open or create the vault in ``folder``; ``held`` is the descriptor of its lock if the
-        caller has locked it already.
+        """Open or create the vault in ``folder``. If the caller has locked it already,
+        ``lock_descriptor`` is the descriptor of the lock file.
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
@@ -39,7 +44,7 @@ class SqlcipherVault:
         """
         self._folder = folder
         self._forgotten: list[str] = []  # files whose rows the open transaction deletes
-        self._lock = lock_folder(folder, wait_s) if held is None else held
+        self._lock = lock_folder(folder, wait_s) if lock_descriptor is None else lock_descriptor
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = Database(folder, key)
@@ -55,8 +60,8 @@ class SqlcipherVault:
         self._database.close()
         os.close(self._lock)
 
-    def before_first_change(self, do: Callable[[], object]) -> None:
-        self._database.before_first_change(do)
+    def before_first_change(self, action: Callable[[], object]) -> None:
+        self._database.before_first_change(action)
 
     def rekey(self, key: Secret) -> None:
         """Re-encrypt the database in one transaction; durable on return.

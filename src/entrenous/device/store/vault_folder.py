@@ -117,14 +117,14 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
     Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
     refuse_weak_passphrase(passphrase)
-    held = lock_folder(
+    lock_descriptor = lock_folder(
         home, LOCK_WAIT_S
     )  # two set-ups at once must not overwrite each other's keys
     try:
-        return _create_files(home, passphrase, held)
+        return _create_files(home, passphrase, lock_descriptor)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed the lock file already
-            os.close(held)
+            os.close(lock_descriptor)
         raise
 
 
@@ -155,7 +155,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
     With ``folder_too``, also delete the folder if it is empty. A complete device is left alone.
     """
     with suppress(OSError, VaultInUse):  # another set-up may be running in the folder
-        held = lock_folder(home, 0)
+        lock_descriptor = lock_folder(home, 0)
         try:
             if has_vault(home):
                 return
@@ -163,7 +163,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
                 (home / "files").rmdir()
             (home / "lock").unlink()  # lock_folder notices that the lock file was deleted
         finally:
-            os.close(held)
+            os.close(lock_descriptor)
         if folder_too:
             home.rmdir()
 
@@ -178,14 +178,14 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     """
     if not has_vault(home):
         raise VaultNotFound(home=home)
-    held = lock_folder(home, LOCK_WAIT_S)
+    lock_descriptor = lock_folder(home, LOCK_WAIT_S)
     try:
         # swept before the passphrase is checked, since an unfinished file may hold part of a key
         sweep_unfinished(home)
-        return _unlock_locked_folder(home, passphrase, ask, held)
+        return _unlock_locked_folder(home, passphrase, ask, lock_descriptor)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed the lock file already
-            os.close(held)
+            os.close(lock_descriptor)
         raise
 
 
@@ -220,7 +220,7 @@ def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -
     return replace(unlocked, terms=terms, part=part)
 
 
-def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
+def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unlocked:
     if has_vault(home):
         raise VaultExists(home=home)
     sweep_unfinished(home)
@@ -230,7 +230,9 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     for left_over in home.glob("vault.db*"):
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
-    vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), held=held)
+    vault = SqlcipherVault(
+        home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), lock_descriptor=lock_descriptor
+    )
     vault.before_first_change(lambda: _write_first_head(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayShare())
 
@@ -241,7 +243,9 @@ def _write_first_head(home: Path, terms: KeyTerms) -> None:
         write_head(home, VaultHead(terms))
 
 
-def _unlock_locked_folder(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+def _unlock_locked_folder(
+    home: Path, passphrase: Secret, ask: AskRelay, lock_descriptor: int
+) -> Unlocked:
     head, part, asked = read_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
@@ -249,16 +253,16 @@ def _unlock_locked_folder(home: Path, passphrase: Secret, ask: AskRelay, held: i
         asked += part.tries is not None
         key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
-            vault = _open_vault(home, key, held, part)
+            vault = _open_vault(home, key, lock_descriptor, part)
             return _finish_key_change(
                 Unlocked(home, vault, terms, stretched, part, asked=asked), head
             )
     raise _passphrase_error(part)
 
 
-def _open_vault(home: Path, key: Secret, held: int, part: RelayShare) -> SqlcipherVault:
+def _open_vault(home: Path, key: Secret, lock_descriptor: int, part: RelayShare) -> SqlcipherVault:
     try:
-        return SqlcipherVault(home, key, held=held)
+        return SqlcipherVault(home, key, lock_descriptor=lock_descriptor)
     except WrongPassphrase:
         raise _passphrase_error(part) from None
 

@@ -276,12 +276,12 @@ def _revoke_by_sheet(context: typer.Context, sheet: Path, *, as_json: bool) -> N
         print_line(line)
 
 
-def _checklist_lines(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
+def _checklist_lines(items: tuple[ChecklistItem, ...]) -> Iterator[str]:
     yield ""
     yield translated("What else to do:")
-    for number, one in enumerate(every, 1):
-        yield f"{number}. {translated(one.what)} {translated(one.why)}"
+    for number, item in enumerate(items, 1):
+        yield f"{number}. {translated(item.what)} {translated(item.why)}"
 
 
-def _revoke_as_json(every: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:
-    return [{"what": one.what, "why": one.why} for one in every]
+def _revoke_as_json(items: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:
+    return [{"what": item.what, "why": item.why} for item in items]

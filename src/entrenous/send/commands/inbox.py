@@ -113,12 +113,16 @@ def inbox(
 
 
 def _filter_by_sender(
-    sender: list[str], every: tuple[Received, ...], device: Device
+    sender: list[str], messages: tuple[Received, ...], device: Device
 ) -> tuple[Received, ...]:
     names = current_people_names(device)
-    by = [names.sender(one) for one in every]
+    by = [names.sender(message) for message in messages]
     who = person_filter(sender, by, device)
-    return tuple(one for one, name in zip(every, by, strict=True) if who.matches(one.sender, name))
+    return tuple(
+        message
+        for message, name in zip(messages, by, strict=True)
+        if who.matches(message.sender, name)
+    )
 
 
 def _is_unopened(message: Received) -> bool:

@@ -89,16 +89,20 @@ def refuse_last_with_all(last: int | None, *, everything: bool) -> None:
 
 
 def select_messages(
-    every: Sequence[Listed], waits: Callable[[Listed], bool], last: int | None, *, everything: bool
+    messages: Sequence[Listed],
+    waits: Callable[[Listed], bool],
+    last: int | None,
+    *,
+    everything: bool,
 ) -> MessageList[Listed]:
     """Choose from messages, oldest first: all, the ``last`` ones, or those for which ``waits`` is
     true and the newest ones.
     """
     if everything:
-        return MessageList(tuple(every), 0)
-    start = max(0, len(every) - (last or NEWEST_LISTED))
-    before = () if last else tuple(filter(waits, every[:start]))
-    return MessageList((*before, *every[start:]), start - len(before))
+        return MessageList(tuple(messages), 0)
+    start = max(0, len(messages) - (last or NEWEST_LISTED))
+    before = () if last else tuple(filter(waits, messages[:start]))
+    return MessageList((*before, *messages[start:]), start - len(before))
 
 
 def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:

@@ -106,22 +106,22 @@ def sent(
 
 
 def _print_sent(
-    one: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+    status: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> None:
     words = ", ".join(f"{who} ({describe_copy_state(fate)})" for who, fate in copies)
-    print_line(f"{one.message.name}  {rfc3339_utc(one.message.sent_at)}  {words}")
+    print_line(f"{status.message.name}  {rfc3339_utc(status.message.sent_at)}  {words}")
     if answers:
         print_line("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
 
 
 def _filter_by_recipient(
-    names: list[str], every: tuple[SentStatus, ...], name_of: NameOf, device: Device
+    names: list[str], statuses: tuple[SentStatus, ...], name_of: NameOf, device: Device
 ) -> tuple[SentStatus, ...]:
-    recipients = [tuple(_recipients(status, name_of)) for status in every]
+    recipients = [tuple(_recipients(status, name_of)) for status in statuses]
     wanted = person_filter(names, {name for people in recipients for _, name in people}, device)
     return tuple(
         status
-        for status, people in zip(every, recipients, strict=True)
+        for status, people in zip(statuses, recipients, strict=True)
         if any(wanted.matches(*person) for person in people)
     )
 
@@ -154,11 +154,11 @@ def _current_names(name: str, device: Device) -> Mapping[str, str]:
 
 
 def _sent_json(
-    one: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+    status: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> dict[str, object]:
     return {
-        "message": one.message.name,
-        "sent_at": rfc3339_utc(one.message.sent_at),
+        "message": status.message.name,
+        "sent_at": rfc3339_utc(status.message.sent_at),
         "copies": [
             {
                 "to": to,

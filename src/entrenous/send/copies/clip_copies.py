@@ -265,12 +265,14 @@ def _with_measured_quality(
 
 def _measure_errors(
     original: ClipOriginal,
-    wanted: Sequence[CopyOrder],
+    trial_orders: Sequence[CopyOrder],
     cut: FrameSelection,
     device: Device,
     reached: ShareCallback,
 ) -> list[float]:
-    trials = write_clips(original, wanted, device, cut, share_range(reached, 0.0, _ENCODING_SHARE))
+    trials = write_clips(
+        original, trial_orders, device, cut, share_range(reached, 0.0, _ENCODING_SHARE)
+    )
     errors = []
     for trial, report_progress in zip(
         trials, split_shares(share_range(reached, _ENCODING_SHARE, 1.0), len(trials)), strict=True

@@ -234,10 +234,12 @@ def _copy_stream(picture: Picture, seed: Secret) -> bytes:
     return stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
 
 
-def ledger_entry(original: PictureOriginal, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
-    """Return the ledger's entry for one picture; ``kept`` is its source file in the vault."""
+def ledger_entry(
+    original: PictureOriginal, source_blob: BlobId, copies: tuple[Copy, ...]
+) -> SentPicture:
+    """Return the ledger's entry for one picture; ``source_blob`` is its file in the vault."""
     return SentPicture(
-        original=kept,
+        original=source_blob,
         fingerprint=fingerprint(original.picture),
         dither=original.dither,
         copies=copies,

@@ -35,14 +35,14 @@ _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
 def note_named_list(
-    person: PersonId, named: Head, device: Device, *, own: bool, proven: bool = True
+    person: PersonId, named: Head, device: Device, *, own: bool, authenticated: bool = True
 ) -> None:
     """Record a list head that a letter names, in the letter's transaction.
 
     ``own`` says whether one of that person's own devices named it. If the head is newer than the
     known one, or contradicts it, the list is asked for later. Other people may err or lie about a
     person's list, so heads named by the person's own devices take precedence. If the letter's
-    author is not authenticated (``proven`` is False), a missing list is not reported.
+    author is not authenticated (``authenticated`` is False), a missing list is not reported.
     """
     contact = contact_by_id(person, device)
     if contact is None:
@@ -51,7 +51,7 @@ def note_named_list(
         check_named_head(named, known_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
         waiting = NAMED_HEAD_TABLE.load(person.hex(), device.vault)
-        received = NamedList(named, own=own, proven=proven)
+        received = NamedList(named, own=own, proven=authenticated)
         if waiting is None or waiting.sort_key < received.sort_key:
             NAMED_HEAD_TABLE.store(received, person.hex(), device.vault)
 

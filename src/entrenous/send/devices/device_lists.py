@@ -156,14 +156,14 @@ def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
     return tuple(key.device for key in before.devices if key.keys not in listed)
 
 
-def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
+def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device) -> None:
     """Forget the sessions, keys, tokens and queued letters of devices that left a person's list.
 
     Somebody else may have such a device, so it must receive nothing. Counters are deleted too,
     since a revoked device is never listed again (docs/spec/identity.md section 3). Call it in a
     transaction.
     """
-    for one in gone:
+    for one in removed:
         whose = peer_key(person, one)
         peer = PEER_TABLE.load(whose, device.vault)
         for key in () if peer is None else peer.mine:
@@ -249,15 +249,15 @@ def sign_list_adding(
 
 
 def sign_list_revoking(
-    master: Secret, gone: DeviceId, kind: RevocationReason, device: Device
+    master: Secret, device_id: DeviceId, kind: RevocationReason, device: Device
 ) -> KeyBundle:
-    """Sign a list in which the device ``gone`` is revoked; returns the new key bundle."""
+    """Sign a list in which the device ``device_id`` is revoked; returns the new key bundle."""
     card = read_key_bundle(own_device(device).card)
     said = card.newest.said
-    revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
+    revoked = (*said.revoked, RevokedDevice(device_id, this_second(device), kind))
     following = replace(
         said,
-        devices=tuple(one for one in said.devices if one.device != gone),
+        devices=tuple(one for one in said.devices if one.device != device_id),
         revoked=_newest_revocations(revoked),
     )
     return _sign_next_list(master, card, following, card.certificates, device)
@@ -333,7 +333,7 @@ def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
         raise fork_error(me.person.id, list_heads(card.lists)[-1], write_key_bundle(card)) from None
 
 
-def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
+def _close_mailboxes(removed: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
     """Schedule the deletion of revoked devices' mailboxes.
 
     Every device of ours that knows a mailbox's token does this,
@@ -341,7 +341,7 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
     because the revoking device may not know it.
     """
     for key in me.person.devices:
-        one = linked_device_by_id(key.device, device) if key.device in gone else None
+        one = linked_device_by_id(key.device, device) if key.device in removed else None
         for closing in (
             () if one is None else mailbox_deletions_for(one, me.home.relay_url, key, device)
         ):
@@ -349,12 +349,12 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
 
 
 def _remove_unlisted_devices(
-    listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
+    listed: Collection[DeviceId], removed: Collection[DeviceId], device: Device
 ) -> None:
     """Remove our devices that are no longer listed; add those that another device of ours has
     linked.
     """
-    for one in gone:
+    for one in removed:
         LINKED_DEVICE_TABLE.drop(one.hex(), device.vault)
     for one in sorted(listed):
         if linked_device_by_id(one, device) is None:
@@ -363,13 +363,13 @@ def _remove_unlisted_devices(
 
 
 def _replace_close_tokens(
-    before: DeviceList, said: DeviceList, person: Person, device: Device
+    before: DeviceList, after: DeviceList, person: Person, device: Device
 ) -> None:
     """If a device was lost, replace those close tokens of our mailboxes that it knows, and abandon
     the mailboxes prepared for a move.
     """
     known = {was.device for was in before.revoked}
-    if any(was.device not in known and was.kind is _REASON_LOST for was in said.revoked):
+    if any(was.device not in known and was.kind is _REASON_LOST for was in after.revoked):
         abandon_prepared_mailboxes(person, device)
         replace_close_tokens(device)
         device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))

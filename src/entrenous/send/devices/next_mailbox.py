@@ -305,7 +305,7 @@ def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     }
 
 
-def _mailbox_deletion(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
+def _mailbox_deletion(home: LinkedMailbox, linked: LinkedDevice, device: Device) -> MailboxDeletion:
     """Return the deletion of a mailbox; for a former mailbox it has a time limit.
 
     A former mailbox only unlocks older copies of the folder, and its relay may be gone.
@@ -313,7 +313,7 @@ def _mailbox_deletion(home: LinkedMailbox, one: LinkedDevice, device: Device) ->
     if home.what is MailboxUse.LEFT:
         give_up_at = this_second(device) + timedelta(days=FORMER_MAILBOX_DAYS)
         return MailboxDeletion(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
-    return MailboxDeletion(home.relay_url, home.mailbox, home.close, name=one.name)
+    return MailboxDeletion(home.relay_url, home.mailbox, home.close, name=linked.name)
 
 
 def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbox:

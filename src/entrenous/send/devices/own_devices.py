@@ -194,7 +194,7 @@ def revoke_device(
 
 
 def _close_with_sheet(
-    one: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
+    linked: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
     """Also try the sheet's close token.
 
@@ -207,16 +207,16 @@ def _close_with_sheet(
     told = () if known is None else (known.token,)
     url = own_device(device).home.relay_url
     schedule_mailbox_deletion(
-        MailboxDeletion(url, sheet.mailbox, sheet.close, name=one.name, others=told), device
+        MailboxDeletion(url, sheet.mailbox, sheet.close, name=linked.name, others=told), device
     )
 
 
 def _revocation_state(
-    mailbox: MailboxId | None, every: Collection[MailboxId], device: Device
+    mailbox: MailboxId | None, mailboxes: Collection[MailboxId], device: Device
 ) -> RevocationState:
     if mailbox is None:
         return RevocationState.ELSEWHERE
-    left = [MAILBOX_TO_DELETE_TABLE.load(one.hex(), device.vault) for one in every]
+    left = [MAILBOX_TO_DELETE_TABLE.load(one.hex(), device.vault) for one in mailboxes]
     if any(one is not None for one in left):
         refused = any(one is not None and one.refused for one in left)
         return RevocationState.REFUSED if refused else RevocationState.WAITS

@@ -274,63 +274,63 @@ def _due_deletions(device: Device) -> list[Callable[[Device], None]]:
     return [partial(_delete_mailbox, one) for one in every if _is_deletion_due(one, now)]
 
 
-def _is_deletion_due(one: MailboxDeletion, now: datetime) -> bool:
+def _is_deletion_due(deletion: MailboxDeletion, now: datetime) -> bool:
     """Return whether a deletion is due.
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
-    return one.not_before is None or not now < one.not_before <= now + _RETRY_INTERVAL
+    return deletion.not_before is None or not now < deletion.not_before <= now + _RETRY_INTERVAL
 
 
-def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
+def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
     try:
-        _try_each_token(one, device)
+        _try_each_token(deletion, device)
     # the mailbox never existed, or the relay temporarily uses another database
     except NoSuchMailbox:
-        if one.name is not None:
-            _schedule_retry(one, device)
+        if deletion.name is not None:
+            _schedule_retry(deletion, device)
             return
     except WrongToken:
-        if one.name is None:
+        if deletion.name is None:
             raise
-        _report_refused_token(one, one.name, device)
+        _report_refused_token(deletion, deletion.name, device)
         return
     except Unreachable:
-        if one.give_up_at is not None:  # that relay may be gone for good
+        if deletion.give_up_at is not None:  # that relay may be gone for good
             schedule_mailbox_deletion(
-                replace(one, not_before=device.clock.now() + _RETRY_INTERVAL), device
+                replace(deletion, not_before=device.clock.now() + _RETRY_INTERVAL), device
             )
         raise
     with device.vault.transaction():
-        if one.name is not None:
-            record_mailbox_deletion(one, device)
-        MAILBOX_TO_DELETE_TABLE.drop(one.mailbox.hex(), device.vault)
+        if deletion.name is not None:
+            record_mailbox_deletion(deletion, device)
+        MAILBOX_TO_DELETE_TABLE.drop(deletion.mailbox.hex(), device.vault)
 
 
-def _schedule_retry(one: MailboxDeletion, device: Device) -> None:
+def _schedule_retry(deletion: MailboxDeletion, device: Device) -> None:
     """Schedule another try for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
     the device does not count as revoked there.
     """
     now = device.clock.now()
-    give_up_at = one.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
+    give_up_at = deletion.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
     schedule_mailbox_deletion(
-        replace(one, not_before=now + _RETRY_INTERVAL, give_up_at=give_up_at), device
+        replace(deletion, not_before=now + _RETRY_INTERVAL, give_up_at=give_up_at), device
     )
 
 
-def _try_each_token(one: MailboxDeletion, device: Device) -> None:
+def _try_each_token(deletion: MailboxDeletion, device: Device) -> None:
     """Try each token in turn; raises WrongToken if the relay accepts none."""
-    *others, last = (one.token, *one.others)
+    *others, last = (deletion.token, *deletion.others)
     for token in others:
         with suppress(WrongToken):
-            device.courier.close_mailbox(one.relay_url, one.mailbox, token)
+            device.courier.close_mailbox(deletion.relay_url, deletion.mailbox, token)
             return
-    device.courier.close_mailbox(one.relay_url, one.mailbox, last)
+    device.courier.close_mailbox(deletion.relay_url, deletion.mailbox, last)
 
 
-def _report_refused_token(one: MailboxDeletion, name: str, device: Device) -> None:
+def _report_refused_token(deletion: MailboxDeletion, name: str, device: Device) -> None:
     """Report once that our token no longer deletes a mailbox, and retry later.
 
     Another device may still delete it.
@@ -339,6 +339,6 @@ def _report_refused_token(one: MailboxDeletion, name: str, device: Device) -> No
         RevocationTokenOutdated: the first time.
     """
     again = device.clock.now() + _RETRY_INTERVAL
-    schedule_mailbox_deletion(replace(one, refused=True, not_before=again), device)
-    if not one.refused:
+    schedule_mailbox_deletion(replace(deletion, refused=True, not_before=again), device)
+    if not deletion.refused:
         raise RevocationTokenOutdated(name=name)

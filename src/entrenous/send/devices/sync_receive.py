@@ -96,8 +96,8 @@ def _named_alike(name: str, device: Device) -> list[Contact | Circle]:
     return [one for one in every if comparable_name(one.name) == comparable_name(name)]
 
 
-def _id_of_named(one: Contact | Circle) -> PersonId | CircleId:
-    return one.person.id if isinstance(one, Contact) else one.id
+def _id_of_named(named: Contact | Circle) -> PersonId | CircleId:
+    return named.person.id if isinstance(named, Contact) else named.id
 
 
 def _naming_rank(owner: PersonId | CircleId) -> tuple[int, bytes]:
@@ -105,9 +105,9 @@ def _naming_rank(owner: PersonId | CircleId) -> tuple[int, bytes]:
     return -len(owner), owner
 
 
-def _rename_to_free(one: Contact | Circle, device: Device) -> None:
-    renamed = replace(one, name=free_name(one.name, device))
-    record_renaming(one.name, renamed.name, device)
+def _rename_to_free(named: Contact | Circle, device: Device) -> None:
+    renamed = replace(named, name=free_name(named.name, device))
+    record_renaming(named.name, renamed.name, device)
     if isinstance(renamed, Contact):
         CONTACT_TABLE.store(renamed, renamed.person.id.hex(), device.vault)
     else:
@@ -149,14 +149,14 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     note_synced(sender, key, device)
 
 
-def _is_ours_current(known: Stamp, said: Stamp, shared: SharedRecord) -> bool:
+def _is_ours_current(known: Stamp, received: Stamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
     Records that a single device writes arrive in order.
     """
     if isinstance(shared, SharedCloseToken | SharedMailboxes):
-        return known.at > said.at or known == said
-    return known.sort_key >= said.sort_key
+        return known.at > received.at or known == received
+    return known.sort_key >= received.sort_key
 
 
 def _apply_record(shared: SharedRecord, epoch: int, device: Device) -> None:

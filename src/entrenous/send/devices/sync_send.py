@@ -92,14 +92,16 @@ def _can_write_to(to: Addressee, device: Device) -> bool:
 
 
 def _write_changed_records(
-    one: LinkedDevice, to: Addressee, records: dict[str, SharedRecord], device: Device
+    linked: LinkedDevice, to: Addressee, records: dict[str, SharedRecord], device: Device
 ) -> None:
     for key, shared in records.items():
-        told = device.vault.get(SYNCED_VERSION, _synced_key(one.device, key))
+        told = device.vault.get(SYNCED_VERSION, _synced_key(linked.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _synced_state(key, device)
         if told is not None and _was_forgotten(told, shared):
             told = None  # with the contact, the other device forgot the tokens that it was lent
-        lacked = [who for who in _devices_without_tokens(told, shared, device) if who != one.device]
+        lacked = [
+            who for who in _devices_without_tokens(told, shared, device) if who != linked.device
+        ]
         if (knows and not lacked) or not _is_encodable(shared):
             continue
         said = _with_tokens(shared, lacked, device)
@@ -107,30 +109,30 @@ def _write_changed_records(
         if lacked and not lent and (knows or told is None):
             continue  # we have no tokens yet for this contact
         write_letter(write_sync(said), to, outer_without_content(device), device)
-        note_synced(one.device, key, device, [who for who in lacked if who not in lent])
+        note_synced(linked.device, key, device, [who for who in lacked if who not in lent])
 
 
 def _devices_without_tokens(
-    told: bytes | None, shared: SharedRecord, device: Device
+    sent_state: bytes | None, shared: SharedRecord, device: Device
 ) -> list[DeviceId]:
     """Return the contact's devices for which our other device was lent no tokens."""
     contact = contact_by_id(shared.person, device) if isinstance(shared, SharedContact) else None
     if contact is None or contact.blocked:
         return []
     listed = [key.device for key in contact.person.devices]
-    if told is None:
+    if sent_state is None:
         return listed
-    noted = told[_STAMP_BYTES:]
+    noted = sent_state[_STAMP_BYTES:]
     lacked = {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
     return [one for one in listed if one in lacked]
 
 
-def _was_forgotten(told: bytes, shared: SharedRecord) -> bool:
+def _was_forgotten(sent_state: bytes, shared: SharedRecord) -> bool:
     """Check whether our other device's last record says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
     gone = record_digest(SharedForgottenContact(shared.person, shared.at))
-    return told[_DIGEST_OFFSET:_STAMP_BYTES] == gone
+    return sent_state[_DIGEST_OFFSET:_STAMP_BYTES] == gone
 
 
 def _is_encodable(shared: SharedRecord) -> bool:

@@ -69,7 +69,7 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
     return encode_checked(fields, _read_statement)
 
 
-def write_prekey(statement: bytes, place: BatchPosition, batch: SignedBatch | None) -> bytes:
+def write_prekey(statement: bytes, position: BatchPosition, batch: SignedBatch | None) -> bytes:
     """Encode a prekey as the relay hands it out: its statement, its place in its batch, and for an
     X-Wing prekey the signed batch.
 
@@ -78,7 +78,7 @@ def write_prekey(statement: bytes, place: BatchPosition, batch: SignedBatch | No
             ``batch`` does not fit the kind.
     """
     signed = None if batch is None else signed_batch_fields(batch)
-    return encode_checked([statement, *position_fields(place), signed], read_prekey)
+    return encode_checked([statement, *position_fields(position), signed], read_prekey)
 
 
 def read_prekey(untrusted: bytes) -> SignedPrekey:

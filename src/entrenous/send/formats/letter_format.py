@@ -82,12 +82,12 @@ def _parse_sync(value: object) -> SyncNote:
     return SyncNote(known, as_bytes_up_to(data, _SYNC_BYTES_MAX))
 
 
-def _receipt_fields(several: Receipts) -> object:
+def _receipt_fields(receipts: Receipts) -> object:
     entries = [
         [int(one.event), one.message, one.envelope, to_unix_seconds(one.at), one.marks, one.leaf]
-        for one in several.receipts
+        for one in receipts.receipts
     ]
-    return [entries, signed_batch_fields(several.batch)]
+    return [entries, signed_batch_fields(receipts.batch)]
 
 
 def _parse_receipts(value: object) -> Receipts:

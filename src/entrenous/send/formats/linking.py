@@ -256,9 +256,14 @@ def parse_lent_tokens(value: object) -> tuple[LentToken, ...]:
     return tuple(LentToken(as_uint(index), _parse_token(token)) for index, token in pairs)
 
 
-def _introduced_fields(one: IntroducedDevice) -> list[object]:
-    close = None if one.sibling.close is None else one.sibling.close.reveal()
-    return [one.sibling.device, one.sibling.name, close, lent_token_fields(one.lent)]
+def _introduced_fields(introduced: IntroducedDevice) -> list[object]:
+    close = None if introduced.sibling.close is None else introduced.sibling.close.reveal()
+    return [
+        introduced.sibling.device,
+        introduced.sibling.name,
+        close,
+        lent_token_fields(introduced.lent),
+    ]
 
 
 def _parse_introduced(entry: Any) -> IntroducedDevice:

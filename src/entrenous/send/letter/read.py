@@ -87,13 +87,13 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     return Letter(header, body, person)
 
 
-def _letter_address(own: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
+def _letter_address(own_key: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
     return Address(
         to_person=me.person.id,
         to_device=me.key.device,
-        key=own.id,
-        epoch=own.epoch,
-        head=own.head,
+        key=own_key.id,
+        epoch=own_key.epoch,
+        head=own_key.head,
         from_person=None if made_for is None else made_for.person,
         from_device=None if made_for is None else made_for.device,
     )
@@ -236,7 +236,7 @@ def _check_next_key(header: Header) -> None:
 
 
 def _store_ratchet_state(
-    header: Header, own: OwnKey, peer: Peer | None, sessions: tuple[Secret, ...], device: Device
+    header: Header, own_key: OwnKey, peer: Peer | None, sessions: tuple[Secret, ...], device: Device
 ) -> None:
     """Store the new ratchet state, and delete keys that the peer no longer needs."""
     seen = frozenset[int]() if peer is None else peer.seen
@@ -253,7 +253,7 @@ def _store_ratchet_state(
         seen=_within_counter_window(seen | {header.counter}),
     )
     if peer is not None:
-        moved = _drop_unneeded_keys(moved, own, peer, device)
+        moved = _drop_unneeded_keys(moved, own_key, peer, device)
     if peer is not None and not newest:
         moved = replace(
             moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
@@ -261,13 +261,13 @@ def _store_ratchet_state(
     PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
+def _drop_unneeded_keys(moved: Peer, own_key: OwnKey, peer: Peer, device: Device) -> Peer:
     """Delete our keys that are older than the newest one used, once no letter to them can arrive.
 
     A peer never uses an older key again, so only letters with lower counters can be encrypted with
     an older key.
     """
-    used = _newer_used_key(own.id, peer)
+    used = _newer_used_key(own_key.id, peer)
     if used not in peer.mine:
         return replace(moved, mine=peer.mine, used=used)
     needed = 0 if _is_any_letter_missing(moved.seen) else peer.mine.index(used)
@@ -282,12 +282,12 @@ def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
     return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
 
 
-def _is_any_letter_missing(seen: frozenset[int]) -> bool:
+def _is_any_letter_missing(counters: frozenset[int]) -> bool:
     """Return whether a letter is missing that would still be accepted."""
-    newest = max(seen)
-    return len(seen) < min(newest, COUNTER_WINDOW)
+    newest = max(counters)
+    return len(counters) < min(newest, COUNTER_WINDOW)
 
 
-def _within_counter_window(seen: frozenset[int]) -> frozenset[int]:
-    newest = max(seen)
-    return frozenset(counter for counter in seen if counter > newest - COUNTER_WINDOW)
+def _within_counter_window(counters: frozenset[int]) -> frozenset[int]:
+    newest = max(counters)
+    return frozenset(counter for counter in counters if counter > newest - COUNTER_WINDOW)

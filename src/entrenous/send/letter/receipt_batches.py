@@ -84,7 +84,7 @@ def _sign_receipts(owed: OwedReceipt, sender: PersonId, device: Device) -> Recei
     return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, leaf)
 
 
-def store_receipts(several: Receipts, header: Header, sender: Contact, device: Device) -> None:
+def store_receipts(receipts: Receipts, header: Header, sender: Contact, device: Device) -> None:
     """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
@@ -93,13 +93,13 @@ def store_receipts(several: Receipts, header: Header, sender: Contact, device: D
             list.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
-    leaves = tuple(one.leaf for one in several.receipts)
-    verify_receipts(leaves, several.batch, key)
-    for one, place in zip(several.receipts, batch_positions(leaves), strict=True):
+    leaves = tuple(one.leaf for one in receipts.receipts)
+    verify_receipts(leaves, receipts.batch, key)
+    for one, place in zip(receipts.receipts, batch_positions(leaves), strict=True):
         copy = SEALED_COPY_TABLE.load(one.envelope.hex(), device.vault)
         expected = RECEIPT_COVERAGE_TABLE.load(one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
-            proof = write_receipt_proof(ReceiptProof(place, several.batch))
+            proof = write_receipt_proof(ReceiptProof(place, receipts.batch))
             _store_receipt(
                 (one, proof), copy, expected, (sender.person, key, header.from_head), device
             )
@@ -109,10 +109,10 @@ def _store_receipt(
     proven_by: tuple[Receipt, bytes],
     copy: SealedCopy,
     expected: ReceiptCoverage,
-    by: tuple[Person, DeviceKey, bytes],
+    signer: tuple[Person, DeviceKey, bytes],
     device: Device,
 ) -> None:
-    (one, proof), (person, key, head) = proven_by, by
+    (one, proof), (person, key, head) = proven_by, signer
     destination = (copy.message, copy.person, copy.device)
     marks = marks_hash(write_commitments(expected.marks))
     if (one.message, person.id, key.device) != destination or one.marks != marks:

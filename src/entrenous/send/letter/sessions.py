@@ -52,7 +52,7 @@ def has_session(to: Addressee, device: Device) -> bool:
     return known is not None and bool(known.sessions)
 
 
-def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
+def ensure_sessions(targets: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
     """Ensure sessions with these devices; return the devices that have one.
 
     A device that has published no keys yet, or for which we have no tokens yet, is skipped if
@@ -63,7 +63,7 @@ def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Address
         BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable.
     """
     reached, unreached = list[Addressee](), dict[PersonId, EntrenousError]()
-    for to in every:
+    for to in targets:
         try:
             ensure_session(to, device)
         except _UNREACHABLE_DEVICE_ERRORS as why:

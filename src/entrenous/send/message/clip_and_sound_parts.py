@@ -84,13 +84,13 @@ class ClipPart:
         """Do nothing: a clip is found by its measurements."""
 
     def _sent_sound(
-        self, kept: BlobId, made: tuple[Copy, ...], device: Device
+        self, original_blob: BlobId, made: tuple[Copy, ...], device: Device
     ) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:
             return ()
         contour = device.vault.keep_file(self.sound.contour)
         length_s, place = self.sound.sound.length_s, self.places[0] + 1
-        return (SentSound(kept, contour, length_s, made, place),)
+        return (SentSound(original_blob, contour, length_s, made, place),)
 
 
 def prepare_clip_part(

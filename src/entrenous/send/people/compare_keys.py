@@ -198,11 +198,11 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
     return begun
 
 
-def _answer_comparison(asked: Comparison, contact: Contact, device: Device) -> Comparison:
+def _answer_comparison(comparing: Comparison, contact: Contact, device: Device) -> Comparison:
     with device.vault.transaction():
-        send_public_key(asked, 2, contact, device)
-        mine = _our_side(asked.private, device)
-        answered = replace(asked, stage=ComparisonStage.ANSWERED, mine=mine)
+        send_public_key(comparing, 2, contact, device)
+        mine = _our_side(comparing.private, device)
+        answered = replace(comparing, stage=ComparisonStage.ANSWERED, mine=mine)
         store_comparison(contact.person.id, answered, device)
     return answered
 

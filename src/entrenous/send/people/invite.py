@@ -183,7 +183,7 @@ def _replace_all_sessions(contact: Contact, device: Device) -> None:
             replace_session(to, device)
 
 
-def accept_hello(hello: Hello, person: Person, made: InviteLink | None, device: Device) -> Contact:
+def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: Device) -> Contact:
     """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
 
     A new sender is known by link and gets the name our link gives; otherwise the name they use
@@ -200,9 +200,9 @@ def accept_hello(hello: Hello, person: Person, made: InviteLink | None, device: 
         except OutdatedDeviceList:
             # the letter is from a device of theirs that does not have the newest list yet
             return known
-    meant = None if made is None else made.name
+    meant = None if link is None else link.name
     name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
-    trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
+    trust = Trust.UNKNOWN if link is None else Trust.BY_LINK
     contact = Contact(name, person, token, trust, since=this_second(device))
     store_contact(contact, device)
     store_device_list(person.id, hello.card, device)
@@ -270,8 +270,8 @@ _LETTER_LIFETIME: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay ke
 _REFUSALS_PER_LINK_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
-def store_link(made: InviteLink, device: Device) -> None:
-    INVITE_TABLE.store(made, made.token.lock.hex(), device.vault)
+def store_link(link: InviteLink, device: Device) -> None:
+    INVITE_TABLE.store(link, link.token.lock.hex(), device.vault)
 
 
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
@@ -289,16 +289,16 @@ def delete_expired_links(device: Device) -> None:
             INVITE_TABLE.drop(made.token.lock.hex(), device.vault)
 
 
-def note_joined(made: InviteLink, contact: Contact, by: DeviceId, device: Device) -> None:
+def note_joined(link: InviteLink, contact: Contact, device_id: DeviceId, device: Device) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
-    before = _names_that_used(made, device)
-    store_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
-    notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, by, device)
-    add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE_TABLE, device)
+    before = _names_that_used(link, device)
+    store_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
+    notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, device_id, device)
+    add_notice(replace(notice, meant_for=link.name, before=before), LINK_NOTICE_TABLE, device)
 
 
 def refuse_joining(
-    made: InviteLink, hello: Hello, person: Person, header: Header, device: Device
+    link: InviteLink, hello: Hello, person: Person, header: Header, device: Device
 ) -> None:
     """Refuse a person whose link was used up, with one notice to each side.
 
@@ -306,14 +306,14 @@ def refuse_joining(
     compared: two people had the link, and it is unclear who was meant. Call it in the transaction
     that opens their hello.
     """
-    if person.id in made.refused or len(made.refused) >= _REFUSALS_PER_LINK_MAX:
+    if person.id in link.refused or len(link.refused) >= _REFUSALS_PER_LINK_MAX:
         return
-    store_link(replace(made, refused=(*made.refused, person.id)), device)
-    if made.uses == 1:
-        _downgrade_link_trust(made.used_by[0], device)
+    store_link(replace(link, refused=(*link.refused, person.id)), device)
+    if link.uses == 1:
+        _downgrade_link_trust(link.used_by[0], device)
     notice = _invite_notice(InviteEvent.REFUSED, person.name, person, header.from_device, device)
-    notice = replace(notice, meant_for=made.name, before=_names_that_used(made, device), alike=())
-    add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE_TABLE, device)
+    notice = replace(notice, meant_for=link.name, before=_names_that_used(link, device), alike=())
+    add_notice(replace(notice, for_one=link.uses == 1), LINK_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
         _reply_refused(hello, person, header, device)
@@ -357,15 +357,15 @@ def take_link_notices(device: Device) -> tuple[InviteNotice, ...]:
 
 
 def _invite_notice(
-    event: InviteEvent, name: str, person: Person, by: DeviceId, device: Device
+    event: InviteEvent, name: str, person: Person, device_id: DeviceId, device: Device
 ) -> InviteNotice:
-    made_at = next((key.created_at for key in person.devices if key.device == by), None)
+    made_at = next((key.created_at for key in person.devices if key.device == device_id), None)
     return InviteNotice(
         event=event,
         at=this_second(device),
         name=name,
         called=person.name,
-        device=by,
+        device=device_id,
         made_at=made_at,
         alike=similar_contact_names(name, person.id, device),
     )
@@ -388,11 +388,11 @@ def _reply_refused(hello: Hello, person: Person, header: Header, device: Device)
     forget_tokens_of(person.id, device)
 
 
-def _names_that_used(made: InviteLink, device: Device) -> tuple[str, ...]:
-    known = (contact_by_id(person, device) for person in made.used_by)
+def _names_that_used(link: InviteLink, device: Device) -> tuple[str, ...]:
+    known = (contact_by_id(person, device) for person in link.used_by)
     return tuple(one.name for one in known if one is not None)
 
 
-def _has_link_expired(made: InviteLink, device: Device) -> bool:
-    over = made.token.expires_at
+def _has_link_expired(link: InviteLink, device: Device) -> bool:
+    over = link.token.expires_at
     return over is not None and trusted_time(device) > over + _LETTER_LIFETIME

@@ -122,15 +122,15 @@ def _words(name: str) -> list[str]:
     return [word.rstrip(".") for word in name.split()]
 
 
-def _typing_errors_allowed(seen: str) -> int:
+def _typing_errors_allowed(name: str) -> int:
     """Return the number of typing errors up to which a name counts as similar to this one.
 
     It is 0 for names of two syllabic characters, as in Chinese.
     """
-    signs = (unicodedata.name(char, "") for char in seen)
-    if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs):
+    signs = (unicodedata.name(char, "") for char in name)
+    if len(name) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs):
         return 0
-    return 2 if len(seen) >= _LONG_NAME_LETTERS else 1
+    return 2 if len(name) >= _LONG_NAME_LETTERS else 1
 
 
 def _is_within_distance(slips: int, a: str, b: str) -> bool:

@@ -131,16 +131,16 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
         AddressOnThisMachine: the device was on this machine.
     """
     under = Head(header.from_epoch, header.from_head)
-    told = AnnouncedRange(
+    announced = AnnouncedRange(
         header.from_person, header.from_device, seed, first, header.counter, under
     )
-    peer_id = peer_key(told.person, told.device)
-    if not is_under_unknown_list(told, device):
-        _store_range(told, peer_id, device)
+    peer_id = peer_key(announced.person, announced.device)
+    if not is_under_unknown_list(announced, device):
+        _store_range(announced, peer_id, device)
         return
     waiting = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
-    if waiting is None or waiting.counter < told.counter:
-        TOKEN_RANGE_PENDING_TABLE.store(told, peer_id, device.vault)
+    if waiting is None or waiting.counter < announced.counter:
+        TOKEN_RANGE_PENDING_TABLE.store(announced, peer_id, device.vault)
 
 
 def receive_waiting_ranges(person: PersonId, device: Device) -> None:
@@ -148,25 +148,30 @@ def receive_waiting_ranges(person: PersonId, device: Device) -> None:
     the list.
     """
     for peer_id in TOKEN_RANGE_PENDING_TABLE.keys(device.vault, person.hex()):
-        told = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
-        if told is not None and not is_under_unknown_list(told, device):
+        announced = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
+        if announced is not None and not is_under_unknown_list(announced, device):
             TOKEN_RANGE_PENDING_TABLE.drop(peer_id, device.vault)
             with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
-                if is_under_known_list(told, device):
-                    _store_range(told, peer_id, device)
+                if is_under_known_list(announced, device):
+                    _store_range(announced, peer_id, device)
 
 
-def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
-    held, until = held_range(peer_id, device), told.first + TOKEN_RANGE_SIZE
-    if held.seed == told.seed:
+def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> None:
+    held, until = held_range(peer_id, device), announced.first + TOKEN_RANGE_SIZE
+    if held.seed == announced.seed:
         # If the two ranges do not meet, the indexes between them are not registered.
-        next_index = held.next if told.first <= held.until else max(held.next, told.first)
+        next_index = held.next if announced.first <= held.until else max(held.next, announced.first)
         held = replace(held, next=next_index, until=max(held.until, until))
-    elif held.seed is not None and told.counter < held.told_by:
+    elif held.seed is not None and announced.counter < held.told_by:
         return
     else:
-        old, place = _as_replaced_range(held, device), mailbox_under_list(told, held.place, device)
-        held = HeldRange(told.seed, told.first, until, old, told_by=told.counter, place=place)
+        old, place = (
+            _as_replaced_range(held, device),
+            mailbox_under_list(announced, held.place, device),
+        )
+        held = HeldRange(
+            announced.seed, announced.first, until, old, told_by=announced.counter, place=place
+        )
     TOKEN_RANGE_OUT_TABLE.store(held, peer_id, device.vault)
 
 
@@ -341,22 +346,22 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
     return next(((known.relay_url, key.mailbox) for key in keys if key.device == one), None)
 
 
-def is_under_unknown_list(told: AnnouncedRange, device: Device) -> bool:
+def is_under_unknown_list(announced: AnnouncedRange, device: Device) -> bool:
     """Return whether a range was given under a list that we do not know yet.
 
     The mailbox at which its tokens are valid is then unknown too.
     """
-    person = _contact_or_self(told.person, device)
-    return person is not None and told.under.epoch > person.epoch
+    person = _contact_or_self(announced.person, device)
+    return person is not None and announced.under.epoch > person.epoch
 
 
-def is_under_known_list(told: AnnouncedRange, device: Device) -> bool:
+def is_under_known_list(announced: AnnouncedRange, device: Device) -> bool:
     """Return whether we know the list under which the range was given."""
-    return told.under in _known_heads_of(told.person, device)
+    return announced.under in _known_heads_of(announced.person, device)
 
 
 def mailbox_under_list(
-    told: AnnouncedRange, known: TokenMailbox | None, device: Device
+    announced: AnnouncedRange, known: TokenMailbox | None, device: Device
 ) -> TokenMailbox | None:
     """Return the mailbox of a device in the list under which it gave us a range.
 
@@ -366,19 +371,19 @@ def mailbox_under_list(
     Raises:
         AddressOnThisMachine: the mailbox was on this machine.
     """
-    person = _contact_or_self(told.person, device)
-    if person is None or told.under.epoch >= person.epoch:
+    person = _contact_or_self(announced.person, device)
+    if person is None or announced.under.epoch >= person.epoch:
         return None
-    listed_then = _device_list_of(person.id, told.under.epoch, device)
+    listed_then = _device_list_of(person.id, announced.under.epoch, device)
     if listed_then is None:
         return known
     was = {listed.device: (listed_then.relay_url, listed.mailbox) for listed in listed_then.devices}
     now = {key.device: (person.relay_url, key.mailbox) for key in person.devices}
-    there = was.get(told.device)
-    if there is None or there == now.get(told.device):
+    there = was.get(announced.device)
+    if there is None or there == now.get(announced.device):
         return None
     refuse_local_address(listed_then.relay_url, device)  # older lists were not checked when stored
-    return TokenMailbox(*there, None if _is_own_person(person.id, device) else told.under)
+    return TokenMailbox(*there, None if _is_own_person(person.id, device) else announced.under)
 
 
 def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
