@@ -51,12 +51,11 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
     "device/sent_messages.py: self.departure.value": SendState,
     "device/sent_messages.py: self.state.value": EnvelopeState,
-    "learn/questions.py: getattr(asked, name)": (),  # a column of questions.toml
+    "learn/questions.py: getattr(question, name)": (),  # a column of questions.toml
     "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches
     "respond/commands/case.py: one.state.value": CaseState,
     "respond/commands/case_view.py: case.state.value": CaseState,
-    "respond/commands/case_view.py: one.state.value": NoticeState,
-    "respond/capture/saved_page.py: what": (),  # constants around it
+    "respond/commands/case_view.py: notice.state.value": NoticeState,
     "respond/letters/versions.py: notice.route.document.value": DocumentKind,
     "respond/letters/versions.py: notice.state.value": NoticeState,
     "respond/on_behalf.py: representative.role.value": RepresentativeRole,
@@ -73,9 +72,9 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "send/commands/inbox.py: removed.state.value": InboxState,
     "send/commands/message_list.py: str(message['why'])": InboxState,
     "send/commands/setup.py: question": (),  # constants above
-    "send/timeline.py: one.state.value": InboxState,
+    "send/timeline.py: received.state.value": InboxState,
     "terminal/lazy_commands.py: name": (),  # constants above
-    "terminal/lazy_commands.py: paragraphs(one.help)": (),  # helps() of messages.py
+    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # helps() of messages.py
     "terminal/progress_bars.py: label": Stage,
 }
 _SHOWING: Final = frozenset({"translated", "gettext", "say"})
