@@ -36,13 +36,14 @@ from entrenous.archive.export import export_to_file, import_archive, import_from
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 
-#: Stored in the device's folder until the app is locked, since a browser fetches it in pieces.
+#: A new archive, which stays in the device's folder until the app is locked, since a browser
+#: fetches it in pieces.
 ARCHIVE_FILE: Final = "archive.zip"
 _MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeArchive:
     """A new archive, and the data that it leaves out."""
 
     size: int
@@ -50,7 +51,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedArchive:
     """The result of importing an archive."""
 
     said: tuple[str, ...]
@@ -89,26 +90,26 @@ async def make(request: Request) -> Response:
     place, say = _place(request), language_of(request).sentences.gettext
     vault = state_of(request).vault
 
-    def work(device: Device, report: Report) -> Made:
+    def write_archive(device: Device, report: Report) -> MadeArchive:
         def reached(done: int, total: int) -> None:
             report(say("Writing"), done // _MB, max(1, total // _MB))
 
         vault.call_at_lock(lambda: forget_archive(place))
         written = export_to_file(place, words, device, reached)
-        return Made(place.stat().st_size, tuple(describe_omissions(written)))
+        return MadeArchive(place.stat().st_size, tuple(describe_omissions(written)))
 
-    return start_job(request, say("Making the archive"), work, "archive_made")
+    return start_job(request, say("Making the archive"), write_archive, "archive_made")
 
 
 async def made(request: Request) -> Response:
-    found, handle = result_of(request, Made), request.path_params["handle"]
+    found, handle = result_of(request, MadeArchive), request.path_params["handle"]
     size = language_of(request).number(max(1, round(found.size / 1000)))
     return show(request, "archive_made.html", found=found, handle=handle, size_kb=size)
 
 
 async def save(request: Request) -> Response:
     """Serve the archive to the browser under a neutral name."""
-    result_of(request, Made)
+    result_of(request, MadeArchive)
     await in_vault(request, lambda _: None)
     return FileResponse(_place(request), filename="page.zip", media_type="application/zip")
 
@@ -128,21 +129,21 @@ async def read(request: Request) -> Response:
     if not files and not folder:
         return await take(request, error_words(NothingChosen()), 409)
 
-    def work(device: Device, report: Report) -> Taken:
+    def read_archive(device: Device, report: Report) -> ImportedArchive:
         def reached(done: int, total: int) -> None:
             report(say("Reading"), done // _MB, max(1, total // _MB))
 
         if files:
-            told = import_from_file(io.BytesIO(files[0].data), words, device, reached)
+            result = import_from_file(io.BytesIO(files[0].data), words, device, reached)
         else:
-            told = import_archive(Path(folder), words, device, reached)
-        return Taken((*describe_import(told), *describe_omitted_cases(told)))
+            result = import_archive(Path(folder), words, device, reached)
+        return ImportedArchive((*describe_import(result), *describe_omitted_cases(result)))
 
-    return start_job(request, say("Opening the archive"), work, "archive_taken")
+    return start_job(request, say("Opening the archive"), read_archive, "archive_taken")
 
 
 async def taken(request: Request) -> Response:
-    said = result_of(request, Taken).said
+    said = result_of(request, ImportedArchive).said
     say = language_of(request).sentences.gettext
     return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
 

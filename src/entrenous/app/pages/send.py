@@ -1,4 +1,6 @@
-"""Send a draft: the guard's questions, ten seconds to undo, and whether it has been sent."""
+"""Send a draft: the questions of the guard (send/guard.py), ten seconds to undo, and whether it has
+been sent.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
+from entrenous.app.asking import Question, ask_first, is_sure
 from entrenous.app.forms import all_typed, read_form
 from entrenous.app.jobs import Report
 from entrenous.app.pages.review import as_draft, draft_in, review
@@ -44,7 +46,7 @@ from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
 
-_LEAVES_AFTER_S: Final = UNDO_WINDOW_S + 1
+_SEND_DELAY_S: Final = UNDO_WINDOW_S + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +73,27 @@ async def seal(request: Request) -> Response:
     confirmed = frozenset(all_typed(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
 
-    def check(device: Device) -> None:
+    def check_guard(device: Device) -> None:
         draft = as_draft(draft_in(request, device), confirmed, device)
         if inspect(draft, device).unanswered:
             raise NameNotTyped
 
     try:
-        await in_vault(request, check)
+        await in_vault(request, check_guard)
     except EntrenousError as why:
         return await review(request, error_words(why), 409)
     mail = state_of(request).mail
 
-    def work(device: Device, report: Report) -> Sealed:
+    def seal_and_discard_draft(device: Device, report: Report) -> Sealed:
         kept = draft_in(request, device)
         made = _seal(kept, confirmed, device, report, say)
         discard_draft(kept.id, device)
-        mail.look_after(_LEAVES_AFTER_S)
+        mail.look_after(_SEND_DELAY_S)
         return made
 
-    return start_job(request, say("Marking and sealing a copy for each person"), work, "sealed")
+    return start_job(
+        request, say("Marking and sealing a copy for each person"), seal_and_discard_draft, "sealed"
+    )
 
 
 class NameNotTyped(Refused):
@@ -107,11 +111,11 @@ def _seal(
 ) -> Sealed:
     draft = replace(as_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
 
-    def step(stage: Stage, done: int, total: int) -> None:
+    def report_stage(stage: Stage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
     try:
-        sent = send_message(draft, device, TransferWatch(step))
+        sent = send_message(draft, device, TransferWatch(report_stage))
     except MessageNotSentYet as why:
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
@@ -129,7 +133,7 @@ async def discard(request: Request) -> Response:
             say("Your own pictures stay where they are; a voice that you recorded here is gone."),
         )
         heading = say("Delete this message?")
-        return ask(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
+        return ask_first(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
     await in_vault(request, lambda device: discard_draft(draft_in(request, device).id, device))
     return go_to(request, "home")
 
@@ -155,13 +159,13 @@ async def undo(request: Request) -> Response:
     """Undo sending before any part was sent, as if the message had never been written."""
     found = result_of(request, Sealed)
 
-    def cancel(device: Device) -> tuple[RecallResult, ...]:
+    def cancel_or_recall(device: Device) -> tuple[RecallResult, ...]:
         try:
             cancel_sending(device.ledger.message_named(found.name).id, device)
         except StoppedWhileSending:  # a part of it was already sent
             return recall_message(found.name, device)
         return ()
 
-    recalls = await in_vault(request, cancel)
+    recalls = await in_vault(request, cancel_or_recall)
     outcomes = [recall_in_words(one.to, one) for one in recalls]
     return show(request, "undone.html", outcomes=outcomes)
