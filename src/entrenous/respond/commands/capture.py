@@ -28,7 +28,7 @@ def capture(
         str,
         typer.Option(
             metavar="-|TEXT",
-            help=f"The purpose, which is stored in the capture. {STDIN_OPTION_ADVICE}",
+            help=f"{STDIN_OPTION_ADVICE} The purpose, which is stored in the capture.",
         ),
     ] = CAPTURE_PURPOSE,
     yes: Annotated[

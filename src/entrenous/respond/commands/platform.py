@@ -43,7 +43,7 @@ def platform(
         str | None,
         typer.Argument(
             metavar="[-|NAME|URL]",
-            help=f"A name, or a web address; all if left out. {STDIN_OPTION_ADVICE}",
+            help=f"{STDIN_OPTION_ADVICE} A name, or a web address; all if left out.",
         ),
     ] = None,
     case: Annotated[
@@ -59,7 +59,7 @@ def platform(
     pasted: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"What WHOIS or RDAP says about the site. {STDIN_OPTION_ADVICE}"
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What WHOIS or RDAP says about the site."
         ),
     ] = None,
     lists: Annotated[
