@@ -12,13 +12,13 @@ from playwright.sync_api import Browser, sync_playwright
 
 from entrenous.learn.export import site_files
 from entrenous.learn.lesson import Lesson, all_lessons
-from entrenous.learn.sheet import LessonTooLong, PaperSize, write_sheet
+from entrenous.learn.sheet import LessonTooLong, Paper, write_sheet
 from tests.send.http.chromium import CHROMIUM
 from tests.trace.explain.test_page import Elements
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
+SIZES_PT = {Paper.A4: ("595.28", "841.89"), Paper.LETTER: ("612", "792")}
 each = pytest.mark.parametrize("name", [one.name for one in all_lessons()])
 
 
@@ -122,11 +122,9 @@ def words_of(one: Lesson) -> list[str]:
     return [*own, *(block.text for block in one.blocks), *(source.url for source in one.sources)]
 
 
-@pytest.mark.parametrize("paper", list(PaperSize))
+@pytest.mark.parametrize("paper", list(Paper))
 @pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
-def test_a_sheet_is_one_page_and_holds_every_word(
-    site: Path, one: Lesson, paper: PaperSize
-) -> None:
+def test_a_sheet_is_one_page_and_holds_every_word(site: Path, one: Lesson, paper: Paper) -> None:
     file = site / f"{one.name}-{paper.value}.pdf"
     about = lines_of("pdfinfo", file)
     assert re.search(r"Pages:\s+1\n", about)
@@ -148,4 +146,4 @@ def test_a_lesson_that_fits_on_no_page_is_refused() -> None:
         *(one.question, one.text * 6),
     )
     with pytest.raises(LessonTooLong):
-        write_sheet(long, PaperSize.A4)
+        write_sheet(long, Paper.A4)

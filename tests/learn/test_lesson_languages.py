@@ -8,7 +8,7 @@ import pytest
 from entrenous.app.wording import without_commands
 from entrenous.base.language import ENGLISH, LANGUAGES, speaking
 from entrenous.learn.lesson import Lesson, lessons_in_language
-from entrenous.learn.sheet import PaperSize, write_sheet
+from entrenous.learn.sheet import Paper, write_sheet
 from tests.house.messages import SOURCE
 from tests.learn.test_lesson import WORDS_A_MINUTE, every_word
 
@@ -61,7 +61,7 @@ def test_it_is_short_and_reads_well_on_a_page(tag: str, english: Lesson, one: Le
     assert not one.closes.endswith(".")
     assert "entrenous " not in without_commands(one.try_now)
     with speaking(tag):
-        assert write_sheet(one, PaperSize.LETTER).startswith(b"%PDF")
+        assert write_sheet(one, Paper.LETTER).startswith(b"%PDF")
 
 
 def _texts(one: Lesson) -> tuple[str, ...]:

@@ -49,12 +49,8 @@ def test_help_mentions_standard_input_first(
     for metavar in metavars:
         before, _, said = said.partition(f"{metavar} ")
         assert before
-        assert said.removeprefix("<str> ").startswith(
-            "With -, the value is read from standard input"
-        ), metavar
-    assert (
-        said.count("With -, the value is read from standard input") == 1
-    )  # each of them has its metavar
+        assert said.removeprefix("<str> ").startswith("- reads it from standard input"), metavar
+    assert said.count("- reads it from standard input") == 1  # each of them has its metavar
 
 
 WAYS = [

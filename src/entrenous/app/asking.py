@@ -27,7 +27,7 @@ def is_sure(form: FormData) -> bool:
     return typed(form, "sure") == "yes"
 
 
-def ask_first(request: Request, form: FormData, question: Question) -> Response:
+def ask(request: Request, form: FormData, question: Question) -> Response:
     """Show a page that asks. Its yes button posts the same form again; the other leads back to the
     page that was shown last.
     """

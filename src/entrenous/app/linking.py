@@ -46,7 +46,7 @@ _EFFECT_WAIT_S: Final = 2
 T = TypeVar("T")
 
 
-class LinkAnswer(StrEnum):
+class Answer(StrEnum):
     """The person's answer about the short string, or the request to stop."""
 
     SAME = "same"
@@ -68,7 +68,7 @@ class Linking:
 
     def __init__(self, vault: VaultSession, events: Events) -> None:
         self._vault, self._events = vault, events
-        self._answers = queue.SimpleQueue[LinkAnswer]()
+        self._answers = queue.SimpleQueue[Answer]()
         self._stopped = False
         self.stage: LinkState | None = None
         self.code = ""
@@ -86,14 +86,14 @@ class Linking:
     def answered(self) -> bool:
         return self.stage is LinkState.LINKED
 
-    def answer(self, given: LinkAnswer) -> None:
+    def answer(self, given: Answer) -> None:
         """Accept the person's answer, or their request to stop."""
-        if given is LinkAnswer.STOP:
+        if given is Answer.STOP:
             self._stopped = True
         self._answers.put(given)
 
     def stop(self) -> None:
-        self.answer(LinkAnswer.STOP)
+        self.answer(Answer.STOP)
 
     async def acted(self) -> None:
         """Wait up to two seconds for the effect of the answer, so that the next page shows it."""
@@ -122,7 +122,7 @@ class Linking:
             refuse_late()
             self._refuse_stopped()
             with contextlib.suppress(queue.Empty):
-                return self._answers.get(timeout=_POLL_INTERVAL_S) is LinkAnswer.SAME
+                return self._answers.get(timeout=_POLL_INTERVAL_S) is Answer.SAME
 
 
 class LinkingOnOld(Linking):

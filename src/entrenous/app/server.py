@@ -23,7 +23,7 @@ from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.pages.archives import ARCHIVE_FILE, forget_archive
 from entrenous.app.preferences import ICONS, read_preferences
-from entrenous.app.slots import PageFileCache
+from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultSession
 from entrenous.app.web import (
     AppState,
@@ -84,7 +84,7 @@ def _make_state(settings: Settings, login: Login, events: Events) -> AppState:
         login.take_answers_up()
         vault.run(lambda device: state.warnings.extend(_warnings(vault, device)))
 
-    slots, index = PageFileCache(), CaseIndex()
+    slots, index = Slots(), CaseIndex()
 
     def after_close() -> None:
         slots.forget()

@@ -22,14 +22,14 @@ _SOUND_SAMPLE_RATE_HZ: Final = 24_000
 
 
 @dataclass(frozen=True, slots=True)
-class PageFile:
+class Shown:
     """A file as a page shows it."""
 
     data: bytes
     media_type: str
 
 
-class PageFileCache:
+class Slots:
     """A cache of files for pages. When it is full, the least recently used files are dropped.
 
     ``kinds`` has the kinds of files in each message that a page has shown.
@@ -37,11 +37,11 @@ class PageFileCache:
 
     def __init__(self) -> None:
         self.kinds = dict[str, tuple[str, ...]]()
-        self._kept: OrderedDict[PageFileKey, PageFile] = OrderedDict()
+        self._kept: OrderedDict[PageFileKey, Shown] = OrderedDict()
         self._pool: DecoderPool | None = None
         self._lock = threading.Lock()
 
-    async def get(self, key: PageFileKey, make: Callable[[], PageFile]) -> PageFile:
+    async def get(self, key: PageFileKey, make: Callable[[], Shown]) -> Shown:
         """Return the file for this key; if it is not cached, ``make`` is called in a thread."""
         found = self.find(key)
         if found is not None:
@@ -50,14 +50,14 @@ class PageFileCache:
         self.keep(key, made)
         return made
 
-    def find(self, key: PageFileKey) -> PageFile | None:
+    def find(self, key: PageFileKey) -> Shown | None:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def keep(self, key: PageFileKey, made: PageFile) -> None:
+    def keep(self, key: PageFileKey, made: Shown) -> None:
         with self._lock:
             self._kept[key] = made
             while sum(len(one.data) for one in self._kept.values()) > _CACHE_BYTES_MAX:
@@ -79,14 +79,14 @@ class PageFileCache:
         if pool is not None:
             pool.close()
 
-    def picture(self, untrusted_data: bytes, side_px: int) -> PageFile:
+    def picture(self, untrusted_data: bytes, side_px: int) -> Shown:
         """Decode a picture in the sandbox and scale it down; raises the errors of the decoder."""
         from entrenous.media.previews import small_jpeg  # noqa: PLC0415 - loads NumPy
 
         picture = self._decoder().read(untrusted_data, at_least_px=side_px)
-        return PageFile(small_jpeg(picture, side_px), "image/jpeg")
+        return Shown(small_jpeg(picture, side_px), "image/jpeg")
 
-    def preview(self, untrusted_data: bytes, side_px: int) -> PageFile:
+    def preview(self, untrusted_data: bytes, side_px: int) -> Shown:
         """Return a picture, the first frame of a clip, or a playable sound.
 
         Raises the errors of the decoder.
@@ -112,19 +112,17 @@ class PageFileCache:
             return self._pool
 
 
-def _first_frame(untrusted_data: bytes, side_px: int) -> PageFile:
+def _first_frame(untrusted_data: bytes, side_px: int) -> Shown:
     from entrenous.media.previews import frame_jpeg  # noqa: PLC0415 - loads NumPy
 
     with decode_clip_untrusted(untrusted_data, FrameSelection(side_px=side_px)) as clip:
         frame = next(clip.frames, None)
     if frame is None:
         raise DamagedClip
-    return PageFile(frame_jpeg(frame), "image/jpeg")
+    return Shown(frame_jpeg(frame), "image/jpeg")
 
 
-def _sound(untrusted_data: bytes) -> PageFile:
+def _sound(untrusted_data: bytes) -> Shown:
     from entrenous.media.previews import wav_of  # noqa: PLC0415 - loads NumPy
 
-    return PageFile(
-        wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav"
-    )
+    return Shown(wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav")

@@ -21,7 +21,7 @@ from entrenous.app.linking import Linking
 from entrenous.app.login import COOKIE, Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.preferences import Preferences, read_preferences
-from entrenous.app.slots import PageFileCache
+from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
@@ -57,7 +57,7 @@ class AppState:
     warnings: list[str] = field(default_factory=list)  # warnings that the person has not seen yet
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
-    slots: PageFileCache = field(default_factory=PageFileCache)
+    slots: Slots = field(default_factory=Slots)
     cases: CaseIndex = field(default_factory=CaseIndex)
 
     @property

@@ -14,7 +14,7 @@ from entrenous.base.language import current_catalogue, day_in_words, language_of
 from entrenous.crypto.hashing import sha256
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import as_html
-from entrenous.learn.sheet import PaperSize, write_sheet
+from entrenous.learn.sheet import Paper, write_sheet
 
 INDEX: Final = "index.html"
 
@@ -31,16 +31,16 @@ def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
                 "lesson.html.j2",
                 lesson=lesson,
                 body=as_html(lesson.text),
-                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in PaperSize},
+                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in Paper},
                 before=lessons[position - 1] if position else None,
                 after=lessons[position + 1] if position + 1 < len(lessons) else None,
             ),
         )
-        for paper in PaperSize:
+        for paper in Paper:
             yield sheet_name(lesson, paper), write_sheet(lesson, paper)
 
 
-def sheet_name(lesson: Lesson, paper: PaperSize) -> str:
+def sheet_name(lesson: Lesson, paper: Paper) -> str:
     return f"{lesson.name}-{paper.value}.pdf"
 
 

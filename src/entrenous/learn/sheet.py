@@ -16,7 +16,7 @@ from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import Block, BlockKind, Span
 
 
-class PaperSize(StrEnum):
+class Paper(StrEnum):
     A4 = "a4"
     LETTER = "letter"
 
@@ -39,7 +39,7 @@ class LessonTooLong(ValueError):
     """A lesson does not fit on one page in the smallest size."""
 
 
-def write_sheet(lesson: Lesson, paper: PaperSize) -> bytes:
+def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
     """Render a lesson on one page. The same lesson gives the same bytes. Raises LessonTooLong."""
     for size in _FONT_SIZES_PT:
         sheet = _Sheet(lesson, paper, size)
@@ -54,7 +54,7 @@ def write_sheet(lesson: Lesson, paper: PaperSize) -> bytes:
 class _Sheet:
     """One lesson typeset at one size, on as many pages as it needs."""
 
-    def __init__(self, lesson: Lesson, paper: PaperSize, size: float) -> None:
+    def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
         self.pdf = _empty_pdf(lesson, paper)
         self._size = size
         self._add_line(lesson.title, size * 1.6, bold=True)
@@ -182,7 +182,7 @@ def _words_of_block(block: Block) -> list[list[Span]]:
     return [word for word in words if word]
 
 
-def _empty_pdf(lesson: Lesson, paper: PaperSize) -> FPDF:
+def _empty_pdf(lesson: Lesson, paper: Paper) -> FPDF:
     pdf = FPDF(format=paper.value)
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)

@@ -24,9 +24,9 @@ from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
-#: Printed before the help of an option.
+#: Printed after the help of an option.
 STDIN_OPTION_ADVICE: Final = (
-    "With -, the value is read from standard input, unseen by others on this machine."
+    "With -, it is read from standard input, unseen by others on this machine."
 )
 _LINE_CHARS_MAX: Final = 8192  # a link or a code has up to 4,096 characters
 # only guards the memory; sending refuses a text that is too long for a message

@@ -36,14 +36,13 @@ from entrenous.archive.export import export_to_file, import_archive, import_from
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 
-#: A new archive, which stays in the device's folder until the app is locked, since a browser
-#: fetches it in pieces.
+#: Stored in the device's folder until the app is locked, since a browser fetches it in pieces.
 ARCHIVE_FILE: Final = "archive.zip"
 _MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class MadeArchive:
+class Made:
     """A new archive, and the data that it leaves out."""
 
     size: int
@@ -51,7 +50,7 @@ class MadeArchive:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedArchive:
+class Taken:
     """The result of importing an archive."""
 
     said: tuple[str, ...]
@@ -90,26 +89,26 @@ async def make(request: Request) -> Response:
     place, say = _place(request), language_of(request).sentences.gettext
     vault = state_of(request).vault
 
-    def write_archive(device: Device, report: Report) -> MadeArchive:
+    def work(device: Device, report: Report) -> Made:
         def reached(done: int, total: int) -> None:
             report(say("Writing"), done // _MB, max(1, total // _MB))
 
         vault.call_at_lock(lambda: forget_archive(place))
         written = export_to_file(place, words, device, reached)
-        return MadeArchive(place.stat().st_size, tuple(describe_omissions(written)))
+        return Made(place.stat().st_size, tuple(describe_omissions(written)))
 
-    return start_job(request, say("Making the archive"), write_archive, "archive_made")
+    return start_job(request, say("Making the archive"), work, "archive_made")
 
 
 async def made(request: Request) -> Response:
-    found, handle = result_of(request, MadeArchive), request.path_params["handle"]
+    found, handle = result_of(request, Made), request.path_params["handle"]
     size = language_of(request).number(max(1, round(found.size / 1000)))
     return show(request, "archive_made.html", found=found, handle=handle, size_kb=size)
 
 
 async def save(request: Request) -> Response:
     """Serve the archive to the browser under a neutral name."""
-    result_of(request, MadeArchive)
+    result_of(request, Made)
     await in_vault(request, lambda _: None)
     return FileResponse(_place(request), filename="page.zip", media_type="application/zip")
 
@@ -129,21 +128,21 @@ async def read(request: Request) -> Response:
     if not files and not folder:
         return await take(request, error_words(NothingChosen()), 409)
 
-    def read_archive(device: Device, report: Report) -> ImportedArchive:
+    def work(device: Device, report: Report) -> Taken:
         def reached(done: int, total: int) -> None:
             report(say("Reading"), done // _MB, max(1, total // _MB))
 
         if files:
-            result = import_from_file(io.BytesIO(files[0].data), words, device, reached)
+            told = import_from_file(io.BytesIO(files[0].data), words, device, reached)
         else:
-            result = import_archive(Path(folder), words, device, reached)
-        return ImportedArchive((*describe_import(result), *describe_omitted_cases(result)))
+            told = import_archive(Path(folder), words, device, reached)
+        return Taken((*describe_import(told), *describe_omitted_cases(told)))
 
-    return start_job(request, say("Opening the archive"), read_archive, "archive_taken")
+    return start_job(request, say("Opening the archive"), work, "archive_taken")
 
 
 async def taken(request: Request) -> Response:
-    said = result_of(request, ImportedArchive).said
+    said = result_of(request, Taken).said
     say = language_of(request).sentences.gettext
     return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
 

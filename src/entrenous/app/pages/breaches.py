@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.cases import moment_typed
-from entrenous.app.pages.one_case import case_handle, change_or_show_again, in_case
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.web import go_to, kept_form, posted, show
 from entrenous.app.wording import with_lists
 from entrenous.device.device import Device
@@ -27,11 +27,11 @@ def routes() -> list[Route]:
 async def breach(request: Request, words: str = "") -> Response:
     """Show the organisation's duties, or ask when it became aware of the breach."""
 
-    def load_duties(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
+    def found(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
         case = find_open_case(name, device)
         return case, breach_in_words(case, device.clock.now())
 
-    case, lines = await in_case(request, load_duties)
+    case, lines = await in_case(request, found)
     return show(
         request,
         "breach.html",
@@ -49,7 +49,7 @@ async def note(request: Request) -> Response:
     form = await read_form(request)
     act = typed(form, "act")
 
-    def record_act(name: str, device: Device) -> None:
+    def noted(name: str, device: Device) -> None:
         at = moment_typed(typed(form, "day"), typed(form, "time"), device.clock.now())
         if act == "aware":
             record_breach(name, at, device)
@@ -57,5 +57,5 @@ async def note(request: Request) -> Response:
             notified, told = act == "notified", act == "told"
             record_breach_notified(name, at, device, notified=notified, told=told)
 
-    done = await change_or_show_again(request, record_act, breach)
+    done = await refusal(request, noted, breach)
     return done or go_to(request, "breach", case=case_handle(request))

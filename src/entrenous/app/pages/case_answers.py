@@ -1,4 +1,4 @@
-"""Turn the answers about what happened into a situation, and open a case from them."""
+"""The answers about what happened as input for the rules, and the case that is opened from them."""
 
 from typing import Final
 
@@ -18,27 +18,27 @@ from entrenous.respond.open_case import add_sighting, find_trace, open_case
 from entrenous.respond.platforms import find_platform, host_of
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 
-_BOOL_OF_ANSWER: Final = {"yes": True, "no": False}
-_SPREADS_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
+_YES_NO: Final = {"yes": True, "no": False}
+_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
 
 
 def situation_in(answers: dict[str, str]) -> Situation:
-    """Return the situation that the answers describe; skipped questions count as unanswered."""
-    given = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
-    demand, posted = given.get("demand"), given.get("posted")
-    platform = find_platform(given.get("told_platform") or given.get("platform", ""))
-    where = given.get("platform", "") if host_of(given.get("platform", "")) else ""
+    """Return the situation that the answers describe; skipped questions are unanswered."""
+    said = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
+    demand, posted = said.get("demand"), said.get("posted")
+    platform = find_platform(said.get("told_platform") or said.get("platform", ""))
+    where = said.get("platform", "") if host_of(said.get("platform", "")) else ""
     return Situation(
-        places=(Place(given["place"]),) if "place" in given else (),
+        places=(Place(said["place"]),) if "place" in said else (),
         posted=Spread(posted) if posted else None,
         demand=Demand(demand) if demand else None,
         platform=platform.id if platform else where if "." in where else "",
-        platform_kind=given.get("kind", ""),
-        intimate=_BOOL_OF_ANSWER.get(given.get("intimate", "")),
-        altered=_BOOL_OF_ANSWER.get(given.get("altered", "")),
-        taken_by=PictureMaker(given.get("maker", PictureMaker.UNSAID)),
-        recipient_known=_BOOL_OF_ANSWER.get(given.get("sender", "")),
-        on_behalf=given.get("for") == "other",
+        platform_kind=said.get("kind", ""),
+        intimate=_YES_NO.get(said.get("intimate", "")),
+        altered=_YES_NO.get(said.get("altered", "")),
+        taken_by=PictureMaker(said.get("maker", PictureMaker.UNSAID)),
+        recipient_known=_YES_NO.get(said.get("sender", "")),
+        on_behalf=said.get("for") == "other",
     )
 
 
@@ -54,16 +54,12 @@ def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
     where, account = answers.get("where", ""), answers.get("account", "")
     if where in ("", "skip"):
         return None
-    reach = (
-        SightingReach.PRIVATE
-        if answers.get("posted") in _SPREADS_IN_CHATS
-        else SightingReach.PUBLIC
-    )
+    reach = SightingReach.PRIVATE if answers.get("posted") in _IN_CHATS else SightingReach.PUBLIC
     return Sighting(where, reach, device.clock.now(), account)
 
 
-def open_case_from_answers(answers: dict[str, str], device: Device) -> Case:
-    """Open a case from the answers, with the sighting if there is one.
+def opened_case(answers: dict[str, str], device: Device) -> Case:
+    """Open a case from the answers, with where it was seen.
 
     Raises the errors of :func:`.open_case` and :func:`.add_sighting`; NoConsent, NoSuchTrace.
     """
@@ -71,11 +67,7 @@ def open_case_from_answers(answers: dict[str, str], device: Device) -> Case:
     trace = find_trace(int(number), device) if number.isdigit() else None
     with device.vault.transaction():
         case = open_case(
-            trace,
-            situation_in(answers),
-            AgeAnswer.ADULTS,
-            device,
-            _representative_in(answers, device),
+            trace, situation_in(answers), AgeAnswer.ADULTS, device, _acting(answers, device)
         )
         seen = sighting_in(answers, device)
         if seen is not None:
@@ -83,7 +75,7 @@ def open_case_from_answers(answers: dict[str, str], device: Device) -> Case:
         return find_case(case.name, device)
 
 
-def _representative_in(answers: dict[str, str], device: Device) -> Representative | None:
+def _acting(answers: dict[str, str], device: Device) -> Representative | None:
     if answers.get("for") != "other":
         return None
     return representative_with_consent(

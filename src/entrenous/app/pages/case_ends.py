@@ -67,11 +67,11 @@ async def watching(request: Request, words: str = "") -> Response:
     """Show which pages are watched, and what their sites learn from that."""
     by_proxy = _by_proxy(request)
 
-    def load_watching(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
+    def found(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
         watched = {one.sighting: one for one in watched_in(name, device)}
         return find_open_case(name, device), watched, has_agreed(device, by_proxy=by_proxy)
 
-    case, watched, agreed = await in_case(request, load_watching)
+    case, watched, agreed = await in_case(request, found)
     return show(
         request,
         "watching.html",
@@ -90,7 +90,7 @@ async def watch(request: Request) -> Response:
     form, by_proxy = await read_form(request), _by_proxy(request)
     on, off = typed(form, "on"), typed(form, "off")
 
-    def apply_choices(name: str, device: Device) -> bool:
+    def agreed(name: str, device: Device) -> bool:
         find_open_case(name, device)
         if typed(form, "agree"):
             store_agreement(device, by_proxy=by_proxy)
@@ -100,7 +100,7 @@ async def watch(request: Request) -> Response:
             start_watching(name, int(on), device, by_proxy=by_proxy)
         return has_agreed(device, by_proxy=by_proxy)
 
-    may = await in_case(request, apply_choices)
+    may = await in_case(request, agreed)
     if not may and not off:
         return await watching(request, translated(_AGREE_FIRST))
     if typed(form, "look"):
@@ -123,7 +123,7 @@ async def _start_look(request: Request) -> Response:
     name, handle = await case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def check_pages(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
         with with_fast_picture_decoding(device) as decoding:
             for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
@@ -132,7 +132,7 @@ async def _start_look(request: Request) -> Response:
         words = tuple(lines) or (say("Nothing is due to be looked at yet."),)
         return Outcome(say("What was seen"), words, handle, "watching")
 
-    return start_job(request, say("Looking at the pages"), check_pages, "outcome")
+    return start_job(request, say("Looking at the pages"), work, "outcome")
 
 
 async def _start_capture(request: Request, sighting: int) -> Response:
@@ -145,12 +145,12 @@ async def _start_capture(request: Request, sighting: int) -> Response:
     name, handle = await case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def capture_and_describe(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         report(say("Fetching the page"), 0, 0)
         web = PublicWeb(proxy, records=True)
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
-        context = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
-        case = capture_page(name, sighting, CAPTURE_PURPOSE, context, device)
+        asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
+        case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
         return Outcome(
             say("The page is kept"),
             (description_in_words(case.evidence[-1].what),),
@@ -158,7 +158,7 @@ async def _start_capture(request: Request, sighting: int) -> Response:
             "evidence",
         )
 
-    return start_job(request, say("Keeping the page"), capture_and_describe, "outcome")
+    return start_job(request, say("Keeping the page"), work, "outcome")
 
 
 async def packs(request: Request, words: str = "") -> Response:
@@ -187,17 +187,17 @@ async def pack(request: Request) -> Response:
             return await packs(request, error_words(why))
     letters = tuple(int(one) for one in all_typed(form, "letter") if one.isdigit())
 
-    def make_pack(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         report(say("Packing"), 0, 0)
-        made, data, file = _make_pack(name, key, letters, device)
-        fingerprint_text = say("Its fingerprint, to give by another way: {fingerprint}")
-        words = (fingerprint_text.format(fingerprint=made.fingerprint.hex()),)
+        made, data, file = _packed(name, key, letters, device)
+        told = say("Its fingerprint, to give by another way: {fingerprint}")
+        words = (told.format(fingerprint=made.fingerprint.hex()),)
         return Outcome(say("The pack is ready"), words, handle, "packs", data, file)
 
-    return start_job(request, say("Packing"), make_pack, "outcome")
+    return start_job(request, say("Packing"), work, "outcome")
 
 
-def _make_pack(
+def _packed(
     name: str, key: str, letters: tuple[int, ...], device: Device
 ) -> tuple[Pack, bytes, str]:
     """Make a pack for a court if there is a key, else for a platform."""
@@ -231,32 +231,32 @@ async def end(request: Request) -> Response:
 
 
 async def _erase(request: Request) -> Response:
-    """Erase the case, and offer a receipt that says only that something was erased."""
+    """Erase the case, and offer a receipt that says no more than that something was erased."""
     name, say = await case_name(request), language_of(request).sentences.gettext
     slots = state_of(request).slots
 
-    def erase_with_receipt(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         report(say("Erasing the case"), 0, 0)
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
         erase_case(name, device)
         slots.drop(name)
         words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
-        receipt_text = say(
+        told = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
             " and a random number, and nothing about the case."
         )
         erased, save = say("The case is erased"), say("Save the receipt")
         file = (receipt, "receipt.json")
-        return Outcome(erased, (*words, receipt_text), "", "cases", *file, save=save)
+        return Outcome(erased, (*words, told), "", "cases", *file, save=save)
 
-    return start_job(request, say("Erasing the case"), erase_with_receipt, "outcome")
+    return start_job(request, say("Erasing the case"), work, "outcome")
 
 
 async def under_18_later(request: Request) -> Response:
     """Show who helps, before the case records that somebody was under 18."""
     case = await in_case(request, find_case)
 
-    def load_lines(_: str, device: Device) -> object:
+    def lines(_: str, device: Device) -> object:
         found = who_helps(case.situation.places, Need(under_18=True))
         return shown_lines(found, device.clock.now(), under_18=True)
 
@@ -264,7 +264,7 @@ async def under_18_later(request: Request) -> Response:
         request,
         "under_18_later.html",
         case=case_handle(request),
-        lines=await in_case(request, load_lines),
+        lines=await in_case(request, lines),
         noted=case.age is not AgeAnswer.ADULTS,
     )
 
@@ -272,11 +272,11 @@ async def under_18_later(request: Request) -> Response:
 async def said_under_18(request: Request) -> Response:
     """Record that somebody was under 18, which closes the case for good."""
 
-    def close_for_good(name: str, device: Device) -> None:
+    def note(name: str, device: Device) -> None:
         record_minor(name, Situation(()), device)
 
     try:
-        await in_case(request, close_for_good)
+        await in_case(request, note)
     except NotAllAdults:
         return go_to(request, "under_18_later", case=case_handle(request))
     return go_to(request, "cases")

@@ -10,8 +10,8 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
-from entrenous.app.pages.one_case import case_handle, case_name, change_or_show_again, in_case
-from entrenous.app.slots import PageFile, PageFileCache
+from entrenous.app.pages.one_case import case_handle, case_name, in_case, refusal
+from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
     ResultGone,
     error_words,
@@ -59,18 +59,18 @@ from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import kept_roots_text
 from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampPostponed
 
-_CACHE_KIND: Final = "evidence"
-_PREVIEW_SIDE_PX: Final = 480
-_NOTHING_TO_SEE: Final = PageFile(b"", "")
+_SLOT: Final = "evidence"
+_SMALL_PX: Final = 480
+_NOTHING_TO_SEE: Final = Shown(b"", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of long work, in sentences. The result page links back to ``page``, a page of the
-    case ``case`` if that is set.
+    """The result of long work in sentences; the page links back to ``page``, which may be of a
+    case.
 
-    A button that says ``save`` saves ``file`` under the neutral ``name``. ``note`` can be stored in
-    the case.
+    ``file`` is saved under the neutral ``name`` by a button that says ``save``. ``note`` can be
+    stored in the case.
     """
 
     heading: str
@@ -104,11 +104,9 @@ def routes() -> list[Route]:
 
 
 async def evidence(request: Request, words: str = "") -> Response:
-    """Show the stored evidence and what each item proves. Before the first item is stored, show
-    what to know.
-    """
+    """Show the stored evidence and what each item proves; before the first one, what to know."""
     case, slots = await in_case(request, find_case), state_of(request).slots
-    small = {one.number: slots.find((_CACHE_KIND, case.name, one.number)) for one in case.evidence}
+    small = {one.number: slots.find((_SLOT, case.name, one.number)) for one in case.evidence}
     return show(
         request,
         "evidence.html",
@@ -136,7 +134,7 @@ async def keep(request: Request) -> Response:
     if not files and not note:
         return await evidence(request, str(NothingChosen()))
 
-    def store_files_and_note(name: str, device: Device) -> None:
+    def kept(name: str, device: Device) -> None:
         find_open_case(name, device)
         with device.vault.transaction():
             for one in files:
@@ -144,19 +142,17 @@ async def keep(request: Request) -> Response:
             if note:
                 add_statement(name, note, device)
 
-    done = await change_or_show_again(request, store_files_and_note, evidence)
+    done = await refusal(request, kept, evidence)
     return done or go_to(request, "evidence", case=case_handle(request))
 
 
 async def stamp(request: Request) -> Response:
-    """Have a stamp authority confirm that all evidence exists now. The authority sees only one
-    hash.
-    """
+    """Have a stamp authority confirm that all evidence exists now; it sees one hash."""
     name, handle = await case_name(request), case_handle(request)
     settings, language = state_of(request).settings, language_of(request)
     say = language.sentences.gettext
 
-    def stamp_and_describe(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         report(say("Asking a stamp authority"), 0, 0)
         try:
             with known_authorities(settings) as ask:
@@ -167,7 +163,7 @@ async def stamp(request: Request) -> Response:
         words = (f"{language.moment(newest.at)}, {newest.authority_url}", translated(PROVES))
         return Outcome(say("It is stamped"), words, handle, "evidence")
 
-    return start_job(request, say("Having it stamped"), stamp_and_describe, "outcome")
+    return start_job(request, say("Having it stamped"), work, "outcome")
 
 
 async def check(request: Request) -> Response:
@@ -175,7 +171,7 @@ async def check(request: Request) -> Response:
     name, handle = await case_name(request), case_handle(request)
     say, settings = language_of(request).sentences.gettext, state_of(request).settings
 
-    def check_and_describe(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         report(say("Checking everything that was kept"), 0, 0)
         case = verify_case(name, device, check_stamp)
         roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
@@ -183,41 +179,35 @@ async def check(request: Request) -> Response:
         words = (*verification_in_words(case), *for_pages([worth]))
         return Outcome(say("Everything holds"), words, handle, "evidence")
 
-    return start_job(
-        request, say("Checking everything that was kept"), check_and_describe, "outcome"
-    )
+    return start_job(request, say("Checking everything that was kept"), work, "outcome")
 
 
 async def show_small(request: Request) -> Response:
-    """Make small versions of the pictures, which the page shows veiled. The case records that they
-    were viewed.
-    """
+    """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
     name, handle = await case_name(request), case_handle(request)
     say, slots = language_of(request).sentences.gettext, state_of(request).slots
 
-    def make_previews(device: Device, report: Report) -> Outcome:
+    def work(device: Device, report: Report) -> Outcome:
         case = find_case(name, device)
         items = [one for one in case.evidence if one.level is not EvidenceLevel.A0]
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
-            if slots.find((_CACHE_KIND, name, one.number)) is None:
-                made = _make_preview(verified_bytes(case, one, device), slots)
-                slots.keep((_CACHE_KIND, name, one.number), made)
+            if slots.find((_SLOT, name, one.number)) is None:
+                made = _small(verified_bytes(case, one, device), slots)
+                slots.keep((_SLOT, name, one.number), made)
                 if made.data:
                     read_evidence(name, one.number, "shown small in the app", device)
         return Outcome("", (), handle, "evidence")
 
-    return start_job(request, say("Making the pictures small"), make_previews, "outcome")
+    return start_job(request, say("Making the pictures small"), work, "outcome")
 
 
-def _make_preview(untrusted_data: bytes, slots: PageFileCache) -> PageFile:
-    """Return a small picture of an item or of a clip's first frame; without bytes if there is
-    nothing to show.
-    """
+def _small(untrusted_data: bytes, slots: Slots) -> Shown:
+    """Return a picture or a clip's first frame; without bytes if there is none to show."""
     if medium_of(untrusted_data) is MediaKind.SOUND:
         return _NOTHING_TO_SEE
     try:
-        made = slots.preview(untrusted_data, _PREVIEW_SIDE_PX)
+        made = slots.preview(untrusted_data, _SMALL_PX)
     except EntrenousError:
         return _NOTHING_TO_SEE
     return made if made.media_type == "image/jpeg" else _NOTHING_TO_SEE
@@ -227,14 +217,14 @@ async def picture(request: Request) -> Response:
     """Show the small version of an item, if it was made since the app was unlocked."""
     number, slots = request.path_params["number"], state_of(request).slots
     name = await case_name(request)
-    made = slots.find((_CACHE_KIND, name, number))
+    made = slots.find((_SLOT, name, number))
     if made is None or not made.data:
         raise ResultGone
     return shown_file(request, made.data, made.media_type)
 
 
 async def outcome(request: Request) -> Response:
-    """Show the result of long work. If the result has no words, redirect to its page."""
+    """Show the result of long work; without words, its page shows it."""
     found = result_of(request, Outcome)
     if not found.words:
         return go_to(request, found.page, **found.parts)
@@ -257,14 +247,14 @@ async def item(request: Request) -> Response:
 
 async def proofs(request: Request) -> Response:
     """Serve an item with its stamps and with instructions to check them; the case records this."""
-    number, exported = request.path_params["number"], list[ExportedItem]()
+    number, taken = request.path_params["number"], list[ExportedItem]()
     await in_case(
         request,
         lambda name, device: export_item(
-            name, number, "saved from the app with its proofs", device, exported.append
+            name, number, "saved from the app with its proofs", device, taken.append
         ),
     )
-    files = exported_files(exported[0])
-    instructions = "\n".join(how_to_check_stamp(list(files)))
-    made = zip_files({**files, "how-to-check.txt": f"{instructions}\n".encode()})
+    files = exported_files(taken[0])
+    told = "\n".join(how_to_check_stamp(list(files)))
+    made = zip_files({**files, "how-to-check.txt": f"{told}\n".encode()})
     return file_response(request, made, f"item-{number}.zip")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.pages.cases import moment_typed
-from entrenous.app.pages.one_case import case_handle, change_or_show_again, in_case
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.web import file_response, go_to, kept_form, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.device.device import Device
@@ -35,8 +35,8 @@ from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.next_step import if_they_do_nothing
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
-_ACTS_THAT_DRAFT_AGAIN: Final = frozenset({"language", "places"})
-_DOCUMENTS_TO_TAKE_ALONG: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+_WRITTEN_ANEW: Final = frozenset({"language", "places"})
+_BROUGHT: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 
 
 def routes() -> list[Route]:
@@ -53,10 +53,10 @@ async def letter(request: Request, words: str = "") -> Response:
     """Show a letter, with what to know before sending it."""
     number = request.path_params["number"]
 
-    def load_case(name: str, device: Device) -> tuple[Case, datetime]:
+    def found(name: str, device: Device) -> tuple[Case, datetime]:
         return find_case(name, device), device.clock.now()
 
-    case, now = await in_case(request, load_case)
+    case, now = await in_case(request, found)
     notice = find_notice(case, number)
     to = addressee_of(case, notice.route, notice.told, notice.language)
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -71,16 +71,16 @@ async def letter(request: Request, words: str = "") -> Response:
         after=for_pages(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
         is_draft=notice.state is NoticeState.DRAFTED,
-        brought=notice.route.document in _DOCUMENTS_TO_TAKE_ALONG,
+        brought=notice.route.document in _BROUGHT,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
         if_nothing=if_they_do_nothing(case, now, number),
-        clocks=_running_deadlines_in_words(case, notice, now),
+        clocks=_running(case, notice, now),
         claims=claims(notice, case),
         events=[event for state, event in NOTICE_TABLE if state is notice.state],
-        earlier=_previous_version_number(case, notice),
+        earlier=_earlier(case, notice),
         languages=[(one, words_in(one).name) for one in LANGUAGES],
         platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
-        form_address=to.form or _bank_page_address(notice),
+        form_address=to.form or _site_of(notice),
         unknown=to.unknown,
         places=sightings_to_pick_from(case, notice.route),
         chosen={seen.number for seen in notice.told},
@@ -89,16 +89,16 @@ async def letter(request: Request, words: str = "") -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Fill in gaps, draft the letter again in another language or with other places, store the
-    addressee's number, or record an event.
+    """Fill in gaps, draft it again in another language, store the addressee's number, or record an
+    event.
     """
     form, number = await read_form(request), request.path_params["number"]
     act = typed(form, "act")
 
-    def apply_change(name: str, device: Device) -> None:
+    def changed(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
-            given = _texts_for_gaps(form, notice, claims(notice, find_case(name, device)))
+            given = _given(form, notice, claims(notice, find_case(name, device)))
             fill_gaps(name, number, given, device)
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
@@ -112,17 +112,17 @@ async def change(request: Request) -> Response:
             moment = moment_typed(typed(form, "day"), typed(form, "time"), device.clock.now())
             record_notice_event(name, number, NoticeEvent(act), moment, device)
 
-    def newest_number(name: str, device: Device) -> int:
+    def newest(name: str, device: Device) -> int:
         return len(find_case(name, device).notices)
 
-    if (answer := await change_or_show_again(request, apply_change, letter)) is not None:
+    if (answer := await refusal(request, changed, letter)) is not None:
         return answer
-    shown = await in_case(request, newest_number) if act in _ACTS_THAT_DRAFT_AGAIN else number
+    shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
     return go_to(request, "letter", case=case_handle(request), number=shown)
 
 
-def _texts_for_gaps(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict[str, str]:
-    """Return the text for each gap: what was typed, or the sentence that was ticked."""
+def _given(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict[str, str]:
+    """Return what to write into each gap: what was typed, or the sentence that was ticked."""
     gaps = enumerate(dict.fromkeys(notice.missing))
     return {
         gap: sentences[gap] if typed(form, f"claim-{at}") else typed(form, f"gap-{at}")
@@ -130,7 +130,7 @@ def _texts_for_gaps(form: FormData, notice: Notice, sentences: Mapping[str, str]
     }
 
 
-def _running_deadlines_in_words(case: Case, notice: Notice, now: datetime) -> list[str]:
+def _running(case: Case, notice: Notice, now: datetime) -> list[str]:
     """Return the deadlines that run for this letter, in words."""
     return [
         deadline_in_words(one)
@@ -139,7 +139,7 @@ def _running_deadlines_in_words(case: Case, notice: Notice, now: datetime) -> li
     ]
 
 
-def _bank_page_address(notice: Notice) -> str:
+def _site_of(notice: Notice) -> str:
     """Return the address of a bank's own page, where its steps are done; "" for a letter."""
     is_bank = notice.route.document is DocumentKind.HASH_BANK
     return "/".join(notice.route.source.split("/")[:3]) if is_bank else ""
@@ -176,7 +176,7 @@ def _notice(request: Request, name: str, device: Device) -> Notice:
     return find_notice(find_case(name, device), request.path_params["number"])
 
 
-def _previous_version_number(case: Case, notice: Notice) -> int | None:
+def _earlier(case: Case, notice: Notice) -> int | None:
     """Return the number of the version before this one, or None."""
     key = (notice.route.family, notice.to)
     same = [

@@ -39,11 +39,11 @@ from entrenous.respond.report_steps import (
 )
 
 #: The program's own letter for a step of the ladders in respond/facts, by the step's id.
-_LETTER_OF_LADDER_STEP: Final = {
+_LETTERS: Final = {
     "ladder-threat-step_05": "account-threat",
     "ladder-chat-step_06": "civil-letter",
 }
-_DRAFTED_DOCUMENTS: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
+_WRITTEN: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
 
 
 def routes() -> list[Route]:
@@ -126,18 +126,18 @@ async def draft(request: Request) -> Response:
 
 async def report(request: Request, words: str = "") -> Response:
     """Show how to report at one platform, with the fields to paste."""
-    record = _platform_in_address(request)
+    record = _platform(request)
 
-    def load_steps(name: str, device: Device) -> ReportSteps:
+    def steps(name: str, device: Device) -> ReportSteps:
         return report_steps(record, find_open_case(name, device), device.clock.now().date())
 
-    found = await in_case(request, load_steps)
+    found = await in_case(request, steps)
     return _show_steps(request, found, case_handle(request), words)
 
 
 async def keep_number(request: Request) -> Response:
-    """Store, in the case, the number that the platform gave."""
-    record = _platform_in_address(request)
+    """Store the number that the platform gave in the case."""
+    record = _platform(request)
     number = typed(await read_form(request), "number")
     if number:
         text = f"{record.name}: {number}"
@@ -149,9 +149,7 @@ async def report_alone(request: Request) -> Response:
     """Show how to report at one platform, without a case and without a vault."""
     situation = situation_in(state_of(request).login.answers)
     today = SystemClock().now().date()
-    return _show_steps(
-        request, report_steps(_platform_in_address(request), situation, today), "", ""
-    )
+    return _show_steps(request, report_steps(_platform(request), situation, today), "", "")
 
 
 def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> Response:
@@ -185,9 +183,7 @@ def first_letter(name: str, device: Device) -> FirstLetter | None:
 
 
 def document_of(family: str) -> DocumentKind:
-    """Return the kind of document for a route; ``family`` is its family, or the name of one of the
-    program's own letters.
-    """
+    """Return what is drafted for a route, by its family or the name of one of our own letters."""
     own = own_letter(family)
     versions = (own,) if own else versions_of(RouteId(family))
     return versions[0].document if versions else DocumentKind.NONE
@@ -206,9 +202,9 @@ def _words_to_send() -> dict[str, str]:
 
 def _letter_of(step: PlanStep) -> str:
     """Return the route to draft for a step, or ""."""
-    if step.route in _LETTER_OF_LADDER_STEP:
-        return _LETTER_OF_LADDER_STEP[step.route]
-    is_route = step.kind in _DRAFTED_DOCUMENTS and not step.route.startswith("platform-")
+    if step.route in _LETTERS:
+        return _LETTERS[step.route]
+    is_route = step.kind in _WRITTEN and not step.route.startswith("platform-")
     return step.route if is_route else ""
 
 
@@ -216,7 +212,7 @@ def _platform_name(step: PlanStep) -> str:
     return platform_by_id(step.platform).name_in_words if step.platform else ""
 
 
-def _platform_in_address(request: Request) -> PlatformRecord:
+def _platform(request: Request) -> PlatformRecord:
     login, wanted = state_of(request).login, request.path_params["platform"]
     for record in shipped_platforms():
         if login.stand_in("platform", record.id) == wanted:

@@ -1,4 +1,4 @@
-"""The list of cases, and the page of a case: its next step, its deadlines and its contents."""
+"""The list of cases, and the page of one: its next step, its deadlines and its contents."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ from entrenous.app.pages.case_answers import role_in, valid_address
 from entrenous.app.pages.case_routes import FirstLetter, document_of, first_letter
 from entrenous.app.pages.help_lines import guesses, place_typed
 from entrenous.app.pages.next_page import NextPage, next_page
-from entrenous.app.pages.one_case import case_handle, change_or_show_again, in_case
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     file_response,
@@ -106,15 +106,15 @@ class CasePage:
 
 
 async def cases(request: Request) -> Response:
-    """Show the cases, the earliest deadline first. If there are none, show the ways to begin."""
+    """Show the cases, the earliest deadline first; without any, the ways to begin."""
     page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
     with suppress(VaultLocked):
-        total, lines = await in_vault(request, lambda device: _listed_cases(request, page, device))
+        total, lines = await in_vault(request, lambda device: _listed(request, page, device))
     more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 
 
-def _listed_cases(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
+def _listed(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
     found = state.cases.by_due(device)
@@ -182,15 +182,15 @@ def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[str, ...
 async def days(request: Request) -> Response:
     """Serve the running deadlines as a calendar file, which says only "Reminder"."""
 
-    def make_calendar(name: str, device: Device) -> bytes:
+    def made(name: str, device: Device) -> bytes:
         case, now = find_case(name, device), device.clock.now()
         return calendar_file(running_deadlines(case, deadlines(case, now)), now)
 
-    return file_response(request, await in_case(request, make_calendar), "reminders.ics")
+    return file_response(request, await in_case(request, made), "reminders.ics")
 
 
 async def seen(request: Request, words: str = "") -> Response:
-    """Ask where the picture was seen: on a web page, or in a chat described in words."""
+    """Ask where it was seen: a web page, or a chat described in words."""
     case = await in_case(request, find_case)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
@@ -212,11 +212,11 @@ async def add_seen(request: Request) -> Response:
         return await seen(request, translated(_NO_ADDRESS))
     reach = SightingReach.PRIVATE if in_chat else SightingReach.PUBLIC
 
-    def add_to_case(name: str, device: Device) -> Case:
-        at = _time_on_day(typed(form, "day"), device.clock.now())
+    def add(name: str, device: Device) -> Case:
+        at = _day(typed(form, "day"), device.clock.now())
         return add_sighting(name, Sighting(address, reach, at, typed(form, "account")), device)
 
-    done = await change_or_show_again(request, add_to_case, seen)
+    done = await refusal(request, add, seen)
     return done or go_to(request, "case", case=case_handle(request))
 
 
@@ -248,9 +248,9 @@ async def add_about(request: Request) -> Response:
     place, words = await place_typed(typed(form, "place"))
     if words:
         return await about(request, words)
-    more = _typed_situation({name: typed(form, name) for name in form}, place)
+    more = _more({name: typed(form, name) for name in form}, place)
 
-    def add_facts(name: str, device: Device) -> Case:
+    def add(name: str, device: Device) -> Case:
         with device.vault.transaction():
             case = describe_case(name, more, device)
             if typed(form, "role"):
@@ -261,11 +261,11 @@ async def add_about(request: Request) -> Response:
                 case = record_representative(name, acting, device)
             return case
 
-    done = await change_or_show_again(request, add_facts, about)
+    done = await refusal(request, add, about)
     return done or go_to(request, "case", case=case_handle(request))
 
 
-def _typed_situation(said: dict[str, str], place: Place | None) -> Situation:
+def _more(said: dict[str, str], place: Place | None) -> Situation:
     yes = {"yes": True, "no": False}
     platform = find_platform(said.get("platform", ""))
     more = Situation(
@@ -287,8 +287,8 @@ def _typed_situation(said: dict[str, str], place: Place | None) -> Situation:
     )
 
 
-def _time_on_day(text: str, now: datetime) -> datetime:
-    """Return noon of the typed day in the machine's time zone; if that day is today, the current
+def _day(text: str, now: datetime) -> datetime:
+    """Return noon of the typed day in the machine's time zone; if that day is today, the present
     time.
     """
     return moment_typed(text, "", now)
@@ -296,7 +296,7 @@ def _time_on_day(text: str, now: datetime) -> datetime:
 
 def moment_typed(day: str, time: str, now: datetime) -> datetime:
     """Return a typed day and time in the machine's time zone. Without a time, this is noon, or the
-    current time if the day is today.
+    present time if the day is today.
     """
     here = now.astimezone()
     if not day or (day == here.date().isoformat() and not time):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, chosen_files, read_form, typed
-from entrenous.app.pages.review import PREVIEW_SIDE_PX, beginning_of
+from entrenous.app.pages.review import SMALL_PX, beginning_of
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
@@ -50,8 +50,8 @@ def routes() -> list[Route]:
 
 
 async def write(request: Request, words: str = "", status: int = 200, draft: str = "") -> Response:
-    """Show the form: empty, with the input from before an error, or with the draft to change. A
-    device without a relay gets the page that makes copies instead.
+    """Show the form: empty, with the input before an error, or with the draft to change. Without a
+    relay, the page that makes copies takes its place.
     """
     form = getattr(request.state, "form", None) or kept_form(request)
     if not await in_vault(request, has_relay):
@@ -95,17 +95,17 @@ def _choices(request: Request, form: FormData, handle: str, device: Device) -> C
 async def keep(request: Request) -> Response:
     """Store the draft in the vault, and show it for review before it is sent.
 
-    Previews of the files are made first, so that an unreadable file is refused at once.
+    For the review, its files are reduced first, so that an unreadable file is refused at once.
     """
     form = await read_form(request)
     chosen = await chosen_files(form, "file")
     login = state_of(request).login
 
-    def store_changes(device: Device) -> StoredDraft:
+    def store(device: Device) -> StoredDraft:
         named = login.named("draft", typed(form, "draft"))
         before = find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _LONG_AGO)
         has_files = bool(chosen or before.files)
-        written = _draft_with_input(form, before, device.clock.now(), has_files=has_files)
+        written = _written(form, before, device.clock.now(), has_files=has_files)
         reply = login.named("message", typed(form, "reply"))
         written = replace(
             written,
@@ -118,10 +118,8 @@ async def keep(request: Request) -> Response:
     try:
         # raises if the vault is locked, so that nothing is decoded then
         await in_vault(request, lambda _: None)
-        small = [
-            await asyncio.to_thread(slots.preview, one.data, PREVIEW_SIDE_PX) for one in chosen
-        ]
-        draft = await in_vault(request, store_changes)
+        small = [await asyncio.to_thread(slots.preview, one.data, SMALL_PX) for one in chosen]
+        draft = await in_vault(request, store)
     except EntrenousError as why:
         return await write(request, error_words(why), 409)
     for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):
@@ -132,9 +130,7 @@ async def keep(request: Request) -> Response:
     return go_to(request, "review", draft=handle)
 
 
-def _draft_with_input(
-    form: FormData, before: StoredDraft, at: datetime, *, has_files: bool
-) -> StoredDraft:
+def _written(form: FormData, before: StoredDraft, at: datetime, *, has_files: bool) -> StoredDraft:
     text, to = typed(form, "text"), tuple(all_typed(form, "to"))
     if not has_files and not text:
         raise NothingWritten

@@ -69,15 +69,13 @@ async def make(request: Request) -> Response:
     say = language_of(request).sentences.gettext
     stage = say("Marking")
 
-    def mark_copies(device: Device, report: Report) -> MadeCopies:
-        return _mark_for_people(
-            files[0].data, people, device, lambda done: report(stage, done, len(people))
-        )
+    def work(device: Device, report: Report) -> MadeCopies:
+        return _mark(files[0].data, people, device, lambda done: report(stage, done, len(people)))
 
-    return start_job(request, say("Making the copies"), mark_copies, "copies_made")
+    return start_job(request, say("Making the copies"), work, "copies_made")
 
 
-def _mark_for_people(
+def _mark(
     data: bytes, people: tuple[RecipientId, ...], device: Device, report: Callable[[int], None]
 ) -> MadeCopies:
     message, made = "", list[MarkedFile]()

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.linking import LinkAnswer, Linking, LinkingHere, LinkingOnOld
+from entrenous.app.linking import Answer, Linking, LinkingHere, LinkingOnOld
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -51,7 +51,7 @@ from entrenous.terminal.output import key_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class RevokedDevice:
+class Lost:
     """The result of revoking a device, and what else to do."""
 
     said: tuple[str, ...]
@@ -80,12 +80,12 @@ def routes() -> list[Route]:
 async def devices(request: Request) -> Response:
     """List the devices, and what the relay or other people have not been told yet."""
 
-    def load_overview(device: Device) -> tuple[DeviceOverview, str] | None:
+    def read(device: Device) -> tuple[DeviceOverview, str] | None:
         if not has_relay(device):
             return None
         return device_overview(device), key_fingerprint(own_device(device).person.id)
 
-    found = await in_vault(request, load_overview)
+    found = await in_vault(request, read)
     if found is None:
         return show(request, "devices.html", shown=None)
     shown, keys = found
@@ -130,10 +130,10 @@ async def linking(request: Request) -> Response:
     side = state_of(request).linking
     if side is None or side.is_new:
         return go_to(request, "devices")
-    return _show_linking(request, side)
+    return _show_side(request, side)
 
 
-def _show_linking(request: Request, side: Linking) -> Response:
+def _show_side(request: Request, side: Linking) -> Response:
     return show(
         request,
         "linking_here.html" if side.is_new else "linking.html",
@@ -145,14 +145,14 @@ def _show_linking(request: Request, side: Linking) -> Response:
 
 async def answer(request: Request) -> Response:
     """Process the person's answer: the same on both devices, different, or stop."""
-    await _take_answer(request)
+    await _answered(request)
     return go_to(request, "linking")
 
 
-async def _take_answer(request: Request) -> None:
+async def _answered(request: Request) -> None:
     given, side = typed(await read_form(request), "do"), state_of(request).linking
-    if side is not None and given in set(LinkAnswer):
-        side.answer(LinkAnswer(given))
+    if side is not None and given in set(Answer):
+        side.answer(Answer(given))
         await side.acted()
 
 
@@ -190,7 +190,7 @@ async def choose_lock(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     """Ask for the passphrase of this new device."""
-    _code_in_address(request)
+    _code(request)
     form = getattr(request.state, "form", None) or FormData()
     return show(
         request,
@@ -201,7 +201,7 @@ async def choose_lock(
     )
 
 
-def _code_in_address(request: Request) -> str:
+def _code(request: Request) -> str:
     code = state_of(request).login.named("link", request.path_params["handle"])
     if code is None:
         raise ResultGone
@@ -209,7 +209,7 @@ def _code_in_address(request: Request) -> str:
 
 
 async def begin_here(request: Request) -> Response:
-    state, form, code = state_of(request), await read_form(request), _code_in_address(request)
+    state, form, code = state_of(request), await read_form(request), _code(request)
     try:
         passphrase = chosen_passphrase(form)
     except EntrenousError as why:
@@ -225,11 +225,11 @@ async def linking_here(request: Request) -> Response:
     side = state_of(request).linking
     if side is None or not side.is_new:
         return go_to(request, "home")
-    return _show_linking(request, side)
+    return _show_side(request, side)
 
 
 async def answer_here(request: Request) -> Response:
-    await _take_answer(request)
+    await _answered(request)
     return go_to(request, "linking_here")
 
 
@@ -257,23 +257,21 @@ async def revoke(request: Request) -> Response:
         return await lost(request, error_words(why), 409)
     say = language_of(request).sentences.gettext
 
-    def revoke_and_describe(device: Device, _: object) -> RevokedDevice:
+    def work(device: Device, _: object) -> Lost:
         done = revoke_device(name, lost=is_lost, sheet=sheet, device=device)
-        return RevokedDevice(
-            tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ()
-        )
+        return Lost(tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ())
 
-    return start_job(request, say("Taking it off your list"), revoke_and_describe, "revoked")
+    return start_job(request, say("Taking it off your list"), work, "revoked")
 
 
 async def revoked(request: Request) -> Response:
-    done = result_of(request, RevokedDevice)
+    done = result_of(request, Lost)
     said = [without_commands(one) for one in done.said]
     to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=said, to_do=to_do)
 
 
-def checklist_in_words(done: RevokedDevice) -> list[tuple[str, str]]:
+def checklist_in_words(done: Lost) -> list[tuple[str, str]]:
     """Return the steps of the checklist and their reasons, as the pages show them."""
     texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
     return [(without_commands(what), without_commands(why)) for what, why in texts]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
-from entrenous.app.pages.joining import fill_in_add_form, read_invitation
+from entrenous.app.pages.joining import fill_in, read_invitation
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
@@ -21,7 +21,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.learn.check_up import guesses_log10
 from entrenous.send.set_up import set_up as set_up_device
 
-_BLANK_PAGE: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
+_BLANK: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
 
 
 def routes() -> list[Route]:
@@ -68,9 +68,7 @@ async def set_up_page(
 
 
 async def set_up(request: Request) -> Response:
-    """Make the device. An invite link names the relay; the person who made the link can then be
-    added.
-    """
+    """Make the device. An invite link names the relay; its maker can then be added."""
     form = await read_form(request)
     name = typed(form, "name")
     try:
@@ -84,13 +82,13 @@ async def set_up(request: Request) -> Response:
     except EntrenousError as why:
         return await set_up_page(request, why, 409)
     if invitation is not None and invitation.link:
-        fill_in_add_form(invitation, request)
+        fill_in(invitation, request)
         return go_to(request, "people")
-    return _redirect_to_wanted_page(request)
+    return _to_wanted(request)
 
 
 async def strength(request: Request) -> Response:
-    """Show the strength of the passphrase as typed so far."""
+    """Return how strong the passphrase is that is being typed."""
     words = passphrase_in(await read_form(request), "passphrase")
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
@@ -114,10 +112,10 @@ async def unlock(request: Request) -> Response:
             await asyncio.wrap_future(opening)
         except EntrenousError as why:
             return await unlock_page(request, error_words(why), 409)
-    return _redirect_to_wanted_page(request)
+    return _to_wanted(request)
 
 
-def _redirect_to_wanted_page(request: Request) -> Response:
+def _to_wanted(request: Request) -> Response:
     """Redirect to the page that was requested before the vault was unlocked."""
     state = state_of(request)
     wanted, state.wanted = state.wanted, "/"
@@ -141,4 +139,4 @@ async def leave(request: Request) -> Response:
     state.vault.lock()
     state.jobs.forget()
     state.login.forget()
-    return HTMLResponse(_BLANK_PAGE)
+    return HTMLResponse(_BLANK)

@@ -38,7 +38,7 @@ from entrenous.trace.trace_file import trace_file, with_current_names
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFile:
+class Found:
     """A found file: its report, or the reason why there is no report."""
 
     name: str
@@ -49,9 +49,9 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """The found files, in the order in which they were chosen."""
+    """The found files, in their order."""
 
-    files: tuple[FoundFile, ...]
+    files: tuple[Found, ...]
 
 
 def routes() -> list[Route]:
@@ -79,31 +79,31 @@ async def look(request: Request) -> Response:
     say = language_of(request).sentences.gettext
     stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
 
-    def trace_files(device: Device, report: Report) -> FoundFiles:
-        originals, found = Originals(device.read_picture), list[FoundFile]()
+    def work(device: Device, report: Report) -> FoundFiles:
+        originals, found = Originals(device.read_picture), list[Found]()
         with with_fast_picture_decoding(device) as reader:
             for number, file in enumerate(files, start=1):
                 report(stage.format(number=number, total=len(files)), number - 1, len(files))
                 found.append(_trace(file, reader, originals))
         return FoundFiles(tuple(found))
 
-    return start_job(request, say("Finding out whose copy it is"), trace_files, "verdicts")
+    return start_job(request, say("Finding out whose copy it is"), work, "verdicts")
 
 
-def _trace(file: ChosenFile, device: Device, originals: Originals) -> FoundFile:
+def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
     try:
         traced = with_current_names(trace_file(file.data, device, originals), device)
-        return FoundFile(
+        return Found(
             file.name,
             account_of_file(traced, file.data, file.name, device, Choices()),
             data=file.data,
         )
     except EntrenousError as why:
-        return FoundFile(file.name, error=error_words(why), data=file.data)
+        return Found(file.name, error=error_words(why), data=file.data)
 
 
 async def verdicts(request: Request) -> Response:
-    """Show, in a sentence each, the verdict of each file, its chance, and what it does not say."""
+    """Show one sentence each about the verdict, its chance, and what it does not say."""
     found = result_of(request, FoundFiles)
     handle = request.path_params["handle"]
     return show(
@@ -120,7 +120,7 @@ async def how(request: Request) -> Response:
         it=account,
         handle=request.path_params["handle"],
         number=request.path_params["number"],
-        plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - svg() escapes
+        plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
         limits=translated_limits(),
         not_who=translated(NOT_WHO),
         check=how_to_check(account.number),

@@ -1,5 +1,5 @@
-"""The pages that show who helps and what to do first. They need no vault or passphrase, and keep
-only the answers, in memory.
+"""The pages that show who helps and what to do first. They need no vault or passphrase, and store
+only the answers.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from entrenous.respond.situation import Spread
 from entrenous.respond.telephone import Telephone, telephones_in
 from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
 
-_GUESSES_MAX: Final = 2
-_CODE_PATTERN: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
-_LINES_SHOWN_AT_ONCE: Final = 4
+_GUESSES: Final = 2
+_CODE: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
+_SHOWN_AT_ONCE: Final = 4
 NEEDS: Final = ("danger", "threat", "watched")
 
 
@@ -49,7 +49,7 @@ def routes() -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownHelpLine:
+class Line:
     """A help line as displayed: how to reach it, and what to know, in words."""
 
     line: HelpLine
@@ -58,9 +58,7 @@ class ShownHelpLine:
 
     @property
     def can_talk(self) -> bool:
-        """Whether somebody answers, by telephone or in a chat. Otherwise the line is a website or
-        an email address.
-        """
+        """Whether somebody answers, by telephone or in a chat; otherwise it is a website."""
         return bool(self.phones or self.line.chat)
 
 
@@ -73,7 +71,7 @@ class Emergency:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstSteps:
+class Steps:
     """First steps, and their sources."""
 
     title: str
@@ -98,8 +96,8 @@ async def people(request: Request, words: str = "", tried: str = "") -> Response
         emergency=emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
         lines=shown_lines(found.contacts, now),
-        at_once=_LINES_SHOWN_AT_ONCE,
-        notes=_notes_without_commands(found.notes),
+        at_once=_SHOWN_AT_ONCE,
+        notes=_notes(found.notes),
     )
 
 
@@ -108,7 +106,7 @@ async def choose(request: Request) -> Response:
     form, answers = await read_form(request), state_of(request).login.answers
     place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
     if typed(form, "under_18"):
-        return await _show_help_for_minor(request, place, words)
+        return await _other_door(request, place, words)
     if words:
         return await people(request, words, typed(form, "place"))
     answers["place"] = place or ("" if typed(form, "asked") else answers.get("place", ""))
@@ -116,25 +114,23 @@ async def choose(request: Request) -> Response:
         answers["safe"] = "no" if typed(form, "danger") else ""
         answers["watched"] = "yes" if typed(form, "watched") else ""
     if typed(form, "asked") or typed(form, "threat"):
-        answers["posted"] = _posted_after_choice(
-            answers.get("posted", ""), threat=bool(typed(form, "threat"))
-        )
+        answers["posted"] = _posted(answers.get("posted", ""), threat=bool(typed(form, "threat")))
     return go_to(request, "help")
 
 
 async def under_18(request: Request) -> Response:
     """Show who helps somebody under 18, and delete earlier answers."""
     place = state_of(request).login.answers.get("place", "")
-    return await _show_help_for_minor(request, Place(place) if place else None, "")
+    return await _other_door(request, Place(place) if place else None, "")
 
 
 async def under_18_there(request: Request) -> Response:
     form = await read_form(request)
     place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
-    return await _show_help_for_minor(request, place, words)
+    return await _other_door(request, place, words)
 
 
-async def _show_help_for_minor(request: Request, place: Place | None, words: str) -> Response:
+async def _other_door(request: Request, place: Place | None, words: str) -> Response:
     state_of(request).login.forget_answers()
     places = (place,) if place else ()
     now = SystemClock().now()
@@ -149,15 +145,13 @@ async def _show_help_for_minor(request: Request, place: Place | None, words: str
         emergency=emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
         lines=shown_lines(found.contacts, now, under_18=True),
-        at_once=_LINES_SHOWN_AT_ONCE,
-        notes=_notes_without_commands(found.notes),
+        at_once=_SHOWN_AT_ONCE,
+        notes=_notes(found.notes),
     )
 
 
 async def place_typed(text: str) -> tuple[Place | None, str]:
-    """Return the typed place, or why it is not valid. A name in a rare language takes seconds to
-    find.
-    """
+    """Return the typed place, or why it is not valid; rare languages take seconds."""
     if not text:
         return None, ""
     try:
@@ -182,28 +176,26 @@ def need_in(answers: dict[str, str]) -> Need:
     ).need()
 
 
-def first_lines_here(request: Request, now: datetime) -> list[ShownHelpLine]:
+def near_lines(request: Request, now: datetime) -> list[Line]:
     """Return the first people to turn to; those who can be telephoned come first."""
-    found = who_helps(_named_or_guessed_country(request), need_in(state_of(request).login.answers))
+    found = who_helps(_places_near(request), need_in(state_of(request).login.answers))
     found = tuple(sorted(found, key=lambda line: not telephones_in(line.phone_in_words)))
-    return shown_lines(found[:_LINES_SHOWN_AT_ONCE], now)
+    return shown_lines(found[:_SHOWN_AT_ONCE], now)
 
 
-def emergencies_here(request: Request, today: date) -> list[Emergency]:
-    return emergencies(emergency_numbers(_named_or_guessed_country(request)), today)
+def numbers_there(request: Request, today: date) -> list[Emergency]:
+    return emergencies(emergency_numbers(_places_near(request)), today)
 
 
-def _named_or_guessed_country(request: Request) -> tuple[Place, ...]:
-    """Return the country that the person named, or else the first one that can be guessed."""
+def _places_near(request: Request) -> tuple[Place, ...]:
+    """Return the person's country; the first one that can be guessed, if none was named."""
     guessed = tuple(Place(code) for code, _ in guesses(request)[:1])
     return places_in(state_of(request).login.answers) or guessed
 
 
-def shown_lines(
-    lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False
-) -> list[ShownHelpLine]:
+def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False) -> list[Line]:
     return [
-        ShownHelpLine(
+        Line(
             one,
             telephones_in(one.phone_in_words),
             contact_facts(one, now, None, under_18=under_18),
@@ -222,29 +214,29 @@ def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergenc
     ]
 
 
-def _notes_without_commands(notes: Sequence[str]) -> list[str]:
+def _notes(notes: Sequence[str]) -> list[str]:
     """Return the notes that mention no command, since the page itself offers what commands do."""
     return [note for note in notes if "entrenous " not in note]
 
 
-def first_steps(one: Advice, today: date) -> FirstSteps:
+def first_steps(one: Advice, today: date) -> Steps:
     lines = [line.strip() for line in advice_in_words(one, today)]
-    return FirstSteps(one.title, one.steps, tuple(line for line in lines if line.startswith("(")))
+    return Steps(one.title, one.steps, tuple(line for line in lines if line.startswith("(")))
 
 
 def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
     """Return places to suggest, with code and name; none is preselected.
 
-    If ``words``, the error about an unclear place, names places, these are returned; otherwise
-    countries that the browser's languages suggest.
+    These are the places named in ``words``, the error about an unclear place; without it, countries
+    from the browser's languages.
     """
-    named = [Place(code) for code in _CODE_PATTERN.findall(words)]
+    named = [Place(code) for code in _CODE.findall(words)]
     if named:
         return [(one, place_name(one, _language())) for one in named]
     header = request.headers.get("accept-language", "")
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     codes = dict.fromkeys(filter(None, map(_country_of, tags)))
-    return [(one, place_name(Place(one), _language())) for one in list(codes)[:_GUESSES_MAX]]
+    return [(one, place_name(Place(one), _language())) for one in list(codes)[:_GUESSES]]
 
 
 def _country_of(tag: str) -> str:
@@ -261,7 +253,7 @@ def _language() -> str:
     return language_of_person().partition("-")[0]
 
 
-def _posted_after_choice(known: str, *, threat: bool) -> str:
+def _posted(known: str, *, threat: bool) -> str:
     if threat:
         return Spread.THREAT
     return "" if known == Spread.THREAT else known

@@ -26,7 +26,7 @@ from entrenous.send.drafts import stored_drafts
 
 
 @dataclass(frozen=True, slots=True)
-class HomeContent:
+class Waiting:
     """Whether this device has a relay, its drafts, and the notices that were not dismissed."""
 
     has_relay: bool = False
@@ -45,9 +45,9 @@ def routes() -> list[Route]:
 async def home(request: Request) -> Response:
     """Show the entrances; the vault may be locked."""
     state = state_of(request)
-    found = HomeContent()
+    found = Waiting()
     with suppress(VaultLocked):
-        found = await in_vault(request, lambda device: _home_content(state, device))
+        found = await in_vault(request, lambda device: _waiting(state, device))
     return show(
         request,
         "home.html",
@@ -57,13 +57,13 @@ async def home(request: Request) -> Response:
     )
 
 
-def _home_content(state: AppState, device: Device) -> HomeContent:
+def _waiting(state: AppState, device: Device) -> Waiting:
     drafts = tuple(draft.id for draft in stored_drafts(device))
-    return HomeContent(has_relay(device), drafts, notices(state, device))
+    return Waiting(has_relay(device), drafts, notices(state, device))
 
 
 async def progress(request: Request) -> Response:
-    """Show the progress of a job or, once the job has ended, its result or its error."""
+    """Show a job's progress; once it has ended, its result or its error."""
     job = state_of(request).jobs.find(request.path_params["handle"])
     if job is None:
         return go_to(request, "home")
@@ -79,10 +79,10 @@ async def progress(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Tell the page by server-sent events that something changed; it then reloads itself."""
 
-    async def event_lines() -> AsyncIterator[str]:
-        # Send one event at once, since something may have changed since the page was made.
+    async def lines() -> AsyncIterator[str]:
+        # At once too: something may have changed since the page was made.
         yield "retry: 2000\ndata: changed\n\n"
         async for _ in state_of(request).events.changes():
             yield "data: changed\n\n"
 
-    return StreamingResponse(event_lines(), media_type="text/event-stream")
+    return StreamingResponse(lines(), media_type="text/event-stream")

@@ -36,7 +36,7 @@ from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.people.qr_codes import read_qr
 from entrenous.send.set_up import join_relay
 
-_LINK_PREFIX: Final = "entrenous:"
+_LINK_BEGINS: Final = "entrenous:"
 
 
 class NoAddressGiven(Refused):
@@ -55,7 +55,7 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinResult:
+class Joined:
     """What the person reads afterwards, and the invitation that was used."""
 
     said: tuple[str, ...]
@@ -77,21 +77,21 @@ def read_invitation(text: str) -> Invitation:
     pasted = "".join(text.split())
     if not pasted:
         raise NoAddressGiven
-    if pasted.startswith(_LINK_PREFIX):
+    if pasted.startswith(_LINK_BEGINS):
         invite = read_invite(pasted)
         return Invitation(invite.relay_url, pasted, invite.name)
     return Invitation(pasted if "://" in pasted else f"https://{pasted}")
 
 
-def fill_in_add_form(invitation: Invitation, request: Request) -> None:
-    """Fill in the form on the people page with the link that was used and its maker's name."""
+def fill_in(invitation: Invitation, request: Request) -> None:
+    """Have the page of people show the form to add the person whose link was used, filled in."""
     if invitation.link:
         filled = FormData([("link", invitation.link), ("name", invitation.name)])
         state_of(request).login.keep_form(request.app.url_path_for("people"), filled)
 
 
 async def join(request: Request, words: str = "", status: int = 200) -> Response:
-    """Ask for the link or the address. A device with a relay gets the page for moving instead."""
+    """Ask for the link or the address; a device that has a relay moves instead."""
     if await in_vault(request, has_relay):
         return go_to(request, "move")
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -109,21 +109,21 @@ async def connect(request: Request) -> Response:
     except EntrenousError as why:
         return await join(request, error_words(why), 409)
 
-    def join_and_lock(device: Device, _: Report) -> JoinResult:
+    def work(device: Device, _: Report) -> Joined:
         identity = join_relay(invitation.relay_url, device)
         if state.vault.unlocked is None:
             raise VaultLocked
-        with suppress(Unreachable):  # the next unlock makes the lock
+        with suppress(Unreachable):  # the next unlock does it
             state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
         state.mail.start()
-        return JoinResult(for_pages(describe_joining(identity)), invitation)
+        return Joined(for_pages(describe_joining(identity)), invitation)
 
-    return start_job(request, say("Connecting"), join_and_lock, "joined")
+    return start_job(request, say("Connecting"), work, "joined")
 
 
 async def joined(request: Request) -> Response:
-    done, say = result_of(request, JoinResult), language_of(request).sentences.gettext
-    fill_in_add_form(done.invitation, request)
+    done, say = result_of(request, Joined), language_of(request).sentences.gettext
+    fill_in(done.invitation, request)
     return show(
         request, "told.html", heading=say("You are connected"), said=done.said, back="people"
     )

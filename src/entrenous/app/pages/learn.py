@@ -1,4 +1,4 @@
-"""The check-up, one question per page, and the lessons with their printable sheets."""
+"""The check-up, one question a page, and the lessons with their printable sheets."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ from entrenous.learn.lesson import Lesson, all_lessons, find_lesson, is_right, v
 from entrenous.learn.markdown import as_html
 from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
 from entrenous.learn.questions import all_questions
-from entrenous.learn.sheet import PaperSize, write_sheet
+from entrenous.learn.sheet import Paper, write_sheet
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.respond.first_steps import AdviceId, advice
 
@@ -37,8 +37,8 @@ def routes() -> list[Route]:
 
 async def lessons(request: Request) -> Response:
     login = state_of(request).login
-    handles_and_lessons = [(login.handle("lesson", one.name), one) for one in all_lessons()]
-    return show(request, "lessons.html", lessons=handles_and_lessons)
+    every = [(login.handle("lesson", one.name), one) for one in all_lessons()]
+    return show(request, "lessons.html", lessons=every)
 
 
 async def read(request: Request) -> Response:
@@ -64,7 +64,7 @@ def _show_lesson(
         "lesson.html",
         lesson=found,
         handle=request.path_params["lesson"],
-        text=Markup(as_html(found.text)),  # noqa: S704 - as_html escapes the text
+        text=Markup(as_html(found.text)),  # noqa: S704 - rendered and escaped by our Markdown
         try_now=without_commands(found.try_now),
         verdict=verdict,
         number=number,
@@ -75,9 +75,9 @@ def _show_lesson(
 async def sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
     kind = request.path_params["paper"]
-    if kind not in set(PaperSize):
+    if kind not in set(Paper):
         raise ResultGone
-    found, paper = _lesson(request), PaperSize(kind)
+    found, paper = _lesson(request), Paper(kind)
     data = await asyncio.to_thread(write_sheet, found, paper)
     return file_response(request, data, f"page-{found.order}-{paper.value}.pdf")
 
@@ -99,15 +99,15 @@ async def go_on(request: Request) -> Response:
     """
     form = await read_form(request)
     at = int(typed(form, "at") or 0)
-    questions = all_questions()
-    if typed(form, "do") == "stop" or at >= len(questions):
+    every = all_questions()
+    if typed(form, "do") == "stop" or at >= len(every):
         return await _result(request, form)
     return show(
         request,
         "question.html",
-        asked=questions[at],
+        asked=every[at],
         at=at + 1,
-        count=len(questions),
+        count=len(every),
         given=_answers(form),
         folder=typed(form, "folder"),
     )
@@ -122,16 +122,14 @@ async def _result(request: Request, form: FormData) -> Response:
             pictures = await asyncio.to_thread(pictures_with_place, Path(folder))
         except NoSuchFolder as why:
             words = str(why)
-    found = await asyncio.to_thread(_check_this_machine, request, pictures, _answers(form))
+    found = await asyncio.to_thread(_judge, request, pictures, _answers(form))
     steps = [first_steps(advice(AdviceId.THREAT), SystemClock().now().date())] if found.help else ()
     return show(
         request, "checked.html", found=found, words=words, count=len(found.advice), steps=steps
     )
 
 
-def _check_this_machine(
-    request: Request, pictures: PicturesFound | None, answers: dict[str, str]
-) -> CheckUp:
+def _judge(request: Request, pictures: PicturesFound | None, answers: dict[str, str]) -> CheckUp:
     facts = inspect_machine(state_of(request).settings.home)
     return check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
 

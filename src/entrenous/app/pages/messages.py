@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask_first, is_sure
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form, typed
 from entrenous.app.web import (
     AppState,
@@ -42,10 +42,10 @@ from entrenous.send.timeline import (
     timeline_page,
 )
 
-_REACTION_SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
+_SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
 _ENTRIES_PER_PAGE: Final = 40  # number of entries of a conversation on one page
 _PEOPLE_PER_PAGE: Final = 100  # number of people on one page of the inbox
-_KIND_OF_ROLE: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
+_KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A page of a conversation. ``kinds`` are the kinds of each message's stored files."""
+    """A page of a conversation; ``kinds`` are those of the files stored here."""
 
     name: str
     page: TimelinePage
@@ -81,12 +81,12 @@ async def inbox(request: Request) -> Response:
     """List everybody with whom messages were exchanged, the newest first."""
     state = state_of(request)
 
-    def load_inbox(device: Device) -> Inbox:
+    def read(device: Device) -> Inbox:
         return Inbox(
             correspondents(device), _names(device), unsent_messages(device), notices(state, device)
         )
 
-    found = await in_vault(request, load_inbox)
+    found = await in_vault(request, read)
     problem, others = state.mail.problem, state.mail.others
     if problem is not None and not isinstance(problem, Unreachable):
         others = (problem, *others)
@@ -122,12 +122,12 @@ async def conversation(request: Request) -> Response:
     person, skip = _person(request), int(request.path_params.get("skip", 0))
     state = state_of(request)
 
-    def load_conversation(device: Device) -> Conversation:
+    def read(device: Device) -> Conversation:
         page = timeline_page(person, device, skip, _ENTRIES_PER_PAGE)
         kinds = {one.name: _kinds(one.name, state, device) for one in page.entries if one.can_show}
         return Conversation(_names(device).get(person, ""), page, kinds)
 
-    found = await in_vault(request, load_conversation)
+    found = await in_vault(request, read)
     entries = found.page.entries
     return show(
         request,
@@ -141,7 +141,7 @@ async def conversation(request: Request) -> Response:
         skip=skip,
         step=_ENTRIES_PER_PAGE,
         also={one.name: others_in_words(one.also) for one in entries if one.also},
-        signs=_REACTION_SIGNS,
+        signs=_SIGNS,
     )
 
 
@@ -149,7 +149,7 @@ def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...
     """Return the kind of each stored file of a message: picture, clip or voice."""
     found = state.slots.kinds.get(name)
     if found is None:
-        found = tuple(_KIND_OF_ROLE[one.role] for one in kept_frame(name, device).files)
+        found = tuple(_KINDS[one.role] for one in kept_frame(name, device).files)
         state.slots.kinds[name] = found
     return found
 
@@ -159,12 +159,12 @@ async def answer(request: Request) -> Response:
     form = await read_form(request)
     question = _question(request, typed(form, "do"))
     if question is not None and not is_sure(form):
-        return ask_first(request, form, question)
+        return ask(request, form, question)
     name, what, sign = message_in(request), typed(form, "do"), typed(form, "sign")
     handle = typed(form, "person")
     person = state_of(request).login.named("person", handle) or ""
 
-    def apply_action(device: Device) -> tuple[RecallResult, ...]:
+    def act(device: Device) -> tuple[RecallResult, ...]:
         match what:
             case "recall":
                 return recall_message(name, device)
@@ -176,7 +176,7 @@ async def answer(request: Request) -> Response:
                 react(name, sign or None, device)
         return ()
 
-    recalls = await in_vault(request, apply_action)
+    recalls = await in_vault(request, act)
     state_of(request).slots.drop(name)
     if recalls:
         outcomes = [recall_in_words(one.to, one) for one in recalls]
@@ -185,7 +185,7 @@ async def answer(request: Request) -> Response:
 
 
 def _question(request: Request, what: str) -> Question | None:
-    """Return the question to ask before an action on a message, or None if there is none."""
+    """Return what to ask before that is done to a message."""
     say = language_of(request).sentences.gettext
     if what == "recall":
         unopened = say("Whoever has not opened it yet cannot open it any more.")

@@ -24,7 +24,7 @@ class NextPage:
 
 
 #: The beginning of a command, and its page. The first match counts.
-_PAGE_OF_COMMAND: Final = (
+_PAGES: Final = (
     ("law routes", "case_routes"),
     ("evidence stamp", "evidence"),
     ("case add --", "seen"),
@@ -36,9 +36,9 @@ _PAGE_OF_COMMAND: Final = (
     ("case open", "ending"),
     ("help", "help"),
 )
-_ROUTE_OPTION: Final = re.compile(r"--route (\S+)")
-_NOTICE_OPTION: Final = re.compile(r"--(?:sent|supplied) (\d+)")
-_SIGHTING_OPTION: Final = re.compile(r"--sighting (\d+)")
+_DRAFT: Final = re.compile(r"--route (\S+)")
+_NOTICE: Final = re.compile(r"--(?:sent|supplied) (\d+)")
+_SIGHTING: Final = re.compile(r"--sighting (\d+)")
 
 
 def next_page(step: str, case: CaseName) -> NextPage:
@@ -48,12 +48,12 @@ def next_page(step: str, case: CaseName) -> NextPage:
     2
     """
     words, command = without_commands(step), command_in(step)
-    if notice := _NOTICE_OPTION.search(command):
+    if notice := _NOTICE.search(command):
         return NextPage(words, "letter", number=int(notice[1]))
-    if route := _ROUTE_OPTION.search(command):
-        sighting_option = _SIGHTING_OPTION.search(command)
-        sighting = int(sighting_option[1]) if sighting_option else 0
+    if route := _DRAFT.search(command):
+        told = _SIGHTING.search(command)
+        sighting = int(told[1]) if told else 0
         return NextPage(words, "case_routes", route=route[1], sighting=sighting)
     typed = command.removeprefix("entrenous ").replace(f" {case}", "")
-    page = next((page for begin, page in _PAGE_OF_COMMAND if typed.startswith(begin)), "")
+    page = next((page for begin, page in _PAGES if typed.startswith(begin)), "")
     return NextPage(words, page)

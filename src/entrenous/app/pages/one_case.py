@@ -21,22 +21,21 @@ async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     """
     login, wanted = state_of(request).login, case_handle(request)
 
-    def call_with_case(device: Device) -> T:
+    def named(device: Device) -> T:
         for name in device.vault.keys(CASES_TABLE):
             if login.stand_in("case", name) == wanted:
                 return work(name, device)
         raise ResultGone
 
-    return await in_vault(request, call_with_case)
+    return await in_vault(request, named)
 
 
-async def change_or_show_again(
+async def refusal(
     request: Request,
     change: Callable[[str, Device], object],
     again: Callable[[Request, str], Awaitable[Response]],
 ) -> Response | None:
-    """Change the case, and return None. If that is refused, return the page ``again``, with the
-    reason and what was typed.
+    """Change the case; if that is refused, show the page ``again`` with why and what was typed.
 
     Raises VaultLocked, ResultGone.
     """

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.messages import message_in
-from entrenous.app.slots import PageFile
+from entrenous.app.slots import Shown
 from entrenous.app.web import (
     ResultGone,
     file_response,
@@ -42,14 +42,12 @@ from entrenous.send.open import download_message, kept_file, open_message_to
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 
-PICTURE_SIDE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
+PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedMessage:
-    """A message that was opened. ``person`` is the stand-in for its sender, to whose page the app
-    returns.
-    """
+class Opened:
+    """An opened message: the person it came from, to go back to their page."""
 
     name: str
     person: str
@@ -92,34 +90,33 @@ async def open_it(request: Request) -> Response:
     name, say = message_in(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
-    def download_and_open(device: Device, report: Report) -> OpenedMessage:
+    def work(device: Device, report: Report) -> Opened:
         received = find_received(name, device)
-        download_message(name, device, TransferWatch(_stage_reporter(report, say)))
-        open_message_to(name, _leave_encrypted, device)
-        return OpenedMessage(name, login.handle("person", received.sender.hex()))
+        download_message(name, device, TransferWatch(_step(report, say)))
+        open_message_to(name, _not_read, device)
+        return Opened(name, login.handle("person", received.sender.hex()))
 
-    return start_job(request, say("Opening it"), download_and_open, "opened")
+    return start_job(request, say("Opening it"), work, "opened")
 
 
-def _leave_encrypted(_number: int, _file: object, _fill: object) -> None:
-    """Leave the files encrypted. The page requests each of them later."""
+def _not_read(_number: int, _file: object, _fill: object) -> None:
+    """Leave the files encrypted; the page requests each one."""
 
 
 async def _receipts_question(request: Request) -> Response | None:
-    """Ask once, before the first opening, whether somebody whose keys were not compared (known by
-    an invite link only) gets receipts. Store the answer. Return the page with the question, or None
-    once it is answered.
+    """Ask once, before the first opening, whether somebody known by link gets receipts; store the
+    answer. Return the question, or None once it is answered.
     """
     name, answer = message_in(request), typed(await read_form(request), "receipts")
 
-    def find_undecided_sender(device: Device) -> Contact | None:
+    def undecided(device: Device) -> Contact | None:
         sender = sender_without_receipt_choice(find_received(name, device).sender, device)
         if sender is not None and answer in {"yes", "no"}:
             set_receipts(sender.name, device, wanted=answer == "yes")
             return None
         return sender
 
-    sender = await in_vault(request, find_undecided_sender)
+    sender = await in_vault(request, undecided)
     if sender is None:
         return None
     return show(
@@ -132,40 +129,38 @@ async def _receipts_question(request: Request) -> Response | None:
 
 
 async def opened(request: Request) -> Response:
-    return go_to(request, "conversation", person=result_of(request, OpenedMessage).person)
+    return go_to(request, "conversation", person=result_of(request, Opened).person)
 
 
 async def file(request: Request) -> Response:
-    """Show one file of an opened message. A picture is scaled down to the size at which the page
-    shows it; other files are as sent.
+    """Show one file of an opened message. A picture is reduced to the size of its place; other
+    files are as sent.
     """
     name, number = message_in(request), int(request.path_params["number"])
     slots, key = state_of(request).slots, ("message", name, number)
 
-    def load_file(device: Device) -> ContentFile | None:
-        if find_received(name, device).key is None:  # expired or recalled since
+    def read(device: Device) -> ContentFile | None:
+        if find_received(name, device).key is None:  # the message has ended in the meantime
             slots.drop(name)
         return None if slots.find(key) else kept_file(name, number, device)
 
-    kept = await in_vault(request, load_file)
+    kept = await in_vault(request, read)
     found = slots.find(key)
     if found is None and kept is not None:
-        found = await slots.get(key, partial(_file_for_page, kept, slots.picture))
+        found = await slots.get(key, partial(_for_page, kept, slots.picture))
     if found is None:
         raise ResultGone
     return shown_file(request, found.data, found.media_type)
 
 
-def _file_for_page(kept: ContentFile, small: Callable[[bytes, int], PageFile]) -> PageFile:
+def _for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -> Shown:
     if kept.role is FileRole.PICTURE:
-        return small(kept.data, PICTURE_SIDE_PX)
-    return PageFile(kept.data, kept.media_type)
+        return small(kept.data, PICTURE_PX)
+    return Shown(kept.data, kept.media_type)
 
 
 async def save_file(request: Request) -> Response:
-    """Serve one file of an opened message for the browser to save, under a file name that reveals
-    nothing.
-    """
+    """Hand one file of an opened message to the browser to save; its name says nothing."""
     name, number = message_in(request), int(request.path_params["number"])
     kept = await in_vault(request, lambda device: kept_file(name, number, device))
     return file_response(
@@ -183,26 +178,22 @@ async def see_once(request: Request) -> Response:
     name, say = message_in(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
-    def download(device: Device, report: Report) -> SeenOnce:
+    def work(device: Device, report: Report) -> SeenOnce:
         received: Received = find_received(name, device)
-        download_message(name, device, TransferWatch(_stage_reporter(report, say)))
+        download_message(name, device, TransferWatch(_step(report, say)))
         person = login.handle("person", received.sender.hex())
         return SeenOnce(name, person, ViewSession(received.sender_name))
 
-    return start_job(request, say("Fetching it"), download, "seen")
+    return start_job(request, say("Fetching it"), work, "seen")
 
 
 async def seen(request: Request) -> Response:
-    return show(
-        request, "see_once.html", once=_seen_once(request), handle=_handle(request), shown=None
-    )
+    return show(request, "see_once.html", once=_once(request), handle=_handle(request), shown=None)
 
 
 async def show_once(request: Request) -> Response:
-    """Open a message that opens once, and show it. It counts as opened when the page has loaded all
-    of its files.
-    """
-    once = _seen_once(request)
+    """Open and show it; it counts as opened once the page has loaded all of it."""
+    once = _once(request)
     if not once.look.request_opening():
         raise ShownAlready
     opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
@@ -219,19 +210,19 @@ def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
 
 
 async def seen_file(request: Request) -> Response:
-    found = _seen_once(request).look.file(int(request.path_params["number"]) - 1)
+    found = _once(request).look.file(int(request.path_params["number"]) - 1)
     if found is None:
         raise ShownAlready
     return shown_file(request, found.data, found.media_type)
 
 
 async def end_seen(request: Request) -> Response:
-    once = _seen_once(request)
+    once = _once(request)
     once.look.end()
     return go_to(request, "conversation", person=once.person)
 
 
-def _stage_reporter(report: Report, say: Callable[[str], str]) -> Callable[[Stage, int, int], None]:
+def _step(report: Report, say: Callable[[str], str]) -> Callable[[Stage, int, int], None]:
     return lambda stage, done, total: report(say(stage.value), done, total)
 
 
@@ -239,5 +230,5 @@ def _handle(request: Request) -> str:
     return str(request.path_params["handle"])
 
 
-def _seen_once(request: Request) -> SeenOnce:
+def _once(request: Request) -> SeenOnce:
     return result_of(request, SeenOnce)

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask_first, is_sure
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
-from entrenous.app.pages.devices import RevokedDevice, checklist_in_words, sheet_in
+from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -86,8 +86,8 @@ class Sheet:
 
     @property
     def in_groups(self) -> str:
-        """The text in groups, which are easier to copy by hand. Spaces are ignored when a sheet is
-        read.
+        """The text with spaces, which are ignored when it is read, so that it can be copied by
+        hand.
         """
         return "\n".join(map(_in_groups, self.text.splitlines()))
 
@@ -102,7 +102,7 @@ _GROUP_CHARS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeResult:
+class Told:
     """What the person reads after a change: a heading, and paragraphs."""
 
     heading: str
@@ -143,14 +143,14 @@ async def make_sheet(request: Request) -> Response:
         return await sheet(request, error_words(why), 409)
     vault, say = state_of(request).vault, language_of(request).sentences.gettext
 
-    def make_new_sheet(device: Device, _: Report) -> Sheet:
+    def work(device: Device, _: Report) -> Sheet:
         with suppress(Unreachable):
             # a message may say that a device was lost, which changes the sheet
             fetch_messages(device)
         made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
         return Sheet(write_sheet(made), device_overview(device).devices[0].name)
 
-    return start_job(request, say("Making the sheet"), make_new_sheet, "sheet_made")
+    return start_job(request, say("Making the sheet"), work, "sheet_made")
 
 
 async def show_sheet(request: Request) -> Response:
@@ -163,8 +163,8 @@ async def sheet_code(request: Request) -> Response:
 
 
 async def sheet_is_on_paper(request: Request) -> Response:
-    """Delete the master key from this device and the sheet from memory, once the person says that
-    the sheet is on paper.
+    """The person has the sheet on paper: delete the master key from this device, and the sheet from
+    memory.
     """
     result_of(request, Sheet)
     form, say = await read_form(request), language_of(request).sentences.gettext
@@ -174,7 +174,7 @@ async def sheet_is_on_paper(request: Request) -> Response:
             say("From then on, only the paper can do that. Check that every line is on it."),
         )
         yes, no = say("Yes, it is on paper"), say("Show it again")
-        return ask_first(request, form, Question(say("Is all of it on paper?"), said, yes, no))
+        return ask(request, form, Question(say("Is all of it on paper?"), said, yes, no))
     await in_vault(request, delete_master_key)
     state_of(request).jobs.drop(request.path_params["handle"])
     return go_to(request, "devices")
@@ -198,7 +198,7 @@ async def by_sheet(request: Request) -> Response:
             case "tries":
                 return await _more_tries(request, given)
             case "shut":
-                return await _revoke_lost_device(request, given)
+                return await _shut(request, given)
             case _:
                 words = passphrase_in(form, "passphrase")
                 await asyncio.wrap_future(state_of(request).vault.unlock(words, given))
@@ -219,9 +219,9 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
     )
 
 
-async def _revoke_lost_device(request: Request, given: RecoverySheet) -> Response:
+async def _shut(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
-    done = RevokedDevice(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
+    done = Lost(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
     to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
@@ -239,38 +239,34 @@ async def passphrase(
 
 
 async def change(request: Request) -> Response:
-    """Change the passphrase. The current one must be typed first, since anybody may find the app
-    open.
-    """
+    """Change the passphrase once the present one was typed, since anybody may find the app open."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
-    current = passphrase_in(form, "now")
+    now = passphrase_in(form, "now")
 
-    def check_current(_: Device) -> None:
-        if not is_current_passphrase(current, _unlocked(vault)):
+    def check(_: Device) -> None:
+        if not is_current_passphrase(now, _unlocked(vault)):
             raise NotThePassphrase
 
     try:
         words = chosen_passphrase(form)
-        await in_vault(request, check_current)
+        await in_vault(request, check)
     except VaultLocked:
         raise
     except EntrenousError as why:
         return await passphrase(request, why, 409)
 
-    def apply_new_passphrase(device: Device, _: Report) -> ChangeResult:
+    def work(device: Device, _: Report) -> Told:
         before = _unlocked(vault)
         vault.unlocked = change_passphrase(before, words, device)
         said = tuple(describe_passphrase_change(before, vault.unlocked))
-        return ChangeResult(say("Your passphrase was changed"), said)
+        return Told(say("Your passphrase was changed"), said)
 
-    return start_job(
-        request, say("Locking this device with the new passphrase"), apply_new_passphrase, "told"
-    )
+    return start_job(request, say("Locking this device with the new passphrase"), work, "told")
 
 
 async def told(request: Request) -> Response:
-    done = result_of(request, ChangeResult)
+    done = result_of(request, Told)
     said = [without_commands(one) for one in done.said]
     return show(request, "told.html", heading=done.heading, said=said, back="devices")
 
@@ -294,7 +290,7 @@ async def set_offline(request: Request) -> Response:
     hours = max(1, min(OFFLINE_HOURS_MAX, int(typed(form, "hours") or 1)))
     say = language_of(request).sentences.gettext
 
-    def apply_choice(device: Device) -> str:
+    def act(device: Device) -> str:
         if typed(form, "do") == "off":
             forbid_offline(_unlocked(vault))
             return say("This device opens only with its relay.")
@@ -302,7 +298,7 @@ async def set_offline(request: Request) -> Response:
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:
-        said = await in_vault(request, apply_choice)
+        said = await in_vault(request, act)
     except VaultLocked:
         raise
     except EntrenousError as why:
@@ -313,11 +309,11 @@ async def set_offline(request: Request) -> Response:
 
 
 async def move(request: Request, words: str = "", status: int = 200) -> Response:
-    def load_addresses(device: Device) -> tuple[str, str, bool]:
+    def read(device: Device) -> tuple[str, str, bool]:
         shown = device_overview(device)
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
 
-    relay, moves_to, master_here = await in_vault(request, load_addresses)
+    relay, moves_to, master_here = await in_vault(request, read)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -345,15 +341,15 @@ async def move_on(request: Request) -> Response:
     except EntrenousError as why:
         return await move(request, error_words(why), 409)
 
-    def move_and_lock(device: Device, _: Report) -> ChangeResult:
+    def work(device: Device, _: Report) -> Told:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_device(url, paper, device)
         with suppress(Unreachable):  # the next unlock completes this
             vault.unlocked = lock_at_new_relay(_unlocked(vault), device)
-        return ChangeResult(say("You moved"), tuple(describe_move(moved)))
+        return Told(say("You moved"), tuple(describe_move(moved)))
 
-    return start_job(request, say("Moving to the other relay"), move_and_lock, "told")
+    return start_job(request, say("Moving to the other relay"), work, "told")
 
 
 def _unlocked(vault: VaultSession) -> Unlocked:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask_first, is_sure
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
@@ -62,8 +62,8 @@ class MadeLink:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonProgress:
-    """The progress of a comparison by emoji. ``string`` is set once both people can compare it."""
+class Comparing:
+    """The progress of a comparison by emoji; ``string`` is set once both can compare."""
 
     stage: ComparisonStage | None
     string: ShortString | None = None
@@ -89,13 +89,13 @@ def routes() -> list[Route]:
 
 
 async def everybody(request: Request, words: str = "", status: int = 200) -> Response:
-    def load_people(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
-        all_circles = circles(device.vault)
+    def read(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
+        every = circles(device.vault)
         return contacts(device), {
-            one.name: [contact.name for contact in members_of(one, device)] for one in all_circles
+            one.name: [contact.name for contact in members_of(one, device)] for one in every
         }
 
-    known, groups = await in_vault(request, load_people)
+    known, groups = await in_vault(request, read)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -113,10 +113,10 @@ async def invite(request: Request) -> Response:
     name = typed(form, "for") or None
     say = language_of(request).sentences.gettext
 
-    def make_link(device: Device, _: object) -> MadeLink:
+    def make(device: Device, _: object) -> MadeLink:
         return MadeLink(make_invite(device, name=name), name or "")
 
-    return start_job(request, say("Making a link"), make_link, "invited")
+    return start_job(request, say("Making a link"), make, "invited")
 
 
 async def invited(request: Request) -> Response:
@@ -130,9 +130,7 @@ async def invite_code(request: Request) -> Response:
 
 
 async def add(request: Request) -> Response:
-    """Add somebody by their link, typed or photographed. If no name is typed, they get the name in
-    the link.
-    """
+    """Add somebody by their link, typed or photographed; unnamed, they have the name they chose."""
     form = await read_form(request)
     link, photos = "".join(typed(form, "link").split()), await chosen_files(form, "photo")
     try:
@@ -143,16 +141,16 @@ async def add(request: Request) -> Response:
         name = typed(form, "name") or read_invite(link).name
         added = await in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
-        return await _show_everybody_again(request, why)
+        return await _again(request, why)
     return go_to(request, "person", person=_handle(request, added))
 
 
 async def person(request: Request) -> Response:
-    def load_contact(device: Device) -> tuple[Contact, str]:
+    def read(device: Device) -> tuple[Contact, str]:
         contact = _contact(request, device)
         return contact, safety_number(contact.name, device)
 
-    contact, number = await in_vault(request, load_contact)
+    contact, number = await in_vault(request, read)
     return show(
         request,
         "person.html",
@@ -168,15 +166,15 @@ async def change(request: Request) -> Response:
     what, name = typed(form, "do"), typed(form, "name")
     if what in {"block", "forget"} and not is_sure(form):
         known = await in_vault(request, lambda device: _contact(request, device))
-        return ask_first(request, form, _question(request, what, known.name))
+        return ask(request, form, _question(request, what, known.name))
 
-    def apply_change(device: Device) -> Contact:
+    def act(device: Device) -> Contact:
         contact = _contact(request, device)
         changed = _change(what, contact.name, name, device)
         flush(device)
         return changed
 
-    contact = await in_vault(request, apply_change)
+    contact = await in_vault(request, act)
     if what == "forget":
         return go_to(request, "people")
     return go_to(request, "person", person=_handle(request, contact))
@@ -219,40 +217,40 @@ def _change(what: str, name: str, new_name: str, device: Device) -> Contact:
 
 
 async def by_emoji(request: Request) -> Response:
-    def load_comparison(device: Device) -> tuple[Contact, ComparisonProgress]:
+    def read(device: Device) -> tuple[Contact, Comparing]:
         contact = _contact(request, device)
         return contact, _comparing(contact, device)
 
-    contact, comparing = await in_vault(request, load_comparison)
+    contact, comparing = await in_vault(request, read)
     person = request.path_params["person"]
     return show(request, "compare.html", contact=contact, person=person, comparing=comparing)
 
 
-def _comparing(contact: Contact, device: Device) -> ComparisonProgress:
+def _comparing(contact: Contact, device: Device) -> Comparing:
     known = comparison_with(contact.person.id, device)
     if known is None:
-        return ComparisonProgress(None)
+        return Comparing(None)
     if known.stage in {ComparisonStage.READY, ComparisonStage.AGREED}:
-        return ComparisonProgress(known.stage, auth_string_of(known, contact.person.id, device))
-    return ComparisonProgress(known.stage)
+        return Comparing(known.stage, auth_string_of(known, contact.person.id, device))
+    return Comparing(known.stage)
 
 
 async def compare_step(request: Request) -> Response:
-    """Begin or answer a comparison, or record whether both people see the same."""
+    """Begin or answer a comparison, or record whether both see the same."""
     what = typed(await read_form(request), "do")
 
-    def take_step(device: Device) -> None:
+    def step(device: Device) -> None:
         name = _contact(request, device).name
         {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
         flush(device)
 
-    await in_vault(request, take_step)
+    await in_vault(request, step)
     page = "differs" if what == "differs" else "compare"
     return go_to(request, page, person=request.path_params["person"])
 
 
 async def differs(request: Request) -> Response:
-    """Explain what it means if the two devices show different pictures."""
+    """Say what it means that the two devices showed different pictures."""
     contact = await in_vault(request, lambda device: _contact(request, device))
     person = request.path_params["person"]
     return show(request, "differs.html", contact=contact, person=person)
@@ -277,10 +275,10 @@ async def scan(request: Request) -> Response:
     if not photos:
         raise NothingChosen
 
-    def accept_photo(device: Device) -> Contact:
+    def read(device: Device) -> Contact:
         return accept_qr_code(_contact(request, device).name, read_qr(photos[0].data), device)
 
-    contact = await in_vault(request, accept_photo)
+    contact = await in_vault(request, read)
     return go_to(request, "person", person=_handle(request, contact))
 
 
@@ -291,7 +289,7 @@ async def circle(request: Request) -> Response:
     if remove and not is_sure(form):
         said = (say("The people in it stay in your list, and nobody is told."),)
         heading = say("Remove the circle {name}?").format(name=remove)
-        return ask_first(request, form, Question(heading, said, say("Remove it"), say("Keep it")))
+        return ask(request, form, Question(heading, said, say("Remove it"), say("Keep it")))
     people = [one for one in form.getlist("person") if isinstance(one, str)]
     try:
         if remove:
@@ -299,11 +297,11 @@ async def circle(request: Request) -> Response:
         else:
             await in_vault(request, lambda device: add_to_circle(name, people, device))
     except EntrenousError as why:
-        return await _show_everybody_again(request, why)
+        return await _again(request, why)
     return go_to(request, "people")
 
 
-async def _show_everybody_again(request: Request, why: EntrenousError) -> Response:
+async def _again(request: Request, why: EntrenousError) -> Response:
     return await everybody(request, error_words(why), 409)
 
 

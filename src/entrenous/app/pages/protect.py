@@ -1,5 +1,5 @@
-"""Ask a platform to stop a picture, a video or a sound, or withdraw such a request. Only
-fingerprints are sent.
+"""Ask a platform to stop a picture, a video or a sound, and withdraw that. Only fingerprints are
+sent.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ from entrenous.stop.registration import (
 
 
 @dataclass(frozen=True, slots=True)
-class ChosenToProtect:
-    """A file to register, in memory until it is registered or the app is locked."""
+class Chosen:
+    """A file to register, in memory until it was registered or the app is locked."""
 
     data: bytes
     medium: MediaKind
@@ -73,27 +73,27 @@ def routes() -> list[Route]:
         Route("/38/{handle}", send, methods=["POST"]),
         Route("/38/{handle}/done", done, name="protected"),
         Route("/39", registered, name="protections", methods=["GET"]),
-        Route("/39", refresh_states, methods=["POST"]),
+        Route("/39", ask_how_they_stand, methods=["POST"]),
         Route("/39/{claim}", withdraw, name="unprotect", methods=["POST"]),
         Route("/39/{handle}/withdrawn", withdrawn, name="unprotected"),
     ]
 
 
 async def ask_age(request: Request) -> Response:
-    """Ask first whether everybody was an adult. If not, nothing is chosen, stored or sent here."""
+    """Ask first whether everybody was 18; if not, nothing is chosen, stored or sent here."""
     await in_vault(request, lambda _: None)
     found, number = request.query_params.get("found", ""), request.query_params.get("number", "")
     return show(request, "protect.html", found=found, number=number)
 
 
 async def choose(request: Request) -> Response:
-    """Show the page that asks for the file or, if somebody was under 18, the people who help."""
+    """Go on to the file or, if somebody was under 18, to the people who help then."""
     form = await read_form(request)
     if typed(form, "adult") != "yes":
         return show(request, "protect_young.html", words=error_words(NotEverybodyAdult()))
     if typed(form, "found"):
         number = int(typed(form, "number") or 0)
-        return _keep_chosen(request, found_file(request, typed(form, "found"), number))
+        return _chosen(request, found_file(request, typed(form, "found"), number))
     return show(request, "protect_file.html")
 
 
@@ -101,21 +101,19 @@ async def keep(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
         raise NothingChosen
-    return _keep_chosen(request, files[0].data)
+    return _chosen(request, files[0].data)
 
 
-def _keep_chosen(request: Request, data: bytes) -> Response:
+def _chosen(request: Request, data: bytes) -> Response:
     """Keep a file in memory, for the page that explains what would be sent."""
     say = language_of(request).sentences.gettext
     medium = medium_of(data)
-    return start_job(
-        request, say("One moment"), lambda _, __: ChosenToProtect(data, medium), "protect_this"
-    )
+    return start_job(request, say("One moment"), lambda _, __: Chosen(data, medium), "protect_this")
 
 
 async def ask(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what would be sent, and ask which platform should get it."""
-    chosen = result_of(request, ChosenToProtect)
+    chosen = result_of(request, Chosen)
     whole = Consent(adult=True, parts=True)
     form = getattr(request.state, "form", None)
     return show(
@@ -132,7 +130,7 @@ async def ask(request: Request, words: str = "", status: int = 200) -> Response:
 
 async def send(request: Request) -> Response:
     """Register the fingerprints with the named platform."""
-    form, chosen = await read_form(request), result_of(request, ChosenToProtect)
+    form, chosen = await read_form(request), result_of(request, Chosen)
     url, proxy = typed(form, "platform"), state_of(request).settings.proxy
     say = language_of(request).sentences.gettext
     consent = Consent(
@@ -144,7 +142,7 @@ async def send(request: Request) -> Response:
     except EntrenousError as why:
         return await ask(request, error_words(why), 409)
 
-    def register_file(device: Device, report: Report) -> Registered:
+    def work(device: Device, report: Report) -> Registered:
         report(say("Computing fingerprints"), 0, 2)
         what = fingerprint_file(chosen.data, consent, device)
         report(say("Asking the platform"), 1, 2)
@@ -152,7 +150,7 @@ async def send(request: Request) -> Response:
             before = find_active_registration(what, gate, device)
             return Registered(before or register(what, gate, device), before is not None)
 
-    return start_job(request, say("Asking a platform to stop it"), register_file, "protected")
+    return start_job(request, say("Asking a platform to stop it"), work, "protected")
 
 
 async def done(request: Request) -> Response:
@@ -177,11 +175,11 @@ async def registered(request: Request, words: str = "", status: int = 200) -> Re
     )
 
 
-async def refresh_states(request: Request) -> Response:
-    """Query the current state of all registrations at their platforms."""
+async def ask_how_they_stand(request: Request) -> Response:
+    """Query the present state of all registrations at their platforms."""
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def refresh_all(device: Device, report: Report) -> str:
+    def work(device: Device, report: Report) -> str:
         every = protections(device)
         for number, one in enumerate(every):
             report(one.gate_url, number, len(every))
@@ -192,18 +190,18 @@ async def refresh_states(request: Request) -> Response:
                 continue  # the page then shows the last known state
         return ""
 
-    return start_job(request, say("Asking each platform"), refresh_all, "unprotected")
+    return start_job(request, say("Asking each platform"), work, "unprotected")
 
 
 async def withdraw(request: Request) -> Response:
-    """Withdraw a registration or, if the platform never confirmed it, remove it from the list."""
+    """Withdraw a registration, or remove one from the list that no platform ever confirmed."""
     claim = state_of(request).login.named("claim", request.path_params["claim"])
     if claim is None:
         raise ResultGone
     forget = typed(await read_form(request), "do") == "forget"
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def withdraw_or_delete(device: Device, _: Report) -> str:
+    def work(device: Device, _: Report) -> str:
         protection = find_protection(claim, device)
         if forget and protection.state is None:
             delete_protection(protection, device)
@@ -215,7 +213,7 @@ async def withdraw(request: Request) -> Response:
             unprotect(protection, gate, device)
         return translated("It is withdrawn. The platform forgets its fingerprints.")
 
-    return start_job(request, say("Withdrawing it"), withdraw_or_delete, "unprotected")
+    return start_job(request, say("Withdrawing it"), work, "unprotected")
 
 
 async def withdrawn(request: Request) -> Response:

@@ -1,8 +1,8 @@
 """The questions about what happened: one on each page, each can be skipped, and stopping is always
 possible.
 
-Two paths consist of them: one to the legal routes, which needs no vault, and one to a case. Until a
-case is opened, the answers are only in memory. About somebody under 18, nothing is stored.
+Two paths use them: to the legal routes, which needs no vault, and to a case. Answers are in memory
+only until a case is opened; about somebody under 18, nothing is stored.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.case_answers import (
-    open_case_from_answers,
+    opened_case,
     role_in,
     situation_in,
     valid_address,
 )
 from entrenous.app.pages.case_routes import show_plan
 from entrenous.app.pages.help_lines import (
-    emergencies_here,
-    first_lines_here,
     first_steps,
     guesses,
+    near_lines,
+    numbers_there,
     place_typed,
     places_in,
 )
@@ -43,7 +43,7 @@ from entrenous.respond.platforms import PLATFORM_KIND_NAMES, PlatformKind, find_
 from entrenous.respond.safety import STOPPED_NOTE
 from entrenous.respond.situation import Demand, PictureMaker, Spread
 
-#: Numbers stand for the questions in addresses, since a browser's history shows addresses.
+#: The number of a question in its address, since a browser's history shows addresses.
 NUMBERS: Final = {
     "safe": 1,
     "watched": 2,
@@ -59,22 +59,22 @@ NUMBERS: Final = {
     "sender": 12,
     "demand": 13,
 }
-_NAME_OF_NUMBER: Final = {number: name for name, number in NUMBERS.items()}
-_QUESTIONS_TO_CASE: Final = ("safe", "watched", "age", "posted", "place", "consent", "where")
-_QUESTIONS_TO_ROUTES: Final = (
+_NAMES: Final = {number: name for name, number in NUMBERS.items()}
+_TO_CASE: Final = ("safe", "watched", "age", "posted", "place", "consent", "where")
+_TO_ROUTES: Final = (
     *("age", "posted", "demand", "place", "platform"),
     *("intimate", "altered", "maker", "sender"),
 )
 _YES_NO: Final = frozenset({"yes", "no"})
-_CHOICES_OF_QUESTION: Final[Mapping[str, frozenset[str]]] = {
+_CHOICES: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(("safe", "watched", "intimate", "altered", "sender"), _YES_NO),
     "age": frozenset({"yes", "no", "unsure"}),
     "posted": frozenset(Spread),
     "maker": frozenset(PictureMaker) - {PictureMaker.UNSAID},
     "demand": frozenset(Demand),
 }
-_SAFETY_QUESTIONS: Final = frozenset({"safe", "watched", "age", "posted"})
-_CASE_PATH, _LEGAL_PATH = "case", "legal"
+_SAID_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
+_CASE, _LEGAL = "case", "legal"
 
 
 def routes() -> list[Route]:
@@ -94,30 +94,30 @@ def routes() -> list[Route]:
 
 async def legal(request: Request) -> Response:
     """Go on to the first unanswered question, or to the routes."""
-    return _go_to_next(request, _LEGAL_PATH, "")
+    return _next(request, _LEGAL, "")
 
 
 async def ask_legal(request: Request) -> Response:
-    return _show_question(request, _LEGAL_PATH)
+    return _ask(request, _LEGAL)
 
 
 async def answer_legal(request: Request) -> Response:
-    return await _process_answer(request, _LEGAL_PATH)
+    return await _answer(request, _LEGAL)
 
 
 async def ask_case(request: Request) -> Response:
-    return _show_question(request, _CASE_PATH)
+    return _ask(request, _CASE)
 
 
 async def answer_case(request: Request) -> Response:
-    return await _process_answer(request, _CASE_PATH)
+    return await _answer(request, _CASE)
 
 
 async def begin(request: Request) -> Response:
-    """Start the questions that lead to a case. A page with a verdict passes its trace on."""
+    """Begin the questions that lead to a case; a verdict passes its trace on."""
     form, answers = await read_form(request), state_of(request).login.answers
     answers.update({name: typed(form, name) for name in ("trace", "for")})
-    return _go_to_next(request, _CASE_PATH, "")
+    return _next(request, _CASE, "")
 
 
 async def stop(request: Request) -> Response:
@@ -136,8 +136,8 @@ async def first_there(request: Request) -> Response:
 
 
 async def first(request: Request, words: str = "", tried: str = "") -> Response:
-    """Show what comes before anything else for somebody who is in danger, watched or threatened."""
-    name = _name_in_address(request)
+    """Show what is needed before anything else: in danger, watched, or under threat."""
+    name = _name(request)
     answers, now = state_of(request).login.answers, SystemClock().now()
     ids = {"safe": (AdviceId.DANGER,), "watched": (AdviceId.WATCHED,)}
     steps = ids.get(name, (AdviceId.THREAT, AdviceId.DEMAND))
@@ -151,8 +151,8 @@ async def first(request: Request, words: str = "", tried: str = "") -> Response:
         guesses=guesses(request, words),
         name=name,
         steps=[first_steps(advice(one), now.date()) for one in steps],
-        emergency=emergencies_here(request, now.date()) if name == "safe" else (),
-        lines=first_lines_here(request, now) if name == "safe" else (),
+        emergency=numbers_there(request, now.date()) if name == "safe" else (),
+        lines=near_lines(request, now) if name == "safe" else (),
         onward=request.app.url_path_for("case_question", number=_number_after(name, answers)),
     )
 
@@ -164,22 +164,20 @@ async def legal_routes(request: Request) -> Response:
         return go_to(request, "legal_question", number=NUMBERS["age"])
     today = SystemClock().now().date()
     plan = plan_for(situation_in(answers), today, today)
-    asked = _questions_of_path(_LEGAL_PATH, answers)
+    asked = _asked(_LEGAL, answers)
     unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
     more = NUMBERS[unasked[0]] if unasked else None
     return show_plan(request, plan, more=more)
 
 
-def _show_question(
-    request: Request, way: str, words: str = "", form: FormData | None = None
-) -> Response:
-    name, login = _name_in_address(request), state_of(request).login
+def _ask(request: Request, way: str, words: str = "", form: FormData | None = None) -> Response:
+    name, login = _name(request), state_of(request).login
     answers = login.answers
-    asked = _questions_of_path(way, answers)
+    asked = _asked(way, answers)
     if name not in asked:
-        return go_to(request, way if way == _LEGAL_PATH else "cases")
+        return go_to(request, way if way == _LEGAL else "cases")
     before = asked[: asked.index(name)]
-    question = safety_questions()[name] if name in _SAFETY_QUESTIONS else None
+    question = safety_questions()[name] if name in _SAID_BY_RULES else None
     if form is None:  # input from before the app was locked is shown again after unlocking
         form = FormData() if login.has_answers_aside else kept_form(request)
     return show(
@@ -202,52 +200,52 @@ def _show_question(
     )
 
 
-async def _process_answer(request: Request, way: str) -> Response:
-    name, login = _name_in_address(request), state_of(request).login
+async def _answer(request: Request, way: str) -> Response:
+    name, login = _name(request), state_of(request).login
     form, answers = await read_form(request), login.answers
-    opens_case = way == _CASE_PATH and name == _QUESTIONS_TO_CASE[-1]
+    opens_case = way == _CASE and name == _TO_CASE[-1]
     if opens_case and login.has_answers_aside:
         # earlier answers, which are hidden while the app is locked, belong to this case too
         raise VaultLocked
     if name == "age" and typed(form, "answer") in ("no", "unsure"):
         return go_to(request, "under_18")
-    words = await _store_answer(name, form, answers)
+    words = await _take(name, form, answers)
     if words:
-        return _show_question(request, way, words, form)
-    if way == _CASE_PATH and _needs_advice_first(name, answers):
+        return _ask(request, way, words, form)
+    if way == _CASE and _needs_a_word(name, answers):
         return go_to(request, "first", number=NUMBERS[name])
     if opens_case:
-        return await _open_case(request, form)
-    return _go_to_next(request, way, name)
+        return await _open(request, form)
+    return _next(request, way, name)
 
 
-async def _open_case(request: Request, form: FormData) -> Response:
+async def _open(request: Request, form: FormData) -> Response:
     """Open the case; the answers are then stored in it, and nowhere else."""
     login = state_of(request).login
     answers = dict(login.answers)
     if answers.get("age") != "yes":
         return go_to(request, "case_question", number=NUMBERS["age"])
     try:
-        case = await in_vault(request, lambda device: open_case_from_answers(answers, device))
+        case = await in_vault(request, lambda device: opened_case(answers, device))
     except EntrenousError as why:
         if why.family == "refused" and not state_of(request).vault.is_open:
             raise  # the vault is locked
-        return _show_question(request, _CASE_PATH, error_words(why), form)
+        return _ask(request, _CASE, error_words(why), form)
     login.forget_answers()
     login.answers["place"] = answers.get("place", "")
     return go_to(request, "case", case=login.stand_in("case", case.name))
 
 
-async def _store_answer(name: str, form: FormData, answers: dict[str, str]) -> str:
+async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
     """Store an answer. Return "", or why the answer is not valid."""
     if typed(form, "skip"):
         answers[name] = "skip"
         return ""
-    if name in _CHOICES_OF_QUESTION:
+    if name in _CHOICES:
         given = typed(form, "answer")
-        answers[name] = given if given in _CHOICES_OF_QUESTION[name] else "skip"
+        answers[name] = given if given in _CHOICES[name] else "skip"
         return ""
-    return await _TAKER_OF_QUESTION[name](form, answers)
+    return await _TAKEN[name](form, answers)
 
 
 async def _take_place(form: FormData, answers: dict[str, str]) -> str:
@@ -284,7 +282,7 @@ async def _take_where(form: FormData, answers: dict[str, str]) -> str:
     return translated(_NO_ADDRESS) if where and not address else ""
 
 
-_TAKER_OF_QUESTION: Final = {
+_TAKEN: Final = {
     "place": _take_place,
     "platform": _take_platform,
     "consent": _take_consent,
@@ -299,12 +297,12 @@ _NO_SUCH_PLATFORM: Final = translatable(
 )
 
 
-def _needs_advice_first(name: str, answers: dict[str, str]) -> bool:
+def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
     said = (name, answers.get(name))
     return said in (("safe", "no"), ("watched", "yes"), ("posted", Spread.THREAT))
 
 
-def _questions_of_path(way: str, answers: dict[str, str]) -> list[str]:
+def _asked(way: str, answers: dict[str, str]) -> list[str]:
     """Return the questions of this path, in order; some are asked only after certain answers."""
     posted = answers.get("posted")
     left_out = set()
@@ -314,30 +312,26 @@ def _questions_of_path(way: str, answers: dict[str, str]) -> list[str]:
         left_out.add("demand")
     else:
         left_out.add("altered")
-    return [
-        name
-        for name in (_QUESTIONS_TO_CASE if way == _CASE_PATH else _QUESTIONS_TO_ROUTES)
-        if name not in left_out
-    ]
+    return [name for name in (_TO_CASE if way == _CASE else _TO_ROUTES) if name not in left_out]
 
 
-def _go_to_next(request: Request, way: str, name: str) -> Response:
+def _next(request: Request, way: str, name: str) -> Response:
     """Show the first unanswered question after this one, or the end of the path."""
     answers = state_of(request).login.answers
-    asked = _questions_of_path(way, answers)
+    asked = _asked(way, answers)
     rest = asked[asked.index(name) + 1 :] if name in asked else asked
     open_ = [one for one in rest if not answers.get(one) or one == "where"]
     if open_:
-        page = "legal_question" if way == _LEGAL_PATH else "case_question"
+        page = "legal_question" if way == _LEGAL else "case_question"
         return go_to(request, page, number=NUMBERS[open_[0]])
-    return go_to(request, "legal_routes" if way == _LEGAL_PATH else "cases")
+    return go_to(request, "legal_routes" if way == _LEGAL else "cases")
 
 
 def _number_after(name: str, answers: dict[str, str]) -> int:
-    asked = _questions_of_path(_CASE_PATH, answers)
+    asked = _asked(_CASE, answers)
     rest = asked[asked.index(name) + 1 :]
     return NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
 
 
-def _name_in_address(request: Request) -> str:
-    return _NAME_OF_NUMBER.get(request.path_params["number"], "")
+def _name(request: Request) -> str:
+    return _NAMES.get(request.path_params["number"], "")

@@ -1,5 +1,5 @@
-"""Review a draft before it is sent: its recipients, the metadata that is removed, and a preview of
-a recipient's copy.
+"""Review a draft before it is sent: its recipients, the metadata that is removed, and their
+copy.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask_first, is_sure
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form
 from entrenous.app.jobs import Report
 from entrenous.app.web import (
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
 
 _QUOTED_CHARS_MAX: Final = 120  # number of characters shown of an answered message
-PREVIEW_SIDE_PX: Final = 480
-_COPY_PREVIEW_SIDE_PX: Final = 900
-_KIND_NAMES: Final = {
+SMALL_PX: Final = 480
+_LARGE_PX: Final = 900
+_WORDS: Final = {
     MediaKind.PICTURE: "picture",
     MediaKind.CLIP: "clip",
     MediaKind.SOUND: "sound",
@@ -63,7 +63,7 @@ _KIND_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A recipient, and when something was last sent to them."""
+    """A recipient, and when we last sent them something."""
 
     contact: Contact
     last_at: datetime | None
@@ -71,8 +71,8 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class DraftFile:
-    """A file of a draft: its name, its kind in words, its metadata, and a map around the place in
-    the metadata.
+    """A file of a draft: its name, its kind in words, its metadata, and a map of the land around
+    its place.
     """
 
     name: str
@@ -83,9 +83,7 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the review page shows: the recipients, the files, and the doubts of the guard (the
-    checks before a message is sent, send/guard.py).
-    """
+    """What the review page shows: recipients, files, and the guard's doubts."""
 
     draft: StoredDraft
     people: tuple[Recipient, ...]
@@ -95,8 +93,8 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipientCopyPreview:
-    """A preview of a recipient's copy, in memory. ``draft`` is the stand-in for the draft."""
+class TheirCopy:
+    """A preview of a recipient's copy, in memory, for the draft behind this stand-in."""
 
     draft: str
     factor: int
@@ -115,24 +113,22 @@ def routes() -> list[Route]:
 
 
 async def review(request: Request, words: str = "", status: int = 200) -> Response:
-    """Show recipients, removed metadata, and the guard's questions. A draft without a recipient
-    leads back to writing.
+    """Show recipients, removed metadata, and the guard's questions; without a recipient, return to
+    writing.
     """
 
-    def load_review(device: Device) -> Review | None:
+    def read(device: Device) -> Review | None:
         kept = draft_in(request, device)
         if not kept.to:
             return None
         draft = as_draft(kept, frozenset(), device)
         known = {one.name: one for one in contacts(device)}
         people = tuple(_recipient(known[name], device) for name in draft.to)
-        files = tuple(
-            _describe_file(name, data) for name, data in zip_longest(kept.names, draft.files)
-        )
+        files = tuple(_look_at(name, data) for name, data in zip_longest(kept.names, draft.files))
         doubts = inspect(draft, device).unanswered
         return Review(kept, people, files, doubts, beginning_of(kept.reply, device))
 
-    found = await in_vault(request, load_review)
+    found = await in_vault(request, read)
     if found is None:
         write = request.app.url_path_for("send")
         return RedirectResponse(f"{write}?draft={request.path_params['draft']}", 303)
@@ -152,19 +148,19 @@ def _recipient(contact: Contact, device: Device) -> Recipient:
     return Recipient(contact, sent[-1].at if sent else None)
 
 
-def _describe_file(name: str | None, data: bytes) -> DraftFile:
+def _look_at(name: str | None, data: bytes) -> DraftFile:
     """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
     told = read_metadata(data)
     land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
     kind = MediaKind.SOUND if is_voice_recording(data) else medium_of(data)
-    return DraftFile(name or "", _KIND_NAMES[kind], told, land)
+    return DraftFile(name or "", _WORDS[kind], told, land)
 
 
 async def small(request: Request) -> Response:
     """Serve a small version of a draft's file, made from its decoded pixels or samples."""
     number, slots = int(request.path_params["number"]), state_of(request).slots
 
-    def load_blob(device: Device) -> tuple[str, bytes | None]:
+    def read(device: Device) -> tuple[str, bytes | None]:
         kept = draft_in(request, device)
         if not 0 < number <= len(kept.files):
             raise NoSuchDraft
@@ -172,8 +168,8 @@ async def small(request: Request) -> Response:
         found = slots.find(("draft", blob.hex(), 0))
         return blob.hex(), None if found else device.vault.kept_file(blob)
 
-    blob, data = await in_vault(request, load_blob)
-    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", PREVIEW_SIDE_PX))
+    blob, data = await in_vault(request, read)
+    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", SMALL_PX))
     return shown_file(request, made.data, made.media_type)
 
 
@@ -181,53 +177,49 @@ async def remove(request: Request) -> Response:
     """Remove one file from the draft, once the person is sure; a draft without files and text is
     deleted.
     """
-    index = int(request.path_params["number"]) - 1
+    place = int(request.path_params["number"]) - 1
     form, say = await read_form(request), language_of(request).sentences.gettext
     if not is_sure(form):
         said = say("Your own file stays where it is; a voice that you recorded here is gone.")
-        heading = say("Remove file {number} from this message?").format(number=index + 1)
-        return ask_first(
-            request, form, Question(heading, (said,), say("Remove it"), say("Keep it"))
-        )
+        heading = say("Remove file {number} from this message?").format(number=place + 1)
+        return ask(request, form, Question(heading, (said,), say("Remove it"), say("Keep it")))
 
-    def remove_file(device: Device) -> bool:
-        kept = remove_draft_file(draft_in(request, device).id, index, device)
+    def take_out(device: Device) -> bool:
+        kept = remove_draft_file(draft_in(request, device).id, place, device)
         if kept.files or kept.text:
             return True
         discard_draft(kept.id, device)
         return False
 
-    if await in_vault(request, remove_file):
+    if await in_vault(request, take_out):
         return go_to(request, "review", draft=request.path_params["draft"])
     return go_to(request, "send")
 
 
 async def make_copy(request: Request) -> Response:
     """Make a preview of a recipient's copy, in memory."""
-    say, index = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
+    say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
     draft = request.path_params["draft"]
 
-    def make_preview(device: Device, _: Report) -> RecipientCopyPreview:
+    def work(device: Device, _: Report) -> TheirCopy:
         from entrenous.send.preview import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
 
         kept = draft_in(request, device)
-        if not 0 <= index < len(kept.files):
+        if not 0 <= place < len(kept.files):
             raise NoSuchDraft
-        made = preview_copy(
-            device.vault.kept_file(kept.files[index]), _COPY_PREVIEW_SIDE_PX, device
-        )
-        return RecipientCopyPreview(draft, DIFFERENCE_FACTOR, made)
+        made = preview_copy(device.vault.kept_file(kept.files[place]), _LARGE_PX, device)
+        return TheirCopy(draft, DIFFERENCE_FACTOR, made)
 
-    return start_job(request, say("Marking a copy to look at"), make_preview, "their_copy")
+    return start_job(request, say("Marking a copy to look at"), work, "their_copy")
 
 
 async def their_copy(request: Request) -> Response:
-    made = result_of(request, RecipientCopyPreview)
+    made = result_of(request, TheirCopy)
     return show(request, "their_copy.html", made=made, handle=request.path_params["handle"])
 
 
 async def copy_picture(request: Request) -> Response:
-    made = result_of(request, RecipientCopyPreview).preview
+    made = result_of(request, TheirCopy).preview
     pictures = {"original": made.original, "copy": made.copy, "difference": made.difference}
     found = pictures.get(request.path_params["picture"])
     if found is None:
@@ -251,17 +243,16 @@ def draft_in(request: Request, device: Device) -> StoredDraft:
 
 
 def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
-    """Return a draft as it would be sent now. ``confirmed`` are the names that the person typed for
-    the guard.
+    """Return a draft as it would be sent now; ``confirmed`` are the names typed for the guard.
 
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.
     """
     within = conversation_of(kept.reply, device) if kept.reply else None
-    recipients = resolve_recipients(list(kept.to) or contact_names_in(within, device), device)
+    going = resolve_recipients(list(kept.to) or contact_names_in(within, device), device)
     files = tuple(device.vault.kept_file(blob) for blob in kept.files)
     return Draft(
         files=files,
-        to=recipients.people,
+        to=going.people,
         policy=Policy(
             rounded_expiry(kept.days, device),
             1 if kept.once else None,
@@ -269,7 +260,7 @@ def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Dr
         ),
         caption=(kept.text or None) if files else None,
         confirmed=confirmed,
-        circles=recipients.circles,
+        circles=going.circles,
         within=within,
         text=None if files else (kept.text or None),
         reply=reference_to_message(kept.reply, device) if kept.reply else None,

@@ -1,6 +1,4 @@
-"""Send a draft: the questions of the guard (send/guard.py), ten seconds to undo, and whether it has
-been sent.
-"""
+"""Send a draft: the guard's questions, ten seconds to undo, and whether it has been sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask_first, is_sure
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import all_typed, read_form
 from entrenous.app.jobs import Report
 from entrenous.app.pages.review import as_draft, draft_in, review
@@ -46,7 +44,7 @@ from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
 
-_SEND_DELAY_S: Final = UNDO_WINDOW_S + 1
+_LEAVES_AFTER_S: Final = UNDO_WINDOW_S + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +71,25 @@ async def seal(request: Request) -> Response:
     confirmed = frozenset(all_typed(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
 
-    def check_guard(device: Device) -> None:
+    def check(device: Device) -> None:
         draft = as_draft(draft_in(request, device), confirmed, device)
         if inspect(draft, device).unanswered:
             raise NameNotTyped
 
     try:
-        await in_vault(request, check_guard)
+        await in_vault(request, check)
     except EntrenousError as why:
         return await review(request, error_words(why), 409)
     mail = state_of(request).mail
 
-    def seal_and_discard_draft(device: Device, report: Report) -> Sealed:
+    def work(device: Device, report: Report) -> Sealed:
         kept = draft_in(request, device)
         made = _seal(kept, confirmed, device, report, say)
         discard_draft(kept.id, device)
-        mail.look_after(_SEND_DELAY_S)
+        mail.look_after(_LEAVES_AFTER_S)
         return made
 
-    return start_job(
-        request, say("Marking and sealing a copy for each person"), seal_and_discard_draft, "sealed"
-    )
+    return start_job(request, say("Marking and sealing a copy for each person"), work, "sealed")
 
 
 class NameNotTyped(Refused):
@@ -111,11 +107,11 @@ def _seal(
 ) -> Sealed:
     draft = replace(as_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
 
-    def report_stage(stage: Stage, done: int, total: int) -> None:
+    def step(stage: Stage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
     try:
-        sent = send_message(draft, device, TransferWatch(report_stage))
+        sent = send_message(draft, device, TransferWatch(step))
     except MessageNotSentYet as why:
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
@@ -133,7 +129,7 @@ async def discard(request: Request) -> Response:
             say("Your own pictures stay where they are; a voice that you recorded here is gone."),
         )
         heading = say("Delete this message?")
-        return ask_first(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
+        return ask(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
     await in_vault(request, lambda device: discard_draft(draft_in(request, device).id, device))
     return go_to(request, "home")
 
@@ -159,13 +155,13 @@ async def undo(request: Request) -> Response:
     """Undo sending before any part was sent, as if the message had never been written."""
     found = result_of(request, Sealed)
 
-    def cancel_or_recall(device: Device) -> tuple[RecallResult, ...]:
+    def cancel(device: Device) -> tuple[RecallResult, ...]:
         try:
             cancel_sending(device.ledger.message_named(found.name).id, device)
         except StoppedWhileSending:  # a part of it was already sent
             return recall_message(found.name, device)
         return ()
 
-    recalls = await in_vault(request, cancel_or_recall)
+    recalls = await in_vault(request, cancel)
     outcomes = [recall_in_words(one.to, one) for one in recalls]
     return show(request, "undone.html", outcomes=outcomes)

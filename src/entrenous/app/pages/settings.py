@@ -33,7 +33,7 @@ from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
 
-_LAST_PAGE_WAIT_S = 1.0  # seconds for the last page and its style sheet to reach the browser
+_LAST_PAGE_S = 1.0  # seconds for the last page and its style sheet to reach the browser
 
 
 class WordNotTyped(Refused):
@@ -62,24 +62,24 @@ async def settings(request: Request) -> Response:
         languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
         sizes=TEXT_SIZES,
         icons=ICONS,
-        folder=_folder_in_words(state.settings.home),
+        folder=_in_words(state.settings.home),
         proxy=state.settings.proxy,
-        relay=await _relay_url(request),
+        relay=await _relay(request),
     )
 
 
-def _folder_in_words(folder: Path) -> str:
+def _in_words(folder: Path) -> str:
     """Return a folder as people write it, with "~" for their own."""
     own = Path.home()
     return f"~/{folder.relative_to(own)}" if folder.is_relative_to(own) else str(folder)
 
 
-async def _relay_url(request: Request) -> str:
-    def read_relay(device: Device) -> str:
+async def _relay(request: Request) -> str:
+    def read(device: Device) -> str:
         return own_device(device).home.relay_url if has_relay(device) else ""
 
     try:
-        return await in_vault(request, read_relay)
+        return await in_vault(request, read)
     except (VaultLocked, EntrenousError):
         return ""
 
@@ -115,9 +115,7 @@ async def proxy(request: Request, words: str = "", status: int = 200) -> Respons
 
 
 async def save_proxy(request: Request) -> Response:
-    """Store a proxy in the device's folder, or none. The app locks, so that no connection bypasses
-    the proxy.
-    """
+    """Store a proxy in the device's folder, or none; the app locks, so that nothing bypasses it."""
     state, form = state_of(request), await read_form(request)
     address = typed(form, "address") if typed(form, "do") != "none" else ""
     say = language_of(request).sentences.gettext
@@ -145,14 +143,14 @@ async def erase_page(request: Request, words: str = "", status: int = 200) -> Re
         status=status,
         words=words,
         word=say("erase"),
-        folder=_folder_in_words(state_of(request).settings.home),
+        folder=_in_words(state_of(request).settings.home),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Whether the mailbox is gone (None if unknown, because the vault was locked), and the files
-    that are left because they are not Entrenous's.
+    """The result for the mailbox (None: unknown, since the vault was locked), and files that are
+    not ours.
     """
 
     mailbox_gone: bool | None
@@ -191,5 +189,5 @@ async def close(request: Request) -> Response:
 
 
 async def _end_soon(end: Callable[[], None]) -> None:
-    await asyncio.sleep(_LAST_PAGE_WAIT_S)
+    await asyncio.sleep(_LAST_PAGE_S)
     end()

@@ -1,4 +1,4 @@
-"""Find out who hosts a web page: explain who learns what, then query the registries, or read an
+"""Who hosts a page: after the page has explained who learns what, query the registries, or read an
 answer that the person pasted.
 """
 
@@ -37,10 +37,8 @@ _NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top 
 _NO_NUMBER: Final = translatable(
     "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
 )
-_GENERIC_HOST_ID: Final = "generic_host"  # the record for any web host
-_PLACEHOLDER_ADDRESS: Final = (
-    "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
-)
+_ANY_HOST: Final = "generic_host"  # the record of what goes for every web host
+_ANY_ADDRESS: Final = "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
 
 
 def routes() -> list[Route]:
@@ -96,66 +94,62 @@ async def ask_about_page(request: Request) -> Response:
 async def _site_of_page(request: Request) -> Site:
     number = request.path_params["number"]
 
-    def find_host(name: str, device: Device) -> str:
+    def found(name: str, device: Device) -> str:
         seen = find_open_case(name, device).sightings
         return next((host_of(one.where) for one in seen if one.number == number), "")
 
-    host = await in_case(request, find_host)
+    host = await in_case(request, found)
     if "." not in host:
         raise ResultGone
     return Site(host, "case", case_handle(request))
 
 
-def _show(request: Request, site: Site, words: str = "") -> Response:
-    proxy, lists = state_of(request).settings.proxy, _lists_url()
-    sees = describe_who_learns_what(site.host, proxy, "", lists) if site.host else ()
-    with_address = (
-        describe_who_learns_what(site.host, proxy, _PLACEHOLDER_ADDRESS, lists) if site.host else ()
-    )
+def _show(request: Request, it: Site, words: str = "") -> Response:
+    proxy, lists = state_of(request).settings.proxy, _lists()
+    sees = describe_who_learns_what(it.host, proxy, "", lists) if it.host else ()
+    with_address = describe_who_learns_what(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
     return show(
         request,
         "who_hosts.html",
         status=409 if words else 200,
         words=words,
-        it=site,
+        it=it,
         sees=sees,
         sees_besides=[line for line in with_address if line not in sees],
-        is_number=is_address(site.host),
+        is_number=is_address(it.host),
         about=for_pages([translated(WRITE_TO_THE_HOST)]),
         form=posted(request) or kept_form(request),
-        host_record=state_of(request).login.stand_in("platform", _GENERIC_HOST_ID),
+        host_record=state_of(request).login.stand_in("platform", _ANY_HOST),
     )
 
 
-def _look_up(request: Request, form: FormData, site: Site) -> Response:
-    """Query the registries, or read a pasted answer, which does not leave the device."""
+def _look_up(request: Request, form: FormData, it: Site) -> Response:
+    """Query the registries, or read the pasted answer; nothing of that leaves the device."""
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
     address, pasted = typed(form, "address"), typed(form, "pasted")
     if address and not is_address(address):
-        return _show(request, site, translated(_NO_NUMBER))
-    if not site.host:
-        return go_to(request, site.back)
+        return _show(request, it, translated(_NO_NUMBER))
+    if not it.host:
+        return go_to(request, it.back)
 
-    def look_up_host() -> Outcome:
+    def work() -> Outcome:
         if typed(form, "act") == "read":
-            return _outcome(say("What is in it"), look_up_in_text(pasted), site)
+            return _outcome(say("What is in it"), look_up_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
-        found = look_up_site(site.host, address, proxy, _lists_url())
-        return _outcome(say("Who hosts it"), found, site)
+        found = look_up_site(it.host, address, proxy, _lists())
+        return _outcome(say("Who hosts it"), found, it)
 
-    return start_beside(request, say("Asking the registries"), look_up_host, "outcome")
+    return start_beside(request, say("Asking the registries"), work, "outcome")
 
 
-def _outcome(heading: str, found: AbuseLookUp, site: Site) -> Outcome:
+def _outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
     words = for_pages(found.lines)
-    kept = "\n".join((site.host, *(one.text for one in found.contacts)))
-    note = kept if site.case and found.contacts else ""
-    return Outcome(heading, (site.host, *words), site.case, site.back, note=note)
+    kept = "\n".join((it.host, *(one.text for one in found.contacts)))
+    note = kept if it.case and found.contacts else ""
+    return Outcome(heading, (it.host, *words), it.case, it.back, note=note)
 
 
-def _lists_url() -> str:
-    """Return the URL of the lists of RDAP servers: the environment variable of the command's
-    option, or IANA's.
-    """
+def _lists() -> str:
+    """Return the location of the registries' lists: the option's variable, as for the command."""
     return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA_LISTS_URL)

@@ -45,7 +45,7 @@ def check_up(
     answers: Annotated[
         str | None,
         typer.Option(
-            metavar="-|FILE", help=f"{STDIN_OPTION_ADVICE} Answers in JSON, instead of being asked."
+            metavar="-|FILE", help=f"Answers in JSON, instead of being asked. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     questions: Annotated[

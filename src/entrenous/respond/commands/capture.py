@@ -28,7 +28,7 @@ def capture(
         str,
         typer.Option(
             metavar="-|TEXT",
-            help=f"{STDIN_OPTION_ADVICE} The purpose, which is stored in the capture.",
+            help=f"The purpose, which is stored in the capture. {STDIN_OPTION_ADVICE}",
         ),
     ] = CAPTURE_PURPOSE,
     yes: Annotated[

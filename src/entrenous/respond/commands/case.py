@@ -98,13 +98,13 @@ Platform = Annotated[
     str,
     typer.Option(
         metavar="-|NAME",
-        help=f"{STDIN_OPTION_ADVICE} The platform on which it is, or from which the threat comes.",
+        help=f"The platform on which it is, or from which the threat comes. {STDIN_OPTION_ADVICE}",
     ),
 ]
 Consent = Annotated[
     str,
     typer.Option(
-        metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who agreed that you act, how, and to what."
+        metavar="-|TEXT", help=f"Who agreed that you act, how, and to what. {STDIN_OPTION_ADVICE}"
     ),
 ]
 _NO_DEVICE_NOTE: Final = translatable(
@@ -287,29 +287,29 @@ def add(
     what: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What the file shows, in a line."
+            metavar="-|TEXT", help=f"What the file shows, in a line. {STDIN_OPTION_ADVICE}"
         ),
     ] = "",
     url: Annotated[
         str | None,
         typer.Option(
-            metavar="-|URL", help=f"{STDIN_OPTION_ADVICE} Address of a page where you saw it."
+            metavar="-|URL", help=f"Address of a page where you saw it. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     chat: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} The chat where you saw it, in words."
+            metavar="-|TEXT", help=f"The chat where you saw it, in words. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     handle: Annotated[
         str,
-        typer.Option(metavar="-|NAME", help=f"{STDIN_OPTION_ADVICE} The account it was shown at."),
+        typer.Option(metavar="-|NAME", help=f"The account it was shown at. {STDIN_OPTION_ADVICE}"),
     ] = "",
     captured_by: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who made this web archive (WACZ)."
+            metavar="-|TEXT", help=f"Who made this web archive (WACZ). {STDIN_OPTION_ADVICE}"
         ),
     ] = "",
     seen_at: Annotated[
@@ -317,7 +317,7 @@ def add(
     ] = None,
     statement: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What you want to note."),
+        typer.Option(metavar="-|TEXT", help=f"What you want to note. {STDIN_OPTION_ADVICE}"),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -216,7 +216,7 @@ def export(
         str,
         typer.Option(
             metavar="-|TEXT",
-            help=f"{STDIN_OPTION_ADVICE} The purpose, which is noted in the chain of custody.",
+            help=f"The purpose, which is noted in the chain of custody. {STDIN_OPTION_ADVICE}",
         ),
     ] = "taken out of the vault",
     as_json: Json = False,

@@ -43,7 +43,7 @@ def platform(
         str | None,
         typer.Argument(
             metavar="[-|NAME|URL]",
-            help=f"{STDIN_OPTION_ADVICE} A name, or a web address; all if left out.",
+            help=f"A name, or a web address; all if left out. {STDIN_OPTION_ADVICE}",
         ),
     ] = None,
     case: Annotated[
@@ -59,7 +59,7 @@ def platform(
     pasted: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What WHOIS or RDAP says about the site."
+            metavar="-|TEXT", help=f"What WHOIS or RDAP says about the site. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     lists: Annotated[

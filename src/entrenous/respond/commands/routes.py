@@ -64,7 +64,7 @@ _Where = Annotated[
     typer.Option(
         "--platform",
         metavar="-|NAME|URL",
-        help=f"{STDIN_OPTION_ADVICE} Where the picture is: a platform's name, or a web address.",
+        help=f"Where the picture is: a platform's name, or a web address. {STDIN_OPTION_ADVICE}",
     ),
 ]
 _Kind = Annotated[
@@ -76,7 +76,7 @@ _File = Annotated[
     typer.Option(
         "--scenario",
         metavar="-|FILE",
-        help=f"{STDIN_OPTION_ADVICE} What happened, as TOML or JSON.",
+        help=f"What happened, as TOML or JSON. {STDIN_OPTION_ADVICE}",
     ),
 ]
 _Day = Annotated[

@@ -122,7 +122,7 @@ def add(
     link: Annotated[
         str,
         typer.Argument(
-            metavar="-|LINK", help=f"{STDIN_OPTION_ADVICE} The link that they gave you."
+            metavar="-|LINK", help=f"The link that they gave you. {STDIN_OPTION_ADVICE}"
         ),
     ],
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name for this person.")],

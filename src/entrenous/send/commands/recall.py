@@ -222,7 +222,7 @@ def react_(
     emoji: Annotated[
         str | None,
         typer.Argument(
-            metavar="-|EMOJI", help=f"{STDIN_OPTION_ADVICE} An emoji or two, at most 32 bytes."
+            metavar="-|EMOJI", help=f"An emoji or two, at most 32 bytes. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Remove your reaction.")] = False,

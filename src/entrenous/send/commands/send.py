@@ -79,12 +79,12 @@ def send(
     ] = False,
     caption: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A caption for the files."),
+        typer.Option(metavar="-|TEXT", help=f"A caption for the files. {STDIN_OPTION_ADVICE}"),
     ] = None,
     text: Annotated[
         str | None,
         typer.Option(
-            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A text, with files or without."
+            metavar="-|TEXT", help=f"A text, with files or without. {STDIN_OPTION_ADVICE}"
         ),
     ] = None,
     size: Annotated[

@@ -65,7 +65,7 @@ def setup(
         str | None,
         typer.Option(
             metavar="-|CODE",
-            help=f"{STDIN_OPTION_ADVICE} The code on your other device; links this device to it.",
+            help=f"The code on your other device; links this device to it. {STDIN_OPTION_ADVICE}",
         ),
     ] = None,
     called: Annotated[
