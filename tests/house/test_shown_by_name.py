@@ -56,6 +56,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/commands/case.py: one.state.value": CaseState,
     "respond/commands/case_view.py: case.state.value": CaseState,
     "respond/commands/case_view.py: notice.state.value": NoticeState,
+    "respond/capture/saved_page.py: description": (),  # constants around it
     "respond/letters/versions.py: notice.route.document.value": DocumentKind,
     "respond/letters/versions.py: notice.state.value": NoticeState,
     "respond/on_behalf.py: representative.role.value": RepresentativeRole,
