@@ -87,7 +87,7 @@ NOT_FUZZED = {
     ("stop/banks.py", "bank_for_list"): "one pattern, of a name that the operator types",
     ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
     ("stop/protect.py", "fingerprint_file"): INSIDE,
-    ("stop/review.py", "reviewer_with"): "one pattern, and a hash of it",
+    ("stop/reviewers.py", "reviewer_with"): "one pattern, and a hash of it",
     ("stop/judge/decide.py", "appeal"): "hashes the bytes and hands them on",
     ("stop/judge/scan.py", "first_scan"): "hands the bytes to the decoder",
     ("stop/judge/scan.py", "second_scan"): "hands the bytes to the decoder",

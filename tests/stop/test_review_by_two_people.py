@@ -8,7 +8,8 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import add_reviewer, confirm, next_review, release
+from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 

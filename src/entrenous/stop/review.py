@@ -1,14 +1,12 @@
 """Human review of quarantined uploads (docs/spec/gate.md, 7).
 
-Reviewers and their tokens, the blurred view, and the decision. Many uploads that match one
-registered hash wait as one item (5.1). The operator's program alerts a person to such floods and
+The blurred view, and the decision. Many uploads that match one registered hash wait as one item
+(5.1). The operator's program alerts a person to such floods and
 to overdue reviews (7.4).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -20,9 +18,8 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoVideoFound
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.limits import PDQ_RADIUS, TOKEN_BYTES
+from entrenous.base.limits import PDQ_RADIUS
 from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
-from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
 from entrenous.fingerprint.pdq import pixels_or_luma
 from entrenous.media.file_kind import medium_of
@@ -57,40 +54,9 @@ from entrenous.stop.upload_record import (
     UnshownMatches,
     UploadNotKept,
 )
-from entrenous.wire.encodings import to_base64url
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
-
-_TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
-
-
-def add_reviewer(name: str, platform: Platform) -> Secret:
-    """Add a reviewer; return their token as text, of which only the hash is stored.
-
-    Raises BadReviewerName or ReviewerKnown if nothing was changed.
-    """
-    token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
-    platform.reviews.add_reviewer(name, _token_hash(token.reveal()))
-    return token
-
-
-def reviewer_with(untrusted_token: bytes, platform: Platform) -> str | None:
-    """Return the name of the reviewer with this token, or None.
-
-    The token is looked up by its hash, so that timing reveals nothing about it. Malformed tokens
-    are not looked up.
-    """
-    if not _TOKEN_FORM.fullmatch(untrusted_token):
-        return None
-    found = platform.reviews.reviewer_with(_token_hash(untrusted_token))
-    return None if found is None else found.name
-
-
-def _token_hash(token: bytes) -> bytes:
-    """Return a token's SHA-256; 256 random bits need no slow hash."""
-    return hashlib.sha256(token).digest()
-
 
 UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all waiting uploads without a hash together
 HOUR: Final = timedelta(hours=1)

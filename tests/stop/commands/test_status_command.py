@@ -15,7 +15,7 @@ from entrenous.fingerprint.nouns import Match
 from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING, join
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE, Bank
-from entrenous.stop.review import add_reviewer
+from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.index.index_banks import fresh, register

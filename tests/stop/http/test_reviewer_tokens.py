@@ -16,7 +16,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import add_reviewer
+from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, Direct
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture

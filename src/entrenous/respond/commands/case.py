@@ -12,11 +12,9 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import quote_for_shell
-from entrenous.base.language import day_in_words, translatable, translated
+from entrenous.base.language import day_in_words, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.lock_errors import VaultNotFound
-from entrenous.device.store.vault_folder import has_vault
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
@@ -40,6 +38,7 @@ from entrenous.respond.commands.safety import (
     ask_about_safety,
     ask_age,
     ask_how_far,
+    hint_without_device,
 )
 from entrenous.respond.commands.saved_files import read_saved
 from entrenous.respond.commands.situation_options import (
@@ -107,10 +106,6 @@ Consent = Annotated[
         metavar="-|TEXT", help=f"Who agreed that you act, how, and to what. {STDIN_OPTION_ADVICE}"
     ),
 ]
-_NO_DEVICE_NOTE: Final = translatable(
-    "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
-    " any time."
-)
 _MAKER_OF_ANSWER: Final = {
     True: PictureMaker.ME,
     False: PictureMaker.SOMEBODY_ELSE,
@@ -183,7 +178,7 @@ def open_(
     situation = replace(situation, depicts_me=shows_me, recipient_known=sender)
     situation = replace(situation, platform_in=_place_or_none(platform_in))
     if name is None:  # before the vault is unlocked, so that help is always shown
-        _tell_without_device(context)
+        hint_without_device(session_of(context).settings.home)
         answers = SafetyAnswers(safe, watched, posted)
         try:
             situation, age = _safety_first(answers, situation, adults=adults, under_18=under_18)
@@ -423,14 +418,6 @@ def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:
 
     written.add(path, len(data), write_data)
     written.write()
-
-
-def _tell_without_device(context: typer.Context) -> None:
-    """Say that there is no device before anything is asked; the questions still lead to help."""
-    home = session_of(context).settings.home
-    if sys.stdin.isatty() and not has_vault(home):
-        hint(str(VaultNotFound(home=home)))
-        hint(translated(_NO_DEVICE_NOTE))
 
 
 def _safety_first(

@@ -2,13 +2,17 @@
 possible.
 """
 
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.language import translated
+from entrenous.base.language import translatable, translated
+from entrenous.device.lock_errors import VaultNotFound
+from entrenous.device.store.vault_folder import has_vault
 from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.nouns import AgeAnswer
@@ -51,6 +55,19 @@ PostedTo = Annotated[
 Demanded = Annotated[
     Demand | None, typer.Option("--demand", help="What somebody demands so as not to share it.")
 ]
+
+
+_NO_DEVICE_NOTE: Final = translatable(
+    "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
+    " any time."
+)
+
+
+def hint_without_device(home: Path) -> None:
+    """Say that there is no device before anything is asked; the questions still lead to help."""
+    if sys.stdin.isatty() and not has_vault(home):
+        hint(str(VaultNotFound(home=home)))
+        hint(translated(_NO_DEVICE_NOTE))
 
 
 def ask_about_safety(

@@ -26,7 +26,7 @@ from entrenous.stop.client.review_client import (
 from entrenous.stop.commands.gate_bank import AsJson, Data
 from entrenous.stop.commands.gate_drop import settings_from_options
 from entrenous.stop.registration import MATCHING
-from entrenous.stop.review import add_reviewer
+from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import read_file, write_new

@@ -26,7 +26,7 @@ from entrenous.stop.judge.decide import SECRET_BYTES
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import NoSuchClaim
-from entrenous.stop.review import reviewer_with
+from entrenous.stop.reviewers import reviewer_with
 from entrenous.stop.upload_record import OPERATOR, NoSuchReview, Publishes
 from entrenous.wire.encodings import from_base64url
 
