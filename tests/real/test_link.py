@@ -221,7 +221,7 @@ def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
     first.types("no")
     assert b"different pictures" in first.ends().err
     second.types("yes")
-    assert b"device ended" in second.ends().err
+    assert b"your other device" in second.ends().err
     assert not (phone.home / "vault.json").exists()
     (only,) = laptop.does("device", "list", "--json").answer["devices"]
     assert only["this"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from entrenous.terminal.typed_input import ask_yes_or_no
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, ask_yes_or_no
 
 pytestmark = pytest.mark.slow
 
@@ -41,16 +41,16 @@ def types(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) ->
         (("evidence", "export"), ("-|TEXT",)),
     ],
 )
-def test_help_mentions_standard_input_first(
+def test_help_names_standard_input_first_and_says_what_it_is_for(
     command: tuple[str, ...], metavars: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*command, "--help"], {}) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for metavar in metavars:
-        before, _, said = said.partition(f"{metavar} ")
-        assert before
-        assert said.removeprefix("<str> ").startswith("- reads it from standard input"), metavar
-    assert said.count("- reads it from standard input") == 1  # each of them has its metavar
+    _, *options = said.split(" -|")
+    names = [metavar.removeprefix("-|") for metavar in metavars]
+    assert [option.split()[0] for option in options] == names
+    assert all(STDIN_OPTION_ADVICE in option for option in options)
+    assert said.count(STDIN_OPTION_ADVICE) == len(metavars)
 
 
 WAYS = [
