@@ -40,7 +40,7 @@ def _review(page: Page) -> None:
 
 
 def _send(page: Page, to: str) -> None:
-    for box in page.get_by_label("to send it anyway").all():
+    for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for(timeout=60_000)

@@ -47,7 +47,7 @@ def _write(page: Page, text: str, photo: Path | None = None) -> None:
 
 
 def _send(page: Page) -> None:
-    for box in page.get_by_label("to send it anyway").all():
+    for box in page.get_by_label("To confirm, type the name").all():
         box.fill("Ana")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
@@ -140,8 +140,8 @@ def test_sending_and_opening_work_without_script(
         expect(picture).to_have_css("filter", "none")
         _until(ben, "Messages", "Ana")
         ben.get_by_role("link", name="Ana", exact=True).click()
-        ben.get_by_text("More").click()
-        ben.get_by_role("button", name="Take back for everyone").click()
+        ben.get_by_role("button", name="Take it back").click()
+        ben.get_by_role("heading", name="Take it back for everyone?").wait_for()
         ben.get_by_role("button", name="Take it back").click()
         ben.get_by_text("Their app is asked to delete it").wait_for()
 

@@ -119,8 +119,8 @@ def _send(one: Walker, to: str, text: str, file: Path | None = None) -> None:
     one.fill("Your message", text)
     one.tick(to)
     one.press("Check it before sending")
-    if one.page.get_by_label("to send it anyway").count():
-        one.fill("to send it anyway", to)
+    if one.page.get_by_label("To confirm, type the name").count():
+        one.fill("To confirm, type the name", to)
     one.begin("Send")
     one.page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
 
@@ -143,8 +143,8 @@ def test_two_friends_compare_send_open_and_take_back(
         _open(ana, "Ben", "hello ana")
         _start(ben, "Messages")
         ben.follow("Ana")
-        ben.unfold("More")
-        ben.press("Take back for everyone")
+        ben.press("Take it back")
+        ben.arrives("Take it back for everyone?")
         ben.press("Take it back")
         expect(ben.page.get_by_text("Their app is asked to delete it")).to_be_visible()
         _start(ana, "Messages")

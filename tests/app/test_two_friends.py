@@ -33,7 +33,7 @@ def _send(page: Page, photo: Path, text: str, *, once: bool = False) -> None:
     page.get_by_role("button", name="Check it before sending").click()
     page.get_by_role("heading", name="Check before you send").wait_for()
     no_violations(page)
-    for box in page.get_by_label("to send it anyway").all():
+    for box in page.get_by_label("To confirm, type the name").all():
         box.fill("Ana")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for()
@@ -92,8 +92,8 @@ def _taken_back(friends: Friends) -> None:
     friends.ben.get_by_role("link", name="Start", exact=True).click()
     friends.ben.get_by_role("link", name="Messages").click()
     friends.ben.get_by_role("link", name="Ana").click()
-    friends.ben.get_by_text("More").first.click()
-    friends.ben.get_by_role("button", name="Take back for everyone").first.click()
+    friends.ben.get_by_role("button", name="Take it back").first.click()
+    friends.ben.get_by_role("heading", name="Take it back for everyone?").wait_for()
     no_violations(friends.ben)
     friends.ben.get_by_role("button", name="Take it back").click()
     friends.ben.get_by_text("Their app is asked to delete it").wait_for()

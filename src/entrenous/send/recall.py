@@ -84,10 +84,9 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
 def recall_in_words(recipient: str, result: RecallResult) -> str:
     """Return a sentence on the result of recalling one copy; ``recipient`` is a name."""
     if result.opened is False:
-        return translated(
-            "{who} had not opened it. Half of its key is deleted, so nobody can open that copy any "
-            "more."
-        ).format(who=recipient)
+        return translated("{who} had not opened it. Nobody can open that copy any more.").format(
+            who=recipient
+        )
     return translated(_RECALL_SENTENCES[bool(result.opened), result.asked]).format(who=recipient)
 
 

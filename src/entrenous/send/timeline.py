@@ -25,6 +25,7 @@ from entrenous.send.message_index import (
     timeline_places_with,
     unopened_keys,
 )
+from entrenous.wire.relay_nouns import EnvelopeState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class TimelineEntry:
     gave it. ``also`` are the names of further people who have a copy; "somebody" stands for unknown
     people. ``marked`` says whether a file has a mark for this person's copy, or for ours;
     ``leaves``, whether a copy has not left this device yet; ``refused``, whether a relay has
-    refused a copy.
+    refused a copy; ``taken_back``, whether we took back all copies.
     """
 
     name: MessageName
@@ -62,6 +63,7 @@ class TimelineEntry:
     marked: bool = False
     leaves: bool = False
     refused: bool = False
+    taken_back: bool = False
     reply: MessageName | None = None
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     also: tuple[str, ...] = ()
@@ -89,7 +91,7 @@ class TimelinePage:
 
 def correspondents(device: Device) -> tuple[Correspondent, ...]:
     """Return everybody with whom messages were exchanged, those with the newest message first."""
-    waiting = _count_unopened(device)
+    waiting = count_unopened(device)
     found = (
         Correspondent(place.person, place.at, waiting[place.person])
         for place in newest_place_per_person(device.vault)
@@ -97,7 +99,7 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
     return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
 
-def _count_unopened(device: Device) -> Counter[PersonId]:
+def count_unopened(device: Device) -> Counter[PersonId]:
     """Count unopened messages by sender, after marking expired ones."""
     now, found = trusted_time(device), Counter[PersonId]()
     for key, ends_at in unopened_keys(device.vault):
@@ -198,6 +200,7 @@ def _sent_entry(
         marked=bool(message.pictures or message.clips or message.sounds),
         refused=any(copy.departure is SendState.REFUSED for copy in theirs),
         leaves=any(copy.departure is SendState.WAITING for copy in theirs),
+        taken_back=all(copy.state is EnvelopeState.TAKEN_BACK for copy in copies),
         reactions=_reactions_with_names(me, message.id, names, device),
         also=tuple(names.get(one, labels[one]) for one in others),
     )

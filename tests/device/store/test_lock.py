@@ -116,7 +116,8 @@ def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder)
             reads(home, OTHERS, relay)
         except (WrongPassphrase, Locked) as why:
             said.append(type(why) if not why.facts else (type(why), why.facts["tries"]))
-    plain, few = [WrongPassphrase] * 6, [(FewTriesLeft, left) for left in (3, 2, 1)]
+    plain = [(WrongPassphrase, left) for left in range(9, 3, -1)]
+    few = [(FewTriesLeft, left) for left in (3, 2, 1)]
     assert said == [*plain, *few, Locked, Locked]
     with pytest.raises(Locked):
         reads(home, WORDS, relay)

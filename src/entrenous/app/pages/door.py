@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
-from entrenous.app.pages.joining import fill_in, read_invitation
+from entrenous.app.pages.joining import LinkButMessenger, fill_in, read_invitation
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
@@ -18,6 +18,7 @@ from entrenous.app.passphrases import (
 )
 from entrenous.app.web import error_words, go_to, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError
+from entrenous.device.lock_errors import WrongPassphrase
 from entrenous.learn.check_up import guesses_log10
 from entrenous.send.set_up import set_up as set_up_device
 
@@ -73,6 +74,8 @@ async def set_up(request: Request) -> Response:
     name = typed(form, "name")
     try:
         by_relay = typed(form, "where") == "relay"
+        if typed(form, "relay") and not by_relay:
+            raise LinkButMessenger
         invitation = read_invitation(typed(form, "relay")) if by_relay else None
         url = invitation.relay_url if invitation else None
         opening = state_of(request).vault.create(
@@ -93,13 +96,18 @@ async def strength(request: Request) -> Response:
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
 
-async def unlock_page(request: Request, words: str = "", status: int = 200) -> Response:
+async def unlock_page(
+    request: Request, why: EntrenousError | None = None, status: int = 200
+) -> Response:
     state = state_of(request)
     if not state.has_device:
         return go_to(request, "setup")
     if state.vault.is_open:
         return go_to(request, "home")
-    return show(request, "unlock.html", status=status, words=words)
+    # few tries left are said by the error itself
+    tries = why.facts.get("tries") if type(why) is WrongPassphrase else None
+    words = "" if why is None else error_words(why)
+    return show(request, "unlock.html", status=status, words=words, tries=tries)
 
 
 async def unlock(request: Request) -> Response:
@@ -111,7 +119,7 @@ async def unlock(request: Request) -> Response:
         try:
             await asyncio.wrap_future(opening)
         except EntrenousError as why:
-            return await unlock_page(request, error_words(why), 409)
+            return await unlock_page(request, why, 409)
     return _to_wanted(request)
 
 

@@ -23,15 +23,19 @@ from entrenous.app.web import (
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
 from entrenous.send.drafts import stored_drafts
+from entrenous.send.timeline import count_unopened
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Whether this device has a relay, its drafts, and the notices that were not dismissed."""
+    """Whether this device has a relay, its drafts, the notices that were not dismissed, and the
+    number of messages to open.
+    """
 
     has_relay: bool = False
     drafts: tuple[bytes, ...] = ()
     notices: tuple[tuple[str, str], ...] = ()
+    to_open: int = 0
 
 
 def routes() -> list[Route]:
@@ -54,12 +58,14 @@ async def home(request: Request) -> Response:
         has_relay=found.has_relay,
         drafts=[state.login.handle("draft", one.hex()) for one in found.drafts],
         notices=found.notices,
+        to_open=found.to_open,
     )
 
 
 def _waiting(state: AppState, device: Device) -> Waiting:
     drafts = tuple(draft.id for draft in stored_drafts(device))
-    return Waiting(has_relay(device), drafts, notices(state, device))
+    to_open = count_unopened(device).total()
+    return Waiting(has_relay(device), drafts, notices(state, device), to_open)
 
 
 async def progress(request: Request) -> Response:

@@ -45,6 +45,12 @@ class NoAddressGiven(Refused):
     """
 
 
+class LinkButMessenger(Refused):
+    """You pasted a link, but chose a messenger. Choose “With this app” to use the link, or delete
+    it from the field. Nothing was changed.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """A relay's address; if it came in an invite link, also the link and its maker's name."""

@@ -86,19 +86,18 @@ class Sheet:
 
     @property
     def in_groups(self) -> str:
-        """The text with spaces, which are ignored when it is read, so that it can be copied by
-        hand.
+        """The text in rows of four groups, so that it can be copied by hand. Spaces and line ends
+        are ignored when it is read.
         """
-        return "\n".join(map(_in_groups, self.text.splitlines()))
-
-
-def _in_groups(line: str) -> str:
-    prefix, colon, code = line.rpartition(":")
-    groups = (code[at : at + _GROUP_CHARS] for at in range(0, len(code), _GROUP_CHARS))
-    return f"{prefix}{colon}{' '.join(groups)}"
+        prefix, colon, code = "".join(self.text.split()).rpartition(":")
+        first, rest = code[:_GROUP_CHARS], code[_GROUP_CHARS:]
+        groups = [rest[at : at + _GROUP_CHARS] for at in range(0, len(rest), _GROUP_CHARS)]
+        rows = (groups[at : at + _ROW_GROUPS] for at in range(0, len(groups), _ROW_GROUPS))
+        return "\n".join((f"{prefix}{colon}{first}", *map(" ".join, rows)))
 
 
 _GROUP_CHARS: Final = 8
+_ROW_GROUPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ async def sheet_is_on_paper(request: Request) -> Response:
     if not is_sure(form):
         said = (
             say("This device now forgets the sheet, and the key that adds and removes devices."),
-            say("From then on, only the paper can do that. Check that every line is on it."),
+            say("From then on, it needs the paper for that. Check that every line is on it."),
         )
         yes, no = say("Yes, it is on paper"), say("Show it again")
         return ask(request, form, Question(say("Is all of it on paper?"), said, yes, no))

@@ -73,6 +73,7 @@ if (strength) {
   });
 }
 
+for (const field of document.querySelectorAll("[data-chooses]")) field.addEventListener("input", () => { document.getElementById(field.dataset.chooses).checked = true; });
 // Files are dropped on a field, or pasted.
 for (const drop of document.querySelectorAll(".drop")) {
   const field = drop.querySelector("input[type=file]");

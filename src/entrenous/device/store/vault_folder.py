@@ -289,8 +289,10 @@ def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
-    if part.tries is None or part.tries > _TRIES_SHOWN_FROM:
+    if part.tries is None:
         return WrongPassphrase()
+    if part.tries > _TRIES_SHOWN_FROM:
+        return WrongPassphrase(tries=part.tries)
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
 
