@@ -26,10 +26,13 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         set_up(page)
         ana = _open_case(page)
-        ana.press("Letter: ask")
+        ana.press("Write to")
         letter = page.get_by_role("region")
         assert "[your signature; a typed name is one]" in letter.inner_text()
-        _is_seen_at_once(page, "Save as PDF")
+        _is_seen_at_once(page, "Open their form in a new window")
+        _follows(page, "Write it into the letter", "Save as PDF")
+        assert page.get_by_text("3 places are still empty.").is_visible()
+        assert page.get_by_text("A letter without your name may be refused.").is_visible()
         assert page.get_by_text("It holds no picture").is_hidden()  # folded until it is asked for
         ana.fill("your signature; a typed name is one", "Ana Ruiz")
         ana.tick("This is true, so write: This is an intimate visual depiction.")
@@ -43,7 +46,7 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         ana.press("Write a new version")
         ana.press("What changed since the version before", "link")
         ana.press("Back to the letter", "link")
-        ana.unfold("It was not just now")
+        ana.unfold("It happened earlier")
         page.get_by_label("Which day").fill("2040-01-01")
         ana.press("I sent it")
         assert page.get_by_role("alert").get_by_text("cannot be in the future").is_visible()
@@ -68,6 +71,15 @@ def _is_seen_at_once(page: Page, link: str) -> None:
     box = page.get_by_role("link", name=link).bounding_box()
     assert box
     assert box["y"] + box["height"] < PHONE["height"]
+
+
+def _follows(page: Page, button: str, link: str) -> None:
+    """Check that a link comes right after a button, before anything else to press."""
+    pressed = page.get_by_role("button", name=button).bounding_box()
+    box = page.get_by_role("link", name=link).bounding_box()
+    assert pressed
+    assert box
+    assert 0 < box["y"] - pressed["y"] - pressed["height"] < PHONE["height"] / 4
 
 
 def _text_of(pdf: bytes) -> str:
@@ -129,7 +141,7 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         assert page.get_by_text("nobody has looked yet").is_visible()
         ana.press("Stop watching page 1")
         ana.press("Back to the case", "link")
-        ana.press("Letter: ask")
+        ana.press("Write to")
         ana.press("Back to the case", "link")
         ana.press("Hand it over", "link")
         ana.begin("Make the pack for a platform")

@@ -32,7 +32,7 @@ def test_a_found_copy_is_named_and_its_report_saved(
         assert page.get_by_text("This says whose copy got out, not who passed it on.").is_visible()
         no_violations(page)
         with page.expect_download() as saved:
-            page.get_by_role("link", name="Save as PDF").click()
+            page.get_by_role("link", name="Save this finding as PDF").click()
         assert saved.value.path().read_bytes().startswith(b"%PDF-")
         page.get_by_role("link", name="How do we know?").click()
         page.get_by_role("heading", name="What this does not say").wait_for()

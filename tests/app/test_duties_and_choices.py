@@ -61,7 +61,7 @@ def test_a_letter_tells_the_places_that_were_ticked(
         ana.press("Add a place", "link")
         ana.fill("The address, or the chat", "www.instagram.com/p/456")
         ana.exactly("Keep it")
-        ana.press("Letter: ask")
+        ana.press("Write to")
         letter = page.get_by_role("region")
         assert "/p/123" in letter.inner_text()
         assert "/p/456" in letter.inner_text()

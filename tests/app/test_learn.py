@@ -31,7 +31,7 @@ def test_a_teacher_prints_a_lessons_sheet(
         assert box["y"] < PHONE["height"] / 2  # the answer is seen without scrolling
         no_violations(page)
         with page.expect_download() as saved:
-            page.get_by_role("link", name="Sheet in A4").click()
+            page.get_by_role("link", name="Sheet as PDF, A4").click()
         text = subprocess.check_output(["pdftotext", str(saved.value.path()), "-"]).decode()
         assert "Being threatened" in text
         assert not (tmp_path / "device").exists()

@@ -182,6 +182,6 @@ def test_a_teacher_goes_from_a_lesson_to_its_sheet(
         teacher.press("Check-up", "link")
         teacher.press("Lessons", "link")
         teacher.press("Being threatened", "link")
-        name, sheet = teacher.saved("Sheet in A4")
+        name, sheet = teacher.saved("Sheet as PDF, A4")
         assert (name.endswith("-a4.pdf"), sheet[:5]) == (True, b"%PDF-")
         assert len(teacher.pages) <= 4

@@ -35,7 +35,7 @@ def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
         set_up(page)
         ana = Walker(page, mode)
         begin_case(ana, where="https://pictures.example/p/1?name=ana")
-        ana.press("Letter: ask")
+        ana.press("Write under the law")
         ana.press("Look up who hosts the page", "link")
         assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()
         assert page.get_by_text("pictures.example, and your network address").is_visible()

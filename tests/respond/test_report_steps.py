@@ -99,7 +99,7 @@ def test_every_platform_shows_what_is_promised(
     assert steps.answers or record.id == "signal"  # which sees no message, so it takes no report
     if steps.answers:
         assert "account" in steps.before[0]
-        assert re.match(r"What comes back: |It is not known what they send back", steps.after[0])
+        assert re.match(r"What comes back: |Keep a screenshot of the last page", steps.after[0])
         assert re.match(r"Time: |It is not known how long", steps.after[1])
     assert bool(steps.in_chats) == (record.private_messages is not None)
 

@@ -42,7 +42,7 @@ def test_the_demand_is_saved_before_anything_else(room: Room, case: Case) -> Non
     words = step(case, room)
     assert words.startswith("Do not pay, and send nothing more. Save the demand")
     assert f"entrenous case add {case.name} FILE" in words
-    assert "Or skip this" in words
+    assert "To skip this" in words
 
 
 def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> None:

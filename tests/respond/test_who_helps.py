@@ -207,7 +207,7 @@ def test_a_place_without_a_line_of_its_own_says_so() -> None:
 def test_in_danger_the_people_come_before_the_steps() -> None:
     text = list(help_in_words(help_for((Place("US"),), Need(danger=True)), NOW, UTC))
     assert text[0].startswith("In danger (United States): call 911")
-    assert text.index("People who help:") < text.index("You are in danger now:")
+    assert text.index("People who help:") < text.index("You are not safe right now:")
 
 
 def test_the_threat_path_has_its_order_and_differs_under_18() -> None:

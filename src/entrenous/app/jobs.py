@@ -126,6 +126,11 @@ class Jobs:
     def find(self, handle: str) -> Job | None:
         return self._jobs.get(handle)
 
+    def newest_result(self, page: str) -> Job | None:
+        """Return the newest finished job whose result ``page`` shows, or None."""
+        done = (job for job in reversed(self._jobs.values()) if job.page == page)
+        return next((job for job in done if job.is_over and job.error is None), None)
+
     def under_way(self) -> tuple[Job, ...]:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 

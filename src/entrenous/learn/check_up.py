@@ -4,10 +4,12 @@ person's answers.
 Nothing is stored: findings and answers exist only during one call (docs/spec/learn.md section 1).
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from zxcvbn import zxcvbn
@@ -163,8 +165,7 @@ def _check_program(given: CheckUpInput) -> Advice:
         "program", translated("an error of this program that is known by now lets somebody in")
     )
     newer = translated(
-        "Whether there is a newer one cannot be seen from here, because nothing leaves this"
-        " machine."
+        "Whether there is a newer one cannot be seen from here, because nothing leaves this device."
     )
     updated = given.facts.updated_on
     if updated is None:
@@ -242,13 +243,21 @@ def _support_end(version: SystemVersion, ends: tuple[SystemEnd, ...]) -> SystemE
     return next((one for one in ends if (one.system, one.version) == key), None)
 
 
+def _shown_path(path: str) -> str:
+    """Return a path as a person writes it: with ``~`` for their own folder."""
+    person = str(Path.home())
+    return f"~{path.removeprefix(person)}" if path.startswith(f"{person}{os.sep}") else path
+
+
 def _check_permissions(given: CheckUpInput) -> Advice:
     make_advice = _advice_factory(
         "vault files", translated("another account on this computer reads the vault's files")
     )
     open_names, home = given.facts.open_to_others, given.facts.home
     if open_names is None:
-        step = translated("Look at who may open this folder: {home}").format(home=home)
+        step = translated("Look at who may open the folder of this app: {home}").format(
+            home=_shown_path(home)
+        )
         found = translated("Who may read the vault's files cannot be seen here.")
         return make_advice(LeakPath.UNKNOWN, found, step)
     if open_names:

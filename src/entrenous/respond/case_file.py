@@ -152,7 +152,9 @@ def find_item(case: Case, number: int) -> Evidence:
     raise NoSuchCaseEntry(name=case.name, what="item", number=number)
 
 
-_LEAK_MATCHES_COPY: Final = translatable("The leak fits the copy of {named}; it says no more.")
+_LEAK_MATCHES_COPY: Final = translatable(
+    "What was found: the copy made for {named}. This says whose copy got out, not who passed it on."
+)
 
 
 def trace_and_named_recipients(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:

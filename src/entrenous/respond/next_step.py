@@ -2,7 +2,7 @@
 applies gives the step.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -34,12 +34,15 @@ _CHAT_SPREADS: Final = (Spread.GROUP, Spread.PRIVATE)
 _SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
-def next_step(case: Case, now: datetime) -> str:
+def next_step(
+    case: Case, now: datetime, says: Callable[[Deadline], str] = deadline_in_words
+) -> str:
     """Return one sentence; every step is optional, and stopping is always possible.
 
     Args:
         case: as stored.
         now: aware, UTC.
+        says: puts a deadline into words.
     """
     if case.age is not AgeAnswer.ADULTS:
         return translated("These people can help: {child_help_text}.").format(
@@ -56,7 +59,7 @@ def next_step(case: Case, now: datetime) -> str:
         or (threat_step(case, now) if is_threat_only(case) else "")
         or _unreported_page_step(case)
         or _newest_step_text(_draft_steps(case, _DOCUMENTS_WITHOUT_ADDRESSEE))
-        or _waiting_step(case, clocks)
+        or _waiting_step(case, clocks, says)
         or _removal_step(case)
         or _evidence_step(case)
     )
@@ -213,7 +216,7 @@ _DRAFT_TEXTS: Final = {
         " the day: {command}"
     ),
     DocumentKind.HASH_BANK: translatable(
-        "You have not done the steps of page {number} yet. They are on the bank's own page; then"
+        "You have not done the steps of page {number} yet. They are on the service's own page; then"
         " note it: {command}"
     ),
 }
@@ -231,14 +234,12 @@ def _draft_step(draft: Notice, case: Case) -> str:
     return words.format(number=number, command=command)
 
 
-def _waiting_step(case: Case, clocks: dict[int, Deadline]) -> str:
+def _waiting_step(case: Case, clocks: dict[int, Deadline], says: Callable[[Deadline], str]) -> str:
     """Return the most urgent deadline of the sent notices; those without a date come last."""
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in clocks.items():
         if number in sent and clock.state is not DeadlineState.MISSED:
-            return translated("Nothing to do now: {deadline}.").format(
-                deadline=deadline_in_words(clock)
-            )
+            return translated("Nothing to do now: {deadline}.").format(deadline=says(clock))
     return ""
 
 
@@ -322,7 +323,7 @@ def _chat_hint(case: Case) -> str:
 
 
 def _skip_hint(case: Case) -> str:
-    return translated("Or skip this and choose what to do: {routes}").format(
+    return translated("To skip this and choose what to do: {routes}").format(
         routes=_routes_command(case)
     )
 

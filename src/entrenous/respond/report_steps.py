@@ -235,17 +235,17 @@ _HOST_LOOK_UP_HINT: Final = translatable(
 _ACCOUNT_NEEDED_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You need an account there, or somebody who has one."),
     False: translatable("You need no account there."),
-    None: translatable("It is not known whether you need an account there."),
+    None: translatable("You may need an account there."),
 }
 _OTHERS_MAY_REPORT_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("Somebody else may report it for you."),
     False: translatable("Somebody else cannot report it for you."),
-    None: translatable("It is not known whether somebody else may report it for you."),
+    None: translatable("Ask them whether somebody else may report it for you."),
 }
 _REPORT_ON_BEHALF_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You may report it for the person shown."),
     False: translatable("Only the person who has it there can report it, not somebody else."),
-    None: translatable("It is not known whether you may report it for the person shown."),
+    None: translatable("Ask them whether you may report it for the person shown."),
 }
 _PRIVATE_MESSAGES_TEXTS: Final[Mapping[str, str]] = {
     "reachable": translatable(
@@ -262,10 +262,7 @@ _HASH_BANK_NAMES: Final[Mapping[HashProgramme, str]] = {
     HashProgramme.STOPNCII: translatable("StopNCII (everybody in it was 18 or older)"),
     HashProgramme.TAKE_IT_DOWN: translatable("Take It Down (somebody in it was under 18)"),
 }
-_NO_RECEIPT: Final = translatable(
-    "It is not known what they send back. Keep a screenshot of the last page, and every e-mail from"
-    " them."
-)
+_NO_RECEIPT: Final = translatable("Keep a screenshot of the last page, and every e-mail from them.")
 
 
 def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:

@@ -33,8 +33,8 @@ _NOTE_ACCOUNT_AND_PLATFORM_TEXT: Final = (
     f"{_NOTE_ACCOUNT_TEXT}, and the platform: entrenous case about {{name}} --platform NAME"
 )
 _REPORT_ACCOUNT_TEXT: Final = translatable(
-    "Report the account that threatens to its platform, then block it everywhere. Save the"
-    " demand first. To write a letter about it: entrenous case notice {name} --route {route}"
+    "Report the account that threatens to its platform, then block it everywhere."
+    " To write a letter about it: entrenous case notice {name} --route {route}"
 )
 _POLICE_TEXT: Final = translatable(
     "A threat like this is an offence in many places; whether you report it is your choice, and a"
@@ -50,7 +50,7 @@ _POLICE_HINT: Final = translatable(
     "A demand with a threat is an offence nearly everywhere; whether you report it to the police"
     " is your choice."
 )
-_SKIP_HINT: Final = translatable("Or skip this. To see all steps: entrenous law routes {name}")
+_SKIP_HINT: Final = translatable("To skip this and see all steps: entrenous law routes {name}")
 
 
 def is_threat_only(case: Case) -> bool:

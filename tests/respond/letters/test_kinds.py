@@ -115,7 +115,7 @@ def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
     steps = drafted(FULL, id_)
     address = "/".join(ROUTES[id_].source.split("/")[:3])  # type: ignore[index]
     assert f"Open {address}" in steps.letter
-    assert "only its hash is sent" in steps.letter
+    assert "only its fingerprint is sent" in steps.letter
     assert "Keep it in your case" in steps.letter
     assert "entrenous" not in steps.letter
     assert steps.missing == ()
@@ -279,9 +279,9 @@ def test_the_letter_to_the_sender_takes_the_only_place_if_it_is_a_chat() -> None
     assert drafted(replace(BARE, sightings=(chat, page)), "civil-letter").told == ()
 
 
-def test_a_hash_bank_says_what_the_bank_asks_for() -> None:
+def test_a_fingerprint_service_says_what_it_asks_for() -> None:
     steps = drafted(FULL, "hash-stopncii")
-    assert "The bank asks for the hash of the picture" in steps.letter
+    assert "This free service makes a fingerprint of the picture" in steps.letter
     assert "The law asks" not in steps.letter
 
 

@@ -18,10 +18,10 @@ from entrenous.app.wording import for_pages
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
-from entrenous.respond.law.deadlines import DeadlineState, deadline_in_words, deadlines
+from entrenous.respond.law.deadlines import DeadlineState, deadline_for_person, deadlines, ground_of
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.draft import render_pdf, write_notice
-from entrenous.respond.letters.elements import claims
+from entrenous.respond.letters.elements import claims, lacks_name
 from entrenous.respond.letters.fill_gaps import fill_gaps
 from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_pick_from
@@ -70,6 +70,7 @@ async def letter(request: Request, words: str = "") -> Response:
         know=for_pages(notes_before_sending(notice, case, now.date())[2:]),
         after=for_pages(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
+        lacks_name=lacks_name(notice),
         is_draft=notice.state is NoticeState.DRAFTED,
         brought=notice.route.document in _BROUGHT,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
@@ -130,10 +131,10 @@ def _given(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict
     }
 
 
-def _running(case: Case, notice: Notice, now: datetime) -> list[str]:
-    """Return the deadlines that run for this letter, in words."""
+def _running(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
+    """Return the deadlines that run for this letter, each in words and with its law."""
     return [
-        deadline_in_words(one)
+        (deadline_for_person(one), ground_of(one))
         for one in deadlines(case, now)
         if one.notice == notice.number and one.state is DeadlineState.RUNNING
     ]

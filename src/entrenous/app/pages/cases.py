@@ -36,8 +36,9 @@ from entrenous.respond.evidence import pending_stamp_text
 from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
-    deadline_in_words,
+    deadline_for_person,
     deadlines,
+    ground_of,
 )
 from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.letters.versions import notice_versions
@@ -99,7 +100,8 @@ class CasePage:
     if_nothing: str
     step_document: str
     said: tuple[str, ...]
-    clocks: tuple[str, ...]
+    clocks: tuple[tuple[str, str], ...]
+    law: str
     has_dates: bool
     under_18: bool
     letter: FirstLetter | None
@@ -123,7 +125,9 @@ def _listed(request: Request, page: int, device: Device) -> tuple[int, list[Case
         CaseLine(
             state.login.stand_in("case", due.name),
             due,
-            next_page(next_step(find_case(due.name, device), now), due.name).words,
+            next_page(
+                next_step(find_case(due.name, device), now, deadline_for_person), due.name
+            ).words,
         )
         for due in shown
     ]
@@ -158,7 +162,7 @@ def _case_page(name: str, device: Device) -> CasePage:
         pending_stamp_text(case),
     )
     clocks = deadlines(case, now)
-    step = next_page(next_step(case, now), case.name)
+    step = next_page(next_step(case, now, deadline_for_person), case.name)
     begun = bool(case.notices or step.route or is_threat_only(case))
     return CasePage(
         case,
@@ -167,16 +171,20 @@ def _case_page(name: str, device: Device) -> CasePage:
         document_of(step.route) if step.route else "",
         for_pages(said),
         _listed_clocks(clocks, step),
+        next((ground_of(one) for one in clocks if deadline_for_person(one) in step.words), ""),
         any(one.state is DeadlineState.RUNNING for one in clocks),
         case.age is not AgeAnswer.ADULTS,
         None if begun or case.state is CaseState.CLOSED else first_letter(name, device),
     )
 
 
-def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[str, ...]:
-    """Return the addressees' deadlines in words, without those that the next step names."""
-    said = (deadline_in_words(one) for one in clocks if not (one.yours or one.silent))
-    return tuple(words for words in said if words not in step.words)
+def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[tuple[str, str], ...]:
+    """Return the addressees' deadlines, each in words and with its law, without those that the next
+    step names.
+    """
+    shown = (one for one in clocks if not (one.yours or one.silent))
+    said = ((deadline_for_person(one), ground_of(one)) for one in shown)
+    return tuple((words, law) for words, law in said if words not in step.words)
 
 
 async def days(request: Request) -> Response:

@@ -69,7 +69,8 @@ async def choose(request: Request) -> Response:
     """Ask for the files; a device that has made no copies yet shows where to begin instead."""
     if state_of(request).has_device:
         await in_vault(request, lambda _: None)
-    return show(request, "found.html")
+    newest = state_of(request).jobs.newest_result("verdicts")
+    return show(request, "found.html", newest=newest.handle if newest else "")
 
 
 async def look(request: Request) -> Response:

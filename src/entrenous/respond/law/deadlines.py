@@ -11,7 +11,7 @@ from enum import Enum, StrEnum, auto
 from functools import lru_cache
 from typing import Final
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import long_day_in_words, translatable, translated
 from entrenous.respond.law.counting import count_period, read_period
 from entrenous.respond.law.counting_rules import (
     DEFAULT_RULE_ID,
@@ -206,17 +206,35 @@ _NO_DATE_BUT: Final = translatable("the law sets no date here, but says: {rule}"
 
 
 def deadline_in_words(deadline: Deadline) -> str:
-    """Describe one deadline in a sentence, with its law."""
-    ground = f"({deadline.law}, {deadline.provision})"
+    """Describe one deadline in a sentence, with its law; the clocks of its place count."""
     until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
+    return f"{_until_in_words(deadline, until or '')} ({ground_of(deadline)})"
+
+
+def deadline_for_person(deadline: Deadline) -> str:
+    """Describe one deadline in a sentence in the person's own time, which is this machine's,
+    without its law.
+    """
+    mine = deadline.due_at and deadline.due_at.astimezone()
+    until = mine and translated("{day}, {time} your time").format(
+        day=long_day_in_words(mine), time=f"{mine:%H:%M}"
+    )
+    return _until_in_words(deadline, until or "")
+
+
+def ground_of(deadline: Deadline) -> str:
+    """Return the law of a deadline, and its provision."""
+    return f"{deadline.law}, {deadline.provision}"
+
+
+def _until_in_words(deadline: Deadline, until: str) -> str:
     if deadline.state is DeadlineState.NOT_STARTED:
-        return f"{deadline.starts} {ground}"
+        return deadline.starts
     words = _ORGANISATION_TEXTS if deadline.yours else _ADDRESSEE_TEXTS
     no_date = _NO_DATE if deadline.silent else _NO_DATE_BUT
-    sentence = translated(words.get(deadline.state, no_date)).format(
+    return translated(words.get(deadline.state, no_date)).format(
         until=until, rule=translated(deadline.rule)
     )
-    return f"{sentence} {ground}"
 
 
 def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:

@@ -15,6 +15,7 @@ from entrenous.respond.situation import PictureMaker, Situation, Spread
 _DOCUMENTS_AS_ONE_TEXT: Final = frozenset(
     {DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT}
 )
+_NAME_KEYS: Final = ("signature", "name_email", "person")
 #: The gap that is written if the case lacks a fact.
 _GAP_KEY_OF_FACT: Final = {
     "places": "gap_places",
@@ -173,6 +174,13 @@ def claims(notice: Notice, case: Case) -> dict[str, str]:
         gaps = {wording.if_maker_unsaid, wording.if_intimate_unsaid} & set(notice.missing)
         found |= dict.fromkeys(gaps, says)
     return found
+
+
+def lacks_name(notice: Notice) -> bool:
+    """Return whether the person's name or signature is among the gaps of a draft."""
+    element = words_in(notice.language).element
+    gaps = {gap for key in _NAME_KEYS for gap in (element[key].gap, element[key].gap_for)}
+    return not gaps.isdisjoint(notice.missing)
 
 
 def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:

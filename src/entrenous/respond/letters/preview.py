@@ -33,7 +33,7 @@ _DOCUMENT_NOTES: Final = {
         "This is a page for the court's form or clerk. It files nothing."
     ),
     DocumentKind.HASH_BANK: translatable(
-        "These are steps on the bank's own page. Nothing is sent from here."
+        "These are steps on the service's own page. Nothing is sent from here."
     ),
     DocumentKind.COMPLAINT: translatable(
         "This complaint tells what you asked before, and what came of it."

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from textwrap import wrap
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -117,8 +118,8 @@ def _svg_number(value: float) -> str:
 
 
 WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
-_PLOT_HEIGHT: Final = 282.0
-_LEFT, _RIGHT, _TOP, _BASELINE = 12.0, 388.0, 66.0, 226.0
+_PLOT_HEIGHT: Final = 324.0
+_LEFT, _RIGHT, _TOP, _BASELINE = 12.0, 388.0, 80.0, 244.0
 # height of the expected distribution, if scores are drawn as dots or as columns
 _CURVE_HEIGHT_WITH_DOTS: Final = 70.0
 _CURVE_HEIGHT_WITH_COLUMNS: Final = 132.0
@@ -149,14 +150,18 @@ _TICK_SCORES: Final = (
     400,
     800,
 )
-_TICK_GAP_MIN: Final = 26.0
+_TICK_GAP_MIN: Final = 34.0
 _DOTS_MAX: Final = 60
 _DOT_RADIUS: Final = 4.0
 _COLUMN_COUNT: Final = 77
 _LABELS_MAX: Final = 6
 _LABEL_CHARS_MAX: Final = 26
-_LABEL_LETTER_WIDTH: Final = 5.6  # average letter width in labels
-_LABEL_STEP: Final = 14.0
+# font size of texts: 12 px if a phone shows the plot 340 px wide
+_TEXT_SIZE: Final = 14.4
+_LABEL_LETTER_WIDTH: Final = 7.2  # average letter width in labels
+_LABEL_STEP: Final = 17.0
+_AXIS_CAPTION_CHARS_MAX: Final = 46
+_CURVE_CAPTION_CHARS_MAX: Final = 15
 _SHARED_LABEL_DISTANCE: Final = 46.0  # copies closer than this share a label
 
 
@@ -203,11 +208,12 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         *body,
         *(() if as_dots else (Path(curve, Tone.INK),)),
         *_axis_frame(axis),
-        _curve_caption(len(scores), axis, as_dots=as_dots),
+        *_curve_caption(len(scores), axis, as_dots=as_dots),
         *_threshold_line(needed, axis),
+        *_named_and_labels(scores, named, axis),
     )
-    marks = _named_and_labels(scores, named, axis)
-    return Drawing(WIDTH, _PLOT_HEIGHT, (*shapes, *marks), _alt_text(scores, named, needed))
+    texts_last = tuple(sorted(shapes, key=lambda shape: isinstance(shape, Words)))
+    return Drawing(WIDTH, _PLOT_HEIGHT, texts_last, _alt_text(scores, named, needed))
 
 
 def _make_axis(scores: Collection[float], needed: float) -> _Axis:
@@ -225,14 +231,17 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
             continue
         yield line((at, _BASELINE), (at, _BASELINE + 4), Tone.SOFT)
         if tick <= 0 or at - last >= _TICK_GAP_MIN:
-            yield Words((at, _BASELINE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
+            yield _text((at, _BASELINE + 19), _signed_number(tick))
             last = at if tick >= 0 else last
-    middle = 0.5 * (_LEFT + _RIGHT)
-    about = translated("score, in standard deviations of an innocent copy's score")
-    yield Words((middle, _BASELINE + 35), about, anchor=Anchor.MIDDLE)
-    yield Words(
-        (middle, _BASELINE + 49), translated("(compressed further out)"), anchor=Anchor.MIDDLE
+    about = translated(
+        "score, in standard deviations of copies with no part in it (compressed further out)"
     )
+    for row, words in enumerate(wrap(about, _AXIS_CAPTION_CHARS_MAX)):
+        yield _text((0.5 * (_LEFT + _RIGHT), _BASELINE + 40 + row * _LABEL_STEP), words)
+
+
+def _text(at: Point, text: str) -> Words:
+    return Words(at, text, anchor=Anchor.MIDDLE, size=_TEXT_SIZE)
 
 
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
@@ -245,18 +254,25 @@ def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
     return ((_LEFT, _BASELINE), *points, (_RIGHT, _BASELINE))
 
 
-def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
+def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Iterator[Words]:
+    """Yield the caption above the curve, in short rows: the axis has little room there."""
     about = (
-        translated("innocent copies lie here")
+        translated("copies with no part in it")
         if as_dots
-        else translated("line: expected of {copies:,} innocent copies").format(copies=copies)
+        else translated("line: expected of {copies:,} copies with no part in it").format(
+            copies=copies
+        )
     )
+    rows = wrap(about, _CURVE_CAPTION_CHARS_MAX)
     above = (
         _CURVE_HEIGHT_WITH_DOTS + 8
         if as_dots
         else _CURVE_HEIGHT_WITH_COLUMNS * _COLUMN_HEIGHT_RATIO_MAX + 8
     )
-    return Words((axis.x(0.0), _BASELINE - above), about, anchor=Anchor.MIDDLE)
+    for row, words in enumerate(reversed(rows)):
+        half = 0.5 * _LABEL_LETTER_WIDTH * len(words)
+        at = max(axis.x(0.0), _LEFT + half), _BASELINE - above - row * _LABEL_STEP
+        yield _text(at, words)
 
 
 def _density_at(x: float, axis: _Axis) -> float:
@@ -270,10 +286,11 @@ def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
     anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
     aside = 5.0 if anchor is Anchor.START else -5.0
     yield Words(
-        (at + aside, _TOP + 62),
+        (at + aside, _TOP + 8),
         translated("named from {needed:.1f}").format(needed=needed),
         Tone.INK,
         anchor,
+        _TEXT_SIZE,
     )
 
 
@@ -335,10 +352,10 @@ def _named_and_labels(
         middle = min(max(label.at, _LEFT + half), _RIGHT - half)
         level = next((n for n, end in enumerate(ends) if end < middle - half - 8), len(ends))
         ends[level : level + 1] = [middle + half]
-        y = 13 + _LABEL_STEP * min(level, 3)
+        y = 15 + _LABEL_STEP * min(level, 3)
         rod = Tone.NAMED if label.tone is Tone.NAMED else Tone.FAINT
         yield line((label.at, y + 4), (label.at, _BASELINE - 2 * _DOT_RADIUS - 4), rod)
-        yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE)
+        yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE, _TEXT_SIZE)
 
 
 def _copy_labels(
