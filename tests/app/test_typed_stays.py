@@ -13,7 +13,7 @@ from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.invite import make_invite
 from tests.app.client import Client, ended, entered
-from tests.app.served import served_app
+from tests.app.served import PASSPHRASE, served_app
 from tests.app.states import Words, ben_at_a_relay, photograph
 from tests.real.small_disk import small_disk
 from tests.real.stage import wait_until
@@ -28,6 +28,17 @@ def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
         assert refused.status_code == 409
         assert 'href="/20"' in refused.text
         assert "Zelda" in ana.get("/20").text
+
+
+def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
+    """Somebody pastes a link, and forgets to choose what needs one."""
+    with served_app(tmp_path / "home") as app, entered(app) as ana:
+        words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
+        refused = ana.post("/0", words | {"where": "none", "relay": "entrenous:1:abc"})
+        assert refused.status_code == 409
+        assert "You pasted a link, but chose a messenger." in refused.text
+        assert 'value="entrenous:1:abc"' in refused.text
+        assert not (app.home / "vault.json").exists()
 
 
 def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
