@@ -1,7 +1,7 @@
-"""``python -m entrenous`` and the ``entrenous`` program: the one place that knows all verbs.
+"""``python -m entrenous`` and the ``entrenous`` program: the one module that knows all features.
 
-Verbs do not import each other. From here, the command line gets the applications that it can start;
-each is imported only when it is started.
+The feature packages (send, carry, trace, stop, ...) do not import each other. From here, the
+command line gets the applications that it can start; each is imported only when it is started.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command line and exit with its status (ARCHITECTURE section 8)."""
+    """Run the command line and exit with its status."""
+    # Do not import httpx's command line, which triples the time to import httpx.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    # (None in place of httpx's command line, which would triple the time to import httpx)
     # must run before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
     hide_memory()
     # Before NumPy is loaded: our matrices are small, and threads slow them down.

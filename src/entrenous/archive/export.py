@@ -76,7 +76,9 @@ def import_archive(
 def export_to_file(
     path: Path, passphrase: Secret, device: Device, progress: Progress
 ) -> ExportReport:
-    """Write this device's archive into one file, for a browser to save: a ZIP of the two files.
+    """Write this device's archive into one ZIP file, for a browser to save.
+
+    The ZIP contains the encrypted archive and its key file.
 
     Raises WeakPassphrase, DiskFull, BadRecord, TooMuchForArchive.
     """

@@ -56,8 +56,9 @@ from entrenous.wire.text import is_name
 
 @dataclass(frozen=True, slots=True)
 class ImportedRecords:
-    """The new records, and the files that they name; those in ``sealed`` are stored as
-    ciphertext.
+    """The result of importing records: a report, and the files that the new records name.
+
+    Files in ``sealed`` are stored as ciphertext.
     """
 
     report: ImportReport
@@ -98,7 +99,7 @@ def import_records(
 def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     """Store new people, with the verified history of their device lists.
 
-    With the history, no relay can show an older list later.
+    Because the history is stored, no relay can later present an older list as current.
     """
     known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
     fresh = [

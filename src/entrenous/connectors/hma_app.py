@@ -64,8 +64,9 @@ class AboutRequests:
         return json_answer({SIGNAL_TYPE: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
-        """Return the same as :meth:`index_status`, in HMA's other form: every stored hash is
-        indexed.
+        """Return the same as :meth:`index_status` in HMA's other format.
+
+        Both sizes are equal, because every stored hash is indexed.
         """
         require_pdq(request)
         size, at = await run_in_threadpool(self._index_size)

@@ -65,7 +65,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
     Raises:
         TooLarge: raised as soon as the form is known to be too large; the rest is not read.
-        NoPhoto: it is no form or a malformed one, or "photo" is missing or empty.
+        NoPhoto: the body is not a well-formed form, or "photo" is missing or empty.
         TwoFiles: "photo" is repeated.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
@@ -107,7 +107,10 @@ class HashMatch:
 
 
 def matches_near(views: HashViews, platform: Platform) -> list[HashMatch]:
-    """Return claims with a whole picture's hash within their bank's radius, nearest first."""
+    """Return the claims with the hash of a whole picture that is close to one of the views.
+
+    The radius of the claim's bank decides what is close. The nearest claims come first.
+    """
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in views], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))

@@ -74,7 +74,7 @@ class Actor:
 
 @dataclass(slots=True)
 class Stage:
-    """The running servers; closing it stops them all."""
+    """The running servers of the demonstration; leaving the context stops them all."""
 
     folder: Path
     _servers: list[subprocess.Popen[bytes]] = field(default_factory=list)

@@ -39,7 +39,8 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 CROPPED_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
-# How much of what is cut off lies left of the crop, and how much above it, as shares.
+# The share of the removed width that lies to the left of the crop, and of the removed height that
+# lies above it.
 _CROP_OFFSET: Final = (0.55, 0.30)
 _RESIZE_FACTOR: Final = 0.8
 _JPEG_QUALITY: Final = 50
@@ -176,7 +177,7 @@ _EXIT_REFUSED: Final = 3
 def trace_leak(story: Story) -> Outcome:
     """Step 6: Ana traces the leaked file, and the trace names Caro's copy.
 
-    For each copy, the trace states the chance that an innocent copy fits as well.
+    For each copy, the trace states the chance that an innocent copy would fit at least as well.
     """
     story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]

@@ -125,7 +125,7 @@ VIDEO_KIND: Final = "pdq-video"
 SOUND_KIND: Final = "chromaprint"
 REGISTERED_FRAMES_MAX: Final = 1200  # frames of one video: 150 seconds at eight per second
 UPLOAD_FRAMES_MAX: Final = 2400  # frames of one upload: ten minutes at four per second
-SOUND_WORDS_MAX: Final = 10_000  # words of one sound: twenty minutes
+SOUND_WORDS_MAX: Final = 10_000  # 32-bit words of one sound: twenty minutes
 # to be registered, a sound needs this many seconds that can be told from other sounds
 SOUND_S_MIN: Final = 5
 HALF_SECOND_MS: Final = 500  # an upload's matching frames are counted by half seconds
@@ -231,7 +231,7 @@ class VideoViews:
 
     @property
     def moments(self) -> int:
-        """The number of half seconds that have a frame, a share of which a claim must match."""
+        """The number of half seconds that have a frame; a claim must match a share of these."""
         return len({at_ms // HALF_SECOND_MS for at_ms in self.at_ms})
 
     @property
@@ -350,7 +350,7 @@ class PlatformTakesNoEmbedding(Refused):
     """
 
 
-# agreeing points; even the best of 10,000 unrelated pictures hardly has this many
+# agreeing points; even the best of 10,000 unrelated pictures almost never has as many
 _LIKELY_POINTS: Final = 9
 # differing bits of 256; even the nearest of 10,000 unrelated pictures differs in more
 _LIKELY_BITS: Final = 60
@@ -360,10 +360,11 @@ _LIKELY_BITS: Final = 60
 class Candidate:
     """A sent picture that a found one may show: number ``place`` of ``message``.
 
-    If several messages have the same picture, its ``look`` is the same number. ``agreeing`` is how
-    many points match in one position. ``fresh`` is how many of them are in parts of the found
-    picture where no likelier candidate has any. The fingerprints differ in ``bits`` bits.
-    ``learnt`` is false if the picture's points were never stored, or are damaged.
+    ``look`` is a number for what the picture shows: messages with the same picture share it.
+    ``agreeing`` is the number of points that match under one placement of the picture. ``fresh`` is
+    how many of them are in parts of the found picture where no likelier candidate has any. The
+    fingerprints differ in ``bits`` bits. ``learnt`` is false if the picture's points were never
+    stored, or are damaged.
     """
 
     message: MessageId

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.borders import PLAIN_SPREAD_LEVELS, Box, plain_rows
 from entrenous.fingerprint.pdq import Floats
 
-# least jump in brightness levels at an edge of a picture; JPEG adds less to a plain page
+# minimum jump in brightness levels at an edge of a picture; JPEG adds less to a plain page
 JUMP_LEVELS_MIN: Final = 12.0
-# least share of a line that must have a jump; not all of it, since pictures may fade into dark
-# pages
+# minimum share of a line at which the brightness must jump; below 1, since a picture may fade into
+# a dark page
 JUMP_SHARE_MIN: Final = 0.55
-LINES_MAX: Final = 6  # at most this many lines in each direction of each strip are used
+LINES_MAX: Final = 6  # at most this many lines are used across each range of rows or columns
 LINES_APART_PX: Final = 4
-# a line must score this much more for each pixel that it is farther from the page's end
+# a line loses this much score for each pixel between it and the end of a plain part of the page
 DISTANCE_PENALTY_PER_PX: Final = 0.01
-BOX_SIDE_SHARE_MIN: Final = 0.1  # least side of a box, as a share of the upload
-# least side of a box on a thumbnail; a smaller box has too little detail to hash
+BOX_SIDE_SHARE_MIN: Final = 0.1  # minimum side of a box, as a share of the upload
+# minimum side of a box on a thumbnail; a smaller box has too little detail to hash
 BOX_SIDE_PX_MIN: Final = 24
 SEAM_SHARE_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
 BOXES_MAX: Final = 64
@@ -151,7 +151,10 @@ def usual_boxes(grey: Floats) -> list[Box]:
 def _even_share(
     place: int, shares: int, length_px: int, plain: NDArray[np.bool_]
 ) -> tuple[int, int]:
-    """Return the range of lines of tile number ``place``, between seams and equal outer margins."""
+    """Return where tile number ``place`` of ``shares`` equal tiles begins and ends.
+
+    There are seams between the tiles, and equal margins outside.
+    """
     seam = _plain_run_at(plain, length_px // shares) if shares > 1 else 0
     margin = min(seam or length_px, _plain_run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares

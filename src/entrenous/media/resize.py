@@ -39,7 +39,7 @@ def resize(picture: Picture, longest_side_px: int) -> Picture:
         height_px=size[1],
         samples=samples,
         alpha=alpha,
-        original_size=None,  # its sizes fit no factor of a decoder any more
+        original_size=None,  # describes only a reduction by a decoder
     )
 
 

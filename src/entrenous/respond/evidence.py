@@ -215,7 +215,10 @@ def level_in_words(item: Evidence, case: Case) -> str:
 
 
 def kept_in_words(item: Evidence, case: Case) -> str:
-    """Say for the person since when an item is kept and who confirms it, without its level."""
+    """Tell the person how long an item has been kept and who confirms that.
+
+    The item's evidence level is left out.
+    """
     stamps = stamps_of(item, case)
     kept = translated("Kept {when}. Unchanged since then.").format(
         when=moment_in_words(item.added_at.astimezone())

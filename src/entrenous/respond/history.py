@@ -12,8 +12,9 @@ from entrenous.respond.nouns import Case, Notice
 
 
 class HistoryEvent(StrEnum):
-    """An event of a notice. The members are in the usual order of events, which also sorts events
-    of the same time.
+    """An event of a notice.
+
+    The members are in their usual order, which is also used to sort events with the same time.
     """
 
     REQUESTED = "requested"  # the notice was sent

@@ -67,7 +67,7 @@ def open_case(
     """Create a case file and start its custody chain.
 
     Args:
-        trace: the result of TRACE; None if there is none, since a case needs no verdict.
+        trace: the trace that led to this case, or None; a case can be opened without one.
         situation: the facts that decide which routes apply; questions may stay unanswered.
         age: the answer to "was everybody in the picture 18 or older when it was taken?"
         device: its vault stores the case.
@@ -124,8 +124,8 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
 
     Raises:
         NoSuchCase: there is no such case.
-        NotAllAdults: in every other case, after recording. It says who helps, and how to erase the
-            case.
+        NotAllAdults: always, if the case exists; raised after the answer is recorded. The message
+            says who helps, and how to erase the case.
     """
     with device.vault.transaction():
         case = find_case(name, device)

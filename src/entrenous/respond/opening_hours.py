@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from entrenous.base.language import month_day_in_words, translated, weekday_in_words
 
-Span = tuple[time, time]  # from the first moment to the last; an end of 00:00 is midnight
+Span = tuple[time, time]  # from start to end; an end of 00:00 means the end of that day
 IsHoliday = Callable[[str, date], bool]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RULE_PATTERN: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")

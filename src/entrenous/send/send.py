@@ -41,7 +41,7 @@ from entrenous.send.outbox import drop_outbox_items, release_message, waiting_by
 from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
-# An immediate retry does not help with these errors; each message says what does.
+# An immediate retry does not help with these errors; the text of each says what does.
 _ERRORS_NOT_WORTH_RETRYING: Final = (
     UndoWindowStillOpen,
     OutOfTokens,
@@ -75,8 +75,8 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
             TooLarge; what preparing its files raises.
-        WaitsInOutbox: it is sealed, but a relay is unreachable or the undo window was not
-            waited for.
+        WaitsInOutbox: the message is sealed, but a relay is unreachable, or the wait for the
+            undo window was cut short.
         RefusedForSome: every copy for some person was refused.
         SendingUndone: it was interrupted, and nothing of it is left.
         StoppedWhileSending: it was interrupted, but may have left.
@@ -104,7 +104,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
         left = _copies_that_left(sending, flush(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
-        # only now is it certain that nothing was sent; a later Ctrl-C undoes nothing
+        # only after cancel_sending returns is it certain that nothing was sent
         raise SendingUndone from None
     return PostedMessage(sending.name, dict(Counter(copy.to for copy in left)))
 
@@ -127,7 +127,7 @@ def _copies_that_left(
     another device of the same person has the message, since it may just have been revoked.
 
     Raises:
-        RefusedForSome, MessageNotSentYet, WaitsInOutbox: no copy for some person left.
+        RefusedForSome, MessageNotSentYet, WaitsInOutbox: for some recipient, no copy was sent.
     """
     copies = copies_of_message(sending.message, device.vault)
     left = [copy for copy in copies if copy.acknowledged]

@@ -185,9 +185,9 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
-    """Return the second of the first mark: the time of its change.
+    """Return the time of the first change mark, in seconds: when its change was made.
 
-    That time may be past, since no partner has asked before.
+    This may be in the past. No partner has asked before, so none can have missed the change.
     """
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))

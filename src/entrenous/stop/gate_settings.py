@@ -1,4 +1,4 @@
-"""The operator's settings: ``gate.toml`` in the gate's data folder, which may be missing."""
+"""The operator's settings, from the file ``gate.toml`` in the gate's data folder, if it exists."""
 
 import ipaddress
 import tomllib
@@ -124,7 +124,7 @@ def _parse_table(toml: bytes, file: Path) -> Mapping[str, Any]:
         why = str(problem)
     except UnicodeDecodeError:
         why = "it is not readable text"
-    except (ValueError, RecursionError):  # tomllib does not convert these
+    except (ValueError, RecursionError):  # tomllib lets these escape
         why = _TOO_LONG_OR_DEEP
     raise UnreadableGateSettings(file=file, why=why)
 

@@ -65,7 +65,7 @@ _LIKENESS_MIN: Final = 0.3  # unrelated clips reach less; the maximum is 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
-    """A guess which position and time in a sent clip the found frames show."""
+    """A guess at which position and time in a sent clip the found frames show."""
 
     anchor: Anchor
     homography: Homography
@@ -131,7 +131,7 @@ def homographies_over_time(
     candidate: ClipCandidate,
     size: tuple[int, int],
 ) -> list[Homography]:
-    """Predict from the registration at ``at_s`` those at other ``times``.
+    """Predict the registrations at ``times`` from the one at ``at_s``.
 
     The prediction assumes that only the camera moved. ``size`` is the size of the sent frames that
     the homography refers to.
@@ -266,8 +266,8 @@ def _frame_times(frames: list[Frame]) -> NDArray[np.float64]:
 
 
 Grey = NDArray[np.uint8]
-# In the mask, which working_luma warps like luma, values from 254 up become more than this. They
-# mean that a pixel is fully covered.
+# working_luma scales the mask (0 to 255) like luma, from limited to full range. Fully covered
+# pixels, with values from 254 up, end up above this threshold.
 _COVERED_LUMA_MIN: Final = 275.0
 
 
@@ -280,9 +280,9 @@ def clip_verdicts(
 ) -> list[MessageVerdict]:
     """Return verdicts over the copies of each message that this clip was sent in.
 
-    Each message has its own dither and camera motion, and is evaluated with these. Messages whose
-    surveys are equal share one pass over the frames. Every copy is scored once; ``compared`` is the
-    number of all copies.
+    Each message has its own dither and camera motion, and is evaluated with these. Messages
+    with the same camera motion (``survey_sha256``) share one pass over the frames. Every copy is
+    scored once; ``compared`` is the number of all copies.
     """
     detectors, verdicts = dict[bytes, FrameDetector](), list[MessageVerdict]()
     for one in (candidate, *candidate.others):
@@ -303,7 +303,8 @@ def _accumulate_evidence(
 ) -> FrameDetector:
     """Accumulate the evidence of all pairs of frames.
 
-    The camera motion is the only thing that is taken from a message.
+    Only the camera motion of the message is used, so messages with equal motion can share the
+    result.
     """
     detector = FrameDetector(candidate.stage)
     for found, sent in pairs:

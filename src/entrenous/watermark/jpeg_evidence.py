@@ -146,7 +146,11 @@ def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0)
 
 
 def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> CoefficientModel:
-    """Return a first model, whose spread is that of a mark and of what is outside intervals."""
+    """Return a first model of the coefficients.
+
+    The variance is the sum of the mark's power, the rounding, and how far coefficients are outside
+    their intervals.
+    """
     mark = local_mean(trial * trial)
     spread = (
         mark * np.float32(1.5)
@@ -159,9 +163,9 @@ def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> Coefficie
 
 
 def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> Planes:
-    """Return the derivative of the log-likelihood by an addition to each coefficient.
+    """Return the derivative of the log-likelihood with respect to a shift of each coefficient.
 
-    This uses that twice the logistic function minus 1 is tanh of half the argument.
+    This uses the identity 2 * logistic(x) - 1 = tanh(x / 2).
     """
     low, high, inverse = observed.ends(sent, law)
     force = np.tanh(np.minimum(low, _TANH_ARGUMENT_MAX)) + np.tanh(
@@ -179,9 +183,9 @@ def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> Coeff
 
 
 def limit_spread(law: CoefficientModel) -> CoefficientModel:
-    """Raise the spread to at least that of a mark of full strength and of rounding.
+    """Raise the spread to at least the combined spread of a full-strength mark and of rounding.
 
-    Where the spread is smaller, marks were removed, so such places must not get more weight.
+    Where the spread is smaller, marks were removed, so these places must not get more weight.
     """
     least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(
         _LOGISTIC_SCALE_PER_DEVIATION
@@ -213,17 +217,18 @@ def _sum_around(planes: Planes) -> Planes:
 
 
 PIXELS_MAX: Final = 4_000_000  # with more pixels, a leak takes seconds and gains little
-# in leaks with more than this many times the working pixels, the coding is finer than the finest
-# chips
+# If a leak has more than this multiple of the pixels at the mark's working size, JPEG rounds
+# details that are finer than the mark's finest chips.
 _CODED_PIXELS_RATIO_MAX: Final = 2.4
 # a leak with fewer pixels is always used, because that is cheap
 _CODED_PIXELS_ALWAYS_USED: Final = 2_000_000
 # stands for the quantisation table if a leak has none: samples are whole grey levels
 UNIT_TABLE: Final = (1,) * 64
-# a leak with less than this share of the working pixels is used even without a table
+# a leak with at most this share of the pixels at the working size is used even without a table
 _UNTABLED_PIXELS_SHARE_MAX: Final = 0.5
 _JPEG_LEVEL_SHIFT: Final = np.float32(128.0)
-# for small additions, their second moment divided by the pull and by the square of the scale
+# a coefficient's likeliest shift is about this factor times the squared scale times the derivative
+# of the log-likelihood
 _SECOND_MOMENT: Final = np.float32(2.0)
 _CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
 # frequencies are independent, so the number of threads does not change the result
@@ -346,7 +351,10 @@ def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Plane
 
 
 def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes:
-    """Return the evidence, and what a mark would add to it after the leak's changes."""
+    """Return the evidence, and what the ``remaining`` mark would add to it.
+
+    ``remaining`` went through the same changes as the leak.
+    """
     law = limit_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
     force = score_function(observed, sent, law) * law.gain
     return np.stack([force, local_mean(force * force) * remaining])

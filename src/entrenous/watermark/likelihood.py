@@ -31,9 +31,9 @@ def upper_tail(score: float) -> float:
 
 
 def tail_of_best(compared: int, tail: float) -> float:
-    """Return the chance that the best of several innocent copies scores as high as ``tail`` says.
+    """Return the chance that at least one of several innocent copies reaches a score.
 
-    ``tail`` is the chance that one innocent copy scores as high, and ``compared`` is the number of
+    ``tail`` is the chance that one innocent copy reaches it, and ``compared`` is the number of
     copies. The result is 1 - (1 - tail)^compared (Sidak 1967), in a form that does not round tails
     of 1e-300 to zero. The formula is exact here, because the streams of different copies are
     independent, given the leak.

@@ -27,7 +27,9 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The relay's answer: an evaluated element of 32 bytes, and the number of tries left."""
+    """The relay's answer to one try to unlock: the evaluated OPRF element (32 bytes), and the
+    number of tries left.
+    """
 
     evaluated: bytes
     tries: int

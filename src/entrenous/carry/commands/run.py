@@ -92,8 +92,8 @@ def _serve_options(
 ) -> ServeOptions:
     """Return options for serving.
 
-    With them, requests that wait for a letter end when the server stops, or when other requests
-    need their connections.
+    These make the server end requests that wait for a letter when it stops, or when it needs the
+    connections for other requests.
     """
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)

@@ -60,14 +60,14 @@ _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
 _CACHE_KIB: Final = 32_768
 _CHECKPOINT_PAGES: Final = (
-    16_384  # 64 MiB, so that a page that is written often is checkpointed only once
+    16_384  # 64 MiB; with a small log, a page that is written often is copied again and again
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _SCRUBS_PER_LARGE_REWRITE: Final = (
     60  # a larger database is rewritten at every 60th scrub, once an hour
 )
-#: Free space that a rewrite needs, as a multiple of the file's size, as measured: first for a copy,
-#: then for the log.
+#: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
+#: copy, and one for the write-ahead log.
 REWRITE_COPIES: Final = 2
 
 
@@ -78,7 +78,7 @@ class SqliteRows:
         self._writing = writing
         self._writer = GroupCommit(writing)
         self._reader = reading
-        # The number of changes by the last rewrite; None before it.
+        # The change counter at the time of the last rewrite; None if there was none.
         self._rewritten_at: int | None = None
         self._skipped = 0
 
@@ -101,8 +101,8 @@ class SqliteRows:
         Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten. The next scrub tries again; for a
-                large file that is an hour later, since all writers wait for it.
+            DiskFull, DiskFailed: the file was not rewritten. The next scrub tries again. A large
+                file is tried only after an hour, because all writers wait during a rewrite.
         """
         try:
             await self._rewrite()
@@ -171,9 +171,9 @@ def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
     """Make SQLite put its temporary files into ``folder``.
 
     A rewrite copies every row into such a file. The default folder, /var/tmp, may be on a smaller
-    or less protected disk. The setting holds for the process; SQLite reads the environment variable
-    SQLITE_TMPDIR before we could set it. The setting is deprecated, and a SQLite built without it
-    ignores it.
+    or less protected disk. The setting applies to the whole process. The environment variable
+    SQLITE_TMPDIR is no alternative, because SQLite has read it before we can set it. The setting is
+    deprecated, and a SQLite that was built without it ignores it.
     """
     quoted = str(folder.resolve()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")

@@ -57,8 +57,8 @@ class RelayShare:
 
     ``kept_here`` says that the share came from this device's offline window, so no try was used.
 
-    ``outdated`` means that the relay does not know the newest token yet, so that older copies of
-    the device still open.
+    ``outdated`` means that the relay does not know the newest token yet, so an older copy of
+    the vault's folder can still be unlocked.
     """
 
     output: Secret = NO_RELAY_SHARE
@@ -111,8 +111,7 @@ class Unlocked:
 def create(home: Path, passphrase: Secret) -> Unlocked:
     """Create an empty vault in ``home``, which need not exist. No relay has a share of its key.
 
-    The folder becomes a device at the vault's first change; until then, another set-up may use the
-    folder.
+    Until the vault's first change is stored, another set-up may still take over the folder.
 
     Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
@@ -278,7 +277,7 @@ class VaultHead:
 def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
     """Remove from the head the key that is no longer used.
 
-    The token of an unfinished first lock is kept.
+    If the vault's first registration with a relay did not finish, its token is kept.
     """
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:

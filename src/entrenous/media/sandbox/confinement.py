@@ -33,7 +33,7 @@ _LANDLOCK_SCOPES: Final = 0b11
 class Confinement(IntFlag):
     """The restrictions in force for a child."""
 
-    # limited memory and processor time; no new file descriptor, no file content, no core dump
+    # limited memory and processor time; no new file descriptors, no writing to files, no core dump
     LIMITS = 1
     NO_NEW_PRIVILEGES = 2
     LANDLOCK = 4  # no file by its path, no network port, no signal to other processes

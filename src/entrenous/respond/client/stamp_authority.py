@@ -49,8 +49,9 @@ def timestamp_authority(
 def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     """Open a client that asks the known public authorities for a stamp, one after the other.
 
-    The stamps of each authority have to lead to the root that the table names. That root, like the
-    roots for TLS, is taken from the certificate bundle. Raises BadTable, BadSetting.
+    Each authority's stamps must chain to the root certificate that the table of authorities names
+    for it. The roots, like those for TLS, are taken from the certificate bundle. Raises BadTable,
+    BadSetting.
 
     The function that it yields raises NoAuthorityAnswered, with the reason of each authority.
     """
@@ -97,7 +98,7 @@ def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
 _TIMEOUT_S: Final = 15.0  # limit for each of several authorities
 QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
 REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
-REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB
+REPLY_BYTES_MAX: Final = 64 * 1024  # real answers are 1 to 8 KiB long
 _STATUS_GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not accepted
 
 

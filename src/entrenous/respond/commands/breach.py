@@ -1,4 +1,4 @@
-"""``entrenous case breach``: what an organisation owes for a breach of its own systems."""
+"""``entrenous case breach``: what an organisation must do after a breach of its own systems."""
 
 from datetime import datetime
 from typing import Annotated

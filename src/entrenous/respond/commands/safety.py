@@ -94,8 +94,9 @@ def ask_about_safety(
 
 
 def ask_how_far(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -> Spread | None:
-    """Return how far the picture has spread, and ask for it if it is missing. If there is only a
-    threat, print what to do.
+    """Return how far the picture has spread; ask if ``posted`` is None.
+
+    If there is only a threat, print what to do.
 
     Raises typer.Exit on "stop".
     """

@@ -311,8 +311,10 @@ class _DayCount:
         return moved, (sentence,)
 
     def _note_unknown_holidays(self, last: date) -> tuple[str, ...]:
-        """Say which holidays are not considered: those of only some parts of the place, or all of
-        them.
+        """Say which holidays are not considered.
+
+        These are all holidays if none are known for the place, and otherwise the holidays of only
+        some of its parts.
         """
         if DayOff.HOLIDAY not in self.rule.off:
             return ()

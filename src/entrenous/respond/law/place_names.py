@@ -15,7 +15,8 @@ import msgspec
 
 from entrenous.respond.fact_tables import read_table, shipped_table
 
-#: Languages that are searched first, in this order; in these, no name stands for two countries.
+#: Languages that are searched first, in this order. No two of them use one name for different
+#: countries, apart from the ambiguous names in places.toml.
 LARGE_LANGUAGES: Final = (
     *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
@@ -136,7 +137,7 @@ def _places_table() -> _PlacesTable:
 
 @cache
 def _names_in_table() -> Names:
-    """Return the names in places.toml. Ambiguous names come last, so that they take precedence."""
+    """Return the names in places.toml; its ambiguous names override the others."""
     table = _places_table()
     names = [(name, code) for code, names in table.names.items() for name in names]
     parts = [

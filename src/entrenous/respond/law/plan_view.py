@@ -99,7 +99,7 @@ _HOW_TO_DRAFT_WITHOUT_CASE: Final = translatable(
 
 
 def how_to_draft(case: str, route: Route) -> str:
-    """Say how to draft the document of a route of a case, by example."""
+    """Return a sentence with an example command that drafts the document for a route."""
     command = f"entrenous case notice {case} --route {route.id}"
     words = translated("To draft what a route is filed with, give its name, for example: {command}")
     return words.format(command=command)
@@ -112,7 +112,7 @@ def _places_line(plan: Plan) -> str:
 
 
 def _can_be_drafted(step: PlanStep) -> bool:
-    """Return whether a document can be drafted for the step (for a report to a platform, none)."""
+    """Return whether a document can be drafted for the step; reports to platforms have none."""
     return step.kind not in (STEP_KIND, HELP_KIND) and not step.route.startswith("platform-")
 
 

@@ -70,7 +70,7 @@ class PageChecker:
         return self._check_content(fetched, where)
 
     def _check_unchanged_page(self, record: Watched, where: str) -> WatchCheck:
-        """Request the picture on an unchanged page, because the picture may still be gone."""
+        """Request the picture of an unchanged page, because the picture alone may be gone."""
         kept = (record.etag, record.last_modified, record.picture_url)
         if not self.case_hashes.hashes:
             return WatchCheck(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)

@@ -120,7 +120,7 @@ class Watched:
     """A sighting that is watched: the outcome of the last check, and when the next one is due.
 
     ``etag`` and ``last_modified`` are sent with the next check, and ``picture_url`` is requested
-    again. ``failures`` counts the checks without an answer since the last answer. ``gone_at`` is
+    again. ``failures`` counts the latest checks in a row that got no answer. ``gone_at`` is
     when the page was first found gone; it becomes None when the page is found again.
     """
 
@@ -167,7 +167,7 @@ _REASONS_FOR_RARE_CHECKS: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT
 
 
 def after_check(record: Watched, check: WatchCheck, now: datetime, random: bytes) -> Watched:
-    """Return the record after a check at ``now``; ``random`` are 2 random bytes."""
+    """Return the record after a check at ``now``; ``random`` is two random bytes."""
     event = check.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
     failures = min(record.failures + 1, _FAILURES_MAX) if failed else 0

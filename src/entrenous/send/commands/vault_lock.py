@@ -105,7 +105,7 @@ def recovery(
     """
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
-        # In that case, make_recovery_sheet below reports the error.
+        # Without a relay, make_recovery_sheet below reports the error.
         with suppress(DeviceWithoutRelay):
             catch_up(device)  # may fetch the news that a device was lost, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)

@@ -83,7 +83,7 @@ class LinkState(StrEnum):
     GRANTED = "granted"  # the new device is on the list, and may not know it yet
     ASKED = "asked"  # the new device has committed to its key
     SHOWN = "shown"  # the new device shows the pictures
-    AGREED = "agreed"  # its user said that they are the same
+    AGREED = "agreed"  # the new device's user said that the pictures are the same
     LINKED = "linked"
     ENDED = "ended"
 
@@ -92,7 +92,7 @@ class LinkEvent(StrEnum):
     ASK = "ask"  # the first message arrived
     ANSWER = "answer"  # the second message arrived
     SHOW = "show"  # the third message arrived, and matches the commitment
-    SAME = "same"  # the user says that both devices show the same
+    SAME = "same"  # the user says that both devices show the same pictures
     GRANT = "grant"  # the fourth message arrived, and is authentic
     HELLO = "hello"  # the new device's first letter arrived
     STOP = "stop"  # not the same, too late, or an invalid message

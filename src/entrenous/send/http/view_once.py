@@ -1,4 +1,4 @@
-"""Open a message with counted openings, and show it in the system's browser."""
+"""Open a message whose openings are counted, and show it in the system's browser."""
 
 import io
 import threading

@@ -222,8 +222,9 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
 
 
 def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
-    """Remember a recall for as long as a relay may keep the message. The number per person is
-    limited to the letters that may wait for us at a relay.
+    """Remember a recall for as long as a relay may keep the message.
+
+    At most as many recalls are remembered per person as letters may wait for us at a relay.
     """
     now, trusted_now = int(device.clock.now().timestamp()), int(trusted_time(device).timestamp())
     kept = {
@@ -277,7 +278,10 @@ _KEPT_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed sender
 
 @dataclass(frozen=True, slots=True)
 class AwaitingLetter:
-    """A letter kept until the device list ``lacks`` is known; ``by`` is its claimed sender."""
+    """A letter that is kept until the device list that it refers to is known.
+
+    ``lacks`` identifies the list, and ``by`` is the letter's claimed sender.
+    """
 
     waiting: WaitingEnvelope
     lacks: PersonHead

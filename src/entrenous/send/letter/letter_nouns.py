@@ -113,8 +113,9 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """A person's reaction to a message by ``sender``; ``text`` has at most 32 bytes in UTF-8, None
-    removes it.
+    """A person's reaction to a message by ``sender``.
+
+    ``text`` has at most 32 bytes in UTF-8; None removes the reaction.
     """
 
     sender: PersonId
@@ -304,7 +305,8 @@ REACTION_TABLE: Final = Table(REACTION, StoredReaction)
 def is_valid_reaction(text: str) -> bool:
     """Return whether a reaction is visible and harmless on one line.
 
-    It has no control characters, line breaks, or characters that look like the gap before the name.
+    A valid reaction has no control characters, no line breaks, and no characters that look like the
+    space between a reaction and the name after it.
     """
     unsafe = (char.isspace() or char in DRAWN_AS_GAP or is_terminal_control(char) for char in text)
     return bool(visible_text(text)) and not any(unsafe)
@@ -332,11 +334,11 @@ class NeedsUpdate(Malformed):
 class Peer:
     """Another device that we exchange letters with (docs/spec/letter.md section 5).
 
-    ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's latest
-    X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public prekey;
-    ``key_epoch`` and ``key_head`` identify the list under which it was given. ``mine`` are the ids
-    of our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the newest
-    that it did seal to. ``seen`` are the counters that have arrived.
+    ``sessions`` are Olm sessions; the first one is used for writing. ``seal_to`` is the peer's
+    latest X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public
+    prekey; ``key_epoch`` and ``key_head`` identify the device list that vouched for it. ``mine``
+    are the ids of our own X-Wing keys that the peer may have sealed to, oldest first. ``used`` is
+    the newest one that the peer has sealed to. ``seen`` are the counters that have arrived.
     """
 
     device: DeviceId

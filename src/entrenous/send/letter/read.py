@@ -162,7 +162,7 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
 def _newer_person(shown: Person, contact: Contact | None) -> Person:
     """Return the person as the newer list describes them.
 
-    A device that was removed from it no longer counts, whatever key bundle it shows.
+    A device that the newer list no longer has does not count, whatever key bundle its letter shows.
     """
     known = None if contact is None else contact.person
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown

@@ -89,8 +89,8 @@ def store_receipts(receipts: Receipts, header: Header, sender: Contact, device: 
 
     Raises:
         NotForThisMailbox, BadSignature: a receipt is for a copy sent to another device, names
-            another message than that copy's, or is not signed by this device under the letter's
-            list.
+            a message other than that copy's, or does not name the letter's device list with a
+            valid signature by this device.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in receipts.receipts)
@@ -146,7 +146,7 @@ def _store_receipt(
 def _store_proving_bundle(person: PersonId, head: bytes, device: Device) -> None:
     """Store the first key bundle that proves this list.
 
-    It has every device that signs under the list.
+    The bundle contains every device whose receipts name this list.
     """
     card = key_bundle_with_head(person, head, device)
     if card is not None and device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) is None:

@@ -75,7 +75,8 @@ class _SealedDeviceCopies:
 class SendingContext:
     """Data that all copies of one message share.
 
-    ``groups`` is the secret from which share groups are derived.
+    ``groups`` is the secret from which the share groups are derived: copies whose openings a relay
+    counts together.
 
     ``sent_at`` has the clock's full precision, so that the ledger keeps the order of messages sent
     within one second; recipients get whole seconds.
@@ -106,7 +107,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
 
     Raises:
         TooLarge, LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
-        KeyboardInterrupt: the person stopped it, as ``watch`` noticed.
+        KeyboardInterrupt: ``watch`` noticed that the person stopped the transfer.
     """
     making = _MessageInProgress(draft, plan, sending, device)
     making.seal_all(to, watch)
@@ -115,7 +116,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
 
 @dataclass(slots=True)
 class _MessageInProgress:
-    """A message under construction."""
+    """The copies of one message that were made so far; ``commit`` records them."""
 
     draft: Draft
     plan: FilePlan
@@ -272,7 +273,9 @@ def seal_content(
 def _padded_blobs(
     files: tuple[DeviceFile, ...], text: str | None
 ) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield the padded frame and then the padded files, each with its size in bytes."""
+    """Yield the padded frame (the text and the list of files), then the padded files, each with its
+    size in bytes.
+    """
     frame_files = tuple(
         FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
     )

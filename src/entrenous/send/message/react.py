@@ -81,7 +81,8 @@ def accept_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     transaction that moves the ratchet.
     """
     if reaction.text is not None and not is_valid_reaction(reaction.text):
-        # Only a modified program sends such a text, which could look like separate lines in a list.
+        # Only a modified program sends an invalid reaction. Line breaks in it could fake further
+        # lines in a list.
         return
     if by in _people_with_message(ReplyTo(reaction.sender, reaction.message), device):
         store_reaction(reaction, by, device)

@@ -103,7 +103,7 @@ def queue_registration(
 
 
 def last_token_lock(issued: IssuedRange) -> bytes:
-    """Return the lock of the last token that a letter about this range hands out."""
+    """Return the hash that the relay stores of the last token that the range's letter hands out."""
     return token_hash(send_token(issued.seed, issued.handed_out - 1))
 
 
@@ -164,7 +164,7 @@ def withdraw_range(peer_id: str, device: Device) -> None:
 def withdraw_expired_ranges(device: Device) -> None:
     """Withdraw the replaced ranges that are no longer valid.
 
-    If a clock that was far ahead set the end of a range, its remaining days start now.
+    If a range's end was set while the clock was far ahead, its remaining days are counted from now.
     """
     now, trusted_now = device.clock.now(), trusted_time(device)
     for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault):

@@ -97,7 +97,7 @@ class _Problem(msgspec.Struct):
 class ReviewClient:
     """The reviews of the gate at ``url``.
 
-    Errors name the gate ``called``, if that is given, or else its address.
+    Errors refer to the gate by ``called`` if that is given, and otherwise by its address.
 
     Raises:
         GateUnreachable, GateBusy, BadAnswer, WrongReviewToken: from every method.

@@ -57,7 +57,7 @@ def gate_app(
         platform: the gate.
         access: tokens and limits.
         tasks: further background tasks.
-        count_rows: the function that counts database and index for the metrics.
+        count_rows: counts the rows of the database and of the index, for the metrics.
         judges: processes that judge pictures in parallel.
     """
     meters = GateMetrics(count_rows)

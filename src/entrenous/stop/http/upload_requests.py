@@ -71,8 +71,8 @@ class UploadRequests:
     def of(cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None) -> Self:
         """Choose the limits by ``access.uploads_at_once``.
 
-        That many bodies are in memory, or two per judge if that is more. Appeals get half and clips
-        a quarter of it.
+        At most that many request bodies are in memory, or two per judge if this is more. Appeals
+        get half of ``access.uploads_at_once``, and clips a quarter.
         """
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most

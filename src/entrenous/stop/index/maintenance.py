@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _ROUND_INTERVAL_S: Final = 1.0
 _WITHDRAWN_CHECK_INTERVAL_S: Final = 30.0
-# Bytes that are reread in each round. This takes 0.16 % of a core, so less than 1 % for a gate,
-# three judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in
-# four minutes.
+# Bytes that are reread in each round. This takes 0.16 % of a core per process, so less than 1 % for
+# the five processes of a large gate. A gigabyte, about eight million hashes, is reread in four
+# minutes.
 _REREAD_BYTES_PER_ROUND: Final = 4 * 1024 * 1024
 _PAUSE_FACTOR: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
 _LOG: Final = logging.getLogger("entrenous.index")
@@ -48,8 +48,9 @@ class MaintainedIndex:
         return self.index.part_count()
 
     def close(self) -> None:
-        """Stop the thread once it has finished writing. Without this call no data is lost
-        either.
+        """Stop the thread once it has finished writing.
+
+        No data is lost if this is never called.
         """
         self._closing.set()
         self._thread.join()

@@ -31,7 +31,7 @@ class Tone(StrEnum):
 
 
 class Anchor(StrEnum):
-    """The part of a text that lies at its point."""
+    """Which part of a text is at the text's position: its start, middle or end."""
 
     START = "start"
     MIDDLE = "middle"
@@ -120,7 +120,7 @@ def _svg_number(value: float) -> str:
 WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
 _PLOT_HEIGHT: Final = 324.0
 _LEFT, _RIGHT, _TOP, _BASELINE = 12.0, 388.0, 80.0, 244.0
-# height of the expected distribution, if scores are drawn as dots or as columns
+# height of the expected distribution when scores are drawn as dots, and as columns
 _CURVE_HEIGHT_WITH_DOTS: Final = 70.0
 _CURVE_HEIGHT_WITH_COLUMNS: Final = 132.0
 # largest height of a column, relative to the expected distribution

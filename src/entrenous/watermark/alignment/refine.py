@@ -219,7 +219,7 @@ class _Refinement:
     def _simplest_good_enough(
         self, simpler: list[Pose], best: Pose, best_misfit: float, bonus: float
     ) -> tuple[Pose, float]:
-        """Return the best of the simpler poses, unless it fits clearly worse."""
+        """Return the best of the simpler poses, or ``best`` if that fits clearly better."""
         pose, at = self._least_misfit(simpler)
         return (pose, at) if at <= bonus * best_misfit + _MISFIT_SLACK else (best, best_misfit)
 
@@ -427,7 +427,10 @@ def homography_between(before: Points, after: Points) -> Homography:
 
 
 def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
-    """Return the nearest shift by whole pixels, perhaps mirrored or turned by quarters, if any."""
+    """Return the nearest shift by whole pixels, perhaps with a mirroring or quarter turns.
+
+    The list is empty if no such shift is near.
+    """
     centre = center_of(sent)
     slope = jacobian_at(homography, centre)
     unit = np.rint(slope)

@@ -21,7 +21,7 @@ _VISIBLE_SHARE_MIN: Final = 0.002
 def scaling(along_x: float, along_y: float) -> Homography:
     """Return the homography that resizes by these factors.
 
-    The picture's left and top edges stay where they are, and not the centres of the first pixels.
+    The picture's left and top edges stay in place; the centres of the first pixels move.
     """
     return np.array(
         [[along_x, 0.0, 0.5 * along_x - 0.5], [0.0, along_y, 0.5 * along_y - 0.5], [0.0, 0.0, 1.0]]
@@ -208,7 +208,7 @@ class Bend:
 
 
 def no_second_map() -> Field:
-    """Return the second map of ``cv2.remap`` for the case that the first map has x and y."""
+    """Return the empty second map that ``cv2.remap`` needs if the first map has both x and y."""
     return np.empty((0,), np.float32)
 
 
@@ -311,7 +311,7 @@ class Pose:
     def resized(self, sent: Homography, found: Homography) -> "Pose":
         """Return the same pose between resized pictures.
 
-        ``sent`` and ``found`` are the homographies from each picture before resizing to after it.
+        ``sent`` and ``found`` map each picture's pixels before resizing to those after it.
         """
         bend = None if self.bend is None else self.bend.resized(sent)
         lens = None if self.lens is None else self.lens.resized(found)
