@@ -55,7 +55,7 @@ def _leaked_copy(page: Page, folder: Path) -> bytes:
     Image.fromarray(data.astronaut()).resize((900, 900)).save(photo, quality=95)
     page.get_by_role("link", name="Send something").click()
     page.get_by_label("Picture, clip or recording").set_input_files(photo)
-    page.get_by_label("Who gets a copy? One name a line").fill("Ben\nCaro")
+    page.get_by_label("Who gets a copy? Write one name on each line").fill("Ben\nCaro")
     page.get_by_role("button", name="Make the copies").click()
     with page.expect_download() as saved:
         page.get_by_role("link", name="Save the copy for Caro").click()

@@ -43,7 +43,7 @@ def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
     page.get_by_role("link", name="Send something").click()
     no_violations(page)
     page.get_by_label("Picture, clip or recording").set_input_files(photo)
-    page.get_by_label("Who gets a copy? One name a line").fill("Ben\nCaro")
+    page.get_by_label("Who gets a copy? Write one name on each line").fill("Ben\nCaro")
     page.get_by_role("button", name="Make the copies").click()
     page.get_by_role("heading", name="The copies are ready").wait_for()
     no_violations(page)

@@ -23,13 +23,16 @@ def test_without_use_it_locks_and_keeps_what_was_typed(
         page.get_by_label("Picture, clip or recording").set_input_files(
             {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
         )
-        page.get_by_label("Who gets a copy? One name a line").fill("Zelda")
+        page.get_by_label("Who gets a copy? Write one name on each line").fill("Zelda")
         page.wait_for_timeout(6000)
         page.get_by_role("button", name="Make the copies").click()
         page.get_by_text("What you typed before is kept until you leave.").wait_for()
         no_violations(page)
         unlock(page)
-        assert page.get_by_label("Who gets a copy? One name a line").input_value() == "Zelda"
+        assert (
+            page.get_by_label("Who gets a copy? Write one name on each line").input_value()
+            == "Zelda"
+        )
 
 
 def test_an_open_page_that_looks_for_news_does_not_keep_it_open(

@@ -85,11 +85,14 @@ def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> Non
         page.get_by_label("Picture, clip or recording").set_input_files(
             {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
         )
-        page.get_by_label("Who gets a copy? One name a line").fill("Zelda")
+        page.get_by_label("Who gets a copy? Write one name on each line").fill("Zelda")
         page.evaluate("fetch('/2', {method: 'POST'})")
         page.get_by_role("button", name="Make the copies").click()
         unlock(page)
-        assert page.get_by_label("Who gets a copy? One name a line").input_value() == "Zelda"
+        assert (
+            page.get_by_label("Who gets a copy? Write one name on each line").input_value()
+            == "Zelda"
+        )
 
 
 @pytest.mark.threat("page-seen-by-somebody")
@@ -102,6 +105,6 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
             page.keyboard.press("Shift")
         expect(page).to_have_url("about:blank")
         page.go_back()
-        assert page.get_by_label("Who gets a copy? One name a line").count() == 0
+        assert page.get_by_label("Who gets a copy? Write one name on each line").count() == 0
         page.goto(app.address)
         assert page.get_by_role("link", name="Unlock").is_visible()
