@@ -59,7 +59,7 @@ def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_
     ana.program = OLD
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
-    assert "speaks protocol 2 to 2; this Entrenous speaks 1" in flat(done.err)
+    assert "supports protocol versions 2 to 2; this version of Entrenous uses 1" in flat(done.err)
     assert HOW_TO_UPDATE in flat(done.err)
     assert ben.inbox() == {}
     newcomer = Shell("caro", tmp_path / "caro", program=OLD)
@@ -79,7 +79,10 @@ def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
     assert known["protocol"] == "newer"
     assert HOW_TO_UPDATE in flat(ana.does("person", "list").out)
     done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
-    assert "ben's program speaks protocol 3 to 4; this Entrenous speaks 2." in flat(done.err)
+    assert (
+        "ben's program supports protocol versions 3 to 4; this version of Entrenous uses 2."
+        in flat(done.err)
+    )
     assert HOW_TO_UPDATE in flat(done.err)
     assert ana.does("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

@@ -29,7 +29,8 @@ class TypedDifferently(Refused):
 
 
 class EasilyGuessed(Refused):
-    """A computer could guess this passphrase if somebody gets the files that it protects. Choose a
+    """
+    If somebody gets the files that this passphrase protects, a computer could guess it. Choose a
     different one, or use it anyway. Nothing has been changed yet.
     """
 

@@ -35,7 +35,9 @@ class VaultLocked(Refused):
 
 
 class StoppedByLock(EntrenousError):
-    """This was stopped because you locked the app. Messages that wait to be sent are kept."""
+    """
+    This was stopped because you locked the app. Messages that are waiting to be sent are kept.
+    """
 
     family = "interrupted"
 

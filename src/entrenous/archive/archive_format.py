@@ -124,7 +124,8 @@ class WrongArchivePassphrase(Refused):
 class TooMuchForArchive(Refused):
     """
     This device has more data than an archive can hold, or one item is too large. No archive was
-    made, and nothing on this device was changed. A newer version of Entrenous may be able to do it.
+    made, and nothing on this device was changed. A newer version of Entrenous may be able to export
+    it.
     """
 
 

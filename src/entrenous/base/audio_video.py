@@ -398,7 +398,7 @@ class ClipTooLongWithSound(ClipTooLong):
 
 class FramesTooLarge(Malformed):
     """
-    The frames of this clip have {width_px} x {height_px} pixels, more than the {limit_mp}
+    The frames of this clip are {width_px} x {height_px} pixels, which is more than the {limit_mp}
     megapixels that Entrenous accepts. Nothing was changed or sent. Make the clip smaller in another
     program first.
     """

@@ -153,7 +153,7 @@ class NotALabelList(Malformed):
 class BadLabel(Refused):
     """
     {where} is not a valid name. A name has 1 to {limit} characters; control characters, such as
-    Escape, a tab or a change of direction, are not allowed. Nothing was marked.
+    Escape, a tab or a change of writing direction, are not allowed. Nothing was marked.
     """
 
 

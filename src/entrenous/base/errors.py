@@ -47,8 +47,8 @@ class Unproven(EntrenousError):
 class InvalidTimestamp(Unproven):
     """
     The time stamp was not accepted: {why}. Nothing was changed here. If you have just requested it,
-    try again, or use another stamp authority. If it was saved earlier, do not rely on the time that
-    it states.
+    try again, or use another stamp authority. If the stamp was saved earlier, do not rely on the
+    time that it states.
     """
 
 
@@ -96,8 +96,8 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token for this mailbox. The invite may have ended or been used up,
-    or the person no longer accepts messages from you. If you have just added each other, first the
-    other person and then you should run: entrenous inbox. Otherwise ask the person for a new
+    or the person no longer accepts messages from you. If you have just added each other, both of
+    you should run, the other person first: entrenous inbox. Otherwise ask the person for a new
     invite.
     """
 
@@ -109,7 +109,10 @@ class Refused(EntrenousError):
 
 
 class IdInUse(Refused):
-    """The relay already has something else with this number, so it stored nothing. Send again."""
+    """
+    The relay already has different data under the same number, so it stored nothing new. Send
+    again.
+    """
 
 
 class TakenBack(Refused):
@@ -150,15 +153,15 @@ class TooMany(Refused):
 class MailboxFull(TooMany):
     """
     This person's mailbox at the relay is full, so nothing more was stored. Nothing was lost. Ask
-    the person to open Entrenous and open what waits there. Then send again.
+    the person to open Entrenous and open the messages that are waiting there. Then send again.
     """
 
 
 class TooManyRegistered(TooMany):
     """
-    Your relay already stores permission to write to you for {limit} people and devices, and accepts
-    no more. Nothing was added, and nothing was lost. Remove people you no longer write to:
-    entrenous person forget NAME. Unused invites end by themselves.
+    Your relay already lets {limit} people and devices write to you, and accepts no more. Nothing
+    was added, and nothing was lost. Remove people you no longer write to: entrenous person forget
+    NAME. Unused invites end by themselves.
     """
 
 
@@ -266,8 +269,9 @@ class NotARelay(RelayUnreachable):
 
 class NotEncrypted(Refused):
     """
-    The relay's address {url} begins with http://, so everybody on the network could read along.
-    Nothing was sent. Use its https:// address. Plain http is only for a relay on this machine.
+    The relay's address {url} begins with http://, so anybody on the network could read what you
+    send. Nothing was sent. Use its https:// address. Plain http is only for a relay on this
+    machine.
     """
 
 
@@ -287,11 +291,12 @@ class ClocksDiffer(Refused):
 
 
 class PostponedUntilClockIsRight(ClocksDiffer):
-    """This device's clock {differs} that of the relay at {host}, so the relay accepts no messages
-    from it now. They wait on this device, and nothing was lost. Check the date, the time and the
-    time zone of this device: it shows {now}. Once they are right, the messages are sent with the
-    next command, or with: entrenous send --resume. If they are right already, tell the people who
-    run the relay.
+    """
+    This device's clock {differs} that of the relay at {host}, so the relay accepts no messages from
+    it now. Your messages wait on this device, and nothing was lost. Check the date, the time and
+    the time zone of this device: it shows {now}. Once they are right, the messages are sent with
+    the next command, or with: entrenous send --resume. If they are right already, tell the people
+    who run the relay.
     """
 
 
@@ -303,8 +308,8 @@ class WaitedTooLong(Refused):
 
 class NotUnderstood(Malformed):
     """
-    The relay and this device do not understand each other. Nothing was stored. One of them is
-    damaged, or newer than the other. Update Entrenous: {update}
+    The relay and this device do not understand each other. Nothing was stored. One of them runs a
+    newer version of Entrenous than the other, or is damaged. Update Entrenous: {update}
     """
 
 
@@ -317,8 +322,8 @@ class DamagedBlob(Malformed):
 
 class ProtocolTooOld(Refused):
     """
-    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was sent
-    to it. Update Entrenous: {update}
+    This relay supports protocol versions {floor} to {newest}; this version of Entrenous uses
+    {ours}. Nothing was sent to it. Update Entrenous: {update}
     """
 
 

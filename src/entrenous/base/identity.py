@@ -116,8 +116,8 @@ class Contact:
 
 class BadSignature(Unproven):
     """
-    The signature on this {what} is not valid, so it was not accepted. Either it was changed on its
-    way, or the person it names did not make it.
+    The signature on this {what} is not valid, so it was not accepted. Either the {what} was changed
+    on its way, or the person named in it did not make it.
     """
 
 
@@ -222,8 +222,8 @@ class ForkedDeviceList(Unproven):
 class WithheldDeviceList(Unproven):
     """
     A message from this person names a newer list of their devices than the one their relay shows.
-    The relay may be late, or somebody may be withholding the list. Entrenous will ask for it again.
-    If this goes on, ask the person for a new link.
+    The relay may be late, or somebody may be withholding the list. Entrenous will ask for the newer
+    list again. If this goes on, ask the person for a new link.
     """
 
 
@@ -374,8 +374,8 @@ class SignedPrekey:
 
 class BadKeyBundle(Malformed):
     """
-    The relay sent damaged keys for this person, or another program made them, so they were not
-    used. Try again later, or ask the person to update Entrenous.
+    The keys that the relay sent for this person are damaged, or another program made them, so they
+    were not used. Try again later, or ask the person to update Entrenous.
     """
 
 

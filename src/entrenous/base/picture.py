@@ -208,9 +208,10 @@ class IncompletePicture(Malformed):
 
 class TooManyPixels(Malformed):
     """
-    This picture has {width_px} x {height_px} pixels, more than the {limit_mp} megapixels that
-    Entrenous opens. It was not opened, since such files are often made to fill a computer's memory.
-    Nothing was changed or sent. If you trust the file, make it smaller in another program first.
+    This picture is {width_px} x {height_px} pixels, which is more than the {limit_mp} megapixels
+    that Entrenous opens. It was not opened, since such files are often made to fill a computer's
+    memory. Nothing was changed or sent. If you trust the file, make it smaller in another program
+    first.
     """
 
 

@@ -137,29 +137,30 @@ class BackupNeedsLocalStorage(Refused):
 class FolderUsedWithOtherDatabase(Refused):
     """
     The relay in {data} used the database {before} until now. Its settings now name {now}, which
-    {held}. With that database, no device of its people could be unlocked. So nothing was started or
-    changed. Correct the setting `database`, or restore a backup of {before} there. To use the new
-    database on purpose, run once: entrenous relay run --other-database
+    {held}. If the relay used {now}, none of its users could unlock their devices. So nothing was
+    started or changed. Correct the setting `database`, or restore a backup of {before} into {now}.
+    To use the new database on purpose, run once: entrenous relay run --other-database
     """
 
 
 class RelayStillRuns(Refused):
     """
-    A relay is still running at {listen}, and could still hand out what this command has to stop.
-    Nothing was changed. Stop every relay that uses this database, then run the command again.
+    A relay is still running at {listen}, and could still hand out messages that this command has to
+    delete. Nothing was changed. Stop every relay that uses this database, then run the command
+    again.
     """
 
 
 class NoSettingsFile(NotFound):
     """
-    There are no relay settings at {path}. Nothing was started. Write a file with the default
-    settings, which explains each of them, and change what you need: entrenous relay init
+    There are no relay settings at {path}. Nothing was started. Create a commented file with the
+    default settings, then edit it: entrenous relay init
     """
 
 
 class RelayNotFound(NotFound):
     """
-    There is no relay's data in {path}. Nothing was changed. Name the folder that the relay was
+    There is no relay data in {path}. Nothing was changed. Name the folder that the relay was
     started with: --data DIR
     """
 

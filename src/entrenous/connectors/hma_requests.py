@@ -36,8 +36,9 @@ class MissingParameter(Malformed):
 
 class NoFetching(Malformed):
     """
-    This gate does not download from addresses, since a stranger could make it request pages in your
-    own network. Nothing was checked. Send the file itself: multipart/form-data, in a field "photo".
+    This gate does not download files from web addresses, since a stranger could make it request
+    pages in your own network. Nothing was checked. Send the file itself: multipart/form-data, in a
+    field "photo".
     """
 
 
@@ -68,7 +69,7 @@ class AmbiguousBankName(Refused):
 
 
 class NotSupportedHere(Refused):
-    """This gate does not offer that here. Nothing was changed. {instead}"""
+    """This gate does not support this request. Nothing was changed. {instead}"""
 
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {

@@ -42,7 +42,7 @@ class UncheckedUpload(Unreachable):
 
 class ManyUploads(Unreachable):
     """
-    This account has reached the number of uploads that are checked in one hour, so this one was not
+    This account has reached the limit of uploads that are checked in one hour, so this one was not
     accepted. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
     site{where}.
     """

@@ -15,9 +15,9 @@ class BadKey(Malformed):
 
 class DecryptionFailed(Unproven):
     """
-    The file could not be decrypted with its key, so nothing was written. The relay may have sent
-    the wrong half of the key. Try again. If it happens again, ask the person to send the file
-    again.
+    The file could not be decrypted with its key, so nothing was written. Half of the key comes from
+    the relay, which may have sent a wrong value. Try again. If it happens again, ask the person to
+    send the file again.
     """
 
 

@@ -24,7 +24,7 @@ class RevokedDeviceLocked(Refused):
 class MailboxUnknown(Unreachable):
     """
     The relay does not know this device, so it cannot help to unlock it. Nothing on this device was
-    changed or lost. The people who run the relay may have started it with another database, or
+    changed or lost. The people who run the relay may have started it with a different database, or
     restored a backup that is older than this device: tell them, and try again later. If this device
     was revoked more than 30 days ago, it stays locked. With a recovery sheet of this device you can
     continue at another relay: entrenous device move --relay URL --recovery FILE
@@ -77,8 +77,9 @@ class DeviceWithoutRelay(Refused):
 
 
 class VaultNotFound(NotFound):
-    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --offline.
-    To send and receive as well: entrenous setup --name YOU --relay URL
+    """
+    There is no Entrenous device in {home} yet. Set one up: entrenous setup --name YOU --offline. To
+    set up one that can also send and receive: entrenous setup --name YOU --relay URL
     """
 
 
@@ -135,9 +136,9 @@ class RelayLockedOut(Locked):
     There were ten wrong passphrases in a row, so the relay no longer helps to unlock this device's
     vault. With your recovery sheet you can allow ten more tries: entrenous device unlock --recovery
     FILE. Without the sheet, nobody can open this vault again. Your other devices are not affected,
-    and can link a new one: entrenous device add. If you did not make those tries, somebody may have
-    a copy of this device's folder. In that case change the passphrase once the device is unlocked,
-    since that locks every older copy for good: entrenous passphrase change
+    and you can link a new device from one of them: entrenous device add. If you did not make those
+    tries, somebody may have a copy of this device's folder. In that case change the passphrase once
+    the device is unlocked, since that locks every older copy for good: entrenous passphrase change
     """
 
 

@@ -232,10 +232,10 @@ class LockNotMovedYet(Unreachable):
 
 class NoDeviceToRevokeFrom(NotFound):
     """
-    There is no Entrenous device in {home}, and only another device of yours can find {name}.
-    Nothing was changed. If {name} was your only device, its recovery sheet revokes it from any
-    machine: entrenous device revoke --lost --recovery FILE. That revokes the device on which the
-    sheet was written, whatever its name is.
+    There is no Entrenous device in {home}, and only a device of yours knows which one is called
+    {name}. Nothing was changed. If {name} was your only device, its recovery sheet revokes it from
+    any machine: entrenous device revoke --lost --recovery FILE. That revokes the device on which
+    the sheet was written, whatever its name is.
     """
 
 
@@ -262,8 +262,9 @@ class DeviceUnknownToRelay(NotFound):
     """
     The relay named on this recovery sheet does not know the device that the sheet was written on,
     so nothing was revoked now. If that device was revoked more than 30 days ago, it stays locked.
-    Otherwise the people who run the relay may have started it with another database, or restored a
-    backup that is older than the device: tell them, and run the same command again later.
+    Otherwise the people who run the relay may have started it with a different database, or
+    restored a backup that is older than the device: tell them, and run the same command again
+    later.
     """
 
 

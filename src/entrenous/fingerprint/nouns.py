@@ -316,15 +316,17 @@ class SoundMatch:
 
 class VideoTooFlat(Refused):
     """
-    This video has too little detail to tell it from other videos. It was not registered. Register a
-    version that shows more of the scene.
+    This video has too little detail to distinguish it from other videos. It was not registered.
+    Register a version that shows more of the scene. Register a version that shows more of the
+    scene.
     """
 
 
 class SoundTooQuiet(Refused):
     """
-    This sound has less than {needed_s} seconds that can be told from other sounds: it is too short,
-    too quiet, or one steady tone. It was not registered. Register a longer part of it.
+    This sound cannot be distinguished from other sounds: that takes at least {needed_s} distinctive
+    seconds, and this sound is too short, too quiet, or one steady tone. It was not registered.
+    Register a longer part of it.
     """
 
 

@@ -42,8 +42,9 @@ class CaseEvent(StrEnum):
 
 
 class TransitionNotPossible(Refused):
-    """This {what} is {state}, so "{event}" is not possible now, and nothing was changed. See where
-    it stands: entrenous case show {name}
+    """
+    This {what} is {state}, so "{event}" is not possible now, and nothing was changed. To see its
+    state: entrenous case show {name}
     """
 
 

@@ -39,8 +39,9 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 
 class TooLargeToKeep(Refused):
-    """This file has {size_mb} MB, more than the {limit_mb} MB that a case accepts for one item.
-    Save a shorter or smaller version and add that.
+    """
+    This file is {size_mb} MB, which is more than the {limit_mb} MB that a case accepts for one
+    item. Save a shorter or smaller version and add that.
     """
 
 

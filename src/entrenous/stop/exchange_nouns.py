@@ -231,7 +231,7 @@ class TimeTooFarAhead(Malformed):
 
 class TimeNotReached(Unreachable):
     """
-    You ask for a time that is still in the future here: your clock is slightly ahead. Nothing was
+    You asked for a time that is still in the future here: your clock is slightly ahead. Nothing was
     lost. Ask again in {seconds} s.
     """
 
@@ -260,7 +260,7 @@ class BadPartnerName(Refused):
 class PartnerKnown(Refused):
     """
     There is already a partner called {name}. Nothing was changed. To replace it, remove it first,
-    which also ends its key: entrenous gate exchange partner remove {name}
+    which also makes its key invalid: entrenous gate exchange partner remove {name}
     """
 
 

@@ -172,9 +172,9 @@ class NoSuchBank(NotFound):
 
 class BankTakesNoLists(Refused):
     """
-    Lists cannot be imported into the bank {bank}. Nothing was imported. "people" contains what
-    people registered themselves; uploads that match "released" are accepted. Choose another name
-    for your list's bank.
+    Lists cannot be imported into the bank {bank}. Nothing was imported. Two banks accept no lists:
+    "people" contains what people registered themselves, and uploads that match "released" are
+    accepted. Choose another name for your list's bank.
     """
 
 

@@ -218,8 +218,8 @@ class NoSuchReview(NotFound):
 
 class UploadNotKept(NoSuchReview):
     """
-    This gate does not have the file of case {case}: files are deleted after the decision, and some
-    uploads wait without their file. Look at the platform's own copy.
+    This gate does not have the file of case {case}: the gate deletes files after the decision, and
+    for some uploads it never stored the file. Look at the platform's own copy.
     """
 
 

@@ -57,7 +57,8 @@ class VaultUnlock:
 
 class LockExists(Refused):
     """
-    The relay already has a lock for this device, which cannot be replaced. Nothing was changed.
+    The relay already has a lock for this device, and that lock cannot be replaced. Nothing was
+    changed.
     """
 
 
@@ -66,7 +67,7 @@ class Locked(Refused):
     There were ten wrong passphrases in a row, so the relay no longer helps to unlock this device's
     vault. With your recovery sheet you can allow ten more tries: entrenous device unlock --recovery
     FILE. Without the sheet, nobody can open this vault again. Your other devices are not affected,
-    and can link a new one: entrenous device add
+    and you can link a new device from one of them: entrenous device add
     """
 
 

@@ -109,5 +109,5 @@ def test_inspecting_a_folder_without_a_relay_creates_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["relay", "stats", "--data", str(tmp_path / "none")], {}) == 4
-    assert "There is no relay's data in" in capsys.readouterr().err
+    assert "There is no relay data in" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

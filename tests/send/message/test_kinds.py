@@ -208,7 +208,7 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     draft = to_friends(ana)
     once = replace(draft, policy=replace(draft.policy, opens=1))
     with pytest.raises(
-        LimitNotSupportedByRecipient, match="caro: the program on their device"
+        LimitNotSupportedByRecipient, match="show a message only once: caro"
     ) as told:
         send_message(once, ana.device)
     assert "ben" not in str(told.value)

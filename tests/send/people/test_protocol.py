@@ -36,7 +36,9 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
     with pytest.raises(OwnProgramTooOld) as why:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
     said = " ".join(str(why.value).split())
-    assert said.startswith("ben's program speaks protocol 3 to 4; this Entrenous speaks 2. ")
+    assert said.startswith(
+        "ben's program supports protocol versions 3 to 4; this version of Entrenous uses 2. "
+    )
     assert HOW_TO_UPDATE in said
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
     assert list(ana.device.ledger.messages()) == []
@@ -49,7 +51,9 @@ def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.M
     ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(ours, ProtocolRange(3, 4))
-    with pytest.raises(ContactProgramTooOld, match="ben's program speaks protocol 2 to 2") as why:
+    with pytest.raises(
+        ContactProgramTooOld, match="ben's program supports protocol versions 2 to 2"
+    ) as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     assert HOW_TO_UPDATE in str(why.value)
     assert friends["ben"].received() == 0

@@ -28,7 +28,7 @@ class NothingWritten(Refused):
 
 
 class NobodyChosen(Refused):
-    """You have not chosen anybody, so nothing was sent. Say who gets it."""
+    """You have not chosen anybody, so nothing was sent. Choose who gets this message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ from entrenous.send.people.qr_codes import qr_picture, read_qr
 
 
 class NoLinkGiven(Refused):
-    """Paste their link, or choose a photo of their code. Nobody was added."""
+    """Paste the person's link, or choose a photo of their code. Nobody was added."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,9 @@ async def seal(request: Request) -> Response:
 
 
 class NameNotTyped(Refused):
-    """Please check before this is sent. If it is the right person, type the name that you are asked
-    for. Nothing was sent.
+    """
+    Please check the recipient before this is sent. If it is the right person, type the name that
+    you are asked for. Nothing was sent.
     """
 
 

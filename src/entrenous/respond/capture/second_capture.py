@@ -35,9 +35,9 @@ _PARSE_ERRORS: Final = (
 
 
 class NotAWebArchive(Malformed):
-    """This file is not a web archive (WACZ) that Entrenous can read, or it is damaged or very
-    large. It was not added as a second capture. To add it as an ordinary file, leave out
-    --captured-by.
+    """
+    This file is not a web archive (WACZ) that Entrenous can read, or it is damaged or too large. It
+    was not added as a second capture. To add it as an ordinary file, leave out --captured-by.
     """
 
 

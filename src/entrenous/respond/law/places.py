@@ -20,9 +20,10 @@ Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "world
 
 
 class UnknownPlace(Refused):
-    """{place} is not a place that Entrenous knows, so nothing was done. Give a country's name in
-    any language, or its two-letter code, with a state where it matters: Germany, DE, US-CA,
-    Ontario.
+    """
+    {place} is not a place that Entrenous knows, so nothing was done. Give a country's name in any
+    language, or its two-letter code, and name the state if laws differ between states. Examples:
+    Germany, DE, US-CA, Ontario.
     """
 
 

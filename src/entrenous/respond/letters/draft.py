@@ -23,10 +23,10 @@ from entrenous.respond.nouns import Case, DocumentPart, Notice
 
 
 class NotYoursToFile(Refused):
-    """Nothing was drafted: under {law}, only the person in the picture can ask for this, so a
-    letter from somebody else could be rejected. Go through it with that person, who can draft and
-    send it from a case of their own. Other routes let you act for somebody: entrenous law routes
-    {name}
+    """
+    Nothing was drafted: under {law}, only the person in the picture can ask for this, so a letter
+    from somebody else could be rejected. Talk to that person, who can draft and send the letter
+    from a case of their own. Other routes let you act for somebody: entrenous law routes {name}
     """
 
 

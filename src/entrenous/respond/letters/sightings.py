@@ -23,9 +23,9 @@ from entrenous.respond.report_steps import platform_of
 
 
 class ChatNotReached(Refused):
-    """Sighting {number} of case {name} is in a chat, and this route does not cover chats, so
-    nothing was drafted. Leave out that number, or see which routes cover it: entrenous law routes
-    {name}
+    """
+    Sighting {number} of case {name} is in a chat, and this route does not cover chats, so nothing
+    was drafted. Leave out that number, or see which routes cover chats: entrenous law routes {name}
     """
 
 
@@ -46,10 +46,11 @@ class OnlyInChats(Refused):
 
 
 class NoAddressee(Refused):
-    """Nothing was drafted: this letter goes to a person, and case {name} does not say who that is.
-    Add the account that posted it (entrenous case add {name} --chat TEXT --handle -). If you do not
-    know who it was, the police may be able to find out. To see these routes: entrenous law routes
-    {name}
+    """
+    Nothing was drafted: this letter goes to a person, and case {name} does not say who that is. Add
+    the account that posted the picture (entrenous case add {name} --chat TEXT --handle -). If you
+    do not know who it was, the police may be able to find out. To see the routes that are possible:
+    entrenous law routes {name}
     """
 
 

@@ -39,14 +39,16 @@ class NothingToPack(Refused):
 
 
 class SeveralLetters(Refused):
-    """Case {name} has several letters, and a platform needs only its own. Give their numbers:
-    entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
+    """
+    Case {name} has several letters, and a platform needs only the letters addressed to it. Give the
+    numbers of those: entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
     """
 
 
 class PackTooLarge(Refused):
-    """The evidence of case {name} has {size_mb} MB, more than the {limit_mb} MB that a pack can
-    hold. Export the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
+    """
+    The evidence of case {name} is {size_mb} MB, which is more than the {limit_mb} MB that a pack
+    can hold. Export the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
     """
 
 

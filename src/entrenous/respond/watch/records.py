@@ -28,8 +28,9 @@ class WatchingNotAgreed(Refused):
 
 
 class NotWatchable(Refused):
-    """Sighting {number} of case {name} is a chat, and only web addresses can be watched from here.
-    To see whether the picture is still there, look into the chat.
+    """
+    Sighting {number} of case {name} is a chat, and only web addresses can be watched from here. To
+    see whether the picture is still there, open the chat yourself.
     """
 
 

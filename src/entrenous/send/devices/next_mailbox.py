@@ -78,7 +78,7 @@ class WaitsForDevices(Unreachable):
 
 class MoveNotFollowed(Refused):
     """
-    Another device of yours wants to move to {relay}. That is the address of a program on the same
+    Another device of yours wants to move to {relay}. That address points to a program on your own
     machine, while your current relay is elsewhere. So this device does not move, and neither do
     your other devices. Cancel the move on the device where it was started: entrenous device move
     --relay {present}

@@ -320,7 +320,10 @@ class BadReaction(Refused):
 
 
 class NobodyToReactTo(NotFound):
-    """You no longer know anybody who has {name}, so the reaction was not sent."""
+    """
+    None of the people who have message {name} is in your contacts any more, so the reaction was not
+    sent.
+    """
 
 
 class NeedsUpdate(Malformed):

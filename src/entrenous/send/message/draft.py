@@ -114,7 +114,7 @@ class MessageNotSentYet(WaitsInOutbox):
 class RefusedForSome(Refused):
     """
     The relay refused {name} for {refused}. {why} Entrenous does not try again for them. On its way:
-    {has}. Still waiting here: {waits}. Once the reason is resolved, send it again to {refused}
+    {has}. Still waiting here: {waits}. Once the problem is solved, send it again to {refused}
     alone. To take back what is on its way: entrenous recall {name}
     """
 
@@ -122,7 +122,7 @@ class RefusedForSome(Refused):
 class CopyRefused(Refused):
     """
     The copy of {name} for {to} waited here, and now its relay has refused it. {why} Entrenous does
-    not try again. Once the reason is resolved, send it again to {to}. To see the state of the
+    not try again. Once the problem is solved, send it again to {to}. To see the state of the
     message: entrenous sent
     """
 
@@ -161,7 +161,8 @@ class NoRoomForAllCopies(DiskFull):
 
 
 class TooManyPictures(Refused):
-    """A message holds at most {limit} pictures, and these are {count}. Nothing was sent. Send the
+    """
+    A message can hold at most {limit} pictures, and you chose {count}. Nothing was sent. Send the
     rest in a second message.
     """
 
@@ -189,13 +190,13 @@ class UndoWindowStillOpen(Unreachable):
 
 class LimitNotSupportedByRecipient(Refused):
     """
-    {names}: the program on their device does not promise to show a message only once. Nothing was
+    The program of these people does not promise to show a message only once: {names}. Nothing was
     sent. Ask them to update Entrenous and to write to you, or send the message without --once.
     """
 
 
 class NothingToRecall(NotFound):
     """
-    {name} was made for another channel, and no relay has it, so it cannot be taken back from here.
-    Nothing was changed. Ask the people who have it to delete it.
+    {name} was marked so that you could send it by other means. No relay has it, so it cannot be
+    taken back from here. Nothing was changed. Ask the people who have it to delete it.
     """

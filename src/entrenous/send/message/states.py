@@ -224,7 +224,7 @@ UNREPORTED_OPENING_TABLE: Final = Table(UNREPORTED_OPENING, CompletedOpening)
 
 class MessageNotAtRelay(Unreachable):
     """
-    The relay does not have {name} now. It may have lost the messages of its last few minutes; the
+    The relay does not have {name} now. It may have lost the messages of the last few minutes; the
     sender's program then sends this one again by itself. Nothing on this device was lost. Try again
     later. If this goes on, ask the person to send it again.
     """

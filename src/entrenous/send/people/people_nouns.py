@@ -274,15 +274,16 @@ KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
 
 class OwnProgramTooOld(Refused):
     """
-    {name}'s program speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was
-    sent to anybody. Update Entrenous: {update}
+    {name}'s program supports protocol versions {floor} to {newest}; this version of Entrenous uses
+    {ours}. Nothing was sent to anybody. Update Entrenous: {update}
     """
 
 
 class ContactProgramTooOld(Refused):
     """
-    {name}'s program speaks protocol {floor} to {newest}, which this Entrenous no longer supports;
-    it speaks {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous: {update}
+    {name}'s program supports protocol versions {floor} to {newest}, and this version of Entrenous
+    no longer does: it uses {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous:
+    {update}
     """
 
 

@@ -160,8 +160,8 @@ _HEADER_ENDS: Final = frozenset(b"\r\n\0")
 
 class Unreadable(Malformed):
     """
-    It is not clear which files this form contains, so it waits for review. Nothing was published.
-    Send it again as a plain form.
+    It is not clear which files this form contains, so the upload waits for review. Nothing was
+    published. Send it again as a plain form.
     """
 
 

@@ -267,9 +267,9 @@ Names = tuple[tuple[bytes, int], ...]
 
 class TooManyUploads(Unreachable):
     """
-    This account has reached the number of uploads that are accepted in one hour, so this one was
-    not checked. Nothing was published. Try again in {minutes} minutes, or ask the people who run
-    this platform{where}.
+    This account has reached the limit of uploads that are accepted in one hour, so this one was not
+    checked. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
+    platform{where}.
     """
 
 
