@@ -274,7 +274,7 @@ def _refuse_unsafe_files(
     unsafe = unsafe_files(files, device)
     if unsafe:
         numbers = ", ".join(map(str, unsafe))
-        which = translated("File {numbers}") if len(unsafe) == 1 else translated("Files {numbers}")
+        which = translated("file {numbers}") if len(unsafe) == 1 else translated("files {numbers}")
         raise UnsafeFiles(files=which.format(numbers=numbers), name=message)
 
 
