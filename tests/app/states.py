@@ -106,6 +106,8 @@ STATES: Final = {
     "conversation-opened": "conversation",
     "see-once": "seen",
     "see-once-shown": "seen",
+    "sealed-sent": "sealed",
+    "conversation-own": "conversation",
     "take-back": "answer",
     "taken-back": "answer",
     "person-blocked": "person",
@@ -516,8 +518,11 @@ def _messages(world: World) -> Iterator[str]:
     else:
         ana.send("review")
     ana.wait_for("sealed")
+    ana.page.locator("[data-live] form").wait_for(state="detached")
+    yield "sealed-sent"
     ana.go("inbox")
     ana.follow("conversation")
+    yield "conversation-own"
     ana.send("answer", "recall")
     yield "take-back"
     ana.send("answer")
