@@ -28,10 +28,12 @@ READ_ON = date(2026, 11, 25)
 _READ_AGAIN = ("read_on", "source", "source2", "verified", "verified_by")
 MENDED = {  # what was read again on 30 November, or has an earlier version of its own
     **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _READ_AGAIN),
-    **dict.fromkeys(("us-tida-crime", "hash-stopncii", "nz-hdca"), _READ_AGAIN),
+    **dict.fromkeys(("us-tida-crime", "nz-hdca"), _READ_AGAIN),
+    "hash-stopncii": (*_READ_AGAIN, "law"),
     "ca-cc-162-1": (*_READ_AGAIN, "scope", "escalation"),
     "au-osa-77": (*_READ_AGAIN, "escalation"),
     "cl-cp-161d": (*_READ_AGAIN, "penalty"),
+    "hash-takeitdown": ("law",),  # a name without "hash", as for StopNCII.org
     "ng-nitda-code": ("caution",),  # without the part that is for whoever maintains it
     "br-mci-21": ("in_force_from",),  # for pictures that are not intimate, since the ruling
 }
