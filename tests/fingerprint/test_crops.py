@@ -11,7 +11,7 @@ import pytest
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.crops import (
-    FAR_ENLARGEMENTS,
+    FAR_ENLARGEMENT_COUNT,
     enlarged_spectra,
     part_hashes,
     registered_window_spectra,
@@ -116,7 +116,7 @@ def test_number_of_spectra(photographs: dict[str, Any]) -> None:
         len(family(grey))
         for family in (trimmed_spectra, enlarged_spectra, registered_window_spectra)
     ] == [313, 128, 525]
-    assert len(enlarged_spectra(grey, FAR_ENLARGEMENTS)) == 1_201
+    assert len(enlarged_spectra(grey, FAR_ENLARGEMENT_COUNT)) == 1_201
     assert len(trimmed_spectra(np.stack([grey, grey]))) == 626
 
 

@@ -52,7 +52,7 @@ from entrenous.send.people.contact_history import (
 )
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
-from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, NamedList
+from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, ListToFetch
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import (
@@ -378,7 +378,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
 def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
-    asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
+    asked = ListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
     NAMED_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)

@@ -17,7 +17,12 @@ from entrenous.archive.archive_format import (
 )
 from entrenous.archive.read_archive import read_archive
 from entrenous.archive.write_archive import Progress, write_archive
-from entrenous.base.files import empty_folder, folder_errors, write_private, write_private_with
+from entrenous.base.files import (
+    ensure_empty_folder,
+    folder_errors,
+    write_private,
+    write_private_with,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import RANDOMNESS_BYTES
 from entrenous.crypto.nouns import DecryptionFailed
@@ -42,7 +47,7 @@ def export_archive(
     refuse_weak_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
     with folder_errors(out):
-        empty_folder(out)
+        ensure_empty_folder(out)
         try:
             written = _write_to_folder(out / TAR_FILE_NAME, key, device, progress)
             noise = device.dice.token(RANDOMNESS_BYTES)

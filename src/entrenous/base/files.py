@@ -26,7 +26,7 @@ class NotEmpty(Refused):
     """
 
 
-def empty_folder(path: Path) -> None:
+def ensure_empty_folder(path: Path) -> None:
     """Ensure that an empty folder exists that only its owner can read; raises NotEmpty."""
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise NotEmpty(path=path)

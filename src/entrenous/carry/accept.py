@@ -35,7 +35,7 @@ from entrenous.carry.relay_rows import (
     StoredToken,
 )
 from entrenous.carry.relay_settings import Limits
-from entrenous.carry.release import join_group
+from entrenous.carry.release import count_in_share_group
 from entrenous.carry.send_tokens import (
     require_owner,
     require_room_for_letter,
@@ -196,7 +196,7 @@ def _store_envelope(
         tx.put(StoredShare(envelope.id, share.value, *counted))
     for blob in envelope.blobs:
         _link_blob(tx, blob, envelope, present)
-    join_group(tx, envelope, present)
+    count_in_share_group(tx, envelope, present)
 
 
 def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:

@@ -15,7 +15,7 @@ import msgspec
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
-from entrenous.base.files import empty_folder, folder_errors, sync_folder, write_private
+from entrenous.base.files import ensure_empty_folder, folder_errors, sync_folder, write_private
 from entrenous.carry.open_relay import (
     DATABASE_NAME,
     check_database_note,
@@ -101,7 +101,7 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
             is empty again.
         OSError, sqlite3.Error: the disk failed.
     """
-    empty_folder(out)
+    ensure_empty_folder(out)
     try:
         return _save_into(data, out, at)
     except BaseException:
@@ -287,7 +287,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
     with folder_errors(data):
         fresh = data / _RESTORING_FOLDER
         shutil.rmtree(fresh, ignore_errors=True)  # left by an interrupted restore
-        empty_folder(data)
+        ensure_empty_folder(data)
         try:
             damaged = copy_back(folder, backup, fresh)
             missing_blobs = damaged | frozenset(backup.missing)

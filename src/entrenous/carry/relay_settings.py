@@ -27,7 +27,7 @@ MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
 # A device has one request waiting, and a second one after its connection has broken.
 _WAKES_PER_MAILBOX_MAX: Final = 8
 _WAKES_PER_NETWORK_MIN: Final = 16  # at least this many, for all devices of a household
-_NETWORKS_SHARING_WAKES: Final = 16  # one network may take one in this many places
+_WAKES_PER_NETWORK_DIVISOR: Final = 16  # one network may take one in this many places
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
     """Return limits that leave a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
     network = (
-        None if behind_proxy else max(total // _NETWORKS_SHARING_WAKES, _WAKES_PER_NETWORK_MIN)
+        None if behind_proxy else max(total // _WAKES_PER_NETWORK_DIVISOR, _WAKES_PER_NETWORK_MIN)
     )
     return WakeLimits(_WAKES_PER_MAILBOX_MAX, network, total)
 

@@ -133,7 +133,7 @@ def _record_attempt(
     tx.put(replace(stored, opened=stored.opened + 1, opened_at=stored.opened_at or present))
 
 
-def join_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
+def count_in_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
     """Count a posted share with the others of its group.
 
     Raises:

@@ -48,7 +48,7 @@ _SELECT_HIDDEN_CASES: Final = """
 SELECT quarantined_by FROM local_media_repository WHERE quarantined_by LIKE ?
 UNION SELECT quarantined_by FROM remote_media_cache WHERE quarantined_by LIKE ?
 """
-_SHOW_STATEMENTS: Final = (
+_UNHIDE_STATEMENTS: Final = (
     "UPDATE local_media_repository SET quarantined_by = NULL WHERE quarantined_by = ?",
     "UPDATE remote_media_cache SET quarantined_by = NULL WHERE quarantined_by = ?",
 )
@@ -159,7 +159,7 @@ class GateModule:
             state = await self._api.defer_to_thread(self._client.state_of, case)
             del self._hidden[case]
             if state in ("released", "closed"):
-                for sql in _SHOW_STATEMENTS:
+                for sql in _UNHIDE_STATEMENTS:
                     await self._api.run_db_interaction(
                         "entrenous_show", _execute, sql, (_CASE_PREFIX + case,)
                     )

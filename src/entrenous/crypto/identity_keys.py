@@ -34,7 +34,7 @@ def person_id(master: MasterPublicKeys) -> PersonId:
     return PersonId(sha256(_PERSON_ID_CONTEXT + master.ed25519 + master.mldsa65))
 
 
-MASTER_SEED_BYTES: Final = 64  # the seed of the Ed25519 key, then that of the ML-DSA-65 key
+MASTER_SEED_BYTES: Final = 64  # the seed of the Ed25519 key, then the seed of the ML-DSA-65 key
 BOTH_SIGNATURES_BYTES: Final = 64 + 3309
 
 

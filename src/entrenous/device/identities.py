@@ -83,7 +83,7 @@ class MailboxAddress:
     """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
     ``close`` is the token that deletes the mailbox; the person's other devices and recovery sheet
-    have it, too. It is None until there is such a token.
+    have it too. ``close`` is None until the mailbox has such a token.
     """
 
     relay_url: str

@@ -78,7 +78,7 @@ LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived
 KEY_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
 KEY_COMPARISON: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
-FIRST_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
+FIRST_LETTER_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
 # PEER: when we last sent a device a greeting (a hello), which says how to write to us.
 GREETING_SENT: Final = "greeted"
 # PEER: devices that have yet to get a greeting

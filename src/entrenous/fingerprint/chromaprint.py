@@ -134,17 +134,17 @@ def words_of(rows: Chroma) -> Words:
 def _filter_value(total: Chroma, count: int, comparison: _Comparison) -> NDArray[np.float64]:
     """Return the filter's value at each position in time.
 
-    The value is the logarithm of the sum of the bright areas divided by that of the dark ones.
+    The value is log((1 + sum of the bright areas) / (1 + sum of the dark areas)).
     """
 
-    def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
+    def area_sums(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
         if start == stop or low == high:
             return np.zeros(count)
         later, earlier = total[stop : stop + count], total[start : start + count]
         return later[:, high] - later[:, low] - earlier[:, high] + earlier[:, low]
 
     bright, dark = (
-        sum((area(*corners) for corners in areas), np.zeros(count))
+        sum((area_sums(*corners) for corners in areas), np.zeros(count))
         for areas in _filter_areas(comparison)
     )
     return np.asarray(np.log((1.0 + bright) / (1.0 + dark)))

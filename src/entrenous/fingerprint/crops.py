@@ -138,9 +138,9 @@ TRIM_STEP_SHARE: Final = 0.03  # cuts tried at an edge differ by this share of t
 TRIM_COUNT: Final = 5
 ENLARGEMENT_STEP_SHARE: Final = 0.02
 # number of enlargements tried, 0 to 6 %; PDQ nearly always tolerates the remaining difference
-ENLARGEMENTS: Final = 4
+ENLARGEMENT_COUNT: Final = 4
 # number of enlargements tried, 0 to 12 %; PDQ tolerates the difference about half of the time
-FAR_ENLARGEMENTS: Final = 7
+FAR_ENLARGEMENT_COUNT: Final = 7
 
 
 def trimmed_spectra(grey: Floats) -> Floats:
@@ -151,11 +151,11 @@ def trimmed_spectra(grey: Floats) -> Floats:
     return _cut_edges(grey, np.arange(TRIM_COUNT, dtype=np.float64) * TRIM_STEP_SHARE)
 
 
-def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENTS) -> Floats:
+def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENT_COUNT) -> Floats:
     """Return the spectra (N, 16, 16) of a picture that was enlarged at its edges.
 
     Each edge is moved out by 0 to ``steps`` - 1 times 2 %. There are 128 spectra for
-    ``ENLARGEMENTS``, and 1,201 for ``FAR_ENLARGEMENTS``.
+    ``ENLARGEMENT_COUNT``, and 1,201 for ``FAR_ENLARGEMENT_COUNT``.
     """
     margin = ENLARGEMENT_STEP_SHARE * (steps - 1)
     down, across = (round(margin * side) for side in grey.shape)

@@ -172,7 +172,7 @@ class FoldedQueries:
     keys: Numbers
 
     @classmethod
-    def fold(cls, queries: Words) -> Self:
+    def without_duplicates(cls, queries: Words) -> Self:
         is_complement = queries[:, 0] >> _HIGHEST_BIT
         upright = np.where(is_complement[:, None], ~queries, queries)
         rows: dict[bytes, int] = {}
@@ -251,7 +251,7 @@ class Segment:
         if radius > PDQ_RADIUS:
             raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
-            folded = FoldedQueries.fold(queries)
+            folded = FoldedQueries.without_duplicates(queries)
             return folded.unfold(self._find_all_pairs(folded.words, radius))
         return self._find_all_pairs(queries, radius)
 

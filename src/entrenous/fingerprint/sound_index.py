@@ -46,9 +46,9 @@ DISTINCTIVENESS_MIN: Final = 2.5
 # if a larger share of a stretch's bits differs, no alignment is tried
 SCREEN_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
-COMMON_WORDS_MAX: Final = 1000
+WORD_OCCURRENCES_MAX: Final = 1000
 # the same limit for all words together that differ from a word in at most two bits
-COMMON_CLOSE_WORDS_MAX: Final = 4 * COMMON_WORDS_MAX
+COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
 ALIGNMENTS_MAX: Final = 32
 _QUERIES_AT_ONCE: Final = 64  # this many words are looked up at a time, to limit memory for loops
@@ -150,7 +150,7 @@ class SoundIndex:
         probes = (words[queried, None] ^ _FLIP_PATTERNS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
-        count[count > COMMON_WORDS_MAX] = 0
+        count[count > WORD_OCCURRENCES_MAX] = 0
         count[
             np.repeat(
                 count.reshape(len(queried), -1).sum(axis=1) > COMMON_CLOSE_WORDS_MAX,

@@ -141,7 +141,7 @@ def _reason_to_wait(
             return current_pass.held_up[destination]
     if item.release_at is not None and _can_be_undone(item.release_at, device):
         until = format_local_time(item.release_at)
-        name = _recipient_name(copy_in_envelope(item.envelope.id, device), device)
+        name = _message_name(copy_in_envelope(item.envelope.id, device), device)
         current_pass.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why
     awaits_registration = item.needs is not None and device.vault.get(RELAY_TASK, item.needs.hex())
@@ -218,8 +218,8 @@ def _post_with_accepted_expiry(
     """Post one item. If it is a letter without content and the relay refuses its expiry, post it
     again with a new one.
 
-    Nothing in such a letter depends on its expiry, and a relay that refuses the expiry does not
-    store the letter.
+    Nothing in a letter without content depends on its expiry, and a relay that refuses the expiry
+    does not store the letter.
 
     Raises:
         PostponedUntilClockIsRight: no expiry computed from this clock would be accepted.
@@ -280,10 +280,10 @@ def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> Entr
         drop_outbox_item(item, device)
     if copy is None:
         return why
-    return CopyRefused(name=_recipient_name(copy, device), to=copy.to, why=why)
+    return CopyRefused(name=_message_name(copy, device), to=copy.to, why=why)
 
 
-def _recipient_name(copy: SealedCopy | None, device: Device) -> str:
+def _message_name(copy: SealedCopy | None, device: Device) -> str:
     if copy is None:
         return translated("a letter")
     try:

@@ -60,7 +60,7 @@ def key_sha256(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def merge(
+def merge_records(
     source: str,
     generation: int,
     records: Iterable[SourceRecord],
@@ -213,7 +213,7 @@ class _FetchInProgress:
         """
         name, sources = self.source.name, self.exchange.sources
         known = sources.known_records(name, {key_sha256(record.key) for record in page.records})
-        merged = merge(name, checkpoint.generation, page.records, known)
+        merged = merge_records(name, checkpoint.generation, page.records, known)
         withdrawn = self.platform.bank.withdraw(*merged.withdraw)
         if merged.make:
             sources.store_page(

@@ -32,7 +32,7 @@ class IndexStore(Protocol):
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, of whole pictures or of parts."""
 
-    def part_count(self) -> int:
+    def part_hash_count(self) -> int:
         """Return the number of part hashes known to the last look-up; withdrawn ones still count
         for a while.
         """

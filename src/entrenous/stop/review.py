@@ -1,8 +1,8 @@
 """Human review of quarantined uploads (docs/spec/gate.md, 7).
 
-The blurred view, and the decision. Many uploads that match one registered hash wait as one item
-(5.1). The operator's program alerts a person to such floods and
-to overdue reviews (7.4).
+Reviewers see a blurred view, and decide. A flood, many uploads that match one registered hash,
+waits as one item (5.1). The operator's program alerts a person to floods and to overdue reviews
+(7.4).
 """
 
 from __future__ import annotations

@@ -72,11 +72,11 @@ def _list_files(named: Path) -> Iterator[Path]:
 
 
 NOT_WHO_PASSED_IT_ON = translatable("This says whose copy got out, not who passed it on.")
-NOBODY = translatable(
+NO_COPY_STANDS_OUT = translatable(
     "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
     "or it may be your own original, which carries no mark."
 )
-NOBODY_AMONG_THE_REST = translatable(
+NO_COMPARED_COPY_STANDS_OUT = translatable(
     "No copy stands out among those that could be compared. This does not clear anybody."
 )
 _SCHEMA = "entrenous/trace/1"
@@ -117,7 +117,7 @@ def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
         said = translated("{file} is {what}").format(file=file.name, what=_describe_finding(found))
         print_line(f"  {said}")
     if found.verdict.finding is Finding.NOBODY:
-        print_line(translated(NOBODY_AMONG_THE_REST if lost else NOBODY))
+        print_line(translated(NO_COMPARED_COPY_STANDS_OUT if lost else NO_COPY_STANDS_OUT))
         _print_missing(lost)
         return
     _print_named_copies(found.verdict)

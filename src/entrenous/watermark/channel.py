@@ -180,7 +180,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
 
 
 def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
-    """Return one gain per ring; if the sent picture has no power in it, that of the ring below."""
+    """Return one gain per ring; a ring without power in the sent picture gets the gain below it."""
     cross = np.bincount(ring, found * sent, _RING_COUNT)
     power = np.bincount(ring, sent * sent, _RING_COUNT)
     prior = _EMPTY_RING_POWER * np.bincount(ring, minlength=_RING_COUNT) + 1e-9

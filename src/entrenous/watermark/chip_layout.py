@@ -50,7 +50,7 @@ class Layout:
 
     @property
     def working_size(self) -> Shape:
-        """The size at which the mark is made and detected: that of the finest band's level."""
+        """The size of the finest band's level; the mark is made and detected at this size."""
         return self.bands[0].pixels
 
     @property

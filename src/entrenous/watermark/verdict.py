@@ -176,8 +176,8 @@ def weigh_in_rounds(
     """Name the copies with scores that no innocent copy would plausibly reach, in rounds.
 
     In round k, chances count 2^(k+1)-fold. A copy's chance is the smallest over the rounds that
-    scored it, and its score is its score in that round. Its likelihood ratio is that of its first
-    score.
+    scored it, and its score is its score in that round. Its likelihood ratio belongs to its
+    first score.
 
     Args:
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
@@ -238,7 +238,7 @@ def _newly_named(
 
 # scores above this are not searched; the tail reaches its floor at a much lower one
 _SCORE_MAX: Final = 64.0
-_HALVINGS: Final = 60
+_BISECTION_STEPS: Final = 60
 
 
 def naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
@@ -253,7 +253,7 @@ def naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> fl
     if compared < 1 or tail_of_best(compared, upper_tail(_SCORE_MAX)) > alpha:
         raise ValueError("no score names a copy here")
     low, high = 0.0, _SCORE_MAX
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = 0.5 * (low + high)
         enough = tail_of_best(compared, upper_tail(middle)) <= alpha
         low, high = (low, middle) if enough else (middle, high)

@@ -40,7 +40,7 @@ _EDGE_PX: Final = 13
 _EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
 # in pure black and white, half of a mark is clipped, and the other half changes the mean
-_LUMA_LEVELS: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
+_LUMA_KNOTS: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
 _LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
 # finest band first; most energy is where it is least visible, but coarse bands have enough for
 # thumbnails
@@ -94,7 +94,7 @@ class _Octave:
         # an exactly flat place hides nothing, so its floor is never above the usual one
         local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
         amplitude = local * (1.0 + self.activity / local) ** _ACTIVITY_EXPONENT
-        amplitude *= np.interp(self.light, _LUMA_LEVELS, _LUMA_FACTOR)
+        amplitude *= np.interp(self.light, _LUMA_KNOTS, _LUMA_FACTOR)
         return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
 
     def thin(self, step: int) -> "_Octave":

@@ -24,7 +24,7 @@ from entrenous.stop.exchange_serving import (
 from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import writing
-from entrenous.stop.store.exchange_served import SERVED_TO
+from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
 from tests.connectors.exchange.conftest import URL, Direct
 from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits
 from tests.stop.platform_for_tests import WoundClock
@@ -217,7 +217,7 @@ def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client)
     room.feed.put("hers", bits(1))
     everything(web, key)
     with writing(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
-        db.execute(SERVED_TO.delete())
+        db.execute(SERVED_TO_TABLE.delete())
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
     update_marks(room.exchange)

@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RevocationTokenOutdated
 from entrenous.device.vault_tables import (
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     PEER,
     TOKEN_RANGE_IN,
     TOKEN_RANGE_OUT,
@@ -93,7 +93,8 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     assert (told.name, told.came, told.went) == ("ana", 0, 1)
     for one in everybody(home):
         held = [
-            one.device.vault.get(drawer, whose) for drawer in (PEER, TOKEN_RANGE_OUT, FIRST_TOKEN)
+            one.device.vault.get(drawer, whose)
+            for drawer in (PEER, TOKEN_RANGE_OUT, FIRST_LETTER_TOKEN)
         ]
         assert held == [None, None, None]
         assert one.device.vault.get(TOKEN_RANGE_IN, whose) is None

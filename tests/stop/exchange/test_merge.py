@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.exchange_fetch import key_sha256, merge
+from entrenous.stop.exchange_fetch import key_sha256, merge_records
 from entrenous.stop.exchange_nouns import KnownRecord, SourceRecord
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -28,7 +28,7 @@ class Banked:
         self.known = dict[bytes, KnownRecord]()
 
     def take(self, page: Iterable[SourceRecord], generation: int = 1) -> None:
-        merged = merge("source", generation, page, self.known)
+        merged = merge_records("source", generation, page, self.known)
         for claim, hashes in merged.make.items():
             self.claims.setdefault(claim, hashes)
         for claim in merged.withdraw:
@@ -79,7 +79,7 @@ def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> Non
     for page in pages:
         bank.take(page)
     for page in pages:
-        again = merge("source", 1, page, bank.known)
+        again = merge_records("source", 1, page, bank.known)
         assert (dict(again.make), again.withdraw, again.known) == ({}, (), ())
 
 
@@ -102,13 +102,15 @@ def test_the_same_hashes_stay_the_same_claim() -> None:
 
 
 def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
-    merged = merge("source", 1, [SourceRecord("a", 1, (bits(1),)), SourceRecord("a", 2)], {})
+    merged = merge_records(
+        "source", 1, [SourceRecord("a", 1, (bits(1),)), SourceRecord("a", 2)], {}
+    )
     assert (dict(merged.make), merged.withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
 def test_record_table_contains_no_plain_hash() -> None:
-    merged = merge("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
+    merged = merge_records("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
     kept = repr(merged.known)
     assert bits(1).hex() not in kept
     assert merged.known[0].key_sha256 == key_sha256(bits(1).hex())
@@ -116,7 +118,10 @@ def test_record_table_contains_no_plain_hash() -> None:
 
 def test_two_sources_make_two_claims_of_one_hash() -> None:
     record = SourceRecord("a", 1, (bits(1),))
-    assert not merge("one", 1, [record], {}).make.keys() & merge("two", 1, [record], {}).make.keys()
+    assert (
+        not merge_records("one", 1, [record], {}).make.keys()
+        & merge_records("two", 1, [record], {}).make.keys()
+    )
 
 
 def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:

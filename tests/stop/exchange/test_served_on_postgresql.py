@@ -7,7 +7,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import ChangeMark, Checkpoint, KnownRecord, Source, SourceKind
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
-from entrenous.stop.store.exchange_served import SERVED_HASH, ServedStore, prepare_tables
+from entrenous.stop.store.exchange_served import SERVED_HASH_TABLE, ServedStore, prepare_tables
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE, MemoryFeed, bits
@@ -49,7 +49,7 @@ def _tombstones(engine: sa.Engine) -> None:
     assert served.served_to(partner, [claim])[claim].hashes == (bits(1),)
     served.record_read_position(partner, 2)
     with engine.connect() as db:
-        assert db.execute(sa.select(SERVED_HASH)).all() == []
+        assert db.execute(sa.select(SERVED_HASH_TABLE)).all() == []
 
 
 def _sources(engine: sa.Engine) -> None:

@@ -76,8 +76,8 @@ class Counting:
         self.asked.append(part)
         return self.index.near(hashes, part=part)
 
-    def part_count(self) -> int:
-        return self.index.part_count()
+    def part_hash_count(self) -> int:
+        return self.index.part_hash_count()
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_the_bank_alone_decides_whether_there_is_a_second_look(
     assert not any(looked_among_parts(room, one) for one in uploads)
     room.protect(hers, parts=True)
     assert all(looked_among_parts(room, one) for one in uploads)
-    count = room.platform.index.part_count()
+    count = room.platform.index.part_hash_count()
     for limits, expected in (
         ({"second_look_hashes": count}, True),
         ({"second_look_hashes": count - 1}, False),

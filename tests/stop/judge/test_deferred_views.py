@@ -140,7 +140,7 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
 def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> None:
     """An index that has looked nothing up yet reports no parts."""
     claim = room.protect(hers).claim
-    assert room.platform.index.part_count() == 0
+    assert room.platform.index.part_hash_count() == 0
     ((match, _),) = deferred_matches(picture(with_words(hers)), room.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 

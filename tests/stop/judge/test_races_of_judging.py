@@ -46,8 +46,8 @@ class Meanwhile:
         self.looked.append(True)
         return self.index.near(hashes, part=part)
 
-    def part_count(self) -> int:
-        count = self.index.part_count()
+    def part_hash_count(self) -> int:
+        count = self.index.part_hash_count()
         if self.looked:
             self._once()
         return count

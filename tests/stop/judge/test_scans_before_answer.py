@@ -131,5 +131,5 @@ class _Late:
             self._happens()
         return self._index.near(hashes, part=part)
 
-    def part_count(self) -> int:
-        return int(self._index.part_count())
+    def part_hash_count(self) -> int:
+        return int(self._index.part_hash_count())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.watermark.alignment.refine import exact_mappings_near
+from entrenous.watermark.alignment.refine import pixel_aligned_candidates
 from entrenous.watermark.alignment.transforms import (
     apply_homography,
     corners,
@@ -74,7 +74,7 @@ def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
 
 
 def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
-    offered = exact_mappings_near(homography, SIZE, found)
+    offered = pixel_aligned_candidates(homography, SIZE, found)
     assert offered
     return min(
         float(np.abs(apply_homography(one @ inverse(exact), corners(found)) - corners(found)).max())
@@ -119,4 +119,4 @@ def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
 
 
 def test_tilted_picture_has_no_exact_neighbour() -> None:
-    assert exact_mappings_near(turning(7.0), SIZE, SIZE) == []
+    assert pixel_aligned_candidates(turning(7.0), SIZE, SIZE) == []

@@ -71,7 +71,7 @@ def restore(
         print_line(
             f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out."
         )
-    _print_what_devices_repeat()
+    _print_advice_after_restore()
 
 
 def restored(
@@ -92,14 +92,14 @@ def restored(
     _print_lost_blobs(lost)
     if missing:
         print_line(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
-    _print_what_devices_repeat()
+    _print_advice_after_restore()
 
 
 def _print_lost_blobs(lost: int) -> None:
     print_line(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
 
 
-def _print_what_devices_repeat() -> None:
+def _print_advice_after_restore() -> None:
     print_line(
         "  Tell your people to open Entrenous: within six hours of use their devices repeat what"
     )

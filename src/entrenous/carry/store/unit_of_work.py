@@ -78,7 +78,7 @@ def update_list(
 Row = TypeVar("Row")
 
 
-class Prefetch:
+class QueryRecorder:
     """A :class:`entrenous.carry.relay.RowView` that records every query.
 
     It returns rows that are cached, and none for a query that it records. ``cached(kind, key)``
@@ -181,7 +181,7 @@ class UnitOfWork:
         """Read everything in the hints that is not cached, with one query, before any work
         starts.
         """
-        recorder = Prefetch(self._cached_row, pages=self._pages_ahead)
+        recorder = QueryRecorder(self._cached_row, pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
         queries = recorder.queries()

@@ -31,10 +31,10 @@ from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
 from entrenous.respond.commands.safety import (
-    Demanded,
-    PostedTo,
-    Safe,
-    Watched,
+    DemandOption,
+    PostedToOption,
+    SafeOption,
+    WatchedOption,
     ask_about_safety,
     ask_age,
     ask_how_far,
@@ -42,16 +42,16 @@ from entrenous.respond.commands.safety import (
 )
 from entrenous.respond.commands.saved_files import read_saved
 from entrenous.respond.commands.situation_options import (
-    Altered,
+    AlteredOption,
     ForSomebodyElse,
     HideMyName,
-    Intimate,
-    Places,
+    IntimateOption,
+    PlacesOption,
     PlatformIn,
     SenderKnown,
     ShowsMe,
     TakenByMe,
-    Under18,
+    Under18Option,
 )
 from entrenous.respond.commands.watch import watch
 from entrenous.respond.law.places import Place, parse_place
@@ -93,14 +93,14 @@ from entrenous.terminal.typed_input import (
 )
 from entrenous.wire.encodings import canonical_json
 
-Platform = Annotated[
+PlatformOption = Annotated[
     str,
     typer.Option(
         metavar="-|NAME",
         help=f"The platform on which it is, or from which the threat comes. {STDIN_OPTION_ADVICE}",
     ),
 ]
-Consent = Annotated[
+ConsentOption = Annotated[
     str,
     typer.Option(
         metavar="-|TEXT", help=f"Who agreed that you act, how, and to what. {STDIN_OPTION_ADVICE}"
@@ -138,25 +138,25 @@ def open_(
     from_trace: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Number of a trace.")
     ] = None,
-    place: Places = None,
+    place: PlacesOption = None,
     adults: Annotated[
         bool, typer.Option("--adults", help="Everybody in the picture was 18 or older.")
     ] = False,
-    under_18: Under18 = False,
-    intimate: Intimate = None,
-    altered: Altered = None,
+    under_18: Under18Option = False,
+    intimate: IntimateOption = None,
+    altered: AlteredOption = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
-    posted: PostedTo = None,
-    demand: Demanded = None,
-    platform: Platform = "",
+    posted: PostedToOption = None,
+    demand: DemandOption = None,
+    platform: PlatformOption = "",
     platform_in: PlatformIn = "",
     shows_me: ShowsMe = None,
     sender: SenderKnown = None,
     for_somebody_else: ForSomebodyElse = None,
-    consent: Consent = "",
-    safe: Safe = None,
-    watched: Watched = None,
+    consent: ConsentOption = "",
+    safe: SafeOption = None,
+    watched: WatchedOption = None,
     breach_: Annotated[
         bool, typer.Option("--breach", help="It got out of your own organisation's systems.")
     ] = False,
@@ -214,20 +214,20 @@ def open_(
 def about(
     context: typer.Context,
     name: str,
-    place: Places = None,
-    under_18: Under18 = False,
-    intimate: Intimate = None,
-    altered: Altered = None,
+    place: PlacesOption = None,
+    under_18: Under18Option = False,
+    intimate: IntimateOption = None,
+    altered: AlteredOption = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
-    posted: PostedTo = None,
-    demand: Demanded = None,
-    platform: Platform = "",
+    posted: PostedToOption = None,
+    demand: DemandOption = None,
+    platform: PlatformOption = "",
     platform_in: PlatformIn = "",
     shows_me: ShowsMe = None,
     sender: SenderKnown = None,
     for_somebody_else: ForSomebodyElse = None,
-    consent: Consent = "",
+    consent: ConsentOption = "",
     as_json: Json = False,
 ) -> None:
     """Add details to a case; the choice of legal routes depends on them."""

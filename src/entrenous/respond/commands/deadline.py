@@ -26,13 +26,13 @@ from entrenous.terminal.typed_input import Json, parse_time
 
 _EXIT_NO_DATE: Final = 1  # exit status: there is no date
 _LATEST_YEAR: Final = 2200  # holidays and time zones are not known further ahead
-Ics = Annotated[
+IcsOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also write a calendar file (.ics).")
 ]
 PlainTitles = Annotated[
     bool, typer.Option("--plain-titles", help="Name the law in the calendar, not Reminder 1.")
 ]
-Alarm = Annotated[
+AlarmOption = Annotated[
     int | None,
     typer.Option(metavar="HOURS", min=0, help="Let the calendar remind you before the deadline."),
 ]
@@ -58,9 +58,9 @@ def deadline(
         str | None,
         typer.Option(metavar="REGION", help="The state or region in the country: CA, BY."),
     ] = None,
-    ics: Ics = None,
+    ics: IcsOption = None,
     plain_titles: PlainTitles = False,
-    alarm: Alarm = None,
+    alarm: AlarmOption = None,
     as_json: Json = False,
 ) -> None:
     """Work out the date by which somebody has to act under a law, and show each step. Exit status
@@ -87,7 +87,7 @@ def calendar(
     name: str,
     ics: Annotated[Path, typer.Option(metavar="FILE", help="The calendar file (.ics) to write.")],
     plain_titles: PlainTitles = False,
-    alarm: Alarm = None,
+    alarm: AlarmOption = None,
     as_json: Json = False,
 ) -> None:
     """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a

@@ -12,16 +12,16 @@ from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.commands.situation_options import (
-    Altered,
+    AlteredOption,
     ForSomebodyElse,
     HideMyName,
-    Intimate,
-    Places,
+    IntimateOption,
+    PlacesOption,
     PlatformIn,
     SenderKnown,
     ShowsMe,
     TakenByMe,
-    Under18,
+    Under18Option,
 )
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.plan import Plan, plan_for
@@ -92,19 +92,19 @@ _Day = Annotated[
 def routes(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A case; needs your passphrase.")] = None,
-    place: Places = None,
+    place: PlacesOption = None,
     what: _What = None,
     platform: _Where = "",
     platform_kind: _Kind = None,
     platform_in: PlatformIn = "",
-    intimate: Intimate = None,
-    altered: Altered = None,
+    intimate: IntimateOption = None,
+    altered: AlteredOption = None,
     shows_me: ShowsMe = None,
     taken_by_me: TakenByMe = None,
     sender: SenderKnown = None,
     demand: _Demand = None,
     hide_my_name: HideMyName = False,
-    under_18: Under18 = False,
+    under_18: Under18Option = False,
     for_somebody_else: ForSomebodyElse = None,
     day: _Day = "",
     scenario: _File = None,

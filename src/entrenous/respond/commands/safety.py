@@ -37,14 +37,14 @@ from entrenous.terminal.output import hint, join_wrapped_lines
 
 Answer = TypeVar("Answer")
 _REPEATS_MAX: Final = 2  # then the question is skipped
-Safe = Annotated[
+SafeOption = Annotated[
     bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
 ]
-Watched = Annotated[
+WatchedOption = Annotated[
     bool | None,
     typer.Option("--watched/--not-watched", help="Whether somebody may watch this device."),
 ]
-PostedTo = Annotated[
+PostedToOption = Annotated[
     Spread | None,
     typer.Option(
         "--posted",
@@ -52,7 +52,7 @@ PostedTo = Annotated[
         " person; threat: nothing was shared yet.",
     ),
 ]
-Demanded = Annotated[
+DemandOption = Annotated[
     Demand | None, typer.Option("--demand", help="What somebody demands so as not to share it.")
 ]
 

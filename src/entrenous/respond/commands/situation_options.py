@@ -9,14 +9,14 @@ import typer
 
 from entrenous.respond.nouns import RepresentativeRole
 
-Places = Annotated[
+PlacesOption = Annotated[
     list[str] | None,
     typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
 ]
-Intimate = Annotated[
+IntimateOption = Annotated[
     bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
 ]
-Altered = Annotated[
+AlteredOption = Annotated[
     bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
 ]
 TakenByMe = Annotated[
@@ -25,7 +25,7 @@ TakenByMe = Annotated[
 HideMyName = Annotated[
     bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
 ]
-Under18 = Annotated[
+Under18Option = Annotated[
     bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]
 ForSomebodyElse = Annotated[

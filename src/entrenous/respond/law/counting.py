@@ -210,7 +210,7 @@ class _DayCount:
             said=_format_day(event), cited=rule.cited(rule.cite_day)
         )
         if self._counts_working_days():
-            return self._working_days(first)
+            return self._last_day_in_working_days(first)
         if self.period.unit is PeriodUnit.DAYS:
             last = event + self.period.number * _DAY
             sentence = translated("{period} after it: {day}.").format(
@@ -224,7 +224,7 @@ class _DayCount:
         in_days = unit is PeriodUnit.DAYS and (self.rule.days == "working" or short)
         return unit is PeriodUnit.WORKING or in_days
 
-    def _working_days(self, first: str) -> tuple[date, tuple[str, ...]]:
+    def _last_day_in_working_days(self, first: str) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         *_, last = self._next_working_days(event, self.period.number)
         between = (event + n * _DAY for n in range(1, (last - event).days))

@@ -95,7 +95,7 @@ def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
 
 
 def rule_for(route: Route) -> CountingRule:
-    """Return the rule for a route's time limits: that of its jurisdiction, or of its country."""
+    """Return the rule for a route's time limits: its jurisdiction's rule, or its country's."""
     return _rule_for(route.jurisdiction, route.kind)
 
 

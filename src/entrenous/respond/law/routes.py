@@ -202,8 +202,9 @@ def versions_of(family: RouteId) -> tuple[Route, ...]:
 
 
 def day_of_event(case: Case) -> date:
-    """Return the day whose law counts in court: that of the first sighting, or else when the case
-    was opened.
+    """Return the day whose law counts in court.
+
+    This is the day of the first sighting or, without a sighting, the day when the case was opened.
     """
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())

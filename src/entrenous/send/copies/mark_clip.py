@@ -43,7 +43,7 @@ from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_s
 # bytes of all copies in one batch, estimated from the original's size
 _BATCH_BYTES: Final = 256 * 1024 * 1024
 _BATCH_COPIES_MAX: Final = 12
-_SOUND_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
+_SOUND_PROGRESS_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES_PLACE: Final = 0  # index of the frames among the message's media
 _SOUND_PLACE: Final = 1
 _NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
@@ -108,8 +108,8 @@ def prepare_with_sound(
     """
     shown = frame_format(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)
-    reached(_SOUND_SHARE)
-    seen = share_range(reached, _SOUND_SHARE, 1.0)
+    reached(_SOUND_PROGRESS_SHARE)
+    seen = share_range(reached, _SOUND_PROGRESS_SHARE, 1.0)
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 

@@ -17,14 +17,14 @@ _JOBS_PER_WORKER: Final = (
 )
 _BATCH_JOBS_MAX: Final = 16  # the most finished jobs that are yielded together
 # pixels of all copies in progress where everything has to fit into 400 MB
-_SPARING_PIXELS_MAX: Final = 20_000_000
+_PIXELS_IN_PROGRESS_LOW_MEMORY_MAX: Final = 20_000_000
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
     """Return how many workers may work at once on pictures of this size: one per processor, or
     fewer if they do not fit into memory. A ``sparing`` caller uses less memory.
     """
-    at_once = _SPARING_PIXELS_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
+    at_once = _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
 

@@ -25,7 +25,7 @@ from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, 
 from entrenous.send.devices.own_key_bundle import open_bundle
 from entrenous.send.people.contact_history import record_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, NamedList
+from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, ListToFetch
 from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
@@ -51,7 +51,7 @@ def note_named_list(
         check_named_head(named, known_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
         waiting = NAMED_HEAD_TABLE.load(person.hex(), device.vault)
-        received = NamedList(named, own=own, proven=authenticated)
+        received = ListToFetch(named, own=own, proven=authenticated)
         if waiting is None or waiting.sort_key < received.sort_key:
             NAMED_HEAD_TABLE.store(received, person.hex(), device.vault)
 
@@ -72,7 +72,7 @@ def fetch_named_lists(device: Device) -> None:
                 _ask_for_list(waiting, contact, device)
 
 
-def _is_retry_due(waiting: NamedList, device: Device) -> bool:
+def _is_retry_due(waiting: ListToFetch, device: Device) -> bool:
     return waiting.asked_at is None or not is_recent(waiting.asked_at, _RETRY_INTERVAL, device)
 
 
@@ -85,7 +85,7 @@ def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
     return True
 
 
-def _ask_for_list(waiting: NamedList, contact: Contact, device: Device) -> None:
+def _ask_for_list(waiting: ListToFetch, contact: Contact, device: Device) -> None:
     shown = _fetch_bundle(contact, device)
     try:
         with device.vault.transaction():
@@ -122,7 +122,7 @@ def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) ->
 
 
 def _compare_with_named(
-    waiting: NamedList, heads: Sequence[Head], contact: Contact, device: Device
+    waiting: ListToFetch, heads: Sequence[Head], contact: Contact, device: Device
 ) -> None:
     try:
         check_named_head(waiting.head, heads)
@@ -135,7 +135,7 @@ def _compare_with_named(
 
 
 def _handle_fork(
-    fork: ForkedDeviceList, waiting: NamedList, contact: Contact, device: Device
+    fork: ForkedDeviceList, waiting: ListToFetch, contact: Contact, device: Device
 ) -> None:
     """If signed bundles prove both lists, stop sending to the contact. If a letter only named the
     other list, report it once.
@@ -172,7 +172,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
     return None
 
 
-def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
+def _count_try(waiting: ListToFetch, contact: Contact, device: Device) -> None:
     """Count a failed try to get a list.
 
     The last failure is reported; the person's next letter starts the count again. For our own list,

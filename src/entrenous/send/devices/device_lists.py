@@ -52,7 +52,7 @@ from entrenous.device.identities import (
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     GREETING_SENT,
     LAST_HEARD,
     PEER,
@@ -142,7 +142,7 @@ def _known_key_bundle(contact: Contact, device: Device) -> bytes:
 _TABLES_ABOUT_A_DEVICE = (
     PEER,
     LAST_HEARD,
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     TOKEN_RANGE_OUT,
     TOKEN_RANGE_PENDING,
     GREETING_SENT,
@@ -159,7 +159,7 @@ def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
 def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device) -> None:
     """Forget the sessions, keys, tokens and queued letters of devices that left a person's list.
 
-    Somebody else may have such a device, so it must receive nothing. Counters are deleted too,
+    Somebody else may have a removed device, so it must receive nothing. Counters are deleted too,
     since a revoked device is never listed again (docs/spec/identity.md section 3). Call it in a
     transaction.
     """

@@ -145,10 +145,10 @@ def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[st
 
 def are_older_copies_shut(before: Unlocked, after: Unlocked) -> bool:
     """Return whether no passphrase opens older copies of the folder after a passphrase change."""
-    return _older_copies_in_words(before, after) == _COPIES_SHUT_SENTENCE
+    return _older_copies_in_words(before, after) == _OLD_BACKUPS_UNOPENABLE_SENTENCE
 
 
-_COPIES_SHUT_SENTENCE: Final = translatable(
+_OLD_BACKUPS_UNOPENABLE_SENTENCE: Final = translatable(
     "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except "
     "those that were made while it had an offline window."
 )
@@ -171,7 +171,7 @@ def _older_copies_in_words(before: Unlocked, after: Unlocked) -> str:
         return _COPIES_NEVER_SHUT_SENTENCE
     if after.terms.lock == before.terms.lock:
         return _COPIES_WHILE_MOVING_SENTENCE
-    return _COPIES_SHUT_LATER_SENTENCE if after.part.outdated else _COPIES_SHUT_SENTENCE
+    return _COPIES_SHUT_LATER_SENTENCE if after.part.outdated else _OLD_BACKUPS_UNOPENABLE_SENTENCE
 
 
 ADVICE_AFTER_WRONG_TRIES: Final = translatable(

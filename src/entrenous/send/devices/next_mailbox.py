@@ -109,16 +109,16 @@ def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
     Raises:
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
     """
-    _stop_leading_elsewhere(url, device)
+    _cancel_moves_to_other_relays(url, device)
     return _prepare_mailbox(url, device, leads=True)
 
 
 def cancel_next_mailbox(device: Device) -> None:
     """Cancel the move that was started on this device."""
-    _stop_leading_elsewhere(None, device)
+    _cancel_moves_to_other_relays(None, device)
 
 
-def _stop_leading_elsewhere(except_url: str | None, device: Device) -> None:
+def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> None:
     """Cancel the moves that this device leads, except to the relay ``except_url``.
 
     If we have other devices, the mailboxes are kept for a while, since a list that moves us there

@@ -38,7 +38,7 @@ class LedgerEntries:
     sounds: tuple[SentSound, ...] = ()
 
 
-class FilePart(Protocol):
+class FilesCopiedTogether(Protocol):
     """The pictures, a clip or a sound of a message, copied together. ``places`` are their
     positions among the message's files, from 0; ``copy_shapes`` have the same order.
     """
@@ -73,7 +73,7 @@ Entry = TypeVar("Entry")
 class FilePlan:
     """The files of a message, prepared once for all recipients and grouped by kind."""
 
-    parts: tuple[FilePart, ...]
+    parts: tuple[FilesCopiedTogether, ...]
 
     @property
     def copy_shapes(self) -> tuple[CopyShape, ...]:
@@ -134,7 +134,7 @@ def plan_files(
     pictures = by_kind[MediaKind.PICTURE]
     if size_px is not None and not pictures:
         raise OnlyPicturesHaveASize
-    parts: list[FilePart] = []
+    parts: list[FilesCopiedTogether] = []
     if pictures:
         prepare = _lazy_import("entrenous.send.message.picture_parts:prepare_picture_part")
         parts.append(prepare(pictures, size_px, device, preparing))
@@ -145,7 +145,7 @@ def plan_files(
     return FilePlan(tuple(parts))
 
 
-def _next_copies(part: FilePart, copies: Iterator[Entry]) -> Entry:
+def _next_copies(part: FilesCopiedTogether, copies: Iterator[Entry]) -> Entry:
     """Return the next copies of a part; a clip may be shorter when it is read again."""
     with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
@@ -153,7 +153,7 @@ def _next_copies(part: FilePart, copies: Iterator[Entry]) -> Entry:
 
 def _plan_clip(
     place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
-) -> FilePart:
+) -> FilesCopiedTogether:
     """Prepare a clip, or a file without frames as a sound."""
     try:
         with about_file(place):
@@ -168,15 +168,15 @@ def _plan_clip(
 
 def _plan_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
-) -> FilePart:
+) -> FilesCopiedTogether:
     with about_file(place):
         return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(
             place, untrusted_data, device, reached
         )
 
 
-def _lazy_import(qualified_name: str) -> Callable[..., FilePart]:
+def _lazy_import(qualified_name: str) -> Callable[..., FilesCopiedTogether]:
     """Import a function on demand: text needs no marking code, pictures no video library."""
     module, _, name = qualified_name.partition(":")
-    function: Callable[..., FilePart] = getattr(import_module(module), name)
+    function: Callable[..., FilesCopiedTogether] = getattr(import_module(module), name)
     return function

@@ -22,7 +22,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     FORK,
     GREETING_SENT,
     INVITE_USE_TO_ANSWER,
@@ -189,7 +189,7 @@ def _forget_session(whose: str, device: Device) -> None:
 
     In a later session, the other device refuses used numbers.
     """
-    for table in (FIRST_TOKEN, GREETING_SENT, DEVICE_TO_GREET):
+    for table in (FIRST_LETTER_TOKEN, GREETING_SENT, DEVICE_TO_GREET):
         device.vault.drop(table, whose)
     peer = PEER_TABLE.load(whose, device.vault)
     if peer is not None:

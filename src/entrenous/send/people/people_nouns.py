@@ -288,7 +288,7 @@ class ContactProgramTooOld(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class NamedList:
+class ListToFetch:
     """The newest list head that was named for a person, and our tries to fetch that list.
 
     ``own`` says whether one of the person's own devices named it, ``proven`` whether the author of
@@ -307,7 +307,7 @@ class NamedList:
         return self.own, self.proven, self.head.epoch
 
 
-NAMED_HEAD_TABLE: Final = Table(NAMED_HEAD, NamedList)
+NAMED_HEAD_TABLE: Final = Table(NAMED_HEAD, ListToFetch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import may_advance_ratchets, own_device
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     GREETING_SENT,
     peer_key,
 )
@@ -124,7 +124,7 @@ def _invite_lock_to_name(to: Addressee, device: Device) -> bytes | None:
     held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
-    token = device.vault.get(FIRST_TOKEN, peer_id)
+    token = device.vault.get(FIRST_LETTER_TOKEN, peer_id)
     return None if token is None else token_hash(Secret(token))
 
 

@@ -26,7 +26,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
-    FIRST_TOKEN,
+    FIRST_LETTER_TOKEN,
     TOKEN_RANGE_OUT,
     TOKEN_RANGE_PENDING,
     peer_key,
@@ -51,14 +51,14 @@ def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
     Returns :data:`NO_TOKEN` if we have no token for the device. A token for another device must not
     be used, since the relay would learn that both devices belong to one person.
     """
-    kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
+    kept = device.vault.get(FIRST_LETTER_TOKEN, peer_key(contact.person.id, to))
     if kept is not None:
         return Secret(kept)
     return contact.send_token if len(contact.person.devices) == 1 else NO_TOKEN
 
 
 def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
-    device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())
+    device.vault.put(FIRST_LETTER_TOKEN, peer_key(person, of), token.reveal())
 
 
 _LENT_TOKENS_MAX: Final = (
@@ -135,7 +135,7 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
         header.from_person, header.from_device, seed, first, header.counter, under
     )
     peer_id = peer_key(announced.person, announced.device)
-    if not is_under_unknown_list(announced, device):
+    if not was_given_under_unknown_list(announced, device):
         _store_range(announced, peer_id, device)
         return
     waiting = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
@@ -149,7 +149,7 @@ def receive_waiting_ranges(person: PersonId, device: Device) -> None:
     """
     for peer_id in TOKEN_RANGE_PENDING_TABLE.keys(device.vault, person.hex()):
         announced = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
-        if announced is not None and not is_under_unknown_list(announced, device):
+        if announced is not None and not was_given_under_unknown_list(announced, device):
             TOKEN_RANGE_PENDING_TABLE.drop(peer_id, device.vault)
             with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
                 if is_under_known_list(announced, device):
@@ -182,7 +182,7 @@ def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device:
 
 
 def forget_tokens_of(person: PersonId, device: Device) -> None:
-    for table in (TOKEN_RANGE_OUT, TOKEN_RANGE_PENDING, FIRST_TOKEN):
+    for table in (TOKEN_RANGE_OUT, TOKEN_RANGE_PENDING, FIRST_LETTER_TOKEN):
         for key in device.vault.keys(table, person.hex()):
             device.vault.drop(table, key)
 
@@ -316,7 +316,9 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
         was = there.get(key.device, here)
         peer_id = peer_key(after.id, key.device)
         held = held_range(peer_id, device)
-        has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, peer_id)
+        has_some = (
+            held.seed is not None or held.lent or device.vault.get(FIRST_LETTER_TOKEN, peer_id)
+        )
         if was != here and held.place is None and has_some:
             TOKEN_RANGE_OUT_TABLE.store(
                 replace(held, place=TokenMailbox(*was, head)), peer_id, device.vault
@@ -346,7 +348,7 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
     return next(((known.relay_url, key.mailbox) for key in keys if key.device == one), None)
 
 
-def is_under_unknown_list(announced: AnnouncedRange, device: Device) -> bool:
+def was_given_under_unknown_list(announced: AnnouncedRange, device: Device) -> bool:
     """Return whether a range was given under a list that we do not know yet.
 
     The mailbox at which its tokens are valid is then unknown too.

@@ -189,7 +189,7 @@ _SUBSTRING_COUNTS: Final = frozenset({0, 11, 12, 13, 16})
 # NumPy types of the sections: hashes, entry numbers, starts, order.
 _SECTION_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
 Array = NDArray[Any]
-Sections = Sequence[tuple[NDArray[np.uint8], int]]
+ChecksummedRanges = Sequence[tuple[NDArray[np.uint8], int]]
 
 
 class DamagedBase(Malformed):
@@ -212,7 +212,7 @@ class Base:
     size_bytes: int
     written_at: datetime
     shard: Shard = SINGLE_SHARD
-    sections: Sections = ()
+    sections: ChecksummedRanges = ()
 
     @property
     def upto(self) -> int:
@@ -315,7 +315,7 @@ def _encode_header(
 
 def _mapped_content(
     handle: int, size: int
-) -> tuple[Searchable, Searchable, Shard, Sections] | None:
+) -> tuple[Searchable, Searchable, Shard, ChecksummedRanges] | None:
     """Map whole pictures, parts, shard, and all sections; None if the file is damaged."""
     if size < _HEADER_BYTES:
         return None
@@ -351,7 +351,9 @@ def _parse_shard(number: int, of: int) -> Shard | None:
     return Shard(number, of) if number < of <= SHARDS_MAX else None
 
 
-def _mapped_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]) -> Sections:
+def _mapped_sections(
+    mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]
+) -> ChecksummedRanges:
     return tuple(
         (np.ndarray(end - start, np.uint8, mapped, start), wanted)
         for (start, end), wanted in zip(pairwise(offsets), sums, strict=True)

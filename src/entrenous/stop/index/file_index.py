@@ -72,13 +72,13 @@ class FileIndex:
         remove_leftovers(folder)
         self._bases = self._usable_bases() or self._make_bases()
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
-        self._use_bases(self._bases)
+        self._switch_to_bases(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, including the newest."""
         return self._catch_up().near(hashes, part=part, map_search=self._map)
 
-    def part_count(self) -> int:
+    def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
         return self._known.parts.count
 
@@ -91,7 +91,7 @@ class FileIndex:
         if bases is None:
             self.rebuild()
         else:
-            self._use_bases(bases)
+            self._switch_to_bases(bases)
 
     def is_damaged(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more of the bases in use; return whether they changed.
@@ -113,7 +113,7 @@ class FileIndex:
             if bases is None or [base.file for base in bases] == before:
                 self._write_and_use(self._base_from_bank)
             else:
-                self._use_bases(bases)
+                self._switch_to_bases(bases)
 
     def is_merge_due(self) -> bool:
         """Return whether a new base is due because enough hashes were added since the last one."""
@@ -130,7 +130,7 @@ class FileIndex:
                 if bases is None:
                     self._write_and_use(self._base_from_bank)
                 else:
-                    self._use_bases(bases)
+                    self._switch_to_bases(bases)
                     self._write_and_use(self._catch_up().sorted)
         return locked
 
@@ -169,7 +169,7 @@ class FileIndex:
                 self._known = self._known.with_added_entries(news)
             return self._known
 
-    def _use_bases(self, bases: Bases) -> None:
+    def _switch_to_bases(self, bases: Bases) -> None:
         """Use these bases, and read later entries again, since the bank may have been restored."""
         known = IndexSnapshot.of(*(base.segments for base in bases))
         for news in read_new_hashes(self._bank, known.seen):
@@ -179,7 +179,7 @@ class FileIndex:
 
     def _write_and_use(self, make_segments: Callable[[Shard], Kinds]) -> None:
         """Write and use bases; call it only with the write lock."""
-        self._use_bases(self._write_shards(make_segments))
+        self._switch_to_bases(self._write_shards(make_segments))
 
     def _write_shards(self, make_segments: Callable[[Shard], Kinds]) -> Bases:
         """Make and write shards one by one, to save memory, and map them from the disk."""

@@ -43,9 +43,9 @@ class MaintainedIndex:
         """Return all registered hashes within 31 bits, including the newest."""
         return self.index.near(hashes, part=part)
 
-    def part_count(self) -> int:
+    def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
-        return self.index.part_count()
+        return self.index.part_hash_count()
 
     def close(self) -> None:
         """Stop the thread once it has finished writing.
@@ -123,9 +123,9 @@ class LazyIndex:
         """Return all registered hashes within 31 bits, including the newest."""
         return self.opened().near(hashes, part=part)
 
-    def part_count(self) -> int:
+    def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
-        return self.opened().part_count()
+        return self.opened().part_hash_count()
 
     def opened(self) -> MaintainedIndex:
         """Open the index unless it is open, and return it; a server calls this before the first

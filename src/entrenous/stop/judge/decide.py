@@ -258,8 +258,8 @@ def _check_newer_claims(
     """Hold an accepted upload for a claim that was made while the upload was judged.
 
     Neither the search of stored uploads that a new claim starts (its look-back) nor the scan of the
-    upload could find such a match. The index is searched whatever the outcome, so that all answers
-    take the same time.
+    upload could find a match with that claim. The index is searched whatever the outcome, so that
+    all answers take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_published(decision):

@@ -19,7 +19,7 @@ from entrenous.base.limits import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
 from entrenous.fingerprint.crops import (
-    FAR_ENLARGEMENTS,
+    FAR_ENLARGEMENT_COUNT,
     SLIGHT_ANGLES_DEG,
     box_spectra,
     enlarged_spectra,
@@ -105,7 +105,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     """
     found = [
         (entry, (replace(match, part=True), claim))
-        for some in deferred_views(picture, lambda: platform.index.part_count() > 0)
+        for some in deferred_views(picture, lambda: platform.index.part_hash_count() > 0)
         for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
@@ -149,7 +149,7 @@ def deferred_views(
         )
         if is_far:
             yield _describe_views(
-                [(edges, enlarged_spectra(frame, FAR_ENLARGEMENTS))],
+                [(edges, enlarged_spectra(frame, FAR_ENLARGEMENT_COUNT))],
                 part=False,
                 turns=_UPRIGHT_ORIENTATIONS,
             )

@@ -156,7 +156,7 @@ def second_scan(
 
 
 def _scans_for_parts(platform: Platform) -> bool:
-    count, limits = platform.index.part_count(), platform.limits
+    count, limits = platform.index.part_hash_count(), platform.limits
     return count > 0 and (count <= limits.second_look_hashes or limits.slow_looks == 0)
 
 

@@ -86,7 +86,7 @@ def first_confirmation_event(case: str, by: str) -> AuditEvent:
     return "case confirmed first", case, {"by": by}
 
 
-def flood_event(lead: str, uploads: int) -> AuditEvent:
+def cases_gathered_event(lead: str, uploads: int) -> AuditEvent:
     """Return the event that this many uploads now wait as one item."""
     return "cases gathered", lead, {"uploads": uploads}
 

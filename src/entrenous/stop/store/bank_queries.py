@@ -50,7 +50,7 @@ from entrenous.stop.store.schema import (
     PARTNER,
     RELEASED_FILE,
     SOUND,
-    STILL,
+    STILL_AT_MS,
     read_time,
 )
 from entrenous.stop.upload_record import Release
@@ -92,7 +92,7 @@ _CLAIMS_ON_FEW_NUMBERS: Final = PreparedSelect(
     )
 )
 _PICTURE_CLAIMS_ON_NUMBERS: Final = _CLAIMS_ON_NUMBERS.where(
-    sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL)
+    sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL_AT_MS)
 )
 
 
@@ -365,8 +365,10 @@ def _claims_by_number(rows: Iterable[Any]) -> tuple[ClaimOnHash, ...]:
     return tuple(
         (
             row.number,
-            claim_on_hash(claim_from_row(row), row.added if row.at_ms in (None, STILL) else None),
-            None if row.at_ms == STILL else row.at_ms,
+            claim_on_hash(
+                claim_from_row(row), row.added if row.at_ms in (None, STILL_AT_MS) else None
+            ),
+            None if row.at_ms == STILL_AT_MS else row.at_ms,
         )
         for row in rows
     )

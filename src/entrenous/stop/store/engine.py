@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from entrenous.base.errors import EntrenousError
 from entrenous.base.files import ensure_private_file, make_private
 from entrenous.stop.nouns import BankUnreachable, NewerBank, OlderBank, UnusableBank
-from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, VERSION
+from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION_TABLE, VERSION
 
 
 def insert_on_conflict(db: sa.Connection, table: sa.Table) -> Any:
@@ -143,11 +143,11 @@ def prepare(engine: sa.Engine) -> None:
 
 
 def _create_tables(db: sa.Connection) -> None:
-    if sa.inspect(db).has_table(SCHEMA_VERSION.name):
-        refuse_other_version(db, SCHEMA_VERSION, VERSION)
+    if sa.inspect(db).has_table(SCHEMA_VERSION_TABLE.name):
+        refuse_other_version(db, SCHEMA_VERSION_TABLE, VERSION)
         return
     METADATA.create_all(db)
-    db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
+    db.execute(SCHEMA_VERSION_TABLE.insert().values(version=VERSION))
 
 
 def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> None:

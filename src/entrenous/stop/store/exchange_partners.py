@@ -39,12 +39,12 @@ from entrenous.stop.store.audit_events import append_event
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import reading, writing
 from entrenous.stop.store.exchange_served import (
-    CHECKPOINT,
-    OPINION,
-    PARTNER,
-    RECORD,
-    SERVED_TO,
-    SOURCE,
+    CHECKPOINT_TABLE,
+    FETCHED_RECORD_TABLE,
+    OPINION_TABLE,
+    PARTNER_TABLE,
+    SERVED_TO_TABLE,
+    SOURCE_TABLE,
     delete_unserved_claims,
     overwrite,
 )
@@ -70,21 +70,25 @@ class PartnerStore:
             raise BadPartnerName
         values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
         with writing(self.engine) as db:
-            if db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).first():
+            if db.execute(
+                sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
+            ).first():
                 raise PartnerKnown(name=name)
-            db.execute(PARTNER.insert().values(values))
+            db.execute(PARTNER_TABLE.insert().values(values))
             details: Details = {"banks": ", ".join(sorted(banks)), "submits": submits}
             append_event(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
         """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
         with writing(self.engine) as db:
-            number = db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).scalar()
+            number = db.execute(
+                sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
+            ).scalar()
             if number is None:
                 raise NoSuchExchangePartner(name=name)
-            for table in (OPINION, SERVED_TO):
+            for table in (OPINION_TABLE, SERVED_TO_TABLE):
                 db.execute(table.delete().where(table.c.partner == number))
-            db.execute(PARTNER.delete().where(PARTNER.c.number == number))
+            db.execute(PARTNER_TABLE.delete().where(PARTNER_TABLE.c.number == number))
             delete_unserved_claims(db)
             append_event(db, self.clock, ("exchange partner removed", name, {}))
         overwrite(self.engine)
@@ -93,18 +97,27 @@ class PartnerStore:
         """Return all partners, by name."""
         with reading(self.engine) as db:
             return tuple(
-                map(_partner_from_row, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name)))
+                map(
+                    _partner_from_row,
+                    db.execute(sa.select(PARTNER_TABLE).order_by(PARTNER_TABLE.c.name)),
+                )
             )
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
         """Return the partner whose key has this SHA-256."""
         with reading(self.engine) as db:
-            row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
+            row = db.execute(
+                sa.select(PARTNER_TABLE).where(PARTNER_TABLE.c.key_sha256 == key)
+            ).one_or_none()
         return None if row is None else _partner_from_row(row)
 
     def record_request(self, name: str, at: datetime) -> None:
         """Record when this partner last sent a request."""
-        asked = PARTNER.update().where(PARTNER.c.name == name).values(asked_at=stored_time(at))
+        asked = (
+            PARTNER_TABLE.update()
+            .where(PARTNER_TABLE.c.name == name)
+            .values(asked_at=stored_time(at))
+        )
         with writing(self.engine) as db:
             db.execute(asked)
 
@@ -125,13 +138,13 @@ class PartnerStore:
         the bank. Raises what ``apply_consequences`` raises.
         """
         of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
-        mine = OPINION.c.partner == of["partner"]
+        mine = OPINION_TABLE.c.partner == of["partner"]
         with writing(self.engine) as db:
             before = _read_opinions(db, stances)
             for batch in batches(stances):
-                db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
+                db.execute(OPINION_TABLE.delete().where(mine, OPINION_TABLE.c.claim.in_(batch)))
                 rows = [{**of, "claim": claim, "stance": stances[claim]} for claim in batch]
-                db.execute(OPINION.insert(), rows)
+                db.execute(OPINION_TABLE.insert(), rows)
             if apply_consequences is not None:
                 apply_consequences(before, _read_opinions(db, stances), BankStore(db, self.clock))
 
@@ -142,11 +155,11 @@ class PartnerStore:
 
 
 def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
-    query = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
+    query = sa.select(OPINION_TABLE, PARTNER_TABLE.c.name).join(PARTNER_TABLE)
     found = [
         PartnerOpinion(row.name, row.partner + OWN_NUMBER, ClaimId(row.claim), Stance(row.stance))
         for batch in batches(claims)
-        for row in db.execute(query.where(OPINION.c.claim.in_(batch)))
+        for row in db.execute(query.where(OPINION_TABLE.c.claim.in_(batch)))
     ]
     return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
 
@@ -172,12 +185,14 @@ class SourceStore:
     def add(self, source: Source) -> None:
         """Add a source; raises SourceKnown."""
         with writing(self.engine) as db:
-            if db.execute(sa.select(SOURCE).where(SOURCE.c.name == source.name)).first():
+            if db.execute(
+                sa.select(SOURCE_TABLE).where(SOURCE_TABLE.c.name == source.name)
+            ).first():
                 raise SourceKnown(name=source.name)
-            db.execute(SOURCE.insert().values(asdict(source)))
+            db.execute(SOURCE_TABLE.insert().values(asdict(source)))
             if generation := _last_generation(db, source.name):
                 goes_on = _stored_checkpoint(Checkpoint(generation))
-                db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
+                db.execute(CHECKPOINT_TABLE.insert().values(source=source.name, **goes_on))
             append_event(
                 db, self.clock, ("exchange source added", source.name, _audit_details(source))
             )
@@ -188,8 +203,8 @@ class SourceStore:
         with writing(self.engine) as db:
             generation = _generation(db, name)
             db.execute(_delete_records(name))
-            db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
-            db.execute(SOURCE.delete().where(SOURCE.c.name == name))
+            db.execute(CHECKPOINT_TABLE.delete().where(CHECKPOINT_TABLE.c.source == name))
+            db.execute(SOURCE_TABLE.delete().where(SOURCE_TABLE.c.name == name))
             details = {**_audit_details(source), "generation": generation}
             append_event(db, self.clock, (_SOURCE_REMOVED_EVENT, name, details))
 
@@ -197,20 +212,25 @@ class SourceStore:
         """Return all sources, by name."""
         with reading(self.engine) as db:
             return tuple(
-                map(_source_from_row, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name)))
+                map(
+                    _source_from_row,
+                    db.execute(sa.select(SOURCE_TABLE).order_by(SOURCE_TABLE.c.name)),
+                )
             )
 
     def source(self, name: str) -> Source:
         """Return the source of that name; raises NoSuchSource."""
         with reading(self.engine) as db:
-            row = db.execute(sa.select(SOURCE).where(SOURCE.c.name == name)).one_or_none()
+            row = db.execute(
+                sa.select(SOURCE_TABLE).where(SOURCE_TABLE.c.name == name)
+            ).one_or_none()
         if row is None:
             raise NoSuchSource(name=name)
         return _source_from_row(row)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Return the source's checkpoint; a fresh one if it was never read."""
-        query = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
+        query = sa.select(CHECKPOINT_TABLE).where(CHECKPOINT_TABLE.c.source == name)
         with reading(self.engine) as db:
             row = db.execute(query).one_or_none()
         if row is None:
@@ -220,12 +240,12 @@ class SourceStore:
 
     def known_records(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         """Return the stored states of records, by the SHA-256 of their keys."""
-        query = sa.select(RECORD).where(RECORD.c.source == name)
+        query = sa.select(FETCHED_RECORD_TABLE).where(FETCHED_RECORD_TABLE.c.source == name)
         with reading(self.engine) as db:
             return {
                 row.key_sha256: _known_from_row(row)
                 for batch in batches(keys)
-                for row in db.execute(query.where(RECORD.c.key_sha256.in_(batch)))
+                for row in db.execute(query.where(FETCHED_RECORD_TABLE.c.key_sha256.in_(batch)))
             }
 
     def store_page(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
@@ -233,29 +253,38 @@ class SourceStore:
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]
-                db.execute(_delete_records(name).where(RECORD.c.key_sha256.in_(keys)))
-                db.execute(RECORD.insert(), [{"source": name, **asdict(one)} for one in batch])
-            db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
-            db.execute(CHECKPOINT.insert().values(source=name, **_stored_checkpoint(checkpoint)))
+                db.execute(_delete_records(name).where(FETCHED_RECORD_TABLE.c.key_sha256.in_(keys)))
+                db.execute(
+                    FETCHED_RECORD_TABLE.insert(),
+                    [{"source": name, **asdict(one)} for one in batch],
+                )
+            db.execute(CHECKPOINT_TABLE.delete().where(CHECKPOINT_TABLE.c.source == name))
+            db.execute(
+                CHECKPOINT_TABLE.insert().values(source=name, **_stored_checkpoint(checkpoint))
+            )
 
     def unseen_records(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
-        query = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+        query = sa.select(FETCHED_RECORD_TABLE).where(
+            FETCHED_RECORD_TABLE.c.source == name, FETCHED_RECORD_TABLE.c.claim.is_not(None)
+        )
         with reading(self.engine) as db:
-            rows = db.execute(query.where(RECORD.c.generation < generation))
+            rows = db.execute(query.where(FETCHED_RECORD_TABLE.c.generation < generation))
             return tuple(map(_known_from_row, rows))
 
     def count_live(self, name: str) -> int:
         """Count the source's records that have a claim."""
-        query = sa.select(sa.func.count()).select_from(RECORD)
+        query = sa.select(sa.func.count()).select_from(FETCHED_RECORD_TABLE)
         with reading(self.engine) as db:
-            live = query.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+            live = query.where(
+                FETCHED_RECORD_TABLE.c.source == name, FETCHED_RECORD_TABLE.c.claim.is_not(None)
+            )
             return db.execute(live).scalar_one()
 
 
 def _generation(db: sa.Connection, name: str) -> int:
     """Return the present generation of a source, or 0 before its first."""
-    query = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
+    query = sa.select(CHECKPOINT_TABLE.c.generation).where(CHECKPOINT_TABLE.c.source == name)
     return int(db.execute(query).scalar() or 0)
 
 
@@ -272,7 +301,7 @@ def _last_generation(db: sa.Connection, name: str) -> int:
 
 
 def _delete_records(name: str) -> sa.Delete:
-    return RECORD.delete().where(RECORD.c.source == name)
+    return FETCHED_RECORD_TABLE.delete().where(FETCHED_RECORD_TABLE.c.source == name)
 
 
 def _audit_details(source: Source) -> Details:

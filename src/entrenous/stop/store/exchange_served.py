@@ -21,10 +21,10 @@ from entrenous.stop.store.schema import stored_time
 
 VERSION: Final = 1
 METADATA: Final = sa.MetaData()
-SCHEMA_VERSION: Final = sa.Table(
+SCHEMA_VERSION_TABLE: Final = sa.Table(
     "exchange_schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
 )
-PARTNER: Final = sa.Table(
+PARTNER_TABLE: Final = sa.Table(
     "exchange_partner",
     METADATA,
     # A number is never reused: what a removed partner said or was served must not be attributed to
@@ -37,7 +37,7 @@ PARTNER: Final = sa.Table(
     sa.Column("asked_at", sa.BigInteger),
     sqlite_autoincrement=True,
 )
-OPINION: Final = sa.Table(
+OPINION_TABLE: Final = sa.Table(
     "exchange_opinion",
     METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
@@ -45,22 +45,22 @@ OPINION: Final = sa.Table(
     sa.Column("stance", sa.Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
-MARK: Final = sa.Table(
+MARK_TABLE: Final = sa.Table(
     "exchange_mark",
     METADATA,
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
 # A table with one row: no mark added later may be dated before this second.
-SETTLED: Final = sa.Table(
+SETTLED_TABLE: Final = sa.Table(
     "exchange_settled",
     METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
-# Claims that were served with their hashes, and the change that withdrew each. FOLLOWED has one
-# row: the number of the last change that was applied to SERVED.
-SERVED: Final = sa.Table(
+# Claims that were served with their hashes, and the change that withdrew each. FOLLOWED_TABLE has
+# one row: the number of the last change that was applied to SERVED_TABLE.
+SERVED_TABLE: Final = sa.Table(
     "exchange_served",
     METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
@@ -69,25 +69,25 @@ SERVED: Final = sa.Table(
     sa.Column("ended_number", sa.BigInteger, index=True),
     sa.Column("ended_at", sa.BigInteger),
 )
-SERVED_HASH: Final = sa.Table(
+SERVED_HASH_TABLE: Final = sa.Table(
     "exchange_served_hash",
     METADATA,
     sa.Column("bits", sa.LargeBinary(32), primary_key=True),
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True, index=True),
 )
-SERVED_TO: Final = sa.Table(
+SERVED_TO_TABLE: Final = sa.Table(
     "exchange_served_to",
     METADATA,
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True),
     sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True, index=True),
 )
-FOLLOWED: Final = sa.Table(
+FOLLOWED_TABLE: Final = sa.Table(
     "exchange_followed",
     METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
-SOURCE: Final = sa.Table(
+SOURCE_TABLE: Final = sa.Table(
     "exchange_source",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
@@ -98,7 +98,7 @@ SOURCE: Final = sa.Table(
     sa.Column("confirmed", sa.Boolean, nullable=False),
     sa.Column("credentials", sa.Text, nullable=False),
 )
-CHECKPOINT: Final = sa.Table(
+CHECKPOINT_TABLE: Final = sa.Table(
     "exchange_checkpoint",
     METADATA,
     sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
@@ -108,7 +108,7 @@ CHECKPOINT: Final = sa.Table(
     sa.Column("begun_at", sa.BigInteger),
     sa.Column("whole_at", sa.BigInteger),
 )
-RECORD: Final = sa.Table(
+FETCHED_RECORD_TABLE: Final = sa.Table(
     "exchange_record",
     METADATA,
     sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
@@ -128,12 +128,12 @@ def prepare_tables(engine: sa.Engine) -> None:
         NewerBank, OlderBank: another version of Entrenous wrote them; nothing is changed.
     """
     with writing(engine) as db:
-        if sa.inspect(db).has_table(SCHEMA_VERSION.name):
-            refuse_other_version(db, SCHEMA_VERSION, VERSION)
+        if sa.inspect(db).has_table(SCHEMA_VERSION_TABLE.name):
+            refuse_other_version(db, SCHEMA_VERSION_TABLE, VERSION)
             return
         METADATA.create_all(db)
-        db.execute(SCHEMA_VERSION.insert().values(version=VERSION))
-        db.execute(FOLLOWED.insert().values(one=1, number=0))
+        db.execute(SCHEMA_VERSION_TABLE.insert().values(version=VERSION))
+        db.execute(FOLLOWED_TABLE.insert().values(one=1, number=0))
 
 
 _CHANGES_PER_READ: Final = 1000
@@ -150,13 +150,15 @@ class ServedStore:
     def newest_mark(self) -> ChangeMark | None:
         """Return the newest mark."""
         with reading(self.engine) as db:
-            row = db.execute(sa.select(MARK).order_by(MARK.c.at_s.desc()).limit(1)).one_or_none()
+            row = db.execute(
+                sa.select(MARK_TABLE).order_by(MARK_TABLE.c.at_s.desc()).limit(1)
+            ).one_or_none()
         return None if row is None else ChangeMark(row.at_s, row.number)
 
     def number_before(self, at_s: int) -> int:
         """Return the number of the last mark before that second; 0 when there is none."""
         with reading(self.engine) as db:
-            wanted = sa.select(sa.func.max(MARK.c.number)).where(MARK.c.at_s < at_s)
+            wanted = sa.select(sa.func.max(MARK_TABLE.c.number)).where(MARK_TABLE.c.at_s < at_s)
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[ChangeMark, ...]:
@@ -164,10 +166,16 @@ class ServedStore:
 
         Their seconds and numbers are strictly increasing.
         """
-        top = sa.select(sa.func.min(MARK.c.number)).where(MARK.c.number >= upto).scalar_subquery()
-        wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
+        top = (
+            sa.select(sa.func.min(MARK_TABLE.c.number))
+            .where(MARK_TABLE.c.number >= upto)
+            .scalar_subquery()
+        )
+        wanted = sa.select(MARK_TABLE).where(
+            MARK_TABLE.c.number > after, MARK_TABLE.c.number <= top
+        )
         with reading(self.engine) as db:
-            rows = db.execute(wanted.order_by(MARK.c.number))
+            rows = db.execute(wanted.order_by(MARK_TABLE.c.number))
             return tuple(ChangeMark(row.at_s, row.number) for row in rows)
 
     def add_mark(self, mark: ChangeMark, drop_before_s: int) -> None:
@@ -177,14 +185,14 @@ class ServedStore:
         newest is ignored, since another process has added a newer one.
         """
         with writing(self.engine) as db:
-            highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
+            highest = sa.select(sa.func.max(MARK_TABLE.c.at_s), sa.func.max(MARK_TABLE.c.number))
             at_s, number = db.execute(highest).one()
             dated_s = max(mark.at_s, _settled_second(db))
             if at_s is not None and (dated_s <= at_s or mark.number <= number):
                 return
-            db.execute(MARK.insert().values(at_s=dated_s, number=mark.number))
-            old = sa.select(sa.func.max(MARK.c.at_s)).where(MARK.c.at_s < drop_before_s)
-            db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
+            db.execute(MARK_TABLE.insert().values(at_s=dated_s, number=mark.number))
+            old = sa.select(sa.func.max(MARK_TABLE.c.at_s)).where(MARK_TABLE.c.at_s < drop_before_s)
+            db.execute(MARK_TABLE.delete().where(MARK_TABLE.c.at_s < old.scalar_subquery()))
 
     def settle(self, before_s: int) -> None:
         """From now on, date no mark before that second, even if a clock is behind.
@@ -196,8 +204,8 @@ class ServedStore:
                 return
         with writing(self.engine) as db:
             if _settled_second(db) < before_s:
-                db.execute(SETTLED.delete())
-                db.execute(SETTLED.insert().values(one=1, before_s=before_s))
+                db.execute(SETTLED_TABLE.delete())
+                db.execute(SETTLED_TABLE.insert().values(one=1, before_s=before_s))
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
         """Record these changes, which have hashes, before they are served to that partner.
@@ -220,12 +228,14 @@ class ServedStore:
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
         """Return the claims among ``claims`` that are recorded as served to this partner."""
-        wanted = _select_served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
-        told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
+        wanted = _select_served().join(
+            SERVED_TO_TABLE, SERVED_TO_TABLE.c.claim == SERVED_TABLE.c.claim
+        )
+        told = wanted.where(SERVED_TO_TABLE.c.partner == partner.number - OWN_NUMBER)
         found = dict[ClaimId, ServedClaim]()
         with reading(self.engine) as db:
             for batch in batches(claims):
-                for row in db.execute(told.where(SERVED.c.claim.in_(batch))):
+                for row in db.execute(told.where(SERVED_TABLE.c.claim.in_(batch))):
                     _add_hash(found, row)
         return found
 
@@ -236,12 +246,14 @@ class ServedStore:
 
         Each is returned with the hash; for one hash, they are in the order of their ids.
         """
-        wanted = _select_served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
+        wanted = (
+            _select_served().where(SERVED_TABLE.c.bank.in_(banks)).order_by(SERVED_TABLE.c.claim)
+        )
         with reading(self.engine) as db:
             return tuple(
                 (row.bits, _served_from_row(row, (row.bits,)))
                 for batch in batches(hashes)
-                for row in db.execute(wanted.where(SERVED_HASH.c.bits.in_(batch)))
+                for row in db.execute(wanted.where(SERVED_HASH_TABLE.c.bits.in_(batch)))
             )
 
     def follow(self, feed: BankStore, upto: int) -> None:
@@ -264,14 +276,14 @@ class ServedStore:
 
         Whether there are any is read first, since usually there is nothing to write.
         """
-        ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
-        mine = SERVED_TO.c.partner == partner.number - OWN_NUMBER
-        read = sa.and_(mine, SERVED_TO.c.claim.in_(ended))
+        ended = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.ended_number <= upto)
+        mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_NUMBER
+        read = sa.and_(mine, SERVED_TO_TABLE.c.claim.in_(ended))
         with reading(self.engine) as db:
-            if db.execute(sa.select(SERVED_TO.c.claim).where(read).limit(1)).first() is None:
+            if db.execute(sa.select(SERVED_TO_TABLE.c.claim).where(read).limit(1)).first() is None:
                 return
         with writing(self.engine) as db:
-            db.execute(SERVED_TO.delete().where(read))
+            db.execute(SERVED_TO_TABLE.delete().where(read))
             delete_withdrawals_known_to_all(db)
         overwrite(self.engine)
 
@@ -279,13 +291,17 @@ class ServedStore:
         """Delete claims withdrawn earlier than ``before``, even if a partner has not read of it;
         return how many.
         """
-        ended = SERVED.c.ended_number.is_not(None)  # with this condition, the query uses the index
-        old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
+        ended = SERVED_TABLE.c.ended_number.is_not(
+            None
+        )  # with this condition, the query uses the index
+        old = sa.select(SERVED_TABLE.c.claim).where(
+            ended, SERVED_TABLE.c.ended_at < stored_time(before)
+        )
         with reading(self.engine) as db:
             if db.execute(old.limit(1)).first() is None:
                 return 0
         with writing(self.engine) as db:
-            db.execute(SERVED_TO.delete().where(SERVED_TO.c.claim.in_(old)))
+            db.execute(SERVED_TO_TABLE.delete().where(SERVED_TO_TABLE.c.claim.in_(old)))
             count = delete_withdrawals_known_to_all(db)
         if count:
             overwrite(self.engine)
@@ -299,7 +315,7 @@ class ServedStore:
             if _followed_number(db) != after:
                 return False
             for claims in batches(newest):
-                wanted = sa.select(SERVED.c.claim).where(SERVED.c.claim.in_(claims))
+                wanted = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
                     _update_served(db, newest[ClaimId(claim)])
             _set_followed(db, news[-1].number)
@@ -321,38 +337,40 @@ def overwrite(engine: sa.Engine) -> None:
 
 def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
     """Delete withdrawn claims whose withdrawal every partner has read; return the number."""
-    waited_for = sa.select(SERVED_TO.c.claim)
-    return _delete_where(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
+    waited_for = sa.select(SERVED_TO_TABLE.c.claim)
+    return _delete_where(
+        db, SERVED_TABLE.c.ended_number.is_not(None), SERVED_TABLE.c.claim.not_in(waited_for)
+    )
 
 
 def delete_unserved_claims(db: sa.Connection) -> int:
     """Delete claims that were served to no present partner; return how many."""
-    return _delete_where(db, SERVED.c.claim.not_in(sa.select(SERVED_TO.c.claim)))
+    return _delete_where(db, SERVED_TABLE.c.claim.not_in(sa.select(SERVED_TO_TABLE.c.claim)))
 
 
 def _delete_where(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
-    gone = db.execute(sa.select(SERVED.c.claim).where(*which)).scalars().all()
+    gone = db.execute(sa.select(SERVED_TABLE.c.claim).where(*which)).scalars().all()
     for batch in batches(gone):
-        db.execute(SERVED_HASH.delete().where(SERVED_HASH.c.claim.in_(batch)))
-        db.execute(SERVED.delete().where(SERVED.c.claim.in_(batch)))
+        db.execute(SERVED_HASH_TABLE.delete().where(SERVED_HASH_TABLE.c.claim.in_(batch)))
+        db.execute(SERVED_TABLE.delete().where(SERVED_TABLE.c.claim.in_(batch)))
     return len(gone)
 
 
 def _replace_served(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
     claims = [change.claim for change in changes]
     number = partner.number - OWN_NUMBER
-    to = sa.select(SERVED_TO).where(SERVED_TO.c.claim.in_(claims))
+    to = sa.select(SERVED_TO_TABLE).where(SERVED_TO_TABLE.c.claim.in_(claims))
     told = {(row.claim, row.partner) for row in db.execute(to)}
     told |= {(claim, number) for claim in claims}
-    for table in (SERVED_TO, SERVED_HASH, SERVED):
+    for table in (SERVED_TO_TABLE, SERVED_HASH_TABLE, SERVED_TABLE):
         db.execute(table.delete().where(table.c.claim.in_(claims)))
     db.execute(
-        SERVED.insert(),
+        SERVED_TABLE.insert(),
         [{"claim": one.claim, "bank": one.bank, "state": one.state} for one in changes],
     )
     hashes = [{"claim": one.claim, "bits": bits} for one in changes for bits in set(one.hashes)]
-    db.execute(SERVED_HASH.insert(), hashes)
-    db.execute(SERVED_TO.insert(), [{"claim": claim, "partner": who} for claim, who in told])
+    db.execute(SERVED_HASH_TABLE.insert(), hashes)
+    db.execute(SERVED_TO_TABLE.insert(), [{"claim": claim, "partner": who} for claim, who in told])
 
 
 def _update_served(db: sa.Connection, change: Change) -> None:
@@ -362,28 +380,28 @@ def _update_served(db: sa.Connection, change: Change) -> None:
         "ended_number": change.number if ended else None,
         "ended_at": stored_time(change.at) if ended else None,
     }
-    db.execute(SERVED.update().where(SERVED.c.claim == change.claim).values(values))
+    db.execute(SERVED_TABLE.update().where(SERVED_TABLE.c.claim == change.claim).values(values))
 
 
 def _is_anything_served(db: sa.Connection) -> bool:
-    return db.execute(sa.select(SERVED.c.claim).limit(1)).first() is not None
+    return db.execute(sa.select(SERVED_TABLE.c.claim).limit(1)).first() is not None
 
 
 def _settled_second(db: sa.Connection) -> int:
-    return db.execute(sa.select(sa.func.max(SETTLED.c.before_s))).scalar() or 0
+    return db.execute(sa.select(sa.func.max(SETTLED_TABLE.c.before_s))).scalar() or 0
 
 
 def _followed_number(db: sa.Connection) -> int:
-    return int(db.execute(sa.select(FOLLOWED.c.number)).scalar_one())
+    return int(db.execute(sa.select(FOLLOWED_TABLE.c.number)).scalar_one())
 
 
 def _set_followed(db: sa.Connection, number: int) -> None:
-    db.execute(FOLLOWED.update().values(number=number))
+    db.execute(FOLLOWED_TABLE.update().values(number=number))
 
 
 def _select_served() -> sa.Select[Any]:
-    return sa.select(SERVED, SERVED_HASH.c.bits).join(
-        SERVED_HASH, SERVED_HASH.c.claim == SERVED.c.claim
+    return sa.select(SERVED_TABLE, SERVED_HASH_TABLE.c.bits).join(
+        SERVED_HASH_TABLE, SERVED_HASH_TABLE.c.claim == SERVED_TABLE.c.claim
     )
 
 

@@ -41,10 +41,10 @@ from entrenous.stop.store.schema import (
     EMBEDDING,
     FRAME,
     HASH,
-    HOLDS,
+    HOLD_ONLY,
     LISTING,
     SOUND,
-    STILL,
+    STILL_AT_MS,
     read_time,
     stored_time,
 )
@@ -90,7 +90,7 @@ def extend(
     if fitting:
         owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
         hash_numbers = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
-        _mark_added(db, fitting, hash_numbers, owned, next_change(db) if confirmed else HOLDS)
+        _mark_added(db, fitting, hash_numbers, owned, next_change(db) if confirmed else HOLD_ONLY)
         _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers)
         number_and_log_changes(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _schedule_look_back(db, clock, fitting)
@@ -136,7 +136,7 @@ def _mark_stills(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
-    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
+    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL_AT_MS)).distinct()
     shown = shown.where(FRAME.c.number.in_(hash_numbers.values()))
     insertion = insert_on_conflict(db, FRAME)
     for batch in batches(videos):

@@ -32,10 +32,10 @@ from entrenous.stop.store.schema import (
     EMBEDDING,
     FRAME,
     HASH,
-    HOLDS,
+    HOLD_ONLY,
     OPINION,
     SOUND,
-    STILL,
+    STILL_AT_MS,
     read_time,
     stored_time,
 )
@@ -46,7 +46,7 @@ PARAMETERS_PER_STATEMENT: Final = 500  # parameters per statement; SQLite allows
 IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
-    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME.c.at_ms == STILL)
+    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME.c.at_ms == STILL_AT_MS)
 )
 
 
@@ -87,7 +87,7 @@ def claim_on_hash(claim: Claim, added: int | None) -> Claim:
     """Return the claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
     if added is None:
         return claim
-    if added == HOLDS:
+    if added == HOLD_ONLY:
         return replace(claim, state=ClaimState.WAITING, added=True)
     confirmed = max(added, claim.confirmed)
     return replace(claim, state=ClaimState.CONFIRMED, confirmed=confirmed, added=True)
@@ -152,7 +152,7 @@ def wholes_of(
     for batch in batches(claims):
         mine = query.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
         if shared:
-            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLDS))
+            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLD_ONLY))
         mine = mine if frames else mine.where(IS_PICTURE)
         for row in db.execute(mine.order_by(HASH.c.number)):
             found[row.claim] += (bytes(row.bits),)

@@ -312,7 +312,9 @@ class ReviewQueue(ReviewDesk):
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
-            alike = find_decided_together(review, uploads.waiting_with(db, case), state)
+            alike = find_decided_together(
+                review, uploads.waiting_uploads_represented_by(db, case), state
+            )
             review = uploads.with_cases(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + PUBLISHED_LISTING_PERIOD

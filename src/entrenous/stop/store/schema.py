@@ -17,7 +17,7 @@ def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[
     return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
-SCHEMA_VERSION: Final = sa.Table(
+SCHEMA_VERSION_TABLE: Final = sa.Table(
     "schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
 )
 BANK: Final = sa.Table(
@@ -62,9 +62,9 @@ HASH: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 # ``added`` is null if the claim's owner registered the hash. If a reviewer added it by confirming
-# an upload, it is the number of that change, or HOLDS if uploads that match this hash can only be
-# held.
-HOLDS: Final = 0
+# an upload, it is the number of that change, or HOLD_ONLY if uploads that match this hash can only
+# be held.
+HOLD_ONLY: Final = 0
 CLAIM_HASH: Final = sa.Table(
     "claim_hash",
     METADATA,
@@ -74,9 +74,9 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
-# The times at which a claim's video shows the frame with this hash; STILL if the claim has the hash
-# as a picture too. A claim's hash without a row here belongs to a picture.
-STILL: Final = -1
+# The times at which a claim's video shows the frame with this hash; STILL_AT_MS if the claim has
+# the hash as a picture too. A claim's hash without a row here belongs to a picture.
+STILL_AT_MS: Final = -1
 FRAME: Final = sa.Table(
     "frame",
     METADATA,

@@ -16,7 +16,7 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
 from entrenous.stop.review import is_same_flood, should_wait_together, was_undecodable
-from entrenous.stop.store.audit_events import append_event, flood_event
+from entrenous.stop.store.audit_events import append_event, cases_gathered_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import (
@@ -90,7 +90,7 @@ def with_cases(review: Review, also: Sequence[Review]) -> Review:
     return replace(review, also=tuple(one.case for one in also))
 
 
-def waiting_with(db: sa.Connection, case: str) -> list[Review]:
+def waiting_uploads_represented_by(db: sa.Connection, case: str) -> list[Review]:
     """Return waiting uploads that this case represents, oldest first."""
     query = sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
     return [review_from_row(row) for row in db.execute(query)]
@@ -148,7 +148,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
             return None
         lead = single[0].case
         _set_lead(db, lead, [one.case for one in single[1:]])
-        append_event(db, clock, flood_event(lead, len(single) + 1))
+        append_event(db, clock, cases_gathered_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # does not apply to repetitions of one unreadable file
             _count_flood(db)
     _set_lead(db, lead, [review.case])

@@ -123,7 +123,7 @@ def number_within(number: int, least: int, most: int) -> int:
     return number
 
 
-def parse_fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
+def parse_canonical_float(text: str, least: float = -math.inf, most: float = math.inf) -> float:
     """Parse a finite number, which must be in its canonical form and within bounds."""
     if len(text) > 32:
         raise ValueError("a fraction is too long")
@@ -245,7 +245,7 @@ def _report_of(
         message=label_of(form.message),
         given=_parse_given(form),
         examined=_parse_examined(form),
-        alpha=parse_fraction(form.alpha, 0.0, 1.0),
+        alpha=parse_canonical_float(form.alpha, 0.0, 1.0),
         copies=tuple(_parse_copy(one) for one in form.copies),
         finding=form.finding,
         named=tuple(form.named),
@@ -296,9 +296,9 @@ def _parse_examined(form: ReportForm) -> ExaminedEvidence:
     if len(form.registration.homography) != 9:
         raise ValueError("a homography has 9 numbers")
     return ExaminedEvidence(
-        homography=tuple(parse_fraction(one) for one in form.registration.homography),
+        homography=tuple(parse_canonical_float(one) for one in form.registration.homography),
         inliers=number_within(form.registration.inliers, 0, 2**31),
-        misfit=parse_fraction(form.registration.misfit, 0.0, 1.0),
+        misfit=parse_canonical_float(form.registration.misfit, 0.0, 1.0),
         chips=number_within(form.evidence.chips, 1, 2**31),
         evidence_sha256=parse_hex(form.evidence.sha256),
     )
@@ -309,11 +309,11 @@ def _parse_copy(form: CopyForm) -> DisclosedCopy:
         to=label_of(form.to),
         seed=Secret(parse_hex(form.seed, SEED_BYTES)),
         sha256=parse_hex(form.sha256),
-        first_score=parse_fraction(form.first_score),
+        first_score=parse_canonical_float(form.first_score),
         round=number_within(form.round, 0, _COPIES_MAX),
-        score=parse_fraction(form.score),
-        chance=parse_fraction(form.chance, 0.0, 1.0),
-        likelihood_ratio=parse_fraction(form.likelihood_ratio, 0.0, 2.0**256),
+        score=parse_canonical_float(form.score),
+        chance=parse_canonical_float(form.chance, 0.0, 1.0),
+        likelihood_ratio=parse_canonical_float(form.likelihood_ratio, 0.0, 2.0**256),
         proof=None if form.proof is None else _parse_proof(form.proof),
     )
 

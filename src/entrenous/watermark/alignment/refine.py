@@ -200,7 +200,7 @@ class _Refinement:
         neighbours = [
             one
             for pose in simple
-            for one in exact_mappings_near(pose.homography, self._sent, self._found)
+            for one in pixel_aligned_candidates(pose.homography, self._sent, self._found)
         ]
         frame, exact = self._visible_corners(), list[Pose]()
         positions = straight.sent_to_found(frame)
@@ -309,7 +309,7 @@ class _Refinement:
         start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
         for sharper in list(self._sharpen(start))[-1:]:
             yield sharper
-            exact = exact_mappings_near(sharper.homography, self._sent, self._found)
+            exact = pixel_aligned_candidates(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
 
     def _with_lens(self, straight: Pose) -> Pose | None:
@@ -378,7 +378,7 @@ _SCALE_TOLERANCE: Final = 0.003
 _BORDER_SHARE: Final = 0.01
 
 
-def exact_mappings_near(homography: Homography, sent: Size, found: Size) -> list[Homography]:
+def pixel_aligned_candidates(homography: Homography, sent: Size, found: Size) -> list[Homography]:
     """Return exact mappings near an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
     frame = nearest_upright_box(apply_homography(inverse(homography), corners(found)))
