@@ -63,7 +63,7 @@ def test_decided_case_can_be_queried(
         404,
         "urn:entrenous:not-found:upload-not-kept",
     )
-    assert "deleted after the decision" in bytes_gone.json()["detail"]
+    assert "deletes files after the decision" in bytes_gone.json()["detail"]
     unknown = web.get("/v1/reviews/0000-0000-0000/upload", headers=OPERATOR)
     assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
 
