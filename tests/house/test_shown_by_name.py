@@ -37,7 +37,7 @@ IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
     "words": PLATFORM_KIND_NAMES.values(),
     # an addressee: of the law's column, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
-    **dict.fromkeys(("one.notice.route.law", "p.in_app"), ()),
+    **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
 #: Attributes that facts are read into under another name than their column's.
 _RENAMED: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule

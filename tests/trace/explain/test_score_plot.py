@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Path, Tone, Words, score_plot, svg
+from entrenous.trace.explain.drawing import Anchor, Dot, Drawing, Path, Tone, Words, svg
+from entrenous.trace.explain.plots import score_plot
 
 finite = st.floats(-60.0, 900.0)
 

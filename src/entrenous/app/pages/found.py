@@ -29,8 +29,8 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import with_fast_picture_decoding
+from entrenous.trace.explain.drawing import svg
 from entrenous.trace.explain.pdf import write_pdf
-from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.sections import Account, Choices, account_of_file
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
 from entrenous.trace.originals import Originals

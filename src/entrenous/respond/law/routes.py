@@ -1,7 +1,6 @@
 """Choose the legal routes that reach a situation, best first, with the reason for each rank.
 
-A route is a row of the law tables. The rules here read its columns, and never name a particular
-law.
+A route is a row of the law tables. The rules here read its columns and never name one law.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ import jinja2
 
 from entrenous.base.language import current_catalogue, language_of_person, translated
 from entrenous.crypto.hashing import sha256
-from entrenous.trace.explain.plots import svg
+from entrenous.trace.explain.drawing import svg
 from entrenous.trace.explain.report_pictures import ReportPicture
 from entrenous.trace.explain.sections import Account
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits

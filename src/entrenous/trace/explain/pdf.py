@@ -12,8 +12,8 @@ from fpdf.fonts import FontFace
 
 from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
-from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
-from entrenous.trace.explain.plots import Path as PlotsPath
+from entrenous.trace.explain.drawing import Anchor, Dot, Drawing, Tone, Words
+from entrenous.trace.explain.drawing import Path as DrawnPath
 from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
 from entrenous.trace.explain.sections import Account
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
@@ -141,7 +141,7 @@ class Sheet:
             self.require_height(height)
         top = self.pdf.get_y()
         for shape in drawing.shapes:
-            if isinstance(shape, PlotsPath):
+            if isinstance(shape, DrawnPath):
                 self._draw_path(shape, left_mm, top, scale)
             elif isinstance(shape, Dot):
                 self._draw_dot(shape, left_mm, top, scale)
@@ -190,7 +190,7 @@ class Sheet:
         self.pdf.set_font(FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*_COLOURS[tone])
 
-    def _draw_path(self, path: PlotsPath, left: float, top: float, scale: float) -> None:
+    def _draw_path(self, path: DrawnPath, left: float, top: float, scale: float) -> None:
         points = [(left + x * scale, top + y * scale) for x, y in path.points]
         self.pdf.set_draw_color(*_COLOURS[path.tone])
         self.pdf.set_fill_color(*_COLOURS[path.tone])

@@ -1,121 +1,28 @@
-"""The plots of a report: every copy's score, and the tone curve of the found picture.
-
-A drawing is a list of plain shapes, so that the page and the PDF show the same plot.
-"""
+"""The plots of a report: every copy's score, and the tone curve of the found picture."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from textwrap import wrap
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.language import plural, translated
-
-Point = tuple[float, float]
-
-
-class Tone(StrEnum):
-    """The role of a shape, which decides its colour."""
-
-    INK = "ink"  # text and the threshold for naming
-    SOFT = "soft"  # secondary text, axes, copies that are not named
-    FAINT = "faint"  # grid lines
-    NULL = "null"  # where an innocent copy's score is expected
-    NAMED = "named"  # the copies that are named
-
-
-class Anchor(StrEnum):
-    """Which part of a text is at the text's position: its start, middle or end."""
-
-    START = "start"
-    MIDDLE = "middle"
-    END = "end"
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A line through points or, if ``filled``, the area that they enclose."""
-
-    points: tuple[Point, ...]
-    tone: Tone
-    filled: bool = False
-    dashed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    at: Point
-    radius: float
-    tone: Tone
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    at: Point
-    text: str
-    tone: Tone = Tone.SOFT
-    anchor: Anchor = Anchor.START
-    size: float = 11.0
-
-
-Shape = Path | Dot | Words
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """Shapes from back to front; ``alt_text`` is the text alternative for screen readers."""
-
-    width: float
-    height: float
-    shapes: tuple[Shape, ...]
-    alt_text: str
-
-
-def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
-    return Path((one, other), tone, dashed=dashed)
-
-
-def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Path:
-    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-    return Path(corners, tone, filled=True)
-
-
-def svg(drawing: Drawing) -> str:
-    """Return the drawing as an SVG element; the page's style sheet sets the colours."""
-    shapes = "".join(_svg_element(shape) for shape in drawing.shapes)
-    size = f"0 0 {_svg_number(drawing.width)} {_svg_number(drawing.height)}"
-    said = quoteattr(drawing.alt_text)
-    return f'<svg class="drawing" viewBox="{size}" role="img" aria-label={said}>{shapes}</svg>'
-
-
-def _svg_element(shape: Shape) -> str:
-    if isinstance(shape, Path):
-        dashed = " dashed" if shape.dashed else ""
-        name = "polygon" if shape.filled else "polyline"
-        kind = f"{'fill' if shape.filled else 'line'} {shape.tone}{dashed}"
-        return f'<{name} class="{kind}" points="{_svg_points(shape.points)}"/>'
-    x, y = (_svg_number(part) for part in shape.at)
-    if isinstance(shape, Dot):
-        return (
-            f'<circle class="fill {shape.tone}" cx="{x}" cy="{y}" r="{_svg_number(shape.radius)}"/>'
-        )
-    place = f'x="{x}" y="{y}" text-anchor="{shape.anchor}" font-size="{_svg_number(shape.size)}"'
-    return f'<text class="fill {shape.tone}" {place}>{escape(shape.text)}</text>'
-
-
-def _svg_points(points: Sequence[Point]) -> str:
-    return " ".join(f"{_svg_number(x)},{_svg_number(y)}" for x, y in points)
-
-
-def _svg_number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
+from entrenous.trace.explain.drawing import (
+    Anchor,
+    Dot,
+    Drawing,
+    Path,
+    Point,
+    Shape,
+    Tone,
+    Words,
+    box,
+    line,
+)
 
 WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
 _PLOT_HEIGHT: Final = 324.0

@@ -14,8 +14,8 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import pseudonyms
+from entrenous.trace.explain.drawing import Drawing
 from entrenous.trace.explain.plots import (
-    Drawing,
     describe_tone_curve,
     score_plot,
     tone_curve,
