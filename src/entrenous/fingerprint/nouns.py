@@ -317,8 +317,7 @@ class SoundMatch:
 class VideoTooFlat(Refused):
     """
     This video has too little detail to distinguish it from other videos. It was not registered.
-    Register a version that shows more of the scene. Register a version that shows more of the
-    scene.
+    Register a version that shows more of the scene.
     """
 
 
