@@ -65,6 +65,7 @@ def draw(chosen: Collection[str], folder: Path) -> None:
         for state, _ in walked(all_states(world), world.ana):
             for scheme in SCHEMES if state in chosen else ():
                 present(page, PRESENTATIONS[scheme])
+                page.evaluate("scrollTo(0, 0)")  # the bar stays at the top of what is in view
                 _save(page.screenshot(full_page=True), folder / file_of(state, scheme))
             present(page, PRESENTATIONS["light"])
 
