@@ -105,7 +105,7 @@ def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:
     page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
     page.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
     if relay is not None:
-        page.get_by_label("With this app: somebody gave me a link or an address").check()
+        page.get_by_label("With this app: I have a link, or the address of a relay").check()
         page.get_by_label("Paste their invite link, or the address of a relay").fill(relay)
     page.get_by_role("button", name="Set up").click()
     page.get_by_role("heading", name="What would you like to do?").wait_for()
