@@ -60,7 +60,7 @@ class Job:
     complete. A ``total`` of 0 means that the number of steps is unknown.
 
     ``page`` is the route name of the page that shows the result. Work that runs ``beside`` the
-    vault continues when the vault is locked, and its result is then deleted.
+    vault continues when the vault is locked, but the job and its result are then forgotten.
     """
 
     title: str

@@ -153,10 +153,10 @@ def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
 def read_archive(
     opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
 ) -> ImportReport:
-    """Import what is in an archive and not yet on this device.
+    """Import everything in an archive that is not yet on this device.
 
-    ``opened`` yields the archive's tar. If the tar was not authentic, it raises on exit, and the
-    import is rolled back.
+    ``opened`` yields the archive's tar. If the tar was not authentic, ``opened`` raises on exit,
+    and the import is rolled back.
 
     Raises:
         BadArchive, DamagedArchive, DiskFull, and the errors of ``opened``: nothing was changed.

@@ -179,8 +179,8 @@ def current_catalogue() -> Catalogue:
 @cache
 def catalogue_of(tag: str) -> Catalogue:
     """Return a language's catalogue; it is empty for English, which the code itself contains."""
-    from entrenous.base.catalogue import pseudo_catalogue, read_catalogue  # noqa: PLC0415 - for
-    # English nothing of it is needed
+    from entrenous.base.catalogue import pseudo_catalogue, read_catalogue  # noqa: PLC0415 - not
+    # needed for English
 
     return pseudo_catalogue() if tag == PSEUDO_LANGUAGE else read_catalogue(tag)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
-# Threads at the same time; each uses one of the HTTP client's 100 connections.
+# The most threads at the same time; each uses one of the HTTP client's 100 connections.
 _THREADS_MAX: Final = 64
 
 

@@ -75,7 +75,7 @@ SHRINK_FACTORS: Final = (1, 2, 4, 8)
 
 
 class OriginalSize(NamedTuple):
-    """The upright size of a picture in its file, if its decoder reduced it.
+    """The upright size, in the file, of a picture that its decoder reduced.
 
     The decoder averages blocks of pixels from the left and the top, before any rotation. So the
     blocks of the last row and column may have fewer pixels. ``from_right`` and ``from_below`` say

@@ -37,7 +37,7 @@ class LockState(StrEnum):
 class LockEvent(StrEnum):
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
     ASK_LAST = "ask for the last time"  # the same, after which no try is left
-    OPENED = "opened"  # the vault was opened: the owner's token is stored only in it
+    OPENED = "opened"  # somebody sent the owner's token, which only an unlocked vault reveals
     RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
     RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works
     CLOSE = "close"  # the mailbox is deleted, and the key with it
@@ -160,9 +160,9 @@ async def record_vault_unlock(
     """Restore all tries after the vault was unlocked, and detect whether another copy of it is in
     use.
 
-    A generation higher than the stored one is accepted. An equal one is accepted only from the
-    vault that was unlocked last and may not have received the answer; another copy of it does not
-    know that unlock's number.
+    A generation higher than the stored one is accepted. An equal generation is accepted only if the
+    request repeats the number of the last recorded unlock, whose answer may have been lost. Another
+    copy of the vault does not know that number.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.

@@ -89,7 +89,7 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
     """
     present = now(relay)
     # Only the date is stored, since the exact time would reveal which tokens were added together;
-    # nothing reads it before the first claim.
+    # nothing reads it before the token is first used to claim a prekey.
     today = present.replace(hour=0, minute=0, second=0)
     if batch.expires_at <= present:
         raise Expired(when=batch.expires_at)
@@ -214,7 +214,8 @@ def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -
 def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
     """Raise MailboxFull unless a mailbox may have one more share.
 
-    A share outlives its fetched letter, so the bound on waiting letters does not cover it.
+    A share (the relay's half of a content key) is stored even after its letter was fetched, so the
+    limit on waiting letters does not cover it.
     """
     if view.count(StoredShare, mailbox=mailbox) >= SHARES_MAX:
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
@@ -273,8 +274,8 @@ class UploadsInProgress:
 
     @contextmanager
     def counting(self, lock: bytes, size: int) -> Iterator[None]:
-        """Count ``size`` bytes as being uploaded inside the block; the only upload of a token is
-        always admitted.
+        """Count ``size`` bytes as being uploaded inside the block. An upload is always admitted if
+        the token has no other upload in progress.
 
         Raises:
             TooMany: the token would upload too much at once.

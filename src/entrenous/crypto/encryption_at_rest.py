@@ -179,7 +179,7 @@ def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
 
 
 class _ReadAheadReader:
-    """Reads the bytes that were already read from a stream, then the rest of the stream."""
+    """A reader that returns the bytes already read from a stream, then the rest of the stream."""
 
     def __init__(self, front: bytes, rest: BinaryIO) -> None:
         self._front, self._rest = io.BytesIO(front), rest

@@ -229,7 +229,7 @@ class Courier(Protocol):
         After an error, what was written is valid and the download can resume.
         """
 
-    # The relay's half of content keys, released and counted (section 6).
+    # The relay's half of content keys. The relay counts how often it releases one (section 6).
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
@@ -285,13 +285,13 @@ class Courier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What the code on a person's device works with.
+    """The dependencies of all code on a person's device.
 
     ``read_picture``, ``read_clip`` (frame by frame while its context is open) and ``read_sound``
-    decode untrusted files, and ``check_copy`` checks that a received file has a form that our
-    writers make; outside of tests all four run in sandboxed processes. ``receipts`` says whether
-    verified contacts get receipts for their messages. ``embedder`` is None if the extra `embedding`
-    is not installed. ``side_by_side`` queries several relays concurrently.
+    decode untrusted files. ``check_copy`` checks that a received file has the structure that our
+    own encoders produce. Outside tests, all four run in sandboxed processes. ``receipts`` says
+    whether verified contacts get receipts for their messages. ``embedder`` is None if the extra
+    `embedding` is not installed. ``side_by_side`` queries several relays concurrently.
     """
 
     clock: Clock

@@ -239,7 +239,7 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
 def receipt_proofs(message: MessageId, device: Device) -> Proofs:
     """Return the receipts for all copies of a message, and the data that these receipts cover.
 
-    Receipts under a device list that no key bundle here proves are omitted.
+    A receipt is omitted if no stored key bundle proves its device list.
     """
     every = SEALED_COPY_TABLE.all(device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()

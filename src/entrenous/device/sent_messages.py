@@ -27,11 +27,11 @@ from entrenous.wire.relay_nouns import EnvelopeState
 class SentPicture:
     """One picture of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault; ``size_px`` is the longest side to which it was
-    scaled down before marking (None: not scaled); ``dither`` is the secret from which the dither of
-    all copies is generated; ``finer`` is how many quality steps finer than the original they are
-    encoded; ``place`` is its number among the message's files, from 1 (None: marked for another
-    channel).
+    ``original`` names the source file in the vault. ``size_px`` is the longest side to which the
+    picture was scaled down before marking (None: not scaled). ``dither`` is the secret from which
+    the dither of all copies is generated. The copies are encoded ``finer`` quality steps finer than
+    the original. ``place`` is the picture's number among the message's files, from 1 (None: it was
+    marked for another channel).
     """
 
     original: BlobId
@@ -47,9 +47,9 @@ class SentPicture:
 class SentClip:
     """One clip of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault, ``survey`` its stored measurements
-    (:class:`entrenous.base.audio_video.ClipMeasurements`); ``dither`` is the secret that all copies
-    share. Width and height are of upright frames. ``place`` is as in :class:`SentPicture`.
+    ``original`` names the source file in the vault, and ``survey`` its stored measurements
+    (:class:`entrenous.base.audio_video.ClipMeasurements`). ``dither`` is the secret that all copies
+    share. Width and height are those of upright frames. ``place`` is as in :class:`SentPicture`.
     """
 
     original: BlobId
@@ -66,9 +66,9 @@ class SentClip:
 class SentSound:
     """One sound of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault, ``contour`` its search index
-    (docs/spec/sound.md, section 5); ``place`` is as in :class:`SentPicture`, and for a clip's sound
-    it is the clip's place.
+    ``original`` names the source file in the vault, and ``contour`` its search index
+    (docs/spec/sound.md, section 5). ``place`` is as in :class:`SentPicture`; a clip's sound has the
+    clip's place.
     """
 
     original: BlobId
@@ -113,9 +113,9 @@ class SendState(StrEnum):
 class SealedCopy:
     """One letter of a message, as its sender stores it to track and recall it.
 
-    ``opened`` says whether its relay or the recipient's device has reported that it was opened.
-    Times are by the relay's clock, except ``ended_at``: the time when the copy was recalled on this
-    device.
+    ``opened`` says whether the relay or the recipient's device has reported that the copy was
+    opened. Times are by the relay's clock, except ``ended_at``: the time when the copy was recalled
+    on this device.
     """
 
     message: MessageId
@@ -156,7 +156,7 @@ class RecallResult:
     """The result of recalling one copy.
 
     ``opened`` says whether the copy had been opened before; it is None if unknown. ``asked`` says
-    whether the recipient's program is or will be asked to delete the copy.
+    whether the recipient's program was or will be asked to delete the copy.
     """
 
     to: RecipientId

@@ -1,4 +1,6 @@
-"""Hashes of a picture's windows, which find cut-outs and parts; and slightly rotated pictures."""
+"""Compute hashes of a picture's windows, by which cut-outs and parts of the picture are found, and
+rotate pictures slightly.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -128,7 +130,9 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> F
 
 
 def cosine_basis(length_px: int, edges: Edges) -> Floats:
-    """Return (K * 16, length_px), which maps an axis's pixels to 16 frequencies of each window."""
+    """Return the matrix (K * 16, length_px) that maps an axis's pixels to 16 frequencies of each
+    window.
+    """
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 

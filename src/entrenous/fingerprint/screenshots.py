@@ -51,7 +51,7 @@ class _Page:
     def of(cls, grey: Floats) -> Self:
         padded = np.pad(grey, ((2, 2), (0, 0)), mode="edge")
         sharp = np.abs(padded[2:-1] - padded[1:-2])
-        # finds an edge that shrinking has spread over a pixel
+        # These differences also find an edge that downscaling has spread over a pixel.
         soft = np.abs(padded[3:] - padded[:-3])
         jump = np.minimum(np.maximum(sharp, soft) / JUMP_LEVELS_MIN, 1.0)
         return cls(

@@ -47,7 +47,7 @@ DISTINCTIVENESS_MIN: Final = 2.5
 SCREEN_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 WORD_OCCURRENCES_MAX: Final = 1000
-# the same limit for all words together that differ from a word in at most two bits
+# limit on the places of all words together that differ from one word in at most two bits
 COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
 ALIGNMENTS_MAX: Final = 32
@@ -62,9 +62,9 @@ class Limit(NamedTuple):
     errors: float
 
 
-# Codecs and noise change less than 0.11 of the bits. Of 5,928 unrelated pairs of sounds, two differ
-# in at most 0.27 over ten seconds. Of 18,848 pairs, the least difference over five seconds is 0.21.
-# With 0.35 as in the paper, many of them would match.
+# Codecs and noise change less than 0.11 of the bits. Of 5,928 pairs of unrelated sounds, two differ
+# in at most 0.27 of the bits over ten seconds. Of 18,848 pairs, the least difference over five
+# seconds is 0.21. With 0.35 as in the paper, many of them would match.
 MATCH_LIMITS: Final = (
     Limit(190, 0.29),  # 26 seconds
     Limit(114, 0.27),

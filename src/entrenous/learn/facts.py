@@ -148,12 +148,12 @@ def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
 
 
 def is_stale(read_on: date, today: date) -> bool:
-    """Return whether a fact was read so long ago that the person has to be told."""
+    """Return whether a fact was read at its source so long ago that the person has to be told."""
     return (today - read_on).days > FACT_STALE_DAYS
 
 
 def source_in_words(source: str, read_on: date, today: date) -> str:
-    """Say where and when a fact was read, and whether that is long ago."""
+    """Say at which source and when a fact was read, and whether that was long ago."""
     stale_note = (
         translated("; that is more than 180 days ago, so look there")
         if is_stale(read_on, today)

@@ -13,7 +13,7 @@ from entrenous.media.file_kind import kind_of
 from entrenous.media.picture_place import has_place
 
 FILES_MAX: Final = 20_000
-PICTURE_BYTES_MAX: Final = 64 << 20  # size of a picture file; a larger one is counted as unread
+PICTURE_BYTES_MAX: Final = 64 << 20  # larger picture files are counted as unread
 _HEAD_BYTES: Final = 512
 
 

@@ -52,7 +52,9 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
 
 
 def drawable(pdf: FPDF, text: str) -> str:
-    """Prepare ``text`` for printing: in visual order, with code points for missing letters."""
+    """Prepare ``text`` for printing, in visual order and with code points for letters that no
+    typeface has.
+    """
     shown = "".join(_drawable_char(char, pdf) for char in unicodedata.normalize("NFC", text))
     if any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in shown):
         return BidiParagraph(text=shown).get_reordered_string()

@@ -46,7 +46,9 @@ _KEEP_WITH_NEXT_MM: Final = 18.0
 
 
 class _TaggedPdf(FPDF):
-    """An FPDF that marks what it prints as a block of the structure tree, or as not content."""
+    """An FPDF that marks what it prints as a block of the structure tree, or as an artifact (not
+    part of the content).
+    """
 
     @contextmanager
     def tagged(self, tag: Tag) -> Iterator[None]:

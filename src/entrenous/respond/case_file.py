@@ -66,7 +66,7 @@ def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
 
 
 def all_cases(device: Device) -> tuple[Case, ...]:
-    """Return all complete cases on this device, newest first; :func:`case_summaries` is quicker."""
+    """Return all cases on this device in full, newest first; :func:`case_summaries` is quicker."""
     found = (unpack(Case, record) for _, record in device.vault.items(CASES_TABLE))
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
 
@@ -135,7 +135,7 @@ def find_open_case(name: str, device: Device) -> Case:
 def refuse_file_of_minor(digest: bytes, device: Device) -> None:
     """Raise NotAllAdults if a case about somebody under 18 contains a file with this SHA-256.
 
-    That case's answer at the age gate also holds for the same bytes in every other case.
+    If a case is about somebody under 18, its files are refused in every other case as well.
     """
     case_names = [one.name for one in case_summaries(device) if one.age is not AgeAnswer.ADULTS]
     for case in (find_case(name, device) for name in case_names):

@@ -35,9 +35,9 @@ class CustodyAct(StrEnum):
 class CustodyLink:
     """One link of the chain; docs/spec/case.md section 2.
 
-    ``before`` and ``after`` are the SHA-256 of the case file before and after the act, ``previous``
-    is the previous link's hash (zeros for the first), ``hash`` is this link's own. ``item`` and
-    ``item_sha256`` are None unless the act concerned one item.
+    ``before`` and ``after`` are the SHA-256 of the case file before and after the act. ``previous``
+    is the previous link's hash (zeros for the first), and ``hash`` is this link's hash. ``item``
+    and ``item_sha256`` are None unless the act concerned one item.
     """
 
     number: int

@@ -24,12 +24,12 @@ _ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether the
 
 
 def help_in_words(shown_help: Help, now: datetime, person_zone: tzinfo | None) -> Iterator[str]:
-    """Yield, line by line, emergency numbers, first steps, people who help, and notes. In danger,
-    people who help come before the first steps.
+    """Yield, line by line, emergency numbers, first steps, people who help, and notes. If somebody
+    is in danger, the people who help come before the first steps.
 
     Args:
         shown_help: the help for somebody's places and need.
-        now: aware.
+        now: the time, with a time zone.
         person_zone: the person's time zone; None means this machine's.
     """
     for numbers in shown_help.emergency:
@@ -109,7 +109,7 @@ def contact_facts(
 
     Args:
         line: the help line; its hours are in its own time zone.
-        now: aware.
+        now: the time, with a time zone.
         person_zone: the person's time zone; None means this machine's.
         under_18: whether the person who needs help is under 18.
     """

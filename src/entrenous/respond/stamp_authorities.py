@@ -86,10 +86,10 @@ def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
 
 
 def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
-    """Return the authorities to ask, in order: those in this release, or those in the settings'
-    file.
+    """Return the authorities to ask, in order: those in this release, or those in the file that the
+    settings name.
 
-    Raises BadTable; BadSetting if the settings' file cannot be read.
+    Raises BadTable; BadSetting if that file cannot be read.
     """
     if settings.stamp_authorities is None:
         return tuple(
@@ -100,9 +100,10 @@ def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
 
 
 def certificate_bundle(settings: Settings) -> bytes:
-    """Return the trusted certificates in PEM: certifi's, or those in the settings' file.
+    """Return the trusted certificates in PEM: certifi's, or those in the file that the settings
+    name.
 
-    Raises BadSetting if the settings' file cannot be read.
+    Raises BadSetting if that file cannot be read.
     """
     if settings.ca_bundle is None:
         import certifi  # noqa: PLC0415 - only a stamp needs it

@@ -47,8 +47,8 @@ _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ..
     check_silent_devices,
     check_named_in_text,
 )
-# The checks for each person in a circle: nobody typed their names, and membership in the
-# conversation is checked for the circle as a whole.
+# The checks for each person in a circle. Checks of the name are left out, since nobody typed the
+# name. Membership in the conversation is checked for the circle as a whole.
 _CIRCLE_MEMBER_CHECKS: Final = tuple(
     reason
     for reason in _PERSON_CHECKS
@@ -59,16 +59,16 @@ _CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...
     check_unknown_members,
     check_new_members,
 )
-_MEMBER_REASONS_MAX: Final = 5  # the most reasons about members that are listed one by one
+_MEMBER_REASONS_MAX: Final = 5  # at most this many reasons about members are listed singly
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What the guard found: the recipients ``to``, the ``doubts`` about them (at most one per
-    circle, covering its members, and one per other recipient), and what may be typed as an answer.
+    """What the guard found in a draft for the recipients ``to``.
 
-    ``names`` are the circles and the recipients outside of them; ``answers`` are all names that
-    would answer some doubt, normalized.
+    ``doubts`` has at most one doubt for each circle, which covers all its members, and at most one
+    for each other recipient. ``names`` are the circles and the recipients outside of them.
+    ``answers`` are all names, normalized, that would answer some doubt if the user types them.
     """
 
     draft: Draft
@@ -78,7 +78,7 @@ class Inspection:
     answers: frozenset[str]
 
     def confirmed_by(self, typed: Iterable[str]) -> "Inspection":
-        """Return this inspection with the names ``typed``, besides those that were typed before."""
+        """Return this inspection with ``typed`` added to the names that were typed before."""
         return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
 
     @property

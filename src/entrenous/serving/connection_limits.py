@@ -32,8 +32,8 @@ _HEAD_BYTES_MAX: Final = 32768
 _LARGE_BODY_BYTES: Final = 65536  # bytes; no path accepts a body this large from strangers
 _CONNECTIONS_MAX: Final = 4096  # connections; each of them may have one more file open
 _OWN_FILES_MAX: Final = 32  # files of the process itself: databases, listening sockets, the log
-# Finding the connections that have waited longest is slow, so they are evicted in batches. A batch
-# has one connection for each of this many.
+# Finding the connections that have waited longest is slow, so they are evicted in batches: one
+# connection for every 64 of the limit, and one more.
 _CONNECTIONS_PER_EVICTION: Final = 64
 _TICKS_PER_SECOND: Final = 10  # ticks of uvicorn's main loop in a second
 _HEAD_TOO_LARGE_PROBLEM: Final = (

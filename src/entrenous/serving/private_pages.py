@@ -1,7 +1,7 @@
 """Web pages on the loopback for a single user of this machine: access control and no caching.
 
-Requests are refused if they come from another web page in the same browser, use another host name
-that leads here (DNS rebinding), or come from another user of this machine.
+Requests are refused if they come from another web page in the same browser, use a foreign host name
+that resolves to this machine (DNS rebinding), or come from another user of this machine.
 """
 
 import os

@@ -101,9 +101,9 @@ def find_decided_together(
 ) -> list[Review]:
     """Return the uploads waiting with ``review`` to which its decision applies too.
 
-    These are the same file and similar uploads. A similar upload is not released with it if it
-    matches a further claim, or is nearer to a claim than to the upload that the reviewer saw, which
-    may have a part covered.
+    They are uploads of the same file, and uploads similar to it. A similar upload is not released
+    if it matches another claim. Nor is it released if it is nearer to a claim than to the upload
+    that the reviewer saw, in which a part may have been covered.
     """
     return [
         one

@@ -1,4 +1,4 @@
-"""Judged uploads: the decision, the data stored for a review, and reviewers (gate.md, 5, 7)."""
+"""Judged uploads: the decision, the data stored for a review, and reviewers (docs/spec/gate.md)."""
 
 import re
 from dataclasses import dataclass, field
@@ -27,16 +27,17 @@ class Publishes(StrEnum):
 
     NOTHING = "nothing"
     HELD = "held"  # held uploads that match a claim: the platform cannot keep them waiting
-    ALL = "all"  # everything: the hook is in shadow mode
+    ALL = "all"  # every upload: a hook in shadow mode only records the decisions
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome for an upload, with its reasons. ``case`` is the case number to refer to.
 
-    ``would`` is the outcome that it would have if no bank were in shadow mode; None if that is not
-    stricter. ``secret`` is needed to appeal; only its SHA-256 is stored. ``listed``: the platform
-    publishes the upload although it waits for review, and the gate lists it as published.
+    A bank in shadow mode changes no outcome. ``would`` is the outcome that the upload would have if
+    no bank were in shadow mode; None if that is not stricter. ``secret`` is needed to appeal; only
+    its SHA-256 is stored. ``listed`` says that the platform publishes the upload although it waits
+    for review, and that the gate lists it as published.
     """
 
     outcome: Outcome
@@ -80,11 +81,12 @@ PUBLISHED_LISTING_PERIOD: Final = timedelta(days=30)
 class Review:
     """A judged upload.
 
-    ``bits`` is its hash, kept only while it is needed. ``entry`` is the number of the registered
-    hash that it matches best, by which floods are counted. ``reference`` is the platform's name for
-    the upload. ``gathered`` counts the uploads that wait with it; ``also`` has the cases decided
-    with it. ``has_bytes`` says whether its bytes are kept for the reviewer. ``slow_look_due`` says
-    that a deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip.
+    ``bits`` is the hash of the upload, kept only while it is needed. ``entry`` is the number of the
+    registered hash that the upload matches best. Floods (many uploads that match one hash) are
+    counted by that number. ``reference`` is the platform's name for the upload. ``gathered`` counts
+    the uploads that wait with this one; ``also`` has the cases decided with this one. ``has_bytes``
+    says whether the upload's bytes are kept for the reviewer. ``slow_look_due`` says that a
+    deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip.
     ``slow_look_due``, ``frames`` and ``sound`` are stored with the upload and never read back.
     ``first_confirmer`` is the first of two people who have to confirm it; empty if nobody has.
     """
@@ -152,10 +154,10 @@ class StoredSound:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A reviewer's release of something, at the time ``at``.
+    """A reviewer's release of an upload, at the time ``at``.
 
-    ``number`` is above those of all earlier changes of claims; ``distance`` is an upload's distance
-    from what was released, in bits.
+    ``number`` is above the numbers of all earlier changes of claims. ``distance`` is the distance
+    of another upload from the released one, in bits.
     """
 
     at: datetime

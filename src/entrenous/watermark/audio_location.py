@@ -123,7 +123,7 @@ class FoundContour:
 
 
 def found_contour(mono: NDArray[np.float32]) -> FoundContour:
-    """Return the contours of a found sound at 16 kHz for all pitches that a new tempo causes."""
+    """Return the contours of a found sound (16 kHz), one for each pitch shift that is tried."""
     powers = step_powers(mono)
     return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
 
@@ -201,8 +201,9 @@ def _piece_starts(length: int) -> list[int]:
 def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the correlations of a piece with the sent contour at all offsets.
 
-    Entry size - 1 + k is for the sent contour from step k on. A correlation is divided by the norms
-    of the overlapping parts, or by half the piece's norm if that is larger.
+    Entry ``size - 1 + k`` is the correlation with the part of the sent contour that begins at step
+    ``k``. A correlation is divided by the norms of the overlapping parts, or by half the piece's
+    norm if that is larger.
     """
     size, length = len(piece), len(sent)
     points = next_fast_len(size + length - 1, real=True)

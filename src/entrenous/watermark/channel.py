@@ -1,7 +1,7 @@
 """Estimate and undo changes that a leak has undergone: tone curve, blur, resizing, sharpening.
 
-The remaining difference from the sent picture contains the mark. How reliably it does so differs
-from place to place.
+The remaining difference from the sent picture contains the mark. How reliable the difference is
+varies from place to place.
 """
 
 from dataclasses import dataclass
@@ -302,8 +302,8 @@ def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plan
 def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
     """Return the gain for each window's contrast.
 
-    Codecs and denoisers keep edges and erase faint detail. So the faint detail of the sent picture
-    shows what happened to detail as faint as a mark.
+    Codecs and denoisers keep edges and erase faint detail. So the gain of a mark is estimated from
+    detail of the sent picture that is as faint as a mark.
     """
     known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE_MIN)
     if known.size < _CONTRAST_CLASSES * _WINDOW_PX:

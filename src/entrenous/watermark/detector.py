@@ -21,7 +21,7 @@ from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude,
 from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
-# weight of the evidence in JPEG coefficients; that in the octaves has weight 1
+# weight of the evidence in JPEG coefficients, relative to the evidence in the octaves
 _CODING_WEIGHT: Final = 2.0
 
 
@@ -31,9 +31,9 @@ class ChipEvidence:
 
     The sign of a number in ``per_chip`` is the sign that the leak suggests for the chip, and its
     magnitude says how strongly. ``strength`` is the Euclidean norm of these numbers, and 0 if there
-    is no evidence. ``forecast`` is the expected score of the copy that leaked, if its mark still
-    has full strength; it was measured with a trial mark. This is an upper estimate, because codecs
-    and denoisers remove more of a mark than of the picture.
+    is no evidence. ``forecast`` is the score to be expected of the copy that leaked, if its mark
+    still has full strength. The forecast is measured with a trial mark (a mark of no copy). It is
+    an upper estimate, because codecs and denoisers remove more of a mark than of the picture.
     """
 
     per_chip: NDArray[np.float32]
@@ -119,7 +119,7 @@ def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) 
 def _weigh_bands(
     evidence: list[Plane], trial_response: list[Plane], plan: Layout
 ) -> PartialEvidence:
-    """Weigh the bands by the response of a trial mark.
+    """Weight the bands by the response of a trial mark.
 
     With a trial response s and noise of norm n, the best weight of a band is s / n^2. We use its
     square root, which is the geometric mean of this weight and 1, because s can be far too high
@@ -173,7 +173,7 @@ _NEIGHBOURHOOD_CHIPS: Final = 63  # the neighbourhood of a chip has this many ch
 
 
 def remove_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
-    """Remove the evidence's projection on these copies' chips.
+    """Remove the projection of the evidence onto the chips of these copies.
 
     A copy's mark contributes to the evidence about each chip in proportion to the information about
     that chip. The mean square of the evidence around the chip measures this information. So the
@@ -208,7 +208,8 @@ def _local_power(per_chip: Plane) -> Plane:
     return np.maximum(power.ravel(), 0.0, dtype=np.float32)
 
 
-# every band is weighted as if the pilot scored this many standard deviations more in it
+# The pilot is the part of a mark that all copies share. Every band is weighted as if the pilot
+# scored this many standard deviations more in it.
 _PILOT_SCORE_PRIOR: Final = 0.5
 
 
@@ -254,8 +255,9 @@ class FrameDetector:
 class CombinedEvidence:
     """Evidence for the chips of all nodes: one signed number per chip.
 
-    Its sign is the one that the found frames suggest, and its magnitude says how strongly. The
-    numbers of pilot chips are 0. ``strength`` is the norm of all numbers together.
+    The sign of a number is the sign that the found frames suggest for the chip, and its magnitude
+    says how strongly. The numbers of pilot chips are 0. ``strength`` is the norm of all numbers
+    together.
     """
 
     per_chip: Mapping[int, NDArray[np.float32]]

@@ -1,4 +1,6 @@
-"""The answers about what happened as input for the rules, and the case that is opened from them."""
+"""Turn the answers about what happened into input for the legal rules, and open a case from the
+answers.
+"""
 
 from typing import Final
 
@@ -59,7 +61,7 @@ def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
 
 
 def opened_case(answers: dict[str, str], device: Device) -> Case:
-    """Open a case from the answers, with where it was seen.
+    """Open a case from the answers, with the place where the picture was seen.
 
     Raises the errors of :func:`.open_case` and :func:`.add_sighting`; NoConsent, NoSuchTrace.
     """

@@ -91,7 +91,7 @@ async def set_up(request: Request) -> Response:
 
 
 async def strength(request: Request) -> Response:
-    """Return how strong the passphrase is that is being typed."""
+    """Return how strong the passphrase being typed is."""
     words = passphrase_in(await read_form(request), "passphrase")
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
@@ -104,7 +104,7 @@ async def unlock_page(
         return go_to(request, "setup")
     if state.vault.is_open:
         return go_to(request, "home")
-    # few tries left are said by the error itself
+    # if few tries are left, the words of the error say so
     tries = why.facts.get("tries") if type(why) is WrongPassphrase else None
     words = "" if why is None else error_words(why)
     return show(request, "unlock.html", status=status, words=words, tries=tries)

@@ -97,7 +97,9 @@ def fill_in(invitation: Invitation, request: Request) -> None:
 
 
 async def join(request: Request, words: str = "", status: int = 200) -> Response:
-    """Ask for the link or the address; a device that has a relay moves instead."""
+    """Ask for the link or the address. A device that already has a relay is sent to the page for
+    changing relays.
+    """
     if await in_vault(request, has_relay):
         return go_to(request, "move")
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -119,7 +121,7 @@ async def connect(request: Request) -> Response:
         identity = join_relay(invitation.relay_url, device)
         if state.vault.unlocked is None:
             raise VaultLocked
-        with suppress(Unreachable):  # the next unlock does it
+        with suppress(Unreachable):  # otherwise the lock is made at the next unlock
             state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
         state.mail.start()
         return Joined(for_pages(describe_joining(identity)), invitation)

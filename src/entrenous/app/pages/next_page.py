@@ -12,8 +12,8 @@ from entrenous.base.identifiers import CaseName
 class NextPage:
     """The next step in words, and the route name of its page, or "".
 
-    ``number`` is the number of a notice, ``route`` a legal route to draft for, ``sighting`` the
-    number of the sighting that the draft names.
+    ``number`` is the number of a notice, ``route`` is the legal route for which to draft a notice,
+    and ``sighting`` is the number of the sighting that the draft names.
     """
 
     words: str

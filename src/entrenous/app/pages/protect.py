@@ -1,5 +1,5 @@
-"""Ask a platform to stop a picture, a video or a sound, and withdraw that. Only fingerprints are
-sent.
+"""Ask a platform to stop a picture, a video or a sound, or withdraw such a request. Only
+fingerprints are sent.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ from entrenous.stop.registration import (
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A file to register, in memory until it was registered or the app is locked."""
+    """A file to register; it is kept in memory until it is registered or the app is locked."""
 
     data: bytes
     medium: MediaKind
@@ -80,7 +80,7 @@ def routes() -> list[Route]:
 
 
 async def ask_age(request: Request) -> Response:
-    """Ask first whether everybody was 18; if not, nothing is chosen, stored or sent here."""
+    """Ask first whether everybody was at least 18; if not, nothing is chosen, stored or sent."""
     await in_vault(request, lambda _: None)
     found, number = request.query_params.get("found", ""), request.query_params.get("number", "")
     return show(request, "protect.html", found=found, number=number)
@@ -194,7 +194,7 @@ async def ask_how_they_stand(request: Request) -> Response:
 
 
 async def withdraw(request: Request) -> Response:
-    """Withdraw a registration, or remove one from the list that no platform ever confirmed."""
+    """Withdraw a registration; if no platform ever confirmed it, remove it from the list."""
     claim = state_of(request).login.named("claim", request.path_params["claim"])
     if claim is None:
         raise ResultGone

@@ -91,7 +91,7 @@ def written_row(kind: type, row: Any) -> list[object]:
 def _converted_fields(
     kind: type, direction: str
 ) -> tuple[tuple[int, Callable[[Any], object]], ...]:
-    """Return position and conversion of each field that needs a conversion."""
+    """Return the position and the conversion of each field that needs a conversion."""
     conversions = [getattr(one, direction) for one in codecs(kind).values()]
     return tuple(
         (at, convert) for at, convert in enumerate(conversions) if convert is not _unchanged

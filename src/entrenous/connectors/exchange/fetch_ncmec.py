@@ -1,4 +1,4 @@
-"""Fetch from NCMEC's hash sharing API, version 2 (docs/spec/exchange.md, 4.2, 6)."""
+"""Fetch from NCMEC's hash sharing API, version 2 (docs/spec/exchange.md, sections 4.2 and 6)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ class Ncmec:
     stale_after: timedelta | None = None
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield pages of entries up to five seconds ago."""
+        """Yield pages of the entries that are at least five seconds old."""
         place = self._resumed(_RangePlace.read(token))
         if place.to <= place.start:
             return

@@ -160,8 +160,8 @@ def parse_pdq_hash(untrusted_hex: object) -> bytes:
 
 
 def parse_whole_number(untrusted: object) -> int:
-    """Parse a time in seconds or a counter, 0 to 2**53, a number or a text of digits; raises
-    BadRecord.
+    """Parse a time in seconds or a counter: an integer from 0 to 2**53, given as a number or as a
+    string of digits; raises BadRecord.
     """
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():

@@ -113,9 +113,7 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class TokenSubject(Enum):
-    """What a request tells the relay about its sender, by its token (docs/spec/relay.md section
-    14).
-    """
+    """What the token in a request identifies for the relay (docs/spec/relay.md section 14)."""
 
     OWN = auto()  # identifies this device: its mailbox, its lock, or letters that wait for it
     LETTER = auto()  # identifies the recipient of a letter

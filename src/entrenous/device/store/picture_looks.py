@@ -20,7 +20,8 @@ from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
 _UNRELATED_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
-# weight of each bit by which a hash differs less than that, in units of a keypoint's weight
+# Weight of each bit by which the difference of a hash is below _UNRELATED_BITS, in units of a
+# keypoint's weight.
 _WEIGHT_PER_BIT: Final = 0.5
 # if at least this many keypoints agree, colour layouts are not compared
 _ENOUGH_KEYPOINTS: Final = 12
@@ -30,7 +31,7 @@ PicturePlace = tuple[MessageId, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureRecords:
-    """All distinct picture records, with the pictures that have each of them.
+    """All distinct picture records, each with the pictures that have this record.
 
     ``hashes`` is an array of (L, 4) words. ``damaged`` are pictures whose record cannot be read.
     """

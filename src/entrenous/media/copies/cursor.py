@@ -52,7 +52,7 @@ def require(holds: object) -> None:
 
 
 def require_own_profile(profile: bytes) -> None:
-    """Raise NotACopy unless a colour profile is exactly as our writer writes its numbers."""
+    """Raise NotACopy unless parsing a colour profile and writing it again gives the same bytes."""
     require(len(profile) <= PROFILE_BYTES_MAX)
     numbers = parse_profile(profile)
     require(numbers is not None and write_profile(numbers) == profile)

@@ -12,7 +12,7 @@ from entrenous.media.copies.cursor import require
 from entrenous.media.copies.picture_structure import webp_chunks
 from entrenous.media.picture_reader import load_decoder, read_picture
 
-_CUT_BYTES: Final = 8  # bytes that are removed at the end, which is how far libwebp reads ahead
+_CUT_BYTES: Final = 8  # this many bytes are removed at the end, since libwebp reads this far ahead
 
 
 def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:

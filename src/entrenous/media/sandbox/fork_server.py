@@ -34,8 +34,8 @@ def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
 def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
     """Fork until the socket is closed, with at most one child at a time.
 
-    A child runs ``answers`` on pipes that the server receives. Everything that it needs must be
-    loaded before.
+    A child runs ``answers`` on pipes that the server receives. Everything that ``answers`` needs
+    must be loaded before this call.
     """
     prepare_seccomp(threads=threads)
     # otherwise garbage collection would touch all objects, and children could not share their

@@ -43,8 +43,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A capture. ``facts`` say who made it, why, and with which tool. The first exchange requested
-    the sighting's address; ``url`` is the address of the page after redirects.
+    """A capture of one web page.
+
+    ``facts`` say who made the capture, why, and with which tool. The first exchange requested the
+    address at which the picture was seen; ``url`` is the address of the page after redirects.
     """
 
     title: str

@@ -22,8 +22,8 @@ _FIXED_TIME: Final = datetime(
 
 
 def read_saved(path: Path) -> tuple[bytes, str]:
-    """Return a file's bytes and what it is. A page saved as "web page, complete" becomes one ZIP of
-    the page and its files.
+    """Return a file's bytes, and a description of what it is. A page saved as "web page, complete"
+    becomes one ZIP of the page and its files.
 
     Raises:
         EmptyFile, TooLargeToKeep, and the errors of :func:`.output_files.read_file`.
@@ -41,7 +41,9 @@ def read_saved(path: Path) -> tuple[bytes, str]:
 
 
 def _folder_of(path: Path, page: bytes) -> Path | None:
-    """Return the folder from which a saved page loads files. Its name begins with the page's."""
+    """Return the folder from which a saved page loads files. The folder's name begins with the
+    page's name.
+    """
     beside = sorted(one for one in path.parent.glob("*") if one.is_dir() and not one.is_symlink())
     for folder in beside:
         if folder.name.startswith(path.stem) and refers_to_folder(page, folder.name):

@@ -15,7 +15,7 @@ import msgspec
 
 from entrenous.respond.fact_tables import read_table, shipped_table
 
-#: Languages that are searched first, in this order. No two of them use one name for different
+#: Languages that are searched first, in this order. No two of them use the same name for different
 #: countries, apart from the ambiguous names in places.toml.
 LARGE_LANGUAGES: Final = (
     *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),

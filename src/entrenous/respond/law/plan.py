@@ -112,7 +112,8 @@ def plan_for(situation: Situation, on_date: date, today: date, *, under_18: bool
     Args:
         situation: unanswered questions exclude nothing.
         on_date: the day of the event, for courts and police.
-        today: the day whose law decides about duties. Facts read long before it carry a caution.
+        today: the day whose law decides about duties. Facts that were last checked long
+            before this day get a caution.
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
@@ -148,8 +149,8 @@ _BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms th
 def _steps_by_ladder(
     ladder: Ladder, situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
-    """Yield each step of a ladder, with the help lines, the platform report and the routes that
-    belong to it.
+    """Yield the steps of a ladder (a fixed sequence of steps for a situation), each with its help
+    lines, platform report and routes.
     """
     for step in ladder.steps:
         routes = [_route_step(one, situation) for one in ranked if one.route.kind in step.kinds]
@@ -183,7 +184,9 @@ def _steps_by_rank(
 
 
 def _platform_key(step: PlanStep, situation: Situation) -> tuple[object, ...]:
-    """Rank a platform's own report after its legal duties and those of regulators."""
+    """Return the sort key of a report to the platform. It comes after routes that rely on the
+    platform's legal duties, and after regulators.
+    """
     after = kind_rank(RouteKind.REGULATOR, situation) + 0.5
     return (not step.verified, False, False, False, after, False, False, 0, step.route)
 
@@ -280,7 +283,9 @@ def _platform_steps(
 
 
 def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...]) -> bool:
-    """Return whether a route is about this platform, such as a search engine's form."""
+    """Return whether one of the routes is specific to this platform (such as a search engine's
+    removal form).
+    """
     return any(one.route.platform == record.id for one in ranked)
 
 
@@ -354,7 +359,7 @@ def _why_with_notes(ranked: RankedRoute) -> str:
 
 
 def _route_title(route: Route) -> str:
-    """Return the name of a route: translated, or as people of the person's language cite it."""
+    """Return the name of a route: translated, or as speakers of the user's language cite it."""
     title, language = f"{route.law}, {route.provision}", language_of_person()
     shown = f"{translated(route.law)}, {translated(route.provision)}"
     is_plain = shown == title and language != ENGLISH

@@ -162,8 +162,8 @@ def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
 
 
 def _text_to_paste(answer: FormAnswer, paste: PasteKind, language: str) -> str:
-    """Return the text to paste. In languages other than English, sentences are not repeated here,
-    but the letter's text below is referred to.
+    """Return the text to paste. In languages other than English, refer to the letter below instead
+    of repeating its sentences.
     """
     frame = words_in(language).frame
     if answer.gap:

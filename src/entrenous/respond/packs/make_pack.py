@@ -135,8 +135,8 @@ def pack_for_platform(
 
     Args:
         name: the case, which may be closed.
-        notices: numbers of the letters in it; may be empty if the case has one letter.
-        sightings: numbers of the sightings in it; if empty, those that the letters name.
+        notices: numbers of the letters to include; may be empty if the case has one letter.
+        sightings: numbers of the sightings to include; if empty, those that the letters name.
         device: its vault has the case.
         write: writes the pack.
 
@@ -187,8 +187,8 @@ def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _PackContents:
-    """The contents for one reader; ``tree`` is the size, head and root of the custody chain, or
-    None.
+    """The contents for one kind of recipient (``reader``). ``tree`` is the size, head and root of
+    the custody chain, or None.
     """
 
     reader: str

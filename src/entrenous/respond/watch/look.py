@@ -64,7 +64,7 @@ def check_due_sightings(
 
 
 def _case_to_check(record: Watched, device: Device) -> Case | None:
-    """Return the case of a record, or None if the case must not be checked, at least not now."""
+    """Return the case of a watched sighting; None if it is not to be checked now or ever again."""
     now = device.clock.now()
     with device.vault.transaction():
         try:

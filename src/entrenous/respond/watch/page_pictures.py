@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 PICTURES_MAX: Final = 16
 PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
-_URL_CHARS_MAX: Final = 4096  # characters
+_URL_CHARS_MAX: Final = 4096  # longer addresses are skipped
 # Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
 _TAG_PATTERN: Final = re.compile(
     r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE

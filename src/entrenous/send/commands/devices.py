@@ -178,7 +178,7 @@ def move(
 
 def _join(relay: str, unlocked: Unlocked, device: Device, *, as_json: bool) -> None:
     identity = join_relay(relay, device)
-    with suppress(Unreachable):  # the next command does it
+    with suppress(Unreachable):  # otherwise the next command makes the lock
         make_first_lock(unlocked, device)
     if as_json:
         print_json({"schema": "entrenous/joined/1", "relay": relay_address(relay)})

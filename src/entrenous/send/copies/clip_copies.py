@@ -77,8 +77,8 @@ _FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
 _SURVEY_SHARE: Final = 0.2
 # encoding's share of the time for trying two qualities; comparing both takes the rest
 _ENCODING_SHARE: Final = 0.8
-# seconds for which a mark's strength is reused; it is a local minimum, so a little motion does no
-# harm
+# seconds for which a mark's strength is reused; each pixel's strength is the minimum over its
+# neighbourhood, so a little motion does no harm
 _AMPLITUDE_REUSE_S: Final = 0.05
 
 

@@ -129,7 +129,7 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
-    """Unfreeze a contact who has compared these lists with us."""
+    """Unfreeze a contact whose keys have been compared."""
     FORK_TABLE.drop(contact.person.id.hex(), device.vault)
     return replace(contact, forked=False)
 
@@ -151,7 +151,7 @@ _TABLES_ABOUT_A_DEVICE = (
 
 
 def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
-    """Return the devices that a person's newer list no longer has with the same keys."""
+    """Return the devices whose keys are no longer in a person's newer list."""
     listed = {key.keys for key in after.devices}
     return tuple(key.device for key in before.devices if key.keys not in listed)
 
@@ -336,9 +336,8 @@ def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
 def _close_mailboxes(removed: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
     """Schedule the deletion of revoked devices' mailboxes.
 
-    Every device of ours that knows a mailbox's token does this,
-
-    because the revoking device may not know it.
+    Every device of ours that knows a mailbox's token does this, because the revoking device may not
+    know the token.
     """
     for key in me.person.devices:
         one = linked_device_by_id(key.device, device) if key.device in removed else None
@@ -393,6 +392,6 @@ def _sign_next_list(
 
 
 def _newest_revocations(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
-    """Return the latest revocations that fit into a list, in the order of lists."""
+    """Return the latest revocations that fit into a list, in the order that a list requires."""
     newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))

@@ -99,7 +99,7 @@ def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
 
 
 def lock_for_prepared(new: PreparedMailbox) -> RelayLock:
-    """Return the lock that holds the relay's part of this vault's key there."""
+    """Return the lock at the new relay, which holds that relay's part of this vault's key."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 
@@ -121,8 +121,8 @@ def cancel_next_mailbox(device: Device) -> None:
 def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> None:
     """Cancel the moves that this device leads, except to the relay ``except_url``.
 
-    If we have other devices, the mailboxes are kept for a while, since a list that moves us there
-    may be on its way.
+    If we have other devices, the mailboxes are kept for a while, since a device list that announces
+    our move to them may be on its way.
     """
     for new in prepared_mailboxes(device):
         if not new.leads or new.home.relay_url == except_url:
@@ -193,8 +193,8 @@ def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
 
 
 def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
-    """Abandon all prepared mailboxes, since a device lost in this list knows the tokens that delete
-    them. Call it in a transaction.
+    """Abandon all prepared mailboxes, since a device that this list marks as lost knows the tokens
+    that delete them. Call it in a transaction.
     """
     delete_prepared_mailboxes(None, device)
     device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
@@ -295,7 +295,9 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
-    """Return those mailboxes that were announced since the list of the last loss or move."""
+    """Return the mailboxes that our other devices have announced at a relay since our device list
+    last recorded a lost device or a move.
+    """
     since = int(device.vault.get(SELF, MOVE_READY_SINCE_RECORD) or 0)
     return {
         one.device: home.mailbox
@@ -308,7 +310,8 @@ def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
 def _mailbox_deletion(home: LinkedMailbox, linked: LinkedDevice, device: Device) -> MailboxDeletion:
     """Return the deletion of a mailbox; for a former mailbox it has a time limit.
 
-    A former mailbox only unlocks older copies of the folder, and its relay may be gone.
+    A former mailbox is needed only to unlock older copies of the folder, and its relay may be gone,
+    so we do not try for ever.
     """
     if home.what is MailboxUse.LEFT:
         give_up_at = this_second(device) + timedelta(days=FORMER_MAILBOX_DAYS)

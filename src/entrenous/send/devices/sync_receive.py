@@ -118,8 +118,9 @@ _RECORDS_ABOUT_PEOPLE: Final = (SharedContact, SharedForgottenContact, SharedBlo
 
 
 def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
-    """Apply a record from another device, sent under the list of this epoch; call it in the
-    transaction that opens its letter.
+    """Apply a record from another device, sent while our device list had the number ``epoch``.
+
+    Call it in the transaction that opens the record's letter.
 
     Raises:
         BadSync.
@@ -247,7 +248,7 @@ def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> C
 
 
 def _apply_block(shared: SharedBlock, device: Device) -> None:
-    """Apply the blocking of a person; if the person is unknown, store only when it happened."""
+    """Block or unblock a person as another device of ours did; ignore an unknown person."""
     known = _contact_unless_self(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return

@@ -224,7 +224,8 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
 def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     """Remember a recall for as long as a relay may keep the message.
 
-    At most as many recalls are remembered per person as letters may wait for us at a relay.
+    The number of recalls remembered per person is limited to the number of letters that may wait
+    for us at a relay.
     """
     now, trusted_now = int(device.clock.now().timestamp()), int(trusted_time(device).timestamp())
     kept = {

@@ -35,7 +35,9 @@ _FILLER_LEAF: Final = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class ReusableKeyStatements:
-    """The statements of the current fallback and X-Wing keys, part of each set until rotation."""
+    """The statements of the current fallback and X-Wing keys, which are part of each set until the
+    keys are rotated.
+    """
 
     fallback: bytes
     xwing: bytes
@@ -45,14 +47,14 @@ _REUSABLE_STATEMENTS: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
-    """Publish a set of prekeys with fresh one-time keys; with ``lasting`` also a fresh fallback key
-    and a fresh X-Wing key.
+    """Publish a set of prekeys with fresh one-time keys and, if ``lasting`` is true, with a fresh
+    fallback key and a fresh X-Wing key.
 
-    One signature covers a set, and the relay then discards the previous set. Private keys are
-    stored before the public ones are sent. A set that the relay did not accept is sent again
-    unchanged: an account stores the private halves of only two fallback keys, and the one that the
-    relay hands out must be among them. For the same reason the fallback key rotates weekly, however
-    often one-time keys run out.
+    One signature covers a set. When the relay gets a set, it discards the previous one. Private
+    keys are stored before the public ones are sent. A set that the relay did not accept is sent
+    again unchanged: an account stores the private halves of only two fallback keys, and the one
+    that the relay hands out must be among them. For the same reason the fallback key rotates
+    weekly, however often one-time keys run out.
     """
     me = own_device(device)
     prekeys = _UNPUBLISHED_SET.load(device.vault)

@@ -89,8 +89,8 @@ def store_receipts(receipts: Receipts, header: Header, sender: Contact, device: 
 
     Raises:
         NotForThisMailbox, BadSignature: a receipt is for a copy sent to another device, names
-            a message other than that copy's, or does not name the letter's device list with a
-            valid signature by this device.
+            a message other than that copy's, or lacks a valid signature by the sending device that
+            also covers the letter's device list.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in receipts.receipts)

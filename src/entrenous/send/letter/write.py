@@ -45,8 +45,8 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 class Addressee:
     """A contact's device and how to write to it.
 
-    For a device that has not followed its owner's move yet, the mailbox and the list are the former
-    ones.
+    If the owner has moved to another relay but this device has not, the mailbox and the device list
+    are those from before the move.
     """
 
     contact: Contact

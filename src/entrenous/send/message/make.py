@@ -116,7 +116,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
 
 @dataclass(slots=True)
 class _MessageInProgress:
-    """The copies of one message that were made so far; ``commit`` records them."""
+    """The copies of one message that have been made so far; ``commit`` records them."""
 
     draft: Draft
     plan: FilePlan

@@ -70,7 +70,7 @@ def circle_named(name: str, device: Device) -> Circle:
 def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
     """Return the ids of everybody that a person's or circle's name refers to, blocked or not.
 
-    Empty for an unknown name.
+    The result is empty for an unknown name.
     """
     if (circle := _find_circle(name, device)) is not None:
         return frozenset(circle.people)

@@ -42,7 +42,7 @@ class SentRecord:
 
     ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether
     this message, or an earlier one at the same trust, had a picture, clip or voice note.
-    ``asked_at`` is when the guard last asked about a silent device of theirs.
+    ``asked_at`` is when the guard last asked about a silent device of the person.
     """
 
     at: datetime
@@ -75,7 +75,9 @@ def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
 
 
 def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
-    """Return when a device was last heard from: by letter, by prekey, or when first known."""
+    """Return when a device was last heard from, by letter or by prekey. If it never was, return
+    when it was first known.
+    """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
     times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]

@@ -106,13 +106,11 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the owner of an invite link as a contact "known by link" (only the link vouches for the
     keys), and send them our tokens.
 
-    If a contact's device lists contradict each other, first compare keys with the contact, or
-    forget the contact. Otherwise the link could lead to the wrong list.
-
     Raises:
-        BadInvite, BadName, NameTaken, OwnInviteLink, ContradictoryLists, InviteKeysDiffer,
-        OutdatedDeviceList, ForkedDeviceList, BadSignature, WrongToken, AddressOnThisMachine,
-        RelayUnreachable.
+        BadInvite, BadName, NameTaken, OwnInviteLink, InviteKeysDiffer, OutdatedDeviceList,
+        ForkedDeviceList, BadSignature, WrongToken, AddressOnThisMachine, RelayUnreachable.
+        ContradictoryLists: the person is a contact whose device lists contradict each other, so the
+            link could lead to the wrong list. The user must compare keys or forget the contact.
     """
     invite = read_invite(link.strip())
     refuse_bad_name(name)
@@ -150,8 +148,10 @@ def add_person(link: str, name: str, device: Device) -> Contact:
 
 
 def _trust_after_readding(known: Contact, standing: HistoryRelation) -> Trust:
-    """Return the trust of a contact who is added again: the link names the same master key, so
-    compared keys stay compared, unless the lists leave a gap.
+    """Return the trust of a contact who is added again.
+
+    The link names the same master key, so compared keys stay compared, unless the history of device
+    lists that the relay shows begins after the known list.
     """
     if known.compared and standing is not HistoryRelation.NEWER_UNPROVEN:
         return Trust.COMPARED
@@ -212,8 +212,8 @@ def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: 
 def answer_greetings(device: Device) -> None:
     """Greet the people who used an invite of ours; retry next time if their relay is unavailable.
 
-    Separate from the transaction that accepts their hello: a wrong relay address in it must not
-    delay the letters after it.
+    This runs outside the transaction that accepts a hello, so that a wrong relay address in the
+    hello cannot delay later letters.
     """
     for person, _ in list(device.vault.items(INVITE_USE_TO_ANSWER)):
         with suppress(Unreachable, TooMany, NoPrekeys):
@@ -275,8 +275,8 @@ def store_link(link: InviteLink, device: Device) -> None:
 
 
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
-    """Return this device's link with that token hash, while a hello sent in time may still
-    arrive.
+    """Return this device's link with that token hash; None if there is none, or if no hello that
+    was sent in time can still arrive.
     """
     made = INVITE_TABLE.load(lock.hex(), device.vault)
     return None if made is None or _has_link_expired(made, device) else made

@@ -157,8 +157,8 @@ def mark_compared(name: str, device: Device) -> Contact:
 def forget_contact(name: str, device: Device) -> Contact:
     """Forget a person: keys, sessions, tokens in both directions, membership in our circles.
 
-    Their queued outbox items are dropped, except recalls. Our relay accepts nothing more from them
-    once the next flush has told it. An invite that they still hold stays valid until it expires.
+    Their queued outbox items are dropped, except recalls. Our relay refuses their letters as soon
+    as the outbox has next been sent. An invite that they still hold stays valid until it expires.
 
     Raises:
         UnknownPerson.
@@ -187,7 +187,8 @@ def forget_contact(name: str, device: Device) -> Contact:
 def _forget_session(whose: str, device: Device) -> None:
     """Delete a session, except its counters.
 
-    In a later session, the other device refuses used numbers.
+    The counters are kept because the other device would refuse a number used again in a later
+    session.
     """
     for table in (FIRST_LETTER_TOKEN, GREETING_SENT, DEVICE_TO_GREET):
         device.vault.drop(table, whose)
@@ -199,7 +200,8 @@ def _forget_session(whose: str, device: Device) -> None:
 
 
 def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
-    """Check that we share a protocol version with each contact; an unknown list passes.
+    """Check that we share a protocol version with each contact. A contact whose device list we do
+    not have passes.
 
     Raises:
         OwnProgramTooOld, ContactProgramTooOld: for the first contact without a common version.

@@ -55,8 +55,9 @@ _CAPITAL_LOOK_ALIKES: Final = {
 _LUNATE_SIGMAS: Final = {0x3F2: "c", 0x3F9: "c"}
 _LOOK_ALIKE_PAIRS: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
-_LONG_NAME_LETTERS: Final = 6  # letters from which two typing errors are tolerated
-_SHORT_FORM_LETTERS_MIN: Final = 2  # letters that a short form has at least
+# names with at least this many letters may differ by two typing errors
+_LONG_NAME_LETTERS: Final = 6
+_SHORT_FORM_LETTERS_MIN: Final = 2  # the least number of letters in a short form
 _TWO_SYLLABLES: Final = 2
 _SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
@@ -64,8 +65,9 @@ _SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 def is_similar(one: str, other: str) -> bool:
     """Check whether two names are easily mistaken for each other.
 
-    They look alike, are one typing error apart (two if both have six letters), or one is a short
-    form of the other. Names of two syllabic characters (Chinese, Korean, Japanese) must be equal.
+    They are if they look alike, if they differ by one typing error (two if both have at least six
+    letters), or if one is a short form of the other. Names of two syllabic characters (Chinese,
+    Korean, Japanese) are mistaken for each other only if they are equal.
     """
     of_one, of_other = similar_forms(one), similar_forms(other)
     a, b = of_one[0], of_other[0]

@@ -29,10 +29,10 @@ class IssuedRange:
     Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
     them out; indexes below ``handed_out`` were handed out. ``next_unused`` is one above the highest
     index that a letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at
-    the time of
-    issue: when either changes, the range is replaced. ``skipped`` are still valid indexes below
-    ``next_unused`` without a letter, in order; ``used_count`` counts the letters since ``told_at``,
-    the last top-up (None: ``made_at``).
+    the time of issue; when either changes, the range is replaced. ``skipped`` lists, in order, the
+    indexes below ``next_unused`` that no letter has used and that are still valid. ``used_count``
+    is the number of letters since the last top-up (``told_at``), or since ``made_at`` if there was
+    none.
     """
 
     seed: Secret

@@ -94,7 +94,7 @@ def run(
 ) -> None:
     """Run a gate: it holds or refuses uploads that match a registered fingerprint.
 
-    Its tokens are files in its folder that only its account can read.
+    The gate's tokens are files in its data folder; only the account that runs it can read them.
     """
     host, port = parse_host_and_port(listen)
     front = read_front_settings(data)

@@ -99,9 +99,9 @@ def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
 
 
 def look_back_task(platform: Platform) -> Callable[[], object]:
-    """Return a task that makes due look-backs, some at a time.
+    """Return a task that runs due look-backs (searches of earlier uploads), a few at a time.
 
-    They are due for claims from a list, a fetch or a partner, or after a crash.
+    Look-backs are due for claims from a list, a fetch or a partner, or after a crash.
     """
     return partial(look_back_due, platform)
 

@@ -54,7 +54,7 @@ def gate_app(
     """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
 
     Args:
-        platform: the gate.
+        platform: everything that the gate uses.
         access: tokens and limits.
         tasks: further background tasks.
         count_rows: counts the rows of the database and of the index, for the metrics.

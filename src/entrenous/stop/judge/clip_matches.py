@@ -18,8 +18,8 @@ from entrenous.stop.registration import Claim
 # The share of an upload's half seconds that must match; measured in bench/stopping/recall_reel.py.
 SHARE_MIN: Final = 0.5
 MATCHING_MOMENTS_MIN: Final = (
-    # Half seconds of the upload, and frames of the claim, that must match: fewer prove no more than
-    # a still picture.
+    # The least number of half seconds of the upload, and of frames of the claim, that must match.
+    # Fewer matches prove no more than a still picture would.
     3
 )
 ClaimFrame = tuple[Claim, int | None]
@@ -28,7 +28,7 @@ ClaimFrame = tuple[Claim, int | None]
 
 @dataclass(slots=True)
 class _ViewMatches:
-    """The matches of one view with one claim.
+    """The matches of one view (the upload after one transformation) with one claim.
 
     ``found`` has, for each matching half second of the upload, the times of the matching registered
     frames and their distances.
@@ -76,10 +76,10 @@ def video_hits(
 ) -> list[Hit]:
     """Return the claims that an uploaded video matches, by the best view of each, nearest first.
 
-    ``part`` of a match is false only for the registered video itself. Then in one view, at least
-    half of the upload's half seconds, and at least three, match in order. ``distance`` is the
-    median over the matching half seconds. ``how`` says which view matched, for how many half
-    seconds, and from which time.
+    ``part`` of a match is false only if the upload is the registered video itself. This is assumed
+    if in one view at least half of the upload's half seconds, and at least three, match in order.
+    ``distance`` is the median over the matching half seconds. ``how`` says which view matched, for
+    how many half seconds, and from which time.
 
     Args:
         video: the upload.
@@ -171,7 +171,8 @@ _HASH_BITS: Final = 8 * PDQ_BYTES
 
 
 def sound_hits(alike: Iterable[SoundMatch], claims: Mapping[int, Sequence[Claim]]) -> list[Hit]:
-    """Return the claims whose sound an upload contains, with the longest stretch, longest first.
+    """Return the claims whose sound an upload contains, each with its longest matching stretch. The
+    longest stretch comes first.
 
     ``distance`` is scaled to 256 bits, so that it is comparable with a picture's. Which distances
     count depends on the length of the stretch, so the index decides it and not the bank. ``part``

@@ -170,7 +170,7 @@ def _matches_of_hashes(
 def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatch]:
     """Yield the matches of sounds.
 
-    The number by which floods are counted is negative for a sound.
+    Each match has the number under which floods are counted; for a sound it is negative.
     """
     if not sought.sounds:
         return
@@ -187,9 +187,9 @@ def _without_released(
     """Return the match without claims that a release covers or that the reviewer has seen; None if
     no claim is left.
 
-    Releases count as for an upload (section 5), so that a repeated look-back does not ask the
-    reviewer the same question twice. The bank's outcome for whole matches applies even if only a
-    frame matches, since the upload may be the whole video.
+    Releases apply in the same way as for a new upload (section 5), so that a repeated look-back
+    does not ask the reviewer the same question twice. The bank's outcome for whole matches applies
+    even if only a frame matches, since the upload may be the whole video.
     """
     upload = platform.reviews.review(retroactive_match.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}

@@ -143,7 +143,7 @@ class BankQueries:
     ) -> dict[bytes, Claim]:
         """Return the whole-picture hashes among ``hashes`` that this bank has, with one claim each.
 
-        Only claims on pictures, and in one of these states, count.
+        Only claims that are on pictures and in one of ``states`` count.
         """
         joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         query = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
@@ -195,7 +195,7 @@ class BankQueries:
     def entries(self, after: int) -> tuple[Entry, ...]:
         """Return distinct hashes numbered above ``after``, in order, to update an index.
 
-        It may return only the first ones: ask again after the last.
+        Only the first ones may be returned; to get more, call again with the last one's number.
         """
         with reading_once(self.engine) as db:
             rows = _SELECT_ENTRIES_AFTER.rows(db, {"after": after})
@@ -248,7 +248,7 @@ class BankQueries:
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """Return distinct sounds numbered above ``after``, in order, to update an index.
 
-        It may return only the first ones: ask again after the last.
+        Only the first ones may be returned; to get more, call again with the last one's number.
         """
         query = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
         with reading_once(self.engine) as db:
@@ -282,8 +282,8 @@ class BankQueries:
             )
 
     def embeddings(self, after: int) -> tuple[RegisteredEmbedding, ...]:
-        """Return embeddings numbered above ``after``, in order, to update an index. It may return
-        only the first ones.
+        """Return embeddings numbered above ``after``, in order, to update an index. Only the first
+        ones may be returned.
         """
         query = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
@@ -320,8 +320,8 @@ class BankQueries:
         return tuple(sorted(found, key=lambda one: (one.name, one.key)))
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
-        """Return changes with a number above ``after``, in order. Numbers become visible in their
-        order.
+        """Return changes with a number above ``after``, in order. Numbers become visible in
+        ascending order.
 
         A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
         :meth:`extend` added without confirmation stay on this platform.

@@ -1,6 +1,6 @@
-"""PartnerStore and SourceStore in tables: partners fetch hashes from us, and we from sources.
+"""Store exchange partners, which fetch hashes from us, and sources, from which we fetch hashes.
 
-Partners' opinions are here too, and the lock with which only one process at a time fetches from a
+The opinions of partners are stored here too. A lock lets only one process at a time fetch from a
 source.
 """
 
@@ -131,7 +131,8 @@ class PartnerStore:
         ]
         | None = None,
     ) -> None:
-        """Store a partner's opinions of claims, each replacing its previous one; all or none.
+        """Store a partner's opinions of claims, either all of them or none. Each one replaces the
+        partner's previous opinion of that claim.
 
         ``apply_consequences`` changes the bank in the same transaction, so that both changes take
         effect or neither. It is called with the opinions of these claims before and after, and with
@@ -229,7 +230,7 @@ class SourceStore:
         return _source_from_row(row)
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Return the source's checkpoint; a fresh one if it was never read."""
+        """Return the source's checkpoint; a fresh one if the source was never read."""
         query = sa.select(CHECKPOINT_TABLE).where(CHECKPOINT_TABLE.c.source == name)
         with reading(self.engine) as db:
             row = db.execute(query).one_or_none()
@@ -283,7 +284,7 @@ class SourceStore:
 
 
 def _generation(db: sa.Connection, name: str) -> int:
-    """Return the present generation of a source, or 0 before its first."""
+    """Return the present generation of a source, or 0 if it was never read."""
     query = sa.select(CHECKPOINT_TABLE.c.generation).where(CHECKPOINT_TABLE.c.source == name)
     return int(db.execute(query).scalar() or 0)
 
@@ -305,7 +306,7 @@ def _delete_records(name: str) -> sa.Delete:
 
 
 def _audit_details(source: Source) -> Details:
-    """Return the details for the audit log; without the address, which may be private."""
+    """Return the details for the audit log, without the address, which may be private."""
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 
 
@@ -336,9 +337,9 @@ _LOCK_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 
 @contextmanager
 def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
-    """Hold the lock of a source, among all processes on the same database.
+    """Hold the lock of a source, which only one process on the same database can hold at a time.
 
-    The lock ends with the process. Raises FetchAlreadyRunning.
+    If the process dies, the lock is released. Raises FetchAlreadyRunning.
     """
     if engine.dialect.name == "postgresql":
         with _advisory_lock(engine, name):

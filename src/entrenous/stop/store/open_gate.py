@@ -116,7 +116,7 @@ UPLOAD_KEY_FILE: Final = "held.key"
 _DATABASE_FILE: Final = "bank.db"
 TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
 # A decoder process decodes this many pictures and is then replaced. A hostile picture that takes
-# the process over can falsify only these; a smaller number would cost time
+# the process over can falsify only their results; a smaller number would cost time
 # (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_DECODER: Final = 16
 # The limits for each upload, which are lower than for the user's own clips, since strangers send

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from entrenous.serving.postgres_address import refuse_invalid_address
 from entrenous.stop.store.engine import PinnedConnectionPool, prepare
 
-_CONNECTIONS: Final = 8  # connections per process: as many as uploads are judged at once
+_CONNECTIONS: Final = 8  # connections per process; up to as many more are opened if needed
 # A session that is idle in a transaction is ended before others, which wait for its locks, give up.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
-    # With this level, named whatever the server's default is, a statement sees what was committed
-    # while it waited for a lock.
+    # The level is set explicitly, whatever the server's default. With it, a statement sees what was
+    # committed while it waited for a lock.
     r"-c jit=off -c default_transaction_isolation=read\ committed"
 )
 

@@ -84,7 +84,8 @@ class Bench:
 
 
 def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
-    """Bring both pictures to the same resolution, the coarsest of three: theirs, and ``side_px``.
+    """Scale both pictures down to one resolution: that of the coarser picture, or the resolution
+    given by ``side_px`` if it is coarser still.
 
     Args:
         pair: the pictures.

@@ -22,7 +22,8 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 Samples = TypeVar("Samples", NDArray[np.uint8], NDArray[np.float32])
-# a grid with more pixels is halved, which loses nothing, because no chip is that fine
+# a grid with more pixels is halved; nothing is lost, because no cell of the mark's pattern is that
+# small
 _PIXELS_MAX: Final = 32_000_000
 _SIDE_PX_MAX: Final = 32_000  # OpenCV's remap uses 16-bit pixel addresses
 # with more samples per pixel, fine detail would alias, so the source is averaged first
