@@ -52,9 +52,10 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         assert page.get_by_role("alert").get_by_text("cannot be in the future").is_visible()
         ana.press("I sent it")
         assert page.get_by_text("If they do nothing by then").is_visible()
-        ana.fill("The number that they gave you, and the PIN if there is one", "case 77")
+        number = "The number that they gave you, and the PIN if there is one"
+        ana.fill(number, "case 77")
         ana.press("Keep the number")
-        assert page.get_by_label("The number that they gave you, and the PIN if there is one").input_value() == "case 77"
+        assert page.get_by_label(number).input_value() == "case 77"
         ana.press("Their form, and what to paste", "link")
         assert page.get_by_label("the link of each place").input_value().endswith("/p/123")
         ana.press("Back", "link")
