@@ -120,7 +120,7 @@ def test_inbox_screens_state_what_cryptography_guarantees(street: Street) -> Non
         assert "first open" in said.out
         assert "by cryptography; after that, by" in said.out
         assert "program" in said.out
-    assert "so nobody can open that copy any more" in unopened.out
+    assert "Nobody can open that copy any more" in unopened.out
     assert "app is asked to delete it. Nothing can force it to" in opened.out
     assert street.types("ana", "inbox").out == "Nothing here yet.\n"
 
