@@ -113,7 +113,6 @@ def test_a_name_that_leads_here_is_refused(browser: Browser, tmp_path: Path) -> 
         page = fooled.new_page()
         page.goto(app.link)
         page.get_by_role("heading", name="What would you like to do?").wait_for()
-        browser.close()
 
 
 @pytest.mark.threat("page-other-user")
