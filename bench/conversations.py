@@ -247,7 +247,7 @@ def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
     if "location" not in kept.headers:
         raise RuntimeError(f"the photograph was not accepted: {kept.text}")
     review = kept.headers["location"]
-    asked = re.findall(r"Type (.+?) to send it anyway", browser.get(review).text)
+    asked = re.findall(r"To confirm, type the name: ([^<\n]+)", browser.get(review).text)
     began = time.perf_counter()
     started = browser.post(review, data={"confirm": asked}, headers=here)
     shown = browser.get(started.headers["location"])

@@ -147,7 +147,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
 
 
 def pixels_on_white(picture: Picture) -> Pixels:
-    """Return the (H, W, 3) pixels; transparent parts are shown on white, as viewers do."""
+    """Return the (H, W, 3) pixels; transparent parts are white, as image viewers show them."""
     pixels: Pixels = np.asarray(picture)
     if picture.alpha is None:
         return pixels

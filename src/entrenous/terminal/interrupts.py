@@ -44,9 +44,9 @@ def _raise_keyboard_interrupt(*_: object) -> None:
 def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
     """Yield a function that raises KeyboardInterrupt if an earlier Ctrl-C had no effect.
 
-    Long loops call it. Python drops a KeyboardInterrupt that is raised in a finalizer or a C
-    library's callback, so without this the loop would continue. With ``once``, only the first
-    Ctrl-C counts, so that a second one does not interrupt the clean-up.
+    Call that function in long loops. Python drops a KeyboardInterrupt that is raised in a finalizer
+    or a C library's callback, so without this the loop would continue. With ``once``, only the
+    first Ctrl-C counts, so that a second one does not interrupt the clean-up.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # Ctrl-C interrupts the main thread only
