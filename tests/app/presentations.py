@@ -1,19 +1,13 @@
 """The five ways in which every page has to work for everybody, and what is asked of each."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
+from tests.app.axe import violations
 from tests.app.served import WITHOUT_SCRIPT
 
-#: WCAG 2.2 AA, and axe's best practice.
-_TAGS: Final = (
-    *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
-)
-_RUN: Final = "options => axe.run(options).then(found => found.violations)"
-_OPTIONS: Final = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}}
 _MEASURE: Final = """() => {
   const faults = [], root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} px wide`);
@@ -72,8 +66,4 @@ def for_everybody(page: Page) -> None:
 
 def faults_of(page: Page) -> list[str]:
     """Return what axe finds, and what is too wide, too small, or has not one heading."""
-    if not page.evaluate("() => 'axe' in window"):
-        page.evaluate(AXE_SCRIPT)
-    found: list[dict[str, Any]] = page.evaluate(_RUN, _OPTIONS)
-    named = [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
-    return [*named, *page.evaluate(_MEASURE)]
+    return [*violations(page), *page.evaluate(_MEASURE)]

@@ -2,16 +2,33 @@
 
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
+from tests.app.axe import violations
 from tests.app.page_walker import gets, walked
 from tests.app.presentations import PRESENTATIONS, faults_of, present
 from tests.app.screens import BYTES_MAX, FOLDER, SCHEMES, file_of, index
 from tests.app.served import PHONE
 from tests.app.states import NO_PAGE, STATES, WALKED_ELSEWHERE, a_world, all_states
 
+_GOOD = """<html lang="en"><title>Page</title><main><h1>One</h1><p style="color:#333">Words</p>
+<p>There is <a href="/">a page</a></p><img src="data:," alt="A cat" width="60" height="60">
+<button id="b" style="padding:1em">x</button>
+<label for="f">Name</label> <input id="f" style="padding:1em"></main>"""
+#: Changes of one thing each on that page, and what axe says about it.
+_BREAKS = {
+    'color:#333">Words': ('color:#bbb">Words', "color-contrast"),
+    ' alt="A cat"': ("", "image-alt"),
+    ">x<": ("><", "button-name"),
+    '<label for="f">': ('<label for="g">', "label"),
+    ' lang="en"': ("", "html-has-lang"),
+    'id="b"': ('id="b" aria-pressed="often"', "aria-valid-attr-value"),
+    "<h1>One</h1>": ("<h3>One</h3>", "page-has-heading-one"),
+    '<a href="/">': ('<a href="/" style="text-decoration:none;color:#222">', "link-in-text-block"),
+}
 _BAD = """<html lang="en"><title>Page</title><main><h1>One</h1><h1>Two</h1>
 <p style="color:#bbb;background:#fff">Hard to read</p><img src="data:,"><button>x</button></main>"""
 
@@ -56,6 +73,23 @@ def test_faults_would_be_found(browser: Browser) -> None:
         found = " ".join(faults_of(page))
     for fault in ("color-contrast", "image-alt", "2 h1", "button"):
         assert fault in found
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_page_that_was_clean_is_looked_at_again_after_any_change(browser: Browser) -> None:
+    with browser.new_context(viewport=PHONE) as context:
+        page = context.new_page()
+        assert _violations_of(page, _GOOD) == []
+        assert _violations_of(page, _GOOD.replace("Words", "Other words")) == []
+        assert not page.evaluate("() => 'axe' in window")  # there was nothing new to ask about
+        for was, (now, rule) in _BREAKS.items():
+            assert rule in " ".join(_violations_of(page, _GOOD.replace(was, now))), rule
+
+
+def _violations_of(page: Page, html: str) -> list[str]:
+    page.goto(f"data:text/html,{quote(html)}")
+    return violations(page)
 
 
 def test_the_screens_are_those_of_today() -> None:

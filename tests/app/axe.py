@@ -1,0 +1,83 @@
+"""What axe finds on a page. It is not asked twice about pages that differ by their words alone.
+
+It judges what a page consists of once, and how that looks as often as that looks different: in
+other colours, larger, from right to left. What the rest of its rules ask about is the same then.
+"""
+
+from hashlib import sha256
+from typing import Any, Final
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+#: WCAG 2.2 AA, and axe's best practice.
+_TAGS: Final = (
+    *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
+)
+#: The rules among them that ask how large something is, where it stands, or in which colour.
+_ABOUT_LOOKS: Final = (
+    *("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"),
+    *("region", "bypass", "skip-link"),
+)
+_RUN: Final = "options => axe.run(options).then(found => found.violations)"
+# What a page consists of, and how each element looks. A text counts as being there or not. Where
+# it matters which words are equal (ids, labels, headings), they are numbered as they come.
+_CONTENT_AND_LOOKS: Final = """() => {
+  const looks = [], numbers = new Map();
+  const nth = (kind, words) => {
+    const key = `${kind} ${words.trim()}`;
+    if (!numbers.has(key)) numbers.set(key, numbers.size);
+    return words.trim() && numbers.get(key);
+  };
+  const ids = new Set(["id", "for", "headers", "list", "aria-labelledby", "aria-describedby",
+    "aria-controls", "aria-owns", "aria-details"]);
+  const words = new Set(["alt", "title", "aria-label", "placeholder", "name"]);
+  const onlyThere = new Set(["src", "action", "value", "d", "points", "datetime", "poster"]);
+  const content = (name, value) => {
+    if (ids.has(name)) return value.split(/\\s+/).map((one) => nth("id", one));
+    if (words.has(name)) return nth("words", value);
+    if (name === "href") return value.startsWith("#") ? ["#", nth("id", value.slice(1))] : "";
+    return onlyThere.has(name) || name.startsWith("data-") ? value && "there" : value;
+  };
+  const look = (one, is, box) => [is.color, is.backgroundColor, is.opacity, is.fontSize,
+    is.fontWeight, is.direction, is.position, is.float, is.display, is.filter, is.textShadow,
+    is.textDecorationLine, is.backgroundImage.slice(0, 40), box.width < 24, box.height < 24,
+    box.right <= 0 || box.bottom <= 0, /auto|scroll/.test(is.overflowX + is.overflowY)
+      && (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)];
+  const shape = (one) => {
+    const is = getComputedStyle(one), outside = new Set(["class", "dir", "style"]);
+    looks.push(look(one, is, one.getBoundingClientRect()));
+    return [one.tagName, one.checkVisibility(), is.visibility, one.checked, one.disabled, one.open,
+      [...one.attributes].filter((it) => !outside.has(it.name)).sort((a, b) => a.name < b.name
+        ? -1 : 1).map((it) => [it.name, content(it.name, it.value)]),
+      one.matches("h1, h2, h3, h4, h5, h6, legend, caption") ? nth("words", one.textContent) : 0,
+      [...one.childNodes].map((it) => it.nodeType === 1 ? shape(it) : it.nodeType === 3
+        && it.data.trim() ? "text" : 0).filter((it) => it)];
+  };
+  const consists = JSON.stringify([document.title !== "", shape(document.documentElement)]);
+  return [consists, JSON.stringify([innerWidth, innerHeight, looks])];
+}"""
+_sound = set[bytes]()
+_clean = set[tuple[bytes, bytes]]()
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds on the page, as the rule and the first characters of each element."""
+    content, looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
+    if (content, looks) in _clean:
+        return []
+    found = _ask(page, ("rule", _ABOUT_LOOKS) if content in _sound else ("tag", _TAGS))
+    if not found:
+        _sound.add(content)
+        _clean.add((content, looks))
+    return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
+
+
+def _ask(page: Page, which: tuple[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    only = {"type": which[0], "values": which[1]}
+    found: list[dict[str, Any]] = page.evaluate(
+        _RUN, {"resultTypes": ["violations"], "runOnly": only}
+    )
+    return found
