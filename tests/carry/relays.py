@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 
+from entrenous.base.environment import Clock
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
@@ -126,7 +127,7 @@ def memory_relay(clock: WoundClock | None = None) -> Relay:
 
 
 @contextmanager
-def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) -> Iterator[Relay]:
+def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
     mail = open_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
         yield Relay(mail, FileBlobs(folder / "blobs"), clock, CountingDice())
@@ -136,13 +137,13 @@ def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) ->
 
 @contextmanager
 def served(
-    app: Starlette, certificate: Certificate | None = None, *, send_buffer: int = 0
+    app: Starlette, certificate: Certificate | None = None, *, send_buffer: int = 0, port: int = 0
 ) -> Iterator[str]:
     """Serve the app on loopback; return its URL. ``send_buffer`` limits the system's buffer for
-    answers.
+    answers; ``port`` is any free one unless given.
     """
     server, ready = make_server(app, certificate), threading.Event()
-    with bind_socket("127.0.0.1", 0) as taken:
+    with bind_socket("127.0.0.1", port) as taken:
         if send_buffer:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
@@ -156,7 +157,7 @@ def served(
         thread = threading.Thread(target=lambda: asyncio.run(run()))
         thread.start()
         try:
-            assert ready.wait(10)
+            assert ready.wait(60)
             yield url_of(taken, "https" if certificate else "http")
         finally:
             server.should_exit = True

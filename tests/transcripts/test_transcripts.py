@@ -1,5 +1,7 @@
 """Failures as a person meets them: each file of this folder is one scenario, typed for real.
 
+The commands run in this process, against real relays; test_readme.py runs the README's as programs.
+
 A file says what is there (``given:``, see GIVENS), then what is typed, what is printed and with
 which exit status it ends. What fails speaks on standard error alone; an answer, "nobody" among
 them, on standard output alone.
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -19,9 +22,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from entrenous.base.environment import SystemClock
+from entrenous.carry.http.relay_app import relay_app
+from tests.carry.relays import disk_relay, served
 from tests.clips import wander, written
 from tests.serving.certificates import certificate
-from tests.transcripts.terminal import Terminal, remembered, steps_of
+from tests.transcripts.terminal import Terminal, remembered, run_here, steps_of
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.real
 
@@ -42,7 +49,7 @@ class World:
 
     terminal: Terminal
     seeds: Path
-    relays: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    serving: ExitStack = field(default_factory=ExitStack)
     words: dict[str, str] = field(default_factory=dict)
 
     def put(self, name: str, content: bytes) -> None:
@@ -58,38 +65,36 @@ class World:
         place = self.seeds / seed
         if not place.exists():
             place.mkdir()
-            made = World(Terminal(place, place / "ana"), self.seeds)
-            try:
+            made = World(replace(self.terminal, folder=place, home=place / "ana"), self.seeds)
+            with made.serving:
                 make(made)
-            finally:
-                made.stop_relays()
         shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
 
     def start_relay(self, name: str = "relay") -> str:
         """Start it where it was before, if it was; its address."""
         known = self.terminal.folder / f"{name}.url"
-        host = known.read_text().removeprefix("http://") if known.exists() else "127.0.0.1:0"
-        url = self.serve("--data", name, "--listen", host)
+        port = int(known.read_text().rpartition(":")[2]) if known.exists() else 0
+        relay = self.serving.enter_context(disk_relay(self.terminal.folder / name, SystemClock()))
+        url = self.serving.enter_context(served(relay_app(relay), port=port))
         known.write_text(url)
         return url
 
-    def serve(self, *where: str) -> str:
+    def run_relay(self, *where: str) -> str:
+        """Start it as a program of its own; its address."""
         command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *where]
         relay = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
-        self.relays.append(relay)
+        self.serving.callback(relay.communicate)
+        self.serving.callback(relay.terminate)
         assert relay.stdout is not None
         return str(json.loads(relay.stdout.readline())["url"])
 
-    def stop_relays(self) -> None:
-        for relay in self.relays:
-            relay.terminate()
-            relay.communicate(timeout=20)
-        self.relays.clear()
 
-
-def jpeg(name: str) -> bytes:
+def jpeg(name: str, side_px: int = 256) -> bytes:
+    """A photograph, at most this large."""
     file = BytesIO()
-    Image.fromarray(getattr(data, name)()).save(file, "JPEG", quality=92)
+    with Image.fromarray(getattr(data, name)()) as photo:
+        photo.thumbnail((side_px, side_px))
+        photo.save(file, "JPEG", quality=92)
     return file.getvalue()
 
 
@@ -137,7 +142,7 @@ def an_operated_relay(world: World) -> None:
         settings.write('data = "relay-data"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
         settings.write(f'tls_cert = "{pair.cert.name}"\ntls_key = "{pair.key.name}"\n')
     world.done("entrenous relay check --settings relay.toml")
-    port = world.serve("--settings", "relay.toml").rpartition(":")[2]
+    port = world.run_relay("--settings", "relay.toml").rpartition(":")[2]
     world.words["localhost:7801"] = f"localhost:{port}"
     world.terminal = replace(world.terminal, more={"ENTRENOUS_RELAY_CA": str(pair.cert)})
 
@@ -190,8 +195,10 @@ GIVENS: dict[str, Callable[[World], object]] = {
     ),
     "other.jpg, another photo": lambda w: w.put("other.jpg", jpeg("coffee")),
     "letter.jpg, which is no picture": lambda w: w.put("letter.jpg", b"Dear Caro,\n"),
-    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", jpeg("chelsea")[:12_000]),
-    "holiday.mp4, a clip": lambda w: w.put("holiday.mp4", written(wander())),
+    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", jpeg("chelsea")[:6_000]),
+    "holiday.mp4, a clip": lambda w: w.put(
+        "holiday.mp4", written(wander(size=(160, 120), seconds=2.0))
+    ),
     "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", bomb()),
 }
 
@@ -202,11 +209,12 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, seeds: Path) -> Iterator[World]:
-    world = World(Terminal(tmp_path, tmp_path / "ana"), seeds)
+def world(tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    make_vaults_open_quickly(monkeypatch)
+    world = World(Terminal(tmp_path, tmp_path / "ana", run=run_here), seeds)
     world.words[HOME] = str(world.terminal.home)
-    yield world
-    world.stop_relays()
+    with world.serving:
+        yield world
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

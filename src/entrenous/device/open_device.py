@@ -62,8 +62,10 @@ def open_unlocked(
         if not has_vault(settings.home):
             raise VaultNotFound(home=settings.home)
     words = passphrase()
-    with _make_courier(settings) as courier:
-        ask = RelayShareClient(settings.home, courier, SystemClock(), SystemRandomSource())
+    with _make_courier(settings) as courier, courier_of(settings) as impatient:
+        ask = RelayShareClient(
+            settings.home, courier, SystemClock(), SystemRandomSource(), impatient
+        )
         with folder_errors(settings.home):
             opened = _unlock_vault(settings, words, ask, sheet)
         with closing(opened.vault) as vault, CopyChecker() as copies:

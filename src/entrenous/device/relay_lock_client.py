@@ -114,13 +114,15 @@ class RelayShareClient:
     """Gets the relay's share of a vault's key, from the relay or from an offline window.
 
     An offline window is a time for which the share is also stored on this device, encrypted under
-    the passphrase.
+    the passphrase. If a window exists but the passphrase does not open it, ``impatient`` is asked,
+    which does not retry: the passphrase is almost certainly wrong.
     """
 
     home: Path
     courier: Courier
     clock: Clock
     dice: RandomSource
+    impatient: Courier | None = None
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
         """Return the relay's share for a stretched passphrase.
@@ -136,7 +138,7 @@ class RelayShareClient:
         if window is not None and self.clock.now() < window[0]:
             return RelayShare(window[1], kept_here=True)
         try:
-            part = evaluate_at_relay(lock, stretched, self.courier, self.dice)
+            part = evaluate_at_relay(lock, stretched, self._courier_for(window), self.dice)
         except Unreachable:
             if window is not None:
                 raise OfflineWindowExpired(until=format_local_time(window[0])) from None
@@ -148,6 +150,11 @@ class RelayShareClient:
             raise
         self._close_offline_window(window)
         return part
+
+    def _courier_for(self, window: tuple[datetime, Secret] | None) -> Courier:
+        if self.impatient is not None and window is None and has_offline_window(self.home):
+            return self.impatient
+        return self.courier
 
     def _close_offline_window(self, window: tuple[datetime, Secret] | None) -> None:
         if window is not None:

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
-from entrenous.base.errors import BadRecord
+from entrenous.base.environment import SystemRandomSource
+from entrenous.base.errors import BadRecord, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
@@ -24,6 +27,7 @@ from entrenous.device.lock_errors import (
     VaultInUse,
     WrongPassphrase,
 )
+from entrenous.device.relay_lock_client import RelayShareClient
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -262,6 +266,29 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     delete_offline_window(tmp_path)
     delete_offline_window(tmp_path)
     assert not has_offline_window(tmp_path)
+
+
+def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path) -> None:
+    """The relay is asked once, in case the window's file is damaged, and not retried."""
+    asked = list[str]()
+
+    def away(name: str) -> Any:
+        def unlock(*_: object) -> NoReturn:
+            asked.append(name)
+            raise RelayUnreachable(host="relay.test")
+
+        return SimpleNamespace(unlock=unlock)
+
+    clock = SimpleNamespace(now=lambda: UNTIL - timedelta(hours=1))
+    ask = RelayShareClient(tmp_path, away("patient"), clock, SystemRandomSource(), away("at once"))
+    right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    with pytest.raises(RelayUnreachable):
+        ask(LOCK, right)
+    write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
+    assert ask(LOCK, right).kept_here
+    with pytest.raises(WrongPassphrase):
+        ask(LOCK, wrong)
+    assert asked == ["patient", "at once"]
 
 
 _KILLED = """
