@@ -18,6 +18,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.client.gate_answer import ClientSettings
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
+from tests.ready import begun, done
 
 URL = "http://127.0.0.1:7802"
 CASE = "3f9a-70c2-b11e"
@@ -124,15 +125,16 @@ def running_gate(folder: Path) -> Iterator[tuple[str, Path]]:
         entrenous("gate", "bank", "import", str(folder / f"{name}.txt"), *where, *more)
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"], data / "operator.token"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def entrenous(*words: str) -> str:
-    program = [sys.executable, "-m", "entrenous", *words]
-    return subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    ended = done([sys.executable, "-m", "entrenous", *words], text=True)
+    ended.check_returncode()
+    return str(ended.stdout)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.ready import begun
+
 PROGRAM = (sys.executable, "-m", "entrenous")
 
 
@@ -24,6 +26,7 @@ class Server:
     url: str = ""
     program: tuple[str, ...] = PROGRAM
     said: Mapping[str, Any] = field(default_factory=dict)
+    anew: bool = False  # by exec, as people start it
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,8 +43,12 @@ class Server:
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
         command = (*self.program, *self.arguments, "--data", str(self.folder), "--listen", listen)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                (*command, "--json"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            self._process = begun(
+                (*command, "--json"),
+                anew=self.anew,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -81,6 +88,7 @@ class Shell:
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
     program: tuple[str, ...] = PROGRAM
+    anew: bool = False  # by exec, as people start it
 
     @property
     def temporary(self) -> Path:
@@ -100,8 +108,9 @@ class Shell:
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "ENTRENOUS_PATIENCE": str(patience_s),
         }
-        return subprocess.Popen(
+        return begun(
             (*self.program, *arguments),
+            anew=self.anew,
             env=environment,
             stdin=stdin,
             stdout=subprocess.PIPE,

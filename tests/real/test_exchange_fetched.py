@@ -25,6 +25,7 @@ from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import exchange_of, open_platform
+from tests.ready import begun
 from tests.real.exchange_server import BehindClock, serving
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -54,7 +55,7 @@ def gate(data: Path, *words: str) -> None:
 def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """A fetch in a process of its own, killed at the end."""
     program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
-    with subprocess.Popen(program) as process:
+    with begun(program) as process:
         try:
             yield process
         finally:

@@ -20,7 +20,8 @@ import pytest
 import skimage.data
 
 from entrenous.stop.client.registration_client import RegistrationClient
-from tests.connectors.running_gates import jpeg
+from tests.connectors.running_gates import entrenous, jpeg
+from tests.ready import begun
 from tests.stop.commands.gates import Running, running, within_an_hour
 from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
@@ -179,7 +180,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 @contextmanager
 def started(*command: str) -> Iterator[str]:
     """The address that a program prints."""
-    with subprocess.Popen(
+    with begun(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         try:
@@ -187,7 +188,7 @@ def started(*command: str) -> Iterator[str]:
             yield str(json.loads(process.stdout.readline())["url"])
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextmanager
@@ -289,10 +290,7 @@ def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
             assert post(web, famous).status_code == 200
         assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
         assert one.ask("/v1/status")["in_shadow"] is True
-    done = subprocess.run(
-        [sys.executable, "-m", "entrenous", "gate", "status", "--data", str(tmp_path)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "This gate is in shadow" in done.stdout
-    assert "In shadow, people would have done this in 30 days: hold 4" in done.stdout
-    assert "In shadow, people would have done this in 30 days: refuse 1" in done.stdout
+    said = entrenous("gate", "status", "--data", str(tmp_path))
+    assert "This gate is in shadow" in said
+    assert "In shadow, people would have done this in 30 days: hold 4" in said
+    assert "In shadow, people would have done this in 30 days: refuse 1" in said

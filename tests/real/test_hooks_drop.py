@@ -17,6 +17,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.ready import begun
 
 pytestmark = pytest.mark.real
 
@@ -130,7 +131,9 @@ def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
     mail += b"\r\n\r\n" + base64.encodebytes(hers_mirrored())
     where = ["--gate", gate[0], "--token-file", str(gate[1])]
     program = [sys.executable, "-m", "entrenous", "gate", "drop", "--mail", *where]
-    assert subprocess.run(program, check=False, capture_output=True, input=mail).returncode == 3
+    with begun(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.communicate(mail)
+    assert process.returncode == 3
 
 
 def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
@@ -141,9 +144,7 @@ def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
     said = tmp_path / "log"
     with (
         said.open("wb") as log,
-        subprocess.Popen(
-            program, stdout=subprocess.PIPE, stderr=log, text=True, env=given
-        ) as process,
+        begun(program, stdout=subprocess.PIPE, stderr=log, text=True, env=given) as process,
     ):
         try:
             assert process.stdout is not None
@@ -153,6 +154,6 @@ def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
             assert refused.json()["title"] == "Stopped upload"
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     (line,) = said.read_text().splitlines()
     assert re.fullmatch(LINE, line)

@@ -15,6 +15,7 @@ import pytest
 import skimage.data
 
 from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.ready import begun
 from tests.stop.platform_for_tests import png
 
 pytestmark = pytest.mark.real
@@ -107,7 +108,7 @@ def a_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Sit
     given = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
     words = (json_of(given | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
     command = [sys.executable, "-c", PROGRAMS[kind], *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
+from tests.ready import begun
 from tests.stop.commands.gates import within_an_hour
 
 pytestmark = pytest.mark.real
@@ -68,13 +69,13 @@ serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=Tru
 @contextmanager
 def running(program: str, *words: str) -> Iterator[str]:
     command = [sys.executable, "-c", program, *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextmanager
@@ -83,13 +84,13 @@ def proxy_to(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
     words += ["--paths", "/api/v1/media,/api/v2/media", "--listen", "127.0.0.1:0"]
     words += ["--budget", "20", "--account-header", "X-User", "--json"]
     command = [sys.executable, "-m", "entrenous", "gate", "proxy", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with begun(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
     command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with subprocess.Popen(command) as process:
         try:
-            for _ in range(200):
+            for _ in range(1200):
                 with socket.socket() as line:
                     if line.connect_ex(("127.0.0.1", port)) == 0:
                         break
@@ -111,7 +112,7 @@ def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ready import begun as started
 from tests.real.stage import PROGRAM, Done, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -50,7 +51,7 @@ def typing(who: Shell, *arguments: str) -> Typed:
     }
     pipe = subprocess.PIPE
     return Typed(
-        subprocess.Popen(
+        started(
             (*PROGRAM, *arguments),
             env=surroundings,
             stdin=pipe,

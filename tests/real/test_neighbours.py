@@ -83,8 +83,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     folder = tmp_path_factory.mktemp("street")
     street = Street(
         folder,
-        Server(folder / "relay", ("relay", "run")),
-        Shell("ana", folder / "ana"),
+        Server(folder / "relay", ("relay", "run"), anew=True),
+        Shell("ana", folder / "ana", anew=True),
         Shell("ben", folder / "ben", program=PROGRAM),
     )
     street.relay.start()

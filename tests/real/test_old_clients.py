@@ -43,7 +43,7 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 def settles(name: str, relay: Server, folder: Path, *, others: tuple[str, ...] = ()) -> Shell:
     shell = Shell(name, folder / name)
     if others:
-        shell.program = others
+        shell.program, shell.anew = others, True
     shell.does("setup", "--name", name, "--relay", relay.url, "--json")
     return shell
 
@@ -56,13 +56,13 @@ def flat(said: bytes) -> str:
 def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_path: Path) -> None:
     ana, ben = settles("ana", relay, tmp_path), settles("ben", relay, tmp_path)
     ana.adds(ben)
-    ana.program = OLD
+    ana.program, ana.anew = OLD, True
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
     assert "supports protocol versions 2 to 2; this version of Entrenous uses 1" in flat(done.err)
     assert HOW_TO_UPDATE in flat(done.err)
     assert ben.inbox() == {}
-    newcomer = Shell("caro", tmp_path / "caro", program=OLD)
+    newcomer = Shell("caro", tmp_path / "caro", program=OLD, anew=True)
     done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
     assert HOW_TO_UPDATE in flat(done.err)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import skimage.data
 
+from tests.ready import begun
 from tests.real.stage import PROGRAM, Server, Shell
 from tests.real.wire import Wire, recorded
 from tests.stop.platform_for_tests import jpeg
@@ -96,7 +97,7 @@ def on_screen(ana: Shell, *words: str) -> Iterator[Screen]:
         "ENTRENOUS_PASSPHRASE": ana.passphrase,
         "TERM": "dumb",
     }
-    with subprocess.Popen(
+    with begun(
         (*PROGRAM, "protect", photograph(ana), *words),
         env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
     ) as process:  # fmt: skip

@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import wander, written
+from tests.ready import begun
 from tests.real.stage import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -51,7 +51,7 @@ def typed(ana: Shell, *arguments: str) -> str:
         "ENTRENOUS_HOME": str(ana.home),
         "ENTRENOUS_PASSPHRASE": ana.passphrase,
     }
-    with subprocess.Popen(
+    with begun(
         (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as program:
         os.close(theirs)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.ready import begun
+
 
 @contextmanager
 def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
@@ -23,7 +25,7 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
 @contextmanager
 def to_be_killed(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """A program that runs, and whose words can be read; at the end it is killed, if not before."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

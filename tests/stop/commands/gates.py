@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from tests.ready import begun
+
 PATIENCE_S = 60
 
 
@@ -49,7 +51,7 @@ def running(
     program = [*under, sys.executable, "-m", "entrenous", *arguments]
     with ExitStack() as opened:
         errors = None if log is None else opened.enter_context(log.open("ab"))
-        started = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=errors)
+        started = begun(program, stdout=subprocess.PIPE, stderr=errors)
         server = opened.enter_context(started)
         try:
             assert server.stdout is not None

@@ -1,0 +1,287 @@
+"""Python programs that begin at once: each is forked from a process that has imported ours.
+
+Half a second of a command, and more of a server, is Python and its imports, which is the same each
+time. Here one process does that, and forks whoever is asked for. What begins so is a process of its
+own, a child of the one that asked, with arguments, environment, folder and files as given; it runs
+its module or its code from the first line.
+
+It differs from one that is started anew in three things: its modules are imported, ``/proc`` shows
+the arguments and the first environment of the process that it was forked from, and a vault that it
+makes has the least cost of a guess (tests/vaults.py). A test that is about one of these says
+``anew``.
+
+``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the socket on which it is
+asked.
+"""
+
+import atexit
+import ctypes
+import gc
+import importlib
+import inspect
+import io
+import json
+import os
+import random
+import runpy
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, CompletedProcess, Popen
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+#: What commands and servers import. One that is missing here costs its importers time, no more.
+MODULES: Final = (
+    *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
+    *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
+    *("sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "typer._adapters"),
+    *("uvicorn.lifespan.on", "uvloop", "entrenous.archive.commands"),
+    *("entrenous.carry.commands.run", "entrenous.carry.http.relay_app"),
+    *("entrenous.carry.open_relay", "entrenous.cli", "entrenous.connectors.exchange.exchange_app"),
+    *("entrenous.connectors.hma_app", "entrenous.device.commands"),
+    *("entrenous.send.commands.catch_up", "entrenous.send.commands.devices"),
+    *("entrenous.send.commands.inbox", "entrenous.send.commands.people"),
+    *("entrenous.send.commands.recall", "entrenous.send.commands.send"),
+    *("entrenous.send.commands.setup", "entrenous.send.commands.vault_lock"),
+    *("entrenous.send.message.picture_parts", "entrenous.serving.http_server"),
+    *("entrenous.stop.commands.gate_run", "entrenous.stop.commands.gate_status"),
+    *("entrenous.stop.commands.protect_command", "entrenous.stop.http.gate_app"),
+)
+_ROOT: Final = Path(__file__).parents[1]
+_READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
+_NUMBER: Final = struct.Struct("!I")
+_SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): whose children orphans become
+
+
+def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> Popen[Any]:
+    """As Popen; a program in this Python begins at once, unless ``anew``."""
+    words = [str(word) for word in command]
+    at_once = not anew and sys.platform == "linux" and _can_be_forked(words, how)
+    return (Forked if at_once else Popen)(words, **how)
+
+
+def done(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> CompletedProcess[Any]:
+    """Run it to its end, and return what it wrote."""
+    with begun(command, anew=anew, stdout=PIPE, stderr=PIPE, **how) as process:
+        out, err = process.communicate()
+    return CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _can_be_forked(words: list[str], how: dict[str, Any]) -> bool:
+    around = how.get("env") or os.environ
+    python = [
+        {name: value for name, value in one.items() if name in _READ_BY_PYTHON}
+        for one in (around, os.environ)
+    ]
+    return words[0] == sys.executable and words[1] in ("-c", "-m") and python[0] == python[1]
+
+
+class Forked(Popen[Any]):
+    """As Popen, of ``python -m MODULE`` or ``python -c CODE``."""
+
+    def _execute_child(self, *given: Any) -> None:
+        """In place of fork and exec."""
+        popen: Any = Popen
+        asked = inspect.signature(popen._execute_child).bind(self, *given).arguments
+        assert not asked["pass_fds"]
+        assert asked["preexec_fn"] is None
+        self.pid = _parent().fork(
+            {
+                "words": list(asked["args"])[1:],
+                "environment": dict(asked["env"] or os.environ),
+                "folder": str(asked["cwd"] or Path.cwd()),
+                "alone": asked["start_new_session"],
+            },
+            [asked["p2cread"], asked["c2pwrite"], asked["errwrite"]],
+        )
+        own: Any = self
+        own._child_created = True
+        own._close_pipe_fds(
+            *(asked[f"{way}{end}"] for way in ("p2c", "c2p", "err") for end in ("read", "write"))
+        )
+
+
+class Parent:
+    """The process that has everything imported, as seen from this one."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair()
+        self._one_at_a_time = threading.Lock()
+        with theirs:
+            self._process = Popen(
+                (sys.executable, "-m", "tests.ready", str(theirs.fileno())),
+                cwd=_ROOT,
+                pass_fds=(theirs.fileno(),),
+                stdin=DEVNULL,
+            )
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        self._line.close()
+        self._process.wait()
+
+    def fork(self, asked: dict[str, object], files: list[int]) -> int:
+        """The process number of one that is a child of this process."""
+        with self._one_at_a_time:
+            _become_parent_of_orphans(yes=True)
+            try:
+                return self._fork(asked, [n if n != -1 else own for own, n in enumerate(files)])
+            finally:
+                _become_parent_of_orphans(yes=False)
+
+    def _fork(self, asked: dict[str, object], files: list[int]) -> int:
+        data = json.dumps(asked).encode()
+        socket.send_fds(self._line, [_NUMBER.pack(len(data))], files)
+        self._line.sendall(data)
+        pid, _ = (int.from_bytes(_received(self._line, _NUMBER.size)) for _ in range(2))
+        return pid
+
+
+@cache
+def _parent() -> Parent:
+    return Parent()
+
+
+def _become_parent_of_orphans(*, yes: bool) -> None:
+    """Linux gives a process whose parent ended to the nearest ancestor that asked for it."""
+    assert ctypes.CDLL(None).prctl(_SUBREAPER, int(yes), 0, 0, 0) == 0
+
+
+def _received(line: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = line.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _asked(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """What is to be started, and its three files; None at the end."""
+    head, files, _, _ = socket.recv_fds(line, _NUMBER.size, 3)
+    if not head:
+        return None
+    (size,) = _NUMBER.unpack(head)
+    return json.loads(_received(line, size)), files
+
+
+def _wait_to_be_asked(line: socket.socket) -> dict[str, Any] | None:
+    """In a process that was asked for: what it is to do. In this one None, at the end."""
+    while (one := _asked(line)) is not None:
+        asked, files = one
+        between = os.fork()
+        if between == 0:
+            child = os.fork()
+            if child != 0:
+                line.sendall(_NUMBER.pack(child))
+                os._exit(0)
+            line.close()
+            _take(files)
+            return asked
+        _, status = os.waitpid(between, 0)  # from now on its child is that of whoever asked
+        assert status == 0
+        line.sendall(_NUMBER.pack(0))
+        for file in files:
+            os.close(file)
+    return None
+
+
+def _take(files: list[int]) -> None:
+    """Make these the standard input, output and error, as a new Python finds them."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    for file in files:
+        os.close(file)
+
+
+def _open_standard_streams() -> None:
+    straight = bool(os.environ.get("PYTHONUNBUFFERED"))
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        raw = io.FileIO(number, "rb" if number == 0 else "wb", closefd=False)
+        buffered = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
+        stream = io.TextIOWrapper(
+            buffered,
+            encoding="utf-8",
+            errors="backslashreplace" if number == 2 else "strict",
+            line_buffering=number == 2 or raw.isatty(),
+            write_through=number > 0 and straight,
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _become(asked: dict[str, Any]) -> None:
+    """Run the program as this process, which was forked for it."""
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
+    if asked["alone"]:
+        os.setsid()
+    time.tzset()
+    random.seed()
+    _open_standard_streams()
+    sys.path[0] = asked["folder"]
+    kind, what, *arguments = asked["words"]
+    sys.argv[:] = [what if kind == "-m" else kind, *arguments]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), vars(main))
+
+
+def _prepare() -> None:
+    """Do what every program would do anew; start no thread, open nothing."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    for name in MODULES:
+        importlib.import_module(name)
+    from entrenous.crypto.oprf import scalar_from_random
+    from tests.vaults import make_vaults_open_quickly
+
+    scalar_from_random(b"1" * 64)  # loads libsodium
+    make_vaults_open_quickly(pytest.MonkeyPatch())
+    gc.collect()
+    gc.freeze()
+    assert len(list(Path("/proc/self/task").iterdir())) == 1
+
+
+def main() -> None:
+    _prepare()
+    asked = _wait_to_be_asked(socket.socket(fileno=int(sys.argv[1])))
+    if asked is not None:
+        os._exit(_status_of(asked))
+
+
+def _status_of(asked: dict[str, Any]) -> int:
+    """How the program ended, after all that Python does then but to take its memory apart: of a
+    process that was forked, that is to copy it first.
+    """
+    status = 0
+    try:
+        _become(asked)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+    except BaseException:  # noqa: BLE001
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+if __name__ == "__main__":
+    main()
