@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page
@@ -11,9 +12,13 @@ from starlette.routing import Match, Route, Router
 
 from entrenous.app import server
 
+#: Where each form is posted to, and whether it has all of what is asked for.
+_FORMS = """(forms, has) => forms.map((form) => [form.action,
+  form.method === "post" && has.every((one) => form.querySelector(one))])"""
 _HERE = re.compile(r"https?://[^/]+(/[^?#]*)")
 
 
+@cache
 def page_routes() -> tuple[Route, ...]:
     """Return the routes of all pages, as the server puts them together."""
     return tuple(server.all_routes())
@@ -91,11 +96,10 @@ class Walker:
         """Return the form that is posted to this route and has those fields and that button."""
         has = [f"[name={quoted(one)}]" for one in names]
         has += [f"button[value={quoted(press)}]"] if press else []
-        for form in self.page.locator("form").all():
-            at, method = form.evaluate("it => [it.action, it.method]")
-            is_there = method == "post" and route_of(at, "POST") == name
-            if is_there and all(form.locator(one).count() for one in has):
-                return form
+        forms = self.page.locator("form")
+        for number, (at, fits) in enumerate(forms.evaluate_all(_FORMS, has)):
+            if fits and route_of(at, "POST") == name:
+                return forms.nth(number)
         raise AssertionError((name, press, names, self.page.url))
 
     def wait_for(self, name: str) -> None:

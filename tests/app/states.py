@@ -1,7 +1,8 @@
 """Every page in every state that a person meets: one story, walked from the first page on.
 
 A new page is one more line in ``STATES`` and one more ``yield`` below, or a line in ``NO_PAGE``;
-``test_every_page.py`` fails until it is. ``python -m tests.app.screens`` draws the same states.
+``test_every_page.py`` fails until it is, and ``test_every_state.py`` looks at all of them.
+``python -m tests.app.screens`` draws the same states.
 """
 
 import io
@@ -106,11 +107,6 @@ STATES: Final = {
     "conversation-opened": "conversation",
     "see-once": "seen",
     "see-once-shown": "seen",
-    "sealed-sent": "sealed",
-    "conversation-own": "conversation",
-    "take-back": "answer",
-    "taken-back": "answer",
-    "person-blocked": "person",
     "copies": "copies",
     "copies-made": "copies_made",
     "found": "found",
@@ -118,6 +114,11 @@ STATES: Final = {
     "verdicts": "verdicts",
     "how-do-we-know": "how",
     "refused": "found",
+    "sealed-sent": "sealed",
+    "conversation-own": "conversation",
+    "take-back": "answer",
+    "taken-back": "answer",
+    "person-blocked": "person",
     "case-question": "case_question",
     "first-steps": "first",
     "case-where": "case_question",
@@ -219,6 +220,10 @@ class Words:
     chat: str = "Direct messages"
     note: str = "A friend told me about it on Friday."
 
+    @property
+    def seen(self) -> str:
+        return f"https://www.instagram.com/p/{self.secret}"
+
 
 @dataclass(frozen=True)
 class World:
@@ -285,7 +290,9 @@ def all_states(world: World) -> Iterator[str]:
     yield from _people(world)
     yield from _sending(world)
     yield from _messages(world)
+    sent = _sent_again(world)
     yield from _copies_and_found(world)
+    yield from _taken_back(world, sent)
     yield from _case(world)
     yield from _locked(world.ana)
 
@@ -402,7 +409,7 @@ def _people(world: World) -> Iterator[str]:
     ana.go("people")
     ana.send("add_person", link=link, name=words.ben)
     yield "person"
-    assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 20)
+    assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
     ana.follow("compare")
     yield "compare"
     ana.send("compare")
@@ -446,7 +453,7 @@ def _until_ben(ben: Device, step: Callable[[], object]) -> None:
             return False
         return True
 
-    assert wait_until(is_done, 20)
+    assert wait_until(is_done, 90)
     flush(ben)
 
 
@@ -511,6 +518,11 @@ def _messages(world: World) -> Iterator[str]:
     ana.send("seen")
     yield "see-once-shown"
     ana.send("end_seen")
+
+
+def _sent_again(world: World) -> str:
+    """Send another message, and return its page: it leaves once it can no longer be undone."""
+    ana, words = world.ana, world.words
     ana.go("send")
     ana.send("send", text=words.sent, to=words.ben)
     if ana.page.locator('[name="confirm"]').count():
@@ -518,6 +530,12 @@ def _messages(world: World) -> Iterator[str]:
     else:
         ana.send("review")
     ana.wait_for("sealed")
+    return ana.page.url
+
+
+def _taken_back(world: World, sent: str) -> Iterator[str]:
+    ana = world.ana
+    ana.page.goto(sent)
     ana.page.locator("[data-live] form").wait_for(state="detached")
     yield "sealed-sent"
     ana.go("inbox")
@@ -577,8 +595,7 @@ def _case(world: World) -> Iterator[str]:
         ana.send("case_question", answer)
     ana.send("case_question", place="USA")
     yield "case-where"
-    seen = f"https://www.instagram.com/p/{words.secret}"
-    ana.send("case_question", where=seen, account=words.account)
+    ana.send("case_question", where=words.seen, account=words.account)
     yield "case"
     case = ana.page.url
     ana.follow("case_routes")
