@@ -1,8 +1,11 @@
 """Make marked copies for any messenger, one for each person. No relay is involved."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +26,9 @@ from entrenous.base.copies import parse_labels
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
-from entrenous.send.copies.mark_file import MarkedFile, mark_file
+
+if TYPE_CHECKING:
+    from entrenous.send.copies.mark_file import MarkedFile
 
 
 class NothingChosen(Refused):
@@ -78,6 +83,8 @@ async def make(request: Request) -> Response:
 def _mark(
     data: bytes, people: tuple[RecipientId, ...], device: Device, report: Callable[[int], None]
 ) -> MadeCopies:
+    from entrenous.send.copies.mark_file import mark_file  # noqa: PLC0415 - slow to load
+
     message, made = "", list[MarkedFile]()
     report(0)
     with closing(mark_file(data, people, None, device)) as copies:

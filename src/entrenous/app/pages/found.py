@@ -2,8 +2,11 @@
 determined.
 """
 
+from __future__ import annotations
+
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -30,11 +33,11 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.trace.explain.drawing import svg
-from entrenous.trace.explain.pdf import write_pdf
-from entrenous.trace.explain.sections import Account, Choices, account_of_file
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
-from entrenous.trace.originals import Originals
-from entrenous.trace.trace_file import trace_file, with_current_names
+
+if TYPE_CHECKING:
+    from entrenous.trace.explain.sections import Account
+    from entrenous.trace.originals import Originals
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ async def look(request: Request) -> Response:
     stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
 
     def work(device: Device, report: Report) -> FoundFiles:
+        from entrenous.trace.originals import Originals  # noqa: PLC0415 - slow to load
+
         originals, found = Originals(device.read_picture), list[Found]()
         with with_fast_picture_decoding(device) as reader:
             for number, file in enumerate(files, start=1):
@@ -92,6 +97,9 @@ async def look(request: Request) -> Response:
 
 
 def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
+    from entrenous.trace.explain.sections import Choices, account_of_file  # noqa: PLC0415 - as above
+    from entrenous.trace.trace_file import trace_file, with_current_names  # noqa: PLC0415 - as above
+
     try:
         traced = with_current_names(trace_file(file.data, device, originals), device)
         return Found(
@@ -130,6 +138,8 @@ async def how(request: Request) -> Response:
 
 async def paper(request: Request) -> Response:
     """Serve the report as a PDF under a neutral name."""
+    from entrenous.trace.explain.pdf import write_pdf  # noqa: PLC0415 - slow to load
+
     account = _account(request)
     data = await asyncio.to_thread(write_pdf, account)
     return file_response(request, data, f"page-{account.number}.pdf")

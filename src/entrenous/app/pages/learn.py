@@ -19,7 +19,6 @@ from entrenous.learn.lesson import Lesson, all_lessons, find_lesson, is_right, v
 from entrenous.learn.markdown import as_html
 from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
 from entrenous.learn.questions import all_questions
-from entrenous.learn.sheet import Paper, write_sheet
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.respond.first_steps import AdviceId, advice
 
@@ -74,6 +73,8 @@ def _show_lesson(
 
 async def sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
+    from entrenous.learn.sheet import Paper, write_sheet  # noqa: PLC0415 - slow to load
+
     kind = request.path_params["paper"]
     if kind not in set(Paper):
         raise ResultGone

@@ -3,18 +3,21 @@
 Neither contains the person's own words, an address or a picture: only numbers, times and hashes.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import as_file, files
-from typing import Final
-
-from fpdf import FPDF
+from typing import TYPE_CHECKING, Final
 
 from entrenous import base
 from entrenous.respond.nouns import Evidence
 from entrenous.respond.timestamps import Stamp
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ _FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bol
 
 def cover_sheet(summary: PackSummary) -> bytes:
     """Render the cover sheet as an A4 PDF. The same summary always gives the same bytes."""
+    from fpdf import FPDF  # noqa: PLC0415 - takes half a second
+
     pdf = FPDF(format="A4")
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM)
