@@ -5,7 +5,6 @@ Only the module of that command is imported, so a quick command does not wait fo
 web server.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,12 @@ from typing import Any, Final
 import typer
 
 from entrenous.base.environment import BadSetting
-from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
+from entrenous.base.errors import EntrenousError
+from entrenous.base.files import disk_fault
 from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
-from entrenous.terminal.output import DISK_FAULT_ERRNOS, hint, join_wrapped_lines, print_line
+from entrenous.terminal.output import hint, join_wrapped_lines, print_line
 from entrenous.terminal.session import (
     EXIT_BUG,
     EXIT_INTERRUPTED,
@@ -187,9 +187,9 @@ def _translate_disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as why:
-        if why.errno not in DISK_FAULT_ERRNOS:
+        if (fault := disk_fault(why)) is None:
             raise
-        raise (DiskFailed if why.errno == errno.EIO else DiskFull) from None
+        raise fault from None
 
 
 def _flush_stdout() -> None:

@@ -28,6 +28,7 @@ from entrenous.app.vault_session import VaultSession
 from entrenous.app.web import (
     AppState,
     answer_error,
+    error_words,
     is_ours,
     language_of,
     posted,
@@ -37,7 +38,7 @@ from entrenous.app.web import (
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
-from entrenous.base.language import speaking, translatable, translated
+from entrenous.base.language import speaking
 from entrenous.device.device import Device
 from entrenous.device.failed_tries import take_failed_tries_warning
 from entrenous.device.identities import own_name
@@ -48,9 +49,6 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     **{f"{name}.svg": "image/svg+xml" for name in ICONS},
 }
-_FAULT_MESSAGE: Final = translatable(
-    "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
-)
 
 
 def all_routes() -> list[Route]:
@@ -135,8 +133,7 @@ class _OnlyThisBrowser:
         except Exception as bug:
             if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would contain private data
                 raise
-            words = translated(_FAULT_MESSAGE).format(kind=type(bug).__name__)
-            await show_error(request, words, 500, posted(request))(scope, receive, send)
+            await show_error(request, error_words(bug), 500, posted(request))(scope, receive, send)
 
 
 def _is_entrance(request: Request) -> bool:

@@ -26,6 +26,8 @@ from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError, NotFound
+from entrenous.base.files import disk_fault
+from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.store.vault_folder import has_vault
 
@@ -33,6 +35,9 @@ T = TypeVar("T")
 Page = Callable[[Request], Awaitable[Response]]
 _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _STATUS_OF_FAMILY: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
+_FAULT_MESSAGE: Final = translatable(
+    "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
+)
 
 
 class ResultGone(NotFound):
@@ -208,8 +213,15 @@ def shown_file(request: Request, data: bytes, media_type: str) -> Response:
 
 
 def error_words(why: BaseException) -> str:
-    """Return an error's message without sentences that name commands."""
-    return without_commands(str(why))
+    """Return an error's message without sentences that name commands.
+
+    The text of an error that is a fault of the program, such as a KeyError, could contain private
+    data and says nothing to a person: only the error's class is named.
+    """
+    known = why if isinstance(why, EntrenousError) else disk_fault(why)
+    if known is None:
+        return translated(_FAULT_MESSAGE).format(kind=type(why).__name__)
+    return without_commands(str(known))
 
 
 def _ask_to_unlock(request: Request) -> Response:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.base.environment import ReadOnlyDisk, UnusableFolder
-from entrenous.base.errors import DiskFull, Refused
+from entrenous.base.errors import DiskFailed, DiskFull, Refused
 
 
 class NotEmpty(Refused):
@@ -34,6 +34,15 @@ def ensure_empty_folder(path: Path) -> None:
 
 
 _DISK_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_fault(why: BaseException) -> DiskFull | DiskFailed | None:
+    """Return the error for the user if ``why`` says that a disk is full or failing."""
+    if not isinstance(why, OSError):
+        return None
+    if why.errno == errno.EIO:
+        return DiskFailed()
+    return DiskFull() if why.errno in _DISK_FULL_ERRNOS else None
 
 
 @contextmanager

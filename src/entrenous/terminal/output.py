@@ -3,20 +3,17 @@
 Hints go to standard error.
 """
 
-import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final, TextIO
+from typing import TextIO
 
 from entrenous.base.errors import EntrenousError, IncompleteOutput, Unreachable
+from entrenous.base.files import disk_fault
 from entrenous.base.identifiers import PersonId
 from entrenous.base.screen_text import is_terminal_control
-
-DISK_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-DISK_FAULT_ERRNOS: Final = DISK_FULL_ERRNOS | {errno.EIO}
 
 
 def print_line(text: str = "") -> None:
@@ -88,7 +85,7 @@ def _raise_if_disk_full() -> Iterator[None]:
     try:
         yield
     except OSError as why:
-        if why.errno in DISK_FAULT_ERRNOS:
+        if disk_fault(why) is not None:
             raise IncompleteOutput from None
         raise
 

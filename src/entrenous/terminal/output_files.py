@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.base.errors import DiskFull
-from entrenous.base.files import create_private, create_private_with, sync_folder
+from entrenous.base.files import create_private, create_private_with, disk_fault, sync_folder
 from entrenous.base.language import translated
 from entrenous.base.picture import (
     AlreadyThere,
@@ -23,7 +23,7 @@ from entrenous.base.picture import (
     UnreadableFile,
     UnwritableFolder,
 )
-from entrenous.terminal.output import DISK_FULL_ERRNOS, hint
+from entrenous.terminal.output import hint
 
 _OPEN_PIPE_FOLDERS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
@@ -59,7 +59,7 @@ def write_new(path: Path, data: bytes) -> None:
 
     Raises:
         AlreadyThere: something else has this name; it was not changed.
-        DiskFull: nothing was written.
+        DiskFull, DiskFailed: nothing was written.
         UnwritableFolder: the folder cannot be created or written to.
     """
     with _new_file(path):
@@ -76,7 +76,8 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
     Returns: whether the file is new. A file that already has this content is left as it is.
 
     Raises:
-        AlreadyThere, DiskFull, UnwritableFolder, and the errors of ``fill``: nothing was written.
+        AlreadyThere, DiskFull, DiskFailed, UnwritableFolder, and the errors of ``fill``: nothing
+            was written.
     """
     with _new_file(path):
         return create_private_with(path, fill)
@@ -93,8 +94,8 @@ def _new_file(path: Path) -> Iterator[None]:
             raise AlreadyThere(path=path) from None
         raise UnwritableFolder(path=path.parent) from None
     except OSError as why:
-        if why.errno in DISK_FULL_ERRNOS:
-            raise DiskFull from None
+        if (fault := disk_fault(why)) is not None:
+            raise fault from None
         raise UnwritableFolder(path=path.parent) from None
 
 
@@ -125,7 +126,8 @@ class FileGroup:
         """Write the files, after checking that none of their names is taken by something else.
 
         Raises:
-            AlreadyThere, DiskFull, UnwritableFolder, and the errors of the ``fill`` functions.
+            AlreadyThere, DiskFull, DiskFailed, UnwritableFolder, and the errors of the ``fill``
+                functions.
         """
         for place, size, _ in self._queued:
             _refuse_taken(place, size)

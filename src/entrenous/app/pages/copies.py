@@ -85,7 +85,8 @@ def _mark(
 ) -> MadeCopies:
     from entrenous.send.copies.mark_file import mark_file  # noqa: PLC0415 - slow to load
 
-    message, made = "", list[MarkedFile]()
+    message = ""
+    made: list[MarkedFile] = []
     report(0)
     with closing(mark_file(data, people, None, device)) as copies:
         for name, copy in copies:
