@@ -8,7 +8,7 @@ its module or its code from the first line.
 It differs from one that is started anew in three things: its modules are imported, ``/proc`` shows
 the arguments and the first environment of the process that it was forked from, and a vault that it
 makes has the least cost of a guess (tests/vaults.py). A test that is about one of these says
-``anew``.
+``anew``; in ``make nightly`` every program is started anew, as people start it.
 
 ``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the socket on which it is
 asked.
@@ -38,6 +38,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.sizes import NIGHTLY
+
 #: What commands and servers import. One that is missing here costs its importers time, no more.
 MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
@@ -62,9 +64,9 @@ _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): whose children orp
 
 
 def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> Popen[Any]:
-    """As Popen; a program in this Python begins at once, unless ``anew``."""
+    """As Popen; a program in this Python begins at once, unless ``anew`` or in ``make nightly``."""
     words = [str(word) for word in command]
-    at_once = not anew and sys.platform == "linux" and _can_be_forked(words, how)
+    at_once = not (anew or NIGHTLY) and sys.platform == "linux" and _can_be_forked(words, how)
     return (Forked if at_once else Popen)(words, **how)
 
 
