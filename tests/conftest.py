@@ -34,6 +34,7 @@ from tests.sizes import NIGHTLY
 
 if TYPE_CHECKING:
     from tests.postgres import Cluster
+    from tests.swift import Swift
 
 # No deadlines: wall-clock time says nothing on a busy machine. Tests that limit the cost of an
 # input measure processor time.
@@ -131,3 +132,12 @@ def postgres() -> "Iterator[Cluster]":
 
     with cluster("-c fsync=off -c full_page_writes=off") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def buckets() -> "Iterator[Swift]":
+    """A Swift, which speaks S3."""
+    from tests.swift import swift
+
+    with swift() as running:
+        yield running

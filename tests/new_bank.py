@@ -10,6 +10,8 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
+from entrenous.stop.banks import prepare_banks
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -27,20 +30,28 @@ _opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 def new_engine() -> sa.Engine:
     """An empty database with all tables, in a temporary folder that is removed with the engine."""
-    folder = _temporary()
-    path = Path(folder.name) / "bank.db"
-    path.write_bytes(_empty_database())
+    return _temporary_engine(_empty_database())
+
+
+def engine_at(path: Path) -> sa.Engine:
+    """What ``open_engine`` makes there, but copied if it is missing."""
+    if not path.exists():
+        path.touch(0o600)
+        path.write_bytes(_empty_database())
     engine = open_engine(path)
     engine.dispose()  # so that no connection is left from before the next line
     sa.event.listen(engine, "connect", _do_not_wait_for_disk)
-    weakref.finalize(engine, folder.cleanup)
-    _opened.add(engine)
     return engine
 
 
 def new_bank(clock: Clock | None = None) -> BankStore:
     """A bank store on a new database."""
     return BankStore(new_engine(), clock or SystemClock())
+
+
+def prepared_bank(clock: Clock) -> BankStore:
+    """A bank store on a new database, with the banks that every platform has since this moment."""
+    return BankStore(_temporary_engine(_prepared_database(clock.now())), clock)
 
 
 def copy_of(bank: BankStore) -> BankStore:
@@ -84,6 +95,16 @@ def close_connections() -> None:
         engine.dispose()
 
 
+def _temporary_engine(contents: bytes) -> sa.Engine:
+    folder = _temporary()
+    path = Path(folder.name) / "bank.db"
+    path.write_bytes(contents)
+    engine = engine_at(path)
+    weakref.finalize(engine, folder.cleanup)
+    _opened.add(engine)
+    return engine
+
+
 def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="bank-", ignore_cleanup_errors=True)
 
@@ -110,4 +131,24 @@ def _empty_database() -> bytes:
     with _temporary() as folder:
         path = Path(folder) / "bank.db"
         open_engine(path).dispose()
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """A clock that shows one moment."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+@cache
+def _prepared_database(moment: datetime) -> bytes:
+    with _temporary() as folder:
+        path = Path(folder) / "bank.db"
+        engine = engine_at(path)
+        prepare_banks(BankStore(engine, _Stopped(moment)))
+        engine.dispose()
         return path.read_bytes()

@@ -6,11 +6,11 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -21,6 +21,54 @@ from tests.real.small_disk import SmallDisk, small_disk
 _OPTIONS = "-c listen_addresses= -c shared_buffers=64MB -c max_connections=60"
 
 
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@dataclass
+class Emptied:
+    """A database that tests use one after the other; each finds in it what the first one found."""
+
+    url: str
+    first: Rows  # of each table
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        with psycopg.connect(url) as db:
+            return cls(url, {name: _rows(db, name) for name in _tables(db)})
+
+    def is_emptied(self) -> bool:
+        """Delete what was added; False if more than that was changed, or somebody is using it."""
+        try:
+            with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:
+                if _tables(db) != list(self.first):
+                    return False
+                empty = [name for name, rows in self.first.items() if not rows]
+                asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in empty)
+                filled = [name for (name,) in db.execute(" UNION ALL ".join(asked)).fetchall()]  # type: ignore[arg-type]
+                if filled:
+                    db.execute(f"TRUNCATE {', '.join(filled)} CASCADE")  # type: ignore[arg-type]
+                db.execute(_FIRST_NUMBERS)
+                kept = {name: rows for name, rows in self.first.items() if rows}
+                return all(_rows(db, name) == rows for name, rows in kept.items())
+        except psycopg.Error:
+            return False
+
+
+_FIRST_NUMBERS = (
+    "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)"
+    " FROM pg_sequences WHERE last_value IS NOT NULL"
+)
+
+
+def _tables(db: psycopg.Connection[Any]) -> list[str]:
+    every = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+    return [f'"{name}"' for (name,) in db.execute(every).fetchall()]
+
+
+def _rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
+    return db.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[arg-type]
+
+
 @dataclass
 class Cluster:
     """A server that runs; ``fresh`` makes a database with a relay's tables in it."""
@@ -29,6 +77,7 @@ class Cluster:
     folder: Path
     numbers: Iterator[int]
     disk: SmallDisk | None = None  # of its own, that only the server sees
+    used: dict[str, Emptied] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         return f"postgresql://entrenous@/{database}?host={self.folder}"
@@ -39,6 +88,18 @@ class Cluster:
         with psycopg.connect(self.url("postgres"), autocommit=True) as server:
             server.execute(f"CREATE DATABASE {name} TEMPLATE ours")
         return self.url(name)
+
+    def emptied(self, kind: str, create: Callable[[str], object] = bool) -> str:
+        """The URL of a database with a relay's tables and those that ``create`` makes.
+
+        It is empty, as a fresh one is, and sooner there: the next test that asks for this kind gets
+        the same one. So the test has to close its connections.
+        """
+        if kind not in self.used or not self.used[kind].is_emptied():
+            url = self.fresh()
+            create(url)
+            self.used[kind] = Emptied.of(url)
+        return self.used[kind].url
 
     def start(self, *options: str) -> None:
         given = " ".join((f"-k {self.folder}", _OPTIONS, *options))

@@ -57,12 +57,16 @@ class Swift:
     port: int
     numbers: Iterator[int]
 
-    def bucket(self) -> S3Store:
-        """A new and empty bucket."""
+    def bucket_name(self) -> str:
+        """The name of a new and empty bucket."""
         name = f"blobs{next(self.numbers)}"
         assert _signed_put(self.port, name) == 200
+        return name
+
+    def bucket(self) -> S3Store:
+        """A new and empty bucket."""
         return S3Store(
-            name,
+            self.bucket_name(),
             endpoint=f"http://127.0.0.1:{self.port}",
             access_key_id=KEY,
             secret_access_key=SECRET,
@@ -154,7 +158,7 @@ def _signed_put(port: int, bucket: str) -> int:
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
-    web = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    web = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(web):
         web.request("PUT", f"/{bucket}", headers=headers)
         return web.getresponse().status

@@ -7,8 +7,8 @@ import pytest
 
 from entrenous.carry.relay import RowStore
 from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
-from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
-from tests.carry.relays import close_relays
+from entrenous.carry.store.sqlite_rows import SqliteRows
+from tests.carry.relays import close_relays, new_sqlite
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def _relays_closed() -> Iterator[None]:
 def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RowStore]:
     store: SqliteRows | PostgresRows
     if request.param == "sqlite":
-        store = open_sqlite(tmp_path / "mail.db")
+        store = new_sqlite(tmp_path / "mail.db")
     else:
-        store = open_postgres(request.getfixturevalue("postgres").fresh())
+        store = open_postgres(request.getfixturevalue("postgres").emptied("relay"))
     yield store
     store.close()

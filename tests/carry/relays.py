@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
@@ -20,7 +21,7 @@ from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.store.file_blobs import FileBlobs
-from entrenous.carry.store.sqlite_rows import open_sqlite
+from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.device import Courier
 from entrenous.serving.http_server import bind_socket, make_server, url_of
@@ -128,11 +129,28 @@ def memory_relay(clock: WoundClock | None = None) -> Relay:
 
 @contextmanager
 def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
-    mail = open_sqlite(folder / "mail.db", bytes_max=bytes_max)
+    mail = new_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
         yield Relay(mail, FileBlobs(folder / "blobs"), clock, CountingDice())
     finally:
         mail.close()
+
+
+def new_sqlite(path: Path, *, bytes_max: int | None = None) -> SqliteRows:
+    """What ``open_sqlite`` makes there; the tables are made once in a process, and copied."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_bytes(_empty_database())
+    return open_sqlite(path, bytes_max=bytes_max)
+
+
+@cache
+def _empty_database() -> bytes:
+    with TemporaryDirectory(prefix="relay-") as folder:
+        path = Path(folder) / "mail.db"
+        open_sqlite(path).close()
+        return path.read_bytes()
 
 
 @contextmanager

@@ -10,5 +10,5 @@ from tests.connectors.running_gates import running_gate
 
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+    with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one

@@ -13,11 +13,14 @@ import httpx
 import numpy as np
 import skimage.data
 
+from entrenous.base.identifiers import BankName
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
+from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.gate_answer import ClientSettings
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
+from entrenous.stop.store.open_gate import open_platform
 from tests.ready import begun, done
 
 URL = "http://127.0.0.1:7802"
@@ -113,18 +116,20 @@ def _unread(answer: httpx.Response) -> httpx.Response:
 
 
 @contextmanager
-def running_gate(folder: Path) -> Iterator[tuple[str, Path]]:
-    """URL and token file of a real gate with a confirmed picture and one that waits."""
+def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
+    """URL and token file of a real gate with a confirmed picture and one that waits; ``more`` are
+    further options of the gate.
+    """
     data = folder / "gate"
-    for name, picture, more in (
-        ("confirmed", hers(), ["--confirmed"]),
-        ("waiting", waiting(), []),
-    ):
-        (folder / f"{name}.txt").write_text(f"{fingerprint(read_picture(picture)).hex}\n")
-        where = ("--bank", name, "--data", str(data))
-        entrenous("gate", "bank", "import", str(folder / f"{name}.txt"), *where, *more)
+    with open_platform(data) as (platform, _):
+        for name, picture, confirmed in (
+            ("confirmed", hers(), True),
+            ("waiting", waiting(), False),
+        ):
+            listed = f"{fingerprint(read_picture(picture)).hex}\n"
+            import_hashes(listed, BankName(name), platform, confirmed=confirmed)
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
-    command += ["--listen", "127.0.0.1:0", "--json"]
+    command += ["--listen", "127.0.0.1:0", "--json", *more]
     with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

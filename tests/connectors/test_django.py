@@ -16,10 +16,12 @@ pytest.importorskip("django")
 pytestmark = pytest.mark.real
 
 PROJECT = Path(__file__).parent / "django_project.py"
+ANOTHER = ("validator another", "handler another")
+HERS = ("validator hers", "handler hers")
 
 
-def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]:
-    """The project's answers to its requests."""
+def project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
+    """The project's answers to its requests, or only to those named ``asks``."""
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
         ("text", b"words"),
@@ -28,9 +30,9 @@ def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]
     ):
         (folder / name).write_bytes(data)
     url, token_file = gate
-    given = {"gate": url, "token_file": str(token_file), "budget_s": 20, **more}
+    given = {"gate": url, "token_file": str(token_file), "budget_s": 60, **more}
     done = subprocess.run(
-        [sys.executable, str(PROJECT), str(folder), json.dumps(given)],
+        [sys.executable, str(PROJECT), str(folder), json.dumps(given), *asks],
         check=False,
         capture_output=True,
         text=True,
@@ -85,7 +87,7 @@ def test_user_is_sent_as_a_hash(answers: dict[str, Any], gate: tuple[str, Path])
 
 
 def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = project(("http://127.0.0.1:9", gate[1]), tmp_path)
+    answers = project(("http://127.0.0.1:9", gate[1]), tmp_path, *ANOTHER)
     ((error,),) = answers["validator another"]["errors"].values()
     assert (error["code"], "could not be checked at the moment" in error["message"]) == (
         "held",
@@ -95,6 +97,6 @@ def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) 
 
 
 def test_shadow_mode_passes_all_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = project(gate, tmp_path, shadow=True)
+    answers = project(gate, tmp_path, *HERS, shadow=True)
     assert answers["validator hers"] == {"saved": "refuse"}
     assert answers["handler hers"] == {"files": ["file"], "said": ["refuse"]}

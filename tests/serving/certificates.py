@@ -76,7 +76,7 @@ def renewed(folder: Path, process: int, url: str) -> Pair:
     having stopped.
     """
     new = certificate(folder)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         os.kill(process, signal.SIGHUP)
         try:

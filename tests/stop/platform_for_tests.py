@@ -18,7 +18,6 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
-from entrenous.stop.banks import prepare_banks
 from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes
 from entrenous.stop.nouns import GateLimits
@@ -31,7 +30,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Publishes
 from entrenous.wire.encodings import to_base64url
 from tests.in_memory.vault import MemoryVault
-from tests.new_bank import index_beside, new_bank, reviews_beside
+from tests.new_bank import index_beside, prepared_bank, reviews_beside
 
 
 @dataclass
@@ -97,8 +96,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.device = a_device(self.clock)
-        self.bank = new_bank(self.clock)
-        prepare_banks(self.bank)
+        self.bank = prepared_bank(self.clock)
         self.platform = Platform(
             clock=self.clock,
             dice=LoadedDice("platform"),

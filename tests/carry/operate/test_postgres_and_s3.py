@@ -15,7 +15,7 @@ from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, stream
 from tests.postgres import Cluster
-from tests.swift import KEY, REGION, SECRET, swift
+from tests.swift import KEY, REGION, SECRET, Swift
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -33,23 +33,21 @@ async def fetched(relay: Relay, post: Post) -> bytes:
 
 
 def test_envelope_accepted_by_one_relay_is_delivered_by_another(
-    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres: Cluster, buckets: Swift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two relays with their own folders share nothing but database and bucket."""
     database, post = postgres.fresh(), Post(until=datetime.now(UTC) + timedelta(days=3))
     post.mailbox = MailboxId(b"M" * 16)
-    with swift() as running:
-        running.bucket()
-        for name, value in (
-            ("AWS_ENDPOINT", f"http://127.0.0.1:{running.port}"),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ):
-            monkeypatch.setenv(name, value)
-        elsewhere = {"database": database, "blobs": "s3://blobs1/relay"}
-        with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
-            asyncio.run(brought(relay, post))
-        with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]
-            assert asyncio.run(fetched(relay, post)) == post.blob
+    for name, value in (
+        ("AWS_ENDPOINT", f"http://127.0.0.1:{buckets.port}"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+    ):
+        monkeypatch.setenv(name, value)
+    elsewhere = {"database": database, "blobs": f"s3://{buckets.bucket_name()}/relay"}
+    with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
+        asyncio.run(brought(relay, post))
+    with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]
+        assert asyncio.run(fetched(relay, post)) == post.blob

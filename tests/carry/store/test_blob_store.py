@@ -20,7 +20,7 @@ from entrenous.carry.store.file_blobs import FileBlobs, PartialBlob
 from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, UPLOADS_MAX, S3Blobs
 from tests.carry.relays import CountingDice, stream
 from tests.in_memory.blobs import MemoryBlobs
-from tests.swift import Swift, swift
+from tests.swift import Swift
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -72,20 +72,13 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         yield Bench(store, runner)
 
 
-@pytest.fixture(scope="module")
-def buckets() -> Iterator[Swift]:
-    with swift() as running:
-        yield running
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("start", "stop"),
-    [(0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5)],
-)
-def test_any_range_of_a_blob_is_read_back(bench: Bench, start: int, stop: int) -> None:
+def test_any_range_of_a_blob_is_read_back(bench: Bench) -> None:
     bench.keep("name", DATA)
-    assert bench.read("name", start, stop) == DATA[start:stop]
+    for start, stop in (
+        (0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5),
+    ):  # fmt: skip
+        assert bench.read("name", start, stop) == DATA[start:stop], (start, stop)
 
 
 def test_dropped_blob_is_gone(bench: Bench) -> None:

@@ -47,9 +47,9 @@ from entrenous.carry.relay_rows import (
     UsedOneTimeKey,
 )
 from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
-from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
+from entrenous.carry.store.sqlite_rows import SqliteRows
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import NOON
+from tests.carry.relays import NOON, new_sqlite
 from tests.in_memory.mail import MemoryMail
 from tests.postgres import Cluster
 
@@ -115,9 +115,9 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             return
         store: SqliteRows | PostgresRows
         if request.param == "sqlite":
-            store = open_sqlite(tmp_path / "mail.db")
+            store = new_sqlite(tmp_path / "mail.db")
         else:
-            store = open_postgres(request.getfixturevalue("postgres").fresh())
+            store = open_postgres(request.getfixturevalue("postgres").emptied("relay"))
         yield Bench(store, runner.run)
         store.close()
 
@@ -358,7 +358,7 @@ class AgainstMemory(RuleBasedStateMachine):
         self.store = self.opened()
 
     def opened(self) -> SqliteRows | PostgresRows:
-        return open_sqlite(Path(self.folder.name) / "mail.db")
+        return new_sqlite(Path(self.folder.name) / "mail.db")
 
     def both(self, work: Callable[[RowTransaction], Any], ahead: Any = None) -> None:
         found = [self.outcome(store, work, ahead) for store in (self.store, self.memory)]
@@ -487,6 +487,6 @@ def test_sqlite_agrees_with_the_in_memory_model() -> None:
 def test_postgres_says_what_memory_says(postgres: Cluster) -> None:
     class PostgresAgainstMemory(AgainstMemory):
         def opened(self) -> PostgresRows:
-            return open_postgres(postgres.fresh())
+            return open_postgres(postgres.emptied("relay"))
 
     _runs(PostgresAgainstMemory, 3)

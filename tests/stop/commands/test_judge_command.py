@@ -68,7 +68,7 @@ def until_there_are(count: int, gate: Running) -> set[int]:
 
 
 def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Path) -> None:
-    with running(tmp_path / "gate", "--judges", "2") as gate:
+    with running(tmp_path / "gate", "--judges", "2", "--no-slow-look") as gate:
         assert all_of(gate, 1) == {200}
         assert not judges_of(gate.pid)
         first = until_there_are(2, gate)
@@ -123,7 +123,8 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         assert platform.reviews.due().slow_looks == 0  # it was told to want none
 
 
-def test_gate_without_judges(tmp_path: Path) -> None:
-    with running(tmp_path / "gate", "--judges", "0") as gate:
+def test_gate_without_judges_or_slow_looks(tmp_path: Path) -> None:
+    with running(tmp_path / "gate", "--judges", "0", "--no-slow-look") as gate:
         assert all_of(gate, 12) == {200}
         assert not judges_of(gate.pid)
+        assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

@@ -49,7 +49,10 @@ def test_commands_refuse_a_newer_database_untouched(
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("table", ["schema_version", "exchange_schema_version"])
+@pytest.mark.parametrize(
+    "table",
+    ["schema_version", pytest.param("exchange_schema_version", marks=pytest.mark.nightly)],
+)
 def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
     newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]

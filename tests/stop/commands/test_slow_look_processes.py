@@ -13,12 +13,13 @@ from entrenous.stop.commands import gate_run
 from entrenous.stop.store.engine import open_engine, reading_once
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.schema import UPLOAD
+from tests.sizes import size
 from tests.stop.commands.gates import PATIENCE_S, running
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
-_UPLOADS = 12
+_UPLOADS = size(5, 12)
 
 
 def slow_lookers(gate: int) -> list[int]:
@@ -44,7 +45,7 @@ def uploads() -> Iterator[bytes]:
     """Uploads, all different."""
     hers = skimage.data.astronaut()
     for number in range(_UPLOADS):
-        yield jpeg(hers[number * 8 : 400 + number * 8, number * 5 : 400 + number * 5])
+        yield jpeg(hers[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -24,8 +24,8 @@ from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
+from tests.new_bank import engine_at
 
 URL = "http://127.0.0.1:7802"
 SETTINGS = b'appeal_url = "https://platform.example/appeal"'
@@ -49,7 +49,7 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
-    engine = open_engine(tmp_path / "gate.sqlite")
+    engine = engine_at(tmp_path / "gate.sqlite")
     bank = BankStore(engine, clock)
     prepare_banks(bank)
     yield Platform(

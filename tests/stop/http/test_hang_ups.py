@@ -30,7 +30,7 @@ from entrenous.stop.http.answers import on_bug
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
-from tests.serving.slow_clients import send_malformed
+from tests.serving.slow_clients import assert_refuses_endless_heads, send_malformed
 from tests.stop.http.conftest import URL, Direct
 
 PATHS = (
@@ -121,7 +121,7 @@ def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
-    """Nor can malformed forms or requests, each of which libraries would log."""
+    """Nor can malformed forms or requests, each of which libraries would log, nor endless heads."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
@@ -142,6 +142,7 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
                     b'POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"a'
                 )
             send_malformed(told["url"])
+            assert_refuses_endless_heads(told["url"], None)
             who = {"authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
             with httpx.Client(base_url=told["url"], headers=who, trust_env=False) as web:
                 assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400

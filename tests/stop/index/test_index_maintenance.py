@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def soon(true: Callable[[], bool]) -> None:
     """Wait until another thread has done something."""
-    until = time.monotonic() + 8
+    until = time.monotonic() + 60
     while not true():
         assert time.monotonic() < until
         threading.Event().wait(ROUND_S)
@@ -101,24 +101,24 @@ def test_damage_in_use_is_detected_and_repaired(
     assert set(told) == {"index-damaged"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("section", range(8))
-def test_every_section_is_reread(folder: Path, bank: BankStore, section: int) -> None:
+def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
     """Hashes, numbers and tables, of whole pictures and of parts, in small and in large steps."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
-    data, _ = read_base(folder / "base").sections[section]
-    steps = 2 + (folder / "base").stat().st_size // 100_000
-    assert not any(index.is_damaged(100_000) for _ in range(2 * steps))
-    before = sum(one.size for one, _ in read_base(folder / "base").sections[:section])
-    header = (folder / "base").stat().st_size - sum(
-        one.size for one, _ in read_base(folder / "base").sections
-    )
-    spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
-    assert any(index.is_damaged(100_000) for _ in range(2 * steps))
-    assert index.is_damaged(1)  # until it was repaired, which may fail at first
-    index.replace_damaged()
-    assert not any(index.is_damaged(100_000) for _ in range(steps))
+    assert len(read_base(folder / "base").sections) == 8
+    for section in range(8):
+        sections = read_base(folder / "base").sections
+        data, _ = sections[section]
+        size = (folder / "base").stat().st_size
+        steps = 2 + size // 100_000
+        assert not any(index.is_damaged(100_000) for _ in range(2 * steps))
+        before = sum(one.size for one, _ in sections[:section])
+        header = size - sum(one.size for one, _ in sections)
+        spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
+        assert any(index.is_damaged(100_000) for _ in range(2 * steps)), section
+        assert index.is_damaged(1)  # until it was repaired, which may fail at first
+        index.replace_damaged()
+        assert not any(index.is_damaged(100_000) for _ in range(steps)), section
     agrees(index, bank, most=33)
 
 

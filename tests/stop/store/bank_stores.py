@@ -14,11 +14,12 @@ from entrenous.base.secret import Secret
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Review
+from tests.new_bank import engine_at
+from tests.postgres import Cluster
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 PEOPLE = BankName("people")
@@ -59,10 +60,15 @@ def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
 
 
 def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
-    """A new database."""
+    """An empty database, which no other open engine uses."""
     if kind == "postgres":
-        return open_postgres_engine(request.getfixturevalue("postgres").fresh())
-    return open_engine(folder / "gate.sqlite")
+        server: Cluster = request.getfixturevalue("postgres")
+        return open_postgres_engine(server.emptied("gate", _create_tables))
+    return engine_at(folder / "gate.sqlite")
+
+
+def _create_tables(url: str) -> None:
+    open_postgres_engine(url).dispose()
 
 
 def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:

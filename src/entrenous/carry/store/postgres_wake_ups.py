@@ -84,6 +84,8 @@ class PostgresWakeUps:
         while not self._ended.is_set():
             for notice in connection.notifies(timeout=_CLOSING_CHECK_INTERVAL_S):
                 self._wake_locally(notice.payload)
+                if self._ended.is_set():
+                    return
 
     def _wake_locally(self, untrusted_payload: str) -> None:
         with contextlib.suppress(ValueError, RuntimeError):  # not hexadecimal, or the loop closed
@@ -97,5 +99,6 @@ class PostgresWakeUps:
             with contextlib.suppress(queue.Empty):
                 while len(rung) < _UNSENT_WAKE_UPS_MAX:
                     rung.add(self._rung.get_nowait())
-            told = [_CHANNEL, [mailbox.hex() for mailbox in rung if mailbox is not None]]
+            # None, the last of them, wakes this process's other thread: it need not wait to end.
+            told = [_CHANNEL, ["" if mailbox is None else mailbox.hex() for mailbox in rung]]
             connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)
