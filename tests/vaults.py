@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,8 @@ import pytest
 
 from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
-from entrenous.crypto.vault_key import Cost
+from entrenous.crypto.vault_key import DEFAULT_COST, Cost, stretch
+from entrenous.device import relay_lock_client
 from entrenous.device.device import Device
 from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.store import vault_folder
@@ -22,8 +24,21 @@ LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make new vaults with the least cost of a guess, so that commands do not take long."""
+    """Make new vaults with the least cost of a guess, and remember the hash of each passphrase, so
+    that commands do not take long.
+    """
     monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else LEAST_COST)
+    for module in (vault_folder, relay_lock_client):
+        monkeypatch.setattr(module, "stretch", _stretch_once)
+
+
+def _stretch_once(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
+    return _stretched(passphrase.reveal(), salt, cost)
+
+
+@cache
+def _stretched(passphrase: bytes, salt: bytes, cost: Cost) -> Secret:
+    return stretch(Secret(passphrase), salt, cost)
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:

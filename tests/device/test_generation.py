@@ -31,7 +31,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from tests.in_memory.vault import MemoryVault
-from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.send_device import HERE, SMALL, Person, Room, made_once
 from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
 from tests.village.world import LoadedDice, Villager
 
@@ -39,6 +39,7 @@ KEY = Secret(b"u" * 32)
 
 
 @pytest.fixture
+@made_once
 def room() -> Room:
     """Ana and Ben, who know each other; Ana's device has a lock at her relay."""
     room = Room()

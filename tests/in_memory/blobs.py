@@ -15,6 +15,13 @@ class MemoryBlobs:
         self._parts: dict[str, bytearray] = {}
         self._writer = ExclusiveUploads()
 
+    def copied(self) -> "MemoryBlobs":
+        """The same blobs in a store of its own."""
+        other = MemoryBlobs()
+        other._blobs = dict(self._blobs)
+        other._parts = {name: bytearray(part) for name, part in self._parts.items()}
+        return other
+
     async def store(
         self,
         name: str,

@@ -24,6 +24,12 @@ class MemoryMail:
     def __init__(self) -> None:
         self._desk = _Desk()
 
+    def copied(self) -> "MemoryMail":
+        """The same rows in a store of its own; rows do not change, so they are shared."""
+        other = MemoryMail()
+        other._desk = self._desk.copied()
+        return other
+
     async def transact(
         self, work: Callable[[RowTransaction], Answer], _: Look | None = None
     ) -> Answer:
@@ -47,6 +53,11 @@ class _Desk:
     def __init__(self) -> None:
         self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in KEY_FIELDS}
         self.undo: list[tuple[type, tuple[object, ...], Any]] = []
+
+    def copied(self) -> "_Desk":
+        other = _Desk()
+        other._rows = {kind: dict(rows) for kind, rows in self._rows.items()}
+        return other
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
         return cast("Row | None", self._rows[kind].get(key))

@@ -18,6 +18,13 @@ class MemoryVault:
         self._files: dict[BlobId, bytes] = {}
         self._depth = 0
 
+    def copied(self) -> "MemoryVault":
+        """The same records and files in a vault of its own."""
+        other = MemoryVault()
+        other._drawers = {name: dict(held) for name, held in self._drawers.items()}
+        other._files = dict(self._files)
+        return other
+
     def get(self, drawer: str, key: str) -> bytes | None:
         """The record, or None."""
         return self._drawers.get(drawer, {}).get(key)

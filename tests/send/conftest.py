@@ -4,36 +4,64 @@ from pathlib import Path
 import pytest
 
 from tests.send.commands.test_letters import Street
-from tests.send.send_device import Room
+from tests.send.send_device import HERE, THERE, Room
 from tests.village.features import features_once
 
 __all__ = ["features_once"]
 
 
-@pytest.fixture
-def room() -> Room:
-    """Ana and Ben at one relay, not yet contacts."""
+@pytest.fixture(scope="session")
+def two_strangers() -> Room:
     room = Room()
     room.settles("ana")
     room.settles("ben")
     return room
 
 
-@pytest.fixture
-def friends(room: Room) -> Room:
-    """Ana and Ben, after Ana added Ben by his invite."""
+@pytest.fixture(scope="session")
+def two_friends(two_strangers: Room) -> Room:
+    room = two_strangers.copied()
     room["ana"].adds(room["ben"])
     return room
 
 
 @pytest.fixture
+def room(two_strangers: Room) -> Room:
+    """Ana and Ben at one relay, not yet contacts."""
+    return two_strangers.copied()
+
+
+@pytest.fixture
+def friends(two_friends: Room) -> Room:
+    """Ana and Ben, after Ana added Ben by his invite."""
+    return two_friends.copied()
+
+
+@pytest.fixture(scope="session")
+def street_of_two(tmp_path_factory: pytest.TempPathFactory) -> Street:
+    return _settled(tmp_path_factory.mktemp("street"), ben=HERE)
+
+
+@pytest.fixture(scope="session")
+def street_of_three(tmp_path_factory: pytest.TempPathFactory) -> Street:
+    return _settled(tmp_path_factory.mktemp("street"), ben=HERE, caro=THERE)
+
+
+def _settled(folder: Path, **others: str) -> Street:
+    """Ana, and others at these relays whom she has added."""
+    with pytest.MonkeyPatch.context() as patch:
+        street = Street(folder, patch)
+        for who, relay in {"ana": HERE, **others}.items():
+            street.settles(who, relay)
+        for other in others:
+            street.adds("ana", other)
+        return street
+
+
+@pytest.fixture
 def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    street_of_two: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Street]:
     """Ana and Ben, who know each other."""
-    street = Street(tmp_path, monkeypatch, capsys)
-    for who in ("ana", "ben"):
-        street.settles(who)
-    street.adds("ana", "ben")
-    yield street
+    yield street_of_two.copied(tmp_path, monkeypatch)
     monkeypatch.undo()

@@ -1,7 +1,10 @@
 """People at several relays that can become unresponsive, and couriers that can be tampered with."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, wraps
 
+from entrenous.base.environment import RandomSource
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
@@ -18,7 +21,7 @@ from entrenous.send.set_up import set_up
 from tests.in_memory.courier import App, memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.relay import village_relay
+from tests.village.relay import copied_relay, village_relay
 from tests.village.world import LoadedDice, Villager, WoundClock, strip
 
 HERE = "http://127.0.0.1:7001"
@@ -64,13 +67,44 @@ class Room:
         self._away: dict[str, App] = {}
         self.relays: dict[str, Relay] = {}
         for url in (HERE, THERE):
-            relay, _ = village_relay(url, self.clock, LoadedDice(url))
-            self.relays[url] = relay
-            self.apps[url] = relay_app(relay)
+            self.opens(url)
         self.honest = memory_courier(self.apps)
 
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
+
+    def opens(self, url: str) -> None:
+        """Open a relay at this address."""
+        self._serve(url, village_relay(url, self.clock, LoadedDice(url))[0])
+
+    def _serve(self, url: str, relay: Relay) -> None:
+        self.relays[url] = relay
+        self.apps[url] = relay_app(relay)
+
+    def copied(self) -> "Room":
+        """The same people at the same relays, who share nothing with these.
+
+        Setting people up takes a thousand times as long.
+        """
+        assert not self._away
+        room = Room(replace(self.clock))
+        for url, relay in self.relays.items():
+            room._serve(url, copied_relay(relay, room.clock, _same(relay.dice)))
+        for name, person in self.people.items():
+            room.people[name] = room._copied_person(person)
+        return room
+
+    def _copied_person(self, person: Person) -> Person:
+        vault, courier = person.vault.copied(), MaliciousCourier(self.honest)
+        device = replace(
+            person.device,
+            clock=self.clock,
+            dice=_same(person.device.dice),
+            vault=vault,
+            ledger=VaultLedger(vault),
+            courier=courier,
+        )
+        return Person(person.name, device, vault, courier)
 
     def settles(self, name: str, url: str = HERE) -> Person:
         vault, courier = MemoryVault(), MaliciousCourier(self.honest)
@@ -94,6 +128,23 @@ class Room:
         self.apps[url] = self._away.pop(url)
 
 
+def _same(dice: RandomSource) -> LoadedDice:
+    assert isinstance(dice, LoadedDice)
+    return replace(dice)
+
+
+def made_once(make: Callable[[], Room]) -> Callable[[], Room]:
+    """Make a room at the first call, and return a copy of it each time."""
+    made = cache(make)
+
+    @wraps(make)
+    def copied() -> Room:
+        return made().copied()
+
+    return copied
+
+
+@made_once
 def town_of_three() -> Room:
     """Ana and Ben at one relay, Cleo at the other; both are contacts of Ana."""
     room = Room()

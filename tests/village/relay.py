@@ -1,5 +1,7 @@
 """The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
 
+from dataclasses import replace
+
 from entrenous.base.environment import Clock, RandomSource
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
@@ -13,3 +15,11 @@ def village_relay(url: str, clock: Clock, dice: RandomSource) -> tuple[Relay, Co
     """A relay that answers at ``url``, and a courier to it."""
     relay = Relay(MemoryMail(), MemoryBlobs(), clock, dice)
     return relay, memory_courier({url: relay_app(relay)})
+
+
+def copied_relay(relay: Relay, clock: Clock, dice: RandomSource) -> Relay:
+    """The same relay with stores of its own, by this clock and these dice."""
+    assert isinstance(relay.mail, MemoryMail)
+    assert isinstance(relay.blobs, MemoryBlobs)
+    mail, blobs = relay.mail.copied(), relay.blobs.copied()
+    return replace(relay, mail=mail, blobs=blobs, clock=clock, dice=dice)

@@ -15,7 +15,7 @@ from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
 from tests.village.test_crash import until_it_survives
@@ -68,6 +68,7 @@ def leads(device: Device, target: str) -> None:
 
 
 @pytest.fixture
+@made_once
 def room() -> Room:
     room = town_of_three()
     ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))

@@ -4,10 +4,13 @@ sender writes control characters.
 
 import io
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
@@ -20,6 +23,7 @@ from entrenous.__main__ import APPS
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NotUnderstood, TooMany, UsedUp, WrongToken
 from entrenous.carry.http.relay_app import relay_app
+from entrenous.carry.relay import Relay
 from entrenous.cli import run
 from entrenous.device.client import http_courier
 from entrenous.device.device import Courier
@@ -35,7 +39,7 @@ from tests.in_memory.courier import memory_courier
 from tests.send.send_device import HERE, THERE
 from tests.vaults import make_vaults_open_quickly
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
-from tests.village.relay import village_relay
+from tests.village.relay import copied_relay, village_relay
 from tests.village.world import LoadedDice, photo
 
 pytestmark = pytest.mark.slow
@@ -63,21 +67,27 @@ class Said:
     err: str
 
 
+def _two_relays() -> dict[str, Relay]:
+    return {url: village_relay(url, SystemClock(), LoadedDice(url))[0] for url in (HERE, THERE)}
+
+
+@cache
+def _beach() -> bytes:
+    return photo(width_px=100)
+
+
 @dataclass
 class Street:
     """People with real vaults, and two relays in memory that can be tampered with."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-    apps: dict[str, Any] = field(default_factory=dict)
+    relays: dict[str, Relay] = field(default_factory=_two_relays)
 
     def __post_init__(self) -> None:
-        for url in (HERE, THERE):
-            relay, _ = village_relay(url, SystemClock(), LoadedDice(url))
-            self.apps[url] = relay_app(relay)
+        self.apps: dict[str, Any] = {url: relay_app(one) for url, one in self.relays.items()}
         self.courier = MaliciousCourier(memory_courier(self.apps))
-        (self.folder / "beach.jpg").write_bytes(photo(width_px=100))
+        (self.folder / "beach.jpg").write_bytes(_beach())
         self.monkeypatch.chdir(self.folder)
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
         make_vaults_open_quickly(self.monkeypatch)
@@ -85,14 +95,25 @@ class Street:
         self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
         self.monkeypatch.setattr(wiring, "CopyChecker", SameProcess)
 
+    def copied(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "Street":
+        """The same people and relays, in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        relays = {
+            url: copied_relay(relay, relay.clock, replace(relay.dice))
+            for url, relay in self.relays.items()
+            if isinstance(relay.dice, LoadedDice)
+        }
+        return Street(folder, monkeypatch, relays)
+
     def _no_network(self, *_: object, **__: object) -> Courier:
         return self.courier
 
     def types(self, who: str, *words: str) -> Said:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
-        status = run(list(words), APPS)
-        out, err = self.capsys.readouterr()
-        return Said(status, out, err)
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = run(list(words), APPS)
+        return Said(status, out.getvalue(), err.getvalue())
 
     def does(self, who: str, *words: str) -> Any:
         said = self.types(who, *words, "--json")
@@ -111,15 +132,10 @@ class Street:
 
 @pytest.fixture
 def street(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    street_of_three: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Street]:
     """Ana and Ben at one relay, Caro at another; Ana has added both."""
-    street = Street(tmp_path, monkeypatch, capsys)
-    for who, relay in (("ana", HERE), ("ben", HERE), ("caro", THERE)):
-        street.settles(who, relay)
-    for other in ("ben", "caro"):
-        street.adds("ana", other)
-    yield street
+    yield street_of_three.copied(tmp_path, monkeypatch)
     monkeypatch.undo()
 
 

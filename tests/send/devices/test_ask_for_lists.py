@@ -19,7 +19,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_card
-from tests.send.send_device import SMALL, THERE, Person, Room
+from tests.send.send_device import SMALL, THERE, Person, Room, made_once
 from tests.village.households import links
 from tests.village.malicious_relay import changed
 
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def three() -> Room:
     """Ana; and Ben and Cleo at another relay, all of whom know each other."""
     room = Room()

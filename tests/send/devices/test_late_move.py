@@ -46,7 +46,7 @@ from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_key_bundle
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
@@ -56,10 +56,11 @@ ELSEWHERE = "http://127.0.0.1:7003"
 
 
 @pytest.fixture
+@made_once
 def town() -> Room:
     """Ana with a laptop and a phone, Ben at her relay, Cleo at the other; and a third relay."""
     room = town_of_three()
-    room.apps[ELSEWHERE] = relay_app(village_relay(ELSEWHERE, room.clock, LoadedDice(ELSEWHERE))[0])
+    room.opens(ELSEWHERE)
     phone = links(room, room["ana"], "phone", "phone")
     catch_up(room["ben"], room["cleo"], room["ana"], phone, room["ben"], room["cleo"])
     return room

@@ -16,7 +16,7 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from tests.send.room_text import writes
-from tests.send.send_device import THERE, Person, Room
+from tests.send.send_device import THERE, Person, Room, made_once
 from tests.village.households import catch_up, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     """Ana with a laptop ("ana") and a phone, and Ben; all write to each other."""
     room = Room()

@@ -25,7 +25,7 @@ from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
 from tests.send.devices.test_link import sheet_of
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import catch_up, gets_ready, links
 
 pytestmark = pytest.mark.slow
@@ -34,6 +34,7 @@ ELSEWHERE = "https://relay.example"
 
 
 @pytest.fixture
+@made_once
 def town() -> Room:
     """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
     room = town_of_three()

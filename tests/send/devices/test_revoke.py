@@ -39,12 +39,13 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.devices.test_link import sheet_of
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import failing
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     """Ana with a laptop ("ana"), a phone and a tablet; Ben with one device at another relay."""
     room = Room()

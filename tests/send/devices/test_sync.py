@@ -31,7 +31,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_compared
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
 from tests.village.world import WoundClock
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     """Ana with a laptop ("ana") and a phone; Ben, whom she knows, and Caro, whom nobody knows."""
     room = Room()

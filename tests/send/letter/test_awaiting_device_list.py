@@ -19,7 +19,7 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
-from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
 
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def town() -> Room:
     """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
     so the phone first learns of it from the new token range that he sends.

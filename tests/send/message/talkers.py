@@ -12,12 +12,13 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.message.draft import Draft, Policy
 from tests.clips import wander, written
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.village.world import photo
 
 FRIENDS = ("ben", "caro")
 
 
+@made_once
 def talkers() -> Room:
     """Ana has both others as contacts."""
     room = Room()

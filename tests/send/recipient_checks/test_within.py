@@ -24,7 +24,7 @@ from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.send.test_guard import draft
 
 pytestmark = pytest.mark.slow
@@ -88,6 +88,7 @@ def answer(sender: Person, name: str) -> Draft:
 
 
 @pytest.fixture
+@made_once
 def three() -> Room:
     """Ana writes to her boss, and to Cleo."""
     room = Room()

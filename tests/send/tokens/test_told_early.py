@@ -15,12 +15,13 @@ from entrenous.send.letter.letter_nouns import TokenRangeNote
 from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.tokens.issue import issue_range
 from entrenous.wire.relay_nouns import Envelope
-from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest, failing
 
 
 @pytest.fixture
+@made_once
 def town() -> Room:
     """Ana with a laptop and a phone, and Ben at her relay."""
     room = town_of_three()

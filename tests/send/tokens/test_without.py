@@ -24,7 +24,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
-from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
 from tests.village.world import WoundClock
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def town() -> Room:
     """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
     room = town_of_three()

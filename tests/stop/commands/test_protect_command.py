@@ -55,19 +55,14 @@ def web(platform: Platform) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def street(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    platform: Platform,
-) -> Iterator[Street]:
+def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: Platform) -> Iterator[Street]:
     """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(
         registration_client, "new_relay_client", lambda **_: httpx.Client(transport=Direct(app))
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    street = Street(tmp_path, monkeypatch, capsys)
+    street = Street(tmp_path, monkeypatch)
     (tmp_path / "talk.mp4").write_bytes(
         with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
     )
