@@ -22,6 +22,7 @@ import inspect
 import io
 import json
 import os
+import pkgutil
 import random
 import runpy
 import socket
@@ -45,7 +46,8 @@ MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
     *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
     *("sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "typer._adapters"),
-    *("uvicorn.lifespan.on", "uvloop", "entrenous.archive.commands"),
+    *("uvicorn.lifespan.on", "uvloop", "xkcdpass.xkcd_password", "zxcvbn"),
+    *("entrenous.app.commands", "entrenous.app.server", "entrenous.archive.commands"),
     *("entrenous.carry.commands.run", "entrenous.carry.http.relay_app"),
     *("entrenous.carry.open_relay", "entrenous.cli", "entrenous.connectors.exchange.exchange_app"),
     *("entrenous.connectors.hma_app", "entrenous.device.commands"),
@@ -247,6 +249,8 @@ def _prepare() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     for name in MODULES:
         importlib.import_module(name)
+    for page in pkgutil.iter_modules(importlib.import_module("entrenous.app.pages").__path__):
+        importlib.import_module(f"entrenous.app.pages.{page.name}")
     from entrenous.crypto.oprf import scalar_from_random
     from tests.vaults import make_vaults_open_quickly
 

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.app.axe import violations
+from tests.ready import begun
 
 PASSPHRASE = "lunar pepper goat window tulip"
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -55,7 +56,7 @@ def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
     """Run the app of this program for a device in ``home``."""
     environment = {**os.environ, "ENTRENOUS_HOME": str(home), **more}
     command = [*program, "app", "--no-browser", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert said["schema"] == "entrenous/app/1"
