@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from starlette.requests import Request
 
-from entrenous.app.pages.help_lines import guesses
+from entrenous.app.pages.help_lines import suggest_places
 from entrenous.base.language import speaking
 from tests.app.served import PASSPHRASE, opened_page, served_app, set_up, unlock
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
@@ -103,7 +103,7 @@ def test_without_copies_the_search_says_where_to_begin(browser: Browser, tmp_pat
 def test_a_suggested_country_has_its_name_in_the_language_of_the_page() -> None:
     request = Request({"type": "http", "headers": [(b"accept-language", b"de-AT,de;q=0.9")]})
     with speaking("de"):
-        assert guesses(request)[0] == ("AT", "Österreich")
+        assert suggest_places(request)[0] == ("AT", "Österreich")
 
 
 @MODE_PARAMETERS

@@ -5,7 +5,11 @@ from typing import Final
 
 from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import plural, translatable, translated
-from entrenous.device.store.vault_folder import Unlocked, clear_tries_allowed, were_tries_allowed
+from entrenous.device.store.vault_folder import (
+    Unlocked,
+    mark_allowed_tries_as_reported,
+    were_tries_allowed,
+)
 
 _TRIES_RESTORED_SENTENCE: Final = translatable(
     "Since you last opened this device, its recovery sheet allowed ten more tries. Before that, up "
@@ -32,7 +36,7 @@ def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
     freed = were_tries_allowed(unlocked.home)
     if not freed and not unlocked.missed:
         return ()
-    clear_tries_allowed(unlocked.home)
+    mark_allowed_tries_as_reported(unlocked.home)
     return tuple(_tries_warning(unlocked.missed, name, freed=freed))
 
 

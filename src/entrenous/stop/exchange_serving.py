@@ -252,7 +252,7 @@ def changes_for(
         read = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
         if not read:
             return ChangePage(tuple(found), max(after, upto), more=False)
-        fitting = islice(filter(_visible_states(partner), read), size - len(found))
+        fitting = islice(filter(_visible_states_filter(partner), read), size - len(found))
         found.extend(fitting)
         after = found[-1].number if len(found) == size else read[-1].number
         if len(found) == size:
@@ -303,7 +303,7 @@ def _touched_hashes(
     return touched
 
 
-def _visible_states(partner: ExchangePartner) -> Callable[[Change], bool]:
+def _visible_states_filter(partner: ExchangePartner) -> Callable[[Change], bool]:
     def is_visible(change: Change) -> bool:
         known = change.bank in partner.banks and change.kind == "pdq"
         return known and (bool(change.hashes) or change.state not in MATCHING)

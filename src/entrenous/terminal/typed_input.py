@@ -35,10 +35,10 @@ _TEXT_CHARS_MAX: Final = 1 << 20
 
 def json_option(words: str = "Print one JSON object.") -> Any:
     """Return the option ``--json`` for scripts; its answer is the same in all languages."""
-    return typer.Option("--json", help=words, callback=_in_english)
+    return typer.Option("--json", help=words, callback=_switch_to_english_for_json)
 
 
-def _in_english(as_json: bool) -> bool:
+def _switch_to_english_for_json(as_json: bool) -> bool:
     if as_json:
         speak_english()
     return as_json

@@ -54,7 +54,7 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     sent = luma(sent_rgb)
     step = max(1, sent.size // _FIT_PIXELS)
     keep = covered.ravel()[::step]
-    curve, slope = _local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
+    curve, slope = _fit_local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
     levels = np.linspace(0.0, _GREY_LEVELS - 1.0, (_GREY_LEVELS - 1) * _STEPS_PER_LEVEL + 1)
     expected = apply_curve(sent, levels, np.interp(levels, np.arange(_GREY_LEVELS), curve))
     red, blue = chroma(sent_rgb, sent)
@@ -64,7 +64,7 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     return Tone(expected, slopes)
 
 
-def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fit_local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (values, slopes), 256 each, by local linear regression.
 
     The leak is regressed on the sent picture around every grey level.

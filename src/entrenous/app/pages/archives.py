@@ -58,17 +58,17 @@ class Taken:
 
 def routes() -> list[Route]:
     return [
-        Route("/112", archive, name="archive", methods=["GET"]),
-        Route("/112", make, methods=["POST"]),
-        Route("/112/{handle}", made, name="archive_made"),
-        Route("/112/{handle}/file", save, name="archive_file"),
-        Route("/113", take, name="take_archive", methods=["GET"]),
-        Route("/113", read, methods=["POST"]),
-        Route("/113/{handle}", taken, name="archive_taken"),
+        Route("/112", show_archive_form, name="archive", methods=["GET"]),
+        Route("/112", make_archive, methods=["POST"]),
+        Route("/112/{handle}", show_made_archive, name="archive_made"),
+        Route("/112/{handle}/file", serve_archive, name="archive_file"),
+        Route("/113", show_import_form, name="take_archive", methods=["GET"]),
+        Route("/113", take_archive_in, methods=["POST"]),
+        Route("/113/{handle}", show_imported, name="archive_taken"),
     ]
 
 
-async def archive(
+async def show_archive_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     await in_vault(request, lambda _: None)
@@ -80,13 +80,13 @@ async def archive(
     )
 
 
-async def make(request: Request) -> Response:
+async def make_archive(request: Request) -> Response:
     """Write an encrypted archive into the device's folder, for the browser to save."""
     try:
         words = chosen_passphrase(await read_form(request))
     except EntrenousError as why:
-        return await archive(request, why, 409)
-    place, say = _place(request), language_of(request).sentences.gettext
+        return await show_archive_form(request, why, 409)
+    place, say = _archive_path(request), language_of(request).sentences.gettext
     vault = state_of(request).vault
 
     def work(device: Device, report: Report) -> Made:
@@ -100,33 +100,33 @@ async def make(request: Request) -> Response:
     return start_job(request, say("Making the archive"), work, "archive_made")
 
 
-async def made(request: Request) -> Response:
+async def show_made_archive(request: Request) -> Response:
     found, handle = result_of(request, Made), request.path_params["handle"]
     size = language_of(request).number(max(1, round(found.size / 1000)))
     return show(request, "archive_made.html", found=found, handle=handle, size_kb=size)
 
 
-async def save(request: Request) -> Response:
+async def serve_archive(request: Request) -> Response:
     """Serve the archive to the browser under a neutral name."""
     result_of(request, Made)
     await in_vault(request, lambda _: None)
-    return FileResponse(_place(request), filename="page.zip", media_type="application/zip")
+    return FileResponse(_archive_path(request), filename="page.zip", media_type="application/zip")
 
 
-async def take(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_import_form(request: Request, words: str = "", status: int = 200) -> Response:
     await in_vault(request, lambda _: None)
     form = getattr(request.state, "form", None)
     folder = typed(form, "folder") if form else ""
     return show(request, "take_archive.html", status=status, words=words, folder=folder)
 
 
-async def read(request: Request) -> Response:
+async def take_archive_in(request: Request) -> Response:
     """Import an archive: an uploaded file, or a folder on this machine."""
     form = await read_form(request)
     files, folder = await chosen_files(form, "file"), typed(form, "folder")
     words, say = passphrase_in(form, "passphrase"), language_of(request).sentences.gettext
     if not files and not folder:
-        return await take(request, error_words(NothingChosen()), 409)
+        return await show_import_form(request, error_words(NothingChosen()), 409)
 
     def work(device: Device, report: Report) -> Taken:
         def reached(done: int, total: int) -> None:
@@ -141,7 +141,7 @@ async def read(request: Request) -> Response:
     return start_job(request, say("Opening the archive"), work, "archive_taken")
 
 
-async def taken(request: Request) -> Response:
+async def show_imported(request: Request) -> Response:
     said = result_of(request, Taken).said
     say = language_of(request).sentences.gettext
     return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
@@ -153,5 +153,5 @@ def forget_archive(place: Path) -> None:
         place.unlink(missing_ok=True)
 
 
-def _place(request: Request) -> Path:
+def _archive_path(request: Request) -> Path:
     return state_of(request).settings.home / ARCHIVE_FILE

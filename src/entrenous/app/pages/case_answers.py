@@ -24,7 +24,7 @@ _YES_NO: Final = {"yes": True, "no": False}
 _IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
 
 
-def situation_in(answers: dict[str, str]) -> Situation:
+def situation_from_answers(answers: dict[str, str]) -> Situation:
     """Return the situation that the answers describe; skipped questions are unanswered."""
     said = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
     demand, posted = said.get("demand"), said.get("posted")
@@ -44,12 +44,12 @@ def situation_in(answers: dict[str, str]) -> Situation:
     )
 
 
-def role_in(answers: dict[str, str]) -> RepresentativeRole:
+def role_from_answers(answers: dict[str, str]) -> RepresentativeRole:
     role = answers.get("role", "")
     return RepresentativeRole(role) if role in set(RepresentativeRole) else RepresentativeRole.OTHER
 
 
-def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
+def sighting_from_answers(answers: dict[str, str], device: Device) -> Sighting | None:
     """Return where the picture was seen, if that was answered; a chat in which a threat was made
     counts as a sighting.
     """
@@ -60,7 +60,7 @@ def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
     return Sighting(where, reach, device.clock.now(), account)
 
 
-def opened_case(answers: dict[str, str], device: Device) -> Case:
+def open_case_from_answers(answers: dict[str, str], device: Device) -> Case:
     """Open a case from the answers, with the place where the picture was seen.
 
     Raises the errors of :func:`.open_case` and :func:`.add_sighting`; NoConsent, NoSuchTrace.
@@ -69,23 +69,27 @@ def opened_case(answers: dict[str, str], device: Device) -> Case:
     trace = find_trace(int(number), device) if number.isdigit() else None
     with device.vault.transaction():
         case = open_case(
-            trace, situation_in(answers), AgeAnswer.ADULTS, device, _acting(answers, device)
+            trace,
+            situation_from_answers(answers),
+            AgeAnswer.ADULTS,
+            device,
+            _representative_from_answers(answers, device),
         )
-        seen = sighting_in(answers, device)
+        seen = sighting_from_answers(answers, device)
         if seen is not None:
             add_sighting(case.name, seen, device)
         return find_case(case.name, device)
 
 
-def _acting(answers: dict[str, str], device: Device) -> Representative | None:
+def _representative_from_answers(answers: dict[str, str], device: Device) -> Representative | None:
     if answers.get("for") != "other":
         return None
     return representative_with_consent(
-        role_in(answers), answers.get("consent", ""), device.clock.now()
+        role_from_answers(answers), answers.get("consent", ""), device.clock.now()
     )
 
 
-def valid_address(typed: str) -> str:
+def complete_address(typed: str) -> str:
     """Return a typed web address, with https:// added if it is missing; "" if it is not valid."""
     address = typed if "://" in typed else f"https://{typed}"
     host = host_of(address)

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.case_evidence import Outcome
-from entrenous.app.pages.help_lines import shown_lines
-from entrenous.app.pages.one_case import case_handle, case_name, in_case
+from entrenous.app.pages.help_lines import present_lines
+from entrenous.app.pages.one_case import case_handle, find_case_name, run_in_case
 from entrenous.app.web import error_words, go_to, language_of, show, start_job, state_of
 from entrenous.app.wording import with_lists
 from entrenous.base.errors import EntrenousError
@@ -52,26 +52,26 @@ from entrenous.wire.encodings import canonical_json
 
 def routes() -> list[Route]:
     return [
-        Route("/92/{case}", watching, name="watching", methods=["GET"]),
-        Route("/92/{case}", watch, methods=["POST"]),
-        Route("/93/{case}", packs, name="packs", methods=["GET"]),
-        Route("/93/{case}", pack, methods=["POST"]),
-        Route("/94/{case}", ending, name="ending", methods=["GET"]),
-        Route("/94/{case}", end, methods=["POST"]),
-        Route("/95/{case}", under_18_later, name="under_18_later", methods=["GET"]),
-        Route("/95/{case}", said_under_18, methods=["POST"]),
+        Route("/92/{case}", show_watching, name="watching", methods=["GET"]),
+        Route("/92/{case}", change_watching, methods=["POST"]),
+        Route("/93/{case}", show_pack_choices, name="packs", methods=["GET"]),
+        Route("/93/{case}", start_pack, methods=["POST"]),
+        Route("/94/{case}", show_ending, name="ending", methods=["GET"]),
+        Route("/94/{case}", end_case, methods=["POST"]),
+        Route("/95/{case}", show_under_18_later, name="under_18_later", methods=["GET"]),
+        Route("/95/{case}", record_under_18, methods=["POST"]),
     ]
 
 
-async def watching(request: Request, words: str = "") -> Response:
+async def show_watching(request: Request, words: str = "") -> Response:
     """Show which pages are watched, and what their sites learn from that."""
-    by_proxy = _by_proxy(request)
+    by_proxy = _uses_proxy(request)
 
     def found(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
         watched = {one.sighting: one for one in watched_in(name, device)}
         return find_open_case(name, device), watched, has_agreed(device, by_proxy=by_proxy)
 
-    case, watched, agreed = await in_case(request, found)
+    case, watched, agreed = await run_in_case(request, found)
     return show(
         request,
         "watching.html",
@@ -85,9 +85,9 @@ async def watching(request: Request, words: str = "") -> Response:
     )
 
 
-async def watch(request: Request) -> Response:
+async def change_watching(request: Request) -> Response:
     """Switch watching on or off, check now, or capture a page; each needs the person's consent."""
-    form, by_proxy = await read_form(request), _by_proxy(request)
+    form, by_proxy = await read_form(request), _uses_proxy(request)
     on, off = typed(form, "on"), typed(form, "off")
 
     def agreed(name: str, device: Device) -> bool:
@@ -100,9 +100,9 @@ async def watch(request: Request) -> Response:
             start_watching(name, int(on), device, by_proxy=by_proxy)
         return has_agreed(device, by_proxy=by_proxy)
 
-    may = await in_case(request, agreed)
+    may = await run_in_case(request, agreed)
     if not may and not off:
-        return await watching(request, translated(_AGREE_FIRST))
+        return await show_watching(request, translated(_AGREE_FIRST))
     if typed(form, "look"):
         return await _start_look(request)
     if typed(form, "capture").isdigit():
@@ -120,7 +120,7 @@ async def _start_look(request: Request) -> Response:
     from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
 
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
     def work(device: Device, report: Report) -> Outcome:
@@ -142,7 +142,7 @@ async def _start_capture(request: Request, sighting: int) -> Response:
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
 
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
     def work(device: Device, report: Report) -> Outcome:
@@ -161,9 +161,9 @@ async def _start_capture(request: Request, sighting: int) -> Response:
     return start_job(request, say("Keeping the page"), work, "outcome")
 
 
-async def packs(request: Request, words: str = "") -> Response:
+async def show_pack_choices(request: Request, words: str = "") -> Response:
     """Ask who gets the pack: a platform (without pictures), or a court (encrypted to its key)."""
-    case = await in_case(request, find_case)
+    case = await run_in_case(request, find_case)
     return show(
         request,
         "packs.html",
@@ -175,21 +175,21 @@ async def packs(request: Request, words: str = "") -> Response:
     )
 
 
-async def pack(request: Request) -> Response:
+async def start_pack(request: Request) -> Response:
     form = await read_form(request)
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     say = language_of(request).sentences.gettext
     key = typed(form, "key")
     if typed(form, "for") == "court":
         try:
             key = recipient_key(key)
         except EntrenousError as why:
-            return await packs(request, error_words(why))
+            return await show_pack_choices(request, error_words(why))
     letters = tuple(int(one) for one in all_typed(form, "letter") if one.isdigit())
 
     def work(device: Device, report: Report) -> Outcome:
         report(say("Packing"), 0, 0)
-        made, data, file = _packed(name, key, letters, device)
+        made, data, file = _make_requested_pack(name, key, letters, device)
         told = say("Its fingerprint, to give by another way: {fingerprint}")
         words = (told.format(fingerprint=made.fingerprint.hex()),)
         return Outcome(say("The pack is ready"), words, handle, "packs", data, file)
@@ -197,7 +197,7 @@ async def pack(request: Request) -> Response:
     return start_job(request, say("Packing"), work, "outcome")
 
 
-def _packed(
+def _make_requested_pack(
     name: str, key: str, letters: tuple[int, ...], device: Device
 ) -> tuple[Pack, bytes, str]:
     """Make a pack for a court if there is a key, else for a platform."""
@@ -209,30 +209,30 @@ def _packed(
     return made, kept[0], "pack.zip"
 
 
-async def ending(request: Request) -> Response:
+async def show_ending(request: Request) -> Response:
     """Ask whether to close, reopen, or erase the case, and explain each."""
     return show(
         request,
         "ending.html",
-        it=await in_case(request, find_case),
+        it=await run_in_case(request, find_case),
         case=case_handle(request),
         archive_keeps=translated(ARCHIVE_KEEPS_CASE_NOTE),
     )
 
 
-async def end(request: Request) -> Response:
+async def end_case(request: Request) -> Response:
     act = typed(await read_form(request), "act")
     if act == "erase":
         return await _erase(request)
     done = {"close": close_case, "open": reopen_case}.get(act)
     if done is not None:
-        await in_case(request, done)
+        await run_in_case(request, done)
     return go_to(request, "case", case=case_handle(request))
 
 
 async def _erase(request: Request) -> Response:
     """Erase the case, and offer a receipt that says no more than that something was erased."""
-    name, say = await case_name(request), language_of(request).sentences.gettext
+    name, say = await find_case_name(request), language_of(request).sentences.gettext
     slots = state_of(request).slots
 
     def work(device: Device, report: Report) -> Outcome:
@@ -252,35 +252,35 @@ async def _erase(request: Request) -> Response:
     return start_job(request, say("Erasing the case"), work, "outcome")
 
 
-async def under_18_later(request: Request) -> Response:
+async def show_under_18_later(request: Request) -> Response:
     """Show who helps, before the case records that somebody was under 18."""
-    case = await in_case(request, find_case)
+    case = await run_in_case(request, find_case)
 
     def lines(_: str, device: Device) -> object:
         found = who_helps(case.situation.places, Need(under_18=True))
-        return shown_lines(found, device.clock.now(), under_18=True)
+        return present_lines(found, device.clock.now(), under_18=True)
 
     return show(
         request,
         "under_18_later.html",
         case=case_handle(request),
-        lines=await in_case(request, lines),
+        lines=await run_in_case(request, lines),
         noted=case.age is not AgeAnswer.ADULTS,
     )
 
 
-async def said_under_18(request: Request) -> Response:
+async def record_under_18(request: Request) -> Response:
     """Record that somebody was under 18, which closes the case for good."""
 
     def note(name: str, device: Device) -> None:
         record_minor(name, Situation(()), device)
 
     try:
-        await in_case(request, note)
+        await run_in_case(request, note)
     except NotAllAdults:
         return go_to(request, "under_18_later", case=case_handle(request))
     return go_to(request, "cases")
 
 
-def _by_proxy(request: Request) -> bool:
+def _uses_proxy(request: Request) -> bool:
     return state_of(request).settings.proxy is not None

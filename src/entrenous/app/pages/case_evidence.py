@@ -10,7 +10,12 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
-from entrenous.app.pages.one_case import case_handle, case_name, in_case, refusal
+from entrenous.app.pages.one_case import (
+    case_handle,
+    change_or_show_refusal,
+    find_case_name,
+    run_in_case,
+)
 from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
     ResultGone,
@@ -90,22 +95,27 @@ class Outcome:
 
 def routes() -> list[Route]:
     return [
-        Route("/90/{case}", evidence, name="evidence", methods=["GET"]),
-        Route("/90/{case}", keep, methods=["POST"]),
-        Route("/90/{case}/stamp", stamp, name="stamp", methods=["POST"]),
-        Route("/90/{case}/check", check, name="check_case", methods=["POST"]),
+        Route("/90/{case}", show_evidence, name="evidence", methods=["GET"]),
+        Route("/90/{case}", store_evidence, methods=["POST"]),
+        Route("/90/{case}/stamp", stamp_evidence, name="stamp", methods=["POST"]),
+        Route("/90/{case}/check", check_evidence, name="check_case", methods=["POST"]),
         Route("/90/{case}/pictures", show_small, name="show_small", methods=["POST"]),
-        Route("/90/{case}/{number:int}", item, name="item", methods=["POST"]),
-        Route("/90/{case}/{number:int}/proofs", proofs, name="item_proofs", methods=["POST"]),
-        Route("/90/{case}/{number:int}/picture", picture, name="item_picture"),
-        Route("/91/{handle}", outcome, name="outcome"),
-        Route("/91/{handle}/file", outcome_file, name="outcome_file"),
+        Route("/90/{case}/{number:int}", serve_item, name="item", methods=["POST"]),
+        Route(
+            "/90/{case}/{number:int}/proofs",
+            serve_item_with_proofs,
+            name="item_proofs",
+            methods=["POST"],
+        ),
+        Route("/90/{case}/{number:int}/picture", serve_small_picture, name="item_picture"),
+        Route("/91/{handle}", show_outcome, name="outcome"),
+        Route("/91/{handle}/file", serve_outcome_file, name="outcome_file"),
     ]
 
 
-async def evidence(request: Request, words: str = "") -> Response:
+async def show_evidence(request: Request, words: str = "") -> Response:
     """Show the stored evidence and what each item proves; before the first one, what to know."""
-    case, slots = await in_case(request, find_case), state_of(request).slots
+    case, slots = await run_in_case(request, find_case), state_of(request).slots
     small = {one.number: slots.find((_SLOT, case.name, one.number)) for one in case.evidence}
     return show(
         request,
@@ -127,12 +137,12 @@ async def evidence(request: Request, words: str = "") -> Response:
     )
 
 
-async def keep(request: Request) -> Response:
+async def store_evidence(request: Request) -> Response:
     """Store files and a note unchanged."""
     form = await read_form(request)
     files, note = await chosen_files(form, "file"), typed(form, "note")
     if not files and not note:
-        return await evidence(request, str(NothingChosen()))
+        return await show_evidence(request, str(NothingChosen()))
 
     def kept(name: str, device: Device) -> None:
         find_open_case(name, device)
@@ -142,13 +152,13 @@ async def keep(request: Request) -> Response:
             if note:
                 add_statement(name, note, device)
 
-    done = await refusal(request, kept, evidence)
+    done = await change_or_show_refusal(request, kept, show_evidence)
     return done or go_to(request, "evidence", case=case_handle(request))
 
 
-async def stamp(request: Request) -> Response:
+async def stamp_evidence(request: Request) -> Response:
     """Have a stamp authority confirm that all evidence exists now; it sees one hash."""
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     settings, language = state_of(request).settings, language_of(request)
     say = language.sentences.gettext
 
@@ -166,9 +176,9 @@ async def stamp(request: Request) -> Response:
     return start_job(request, say("Having it stamped"), work, "outcome")
 
 
-async def check(request: Request) -> Response:
+async def check_evidence(request: Request) -> Response:
     """Check the custody chain, every item and every stamp again; nothing leaves the device."""
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     say, settings = language_of(request).sentences.gettext, state_of(request).settings
 
     def work(device: Device, report: Report) -> Outcome:
@@ -184,7 +194,7 @@ async def check(request: Request) -> Response:
 
 async def show_small(request: Request) -> Response:
     """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
-    name, handle = await case_name(request), case_handle(request)
+    name, handle = await find_case_name(request), case_handle(request)
     say, slots = language_of(request).sentences.gettext, state_of(request).slots
 
     def work(device: Device, report: Report) -> Outcome:
@@ -193,7 +203,7 @@ async def show_small(request: Request) -> Response:
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
             if slots.find((_SLOT, name, one.number)) is None:
-                made = _small(verified_bytes(case, one, device), slots)
+                made = _make_small_version(verified_bytes(case, one, device), slots)
                 slots.keep((_SLOT, name, one.number), made)
                 if made.data:
                     read_evidence(name, one.number, "shown small in the app", device)
@@ -202,7 +212,7 @@ async def show_small(request: Request) -> Response:
     return start_job(request, say("Making the pictures small"), work, "outcome")
 
 
-def _small(untrusted_data: bytes, slots: Slots) -> Shown:
+def _make_small_version(untrusted_data: bytes, slots: Slots) -> Shown:
     """Return a picture or a clip's first frame; without bytes if there is none to show."""
     if medium_of(untrusted_data) is MediaKind.SOUND:
         return _NOTHING_TO_SEE
@@ -213,17 +223,17 @@ def _small(untrusted_data: bytes, slots: Slots) -> Shown:
     return made if made.media_type == "image/jpeg" else _NOTHING_TO_SEE
 
 
-async def picture(request: Request) -> Response:
+async def serve_small_picture(request: Request) -> Response:
     """Show the small version of an item, if it was made since the app was unlocked."""
     number, slots = request.path_params["number"], state_of(request).slots
-    name = await case_name(request)
+    name = await find_case_name(request)
     made = slots.find((_SLOT, name, number))
     if made is None or not made.data:
         raise ResultGone
     return shown_file(request, made.data, made.media_type)
 
 
-async def outcome(request: Request) -> Response:
+async def show_outcome(request: Request) -> Response:
     """Show the result of long work; without words, its page shows it."""
     found = result_of(request, Outcome)
     if not found.words:
@@ -231,24 +241,24 @@ async def outcome(request: Request) -> Response:
     return show(request, "outcome.html", it=found, handle=request.path_params["handle"])
 
 
-async def outcome_file(request: Request) -> Response:
+async def serve_outcome_file(request: Request) -> Response:
     found = result_of(request, Outcome)
     return file_response(request, found.file, found.name)
 
 
-async def item(request: Request) -> Response:
+async def serve_item(request: Request) -> Response:
     """Serve one stored item as a download, and record that in the case."""
     number = request.path_params["number"]
-    data = await in_case(
+    data = await run_in_case(
         request, lambda name, device: read_evidence(name, number, "saved from the app", device)
     )
     return file_response(request, data, f"item-{number}{file_suffix(data)}")
 
 
-async def proofs(request: Request) -> Response:
+async def serve_item_with_proofs(request: Request) -> Response:
     """Serve an item with its stamps and with instructions to check them; the case records this."""
     number, taken = request.path_params["number"], list[ExportedItem]()
-    await in_case(
+    await run_in_case(
         request,
         lambda name, device: export_item(
             name, number, "saved from the app with its proofs", device, taken.append

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, read_form, typed
-from entrenous.app.pages.cases import moment_typed
-from entrenous.app.pages.one_case import case_handle, in_case, refusal
+from entrenous.app.pages.cases import parse_moment
+from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
 from entrenous.app.web import file_response, go_to, kept_form, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.device.device import Device
@@ -41,22 +41,22 @@ _BROUGHT: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET
 
 def routes() -> list[Route]:
     return [
-        Route("/85/{case}/{number:int}", letter, name="letter", methods=["GET"]),
-        Route("/85/{case}/{number:int}", change, methods=["POST"]),
-        Route("/85/{case}/{number:int}/pdf", pdf, name="letter_pdf"),
-        Route("/85/{case}/{number:int}/text", text, name="letter_text"),
-        Route("/87/{case}/{first:int}/{second:int}", compared, name="letters_compared"),
+        Route("/85/{case}/{number:int}", show_letter, name="letter", methods=["GET"]),
+        Route("/85/{case}/{number:int}", change_letter, methods=["POST"]),
+        Route("/85/{case}/{number:int}/pdf", serve_letter_pdf, name="letter_pdf"),
+        Route("/85/{case}/{number:int}/text", serve_letter_text, name="letter_text"),
+        Route("/87/{case}/{first:int}/{second:int}", show_version_changes, name="letters_compared"),
     ]
 
 
-async def letter(request: Request, words: str = "") -> Response:
+async def show_letter(request: Request, words: str = "") -> Response:
     """Show a letter, with what to know before sending it."""
     number = request.path_params["number"]
 
     def found(name: str, device: Device) -> tuple[Case, datetime]:
         return find_case(name, device), device.clock.now()
 
-    case, now = await in_case(request, found)
+    case, now = await run_in_case(request, found)
     notice = find_notice(case, number)
     to = addressee_of(case, notice.route, notice.told, notice.language)
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -75,13 +75,13 @@ async def letter(request: Request, words: str = "") -> Response:
         brought=notice.route.document in _BROUGHT,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
         if_nothing=if_they_do_nothing(case, now, number),
-        clocks=_running(case, notice, now),
+        clocks=_running_deadlines(case, notice, now),
         claims=claims(notice, case),
         events=[event for state, event in NOTICE_TABLE if state is notice.state],
-        earlier=_earlier(case, notice),
+        earlier=_number_of_earlier_version(case, notice),
         languages=[(one, words_in(one).name) for one in LANGUAGES],
         platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
-        form_address=to.form or _site_of(notice),
+        form_address=to.form or _hash_bank_address(notice),
         unknown=to.unknown,
         places=sightings_to_pick_from(case, notice.route),
         chosen={seen.number for seen in notice.told},
@@ -89,7 +89,7 @@ async def letter(request: Request, words: str = "") -> Response:
     )
 
 
-async def change(request: Request) -> Response:
+async def change_letter(request: Request) -> Response:
     """Fill in gaps, draft it again in another language, store the addressee's number, or record an
     event.
     """
@@ -99,7 +99,7 @@ async def change(request: Request) -> Response:
     def changed(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
-            given = _given(form, notice, claims(notice, find_case(name, device)))
+            given = _typed_gap_values(form, notice, claims(notice, find_case(name, device)))
             fill_gaps(name, number, given, device)
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
@@ -110,19 +110,21 @@ async def change(request: Request) -> Response:
         elif act == "number":
             keep_reference(name, number, typed(form, "reference"), device)
         elif act in set(NoticeEvent):
-            moment = moment_typed(typed(form, "day"), typed(form, "time"), device.clock.now())
+            moment = parse_moment(typed(form, "day"), typed(form, "time"), device.clock.now())
             record_notice_event(name, number, NoticeEvent(act), moment, device)
 
     def newest(name: str, device: Device) -> int:
         return len(find_case(name, device).notices)
 
-    if (answer := await refusal(request, changed, letter)) is not None:
+    if (answer := await change_or_show_refusal(request, changed, show_letter)) is not None:
         return answer
-    shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
+    shown = await run_in_case(request, newest) if act in _WRITTEN_ANEW else number
     return go_to(request, "letter", case=case_handle(request), number=shown)
 
 
-def _given(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict[str, str]:
+def _typed_gap_values(
+    form: FormData, notice: Notice, sentences: Mapping[str, str]
+) -> dict[str, str]:
     """Return what to write into each gap: what was typed, or the sentence that was ticked."""
     gaps = enumerate(dict.fromkeys(notice.missing))
     return {
@@ -131,7 +133,7 @@ def _given(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict
     }
 
 
-def _running(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
+def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
     """Return the deadlines that run for this letter, each in words and with its law."""
     return [
         (deadline_for_person(one), ground_of(one))
@@ -140,28 +142,28 @@ def _running(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]
     ]
 
 
-def _site_of(notice: Notice) -> str:
+def _hash_bank_address(notice: Notice) -> str:
     """Return the address of a bank's own page, where its steps are done; "" for a letter."""
     is_bank = notice.route.document is DocumentKind.HASH_BANK
     return "/".join(notice.route.source.split("/")[:3]) if is_bank else ""
 
 
-async def pdf(request: Request) -> Response:
+async def serve_letter_pdf(request: Request) -> Response:
     """Serve the letter as a PDF under a neutral name."""
-    notice = await in_case(request, lambda name, device: _notice(request, name, device))
+    notice = await run_in_case(request, lambda name, device: _find_notice(request, name, device))
     data = await asyncio.to_thread(render_pdf, notice)
     return file_response(request, data, f"letter-{notice.number}.pdf")
 
 
-async def text(request: Request) -> Response:
-    notice = await in_case(request, lambda name, device: _notice(request, name, device))
+async def serve_letter_text(request: Request) -> Response:
+    notice = await run_in_case(request, lambda name, device: _find_notice(request, name, device))
     return file_response(request, f"{notice.letter}\n".encode(), f"letter-{notice.number}.txt")
 
 
-async def compared(request: Request) -> Response:
+async def show_version_changes(request: Request) -> Response:
     """Show the changes from one version of a letter to another."""
     first, second = request.path_params["first"], request.path_params["second"]
-    changes = await in_case(
+    changes = await run_in_case(
         request, lambda name, device: compare_notices(find_case(name, device), first, second)
     )
     return show(
@@ -173,11 +175,11 @@ async def compared(request: Request) -> Response:
     )
 
 
-def _notice(request: Request, name: str, device: Device) -> Notice:
+def _find_notice(request: Request, name: str, device: Device) -> Notice:
     return find_notice(find_case(name, device), request.path_params["number"])
 
 
-def _earlier(case: Case, notice: Notice) -> int | None:
+def _number_of_earlier_version(case: Case, notice: Notice) -> int | None:
     """Return the number of the version before this one, or None."""
     key = (notice.route.family, notice.to)
     same = [

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, read_form, typed
-from entrenous.app.pages.case_answers import situation_in
-from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.pages.case_answers import situation_from_answers
+from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import ResultGone, error_words, go_to, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.base.environment import SystemClock
@@ -48,11 +48,11 @@ _WRITTEN: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
 
 def routes() -> list[Route]:
     return [
-        Route("/74/{platform}", report_alone, name="report_alone"),
-        Route("/84/{case}", case_routes, name="case_routes", methods=["GET"]),
-        Route("/84/{case}", draft, methods=["POST"]),
-        Route("/88/{case}/{platform}", report, name="report", methods=["GET"]),
-        Route("/88/{case}/{platform}", keep_number, methods=["POST"]),
+        Route("/74/{platform}", show_report_without_case, name="report_alone"),
+        Route("/84/{case}", show_case_routes, name="case_routes", methods=["GET"]),
+        Route("/84/{case}", draft_letter, methods=["POST"]),
+        Route("/88/{case}/{platform}", show_report_steps, name="report", methods=["GET"]),
+        Route("/88/{case}/{platform}", store_report_number, methods=["POST"]),
     ]
 
 
@@ -85,8 +85,8 @@ def show_plan(
         refused=refused,
         more=more,
         not_advice=translated(NOT_ADVICE),
-        to_send=_words_to_send(),
-        letters={step.route: _letter_of(step) for step in plan.steps},
+        to_send=_suggested_words(),
+        letters={step.route: _route_to_draft(step) for step in plan.steps},
         platforms={
             step.platform: login.stand_in("platform", step.platform)
             for step in plan.steps
@@ -97,19 +97,19 @@ def show_plan(
     )
 
 
-async def case_routes(request: Request, refused: NotDrafted = NotDrafted()) -> Response:
+async def show_case_routes(request: Request, refused: NotDrafted = NotDrafted()) -> Response:
     """Show the routes of a case, best first."""
-    plan = await in_case(request, plan_of)
+    plan = await run_in_case(request, make_plan_of_case)
     return show_plan(request, plan, case_handle(request), refused=refused)
 
 
-async def draft(request: Request) -> Response:
+async def draft_letter(request: Request) -> Response:
     """Draft the letter of a route and show it; if that is not possible, say what is missing."""
     form = await read_form(request)
     route = typed(form, "route")
     sightings = tuple(int(one) for one in all_typed(form, "sighting") if one.isdigit())
     try:
-        notice = await in_case(
+        notice = await run_in_case(
             request,
             lambda name, device: write_notice(
                 name, route, device, sightings, typed(form, "language")
@@ -118,38 +118,38 @@ async def draft(request: Request) -> Response:
     except EntrenousError as why:
         if not state_of(request).vault.is_open:
             raise
-        case = await in_case(request, find_open_case)
+        case = await run_in_case(request, find_open_case)
         places = case.sightings if isinstance(why, OnlyInChats) else ()
-        return await case_routes(request, NotDrafted(error_words(why), route, places))
+        return await show_case_routes(request, NotDrafted(error_words(why), route, places))
     return go_to(request, "letter", case=case_handle(request), number=notice.number)
 
 
-async def report(request: Request, words: str = "") -> Response:
+async def show_report_steps(request: Request, words: str = "") -> Response:
     """Show how to report at one platform, with the fields to paste."""
-    record = _platform(request)
+    record = _find_platform(request)
 
     def steps(name: str, device: Device) -> ReportSteps:
         return report_steps(record, find_open_case(name, device), device.clock.now().date())
 
-    found = await in_case(request, steps)
+    found = await run_in_case(request, steps)
     return _show_steps(request, found, case_handle(request), words)
 
 
-async def keep_number(request: Request) -> Response:
+async def store_report_number(request: Request) -> Response:
     """Store the number that the platform gave in the case."""
-    record = _platform(request)
+    record = _find_platform(request)
     number = typed(await read_form(request), "number")
     if number:
         text = f"{record.name}: {number}"
-        await in_case(request, lambda name, device: add_statement(name, text, device))
+        await run_in_case(request, lambda name, device: add_statement(name, text, device))
     return go_to(request, "case", case=case_handle(request))
 
 
-async def report_alone(request: Request) -> Response:
+async def show_report_without_case(request: Request) -> Response:
     """Show how to report at one platform, without a case and without a vault."""
-    situation = situation_in(state_of(request).login.answers)
+    situation = situation_from_answers(state_of(request).login.answers)
     today = SystemClock().now().date()
-    return _show_steps(request, report_steps(_platform(request), situation, today), "", "")
+    return _show_steps(request, report_steps(_find_platform(request), situation, today), "", "")
 
 
 def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> Response:
@@ -174,33 +174,33 @@ class FirstLetter:
     name: str
 
 
-def first_letter(name: str, device: Device) -> FirstLetter | None:
+def find_first_letter(name: str, device: Device) -> FirstLetter | None:
     """Return the first verified step that has a letter; raises the errors of :func:`plan_of`."""
-    for step in plan_of(name, device).steps:
-        if step.verified and (route := _letter_of(step)):
+    for step in make_plan_of_case(name, device).steps:
+        if step.verified and (route := _route_to_draft(step)):
             return FirstLetter(route, step, _platform_name(step))
     return None
 
 
-def document_of(family: str) -> DocumentKind:
+def document_kind_of_route(family: str) -> DocumentKind:
     """Return what is drafted for a route, by its family or the name of one of our own letters."""
     own = own_letter(family)
     versions = (own,) if own else versions_of(RouteId(family))
     return versions[0].document if versions else DocumentKind.NONE
 
 
-def plan_of(name: str, device: Device) -> Plan:
+def make_plan_of_case(name: str, device: Device) -> Plan:
     """Return the plan of an open case; raises NoSuchCase, NotAllAdults, CaseClosed."""
     case, today = find_open_case(name, device), device.clock.now().date()
     return plan_for(situation_of(case), day_of_event(case), today)
 
 
-def _words_to_send() -> dict[str, str]:
+def _suggested_words() -> dict[str, str]:
     ladders = (shipped_ladder(CHAT_LADDER), shipped_ladder(THREAT_LADDER))
     return {step.id: step.words for one in ladders for step in one.steps if step.words}
 
 
-def _letter_of(step: PlanStep) -> str:
+def _route_to_draft(step: PlanStep) -> str:
     """Return the route to draft for a step, or ""."""
     if step.route in _LETTERS:
         return _LETTERS[step.route]
@@ -212,7 +212,7 @@ def _platform_name(step: PlanStep) -> str:
     return platform_by_id(step.platform).name_in_words if step.platform else ""
 
 
-def _platform(request: Request) -> PlatformRecord:
+def _find_platform(request: Request) -> PlatformRecord:
     login, wanted = state_of(request).login, request.path_params["platform"]
     for record in shipped_platforms():
         if login.stand_in("platform", record.id) == wanted:

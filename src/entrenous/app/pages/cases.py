@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from entrenous.app.case_index import CaseDue
 from entrenous.app.forms import read_form, typed
-from entrenous.app.pages.case_answers import role_in, valid_address
-from entrenous.app.pages.case_routes import FirstLetter, document_of, first_letter
-from entrenous.app.pages.help_lines import guesses, place_typed
+from entrenous.app.pages.case_answers import complete_address, role_from_answers
+from entrenous.app.pages.case_routes import FirstLetter, document_kind_of_route, find_first_letter
+from entrenous.app.pages.help_lines import parse_typed_place, suggest_places
 from entrenous.app.pages.next_page import NextPage, next_page
-from entrenous.app.pages.one_case import case_handle, in_case, refusal
+from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     file_response,
@@ -71,14 +71,14 @@ _CASES_PER_PAGE: Final = 50  # number of cases on one page
 
 def routes() -> list[Route]:
     return [
-        Route("/80", cases, name="cases"),
-        Route("/80/{page:int}", cases, name="more_cases"),
+        Route("/80", show_cases, name="cases"),
+        Route("/80/{page:int}", show_cases, name="more_cases"),
         Route("/83/{case}", show_case, name="case"),
-        Route("/83/{case}/days", days, name="calendar"),
-        Route("/86/{case}", seen, name="place_seen", methods=["GET"]),
-        Route("/86/{case}", add_seen, methods=["POST"]),
-        Route("/89/{case}", about, name="about", methods=["GET"]),
-        Route("/89/{case}", add_about, methods=["POST"]),
+        Route("/83/{case}/days", serve_calendar, name="calendar"),
+        Route("/86/{case}", show_sighting_form, name="place_seen", methods=["GET"]),
+        Route("/86/{case}", add_typed_sighting, methods=["POST"]),
+        Route("/89/{case}", show_situation_form, name="about", methods=["GET"]),
+        Route("/89/{case}", add_typed_situation, methods=["POST"]),
     ]
 
 
@@ -107,16 +107,16 @@ class CasePage:
     letter: FirstLetter | None
 
 
-async def cases(request: Request) -> Response:
+async def show_cases(request: Request) -> Response:
     """Show the cases, the earliest deadline first; without any, the ways to begin."""
     page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
     with suppress(VaultLocked):
-        total, lines = await in_vault(request, lambda device: _listed(request, page, device))
+        total, lines = await in_vault(request, lambda device: _list_cases(request, page, device))
     more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 
 
-def _listed(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
+def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
     found = state.cases.by_due(device)
@@ -135,7 +135,7 @@ def _listed(request: Request, page: int, device: Device) -> tuple[int, list[Case
 
 async def show_case(request: Request) -> Response:
     """Show one case, with one next step."""
-    found = await in_case(request, _case_page)
+    found = await run_in_case(request, _make_case_page)
     login = state_of(request).login
     goes_to = [
         (record, login.stand_in("platform", record.id)) for record in destinations(found.case)
@@ -151,7 +151,7 @@ async def show_case(request: Request) -> Response:
     )
 
 
-def _case_page(name: str, device: Device) -> CasePage:
+def _make_case_page(name: str, device: Device) -> CasePage:
     case, now = find_case(name, device), device.clock.now()
     acting = case.representative
     _, named = trace_and_named_recipients(case, device)
@@ -168,17 +168,17 @@ def _case_page(name: str, device: Device) -> CasePage:
         case,
         step,
         if_they_do_nothing(case, now),
-        document_of(step.route) if step.route else "",
+        document_kind_of_route(step.route) if step.route else "",
         for_pages(said),
-        _listed_clocks(clocks, step),
+        _deadlines_in_words(clocks, step),
         next((ground_of(one) for one in clocks if deadline_for_person(one) in step.words), ""),
         any(one.state is DeadlineState.RUNNING for one in clocks),
         case.age is not AgeAnswer.ADULTS,
-        None if begun or case.state is CaseState.CLOSED else first_letter(name, device),
+        None if begun or case.state is CaseState.CLOSED else find_first_letter(name, device),
     )
 
 
-def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[tuple[str, str], ...]:
+def _deadlines_in_words(clocks: Sequence[Deadline], step: NextPage) -> tuple[tuple[str, str], ...]:
     """Return the addressees' deadlines, each in words and with its law, without those that the next
     step names.
     """
@@ -187,19 +187,19 @@ def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[tuple[st
     return tuple((words, law) for words, law in said if words not in step.words)
 
 
-async def days(request: Request) -> Response:
+async def serve_calendar(request: Request) -> Response:
     """Serve the running deadlines as a calendar file, which says only "Reminder"."""
 
     def made(name: str, device: Device) -> bytes:
         case, now = find_case(name, device), device.clock.now()
         return calendar_file(running_deadlines(case, deadlines(case, now)), now)
 
-    return file_response(request, await in_case(request, made), "reminders.ics")
+    return file_response(request, await run_in_case(request, made), "reminders.ics")
 
 
-async def seen(request: Request, words: str = "") -> Response:
+async def show_sighting_form(request: Request, words: str = "") -> Response:
     """Ask where it was seen: a web page, or a chat described in words."""
-    case = await in_case(request, find_case)
+    case = await run_in_case(request, find_case)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -212,25 +212,25 @@ async def seen(request: Request, words: str = "") -> Response:
     )
 
 
-async def add_seen(request: Request) -> Response:
+async def add_typed_sighting(request: Request) -> Response:
     form = await read_form(request)
     where, in_chat = typed(form, "where"), typed(form, "kind") == "chat"
-    address = where if in_chat else valid_address(where) if where else ""
+    address = where if in_chat else complete_address(where) if where else ""
     if not address:
-        return await seen(request, translated(_NO_ADDRESS))
+        return await show_sighting_form(request, translated(_NO_ADDRESS))
     reach = SightingReach.PRIVATE if in_chat else SightingReach.PUBLIC
 
     def add(name: str, device: Device) -> Case:
-        at = _day(typed(form, "day"), device.clock.now())
+        at = _noon_of_day(typed(form, "day"), device.clock.now())
         return add_sighting(name, Sighting(address, reach, at, typed(form, "account")), device)
 
-    done = await refusal(request, add, seen)
+    done = await change_or_show_refusal(request, add, show_sighting_form)
     return done or go_to(request, "case", case=case_handle(request))
 
 
-async def about(request: Request, words: str = "") -> Response:
+async def show_situation_form(request: Request, words: str = "") -> Response:
     """Ask for more about what happened, since the choice of routes depends on it."""
-    case = await in_case(request, find_case)
+    case = await run_in_case(request, find_case)
     places = case.situation.places
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
@@ -242,38 +242,38 @@ async def about(request: Request, words: str = "") -> Response:
         case=case_handle(request),
         form=form,
         place=place_name(places[0], language_of(request).tag) if len(places) == 1 else "",
-        guesses=guesses(request, words),
+        guesses=suggest_places(request, words),
         postings=tuple(Spread),
         demands=tuple(Demand),
         roles=tuple(RepresentativeRole),
     )
 
 
-async def add_about(request: Request) -> Response:
+async def add_typed_situation(request: Request) -> Response:
     form = await read_form(request)
     if typed(form, "under_18"):
         return go_to(request, "under_18_later", case=case_handle(request))
-    place, words = await place_typed(typed(form, "place"))
+    place, words = await parse_typed_place(typed(form, "place"))
     if words:
-        return await about(request, words)
-    more = _more({name: typed(form, name) for name in form}, place)
+        return await show_situation_form(request, words)
+    more = _situation_from_form({name: typed(form, name) for name in form}, place)
 
     def add(name: str, device: Device) -> Case:
         with device.vault.transaction():
             case = describe_case(name, more, device)
             if typed(form, "role"):
-                who = role_in({"role": typed(form, "role")})
+                who = role_from_answers({"role": typed(form, "role")})
                 acting = representative_with_consent(
                     who, typed(form, "consent"), device.clock.now()
                 )
                 case = record_representative(name, acting, device)
             return case
 
-    done = await refusal(request, add, about)
+    done = await change_or_show_refusal(request, add, show_situation_form)
     return done or go_to(request, "case", case=case_handle(request))
 
 
-def _more(said: dict[str, str], place: Place | None) -> Situation:
+def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation:
     yes = {"yes": True, "no": False}
     platform = find_platform(said.get("platform", ""))
     more = Situation(
@@ -295,14 +295,14 @@ def _more(said: dict[str, str], place: Place | None) -> Situation:
     )
 
 
-def _day(text: str, now: datetime) -> datetime:
+def _noon_of_day(text: str, now: datetime) -> datetime:
     """Return noon of the typed day in the machine's time zone; if that day is today, the present
     time.
     """
-    return moment_typed(text, "", now)
+    return parse_moment(text, "", now)
 
 
-def moment_typed(day: str, time: str, now: datetime) -> datetime:
+def parse_moment(day: str, time: str, now: datetime) -> datetime:
     """Return a typed day and time in the machine's time zone. Without a time, this is noon, or the
     present time if the day is today.
     """

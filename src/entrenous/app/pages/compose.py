@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, chosen_files, read_form, typed
-from entrenous.app.pages.review import SMALL_PX, beginning_of
+from entrenous.app.pages.review import SMALL_PX, beginning_of_reply
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
@@ -44,12 +44,14 @@ class Choices:
 
 def routes() -> list[Route]:
     return [
-        Route("/10", write, name="send", methods=["GET"]),
-        Route("/10", keep, methods=["POST"]),
+        Route("/10", show_compose_form, name="send", methods=["GET"]),
+        Route("/10", keep_draft, methods=["POST"]),
     ]
 
 
-async def write(request: Request, words: str = "", status: int = 200, draft: str = "") -> Response:
+async def show_compose_form(
+    request: Request, words: str = "", status: int = 200, draft: str = ""
+) -> Response:
     """Show the form: empty, with the input before an error, or with the draft to change. Without a
     relay, the page that makes copies takes its place.
     """
@@ -57,7 +59,7 @@ async def write(request: Request, words: str = "", status: int = 200, draft: str
     if not await in_vault(request, has_relay):
         return go_to(request, "copies")
     draft = draft or typed(form, "draft") or request.query_params.get("draft", "")
-    choices = await in_vault(request, lambda device: _choices(request, form, draft, device))
+    choices = await in_vault(request, lambda device: _make_choices(request, form, draft, device))
     kept = choices.draft
     return show(
         request,
@@ -75,7 +77,7 @@ async def write(request: Request, words: str = "", status: int = 200, draft: str
     )
 
 
-def _choices(request: Request, form: FormData, handle: str, device: Device) -> Choices:
+def _make_choices(request: Request, form: FormData, handle: str, device: Device) -> Choices:
     login, asked = state_of(request).login, request.query_params
     known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
     named = login.named("draft", handle)
@@ -88,11 +90,11 @@ def _choices(request: Request, form: FormData, handle: str, device: Device) -> C
         tuple(one.name for one in circles(device.vault)),
         draft,
         draft.to if draft and not form else to,
-        beginning_of(reply or (draft.reply if draft else ""), device),
+        beginning_of_reply(reply or (draft.reply if draft else ""), device),
     )
 
 
-async def keep(request: Request) -> Response:
+async def keep_draft(request: Request) -> Response:
     """Store the draft in the vault, and show it for review before it is sent.
 
     For the review, its files are reduced first, so that an unreadable file is refused at once.
@@ -105,7 +107,7 @@ async def keep(request: Request) -> Response:
         named = login.named("draft", typed(form, "draft"))
         before = find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _LONG_AGO)
         has_files = bool(chosen or before.files)
-        written = _written(form, before, device.clock.now(), has_files=has_files)
+        written = _draft_from_form(form, before, device.clock.now(), has_files=has_files)
         reply = login.named("message", typed(form, "reply"))
         written = replace(
             written,
@@ -121,16 +123,18 @@ async def keep(request: Request) -> Response:
         small = [await asyncio.to_thread(slots.preview, one.data, SMALL_PX) for one in chosen]
         draft = await in_vault(request, store)
     except EntrenousError as why:
-        return await write(request, error_words(why), 409)
+        return await show_compose_form(request, error_words(why), 409)
     for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):
         slots.keep(("draft", blob.hex(), 0), made)
     handle = login.handle("draft", draft.id.hex())
     if not draft.to:  # the files are kept, since a browser cannot choose them again
-        return await write(request, str(NobodyChosen()), 409, handle)
+        return await show_compose_form(request, str(NobodyChosen()), 409, handle)
     return go_to(request, "review", draft=handle)
 
 
-def _written(form: FormData, before: StoredDraft, at: datetime, *, has_files: bool) -> StoredDraft:
+def _draft_from_form(
+    form: FormData, before: StoredDraft, at: datetime, *, has_files: bool
+) -> StoredDraft:
     text, to = typed(form, "text"), tuple(all_typed(form, "to"))
     if not has_files and not text:
         raise NothingWritten

@@ -51,19 +51,19 @@ class MadeCopies:
 
 def routes() -> list[Route]:
     return [
-        Route("/20", choose, name="copies", methods=["GET"]),
-        Route("/20", make, methods=["POST"]),
-        Route("/21/{handle}", result, name="copies_made"),
-        Route("/21/{handle}/{number:int}", save, name="save_copy"),
+        Route("/20", show_copies_form, name="copies", methods=["GET"]),
+        Route("/20", start_copies, methods=["POST"]),
+        Route("/21/{handle}", show_made_copies, name="copies_made"),
+        Route("/21/{handle}/{number:int}", serve_copy, name="save_copy"),
     ]
 
 
-async def choose(request: Request) -> Response:
+async def show_copies_form(request: Request) -> Response:
     await in_vault(request, lambda _: None)
     return show(request, "copies.html", form=kept_form(request))
 
 
-async def make(request: Request) -> Response:
+async def start_copies(request: Request) -> Response:
     form = await read_form(request)
     people = parse_labels(line for line in typed(form, "names").splitlines() if line.strip())
     files = await chosen_files(form, "file")
@@ -75,12 +75,14 @@ async def make(request: Request) -> Response:
     stage = say("Marking")
 
     def work(device: Device, report: Report) -> MadeCopies:
-        return _mark(files[0].data, people, device, lambda done: report(stage, done, len(people)))
+        return _mark_copies(
+            files[0].data, people, device, lambda done: report(stage, done, len(people))
+        )
 
     return start_job(request, say("Making the copies"), work, "copies_made")
 
 
-def _mark(
+def _mark_copies(
     data: bytes, people: tuple[RecipientId, ...], device: Device, report: Callable[[int], None]
 ) -> MadeCopies:
     from entrenous.send.copies.mark_file import mark_file  # noqa: PLC0415 - slow to load
@@ -96,12 +98,12 @@ def _mark(
     return MadeCopies(message, tuple(made))
 
 
-async def result(request: Request) -> Response:
+async def show_made_copies(request: Request) -> Response:
     made = result_of(request, MadeCopies)
     return show(request, "copies_made.html", made=made, handle=request.path_params["handle"])
 
 
-async def save(request: Request) -> Response:
+async def serve_copy(request: Request) -> Response:
     """Serve one copy as a download under a neutral name."""
     made, number = result_of(request, MadeCopies), request.path_params["number"]
     if not 0 < number <= len(made.copies):

@@ -60,24 +60,24 @@ class Lost:
 
 def routes() -> list[Route]:
     return [
-        Route("/60", devices, name="devices"),
-        Route("/61", link_another, name="link_another", methods=["POST"]),
-        Route("/61", linking, name="linking", methods=["GET"]),
-        Route("/61/answer", answer, name="link_answer", methods=["POST"]),
-        Route("/61/code", link_code, name="link_code"),
-        Route("/62", link_here, name="link_here", methods=["GET"]),
-        Route("/62", take_code, methods=["POST"]),
-        Route("/62/{handle}", choose_lock, name="link_lock", methods=["GET"]),
-        Route("/62/{handle}", begin_here, methods=["POST"]),
-        Route("/63", linking_here, name="linking_here", methods=["GET"]),
-        Route("/63", answer_here, methods=["POST"]),
-        Route("/64/{device}", lost, name="lost", methods=["GET"]),
-        Route("/64/{device}", revoke, methods=["POST"]),
-        Route("/65/{handle}", revoked, name="revoked"),
+        Route("/60", show_devices, name="devices"),
+        Route("/61", begin_linking, name="link_another", methods=["POST"]),
+        Route("/61", show_linking, name="linking", methods=["GET"]),
+        Route("/61/answer", answer_comparison, name="link_answer", methods=["POST"]),
+        Route("/61/code", serve_link_code, name="link_code"),
+        Route("/62", show_link_form, name="link_here", methods=["GET"]),
+        Route("/62", accept_link_code, methods=["POST"]),
+        Route("/62/{handle}", show_lock_form, name="link_lock", methods=["GET"]),
+        Route("/62/{handle}", begin_linking_here, methods=["POST"]),
+        Route("/63", show_linking_here, name="linking_here", methods=["GET"]),
+        Route("/63", answer_comparison_here, methods=["POST"]),
+        Route("/64/{device}", show_lost_form, name="lost", methods=["GET"]),
+        Route("/64/{device}", start_revoking, methods=["POST"]),
+        Route("/65/{handle}", show_revoked, name="revoked"),
     ]
 
 
-async def devices(request: Request) -> Response:
+async def show_devices(request: Request) -> Response:
     """List the devices, and what the relay or other people have not been told yet."""
 
     def read(device: Device) -> tuple[DeviceOverview, str] | None:
@@ -100,7 +100,7 @@ async def devices(request: Request) -> Response:
     )
 
 
-async def sheet_in(form: FormData) -> RecoverySheet | None:
+async def sheet_from_form(form: FormData) -> RecoverySheet | None:
     """Return the recovery sheet that was typed or photographed, if any.
 
     Raises NotARecoverySheet, NoCodeInPicture, and the errors of reading a picture.
@@ -113,9 +113,9 @@ async def sheet_in(form: FormData) -> RecoverySheet | None:
     return read_sheet(await asyncio.to_thread(read_qr, photos[0].data))
 
 
-async def link_another(request: Request) -> Response:
+async def begin_linking(request: Request) -> Response:
     """Begin linking: a code is shown as soon as the relay has created a mailbox for it."""
-    sheet = await sheet_in(await read_form(request))
+    sheet = await sheet_from_form(await read_form(request))
     state = state_of(request)
     await in_vault(request, lambda _: None)
     if state.linking is None or state.linking.is_over:
@@ -125,7 +125,7 @@ async def link_another(request: Request) -> Response:
     return go_to(request, "linking")
 
 
-async def linking(request: Request) -> Response:
+async def show_linking(request: Request) -> Response:
     await in_vault(request, lambda _: None)
     side = state_of(request).linking
     if side is None or side.is_new:
@@ -143,20 +143,20 @@ def _show_side(request: Request, side: Linking) -> Response:
     )
 
 
-async def answer(request: Request) -> Response:
+async def answer_comparison(request: Request) -> Response:
     """Process the person's answer: the same on both devices, different, or stop."""
-    await _answered(request)
+    await _submit_comparison_answer(request)
     return go_to(request, "linking")
 
 
-async def _answered(request: Request) -> None:
+async def _submit_comparison_answer(request: Request) -> None:
     given, side = typed(await read_form(request), "do"), state_of(request).linking
     if side is not None and given in set(Answer):
         side.answer(Answer(given))
         await side.acted()
 
 
-async def link_code(request: Request) -> Response:
+async def serve_link_code(request: Request) -> Response:
     await in_vault(request, lambda _: None)
     side = state_of(request).linking
     if side is None or not side.code:
@@ -164,7 +164,7 @@ async def link_code(request: Request) -> Response:
     return shown_file(request, qr_picture(side.code), "image/png")
 
 
-async def link_here(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_link_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Ask for the other device's code: this device is new."""
     if state_of(request).has_device:
         return go_to(request, "home")
@@ -172,7 +172,7 @@ async def link_here(request: Request, words: str = "", status: int = 200) -> Res
     return show(request, "link_here.html", status=status, words=words, form=form)
 
 
-async def take_code(request: Request) -> Response:
+async def accept_link_code(request: Request) -> Response:
     """Read the typed or photographed code, and keep it in memory for the next page."""
     form = await read_form(request)
     try:
@@ -182,15 +182,15 @@ async def take_code(request: Request) -> Response:
             code = await asyncio.to_thread(read_qr, photos[0].data)
         read_link_code(code)
     except EntrenousError as why:
-        return await link_here(request, error_words(why), 409)
+        return await show_link_form(request, error_words(why), 409)
     return go_to(request, "link_lock", handle=state_of(request).login.handle("link", code))
 
 
-async def choose_lock(
+async def show_lock_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     """Ask for the passphrase of this new device."""
-    _code(request)
+    _read_link_code(request)
     form = getattr(request.state, "form", None) or FormData()
     return show(
         request,
@@ -201,19 +201,19 @@ async def choose_lock(
     )
 
 
-def _code(request: Request) -> str:
+def _read_link_code(request: Request) -> str:
     code = state_of(request).login.named("link", request.path_params["handle"])
     if code is None:
         raise ResultGone
     return code
 
 
-async def begin_here(request: Request) -> Response:
-    state, form, code = state_of(request), await read_form(request), _code(request)
+async def begin_linking_here(request: Request) -> Response:
+    state, form, code = state_of(request), await read_form(request), _read_link_code(request)
     try:
         passphrase = chosen_passphrase(form)
     except EntrenousError as why:
-        return await choose_lock(request, why, 409)
+        return await show_lock_form(request, why, 409)
     if state.linking is None or state.linking.is_over:
         begun = LinkingHere(state.vault, state.events)
         state.linking = begun
@@ -221,19 +221,19 @@ async def begin_here(request: Request) -> Response:
     return go_to(request, "linking_here")
 
 
-async def linking_here(request: Request) -> Response:
+async def show_linking_here(request: Request) -> Response:
     side = state_of(request).linking
     if side is None or not side.is_new:
         return go_to(request, "home")
     return _show_side(request, side)
 
 
-async def answer_here(request: Request) -> Response:
-    await _answered(request)
+async def answer_comparison_here(request: Request) -> Response:
+    await _submit_comparison_answer(request)
     return go_to(request, "linking_here")
 
 
-async def lost(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_lost_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what revoking does, and ask whether the device was lost."""
     name = _device_name(request)
     shown = await in_vault(request, device_overview)
@@ -247,14 +247,14 @@ async def lost(request: Request, words: str = "", status: int = 200) -> Response
     )
 
 
-async def revoke(request: Request) -> Response:
+async def start_revoking(request: Request) -> Response:
     """Revoke the device for good: the relay deletes its part of the lock."""
     form, name = await read_form(request), _device_name(request)
     is_lost = typed(form, "do") == "lost"
     try:
-        sheet = await sheet_in(form)
+        sheet = await sheet_from_form(form)
     except EntrenousError as why:
-        return await lost(request, error_words(why), 409)
+        return await show_lost_form(request, error_words(why), 409)
     say = language_of(request).sentences.gettext
 
     def work(device: Device, _: object) -> Lost:
@@ -264,14 +264,14 @@ async def revoke(request: Request) -> Response:
     return start_job(request, say("Taking it off your list"), work, "revoked")
 
 
-async def revoked(request: Request) -> Response:
+async def show_revoked(request: Request) -> Response:
     done = result_of(request, Lost)
     said = [without_commands(one) for one in done.said]
-    to_do = checklist_in_words(done)
+    to_do = describe_checklist(done)
     return show(request, "revoked.html", said=said, to_do=to_do)
 
 
-def checklist_in_words(done: Lost) -> list[tuple[str, str]]:
+def describe_checklist(done: Lost) -> list[tuple[str, str]]:
     """Return the steps of the checklist and their reasons, as the pages show them."""
     texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
     return [(without_commands(what), without_commands(why)) for what, why in texts]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
-from entrenous.app.pages.joining import LinkButMessenger, fill_in, read_invitation
+from entrenous.app.pages.joining import LinkButMessenger, prefill_person_form, read_invitation
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
@@ -27,19 +27,19 @@ _BLANK: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
 
 def routes() -> list[Route]:
     return [
-        Route("/enter/{link}", enter, name="enter"),
-        Route("/0", set_up_page, name="setup", methods=["GET"]),
+        Route("/enter/{link}", enter_by_link, name="enter"),
+        Route("/0", show_set_up_form, name="setup", methods=["GET"]),
         Route("/0", set_up, methods=["POST"]),
-        Route("/1", unlock_page, name="unlock", methods=["GET"]),
+        Route("/1", show_unlock_form, name="unlock", methods=["GET"]),
         Route("/1", unlock, methods=["POST"]),
         Route("/2", lock, name="lock", methods=["POST"]),
-        Route("/3", leave, name="leave", methods=["POST"]),
-        Route("/7", warnings_read, name="warnings_read", methods=["POST"]),
-        Route("/6", strength, name="strength", methods=["POST"]),
+        Route("/3", leave_quickly, name="leave", methods=["POST"]),
+        Route("/7", dismiss_warnings, name="warnings_read", methods=["POST"]),
+        Route("/6", serve_strength, name="strength", methods=["POST"]),
     ]
 
 
-async def enter(request: Request) -> Response:
+async def enter_by_link(request: Request) -> Response:
     """Begin the browser session; the link works once."""
     state = state_of(request)
     cookie = state.login.enter(request.path_params["link"])
@@ -52,7 +52,7 @@ async def enter(request: Request) -> Response:
     return response
 
 
-async def set_up_page(
+async def show_set_up_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     state = state_of(request)
@@ -83,20 +83,20 @@ async def set_up(request: Request) -> Response:
         )
         await asyncio.wrap_future(opening)
     except EntrenousError as why:
-        return await set_up_page(request, why, 409)
+        return await show_set_up_form(request, why, 409)
     if invitation is not None and invitation.link:
-        fill_in(invitation, request)
+        prefill_person_form(invitation, request)
         return go_to(request, "people")
-    return _to_wanted(request)
+    return _redirect_to_wanted(request)
 
 
-async def strength(request: Request) -> Response:
+async def serve_strength(request: Request) -> Response:
     """Return how strong the passphrase being typed is."""
     words = passphrase_in(await read_form(request), "passphrase")
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
 
-async def unlock_page(
+async def show_unlock_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     state = state_of(request)
@@ -119,11 +119,11 @@ async def unlock(request: Request) -> Response:
         try:
             await asyncio.wrap_future(opening)
         except EntrenousError as why:
-            return await unlock_page(request, why, 409)
-    return _to_wanted(request)
+            return await show_unlock_form(request, why, 409)
+    return _redirect_to_wanted(request)
 
 
-def _to_wanted(request: Request) -> Response:
+def _redirect_to_wanted(request: Request) -> Response:
     """Redirect to the page that was requested before the vault was unlocked."""
     state = state_of(request)
     wanted, state.wanted = state.wanted, "/"
@@ -135,12 +135,12 @@ async def lock(request: Request) -> Response:
     return go_to(request, "home")
 
 
-async def warnings_read(request: Request) -> Response:
+async def dismiss_warnings(request: Request) -> Response:
     state_of(request).warnings.clear()
     return go_to(request, "home")
 
 
-async def leave(request: Request) -> Response:
+async def leave_quickly(request: Request) -> Response:
     """Lock, forget what was typed, and show an empty page; going back needs the passphrase."""
     state = state_of(request)
     state.wanted = "/"

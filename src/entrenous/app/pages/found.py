@@ -59,16 +59,16 @@ class FoundFiles:
 
 def routes() -> list[Route]:
     return [
-        Route("/30", choose, name="found", methods=["GET"]),
-        Route("/30", look, methods=["POST"]),
-        Route("/31/{handle}", verdicts, name="verdicts"),
-        Route("/31/{handle}/{number:int}", how, name="how"),
-        Route("/31/{handle}/{number:int}/pdf", paper, name="paper"),
-        Route("/31/{handle}/{number:int}/{picture}", picture, name="overlay"),
+        Route("/30", show_found_form, name="found", methods=["GET"]),
+        Route("/30", start_tracing, methods=["POST"]),
+        Route("/31/{handle}", show_verdicts, name="verdicts"),
+        Route("/31/{handle}/{number:int}", show_explanation, name="how"),
+        Route("/31/{handle}/{number:int}/pdf", serve_report_pdf, name="paper"),
+        Route("/31/{handle}/{number:int}/{picture}", serve_report_picture, name="overlay"),
     ]
 
 
-async def choose(request: Request) -> Response:
+async def show_found_form(request: Request) -> Response:
     """Ask for the files; a device that has made no copies yet shows where to begin instead."""
     if state_of(request).has_device:
         await in_vault(request, lambda _: None)
@@ -76,7 +76,7 @@ async def choose(request: Request) -> Response:
     return show(request, "found.html", newest=newest.handle if newest else "")
 
 
-async def look(request: Request) -> Response:
+async def start_tracing(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
         raise NothingChosen
@@ -111,7 +111,7 @@ def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
         return Found(file.name, error=error_words(why), data=file.data)
 
 
-async def verdicts(request: Request) -> Response:
+async def show_verdicts(request: Request) -> Response:
     """Show one sentence each about the verdict, its chance, and what it does not say."""
     found = result_of(request, FoundFiles)
     handle = request.path_params["handle"]
@@ -120,9 +120,9 @@ async def verdicts(request: Request) -> Response:
     )
 
 
-async def how(request: Request) -> Response:
+async def show_explanation(request: Request) -> Response:
     """Show how the verdict was reached: scores, changes, method, and limits."""
-    account = _account(request)
+    account = _find_account(request)
     return show(
         request,
         "how.html",
@@ -136,25 +136,25 @@ async def how(request: Request) -> Response:
     )
 
 
-async def paper(request: Request) -> Response:
+async def serve_report_pdf(request: Request) -> Response:
     """Serve the report as a PDF under a neutral name."""
     from entrenous.trace.explain.pdf import write_pdf  # noqa: PLC0415 - slow to load
 
-    account = _account(request)
+    account = _find_account(request)
     data = await asyncio.to_thread(write_pdf, account)
     return file_response(request, data, f"page-{account.number}.pdf")
 
 
-async def picture(request: Request) -> Response:
+async def serve_report_picture(request: Request) -> Response:
     """Serve one of the report's pictures, which the page veils."""
-    pictures = _account(request).pictures
+    pictures = _find_account(request).pictures
     name = request.path_params["picture"]
     if pictures is None or name not in {"original", "outlined", "laid", "found"}:
         raise ResultGone
     return shown_file(request, getattr(pictures, name).jpeg, "image/jpeg")
 
 
-def found_file(request: Request, handle: str, number: int) -> bytes:
+def find_traced_file(request: Request, handle: str, number: int) -> bytes:
     """Return a found file by the job that traced it; raises ResultGone."""
     job = state_of(request).jobs.find(handle)
     result = job.future.result() if job is not None and job.is_over else None
@@ -163,7 +163,7 @@ def found_file(request: Request, handle: str, number: int) -> bytes:
     return result.files[number - 1].data
 
 
-def _account(request: Request) -> Account:
+def _find_account(request: Request) -> Account:
     files, number = result_of(request, FoundFiles).files, int(request.path_params["number"])
     account = files[number - 1].account if 0 < number <= len(files) else None
     if account is None:

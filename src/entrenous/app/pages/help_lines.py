@@ -41,10 +41,10 @@ NEEDS: Final = ("danger", "threat", "watched")
 
 def routes() -> list[Route]:
     return [
-        Route("/70", people, name="help", methods=["GET"]),
-        Route("/70", choose, methods=["POST"]),
-        Route("/71", under_18, name="under_18", methods=["GET"]),
-        Route("/71", under_18_there, methods=["POST"]),
+        Route("/70", show_help_lines, name="help", methods=["GET"]),
+        Route("/70", store_help_choices, methods=["POST"]),
+        Route("/71", show_under_18_help, name="under_18", methods=["GET"]),
+        Route("/71", show_under_18_help_there, methods=["POST"]),
     ]
 
 
@@ -79,10 +79,14 @@ class Steps:
     read: tuple[str, ...]
 
 
-async def people(request: Request, words: str = "", tried: str = "") -> Response:
+async def show_help_lines(request: Request, words: str = "", tried: str = "") -> Response:
     """Show who helps, according to the answers so far."""
     answers = state_of(request).login.answers
-    places, need, now = places_in(answers), need_in(answers), SystemClock().now()
+    places, need, now = (
+        places_from_answers(answers),
+        need_from_answers(answers),
+        SystemClock().now(),
+    )
     found = await asyncio.to_thread(help_for, places, need)
     return show(
         request,
@@ -92,23 +96,23 @@ async def people(request: Request, words: str = "", tried: str = "") -> Response
         tried=tried,
         need=need,
         place=", ".join(place_name(one, _language()) for one in places),
-        guesses=guesses(request, words),
-        emergency=emergencies(found.emergency, now.date()),
+        guesses=suggest_places(request, words),
+        emergency=present_emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
-        lines=shown_lines(found.contacts, now),
+        lines=present_lines(found.contacts, now),
         at_once=_SHOWN_AT_ONCE,
-        notes=_notes(found.notes),
+        notes=_notes_without_commands(found.notes),
     )
 
 
-async def choose(request: Request) -> Response:
+async def store_help_choices(request: Request) -> Response:
     """Store country and need for the next pages; about somebody under 18, nothing is stored."""
     form, answers = await read_form(request), state_of(request).login.answers
-    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
     if typed(form, "under_18"):
-        return await _other_door(request, place, words)
+        return await _show_under_18_page(request, place, words)
     if words:
-        return await people(request, words, typed(form, "place"))
+        return await show_help_lines(request, words, typed(form, "place"))
     answers["place"] = place or ("" if typed(form, "asked") else answers.get("place", ""))
     if typed(form, "asked"):
         answers["safe"] = "no" if typed(form, "danger") else ""
@@ -118,19 +122,19 @@ async def choose(request: Request) -> Response:
     return go_to(request, "help")
 
 
-async def under_18(request: Request) -> Response:
+async def show_under_18_help(request: Request) -> Response:
     """Show who helps somebody under 18, and delete earlier answers."""
     place = state_of(request).login.answers.get("place", "")
-    return await _other_door(request, Place(place) if place else None, "")
+    return await _show_under_18_page(request, Place(place) if place else None, "")
 
 
-async def under_18_there(request: Request) -> Response:
+async def show_under_18_help_there(request: Request) -> Response:
     form = await read_form(request)
-    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
-    return await _other_door(request, place, words)
+    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
+    return await _show_under_18_page(request, place, words)
 
 
-async def _other_door(request: Request, place: Place | None, words: str) -> Response:
+async def _show_under_18_page(request: Request, place: Place | None, words: str) -> Response:
     state_of(request).login.forget_answers()
     places = (place,) if place else ()
     now = SystemClock().now()
@@ -141,16 +145,16 @@ async def _other_door(request: Request, place: Place | None, words: str) -> Resp
         status=409 if words else 200,
         words=words,
         place=place_name(place, _language()) if place else "",
-        guesses=guesses(request, words),
-        emergency=emergencies(found.emergency, now.date()),
+        guesses=suggest_places(request, words),
+        emergency=present_emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
-        lines=shown_lines(found.contacts, now, under_18=True),
+        lines=present_lines(found.contacts, now, under_18=True),
         at_once=_SHOWN_AT_ONCE,
-        notes=_notes(found.notes),
+        notes=_notes_without_commands(found.notes),
     )
 
 
-async def place_typed(text: str) -> tuple[Place | None, str]:
+async def parse_typed_place(text: str) -> tuple[Place | None, str]:
     """Return the typed place, or why it is not valid; rare languages take seconds."""
     if not text:
         return None, ""
@@ -160,12 +164,12 @@ async def place_typed(text: str) -> tuple[Place | None, str]:
         return None, error_words(why)
 
 
-def places_in(answers: dict[str, str]) -> tuple[Place, ...]:
+def places_from_answers(answers: dict[str, str]) -> tuple[Place, ...]:
     place = answers.get("place", "")
     return (Place(place),) if place else ()
 
 
-def need_in(answers: dict[str, str]) -> Need:
+def need_from_answers(answers: dict[str, str]) -> Need:
     """Return what the person needs help with, according to the answers."""
     yes = {name: read_reply(answers.get(name, "")) for name in ("safe", "watched")}
     posted = answers.get("posted", "")
@@ -176,24 +180,26 @@ def need_in(answers: dict[str, str]) -> Need:
     ).need()
 
 
-def near_lines(request: Request, now: datetime) -> list[Line]:
+def nearest_help_lines(request: Request, now: datetime) -> list[Line]:
     """Return the first people to turn to; those who can be telephoned come first."""
-    found = who_helps(_places_near(request), need_in(state_of(request).login.answers))
+    found = who_helps(_guess_places(request), need_from_answers(state_of(request).login.answers))
     found = tuple(sorted(found, key=lambda line: not telephones_in(line.phone_in_words)))
-    return shown_lines(found[:_SHOWN_AT_ONCE], now)
+    return present_lines(found[:_SHOWN_AT_ONCE], now)
 
 
-def numbers_there(request: Request, today: date) -> list[Emergency]:
-    return emergencies(emergency_numbers(_places_near(request)), today)
+def emergency_numbers_nearby(request: Request, today: date) -> list[Emergency]:
+    return present_emergencies(emergency_numbers(_guess_places(request)), today)
 
 
-def _places_near(request: Request) -> tuple[Place, ...]:
+def _guess_places(request: Request) -> tuple[Place, ...]:
     """Return the person's country; the first one that can be guessed, if none was named."""
-    guessed = tuple(Place(code) for code, _ in guesses(request)[:1])
-    return places_in(state_of(request).login.answers) or guessed
+    guessed = tuple(Place(code) for code, _ in suggest_places(request)[:1])
+    return places_from_answers(state_of(request).login.answers) or guessed
 
 
-def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False) -> list[Line]:
+def present_lines(
+    lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False
+) -> list[Line]:
     return [
         Line(
             one,
@@ -204,7 +210,7 @@ def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = Fa
     ]
 
 
-def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergency]:
+def present_emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergency]:
     return [
         Emergency(
             emergency_in_words(one, today),
@@ -214,7 +220,7 @@ def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergenc
     ]
 
 
-def _notes(notes: Sequence[str]) -> list[str]:
+def _notes_without_commands(notes: Sequence[str]) -> list[str]:
     """Return the notes that mention no command, since the page itself offers what commands do."""
     return [note for note in notes if "entrenous " not in note]
 
@@ -224,7 +230,7 @@ def first_steps(one: Advice, today: date) -> Steps:
     return Steps(one.title, one.steps, tuple(line for line in lines if line.startswith("(")))
 
 
-def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
+def suggest_places(request: Request, words: str = "") -> list[tuple[str, str]]:
     """Return places to suggest, with code and name; none is preselected.
 
     These are the places named in ``words``, the error about an unclear place; without it, countries
@@ -235,11 +241,11 @@ def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
         return [(one, place_name(one, _language())) for one in named]
     header = request.headers.get("accept-language", "")
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
-    codes = dict.fromkeys(filter(None, map(_country_of, tags)))
+    codes = dict.fromkeys(filter(None, map(_country_of_tag, tags)))
     return [(one, place_name(Place(one), _language())) for one in list(codes)[:_GUESSES]]
 
 
-def _country_of(tag: str) -> str:
+def _country_of_tag(tag: str) -> str:
     try:
         country = Locale.parse(tag).territory
     except (UnknownLocaleError, ValueError):

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from entrenous.app.pages.messages import notices
+from entrenous.app.pages.messages import current_notices
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     AppState,
@@ -40,13 +40,13 @@ class Waiting:
 
 def routes() -> list[Route]:
     return [
-        Route("/", home, name="home"),
-        Route("/4", events, name="events"),
-        Route("/5/{handle}", progress, name="progress"),
+        Route("/", show_home, name="home"),
+        Route("/4", stream_events, name="events"),
+        Route("/5/{handle}", show_progress, name="progress"),
     ]
 
 
-async def home(request: Request) -> Response:
+async def show_home(request: Request) -> Response:
     """Show the entrances; the vault may be locked."""
     state = state_of(request)
     found = Waiting()
@@ -65,10 +65,10 @@ async def home(request: Request) -> Response:
 def _waiting(state: AppState, device: Device) -> Waiting:
     drafts = tuple(draft.id for draft in stored_drafts(device))
     to_open = count_unopened(device).total()
-    return Waiting(has_relay(device), drafts, notices(state, device), to_open)
+    return Waiting(has_relay(device), drafts, current_notices(state, device), to_open)
 
 
-async def progress(request: Request) -> Response:
+async def show_progress(request: Request) -> Response:
     """Show a job's progress; once it has ended, its result or its error."""
     job = state_of(request).jobs.find(request.path_params["handle"])
     if job is None:
@@ -82,7 +82,7 @@ async def progress(request: Request) -> Response:
     return show(request, "progress.html", job=job)
 
 
-async def events(request: Request) -> Response:
+async def stream_events(request: Request) -> Response:
     """Tell the page by server-sent events that something changed; it then reloads itself."""
 
     async def lines() -> AsyncIterator[str]:

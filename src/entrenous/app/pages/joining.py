@@ -70,9 +70,9 @@ class Joined:
 
 def routes() -> list[Route]:
     return [
-        Route("/116", join, name="join", methods=["GET"]),
-        Route("/116", connect, methods=["POST"]),
-        Route("/116/{handle}", joined, name="joined"),
+        Route("/116", show_join_form, name="join", methods=["GET"]),
+        Route("/116", start_connecting, methods=["POST"]),
+        Route("/116/{handle}", show_joined, name="joined"),
     ]
 
 
@@ -89,14 +89,14 @@ def read_invitation(text: str) -> Invitation:
     return Invitation(pasted if "://" in pasted else f"https://{pasted}")
 
 
-def fill_in(invitation: Invitation, request: Request) -> None:
+def prefill_person_form(invitation: Invitation, request: Request) -> None:
     """Have the page of people show the form to add the person whose link was used, filled in."""
     if invitation.link:
         filled = FormData([("link", invitation.link), ("name", invitation.name)])
         state_of(request).login.keep_form(request.app.url_path_for("people"), filled)
 
 
-async def join(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_join_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Ask for the link or the address. A device that already has a relay is sent to the page for
     changing relays.
     """
@@ -106,7 +106,7 @@ async def join(request: Request, words: str = "", status: int = 200) -> Response
     return show(request, "join.html", status=status, words=words, form=form)
 
 
-async def connect(request: Request) -> Response:
+async def start_connecting(request: Request) -> Response:
     form, state = await read_form(request), state_of(request)
     say = language_of(request).sentences.gettext
     try:
@@ -115,7 +115,7 @@ async def connect(request: Request) -> Response:
             text = await asyncio.to_thread(read_qr, photos[0].data)
         invitation = read_invitation(text)
     except EntrenousError as why:
-        return await join(request, error_words(why), 409)
+        return await show_join_form(request, error_words(why), 409)
 
     def work(device: Device, _: Report) -> Joined:
         identity = join_relay(invitation.relay_url, device)
@@ -129,9 +129,9 @@ async def connect(request: Request) -> Response:
     return start_job(request, say("Connecting"), work, "joined")
 
 
-async def joined(request: Request) -> Response:
+async def show_joined(request: Request) -> Response:
     done, say = result_of(request, Joined), language_of(request).sentences.gettext
-    fill_in(done.invitation, request)
+    prefill_person_form(done.invitation, request)
     return show(
         request, "told.html", heading=say("You are connected"), said=done.said, back="people"
     )

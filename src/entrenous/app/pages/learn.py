@@ -25,28 +25,28 @@ from entrenous.respond.first_steps import AdviceId, advice
 
 def routes() -> list[Route]:
     return [
-        Route("/100", lessons, name="lessons"),
-        Route("/101/{lesson}", read, name="lesson", methods=["GET"]),
-        Route("/101/{lesson}", answer, methods=["POST"]),
-        Route("/101/{lesson}/{paper}", sheet, name="lesson_sheet"),
-        Route("/102", begin, name="check_up", methods=["GET"]),
-        Route("/102", go_on, methods=["POST"]),
+        Route("/100", show_lessons, name="lessons"),
+        Route("/101/{lesson}", show_lesson, name="lesson", methods=["GET"]),
+        Route("/101/{lesson}", answer_question, methods=["POST"]),
+        Route("/101/{lesson}/{paper}", serve_sheet, name="lesson_sheet"),
+        Route("/102", begin_check_up, name="check_up", methods=["GET"]),
+        Route("/102", continue_check_up, methods=["POST"]),
     ]
 
 
-async def lessons(request: Request) -> Response:
+async def show_lessons(request: Request) -> Response:
     login = state_of(request).login
     every = [(login.handle("lesson", one.name), one) for one in all_lessons()]
     return show(request, "lessons.html", lessons=every)
 
 
-async def read(request: Request) -> Response:
-    return _show_lesson(request, _lesson(request))
+async def show_lesson(request: Request) -> Response:
+    return _show_lesson(request, _find_lesson(request))
 
 
-async def answer(request: Request) -> Response:
+async def answer_question(request: Request) -> Response:
     """Show whether the answer to the lesson's question is right, and why; nothing is stored."""
-    found, chosen = _lesson(request), typed(await read_form(request), "choice")
+    found, chosen = _find_lesson(request), typed(await read_form(request), "choice")
     number = int(chosen) if chosen.isdigit() else 0
     if not 0 < number <= len(found.question.choices):
         return _show_lesson(request, found)
@@ -71,30 +71,30 @@ def _show_lesson(
     )
 
 
-async def sheet(request: Request) -> Response:
+async def serve_sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
     from entrenous.learn.sheet import Paper, write_sheet  # noqa: PLC0415 - slow to load
 
     kind = request.path_params["paper"]
     if kind not in set(Paper):
         raise ResultGone
-    found, paper = _lesson(request), Paper(kind)
+    found, paper = _find_lesson(request), Paper(kind)
     data = await asyncio.to_thread(write_sheet, found, paper)
     return file_response(request, data, f"page-{found.order}-{paper.value}.pdf")
 
 
-def _lesson(request: Request) -> Lesson:
+def _find_lesson(request: Request) -> Lesson:
     name = state_of(request).login.named("lesson", request.path_params["lesson"])
     if name is None:
         raise ResultGone
     return find_lesson(name)
 
 
-async def begin(request: Request) -> Response:
+async def begin_check_up(request: Request) -> Response:
     return show(request, "check_up.html", count=len(all_questions()))
 
 
-async def go_on(request: Request) -> Response:
+async def continue_check_up(request: Request) -> Response:
     """Ask the next question, or show the findings. The answers travel in the form, so that neither
     the server nor a file stores them.
     """
@@ -102,19 +102,19 @@ async def go_on(request: Request) -> Response:
     at = int(typed(form, "at") or 0)
     every = all_questions()
     if typed(form, "do") == "stop" or at >= len(every):
-        return await _result(request, form)
+        return await _show_check_up_result(request, form)
     return show(
         request,
         "question.html",
         asked=every[at],
         at=at + 1,
         count=len(every),
-        given=_answers(form),
+        given=_read_answers(form),
         folder=typed(form, "folder"),
     )
 
 
-async def _result(request: Request, form: FormData) -> Response:
+async def _show_check_up_result(request: Request, form: FormData) -> Response:
     folder = typed(form, "folder")
     words = ""
     pictures: PicturesFound | None = None
@@ -123,19 +123,21 @@ async def _result(request: Request, form: FormData) -> Response:
             pictures = await asyncio.to_thread(pictures_with_place, Path(folder))
         except NoSuchFolder as why:
             words = str(why)
-    found = await asyncio.to_thread(_judge, request, pictures, _answers(form))
+    found = await asyncio.to_thread(_make_check_up, request, pictures, _read_answers(form))
     steps = [first_steps(advice(AdviceId.THREAT), SystemClock().now().date())] if found.help else ()
     return show(
         request, "checked.html", found=found, words=words, count=len(found.advice), steps=steps
     )
 
 
-def _judge(request: Request, pictures: PicturesFound | None, answers: dict[str, str]) -> CheckUp:
+def _make_check_up(
+    request: Request, pictures: PicturesFound | None, answers: dict[str, str]
+) -> CheckUp:
     facts = inspect_machine(state_of(request).settings.home)
     return check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
 
 
-def _answers(form: FormData) -> dict[str, str]:
+def _read_answers(form: FormData) -> dict[str, str]:
     known = {one.id: {answer.key for answer in one.answers} for one in all_questions()}
     given = {name: typed(form, name) for name in known}
     return {name: key for name, key in given.items() if key in known[name]}

@@ -69,21 +69,24 @@ class Conversation:
 
 def routes() -> list[Route]:
     return [
-        Route("/40", inbox, name="inbox"),
-        Route("/41/{person}", conversation, name="conversation"),
-        Route("/41/{person}/{skip:int}", conversation, name="older"),
-        Route("/46/{message}", answer, name="answer", methods=["POST"]),
-        Route("/47/{notice}", dismiss, name="dismiss", methods=["POST"]),
+        Route("/40", show_inbox, name="inbox"),
+        Route("/41/{person}", show_conversation, name="conversation"),
+        Route("/41/{person}/{skip:int}", show_conversation, name="older"),
+        Route("/46/{message}", act_on_message, name="answer", methods=["POST"]),
+        Route("/47/{notice}", dismiss_shown_notice, name="dismiss", methods=["POST"]),
     ]
 
 
-async def inbox(request: Request) -> Response:
+async def show_inbox(request: Request) -> Response:
     """List everybody with whom messages were exchanged, the newest first."""
     state = state_of(request)
 
     def read(device: Device) -> Inbox:
         return Inbox(
-            correspondents(device), _names(device), unsent_messages(device), notices(state, device)
+            correspondents(device),
+            _names_of_people(device),
+            unsent_messages(device),
+            current_notices(state, device),
         )
 
     found = await in_vault(request, read)
@@ -94,13 +97,15 @@ async def inbox(request: Request) -> Response:
         request,
         "inbox.html",
         found=found,
-        people=[(_handle_of(request, one.person), one) for one in found.people[:_PEOPLE_PER_PAGE]],
+        people=[
+            (_handle_of_person(request, one.person), one) for one in found.people[:_PEOPLE_PER_PAGE]
+        ],
         is_silent=isinstance(problem, Unreachable),
         others=[error_words(why) for why in others],
     )
 
 
-def notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
+def current_notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
     """Return stand-ins and words of the notices that were not dismissed."""
     return tuple(
         (state.login.handle("notice", one.id), without_commands(one.words))
@@ -108,7 +113,7 @@ def notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
     )
 
 
-async def dismiss(request: Request) -> Response:
+async def dismiss_shown_notice(request: Request) -> Response:
     """Dismiss a notice that was read, and go back to the page that showed it."""
     page = typed(await read_form(request), "page")
     named = state_of(request).login.named("notice", request.path_params["notice"])
@@ -117,15 +122,19 @@ async def dismiss(request: Request) -> Response:
     return go_to(request, "inbox" if page == "inbox" else "home")
 
 
-async def conversation(request: Request) -> Response:
+async def show_conversation(request: Request) -> Response:
     """Show the messages exchanged with one person, oldest first."""
-    person, skip = _person(request), int(request.path_params.get("skip", 0))
+    person, skip = _find_person(request), int(request.path_params.get("skip", 0))
     state = state_of(request)
 
     def read(device: Device) -> Conversation:
         page = timeline_page(person, device, skip, _ENTRIES_PER_PAGE)
-        kinds = {one.name: _kinds(one.name, state, device) for one in page.entries if one.can_show}
-        return Conversation(_names(device).get(person, ""), page, kinds)
+        kinds = {
+            one.name: _kinds_of_files(one.name, state, device)
+            for one in page.entries
+            if one.can_show
+        }
+        return Conversation(_names_of_people(device).get(person, ""), page, kinds)
 
     found = await in_vault(request, read)
     entries = found.page.entries
@@ -145,7 +154,7 @@ async def conversation(request: Request) -> Response:
     )
 
 
-def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
+def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
     """Return the kind of each stored file of a message: picture, clip or voice."""
     found = state.slots.kinds.get(name)
     if found is None:
@@ -154,13 +163,13 @@ def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...
     return found
 
 
-async def answer(request: Request) -> Response:
+async def act_on_message(request: Request) -> Response:
     """React, recall, or hide on this device; what cannot be undone is asked about first."""
     form = await read_form(request)
-    question = _question(request, typed(form, "do"))
+    question = _confirmation_question(request, typed(form, "do"))
     if question is not None and not is_sure(form):
         return ask(request, form, question)
-    name, what, sign = message_in(request), typed(form, "do"), typed(form, "sign")
+    name, what, sign = find_message_name(request), typed(form, "do"), typed(form, "sign")
     handle = typed(form, "person")
     person = state_of(request).login.named("person", handle) or ""
 
@@ -184,7 +193,7 @@ async def answer(request: Request) -> Response:
     return go_to(request, "conversation", person=handle)
 
 
-def _question(request: Request, what: str) -> Question | None:
+def _confirmation_question(request: Request, what: str) -> Question | None:
     """Return what to ask before that is done to a message."""
     say = language_of(request).sentences.gettext
     if what == "recall":
@@ -208,7 +217,7 @@ def _question(request: Request, what: str) -> Question | None:
     return Question(heading, (hidden[what],), yes, no)
 
 
-def message_in(request: Request) -> str:
+def find_message_name(request: Request) -> str:
     """Return the name of the message for the stand-in in the address; raises ResultGone."""
     name = state_of(request).login.named("message", request.path_params["message"])
     if name is None:
@@ -216,16 +225,16 @@ def message_in(request: Request) -> str:
     return name
 
 
-def _person(request: Request) -> PersonId:
+def _find_person(request: Request) -> PersonId:
     named = state_of(request).login.named("person", request.path_params["person"])
     if named is None:
         raise ResultGone
     return PersonId(bytes.fromhex(named))
 
 
-def _handle_of(request: Request, person: PersonId) -> str:
+def _handle_of_person(request: Request, person: PersonId) -> str:
     return state_of(request).login.handle("person", person.hex())
 
 
-def _names(device: Device) -> dict[PersonId, str]:
+def _names_of_people(device: Device) -> dict[PersonId, str]:
     return {one.person.id: one.name for one in contacts(device)}

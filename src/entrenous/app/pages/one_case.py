@@ -14,7 +14,7 @@ from entrenous.respond.custody import CASES_TABLE
 T = TypeVar("T")
 
 
-async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
+async def run_in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     """Call ``work`` with the name of the case and the device, in the vault's thread.
 
     Raises VaultLocked; ResultGone if there is no such case any more; and the errors of ``work``.
@@ -30,7 +30,7 @@ async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     return await in_vault(request, named)
 
 
-async def refusal(
+async def change_or_show_refusal(
     request: Request,
     change: Callable[[str, Device], object],
     again: Callable[[Request, str], Awaitable[Response]],
@@ -40,7 +40,7 @@ async def refusal(
     Raises VaultLocked, ResultGone.
     """
     try:
-        await in_case(request, change)
+        await run_in_case(request, change)
     except EntrenousError as why:
         if not state_of(request).vault.is_open:
             raise
@@ -48,9 +48,9 @@ async def refusal(
     return None
 
 
-async def case_name(request: Request) -> str:
+async def find_case_name(request: Request) -> str:
     """Return the name of the case; raises VaultLocked, ResultGone."""
-    return await in_case(request, lambda name, _: name)
+    return await run_in_case(request, lambda name, _: name)
 
 
 def case_handle(request: Request) -> str:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
-from entrenous.app.pages.messages import message_in
+from entrenous.app.pages.messages import find_message_name
 from entrenous.app.slots import Shown
 from entrenous.app.web import (
     ResultGone,
@@ -70,44 +70,44 @@ class ShownAlready(Refused):
 
 def routes() -> list[Route]:
     return [
-        Route("/42/{message}", open_it, name="open", methods=["POST"]),
-        Route("/42/{handle}/back", opened, name="opened"),
-        Route("/43/{message}/{number:int}", file, name="file"),
-        Route("/43/{message}/{number:int}/save", save_file, name="save_file"),
-        Route("/44/{message}", see_once, name="see_once", methods=["POST"]),
-        Route("/45/{handle}", seen, name="seen", methods=["GET"]),
-        Route("/45/{handle}", show_once, methods=["POST"]),
-        Route("/45/{handle}/{number:int}", seen_file, name="seen_file"),
-        Route("/45/{handle}/end", end_seen, name="end_seen", methods=["POST"]),
+        Route("/42/{message}", start_opening, name="open", methods=["POST"]),
+        Route("/42/{handle}/back", show_opened, name="opened"),
+        Route("/43/{message}/{number:int}", serve_file, name="file"),
+        Route("/43/{message}/{number:int}/save", serve_file_to_save, name="save_file"),
+        Route("/44/{message}", fetch_view_once, name="see_once", methods=["POST"]),
+        Route("/45/{handle}", show_view_once_page, name="seen", methods=["GET"]),
+        Route("/45/{handle}", show_view_once, methods=["POST"]),
+        Route("/45/{handle}/{number:int}", serve_view_once_file, name="seen_file"),
+        Route("/45/{handle}/end", end_view_once, name="end_seen", methods=["POST"]),
     ]
 
 
-async def open_it(request: Request) -> Response:
+async def start_opening(request: Request) -> Response:
     """Open a message: the relay is asked for its half of the key."""
-    question = await _receipts_question(request)
+    question = await _ask_about_receipts(request)
     if question is not None:
         return question
-    name, say = message_in(request), language_of(request).sentences.gettext
+    name, say = find_message_name(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
     def work(device: Device, report: Report) -> Opened:
         received = find_received(name, device)
-        download_message(name, device, TransferWatch(_step(report, say)))
-        open_message_to(name, _not_read, device)
+        download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
+        open_message_to(name, _leave_encrypted, device)
         return Opened(name, login.handle("person", received.sender.hex()))
 
     return start_job(request, say("Opening it"), work, "opened")
 
 
-def _not_read(_number: int, _file: object, _fill: object) -> None:
+def _leave_encrypted(_number: int, _file: object, _fill: object) -> None:
     """Leave the files encrypted; the page requests each one."""
 
 
-async def _receipts_question(request: Request) -> Response | None:
+async def _ask_about_receipts(request: Request) -> Response | None:
     """Ask once, before the first opening, whether somebody known by link gets receipts; store the
     answer. Return the question, or None once it is answered.
     """
-    name, answer = message_in(request), typed(await read_form(request), "receipts")
+    name, answer = find_message_name(request), typed(await read_form(request), "receipts")
 
     def undecided(device: Device) -> Contact | None:
         sender = sender_without_receipt_choice(find_received(name, device).sender, device)
@@ -128,15 +128,15 @@ async def _receipts_question(request: Request) -> Response | None:
     )
 
 
-async def opened(request: Request) -> Response:
+async def show_opened(request: Request) -> Response:
     return go_to(request, "conversation", person=result_of(request, Opened).person)
 
 
-async def file(request: Request) -> Response:
+async def serve_file(request: Request) -> Response:
     """Show one file of an opened message. A picture is reduced to the size of its place; other
     files are as sent.
     """
-    name, number = message_in(request), int(request.path_params["number"])
+    name, number = find_message_name(request), int(request.path_params["number"])
     slots, key = state_of(request).slots, ("message", name, number)
 
     def read(device: Device) -> ContentFile | None:
@@ -147,21 +147,21 @@ async def file(request: Request) -> Response:
     kept = await in_vault(request, read)
     found = slots.find(key)
     if found is None and kept is not None:
-        found = await slots.get(key, partial(_for_page, kept, slots.picture))
+        found = await slots.get(key, partial(_prepare_for_page, kept, slots.picture))
     if found is None:
         raise ResultGone
     return shown_file(request, found.data, found.media_type)
 
 
-def _for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -> Shown:
+def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -> Shown:
     if kept.role is FileRole.PICTURE:
         return small(kept.data, PICTURE_PX)
     return Shown(kept.data, kept.media_type)
 
 
-async def save_file(request: Request) -> Response:
+async def serve_file_to_save(request: Request) -> Response:
     """Hand one file of an opened message to the browser to save; its name says nothing."""
-    name, number = message_in(request), int(request.path_params["number"])
+    name, number = find_message_name(request), int(request.path_params["number"])
     kept = await in_vault(request, lambda device: kept_file(name, number, device))
     return file_response(
         request,
@@ -170,30 +170,32 @@ async def save_file(request: Request) -> Response:
     )
 
 
-async def see_once(request: Request) -> Response:
+async def fetch_view_once(request: Request) -> Response:
     """Fetch a message that opens once, without opening it yet."""
-    question = await _receipts_question(request)
+    question = await _ask_about_receipts(request)
     if question is not None:
         return question
-    name, say = message_in(request), language_of(request).sentences.gettext
+    name, say = find_message_name(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
     def work(device: Device, report: Report) -> SeenOnce:
         received: Received = find_received(name, device)
-        download_message(name, device, TransferWatch(_step(report, say)))
+        download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
         person = login.handle("person", received.sender.hex())
         return SeenOnce(name, person, ViewSession(received.sender_name))
 
     return start_job(request, say("Fetching it"), work, "seen")
 
 
-async def seen(request: Request) -> Response:
-    return show(request, "see_once.html", once=_once(request), handle=_handle(request), shown=None)
+async def show_view_once_page(request: Request) -> Response:
+    return show(
+        request, "see_once.html", once=_find_view_once(request), handle=_handle(request), shown=None
+    )
 
 
-async def show_once(request: Request) -> Response:
+async def show_view_once(request: Request) -> Response:
     """Open and show it; it counts as opened once the page has loaded all of it."""
-    once = _once(request)
+    once = _find_view_once(request)
     if not once.look.request_opening():
         raise ShownAlready
     opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
@@ -209,20 +211,22 @@ def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
         look.report_failure(why if isinstance(why, EntrenousError) else ShownAlready())
 
 
-async def seen_file(request: Request) -> Response:
-    found = _once(request).look.file(int(request.path_params["number"]) - 1)
+async def serve_view_once_file(request: Request) -> Response:
+    found = _find_view_once(request).look.file(int(request.path_params["number"]) - 1)
     if found is None:
         raise ShownAlready
     return shown_file(request, found.data, found.media_type)
 
 
-async def end_seen(request: Request) -> Response:
-    once = _once(request)
+async def end_view_once(request: Request) -> Response:
+    once = _find_view_once(request)
     once.look.end()
     return go_to(request, "conversation", person=once.person)
 
 
-def _step(report: Report, say: Callable[[str], str]) -> Callable[[Stage, int, int], None]:
+def _make_step_reporter(
+    report: Report, say: Callable[[str], str]
+) -> Callable[[Stage, int, int], None]:
     return lambda stage, done, total: report(say(stage.value), done, total)
 
 
@@ -230,5 +234,5 @@ def _handle(request: Request) -> str:
     return str(request.path_params["handle"])
 
 
-def _once(request: Request) -> SeenOnce:
+def _find_view_once(request: Request) -> SeenOnce:
     return result_of(request, SeenOnce)

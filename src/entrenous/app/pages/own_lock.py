@@ -14,7 +14,7 @@ from starlette.routing import Route
 from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
-from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
+from entrenous.app.pages.devices import Lost, describe_checklist, sheet_from_form
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -110,24 +110,24 @@ class Told:
 
 def routes() -> list[Route]:
     return [
-        Route("/66", sheet, name="sheet", methods=["GET"]),
+        Route("/66", show_sheet_form, name="sheet", methods=["GET"]),
         Route("/66", make_sheet, methods=["POST"]),
         Route("/66/{handle}", show_sheet, name="sheet_made", methods=["GET"]),
-        Route("/66/{handle}", sheet_is_on_paper, methods=["POST"]),
-        Route("/66/{handle}/code", sheet_code, name="sheet_code"),
-        Route("/67", use_sheet, name="use_sheet", methods=["GET"]),
-        Route("/67", by_sheet, methods=["POST"]),
-        Route("/68", passphrase, name="passphrase", methods=["GET"]),
-        Route("/68", change, methods=["POST"]),
-        Route("/68/hours", offline, name="offline", methods=["GET"]),
+        Route("/66/{handle}", confirm_sheet_on_paper, methods=["POST"]),
+        Route("/66/{handle}/code", serve_sheet_code, name="sheet_code"),
+        Route("/67", show_use_sheet_form, name="use_sheet", methods=["GET"]),
+        Route("/67", act_by_sheet, methods=["POST"]),
+        Route("/68", show_passphrase_form, name="passphrase", methods=["GET"]),
+        Route("/68", start_passphrase_change, methods=["POST"]),
+        Route("/68/hours", show_offline_form, name="offline", methods=["GET"]),
         Route("/68/hours", set_offline, methods=["POST"]),
-        Route("/68/{handle}", told, name="told"),
-        Route("/69", move, name="move", methods=["GET"]),
-        Route("/69", move_on, methods=["POST"]),
+        Route("/68/{handle}", show_result_words, name="told"),
+        Route("/69", show_move_form, name="move", methods=["GET"]),
+        Route("/69", continue_move, methods=["POST"]),
     ]
 
 
-async def sheet(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_sheet_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what a recovery sheet is for, and offer to make one."""
     shown = await in_vault(request, device_overview)
     return show(
@@ -137,16 +137,16 @@ async def sheet(request: Request, words: str = "", status: int = 200) -> Respons
 
 async def make_sheet(request: Request) -> Response:
     try:
-        old = await sheet_in(await read_form(request))
+        old = await sheet_from_form(await read_form(request))
     except EntrenousError as why:
-        return await sheet(request, error_words(why), 409)
+        return await show_sheet_form(request, error_words(why), 409)
     vault, say = state_of(request).vault, language_of(request).sentences.gettext
 
     def work(device: Device, _: Report) -> Sheet:
         with suppress(Unreachable):
             # a message may say that a device was lost, which changes the sheet
             fetch_messages(device)
-        made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
+        made = make_recovery_sheet(_unlocked_parts(vault).part.output, old, device)
         return Sheet(write_sheet(made), device_overview(device).devices[0].name)
 
     return start_job(request, say("Making the sheet"), work, "sheet_made")
@@ -157,11 +157,11 @@ async def show_sheet(request: Request) -> Response:
     return show(request, "sheet_made.html", made=made, handle=handle, now=SystemClock().now())
 
 
-async def sheet_code(request: Request) -> Response:
+async def serve_sheet_code(request: Request) -> Response:
     return shown_file(request, qr_picture(result_of(request, Sheet).text), "image/png")
 
 
-async def sheet_is_on_paper(request: Request) -> Response:
+async def confirm_sheet_on_paper(request: Request) -> Response:
     """The person has the sheet on paper: delete the master key from this device, and the sheet from
     memory.
     """
@@ -179,34 +179,34 @@ async def sheet_is_on_paper(request: Request) -> Response:
     return go_to(request, "devices")
 
 
-async def use_sheet(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_use_sheet_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Offer what a recovery sheet can do without the vault: more tries, or revoking a lost
     device.
     """
     return show(request, "use_sheet.html", status=status, words=words)
 
 
-async def by_sheet(request: Request) -> Response:
+async def act_by_sheet(request: Request) -> Response:
     """Allow more tries, revoke a lost device, or unlock this one while its relay is gone."""
     form = await read_form(request)
     try:
-        given = await sheet_in(form)
+        given = await sheet_from_form(form)
         if given is None:
             raise NoSheetGiven
         match typed(form, "do"):
             case "tries":
-                return await _more_tries(request, given)
+                return await _allow_more_tries(request, given)
             case "shut":
-                return await _shut(request, given)
+                return await _revoke_by_sheet(request, given)
             case _:
                 words = passphrase_in(form, "passphrase")
                 await asyncio.wrap_future(state_of(request).vault.unlock(words, given))
     except EntrenousError as why:
-        return await use_sheet(request, error_words(why), 409)
+        return await show_use_sheet_form(request, error_words(why), 409)
     return go_to(request, "move")
 
 
-async def _more_tries(request: Request, given: RecoverySheet) -> Response:
+async def _allow_more_tries(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(allow_more_tries, state_of(request).settings, given)
     say = language_of(request).sentences.gettext
     return show(
@@ -218,14 +218,14 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
     )
 
 
-async def _shut(request: Request, given: RecoverySheet) -> Response:
+async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
     done = Lost(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
-    to_do = checklist_in_words(done)
+    to_do = describe_checklist(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
 
-async def passphrase(
+async def show_passphrase_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     await in_vault(request, lambda _: None)
@@ -237,14 +237,14 @@ async def passphrase(
     )
 
 
-async def change(request: Request) -> Response:
+async def start_passphrase_change(request: Request) -> Response:
     """Change the passphrase once the present one was typed, since anybody may find the app open."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     now = passphrase_in(form, "now")
 
     def check(_: Device) -> None:
-        if not is_current_passphrase(now, _unlocked(vault)):
+        if not is_current_passphrase(now, _unlocked_parts(vault)):
             raise NotThePassphrase
 
     try:
@@ -253,10 +253,10 @@ async def change(request: Request) -> Response:
     except VaultLocked:
         raise
     except EntrenousError as why:
-        return await passphrase(request, why, 409)
+        return await show_passphrase_form(request, why, 409)
 
     def work(device: Device, _: Report) -> Told:
-        before = _unlocked(vault)
+        before = _unlocked_parts(vault)
         vault.unlocked = change_passphrase(before, words, device)
         said = tuple(describe_passphrase_change(before, vault.unlocked))
         return Told(say("Your passphrase was changed"), said)
@@ -264,13 +264,13 @@ async def change(request: Request) -> Response:
     return start_job(request, say("Locking this device with the new passphrase"), work, "told")
 
 
-async def told(request: Request) -> Response:
+async def show_result_words(request: Request) -> Response:
     done = result_of(request, Told)
     said = [without_commands(one) for one in done.said]
     return show(request, "told.html", heading=done.heading, said=said, back="devices")
 
 
-async def offline(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_offline_form(request: Request, words: str = "", status: int = 200) -> Response:
     home = state_of(request).settings.home
     is_open = await in_vault(request, lambda _: has_offline_window(home))
     return show(
@@ -291,9 +291,9 @@ async def set_offline(request: Request) -> Response:
 
     def act(device: Device) -> str:
         if typed(form, "do") == "off":
-            forbid_offline(_unlocked(vault))
+            forbid_offline(_unlocked_parts(vault))
             return say("This device opens only with its relay.")
-        until = moment_in_words(allow_offline(_unlocked(vault), hours, device.clock))
+        until = moment_in_words(allow_offline(_unlocked_parts(vault), hours, device.clock))
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:
@@ -301,13 +301,13 @@ async def set_offline(request: Request) -> Response:
     except VaultLocked:
         raise
     except EntrenousError as why:
-        return await offline(request, error_words(why), 409)
+        return await show_offline_form(request, error_words(why), 409)
     return show(
         request, "told.html", heading=say("Open without the relay"), said=[said], back="devices"
     )
 
 
-async def move(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_move_form(request: Request, words: str = "", status: int = 200) -> Response:
     def read(device: Device) -> tuple[str, str, bool]:
         shown = device_overview(device)
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
@@ -326,32 +326,32 @@ async def move(request: Request, words: str = "", status: int = 200) -> Response
     )
 
 
-async def move_on(request: Request) -> Response:
+async def continue_move(request: Request) -> Response:
     """Begin, continue or cancel a move to another relay."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     try:
-        paper, url = await sheet_in(form), relay_address(typed(form, "relay"))
+        paper, url = await sheet_from_form(form), relay_address(typed(form, "relay"))
         if typed(form, "do") == "cancel":
             await in_vault(request, cancel_move)
             return go_to(request, "devices")
     except VaultLocked:
         raise
     except EntrenousError as why:
-        return await move(request, error_words(why), 409)
+        return await show_move_form(request, error_words(why), 409)
 
     def work(device: Device, _: Report) -> Told:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_device(url, paper, device)
         with suppress(Unreachable):  # the next unlock completes this
-            vault.unlocked = lock_at_new_relay(_unlocked(vault), device)
+            vault.unlocked = lock_at_new_relay(_unlocked_parts(vault), device)
         return Told(say("You moved"), tuple(describe_move(moved)))
 
     return start_job(request, say("Moving to the other relay"), work, "told")
 
 
-def _unlocked(vault: VaultSession) -> Unlocked:
+def _unlocked_parts(vault: VaultSession) -> Unlocked:
     """Return the parts of the vault's key; raises VaultLocked."""
     if vault.unlocked is None:
         raise VaultLocked

@@ -71,24 +71,24 @@ class Comparing:
 
 def routes() -> list[Route]:
     return [
-        Route("/50", everybody, name="people", methods=["GET"]),
-        Route("/51", invite, name="invite", methods=["POST"]),
-        Route("/51/{handle}", invited, name="invited", methods=["GET"]),
-        Route("/51/{handle}/qr", invite_code, name="invite_code"),
-        Route("/52", add, name="add_person", methods=["POST"]),
-        Route("/53/{person}", person, name="person", methods=["GET"]),
-        Route("/53/{person}", change, methods=["POST"]),
-        Route("/54/{person}", by_emoji, name="compare", methods=["GET"]),
-        Route("/54/{person}", compare_step, methods=["POST"]),
-        Route("/54/{person}/differs", differs, name="differs"),
-        Route("/55/{person}", face_to_face, name="face_to_face", methods=["GET"]),
-        Route("/55/{person}", scan, methods=["POST"]),
-        Route("/55/{person}/qr", own_code, name="own_code"),
-        Route("/56", circle, name="circle", methods=["POST"]),
+        Route("/50", show_people, name="people", methods=["GET"]),
+        Route("/51", start_invite, name="invite", methods=["POST"]),
+        Route("/51/{handle}", show_invite, name="invited", methods=["GET"]),
+        Route("/51/{handle}/qr", serve_invite_code, name="invite_code"),
+        Route("/52", add_by_link, name="add_person", methods=["POST"]),
+        Route("/53/{person}", show_person, name="person", methods=["GET"]),
+        Route("/53/{person}", change_person, methods=["POST"]),
+        Route("/54/{person}", show_comparison, name="compare", methods=["GET"]),
+        Route("/54/{person}", take_comparison_step, methods=["POST"]),
+        Route("/54/{person}/differs", explain_difference, name="differs"),
+        Route("/55/{person}", show_face_to_face, name="face_to_face", methods=["GET"]),
+        Route("/55/{person}", scan_code, methods=["POST"]),
+        Route("/55/{person}/qr", serve_own_code, name="own_code"),
+        Route("/56", change_circle, name="circle", methods=["POST"]),
     ]
 
 
-async def everybody(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_people(request: Request, words: str = "", status: int = 200) -> Response:
     def read(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
         every = circles(device.vault)
         return contacts(device), {
@@ -103,12 +103,12 @@ async def everybody(request: Request, words: str = "", status: int = 200) -> Res
         status=status,
         words=words,
         form=form,
-        people=[(_handle(request, one), one) for one in known],
+        people=[(_handle_of_contact(request, one), one) for one in known],
         circles=groups,
     )
 
 
-async def invite(request: Request) -> Response:
+async def start_invite(request: Request) -> Response:
     form = await read_form(request)
     name = typed(form, "for") or None
     say = language_of(request).sentences.gettext
@@ -119,17 +119,17 @@ async def invite(request: Request) -> Response:
     return start_job(request, say("Making a link"), make, "invited")
 
 
-async def invited(request: Request) -> Response:
+async def show_invite(request: Request) -> Response:
     made = result_of(request, MadeLink)
     handle = request.path_params["handle"]
     return show(request, "invited.html", made=made, handle=handle, days=INVITE_DAYS)
 
 
-async def invite_code(request: Request) -> Response:
+async def serve_invite_code(request: Request) -> Response:
     return shown_file(request, qr_picture(result_of(request, MadeLink).link), "image/png")
 
 
-async def add(request: Request) -> Response:
+async def add_by_link(request: Request) -> Response:
     """Add somebody by their link, typed or photographed; unnamed, they have the name they chose."""
     form = await read_form(request)
     link, photos = "".join(typed(form, "link").split()), await chosen_files(form, "photo")
@@ -141,13 +141,13 @@ async def add(request: Request) -> Response:
         name = typed(form, "name") or read_invite(link).name
         added = await in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
-        return await _again(request, why)
-    return go_to(request, "person", person=_handle(request, added))
+        return await _show_people_again(request, why)
+    return go_to(request, "person", person=_handle_of_contact(request, added))
 
 
-async def person(request: Request) -> Response:
+async def show_person(request: Request) -> Response:
     def read(device: Device) -> tuple[Contact, str]:
-        contact = _contact(request, device)
+        contact = _find_contact(request, device)
         return contact, safety_number(contact.name, device)
 
     contact, number = await in_vault(request, read)
@@ -160,27 +160,27 @@ async def person(request: Request) -> Response:
     )
 
 
-async def change(request: Request) -> Response:
+async def change_person(request: Request) -> Response:
     """Rename, block, unblock, remove, choose receipts, or record that the numbers match."""
     form = await read_form(request)
     what, name = typed(form, "do"), typed(form, "name")
     if what in {"block", "forget"} and not is_sure(form):
-        known = await in_vault(request, lambda device: _contact(request, device))
-        return ask(request, form, _question(request, what, known.name))
+        known = await in_vault(request, lambda device: _find_contact(request, device))
+        return ask(request, form, _confirmation_question(request, what, known.name))
 
     def act(device: Device) -> Contact:
-        contact = _contact(request, device)
-        changed = _change(what, contact.name, name, device)
+        contact = _find_contact(request, device)
+        changed = _apply_change(what, contact.name, name, device)
         flush(device)
         return changed
 
     contact = await in_vault(request, act)
     if what == "forget":
         return go_to(request, "people")
-    return go_to(request, "person", person=_handle(request, contact))
+    return go_to(request, "person", person=_handle_of_contact(request, contact))
 
 
-def _question(request: Request, what: str, name: str) -> Question:
+def _confirmation_question(request: Request, what: str, name: str) -> Question:
     """Return what to ask before somebody is blocked or forgotten."""
     say = language_of(request).sentences.gettext
     if what == "block":
@@ -198,7 +198,7 @@ def _question(request: Request, what: str, name: str) -> Question:
     return Question(heading.format(name=name), said, yes, no)
 
 
-def _change(what: str, name: str, new_name: str, device: Device) -> Contact:
+def _apply_change(what: str, name: str, new_name: str, device: Device) -> Contact:
     match what:
         case "rename":
             return rename_contact(name, new_name, device)
@@ -216,17 +216,17 @@ def _change(what: str, name: str, new_name: str, device: Device) -> Contact:
             raise UnknownPerson(name=name, known="")
 
 
-async def by_emoji(request: Request) -> Response:
+async def show_comparison(request: Request) -> Response:
     def read(device: Device) -> tuple[Contact, Comparing]:
-        contact = _contact(request, device)
-        return contact, _comparing(contact, device)
+        contact = _find_contact(request, device)
+        return contact, _read_comparison(contact, device)
 
     contact, comparing = await in_vault(request, read)
     person = request.path_params["person"]
     return show(request, "compare.html", contact=contact, person=person, comparing=comparing)
 
 
-def _comparing(contact: Contact, device: Device) -> Comparing:
+def _read_comparison(contact: Contact, device: Device) -> Comparing:
     known = comparison_with(contact.person.id, device)
     if known is None:
         return Comparing(None)
@@ -235,12 +235,12 @@ def _comparing(contact: Contact, device: Device) -> Comparing:
     return Comparing(known.stage)
 
 
-async def compare_step(request: Request) -> Response:
+async def take_comparison_step(request: Request) -> Response:
     """Begin or answer a comparison, or record whether both see the same."""
     what = typed(await read_form(request), "do")
 
     def step(device: Device) -> None:
-        name = _contact(request, device).name
+        name = _find_contact(request, device).name
         {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
         flush(device)
 
@@ -249,40 +249,40 @@ async def compare_step(request: Request) -> Response:
     return go_to(request, page, person=request.path_params["person"])
 
 
-async def differs(request: Request) -> Response:
+async def explain_difference(request: Request) -> Response:
     """Say what it means that the two devices showed different pictures."""
-    contact = await in_vault(request, lambda device: _contact(request, device))
+    contact = await in_vault(request, lambda device: _find_contact(request, device))
     person = request.path_params["person"]
     return show(request, "differs.html", contact=contact, person=person)
 
 
-async def face_to_face(request: Request) -> Response:
-    contact = await in_vault(request, lambda device: _contact(request, device))
+async def show_face_to_face(request: Request) -> Response:
+    contact = await in_vault(request, lambda device: _find_contact(request, device))
     person = request.path_params["person"]
     return show(request, "face_to_face.html", contact=contact, person=person)
 
 
-async def own_code(request: Request) -> Response:
+async def serve_own_code(request: Request) -> Response:
     code = await in_vault(
-        request, lambda device: qr_code_text_for(_contact(request, device).name, device)
+        request, lambda device: qr_code_text_for(_find_contact(request, device).name, device)
     )
     return shown_file(request, qr_picture(code), "image/png")
 
 
-async def scan(request: Request) -> Response:
+async def scan_code(request: Request) -> Response:
     """Read a photograph of the code on the other person's screen."""
     photos = await chosen_files(await read_form(request), "photo")
     if not photos:
         raise NothingChosen
 
     def read(device: Device) -> Contact:
-        return accept_qr_code(_contact(request, device).name, read_qr(photos[0].data), device)
+        return accept_qr_code(_find_contact(request, device).name, read_qr(photos[0].data), device)
 
     contact = await in_vault(request, read)
-    return go_to(request, "person", person=_handle(request, contact))
+    return go_to(request, "person", person=_handle_of_contact(request, contact))
 
 
-async def circle(request: Request) -> Response:
+async def change_circle(request: Request) -> Response:
     """Add people to a circle, or remove it."""
     form, say = await read_form(request), language_of(request).sentences.gettext
     name, remove = typed(form, "circle"), typed(form, "remove")
@@ -297,19 +297,19 @@ async def circle(request: Request) -> Response:
         else:
             await in_vault(request, lambda device: add_to_circle(name, people, device))
     except EntrenousError as why:
-        return await _again(request, why)
+        return await _show_people_again(request, why)
     return go_to(request, "people")
 
 
-async def _again(request: Request, why: EntrenousError) -> Response:
-    return await everybody(request, error_words(why), 409)
+async def _show_people_again(request: Request, why: EntrenousError) -> Response:
+    return await show_people(request, error_words(why), 409)
 
 
-def _handle(request: Request, contact: Contact) -> str:
+def _handle_of_contact(request: Request, contact: Contact) -> str:
     return state_of(request).login.handle("person", contact.person.id.hex())
 
 
-def _contact(request: Request, device: Device) -> Contact:
+def _find_contact(request: Request, device: Device) -> Contact:
     """Return the person for the stand-in in the address; raises UnknownPerson."""
     named = state_of(request).login.named("person", request.path_params["person"])
     contact = None if named is None else contact_by_id(bytes.fromhex(named), device)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
-from entrenous.app.pages.found import found_file
+from entrenous.app.pages.found import find_traced_file
 from entrenous.app.web import (
     ResultGone,
     error_words,
@@ -67,15 +67,15 @@ class Registered:
 def routes() -> list[Route]:
     return [
         Route("/36", ask_age, name="protect", methods=["GET"]),
-        Route("/36", choose, methods=["POST"]),
-        Route("/37", keep, name="protect_file", methods=["POST"]),
-        Route("/38/{handle}", ask, name="protect_this", methods=["GET"]),
-        Route("/38/{handle}", send, methods=["POST"]),
-        Route("/38/{handle}/done", done, name="protected"),
-        Route("/39", registered, name="protections", methods=["GET"]),
-        Route("/39", ask_how_they_stand, methods=["POST"]),
-        Route("/39/{claim}", withdraw, name="unprotect", methods=["POST"]),
-        Route("/39/{handle}/withdrawn", withdrawn, name="unprotected"),
+        Route("/36", confirm_ages, methods=["POST"]),
+        Route("/37", store_chosen_file, name="protect_file", methods=["POST"]),
+        Route("/38/{handle}", show_platform_question, name="protect_this", methods=["GET"]),
+        Route("/38/{handle}", start_registering, methods=["POST"]),
+        Route("/38/{handle}/done", show_registered, name="protected"),
+        Route("/39", show_registrations, name="protections", methods=["GET"]),
+        Route("/39", refresh_registrations, methods=["POST"]),
+        Route("/39/{claim}", start_withdrawing, name="unprotect", methods=["POST"]),
+        Route("/39/{handle}/withdrawn", show_withdrawn, name="unprotected"),
     ]
 
 
@@ -86,32 +86,32 @@ async def ask_age(request: Request) -> Response:
     return show(request, "protect.html", found=found, number=number)
 
 
-async def choose(request: Request) -> Response:
+async def confirm_ages(request: Request) -> Response:
     """Go on to the file or, if somebody was under 18, to the people who help then."""
     form = await read_form(request)
     if typed(form, "adult") != "yes":
         return show(request, "protect_young.html", words=error_words(NotEverybodyAdult()))
     if typed(form, "found"):
         number = int(typed(form, "number") or 0)
-        return _chosen(request, found_file(request, typed(form, "found"), number))
+        return _keep_file(request, find_traced_file(request, typed(form, "found"), number))
     return show(request, "protect_file.html")
 
 
-async def keep(request: Request) -> Response:
+async def store_chosen_file(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
         raise NothingChosen
-    return _chosen(request, files[0].data)
+    return _keep_file(request, files[0].data)
 
 
-def _chosen(request: Request, data: bytes) -> Response:
+def _keep_file(request: Request, data: bytes) -> Response:
     """Keep a file in memory, for the page that explains what would be sent."""
     say = language_of(request).sentences.gettext
     medium = medium_of(data)
     return start_job(request, say("One moment"), lambda _, __: Chosen(data, medium), "protect_this")
 
 
-async def ask(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_platform_question(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what would be sent, and ask which platform should get it."""
     chosen = result_of(request, Chosen)
     whole = Consent(adult=True, parts=True)
@@ -128,7 +128,7 @@ async def ask(request: Request, words: str = "", status: int = 200) -> Response:
     )
 
 
-async def send(request: Request) -> Response:
+async def start_registering(request: Request) -> Response:
     """Register the fingerprints with the named platform."""
     form, chosen = await read_form(request), result_of(request, Chosen)
     url, proxy = typed(form, "platform"), state_of(request).settings.proxy
@@ -140,7 +140,7 @@ async def send(request: Request) -> Response:
         with open_registration_client(url, proxy):
             pass  # opened only to refuse an invalid address before anything is computed
     except EntrenousError as why:
-        return await ask(request, error_words(why), 409)
+        return await show_platform_question(request, error_words(why), 409)
 
     def work(device: Device, report: Report) -> Registered:
         report(say("Computing fingerprints"), 0, 2)
@@ -153,12 +153,12 @@ async def send(request: Request) -> Response:
     return start_job(request, say("Asking a platform to stop it"), work, "protected")
 
 
-async def done(request: Request) -> Response:
+async def show_registered(request: Request) -> Response:
     made = result_of(request, Registered)
     return show(request, "protected.html", made=made, platform=made.protection.gate_url)
 
 
-async def registered(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_registrations(request: Request, words: str = "", status: int = 200) -> Response:
     """List the registrations, newest first."""
     every = await in_vault(request, protections)
     login = state_of(request).login
@@ -175,7 +175,7 @@ async def registered(request: Request, words: str = "", status: int = 200) -> Re
     )
 
 
-async def ask_how_they_stand(request: Request) -> Response:
+async def refresh_registrations(request: Request) -> Response:
     """Query the present state of all registrations at their platforms."""
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
@@ -193,7 +193,7 @@ async def ask_how_they_stand(request: Request) -> Response:
     return start_job(request, say("Asking each platform"), work, "unprotected")
 
 
-async def withdraw(request: Request) -> Response:
+async def start_withdrawing(request: Request) -> Response:
     """Withdraw a registration; if no platform ever confirmed it, remove it from the list."""
     claim = state_of(request).login.named("claim", request.path_params["claim"])
     if claim is None:
@@ -216,5 +216,5 @@ async def withdraw(request: Request) -> Response:
     return start_job(request, say("Withdrawing it"), work, "unprotected")
 
 
-async def withdrawn(request: Request) -> Response:
-    return await registered(request, result_of(request, str))
+async def show_withdrawn(request: Request) -> Response:
+    return await show_registrations(request, result_of(request, str))

@@ -15,19 +15,19 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.case_answers import (
-    opened_case,
-    role_in,
-    situation_in,
-    valid_address,
+    complete_address,
+    open_case_from_answers,
+    role_from_answers,
+    situation_from_answers,
 )
 from entrenous.app.pages.case_routes import show_plan
 from entrenous.app.pages.help_lines import (
+    emergency_numbers_nearby,
     first_steps,
-    guesses,
-    near_lines,
-    numbers_there,
-    place_typed,
-    places_in,
+    nearest_help_lines,
+    parse_typed_place,
+    places_from_answers,
+    suggest_places,
 )
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
@@ -79,22 +79,22 @@ _CASE, _LEGAL = "case", "legal"
 
 def routes() -> list[Route]:
     return [
-        Route("/72", legal, name="legal"),
+        Route("/72", go_to_legal_questions, name="legal"),
         Route("/72/{number:int}", ask_legal, name="legal_question", methods=["GET"]),
         Route("/72/{number:int}", answer_legal, methods=["POST"]),
-        Route("/73", legal_routes, name="legal_routes"),
-        Route("/81", begin, name="begin_case", methods=["POST"]),
+        Route("/73", show_legal_routes, name="legal_routes"),
+        Route("/81", begin_case_questions, name="begin_case", methods=["POST"]),
         Route("/81/{number:int}", ask_case, name="case_question", methods=["GET"]),
         Route("/81/{number:int}", answer_case, methods=["POST"]),
-        Route("/82/{number:int}", first, name="first", methods=["GET"]),
-        Route("/82/{number:int}", first_there, methods=["POST"]),
-        Route("/82", stop, name="stop", methods=["POST"]),
+        Route("/82/{number:int}", show_first_steps, name="first", methods=["GET"]),
+        Route("/82/{number:int}", store_country, methods=["POST"]),
+        Route("/82", delete_answers, name="stop", methods=["POST"]),
     ]
 
 
-async def legal(request: Request) -> Response:
+async def go_to_legal_questions(request: Request) -> Response:
     """Go on to the first unanswered question, or to the routes."""
-    return _next(request, _LEGAL, "")
+    return _show_next_question(request, _LEGAL, "")
 
 
 async def ask_legal(request: Request) -> Response:
@@ -113,31 +113,31 @@ async def answer_case(request: Request) -> Response:
     return await _answer(request, _CASE)
 
 
-async def begin(request: Request) -> Response:
+async def begin_case_questions(request: Request) -> Response:
     """Begin the questions that lead to a case; a verdict passes its trace on."""
     form, answers = await read_form(request), state_of(request).login.answers
     answers.update({name: typed(form, name) for name in ("trace", "for")})
-    return _next(request, _CASE, "")
+    return _show_next_question(request, _CASE, "")
 
 
-async def stop(request: Request) -> Response:
+async def delete_answers(request: Request) -> Response:
     """Delete the answers, and confirm that nothing was stored."""
     state_of(request).login.forget_answers()
     return show(request, "stopped.html", words=without_commands(translated(STOPPED_NOTE)))
 
 
-async def first_there(request: Request) -> Response:
+async def store_country(request: Request) -> Response:
     """Store the country, and show its emergency numbers."""
     form = await read_form(request)
-    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
     if place:
         state_of(request).login.answers["place"] = place
-    return await first(request, words, typed(form, "place"))
+    return await show_first_steps(request, words, typed(form, "place"))
 
 
-async def first(request: Request, words: str = "", tried: str = "") -> Response:
+async def show_first_steps(request: Request, words: str = "", tried: str = "") -> Response:
     """Show what is needed before anything else: in danger, watched, or under threat."""
-    name = _name(request)
+    name = _question_name(request)
     answers, now = state_of(request).login.answers, SystemClock().now()
     ids = {"safe": (AdviceId.DANGER,), "watched": (AdviceId.WATCHED,)}
     steps = ids.get(name, (AdviceId.THREAT, AdviceId.DEMAND))
@@ -147,33 +147,35 @@ async def first(request: Request, words: str = "", tried: str = "") -> Response:
         status=409 if words else 200,
         words=words,
         tried=tried,
-        asks_place=name == "safe" and not places_in(answers),
-        guesses=guesses(request, words),
+        asks_place=name == "safe" and not places_from_answers(answers),
+        guesses=suggest_places(request, words),
         name=name,
         steps=[first_steps(advice(one), now.date()) for one in steps],
-        emergency=numbers_there(request, now.date()) if name == "safe" else (),
-        lines=near_lines(request, now) if name == "safe" else (),
-        onward=request.app.url_path_for("case_question", number=_number_after(name, answers)),
+        emergency=emergency_numbers_nearby(request, now.date()) if name == "safe" else (),
+        lines=nearest_help_lines(request, now) if name == "safe" else (),
+        onward=request.app.url_path_for(
+            "case_question", number=_number_of_next_question(name, answers)
+        ),
     )
 
 
-async def legal_routes(request: Request) -> Response:
+async def show_legal_routes(request: Request) -> Response:
     """Show the steps for the answers, the first one large."""
     answers = state_of(request).login.answers
     if answers.get("age") != "yes":
         return go_to(request, "legal_question", number=NUMBERS["age"])
     today = SystemClock().now().date()
-    plan = plan_for(situation_in(answers), today, today)
-    asked = _asked(_LEGAL, answers)
+    plan = plan_for(situation_from_answers(answers), today, today)
+    asked = _questions_asked(_LEGAL, answers)
     unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
     more = NUMBERS[unasked[0]] if unasked else None
     return show_plan(request, plan, more=more)
 
 
 def _ask(request: Request, way: str, words: str = "", form: FormData | None = None) -> Response:
-    name, login = _name(request), state_of(request).login
+    name, login = _question_name(request), state_of(request).login
     answers = login.answers
-    asked = _asked(way, answers)
+    asked = _questions_asked(way, answers)
     if name not in asked:
         return go_to(request, way if way == _LEGAL else "cases")
     before = asked[: asked.index(name)]
@@ -192,7 +194,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         form=form,
         way=way,
         back=NUMBERS[before[-1]] if before else None,
-        guesses=guesses(request, words) if name == "place" else (),
+        guesses=suggest_places(request, words) if name == "place" else (),
         roles=tuple(RepresentativeRole),
         kinds=PLATFORM_KIND_NAMES,
         step=len(before) + 1,
@@ -201,7 +203,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
 
 
 async def _answer(request: Request, way: str) -> Response:
-    name, login = _name(request), state_of(request).login
+    name, login = _question_name(request), state_of(request).login
     form, answers = await read_form(request), login.answers
     opens_case = way == _CASE and name == _TO_CASE[-1]
     if opens_case and login.has_answers_aside:
@@ -209,24 +211,24 @@ async def _answer(request: Request, way: str) -> Response:
         raise VaultLocked
     if name == "age" and typed(form, "answer") in ("no", "unsure"):
         return go_to(request, "under_18")
-    words = await _take(name, form, answers)
+    words = await _store_answer(name, form, answers)
     if words:
         return _ask(request, way, words, form)
     if way == _CASE and _needs_a_word(name, answers):
         return go_to(request, "first", number=NUMBERS[name])
     if opens_case:
-        return await _open(request, form)
-    return _next(request, way, name)
+        return await _open_case(request, form)
+    return _show_next_question(request, way, name)
 
 
-async def _open(request: Request, form: FormData) -> Response:
+async def _open_case(request: Request, form: FormData) -> Response:
     """Open the case; the answers are then stored in it, and nowhere else."""
     login = state_of(request).login
     answers = dict(login.answers)
     if answers.get("age") != "yes":
         return go_to(request, "case_question", number=NUMBERS["age"])
     try:
-        case = await in_vault(request, lambda device: opened_case(answers, device))
+        case = await in_vault(request, lambda device: open_case_from_answers(answers, device))
     except EntrenousError as why:
         if why.family == "refused" and not state_of(request).vault.is_open:
             raise  # the vault is locked
@@ -236,7 +238,7 @@ async def _open(request: Request, form: FormData) -> Response:
     return go_to(request, "case", case=login.stand_in("case", case.name))
 
 
-async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
+async def _store_answer(name: str, form: FormData, answers: dict[str, str]) -> str:
     """Store an answer. Return "", or why the answer is not valid."""
     if typed(form, "skip"):
         answers[name] = "skip"
@@ -248,13 +250,13 @@ async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
     return await _TAKEN[name](form, answers)
 
 
-async def _take_place(form: FormData, answers: dict[str, str]) -> str:
-    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+async def _store_place(form: FormData, answers: dict[str, str]) -> str:
+    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
     answers["place"] = place or "skip"
     return words
 
 
-async def _take_platform(form: FormData, answers: dict[str, str]) -> str:
+async def _store_platform(form: FormData, answers: dict[str, str]) -> str:
     where, kind = typed(form, "platform"), typed(form, "kind")
     record = find_platform(where) if where else None
     answers["platform"] = record.id if record else where or kind or "skip"
@@ -264,29 +266,31 @@ async def _take_platform(form: FormData, answers: dict[str, str]) -> str:
     return ""
 
 
-async def _take_consent(form: FormData, answers: dict[str, str]) -> str:
+async def _store_consent(form: FormData, answers: dict[str, str]) -> str:
     answers["role"], answers["consent"] = typed(form, "role"), typed(form, "consent")
     try:
-        representative_with_consent(role_in(answers), answers["consent"], SystemClock().now())
+        representative_with_consent(
+            role_from_answers(answers), answers["consent"], SystemClock().now()
+        )
     except EntrenousError as why:
         return error_words(why)
     return ""
 
 
-async def _take_where(form: FormData, answers: dict[str, str]) -> str:
+async def _store_where(form: FormData, answers: dict[str, str]) -> str:
     where = typed(form, "where")
     public = answers.get("posted") not in (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
-    address = valid_address(where) if where and public else where
+    address = complete_address(where) if where and public else where
     answers["where"], answers["account"] = address or "skip", typed(form, "account")
     answers["told_platform"] = typed(form, "told_platform")
     return translated(_NO_ADDRESS) if where and not address else ""
 
 
 _TAKEN: Final = {
-    "place": _take_place,
-    "platform": _take_platform,
-    "consent": _take_consent,
-    "where": _take_where,
+    "place": _store_place,
+    "platform": _store_platform,
+    "consent": _store_consent,
+    "where": _store_where,
 }
 _NO_ADDRESS: Final = translatable(
     "This is no web address. Copy it from the top of the browser: it begins with https. If it is in"
@@ -302,7 +306,7 @@ def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
     return said in (("safe", "no"), ("watched", "yes"), ("posted", Spread.THREAT))
 
 
-def _asked(way: str, answers: dict[str, str]) -> list[str]:
+def _questions_asked(way: str, answers: dict[str, str]) -> list[str]:
     """Return the questions of this path, in order; some are asked only after certain answers."""
     posted = answers.get("posted")
     left_out = set()
@@ -315,10 +319,10 @@ def _asked(way: str, answers: dict[str, str]) -> list[str]:
     return [name for name in (_TO_CASE if way == _CASE else _TO_ROUTES) if name not in left_out]
 
 
-def _next(request: Request, way: str, name: str) -> Response:
+def _show_next_question(request: Request, way: str, name: str) -> Response:
     """Show the first unanswered question after this one, or the end of the path."""
     answers = state_of(request).login.answers
-    asked = _asked(way, answers)
+    asked = _questions_asked(way, answers)
     rest = asked[asked.index(name) + 1 :] if name in asked else asked
     open_ = [one for one in rest if not answers.get(one) or one == "where"]
     if open_:
@@ -327,11 +331,11 @@ def _next(request: Request, way: str, name: str) -> Response:
     return go_to(request, "legal_routes" if way == _LEGAL else "cases")
 
 
-def _number_after(name: str, answers: dict[str, str]) -> int:
-    asked = _asked(_CASE, answers)
+def _number_of_next_question(name: str, answers: dict[str, str]) -> int:
+    asked = _questions_asked(_CASE, answers)
     rest = asked[asked.index(name) + 1 :]
     return NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
 
 
-def _name(request: Request) -> str:
+def _question_name(request: Request) -> str:
     return _NAMES.get(request.path_params["number"], "")

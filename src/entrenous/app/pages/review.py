@@ -103,30 +103,32 @@ class TheirCopy:
 
 def routes() -> list[Route]:
     return [
-        Route("/11/{draft}", review, name="review", methods=["GET"]),
-        Route("/14/{draft}/{number:int}", small, name="draft_file", methods=["GET"]),
-        Route("/14/{draft}/{number:int}", remove, methods=["POST"]),
-        Route("/15/{draft}/{number:int}", make_copy, name="make_copy", methods=["POST"]),
-        Route("/16/{handle}", their_copy, name="their_copy"),
-        Route("/16/{handle}/{picture}", copy_picture, name="copy_picture"),
+        Route("/11/{draft}", show_review, name="review", methods=["GET"]),
+        Route("/14/{draft}/{number:int}", serve_small_file, name="draft_file", methods=["GET"]),
+        Route("/14/{draft}/{number:int}", remove_one_file, methods=["POST"]),
+        Route("/15/{draft}/{number:int}", make_preview, name="make_copy", methods=["POST"]),
+        Route("/16/{handle}", show_their_copy, name="their_copy"),
+        Route("/16/{handle}/{picture}", serve_copy_picture, name="copy_picture"),
     ]
 
 
-async def review(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_review(request: Request, words: str = "", status: int = 200) -> Response:
     """Show recipients, removed metadata, and the guard's questions; without a recipient, return to
     writing.
     """
 
     def read(device: Device) -> Review | None:
-        kept = draft_in(request, device)
+        kept = draft_at_address(request, device)
         if not kept.to:
             return None
-        draft = as_draft(kept, frozenset(), device)
+        draft = to_draft(kept, frozenset(), device)
         known = {one.name: one for one in contacts(device)}
-        people = tuple(_recipient(known[name], device) for name in draft.to)
-        files = tuple(_look_at(name, data) for name, data in zip_longest(kept.names, draft.files))
+        people = tuple(_describe_recipient(known[name], device) for name in draft.to)
+        files = tuple(
+            _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
+        )
         doubts = inspect(draft, device).unanswered
-        return Review(kept, people, files, doubts, beginning_of(kept.reply, device))
+        return Review(kept, people, files, doubts, beginning_of_reply(kept.reply, device))
 
     found = await in_vault(request, read)
     if found is None:
@@ -143,12 +145,12 @@ async def review(request: Request, words: str = "", status: int = 200) -> Respon
     )
 
 
-def _recipient(contact: Contact, device: Device) -> Recipient:
+def _describe_recipient(contact: Contact, device: Device) -> Recipient:
     sent = messages_sent_to(contact.person.id, device)
     return Recipient(contact, sent[-1].at if sent else None)
 
 
-def _look_at(name: str | None, data: bytes) -> DraftFile:
+def _inspect_file(name: str | None, data: bytes) -> DraftFile:
     """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
     told = read_metadata(data)
     land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
@@ -156,12 +158,12 @@ def _look_at(name: str | None, data: bytes) -> DraftFile:
     return DraftFile(name or "", _WORDS[kind], told, land)
 
 
-async def small(request: Request) -> Response:
+async def serve_small_file(request: Request) -> Response:
     """Serve a small version of a draft's file, made from its decoded pixels or samples."""
     number, slots = int(request.path_params["number"]), state_of(request).slots
 
     def read(device: Device) -> tuple[str, bytes | None]:
-        kept = draft_in(request, device)
+        kept = draft_at_address(request, device)
         if not 0 < number <= len(kept.files):
             raise NoSuchDraft
         blob = kept.files[number - 1]
@@ -173,7 +175,7 @@ async def small(request: Request) -> Response:
     return shown_file(request, made.data, made.media_type)
 
 
-async def remove(request: Request) -> Response:
+async def remove_one_file(request: Request) -> Response:
     """Remove one file from the draft, once the person is sure; a draft without files and text is
     deleted.
     """
@@ -185,7 +187,7 @@ async def remove(request: Request) -> Response:
         return ask(request, form, Question(heading, (said,), say("Remove it"), say("Keep it")))
 
     def take_out(device: Device) -> bool:
-        kept = remove_draft_file(draft_in(request, device).id, place, device)
+        kept = remove_draft_file(draft_at_address(request, device).id, place, device)
         if kept.files or kept.text:
             return True
         discard_draft(kept.id, device)
@@ -196,7 +198,7 @@ async def remove(request: Request) -> Response:
     return go_to(request, "send")
 
 
-async def make_copy(request: Request) -> Response:
+async def make_preview(request: Request) -> Response:
     """Make a preview of a recipient's copy, in memory."""
     say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
     draft = request.path_params["draft"]
@@ -204,7 +206,7 @@ async def make_copy(request: Request) -> Response:
     def work(device: Device, _: Report) -> TheirCopy:
         from entrenous.send.preview import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
 
-        kept = draft_in(request, device)
+        kept = draft_at_address(request, device)
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
         made = preview_copy(device.vault.kept_file(kept.files[place]), _LARGE_PX, device)
@@ -213,12 +215,12 @@ async def make_copy(request: Request) -> Response:
     return start_job(request, say("Marking a copy to look at"), work, "their_copy")
 
 
-async def their_copy(request: Request) -> Response:
+async def show_their_copy(request: Request) -> Response:
     made = result_of(request, TheirCopy)
     return show(request, "their_copy.html", made=made, handle=request.path_params["handle"])
 
 
-async def copy_picture(request: Request) -> Response:
+async def serve_copy_picture(request: Request) -> Response:
     made = result_of(request, TheirCopy).preview
     pictures = {"original": made.original, "copy": made.copy, "difference": made.difference}
     found = pictures.get(request.path_params["picture"])
@@ -227,7 +229,7 @@ async def copy_picture(request: Request) -> Response:
     return shown_file(request, found, "image/jpeg")
 
 
-def beginning_of(reply: str, device: Device) -> str:
+def beginning_of_reply(reply: str, device: Device) -> str:
     """Return the beginning of the answered message, or its name; "" if there is none."""
     if not reply:
         return ""
@@ -236,13 +238,13 @@ def beginning_of(reply: str, device: Device) -> str:
     return (text or reply)[:_QUOTED_CHARS_MAX]
 
 
-def draft_in(request: Request, device: Device) -> StoredDraft:
+def draft_at_address(request: Request, device: Device) -> StoredDraft:
     """Return the draft for the stand-in in the address; raises NoSuchDraft."""
     named = state_of(request).login.named("draft", request.path_params["draft"]) or ""
     return find_draft(bytes.fromhex(named), device)
 
 
-def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
+def to_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
     """Return a draft as it would be sent now; ``confirmed`` are the names typed for the guard.
 
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import all_typed, read_form
 from entrenous.app.jobs import Report
-from entrenous.app.pages.review import as_draft, draft_in, review
+from entrenous.app.pages.review import draft_at_address, show_review, to_draft
 from entrenous.app.web import (
     error_words,
     go_to,
@@ -59,32 +59,32 @@ class Sealed:
 
 def routes() -> list[Route]:
     return [
-        Route("/11/{draft}", seal, methods=["POST"]),
-        Route("/12/{draft}", discard, name="discard", methods=["POST"]),
-        Route("/13/{handle}", sealed, name="sealed", methods=["GET"]),
-        Route("/13/{handle}", undo, methods=["POST"]),
+        Route("/11/{draft}", start_sealing, methods=["POST"]),
+        Route("/12/{draft}", discard_shown_draft, name="discard", methods=["POST"]),
+        Route("/13/{handle}", show_sealed, name="sealed", methods=["GET"]),
+        Route("/13/{handle}", undo_sending, methods=["POST"]),
     ]
 
 
-async def seal(request: Request) -> Response:
+async def start_sealing(request: Request) -> Response:
     """Mark and encrypt the copies; they are sent when the time to undo is over."""
     confirmed = frozenset(all_typed(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
 
     def check(device: Device) -> None:
-        draft = as_draft(draft_in(request, device), confirmed, device)
+        draft = to_draft(draft_at_address(request, device), confirmed, device)
         if inspect(draft, device).unanswered:
             raise NameNotTyped
 
     try:
         await in_vault(request, check)
     except EntrenousError as why:
-        return await review(request, error_words(why), 409)
+        return await show_review(request, error_words(why), 409)
     mail = state_of(request).mail
 
     def work(device: Device, report: Report) -> Sealed:
-        kept = draft_in(request, device)
-        made = _seal(kept, confirmed, device, report, say)
+        kept = draft_at_address(request, device)
+        made = _seal_draft(kept, confirmed, device, report, say)
         discard_draft(kept.id, device)
         mail.look_after(_LEAVES_AFTER_S)
         return made
@@ -99,14 +99,14 @@ class NameNotTyped(Refused):
     """
 
 
-def _seal(
+def _seal_draft(
     kept: StoredDraft,
     confirmed: frozenset[str],
     device: Device,
     report: Report,
     say: Callable[[str], str],
 ) -> Sealed:
-    draft = replace(as_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
+    draft = replace(to_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
 
     def step(stage: Stage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
@@ -121,7 +121,7 @@ def _seal(
     return Sealed(sent.name, draft.to, device.clock.now())
 
 
-async def discard(request: Request) -> Response:
+async def discard_shown_draft(request: Request) -> Response:
     """Delete a draft, once the person is sure."""
     form, say = await read_form(request), language_of(request).sentences.gettext
     if not is_sure(form):
@@ -131,11 +131,13 @@ async def discard(request: Request) -> Response:
         )
         heading = say("Delete this message?")
         return ask(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
-    await in_vault(request, lambda device: discard_draft(draft_in(request, device).id, device))
+    await in_vault(
+        request, lambda device: discard_draft(draft_at_address(request, device).id, device)
+    )
     return go_to(request, "home")
 
 
-async def sealed(request: Request) -> Response:
+async def show_sealed(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
     found, state = result_of(request, Sealed), state_of(request)
     departures = await in_vault(request, lambda device: send_states_of(found.name, device))
@@ -152,7 +154,7 @@ async def sealed(request: Request) -> Response:
     )
 
 
-async def undo(request: Request) -> Response:
+async def undo_sending(request: Request) -> Response:
     """Undo sending before any part was sent, as if the message had never been written."""
     found = result_of(request, Sealed)
 

@@ -42,18 +42,18 @@ class WordNotTyped(Refused):
 
 def routes() -> list[Route]:
     return [
-        Route("/110", settings, name="settings", methods=["GET"]),
-        Route("/110", save, methods=["POST"]),
-        Route("/111", proxy, name="proxy", methods=["GET"]),
+        Route("/110", show_settings, name="settings", methods=["GET"]),
+        Route("/110", save_settings, methods=["POST"]),
+        Route("/111", show_proxy_form, name="proxy", methods=["GET"]),
         Route("/111", save_proxy, methods=["POST"]),
-        Route("/114", erase_page, name="erase", methods=["GET"]),
-        Route("/114", erase, methods=["POST"]),
-        Route("/115", close_page, name="close", methods=["GET"]),
-        Route("/115", close, methods=["POST"]),
+        Route("/114", show_erase_form, name="erase", methods=["GET"]),
+        Route("/114", erase_everything, methods=["POST"]),
+        Route("/115", show_close_page, name="close", methods=["GET"]),
+        Route("/115", close_app, methods=["POST"]),
     ]
 
 
-async def settings(request: Request) -> Response:
+async def show_settings(request: Request) -> Response:
     """Show the settings; while the vault is locked, the relay is unknown."""
     state = state_of(request)
     return show(
@@ -62,19 +62,19 @@ async def settings(request: Request) -> Response:
         languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
         sizes=TEXT_SIZES,
         icons=ICONS,
-        folder=_in_words(state.settings.home),
+        folder=_folder_in_words(state.settings.home),
         proxy=state.settings.proxy,
-        relay=await _relay(request),
+        relay=await _relay_of_device(request),
     )
 
 
-def _in_words(folder: Path) -> str:
+def _folder_in_words(folder: Path) -> str:
     """Return a folder as people write it, with "~" for their own."""
     own = Path.home()
     return f"~/{folder.relative_to(own)}" if folder.is_relative_to(own) else str(folder)
 
 
-async def _relay(request: Request) -> str:
+async def _relay_of_device(request: Request) -> str:
     def read(device: Device) -> str:
         return own_device(device).home.relay_url if has_relay(device) else ""
 
@@ -84,7 +84,7 @@ async def _relay(request: Request) -> str:
         return ""
 
 
-async def save(request: Request) -> Response:
+async def save_settings(request: Request) -> Response:
     """Store the chosen settings; a value that is not offered means the default."""
     state, form = state_of(request), await read_form(request)
     language, size, icon = typed(form, "language"), typed(form, "size"), typed(form, "icon")
@@ -100,7 +100,7 @@ async def save(request: Request) -> Response:
     return go_to(request, "settings")
 
 
-async def proxy(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_proxy_form(request: Request, words: str = "", status: int = 200) -> Response:
     form = getattr(request.state, "form", None) or kept_form(request)
     state = state_of(request)
     now = f"socks5h://{state.settings.proxy}" if state.settings.proxy else ""
@@ -122,7 +122,7 @@ async def save_proxy(request: Request) -> Response:
     try:
         chosen = parse_proxy(say("Proxy"), address)
     except EntrenousError as why:
-        return await proxy(request, error_words(why), 409)
+        return await show_proxy_form(request, error_words(why), 409)
     home = state.settings.home
     with folder_errors(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ async def save_proxy(request: Request) -> Response:
     return go_to(request, "settings")
 
 
-async def erase_page(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_erase_form(request: Request, words: str = "", status: int = 200) -> Response:
     say = language_of(request).sentences.gettext
     return show(
         request,
@@ -143,7 +143,7 @@ async def erase_page(request: Request, words: str = "", status: int = 200) -> Re
         status=status,
         words=words,
         word=say("erase"),
-        folder=_in_words(state_of(request).settings.home),
+        folder=_folder_in_words(state_of(request).settings.home),
     )
 
 
@@ -157,11 +157,11 @@ class Erased:
     left: tuple[str, ...]
 
 
-async def erase(request: Request) -> Response:
+async def erase_everything(request: Request) -> Response:
     """Delete the mailbox at the relay, if possible, and empty the folder."""
     state, form = state_of(request), await read_form(request)
     if typed(form, "word").casefold() != language_of(request).sentences.gettext("erase").casefold():
-        return await erase_page(request, error_words(WordNotTyped()), 409)
+        return await show_erase_form(request, error_words(WordNotTyped()), 409)
     try:
         gone = await in_vault(request, close_own_mailboxes)
     except VaultLocked:
@@ -175,11 +175,11 @@ async def erase(request: Request) -> Response:
     return show(request, "erased.html", it=Erased(gone, left))
 
 
-async def close_page(request: Request) -> Response:
+async def show_close_page(request: Request) -> Response:
     return show(request, "close.html", jobs=state_of(request).jobs.under_way())
 
 
-async def close(request: Request) -> Response:
+async def close_app(request: Request) -> Response:
     """Lock, show a last page, and end this process."""
     state = state_of(request)
     await asyncio.to_thread(state.vault.lock)

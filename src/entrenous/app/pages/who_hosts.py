@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
-from entrenous.app.pages.case_answers import valid_address
+from entrenous.app.pages.case_answers import complete_address
 from entrenous.app.pages.case_evidence import Outcome
-from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import (
     ResultGone,
     go_to,
@@ -43,10 +43,10 @@ _ANY_ADDRESS: Final = "192.0.2.1"  # placeholder for an address that is typed la
 
 def routes() -> list[Route]:
     return [
-        Route("/75", site, name="who_hosts", methods=["GET"]),
-        Route("/75", ask_about_site, methods=["POST"]),
-        Route("/96/{case}/{number:int}", page, name="case_host", methods=["GET"]),
-        Route("/96/{case}/{number:int}", ask_about_page, methods=["POST"]),
+        Route("/75", show_site_form, name="who_hosts", methods=["GET"]),
+        Route("/75", look_up_typed_site, methods=["POST"]),
+        Route("/96/{case}/{number:int}", show_page_form, name="case_host", methods=["GET"]),
+        Route("/96/{case}/{number:int}", look_up_site_of_sighting, methods=["POST"]),
     ]
 
 
@@ -59,53 +59,53 @@ class Site:
     case: str = ""
 
 
-async def site(request: Request) -> Response:
+async def show_site_form(request: Request) -> Response:
     """Ask for the address of a page, then explain who learns what from looking it up; needs no
     vault.
     """
-    return _show(request, _site_typed(request))
+    return _show_explanation(request, _site_from_form(request))
 
 
-async def ask_about_site(request: Request) -> Response:
+async def look_up_typed_site(request: Request) -> Response:
     """Accept the address, which stays in memory, or look it up."""
     form, state = await read_form(request), state_of(request)
     if not typed(form, "act"):
-        address = valid_address(typed(form, "where"))
+        address = complete_address(typed(form, "where"))
         if not address:
-            return _show(request, Site("", "who_hosts"), translated(_NO_ADDRESS))
+            return _show_explanation(request, Site("", "who_hosts"), translated(_NO_ADDRESS))
         state.login.answers["site"] = address
         return go_to(request, "who_hosts")
-    return _look_up(request, form, _site_typed(request))
+    return _look_up(request, form, _site_from_form(request))
 
 
-def _site_typed(request: Request) -> Site:
+def _site_from_form(request: Request) -> Site:
     return Site(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
 
 
-async def page(request: Request) -> Response:
+async def show_page_form(request: Request) -> Response:
     """Explain who learns what if the host of a sighting is looked up."""
-    return _show(request, await _site_of_page(request))
+    return _show_explanation(request, await _site_of_sighting(request))
 
 
-async def ask_about_page(request: Request) -> Response:
-    return _look_up(request, await read_form(request), await _site_of_page(request))
+async def look_up_site_of_sighting(request: Request) -> Response:
+    return _look_up(request, await read_form(request), await _site_of_sighting(request))
 
 
-async def _site_of_page(request: Request) -> Site:
+async def _site_of_sighting(request: Request) -> Site:
     number = request.path_params["number"]
 
     def found(name: str, device: Device) -> str:
         seen = find_open_case(name, device).sightings
         return next((host_of(one.where) for one in seen if one.number == number), "")
 
-    host = await in_case(request, found)
+    host = await run_in_case(request, found)
     if "." not in host:
         raise ResultGone
     return Site(host, "case", case_handle(request))
 
 
-def _show(request: Request, it: Site, words: str = "") -> Response:
-    proxy, lists = state_of(request).settings.proxy, _lists()
+def _show_explanation(request: Request, it: Site, words: str = "") -> Response:
+    proxy, lists = state_of(request).settings.proxy, _location_of_lists()
     sees = describe_who_learns_what(it.host, proxy, "", lists) if it.host else ()
     with_address = describe_who_learns_what(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
     return show(
@@ -128,28 +128,28 @@ def _look_up(request: Request, form: FormData, it: Site) -> Response:
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
     address, pasted = typed(form, "address"), typed(form, "pasted")
     if address and not is_address(address):
-        return _show(request, it, translated(_NO_NUMBER))
+        return _show_explanation(request, it, translated(_NO_NUMBER))
     if not it.host:
         return go_to(request, it.back)
 
     def work() -> Outcome:
         if typed(form, "act") == "read":
-            return _outcome(say("What is in it"), look_up_in_text(pasted), it)
+            return _make_outcome(say("What is in it"), look_up_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
-        found = look_up_site(it.host, address, proxy, _lists())
-        return _outcome(say("Who hosts it"), found, it)
+        found = look_up_site(it.host, address, proxy, _location_of_lists())
+        return _make_outcome(say("Who hosts it"), found, it)
 
     return start_beside(request, say("Asking the registries"), work, "outcome")
 
 
-def _outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
+def _make_outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
     words = for_pages(found.lines)
     kept = "\n".join((it.host, *(one.text for one in found.contacts)))
     note = kept if it.case and found.contacts else ""
     return Outcome(heading, (it.host, *words), it.case, it.back, note=note)
 
 
-def _lists() -> str:
+def _location_of_lists() -> str:
     """Return the location of the registries' lists: the option's variable, as for the command."""
     return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA_LISTS_URL)

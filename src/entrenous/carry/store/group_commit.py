@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from entrenous.carry.relay import RowView
 from entrenous.carry.store.unit_of_work import UnitOfWork, View
 
-Hint = Callable[[RowView], object]
+PrefetchRead = Callable[[RowView], object]
 GROUP_JOBS_MAX: Final = 256
 
 
@@ -35,7 +35,7 @@ class GroupConnection(Protocol):
         call it.
         """
 
-    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
+    def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:
         """Begin a transaction and prefetch what the hints read.
 
         ``writes`` is False for read-only groups.
@@ -72,7 +72,9 @@ class GroupConnection(Protocol):
 class Job:
     __slots__ = ("answer", "exclusive", "hint", "loop", "work")
 
-    def __init__(self, work: Callable[[Any], Any], hint: Hint | None, *, exclusive: bool) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], hint: PrefetchRead | None, *, exclusive: bool
+    ) -> None:
         self.work = work
         self.hint = hint
         self.exclusive = exclusive
@@ -188,7 +190,7 @@ class GroupCommit:
         self._thread.start()
 
     def submit(
-        self, work: Callable[[Any], Answer], hint: Hint | None = None
+        self, work: Callable[[Any], Answer], hint: PrefetchRead | None = None
     ) -> "asyncio.Future[Answer]":
         """Run ``work`` in a transaction; the future resolves once that is durable."""
         return self._queue(Job(work, hint, exclusive=False), self._jobs)
@@ -199,7 +201,7 @@ class GroupCommit:
         return self._queue(job, self._jobs)
 
     def submit_read(
-        self, work: Callable[[Any], Answer], hint: Hint | None
+        self, work: Callable[[Any], Answer], hint: PrefetchRead | None
     ) -> "asyncio.Future[Answer]":
         """Run ``work``, which only reads; the future resolves once what it saw is durable."""
         return self._queue(Job(lambda tx: work(View(tx)), hint, exclusive=False), self._reads)

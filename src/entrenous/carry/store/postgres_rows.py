@@ -14,7 +14,7 @@ import sqlalchemy as sql
 from entrenous.base.errors import DatabaseAway, DiskFailed, DiskFull
 from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
-from entrenous.carry.store.group_commit import GroupCommit, Hint
+from entrenous.carry.store.group_commit import GroupCommit, PrefetchRead
 from entrenous.carry.store.statements import (
     PostgresStatements,
     Query,
@@ -64,7 +64,7 @@ class PostgresConnection:
         self._flushes: set[_Flush] = set()
         self._connect_both()
 
-    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
+    def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
         connection, tx = self._reconnected(), UnitOfWork(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
@@ -279,11 +279,13 @@ class PostgresRows:
         self._reader = GroupCommit(reading)
 
     async def transact(
-        self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
+        self, work: Callable[[RowTransaction], Answer], hint: PrefetchRead | None = None
     ) -> Answer:
         return await self._writer.submit(work, hint)
 
-    async def read(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+    async def read(
+        self, work: Callable[[RowView], Answer], hint: PrefetchRead | None = None
+    ) -> Answer:
         return await self._reader.submit(work, hint)
 
     async def overwrite_deleted(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from entrenous.base.errors import DiskFailed, DiskFull
 from entrenous.base.files import sync_folder
 from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter, StoredMailbox, StoredToken
-from entrenous.carry.store.group_commit import Hint
+from entrenous.carry.store.group_commit import PrefetchRead
 from entrenous.carry.store.statements import Query, SqliteStatements
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 
@@ -131,7 +131,7 @@ class SqliteConnection:
     def ready(self) -> bool:
         return True
 
-    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
+    def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:
         """Begin a transaction, and drop the cached rows if another connection has written."""
         self._cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         self._drop_stale_rows()

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sql
 
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.store.group_commit import GroupCommit, Hint
+from entrenous.carry.store.group_commit import GroupCommit, PrefetchRead
 from entrenous.carry.store.sqlite_connection import Checkpoints, SqliteConnection, translate_error
 from entrenous.carry.store.statements import Query, SqliteStatements
 from entrenous.carry.store.tables import VERSION, create_if_empty
@@ -83,11 +83,13 @@ class SqliteRows:
         self._skipped = 0
 
     async def transact(
-        self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
+        self, work: Callable[[RowTransaction], Answer], hint: PrefetchRead | None = None
     ) -> Answer:
         return await self._writer.submit(work, hint)
 
-    async def read(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+    async def read(
+        self, work: Callable[[RowView], Answer], hint: PrefetchRead | None = None
+    ) -> Answer:
         if not self._writer.leaves_reads_alone:
             return await self._writer.submit_read(work, hint)
         self._writer.refuse_failed()

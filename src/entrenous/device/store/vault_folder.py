@@ -433,6 +433,6 @@ def were_tries_allowed(home: Path) -> bool:
     return (home / _TRIES_ALLOWED_FILE).is_file()
 
 
-def clear_tries_allowed(home: Path) -> None:
+def mark_allowed_tries_as_reported(home: Path) -> None:
     """Record that the user was notified of the tries that a recovery sheet allowed."""
     (home / _TRIES_ALLOWED_FILE).unlink(missing_ok=True)

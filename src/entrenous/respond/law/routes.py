@@ -53,7 +53,7 @@ _NO_DEADLINE_HOURS: Final = 10**6
 _KINDS_UNDER_LAW_OF_EVENT_DAY: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHAT_SPREADS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
 # answers of the person that a sighting in a chat does not override
-_SPREADS_KEPT_DESPITE_CHAT: Final = _CHAT_SPREADS | {Spread.THREAT}
+_SPREADS_NOT_OVERRIDDEN_BY_CHAT: Final = _CHAT_SPREADS | {Spread.THREAT}
 _NONE_VERIFIED_TEXT: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at "
     "its official text yet; it can tell you which of these holds."
@@ -161,7 +161,7 @@ def situation_of(case: Case) -> Situation:
     said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
     if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
         return replace(said, posted=Spread.PUBLIC)
-    if case.sightings and said.posted not in _SPREADS_KEPT_DESPITE_CHAT:
+    if case.sightings and said.posted not in _SPREADS_NOT_OVERRIDDEN_BY_CHAT:
         return replace(said, posted=Spread.GROUP)
     return said
 

@@ -17,7 +17,7 @@ _DOCUMENTS_AS_ONE_TEXT: Final = frozenset(
 )
 _NAME_KEYS: Final = ("signature", "name_email", "person")
 #: The gap that is written if the case lacks a fact.
-_GAP_KEY_OF_FACT: Final = {
+_PLACEHOLDER_KEY_OF_MISSING_FACT: Final = {
     "places": "gap_places",
     "timeline": "gap_timeline",
     "sender": "gap_sender",
@@ -99,7 +99,7 @@ def _gap_for(name: str, draft: DraftContext) -> str:
     in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
     if name == "places" and in_chat:
         return draft.frame["gap_chat"]
-    return draft.frame[_GAP_KEY_OF_FACT[name]]
+    return draft.frame[_PLACEHOLDER_KEY_OF_MISSING_FACT[name]]
 
 
 _OWN_NOTE_PATTERN: Final = re.compile(r"re-verify|per one|press:")

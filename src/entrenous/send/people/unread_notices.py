@@ -35,7 +35,7 @@ class UnreadNotice:
 
 def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
     """Return the notices that were not dismissed, links first; nothing is removed."""
-    return (*_link_notices(device), *_change_notices(device), *_letter_notices(device))
+    return (*_link_notices(device), *_key_change_notices(device), *_letter_notices(device))
 
 
 def dismiss_notice(number: str, device: Device) -> None:
@@ -55,7 +55,7 @@ def _link_notices(device: Device) -> Iterator[UnreadNotice]:
             yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_link_notice(notice))
 
 
-def _change_notices(device: Device) -> Iterator[UnreadNotice]:
+def _key_change_notices(device: Device) -> Iterator[UnreadNotice]:
     for key in KEY_CHANGE_TABLE.keys(device.vault):
         changed = KEY_CHANGE_TABLE.load(key, device.vault)
         if changed is not None:

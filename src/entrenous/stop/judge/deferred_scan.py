@@ -205,7 +205,7 @@ def _describe_views(
     return DeferredViews(tuple(seen), part)
 
 
-LOOKS_ALIKE: Final = "looks alike"
+EMBEDDING_MATCH_REASON: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
 # Flat drawings look alike to a network that was trained on photographs. The share was chosen on the
@@ -268,7 +268,9 @@ def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[Ne
 
 
 def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
-    return Match(claim.bank, claim.id, angle_of_cosine(near.cosine), LOOKS_ALIKE, part=True)
+    return Match(
+        claim.bank, claim.id, angle_of_cosine(near.cosine), EMBEDDING_MATCH_REASON, part=True
+    )
 
 
 #: The bytes of an upload are written to the database at most this long after its row, unless the
