@@ -11,6 +11,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,8 +26,8 @@ from entrenous.crypto.short_auth_string import EMOJI
 from entrenous.learn.lesson import all_lessons
 from entrenous.respond.law.deadlines import clauses_in
 from entrenous.terminal.lazy_commands import load_command, split_paragraphs
+from tests.house.sources import SOURCE, Source, collector_paused, sources
 
-SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 _WIDTH: Final = 100
 _HEADER: Final = """\
 # Entrenous in {name}. Sentences: make messages; how they are worded: docs/translating.md
@@ -118,15 +119,21 @@ class Found(NamedTuple):
     context: str = ""
 
 
-def messages() -> Iterator[Found]:
+@cache
+def messages() -> tuple[Found, ...]:
     """Every sentence that people read, by file."""
+    with collector_paused():
+        return tuple(_messages(sources()))
+
+
+def _messages(code: list[Source]) -> Iterator[Found]:
     pages = [page for folder in _PAGES for page in (SOURCE / folder).glob("*.j2")]
     for file in sorted((*SOURCE.rglob("*.html"), *pages)):
         yield from _by_babel(file)
-    for file in sorted(SOURCE.rglob("*.py")):
-        yield from _calls(file)
-    yield from error_messages()
-    yield from _words_of_errors()
+    for one in code:
+        yield from _calls(one)
+    yield from _error_messages(code)
+    yield from _words_of_errors(code)
     yield from helps()
     for sign in EMOJI:
         yield Found("crypto/short_auth_string.py", sign.name)
@@ -144,26 +151,22 @@ def _by_babel(file: Path) -> Iterator[Found]:
             yield Found(_where(file), one, many, context or "")
 
 
-def _calls(file: Path) -> Iterator[Found]:
+def _calls(code: Source) -> Iterator[Found]:
     """The sentences that code hands to translated, translatable or plural, f-strings included."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in code.nodes:
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
         words = [one.value for one in node.args if isinstance(one, ast.Constant)]
         texts = [one for one in words if isinstance(one, str) and one.strip()]
         if name in _IN_CODE and texts:
-            yield Found(_where(file), texts[0], texts[1] if name in _COUNTS else "")
+            yield Found(_where(code.file), texts[0], texts[1] if name in _COUNTS else "")
 
 
-def error_messages() -> Iterator[Found]:
+def _error_messages(code: list[Source]) -> Iterator[Found]:
     """The docstrings of errors, which are their messages; those for operators stay English."""
-    trees = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
     classes = [
-        (file, node)
-        for file, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
+        (file, node) for file, nodes in code for node in nodes if isinstance(node, ast.ClassDef)
     ]
     errors = _descendants([node for _, node in classes], "EntrenousError")
     for file, node in classes:
@@ -190,10 +193,9 @@ def helps() -> Iterator[Found]:
                     yield Found(f"{known.module.partition('.')[2].replace('.', '/')}.py", paragraph)
 
 
-def _words_of_errors() -> Iterator[Found]:
+def _words_of_errors(code: list[Source]) -> Iterator[Found]:
     """What errors are raised with in our own words, such as ``why="it was changed"``."""
-    trees = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
-    nodes = [(file, node) for file, tree in trees.items() for node in ast.walk(tree)]
+    nodes = [(file, node) for file, nodes in code for node in nodes]
     classes = {node: file for file, node in nodes if isinstance(node, ast.ClassDef)}
     names = _descendants(list(classes), "EntrenousError")
     english = {one.name for one, file in classes.items() if _is_english(file)}

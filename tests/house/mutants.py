@@ -19,7 +19,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import libcst as cst
@@ -102,7 +102,12 @@ def draw(room: str, count: int, seed: int) -> Iterator[Mutant]:
         yield mutant
 
 
-def _candidates(file: str) -> Iterator[Callable[[], Mutant | None]]:
+@cache
+def _candidates(file: str) -> tuple[Callable[[], Mutant | None], ...]:
+    return tuple(_mutants_of(file))
+
+
+def _mutants_of(file: str) -> Iterator[Callable[[], Mutant | None]]:
     code = (SOURCE / file).read_text()
     module, mutations, *_ = create_mutations(file, code)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.house.mutant_trial import ROOT, Baseline, Place
 from tests.house.mutants import ROOMS, draw, interval
+from tests.sizes import size
 
 _TRIAL = """
 import re
@@ -38,7 +39,7 @@ def test_the_same_seed_draws_the_same_mutants() -> None:
 
 @pytest.mark.slow
 def test_a_mutant_changes_one_statement_and_no_words_that_people_read() -> None:
-    for mutant in draw("guard", 40, seed=3):
+    for mutant in draw("guard", size(12, 40), seed=3):
         compile(mutant.source, mutant.place.file, "exec")
         removed = [line for line in mutant.difference.splitlines() if line.startswith("- ")]
         assert len(removed) <= len(mutant.place.lines)

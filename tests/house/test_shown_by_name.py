@@ -23,7 +23,8 @@ from entrenous.respond.platforms import PLATFORM_KIND_NAMES
 from entrenous.send.message.states import InboxState
 from entrenous.send.message.transfer_progress import Stage
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.house.messages import FACTS, SOURCE, messages
+from tests.house.messages import FACTS, messages
+from tests.house.sources import SOURCE, collector_paused, sources
 
 pytestmark = pytest.mark.slow
 
@@ -97,15 +98,19 @@ def marked() -> frozenset[str]:
     return frozenset(one.one for one in messages())
 
 
-def shown_by_name() -> Iterator[Shown]:
-    for file in sorted(SOURCE.rglob("*.py")):
+@cache
+def shown_by_name() -> tuple[Shown, ...]:
+    with collector_paused():
+        return tuple(_shown_by_name())
+
+
+def _shown_by_name() -> Iterator[Shown]:
+    for file, nodes in sources():
         if file.parts[-2:] == ("base", "language.py") or "connectors" in file.parts:
             continue
-        tree = ast.parse(file.read_text())
-        parts = [
-            one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
-        ]
-        for around in parts:
+        for around in nodes:
+            if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
             for node in ast.walk(around):
                 if isinstance(node, ast.Call) and (what := _shown(node, file)) is not None:
                     yield Shown(file, what, around)

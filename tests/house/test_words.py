@@ -4,14 +4,16 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.house.sources import SOURCE, Source, collector_paused, sources
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "entrenous"
 HELP = {"cli.py", "commands", "commands.py", "http"}  # where docstrings are help or answers
 FORBIDDEN = {
     "should have": r"\bshould(?:n't| not)? have\b",
@@ -37,10 +39,16 @@ def faults(text: str) -> list[str]:
     return [name for name, pattern in FORBIDDEN.items() if re.search(pattern, flat, re.IGNORECASE)]
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> tuple[tuple[str, str], ...]:
     """Where, and what, a person may read: strings, errors, help, tables, lessons, templates."""
-    for file in sorted(SOURCE.rglob("*.py")):
-        yield from _strings(file, docstrings=not HELP.isdisjoint(file.parts))
+    with collector_paused():
+        return tuple(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for one in sources():
+        yield from _strings(one, docstrings=not HELP.isdisjoint(one.file.parts))
     for file in sorted(SOURCE.rglob("*.toml")):
         yield from ((_where(file), text) for text in _values(tomllib.loads(file.read_text())))
     for suffix in ("html", "j2", "md", "txt", "js"):
@@ -56,17 +64,16 @@ def _where(file: Path, line: int = 0) -> str:
     return f"{file.relative_to(ROOT)}:{line}"
 
 
-def _strings(file: Path, *, docstrings: bool) -> Iterator[tuple[str, str]]:
-    tree = ast.parse(file.read_text())
-    silent = set() if docstrings else set(_docstrings(tree))
-    for node in ast.walk(tree):
+def _strings(code: Source, *, docstrings: bool) -> Iterator[tuple[str, str]]:
+    silent = set() if docstrings else set(_docstrings(code))
+    for node in code.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
-            yield _where(file, node.lineno), node.value
+            yield _where(code.file, node.lineno), node.value
 
 
-def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+def _docstrings(code: Source) -> Iterator[ast.Constant]:
     """Docstrings that only programmers read: all but those of errors, which people read."""
-    for node in ast.walk(tree):
+    for node in code.nodes:
         speaks = isinstance(node, ast.ClassDef) and _is_error(node)
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if not isinstance(node, documented) or speaks or not node.body:

@@ -200,15 +200,3 @@ def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(
         assert find_lesson(name).title in capsys.readouterr().out
     assert run(["learn", "nothing"], {}) == 4
     assert "There is no lesson called nothing." in capsys.readouterr().err
-
-
-def test_export_writes_a_site_and_replaces_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "site"
-    assert run(["learn", "export", str(out)], {}) == 0
-    assert "43 files" in capsys.readouterr().out
-    assert run(["learn", "export", str(out)], {}) == 0  # the same again
-    (out / "index.html").write_text("mine")
-    assert run(["learn", "export", str(out)], {}) == 3
-    assert (out / "index.html").read_text() == "mine"

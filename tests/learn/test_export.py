@@ -1,8 +1,10 @@
 """The exported site and sheets, judged by Chromium, axe, pdfinfo and pdftotext."""
 
+import io
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,22 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
-from entrenous.learn.export import site_files
+from entrenous.cli import run
 from entrenous.learn.lesson import Lesson, all_lessons
 from entrenous.learn.sheet import LessonTooLong, Paper, write_sheet
 from tests.send.http.chromium import CHROMIUM
+from tests.sizes import size
 from tests.trace.explain.test_page import Elements
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SIZES_PT = {Paper.A4: ("595.28", "841.89"), Paper.LETTER: ("612", "792")}
+#: Each lesson on one kind of paper, in turn; on the other one at night.
+PRINTED = [
+    pytest.param(one.name, paper, marks=[] if number % 2 == turn else pytest.mark.nightly)
+    for number, one in enumerate(all_lessons())
+    for turn, paper in enumerate(("A4", "Letter"))
+]
 each = pytest.mark.parametrize("name", [one.name for one in all_lessons()])
 
 
@@ -34,9 +43,11 @@ def flat(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    for name, data in site_files(all_lessons()):
-        (folder / name).write_bytes(data)
+    """As the command writes it."""
+    folder = tmp_path_factory.mktemp("learn") / "site"
+    with redirect_stdout(io.StringIO()) as said:
+        assert run(["learn", "export", str(folder)], {}) == 0
+    assert "43 files" in said.getvalue()
     return folder
 
 
@@ -59,13 +70,23 @@ def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path)
     assert {file.name for file in site.iterdir()} == expected
 
 
-def test_the_same_lessons_make_the_same_bytes(site: Path) -> None:
-    for name, data in site_files(all_lessons()):
-        assert data == (site / name).read_bytes(), name
+def test_the_same_lessons_make_the_same_bytes_and_nothing_else_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = all_lessons()[: size(2, len(all_lessons()))]
+    monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: some)
+    for _ in range(2):
+        assert run(["learn", "export", str(tmp_path)], {}) == 0  # what differs is not replaced
+    (tmp_path / "index.html").write_text("mine")
+    assert run(["learn", "export", str(tmp_path)], {}) == 3
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
-@pytest.mark.parametrize("page", ["index", *[one.name for one in all_lessons()]])
-def test_no_page_has_a_script_or_asks_anybody(site: Path, browser: Browser, page: str) -> None:
+@pytest.mark.parametrize(("page", "paper"), [("index", ""), *PRINTED])
+def test_no_page_has_a_script_or_asks_anybody(
+    site: Path, browser: Browser, tmp_path: Path, page: str, paper: str
+) -> None:
+    """A lesson prints on one page, too."""
     asked = list[str]()
     opened = browser.new_page()
     opened.on("request", lambda request: asked.append(request.url))
@@ -77,6 +98,9 @@ def test_no_page_has_a_script_or_asks_anybody(site: Path, browser: Browser, page
     assert complaints == []
     assert opened.evaluate("document.scripts.length") == 0
     assert opened.evaluate("document.documentElement.lang") == "en"
+    if paper:
+        opened.pdf(path=tmp_path / "printed.pdf", format=paper)
+        assert re.search(r"Pages:\s+1\n", lines_of("pdfinfo", tmp_path / "printed.pdf"))
     opened.close()
 
 
@@ -102,18 +126,6 @@ def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path, name: 
     inside = [link for link in links if not link.startswith(("https://", "#"))]
     assert all((site / link).is_file() for link in inside)
     assert "index.html" in inside
-
-
-@each
-@pytest.mark.parametrize("paper", ["A4", "Letter"])
-def test_a_page_prints_on_one_page(
-    site: Path, browser: Browser, tmp_path: Path, name: str, paper: str
-) -> None:
-    opened = browser.new_page()
-    opened.goto((site / f"{name}.html").as_uri())
-    opened.pdf(path=tmp_path / "printed.pdf", format=paper)
-    assert re.search(r"Pages:\s+1\n", lines_of("pdfinfo", tmp_path / "printed.pdf"))
-    opened.close()
 
 
 def words_of(one: Lesson) -> list[str]:
@@ -143,7 +155,7 @@ def test_a_lesson_that_fits_on_no_page_is_refused() -> None:
     one = all_lessons()[0]
     long = Lesson(
         *(one.name, one.order, one.title, one.closes, one.try_now, one.undo, one.sources),
-        *(one.question, one.text * 6),
+        *(one.question, one.text * 3),
     )
     with pytest.raises(LessonTooLong):
         write_sheet(long, Paper.A4)

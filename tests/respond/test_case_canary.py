@@ -1,8 +1,9 @@
 """A picture goes through a whole case with the real program; nothing else learns of it.
 
-Every command is a process of its own, seen by strace. Its picture has known bytes, EXIF and a place
-where it was seen. The bytes and the EXIF may be in the pack that is encrypted to a court, and
-nowhere else; the place may be where the person is told it, in letters and in packs.
+Each command that reads what the case keeps is a process of its own, seen by strace. The picture
+has known bytes, EXIF and a place where it was seen. The bytes and the EXIF may be in the pack that
+is encrypted to a court, and nowhere else; the place may be where the person is told it, in letters
+and in packs.
 """
 
 import io
@@ -26,7 +27,9 @@ import pyrage
 import pytest
 from PIL import Image
 
+from entrenous.cli import run
 from entrenous.demo.stamp_authority import LocalStampAuthority
+from tests.vaults import make_vaults_open_quickly
 
 needed = pytest.mark.skipif(
     shutil.which("strace") is None or shutil.which("openssl") is None,
@@ -34,6 +37,8 @@ needed = pytest.mark.skipif(
 )
 pytestmark = [pytest.mark.real, pytest.mark.slow, needed]
 
+Captured = pytest.CaptureFixture[str]
+STRACE = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
 WINDOW = 16  # bytes that are nowhere by chance
 EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
 URL = "https://pictures.example/canary/8c41d0a7"
@@ -64,8 +69,9 @@ class Recorder(BaseHTTPRequestHandler):
 class Program:
     """The program on one device: what it printed, which files it wrote, what it sent."""
 
-    def __init__(self, folder: Path, url: str, ca: str, heard: list[bytes]) -> None:
-        self.folder, self.heard = folder, heard
+    def __init__(self, folder: Path, url: str, ca: str, capsys: Captured) -> None:
+        self.folder, self.capsys = folder, capsys
+        self.heard = list[bytes]()
         self.home, self.out, self.temporary = folder / "home", folder / "out", folder / "tmp"
         self.temporary.mkdir()
         self.said = b""
@@ -78,26 +84,39 @@ class Program:
             'verified = true\nverified_by = "a test"\n'
         )
 
-    def does(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
+    def surroundings(self) -> dict[str, str]:
+        return {
+            "ENTRENOUS_HOME": str(self.home),
+            "ENTRENOUS_PASSPHRASE": "four or five unrelated words",
+            "ENTRENOUS_CA_BUNDLE": str(self.folder / "bundle.pem"),
+            "ENTRENOUS_STAMP_AUTHORITIES": str(self.folder / "table.toml"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.temporary),
+        }
+
+    def does_here(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
+        """In this process, which costs a tenth."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.surroundings().items():
+                patch.setenv(name, value)
+            patch.setattr("tempfile.tempdir", str(self.temporary))
+            patch.setattr("sys.stdin", io.StringIO(typed))
+            assert run(list(arguments), {}) == status, arguments
+        out, err = self.capsys.readouterr()
+        self.said += (out + err).encode()
+        return json.loads(out) if "--json" in arguments and out else None
+
+    def does(self, *arguments: str, typed: str = "") -> Any:
+        """As a process that strace watches."""
         trace = self.folder / "trace"
-        strace = ("strace", "-f", "-y", "-qq", "-e", "trace=openat", "-o", str(trace))
         done = subprocess.run(
-            [*strace, sys.executable, "-m", "entrenous", *arguments],
-            env={
-                **os.environ,
-                "ENTRENOUS_HOME": str(self.home),
-                "ENTRENOUS_PASSPHRASE": "four or five unrelated words",
-                "ENTRENOUS_CA_BUNDLE": str(self.folder / "bundle.pem"),
-                "ENTRENOUS_STAMP_AUTHORITIES": str(self.folder / "table.toml"),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "TMPDIR": str(self.temporary),
-            },
+            [*STRACE, str(trace), sys.executable, "-m", "entrenous", *arguments],
+            env=os.environ | self.surroundings(),
             input=typed.encode(),
             capture_output=True,
             check=False,
-            timeout=120,
         )
-        assert done.returncode == status, (arguments, done.stderr.decode())
+        assert done.returncode == 0, (arguments, done.stderr.decode())
         self.said += done.stdout + done.stderr
         self.opened |= set(written_in(trace.read_text(errors="replace")))
         return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
@@ -116,16 +135,20 @@ def written_in(trace: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    local = LocalStampAuthority(tmp_path / "tsa")
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Iterator[Program]:
+    """With a device."""
+    make_vaults_open_quickly(monkeypatch)
+    local, heard = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
     local.prepare()
-    heard = list[bytes]()
     kind = type("Ours", (Recorder,), {"authority": local, "heard": heard})
     server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/"
-    yield Program(tmp_path, url, local.ca.read_text(), heard)
+    made = Program(tmp_path, url, local.ca.read_text(), capsys)
+    made.heard = heard
+    made.does_here("setup", "--name", "ana", "--offline")
+    yield made
     server.shutdown()
     thread.join()
     server.server_close()
@@ -158,20 +181,22 @@ def test_a_picture_goes_through_a_whole_case_and_nothing_else_learns_of_it(
 ) -> None:
     key = pyrage.x25519.Identity.generate()
     out = ("--out", str(program.out))
-    program.does("setup", "--name", "ana", "--offline")
-    opened = program.does(*("case", "open", "--adults", "--place", "US", "--intimate", "--json"))
+    opened = program.does_here(
+        *("case", "open", "--adults", "--place", "US", "--intimate", "--json")
+    )
     name = str(opened["case"])
     program.does("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
     program.does("case", "add", name, "--statement", "-", "--json", typed=WORDS)
     program.does("evidence", "stamp", name)
-    program.does("law", "routes", name)
+    program.does_here("law", "routes", name)
     letter = program.does("case", "notice", name, "--route", "us-tida-removal", "--json")
-    program.does("case", "notice", name, "--sent", "1")
+    program.does_here("case", "notice", name, "--sent", "1")
     program.does("evidence", "pack", name, "--for", "platform", *out)
     program.does("evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out)
     for words in (("case", "show", name), ("case", "list"), ("evidence", "verify", name)):
-        program.does(*words)
-        program.does(*words, "--json")
+        program.does_here(*words)
+        program.does_here(*words, "--json")
+    program.does("evidence", "verify", name)
 
     bytes_of_it = windows(picture.read_bytes()) | windows(EXIF.encode())
     secret = bytes_of_it | windows(sha256(picture.read_bytes()).digest())
@@ -207,12 +232,12 @@ def test_a_picture_goes_through_a_whole_case_and_nothing_else_learns_of_it(
 def test_for_somebody_under_18_every_file_is_the_same_before_and_after(
     program: Program, picture: Path
 ) -> None:
-    program.does("setup", "--name", "ana", "--offline")
-    name = str(program.does("case", "open", "--adults", "--json")["case"])
-    program.does("case", "about", name, "--under-18", status=3)
+    does = program.does_here
+    name = str(does("case", "open", "--adults", "--json")["case"])
+    does("case", "about", name, "--under-18", status=3)
     before = program.files()
-    program.does("case", "open", "--under-18", status=3)
-    program.does("case", "open", typed="no\n", status=2)
+    does("case", "open", "--under-18", status=3)
+    does("case", "open", typed="no\n", status=2)
     for words in (
         ("case", "add", name, str(picture)),
         ("case", "add", name, "--url", URL),
@@ -224,7 +249,7 @@ def test_for_somebody_under_18_every_file_is_the_same_before_and_after(
         ("evidence", "pack", name, "--for", "court", "--to", some_key(), "--out", str(program.out)),
         ("law", "routes", name),
     ):
-        program.does(*words, status=3)
+        does(*words, status=3)
         assert program.files() == before, words
     assert program.heard == []
     assert not program.out.exists()
@@ -240,6 +265,5 @@ def test_the_watcher_itself_sees_a_file_that_is_written_elsewhere(tmp_path: Path
     made = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
     write = f"open({str(made)!r}, 'w').write('x')"
-    command = ["strace", "-f", "-y", "-qq", "-e", "trace=openat", "-o", str(trace)]
-    subprocess.run([*command, sys.executable, "-c", write], check=True)
+    subprocess.run([*STRACE, str(trace), sys.executable, "-c", write], check=True)
     assert str(made) in set(written_in(trace.read_text()))

@@ -176,7 +176,7 @@ def test_endless_answer_ends_at_the_limit(played: Registry) -> None:
     played.says("/rdap/domain/pictures.example", _endless)
     started = time.monotonic()
     refused(played, "the answer is too long")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60  # all of it would be six gigabytes
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,9 @@ their places in the files, numbers of transactions.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import groupby, pairwise
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,10 +15,9 @@ import pytest
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay
 from entrenous.carry.store.postgres_rows import open_postgres
-from entrenous.carry.store.sqlite_rows import open_sqlite
 from tests.postgres import Cluster
 from tests.village import test_a_week
-from tests.village.week import Week, lived, unb64
+from tests.village.week import Week, lived, on_disk, unb64
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
@@ -41,40 +38,21 @@ def batch_of(week: Week) -> dict[bytes, int]:
 
 
 @pytest.mark.threat("metadata")
-def test_a_thief_of_the_sqlite_file_learns_no_batch(tmp_path: Path) -> None:
+def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
     """By where rows lie. Those of one mailbox and day are mixed: in half of the places, if two
     batches are alike, another batch follows.
     """
-    nights: list[tuple[bytes, list[tuple[bytes, int, bytes]]]] = []
-    path = tmp_path / "mail.db"
-    with asyncio.Runner() as runner, closing(open_sqlite(path)) as mail:
-
-        def steal(relay: Relay) -> None:
-            runner.run(expire_due(relay))
-            nights.append((path.read_bytes(), tokens_of(path)))
-
-        week = lived(mail, runner.run, steal)
-    for holds in OF_THE_ROWS:
-        holds(week)
+    week, nights = on_disk()  # test_a_week.py asks the same rows
     batch, mixed = batch_of(week), 0
-    for file, tokens in nights:
-        for _, rows in groupby(sorted(tokens), key=lambda row: row[:2]):
+    for night in nights:
+        for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):
             known = [lock for *_, lock in rows if lock in batch]
-            lying = [batch[lock] for lock in sorted(known, key=file.index)]
+            lying = [batch[lock] for lock in sorted(known, key=night.file.index)]
             fewer = len(lying) - max(map(lying.count, lying), default=0)
             if fewer > 40:
                 mixed += 1
                 assert sum(one != other for one, other in pairwise(lying)) > fewer / 2
     assert mixed > 0
-
-
-def tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
-    """Mailbox, end and lock of each token that is for one letter; none has a number."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
-        with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
-            stolen.execute("SELECT rowid FROM stored_token")
-        asked = "SELECT mailbox, due_at, lock FROM stored_token WHERE uses = 1"
-        return list(stolen.execute(asked))
 
 
 @pytest.mark.nightly

@@ -1,7 +1,8 @@
 """A device dies while one is linked, or revoked: there are never two lists, and nobody is stuck.
 
-It dies before and after every request, and at the end of every transaction, before and after it is
-on disk; what happens inside of one is on disk with all of it or not at all.
+It dies before and after requests, and at the end of transactions, before and after they are on
+disk; what happens inside of one is on disk with all of it or not at all. In ``make nightly`` it
+dies at three times as many of these moments, which cost a device each.
 """
 
 from collections.abc import Callable
@@ -30,11 +31,15 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import SMALL, Person, Room
+from tests.sizes import size
 from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
 from tests.village.test_crash import until_it_survives
 
 pytestmark = pytest.mark.slow
+
+#: How many moments lie between two deaths. Odd numbers, so that both kinds of moment are met.
+OLD, NEW, REVOKED = size(5, 1), size(9, 3), size(7, 3)
 
 
 @pytest.fixture
@@ -69,7 +74,8 @@ def all_is_well(*people: Person) -> bool:
 def test_the_old_device_dies_while_it_grants(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(moments: int) -> bool:
+    def once(turn: int) -> bool:
+        moments = OLD * turn
         name = f"phone {moments}"
         new = bare(home, name)
         here, there = compared(ana.device, new.device, name)
@@ -83,7 +89,7 @@ def test_the_old_device_dies_while_it_grants(home: Room) -> None:
         )
         catch_up(new, ana, new, ben, new, ana)
         assert count(new) == count(ana) == 2, f"after {moments} moments"
-        if moments % 5 == 0:
+        if turn % size(2, 5) == 0:
             assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
             assert new.opens_newest().files
             assert ana.opens_newest().files
@@ -92,14 +98,14 @@ def test_the_old_device_dies_while_it_grants(home: Room) -> None:
         assert all_is_well(ana, ben, new)
         return not died
 
-    assert until_it_survives(once) > 3
+    assert until_it_survives(once) > size(3, 20)
 
 
 def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(third: int) -> bool:
-        moments = 3 * third  # every third: there are many, and each costs a device
+    def once(turn: int) -> bool:
+        moments = NEW * turn
         name = f"phone {moments}"
         new = bare(home, name)
         here, there = compared(ana.device, new.device, name)
@@ -116,7 +122,7 @@ def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
         else:
             catch_up(new, ana, new, ben, new, ana)
             assert count(new) == count(ana) == 2, f"after {moments} moments"
-            if third % 3 == 0:
+            if turn % size(2, 5) == 0:
                 assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
                 assert new.opens_newest().files
             assert all_is_well(new)
@@ -125,15 +131,15 @@ def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
         assert all_is_well(ana, ben)
         return not died
 
-    assert until_it_survives(once) > 8
+    assert until_it_survives(once) > size(3, 10)
 
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_dies_while_it_revokes(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(third: int) -> bool:
-        moments = 3 * third
+    def once(turn: int) -> bool:
+        moments = REVOKED * turn
         name = f"phone {moments}"
         new = bare(home, name)
         link(ana.device, new.device, name)
@@ -154,10 +160,10 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
             own_device(ana.device).person.epoch,
             own_device(ana.device).person.head,
         )
-        if third % 3 == 0:
+        if turn % size(2, 5) == 0:
             assert ben.sends(SMALL, ana).devices == {"ana": 1}, f"after {moments} moments"
             assert ana.opens_newest().files
         assert all_is_well(ana, ben)
         return not died
 
-    assert until_it_survives(once) > 8
+    assert until_it_survives(once) > size(2, 8)

@@ -3,28 +3,35 @@
 The relay's rows at the end of each day, its log, and every request with every answer are kept.
 """
 
+import asyncio
 import base64
 import itertools
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import pytest
 
+from entrenous.carry.expire import expire_due
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import KEY_FIELDS, StoredToken
+from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_compared
-from tests.in_memory.courier import InProcess, Run, at_once
+from tests.in_memory.courier import InProcess, Run
 from tests.send.room_text import writes
 from tests.village.world import RELAY, Village, Villager, WoundClock
 
@@ -129,30 +136,52 @@ def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
             open_message(received.name, one.device)
 
 
-def rows_of(relay: Relay, run: Run = at_once) -> Iterator[Any]:
+def rows_of(relay: Relay, run: Run) -> Iterator[Any]:
     """All rows that a relay has."""
     for kind in KEY_FIELDS:
         yield from run(relay.mail.read(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
 
 
+@dataclass(frozen=True)
+class Stolen:
+    """What a thief takes in a night: the file, and mailbox, end and lock of each token in it."""
+
+    file: bytes
+    tokens: list[tuple[bytes, int, bytes]]
+
+
 @cache
-def in_memory() -> Week:
-    """With stores in memory."""
-    return lived()
+def on_disk() -> tuple[Week, tuple[Stolen, ...]]:
+    """With the relay's rows in a file, which a thief takes every night."""
+    nights = list[Stolen]()
+    with TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        path = Path(folder) / "mail.db"
+
+        def steal(relay: Relay) -> None:
+            runner.run(expire_due(relay))
+            nights.append(Stolen(path.read_bytes(), _tokens_of(path)))
+
+        with closing(open_sqlite(path)) as mail:
+            week = lived(mail, runner.run, steal)
+    return week, tuple(nights)
 
 
-def lived(
-    mail: RowStore | None = None,
-    run: Run = at_once,
-    each_night: Callable[[Relay], None] = lambda _: None,
-) -> Week:
+def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
+    """Those that are for one letter; none has a number."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
+        with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
+            stolen.execute("SELECT rowid FROM stored_token")
+        asked = "SELECT mailbox, due_at, lock FROM stored_token WHERE uses = 1"
+        return list(stolen.execute(asked))
+
+
+def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week:
     """Five people who know each other, compared keys, and write for a week.
 
     The relay's rows are in ``mail``, for which ``run`` waits where it has to.
     """
     village, log = Village(), list[str]()
-    if mail is not None:
-        village.relay = replace(village.relay, mail=mail)
+    village.relay = replace(village.relay, mail=mail)
     tap = Tap({RELAY: relay_app(village.relay)}, run)
     courier = HttpCourier(httpx.Client(transport=tap, trust_env=False))
     people = [village.settles(name, courier) for name in NAMES]

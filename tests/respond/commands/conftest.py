@@ -10,6 +10,7 @@ import pytest
 import entrenous.respond.commands.evidence as face
 from entrenous.cli import run
 from tests.respond.room import stamp_authority
+from tests.vaults import make_vaults_open_quickly
 
 Ask = Callable[..., Any]
 
@@ -17,6 +18,7 @@ Ask = Callable[..., Any]
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """Give a command with --json to an offline device; its exit status must be as said."""
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
 

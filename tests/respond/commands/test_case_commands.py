@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,12 @@ NO_TIMES = (
 )
 
 
-@pytest.mark.parametrize(
-    "act", [("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at")]
-)
 def test_invalid_time_is_refused_with_the_expected_form(
-    ask: Ask, case: str, act: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
+    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, (command, what, option) = ask("case", "show", case), act
-    for typed in NO_TIMES:
+    before = ask("case", "show", case)
+    acts = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
+    for (command, what, option), typed in product(acts, NO_TIMES):
         capsys.readouterr()
         assert run(["case", command, case, what, f"{option}={typed}"], {}) == 2
         said = " ".join(capsys.readouterr().err.split())
@@ -114,21 +113,16 @@ def test_sighting_in_the_future_is_refused(ask: Ask, case: str) -> None:
     ask("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
+def test_notice_command_takes_one_event_at_a_time(ask: Ask, case: str) -> None:
+    for options in (
         ("--show", "1", "--sent", "1"),
         ("--pdf", "a.pdf"),
         ("--language", "de"),
         ("--sent", "1", "--removed", "1"),
         ("--route", "x", "--refused", "1"),
         ("--sighting", "1", "--refused", "1"),
-    ],
-)
-def test_notice_command_takes_one_event_at_a_time(
-    ask: Ask, case: str, options: tuple[str, ...]
-) -> None:
-    ask("case", "notice", case, *options, status=2)
+    ):
+        ask("case", "notice", case, *options, status=2)
 
 
 def test_questions_are_asked_beside_the_answer(

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from entrenous.media.sandbox.decoders import PictureDecoder
 from tests.respond.watch.site import Site, Watching, running
 
 
@@ -11,6 +12,14 @@ def site() -> Iterator[Site]:
         yield served
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[PictureDecoder]:
+    """The real one, of which each child decodes several pictures: a start costs most of a look."""
+    decoder = PictureDecoder()
+    yield decoder
+    decoder.close()
+
+
 @pytest.fixture
-def watching(site: Site) -> Watching:
-    return Watching(site)
+def watching(site: Site, sandbox: PictureDecoder) -> Watching:
+    return Watching(site, sandbox.read)

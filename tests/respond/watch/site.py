@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from PIL import Image
 from skimage import data
 
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.base.picture import Picture
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.open_case import add_file, add_sighting
 from entrenous.respond.watch.look import CheckedSighting, check_due_sightings
@@ -157,13 +157,14 @@ class Watching:
     """A device that watches pages of a site; its pictures are decoded in the real sandbox."""
 
     site: Site
+    read_picture: Callable[[bytes], Picture]
     room: Room = field(default_factory=Room)
     pauses: Pauses = field(default_factory=Pauses)
     case: str = ""
 
     def opens(self, *paths: str, with_picture: bool = True) -> "Watching":
         device = self.room.device
-        object.__setattr__(device, "read_picture", decode_untrusted)
+        object.__setattr__(device, "read_picture", self.read_picture)
         self.case = self.room.opens().name
         if with_picture:
             add_file(self.case, photo(), "the picture", device)

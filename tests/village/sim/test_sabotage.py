@@ -97,7 +97,12 @@ NOTICED: dict[Sabotage, str] = {
     halves_of_transactions: "could not be opened",
 }
 #: Where another seed than the first notices it: this one is tried first, to save whole runs.
-NOTICED_BY = {answered_before_it_is_durable: 1, repeats_not_recognised: 4}
+NOTICED_BY = {
+    answered_before_it_is_durable: 1,
+    released_after_a_recall: 1,
+    attempts_not_written_down: 7,
+    repeats_not_recognised: 7,
+}
 
 
 @pytest.mark.parametrize("sabotage", NOTICED, ids=lambda one: one.__name__)

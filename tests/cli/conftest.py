@@ -1,0 +1,8 @@
+import pytest
+
+from tests.vaults import make_vaults_open_quickly
+
+
+@pytest.fixture(autouse=True)
+def quick_vaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_vaults_open_quickly(monkeypatch)
