@@ -18,9 +18,15 @@ FPS = 6
 LONG_S = 0.1  # of flash and beep
 
 
-def flash_and_beep(seconds: float = 4.0, *, codec: str = "aac", container: str = "mp4") -> bytes:
+def flash_and_beep(
+    seconds: float = 4.0,
+    *,
+    size: tuple[int, int] = (320, 240),
+    codec: str = "aac",
+    container: str = "mp4",
+) -> bytes:
     """A hand-held camera and something like a voice, with a flash and a beep at ``FLASH_S``."""
-    frames = wander(seconds=seconds, fps=FPS)
+    frames = wander(size=size, seconds=seconds, fps=FPS)
     for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * LONG_S) * FPS)):
         frames[number] = np.full_like(frames[number], 255)
     sound = 0.3 * voice(seconds, RATE_HZ)

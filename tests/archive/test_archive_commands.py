@@ -14,11 +14,17 @@ from entrenous.base.identifiers import BlobId
 from entrenous.cli import run
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
+from tests.vaults import make_vaults_open_quickly
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
 WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_vaults_open_quickly(monkeypatch)
 
 
 def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def home() -> Home:
     device = opens_all(fresh_device(room, "ana"))
     sources = {
         "picture": photo(width_px=288),
-        "clip": written(wander(seconds=3.0)),
+        "clip": written(wander(size=(160, 120), seconds=2.0)),
         "voice": coded(voice(12.0, 48_000, 1), 48_000, "libopus", "ogg", 32_000),
     }
     copies = {kind: marked(source, device) for kind, source in sources.items()}

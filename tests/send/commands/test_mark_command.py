@@ -20,7 +20,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import EXIT_INTERRUPTED, EXIT_YES
 from tests.real.stage import Shell, wait_until
-from tests.vaults import unlock_vault
+from tests.vaults import make_vaults_open_quickly, unlock_vault
 from tests.village.world import photo as small_photo
 
 pytestmark = pytest.mark.slow
@@ -30,6 +30,7 @@ WORDS = "four or five unrelated words"
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
