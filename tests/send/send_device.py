@@ -96,6 +96,7 @@ class Room:
 
     def _copied_person(self, person: Person) -> Person:
         vault, courier = person.vault.copied(), MaliciousCourier(self.honest)
+        courier.calls += person.courier.calls
         device = replace(
             person.device,
             clock=self.clock,
