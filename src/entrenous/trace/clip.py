@@ -8,7 +8,7 @@ is flattened to one row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from entrenous.watermark.alignment.clip_timing import (
     thumbnail_rows,
     warp_to_thumbnail,
 )
+from entrenous.watermark.alignment.features import FeatureViews, feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.alignment.transforms import Homography, describe_warp, resizing
@@ -73,6 +74,18 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Probe:
+    """A found frame that anchors refer to, with its features."""
+
+    frame: Frame
+    features: FeatureViews
+
+    @classmethod
+    def of(cls, frame: Frame) -> Self:
+        return cls(frame, feature_views(luma_to_rgb(np.asarray(frame))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
     """The alignment of a found clip with a sent one.
 
@@ -106,7 +119,7 @@ def align_clip(
         device: the device whose vault holds the sent clips.
         lost: records the clips that cannot be read any more.
     """
-    sampled = _sample_frames(found)
+    sampled, known = _sample_frames(found), [_Probe.of(probe) for probe in probes]
     hypotheses: list[Hypothesis] = []
     for anchor in anchors:
         hypothesis = _match_thumbnails(sampled, anchor)
@@ -116,9 +129,8 @@ def align_clip(
     for hypothesis in sorted(hypotheses, key=lambda one: -one.timing.likeness):
         if hypothesis.timing.likeness < _LIKENESS_MIN:
             break
-        aligned = _register_frames(
-            sampled, probes[hypothesis.anchor.probe], hypothesis, device, lost
-        )
+        probe = known[hypothesis.anchor.probe]
+        aligned = _register_frames(sampled, probe, hypothesis, device, lost)
         if aligned is not None:
             return aligned
     return None
@@ -169,7 +181,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
 
 
 def _register_frames(
-    sampled: list[Frame], probe: Frame, hypothesis: Hypothesis, device: Device, lost: MissingFiles
+    sampled: list[Frame], probe: _Probe, hypothesis: Hypothesis, device: Device, lost: MissingFiles
 ) -> Alignment | None:
     """Find the exact frame that the probe shows, and register the probe on it."""
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
@@ -186,15 +198,13 @@ def _register_frames(
     timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine(timing)
     registration = None
     for _ in range(_REGISTRATION_ROUNDS_MAX):
-        shown = sent[_index_of_shown_frame(sent, timing, probe)]
-        registration = register(
-            luma_to_rgb(np.asarray(probe)), luma_to_rgb(np.asarray(shown)), thorough=False
-        )
+        shown = sent[_index_of_shown_frame(sent, timing, probe.frame)]
+        registration = register(probe.features, luma_to_rgb(np.asarray(shown)), thorough=False)
         if registration is None:
             return None
         homographies = _nearby_frames(registration.homography, shown, sent, candidate)
-        timing = _best_timing(sampled, probe, homographies, (sent, strip), timing)
-        if sent[_index_of_shown_frame(sent, timing, probe)] is shown:
+        timing = _best_timing(sampled, probe.frame, homographies, (sent, strip), timing)
+        if sent[_index_of_shown_frame(sent, timing, probe.frame)] is shown:
             break
     return None if registration is None else Alignment(candidate, registration, timing, sent)
 

@@ -15,8 +15,13 @@ from entrenous.device.sent_messages import Message, SentClip
 from entrenous.device.vault_tables import unpack
 from entrenous.trace.outcome import MissingFiles
 from entrenous.watermark.alignment.clip_timing import Camera
-from entrenous.watermark.alignment.features import Features, extract_features, match_features
-from entrenous.watermark.alignment.transforms import Homography, is_plausible, mirroring
+from entrenous.watermark.alignment.features import (
+    Features,
+    extract_from_luma,
+    flip_descriptors,
+    match_features,
+)
+from entrenous.watermark.alignment.transforms import Homography, is_plausible
 from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
 
 Grey = NDArray[np.uint8]
@@ -140,27 +145,29 @@ def count_all_copies(device: Device) -> int:
 def find_anchors(
     probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS_MAX
 ) -> list[Anchor]:
-    """Match probes with key frames by their features; return the best pairs, best first."""
+    """Match probes with key frames by their features; return the best pairs, best first.
+
+    A probe may be mirrored.
+    """
     views = [
-        (number, flipped, _luma_features(probe[:, ::-1] if flipped else probe))
-        for number, probe in enumerate(probes)
-        for flipped in (False, True)
+        (number, flip_descriptors(seen, mirrored=mirrored, inverted=False))
+        for number, seen in enumerate(_luma_features(probe) for probe in probes)
+        for mirrored in (False, True)
     ]
     found = [
         anchor
         for candidate in candidates
         for key, sent in ((key, _stored_features(key)) for key in candidate.keys)
-        for number, flipped, features_seen in views
-        if (anchor := _match_anchor(candidate, key, sent, (number, flipped, features_seen)))
-        is not None
+        for view in views
+        if (anchor := _match_anchor(candidate, key, sent, view)) is not None
     ]
     return sorted(found, key=lambda anchor: -anchor.agreeing)[:limit]
 
 
 def _match_anchor(
-    candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, bool, Features]
+    candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, Features]
 ) -> Anchor | None:
-    number, flipped, features_seen = view
+    number, features_seen = view
     at_sent, at_found = match_features(features_seen, sent)
     if len(at_sent) < _MATCHES_MIN:
         return None
@@ -170,8 +177,6 @@ def _match_anchor(
     if not np.sum(agree) >= _MATCHES_MIN:  # ``agree`` is None if no map was found
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
-    if flipped:
-        homography = mirroring(features_seen.size) @ homography
     if not is_plausible(homography, sent.size, features_seen.size):
         return None
     return Anchor(candidate, number, key, homography, int(agree.sum()))
@@ -183,8 +188,8 @@ def luma_to_rgb(luma: Grey) -> Grey:
 
 
 def _luma_features(luma: Grey) -> Features:
-    return extract_features(
-        luma_to_rgb(np.ascontiguousarray(luma)), side_px=_FEATURES_SIDE_PX, limit=_FEATURES_MAX
+    return extract_from_luma(
+        np.ascontiguousarray(luma), side_px=_FEATURES_SIDE_PX, limit=_FEATURES_MAX
     )
 
 

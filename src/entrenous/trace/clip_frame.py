@@ -28,7 +28,7 @@ from entrenous.watermark.alignment.clip_timing import (
     frame_correlation,
     warp_to_thumbnail,
 )
-from entrenous.watermark.alignment.features import to_grey
+from entrenous.watermark.alignment.features import FeatureViews, feature_views, to_grey
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.transforms import Homography, inverse, visible_share
 from entrenous.watermark.verdict import MatchedSpan, Trace
@@ -81,12 +81,13 @@ def trace_frame(
 
 def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _FrameMatch | None:
     candidates = clip_candidates(device, lost)
+    found = feature_views(luma_to_rgb(luma))
     best: _FrameMatch | None = None
     for anchor, at_s in _likely_times(luma, find_anchors([luma], candidates, _ANCHORS_MAX)):
         sent = anchor.candidate.frames(
             at_s - _SEARCH_RADIUS_S, at_s + _SEARCH_RADIUS_S, device, lost
         )
-        one = _best_frame(luma, anchor.candidate, sent, at_s)
+        one = _best_frame(found, anchor.candidate, sent, at_s)
         if one is not None and (best is None or _mismatch_of(one) < _mismatch_of(best)):
             best = one
         if best is not None and _mismatch_of(best) < _MISFIT_CERTAIN:
@@ -174,7 +175,7 @@ def _thumbnails_of_anchor(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bo
 
 
 def _best_frame(
-    luma: Pixels, candidate: ClipCandidate, sent: list[Frame], at_s: float
+    found: FeatureViews, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _FrameMatch | None:
     """Return the frame near this time that matches best, with the picture's registration on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
@@ -182,11 +183,11 @@ def _best_frame(
     for _ in range(_FRAME_ROUNDS_MAX):
         if frame is None or (best is not None and frame is best.frame):
             break
-        one = register(luma_to_rgb(luma), luma_to_rgb(np.asarray(frame)), thorough=False)
+        one = register(found, luma_to_rgb(np.asarray(frame)), thorough=False)
         if one is None or (best is not None and one.misfit >= best.registration.misfit):
             break
         best = _FrameMatch(candidate, frame, one)
-        frame = _sharpest_match(luma, best, sent)
+        frame = _sharpest_match(found.grey, best, sent)
     return best
 
 

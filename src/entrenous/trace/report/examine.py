@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -112,6 +113,7 @@ def made_with() -> Mapping[str, str]:
     }
 
 
+@cache
 def program_sha256() -> str:
     """Return the SHA-256, in hexadecimal, of a sorted list of source files and their SHA-256."""
     lines = sorted(

@@ -18,9 +18,13 @@ _POINTS_POOR: Final = 1500
 _CONTRAST_LEVELS_MIN: Final = 120.0
 _SIFT_CONTRAST_THRESHOLD: Final = 0.04
 _SIFT_EDGE_THRESHOLD: Final = 10.0
+_SIFT_LAYERS: Final = 3  # per octave; SIFT divides its contrast threshold by this number
 # thresholds for skies, nights and skin: they admit points as faint as noise, which matching filters
 _SIFT_CONTRAST_THRESHOLD_POOR: Final = 0.003
 _SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
+# mean difference in grey levels from the blurred picture, at half the size; with less, few points
+# reach the strict thresholds
+_DETAIL_LEVELS_CALM: Final = 3.0
 _SIDE_PX_BLURRED: Final = 500
 _DISTANCE_RATIO_MAX: Final = 0.85
 
@@ -54,11 +58,7 @@ def extract_from_luma(
     """Do the same as :func:`extract_features`, from luma (h, w)."""
     height, width = grey.shape
     found = stretch_contrast(resize_to_side(grey, analysed_px(max(width, height), side_px)))
-    points, descriptors = _run_sift(found, limit, _SIFT_CONTRAST_THRESHOLD, _SIFT_EDGE_THRESHOLD)
-    if len(points) < _POINTS_POOR:
-        points, descriptors = _run_sift(
-            found, limit, _SIFT_CONTRAST_THRESHOLD_POOR, _SIFT_EDGE_THRESHOLD_POOR
-        )
+    points, descriptors, _ = _find_points(found, limit)
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
@@ -67,7 +67,7 @@ def blurred_points_of(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
     """Return features of large shapes only, which flat graphics and very noisy pictures need."""
     height, width = grey.shape
     small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
-    points, descriptors = _run_sift(
+    points, descriptors, _ = _run_sift(
         cv2.GaussianBlur(small, (0, 0), 1.0),
         limit,
         _SIFT_CONTRAST_THRESHOLD_POOR,
@@ -144,21 +144,47 @@ def stretch_contrast(grey: Pixels) -> Pixels:
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 
 
-def _run_sift(
-    grey: Any, limit: int, contrast: float, edge: float
-) -> tuple[Points, NDArray[np.float32]]:
+Found = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
+"""Points N x 2, descriptors N x 128 and contrasts N, in SIFT's unit, strongest first."""
+
+
+def _find_points(grey: Pixels, limit: int) -> Found:
+    """Return the points with strict thresholds, or with low ones if the strict ones admit few.
+
+    In a calm picture, the low ones come first: they admit all that the strict ones do, and mostly
+    show that this is too little.
+    """
+    calm = limit < _POINTS_POOR or _is_calm(grey)
+    faint = _run_faint_sift(grey, limit) if calm else None
+    if faint is not None and np.sum(faint[2] >= _SIFT_CONTRAST_THRESHOLD) < _POINTS_POOR:
+        return faint
+    strict = _run_sift(grey, limit, _SIFT_CONTRAST_THRESHOLD, _SIFT_EDGE_THRESHOLD)
+    return strict if len(strict[0]) >= _POINTS_POOR else faint or _run_faint_sift(grey, limit)
+
+
+def _is_calm(grey: Pixels) -> bool:
+    half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    detail = cv2.absdiff(half, cv2.GaussianBlur(half, (0, 0), 1.6))
+    return bool(detail.mean() < _DETAIL_LEVELS_CALM)
+
+
+def _run_faint_sift(grey: Pixels, limit: int) -> Found:
+    return _run_sift(grey, limit, _SIFT_CONTRAST_THRESHOLD_POOR, _SIFT_EDGE_THRESHOLD_POOR)
+
+
+def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> Found:
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
     found: tuple[Any, Any] = sift.detectAndCompute(grey, None)
     keypoints, descriptors = found
     if descriptors is None:
-        return np.empty((0, 2)), np.empty((0, 128), np.float32)
+        return np.empty((0, 2)), np.empty((0, 128), np.float32), np.empty(0)
     strength = np.array([point.response for point in keypoints])
     # SIFT returns more points than requested if several are equally strong
     order = np.argsort(-strength, kind="stable")[:limit]
     points = np.array([point.pt for point in keypoints], np.float64)[order]
     counts = descriptors[order]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
-    return points, np.sqrt(shares, dtype=np.float32)
+    return points, np.sqrt(shares, dtype=np.float32), strength[order] * _SIFT_LAYERS
 
 
 FIRST_SIDE_PX: Final = 1000

@@ -14,6 +14,7 @@ from entrenous.watermark.alignment.features import Pixels, resize_to_side
 from entrenous.watermark.alignment.transforms import Homography, Size, inverse, mirroring, resizing
 
 Plane = NDArray[np.float32]
+Spectra = NDArray[np.complex64]  # 3 x rows x columns
 _ASPECT_TOLERANCE: Final = 0.02
 _SIDE_PX: Final = 64
 _ROTATIONS_TRIED: Final = 36
@@ -59,14 +60,12 @@ def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]
 
 
 class _SpectralSearch:
-    """The spectra of the scaled-down sent picture, for correlation with many found ones."""
+    """The scaled-down sent picture, for correlation with many found ones."""
 
     def __init__(self, sent: Plane) -> None:
         self._sent = sent - sent.mean()
         self.shape: tuple[int, int] = (sent.shape[0], sent.shape[1])
-        side = fft.next_fast_len(3 * max(sent.shape), real=True)
-        self._padded = (side, side)
-        self._spectra = [self._spectrum(plane) for plane in self._masked_planes(self._sent, None)]
+        self._spectra: dict[tuple[int, int], Spectra] = {}
 
     def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
         """Return the highest confidence that ``found`` matches the sent picture.
@@ -74,38 +73,51 @@ class _SpectralSearch:
         The second result is where it matches: (row, column).
         """
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
-        one, plane_spectrum, square = (
-            np.conj(self._spectrum(plane)) for plane in self._masked_planes(found - level, mask)
+        padded = self._padded(found)
+        one, plane, square = np.conj(_spectra_of(found - level, mask, padded))
+        ones, sent, squares = self._spectra_at(padded)
+        products = (ones * one, sent * one, ones * plane, sent * plane, squares * one)
+        count, sent_sum, found_sum, cross, sent_power, found_power = np.asarray(
+            fft.irfft2(np.stack((*products, ones * square)), padded), np.float32
         )
-        ones, sent, squares = self._spectra
-        count = np.maximum(self._inverse(ones * one), 1e-3)
-        sums = self._inverse(sent * one), self._inverse(ones * plane_spectrum)
-        cross = self._inverse(sent * plane_spectrum) - sums[0] * sums[1] / count
-        power_sent = self._inverse(squares * one) - sums[0] ** 2 / count
-        power_found = self._inverse(ones * square) - sums[1] ** 2 / count
-        power = np.maximum(power_sent, 0.0) * np.maximum(power_found, 0.0)
+        np.maximum(count, 1e-3, out=count)
+        cross -= sent_sum * found_sum / count
+        sent_power -= np.square(sent_sum) / count
+        found_power -= np.square(found_sum) / count
+        power = np.maximum(sent_power, 0.0) * np.maximum(found_power, 0.0)
         correlation = np.abs(cross) / np.sqrt(power + (_POWER_MIN * count) ** 2)
         least = max(_PIXELS_MIN, _OVERLAP_SHARE_MIN * min(self._sent.size, float(mask.sum())))
         confidence = (
             np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
         )
         row, column = np.unravel_index(int(confidence.argmax()), confidence.shape)
-        return float(confidence[row, column]), self._shift_homography(int(row), int(column))
+        return float(confidence[row, column]), self._shift(int(row), int(column), padded)
 
-    def _shift_homography(self, row: int, column: int) -> tuple[int, int]:
+    def _padded(self, found: Plane) -> tuple[int, int]:
+        """Return the least fast size at which no shift wraps around: the sum of both sizes."""
+        high, wide = (
+            fft.next_fast_len(one + other, real=True)
+            for one, other in zip(self.shape, found.shape, strict=True)
+        )
+        return high, wide
+
+    def _spectra_at(self, padded: tuple[int, int]) -> Spectra:
+        if padded not in self._spectra:
+            self._spectra[padded] = _spectra_of(self._sent, np.ones_like(self._sent), padded)
+        return self._spectra[padded]
+
+    def _shift(self, row: int, column: int, padded: tuple[int, int]) -> tuple[int, int]:
         high, wide = self.shape
-        side = self._padded[0]
-        return (row if row < high else row - side), (column if column < wide else column - side)
+        return (
+            row if row < high else row - padded[0],
+            column if column < wide else column - padded[1],
+        )
 
-    def _masked_planes(self, plane: Plane, mask: Plane | None) -> tuple[Plane, Plane, Plane]:
-        mask = np.ones_like(plane) if mask is None else mask
-        return mask, plane * mask, plane * plane * mask
 
-    def _spectrum(self, plane: Plane) -> NDArray[np.complex64]:
-        return np.asarray(fft.rfft2(plane.astype(np.float32), self._padded), np.complex64)
-
-    def _inverse(self, spectrum: NDArray[np.complex64]) -> Plane:
-        return np.asarray(fft.irfft2(spectrum, self._padded), np.float32)
+def _spectra_of(plane: Plane, mask: Plane, padded: tuple[int, int]) -> Spectra:
+    """Return the spectra of the mask, of the masked plane, and of its square."""
+    planes = np.stack((mask, plane * mask, plane * plane * mask)).astype(np.float32)
+    return np.asarray(fft.rfft2(planes, padded), np.complex64)
 
 
 def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResult]:
