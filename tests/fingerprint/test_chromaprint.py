@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.sounds.material import music, voice
 from entrenous.fingerprint.chromaprint import RATE_HZ, Words, chroma, resample_to_rate, words_of
+from tests.sizes import size
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +42,8 @@ def material() -> dict[str, NDArray[np.float32]]:
     rng = np.random.default_rng(4)
     noise = rng.standard_normal(12 * 16_000).astype(np.float32)
     return {
-        **{f"music {seed}": music(12.0, seed=seed) for seed in range(1, 5)},
-        **{f"voice {seed}": voice(12.0, seed=seed) for seed in range(1, 5)},
+        **{f"music {seed}": music(12.0, seed=seed) for seed in range(1, size(3, 5))},
+        **{f"voice {seed}": voice(12.0, seed=seed) for seed in range(1, size(3, 5))},
         "noise": noise * 0.1,
         "hiss": noise * 1e-3,
         "silence": np.zeros(12 * 16_000, np.float32),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import ENTRY_DTYPE, pack_points
+from tests.sizes import size
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_the_right_picture_comes_first(
     how: str, gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
-    for row, name in enumerate(ASKED):
+    for row, name in enumerate(ASKED[: size(2, len(ASKED))]):
         file = io.BytesIO()
         LEAKS[how](Image.fromarray(photographs[name])).convert("RGB").save(file, "JPEG", quality=60)
         leak = np.asarray(Image.open(file).convert("RGB"))

@@ -28,7 +28,8 @@ class Desk:
 
 
 def photo() -> Image.Image:
-    return Image.fromarray(np.asarray(skimage.data.astronaut())).resize((288, 288))
+    """A small photo with so many feature points that one search finds enough of them."""
+    return Image.fromarray(np.asarray(skimage.data.coffee())).resize((360, 240))
 
 
 def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
@@ -39,6 +40,11 @@ def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def piece_of(data: bytes, quality: int = 70) -> bytes:
+    """Three quarters of a picture's area, saved again."""
+    return as_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
 
 
 def device_with_nothing() -> Device:
@@ -54,6 +60,5 @@ def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
     device, original = device_with_nothing(), as_jpeg(photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {str(copy.to): copy.data for _, copy in mark_copies(original, labels, None, device)}
-    found = Image.open(io.BytesIO(original if leaked is None else copies[leaked]))
-    leak = as_jpeg(found.crop((24, 16, 276, 268)), 70)
+    leak = piece_of(original if leaked is None else copies[leaked])
     return Desk(device, original, copies, leak, investigate(leak, device))

@@ -49,7 +49,7 @@ def offline_device() -> Device:
 
 @pytest.fixture(scope="module")
 def marked() -> Marked:
-    device, source = offline_device(), written(wander(seconds=3.0))
+    device, source = offline_device(), written(wander("coffee", seconds=3.0))
     made = mark_clip_copies(source, PEOPLE, device)
     return device, source, {copy.to: copy.data for _, copy in made}
 
@@ -116,16 +116,16 @@ def test_the_unmarked_original_names_nobody(marked: Marked) -> None:
 
 def test_another_clip_names_nobody_and_no_message(marked: Marked) -> None:
     device, _, _ = marked
-    other = wander("coffee", seconds=0.5)
+    other = wander("astronaut", seconds=0.5)
     assert trace_clip(written(other), device).message is None
     assert traced_frame(shot_of(other[3]), device) is None
 
 
 def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
-    data = written(wander(seconds=0.5))
+    data = written(wander("coffee", seconds=0.5))
     with pytest.raises(NothingToWeigh):
         trace_clip(data, offline_device())
-    assert traced_frame(shot_of(wander(seconds=0.2)[0]), offline_device()) is None
+    assert traced_frame(shot_of(wander("coffee", seconds=0.2)[0]), offline_device()) is None
 
 
 def test_file_without_frames_is_refused_before_anything_is_kept() -> None:

@@ -1,9 +1,6 @@
 """A trace uses people's current names, and never names somebody without that copy."""
 
-import io
-
 import pytest
-from PIL import Image
 
 from entrenous.base.identifiers import PersonId
 from entrenous.device.identities import current_names
@@ -19,7 +16,7 @@ from entrenous.trace.report.disclose import disclose, trace_of
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import Person, Room
-from tests.trace.report_desk import as_jpeg, desk, photo
+from tests.trace.report_desk import as_jpeg, desk, photo, piece_of
 
 pytestmark = pytest.mark.slow
 
@@ -33,8 +30,7 @@ class Leaked(Room):
         self.ben = ben.id
         self.ana.adds(ben)
         self.ana.sends(as_jpeg(photo(), 95), ben)
-        copy = Image.open(io.BytesIO(ben.opens_newest().files[0].data))
-        self.leak = as_jpeg(copy.crop((24, 16, 276, 268)), 70)
+        self.leak = piece_of(ben.opens_newest().files[0].data)
 
     def knows_another(self, who: Person) -> None:
         """Ana adds another person, whom she also calls Ben."""

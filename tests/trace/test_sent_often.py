@@ -43,7 +43,7 @@ def middle_of(clip: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def clip_twice() -> tuple[Device, Copies]:
     """A clip sent to ben, and in another message to caro."""
-    device, source, copies = offline_device(), written(wander(seconds=3.0)), {}
+    device, source, copies = offline_device(), written(wander("coffee", seconds=3.0)), {}
     for who in ("ben", "caro"):
         ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
         copies[who] = copy.data
@@ -87,7 +87,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
 
 def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     """The still went to ben, the clip to caro; all copies count for either trace."""
-    device, source = offline_device(), written(wander(seconds=3.0))
+    device, source = offline_device(), written(wander("coffee", seconds=3.0))
     still = middle_of(source)
     ((_, of_ben),) = mark_copies(still, [RecipientId("ben")], None, device)
     ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)

@@ -1,6 +1,7 @@
 """The command ``trace`` for one file, several files and folders: output and exit status."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from entrenous.base.picture import EmptyFolder
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
 from entrenous.trace.commands import list_traced_files
+from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow
 
@@ -30,23 +32,36 @@ def traced(capsys: pytest.CaptureFixture[str]) -> Traced:
     return call
 
 
-@pytest.fixture
-def copies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> dict[str, Path]:
-    """A device without a relay that marked a photo for two people."""
-    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+def use_home_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(folder / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
-    assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
-    photo = tmp_path / "photo.png"
+
+
+@pytest.fixture(scope="module")
+def after_marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a device without a relay that marked a photo for ben and caro, in this order.
+
+    Tests use copies of it.
+    """
+    folder = tmp_path_factory.mktemp("marked")
+    photo = folder / "photo.png"
     Image.fromarray(skimage.data.coffee()).resize((450, 300)).save(photo)
     people = ["--to", "ben", "--to", "caro"]
-    capsys.readouterr()
-    assert (
-        run(["mark", str(photo), *people, "--out", str(tmp_path / "out"), "--json"], {}) == EXIT_YES
-    )
-    marked = json.loads(capsys.readouterr().out)
-    return {one["to"]: Path(one["path"]) for one in marked["copies"]}
+    with pytest.MonkeyPatch.context() as patch:
+        use_home_in(folder, patch)
+        make_vaults_open_quickly(patch)
+        assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
+        assert run(["mark", str(photo), *people, "--out", str(folder / "out")], {}) == EXIT_YES
+    return folder
+
+
+@pytest.fixture
+def copies(after_marking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A device of this test's own that marked a photo for two people, and their copies."""
+    shutil.copytree(after_marking, tmp_path, dirs_exist_ok=True)
+    use_home_in(tmp_path, monkeypatch)
+    ben, caro = sorted((tmp_path / "out").iterdir())
+    return {"ben": ben, "caro": caro}
 
 
 def test_one_file_is_one_object_and_a_folder_a_line_a_file(

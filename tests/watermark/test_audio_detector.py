@@ -87,8 +87,14 @@ def test_position_in_the_sent_sound_is_reported() -> None:
     assert heard.span.speed == pytest.approx(1.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("attack", ["opus 24k", "room", "amr-nb 12.2k"])
-@pytest.mark.parametrize("marked", [False, True])
+@pytest.mark.parametrize(
+    ("attack", "marked"),
+    [
+        *(("opus 24k", False), ("opus 24k", True), ("room", True), ("amr-nb 12.2k", False)),
+        pytest.param("room", False, marks=pytest.mark.nightly),
+        pytest.param("amr-nb 12.2k", True, marks=pytest.mark.nightly),
+    ],
+)
 def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
     prepared = sent(20.0)
     strangers = embed_sound(prepared, keys(prepared, 1, 9)[0])[:, 0]

@@ -100,7 +100,7 @@ def test_a_picture_whose_tables_need_two_bytes_passes() -> None:
 def test_every_sound_of_ours_passes(kind: SoundFormat, *, deep: bool) -> None:
     rng = np.random.default_rng(5)
     failed = list[object]()
-    for rate, channels, seconds in ((8000, 1, 0.3), (44_100, 2, 1.5), (48_000, 1, 5.0)):
+    for rate, channels, seconds in ((8000, 1, 0.3), (44_100, 2, 1.5), (48_000, 1, 2.5)):
         times = np.arange(int(rate * seconds)) / rate
         for what, wave in {
             "tone": 0.4 * np.sin(times * 2800),

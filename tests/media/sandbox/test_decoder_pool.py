@@ -118,10 +118,14 @@ def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -
 
 
 def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
-    began_s = time.monotonic()
-    with liars("time.sleep(60)", wall_s=5.0) as jails, pytest.raises(PictureDecodingFailed):
-        jails.read(files["jpeg"])
-    assert time.monotonic() - began_s < 30.0
+    code = "time.sleep(600) if data[-1:] == b'!' else b''.join(real(data, px, luma=luma))"
+    with liars(code, wall_s=120.0) as jails:
+        jails.read(files["jpeg"])  # the server has started, which may take long
+        jails._limits = Limits(wall_s=1.5)
+        began_s = time.monotonic()
+        with pytest.raises(PictureDecodingFailed):
+            jails.read(files["jpeg"] + b"!")
+    assert time.monotonic() - began_s < 120.0
 
 
 def test_left_over_answer_is_never_used_for_another_picture(files: Files) -> None:
@@ -226,5 +230,5 @@ def test_server_killed_while_idle_loses_no_picture(files: Files) -> None:
         picture = jails.read(files[PictureFormat.JPEG])
         (server,) = jails._idle[PictureFormat.JPEG]
         os.kill(server._process.pid, signal.SIGKILL)
-        server._process.wait(20)
+        server._process.wait(120)
         assert jails.read(files[PictureFormat.JPEG]) == picture

@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,21 +131,24 @@ def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -
         jail.read(files["jpeg"])
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "time.sleep(60)",  # neither reads nor answers
-        "os.read(0, 1 << 20); time.sleep(60)",
-        "[(os.write(1, b'R\\x01'), time.sleep(60)) for _ in 'ab']",
-        "os.read(0, 1 << 20); os.fork() or time.sleep(60); time.sleep(60)",
-    ],
+NEVER_ANSWERING = (
+    "time.sleep(600)",  # neither reads nor answers
+    "os.read(0, 1 << 20); time.sleep(600)",
+    "[(os.write(1, b'R\\x01'), time.sleep(600)) for _ in 'ab']",
+    "os.read(0, 1 << 20); os.fork() or time.sleep(600); time.sleep(600)",
 )
-def test_a_child_that_never_answers_is_ended_in_time(code: str) -> None:
-    data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
+
+
+def test_children_that_never_answer_are_ended_in_time() -> None:
+    def read(code: str) -> None:
+        data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
+        with liar(code, wall_s=1.5) as jail, pytest.raises(PictureDecodingFailed):
+            jail.read(data)
+
     began_s = time.monotonic()
-    with liar(code, wall_s=1.5) as jail, pytest.raises(PictureDecodingFailed):
-        jail.read(data)
-    assert time.monotonic() - began_s < 12.0
+    with ThreadPoolExecutor(len(NEVER_ANSWERING)) as all_at_once:
+        list(all_at_once.map(read, NEVER_ANSWERING))
+    assert time.monotonic() - began_s < 120.0
 
 
 def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> None:
@@ -203,7 +207,7 @@ def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Writ
 
 
 def test_decompression_bomb_uses_little_memory() -> None:
-    began_s = time.monotonic()
+    began_s = sum(os.times()[:4])  # of this process and its children
     head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
 
     def chunk(name: bytes, body: bytes) -> bytes:
@@ -216,7 +220,7 @@ def test_decompression_bomb_uses_little_memory() -> None:
     )
     with pytest.raises(TooManyPixels):
         decode_untrusted(data + chunk(b"IEND", b""), limits=Limits(memory_bytes=100 << 20))
-    assert time.monotonic() - began_s < 10.0
+    assert sum(os.times()[:4]) - began_s < 10.0
 
 
 @pytest.mark.skipif(
@@ -252,23 +256,26 @@ ESCAPES = {
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
 @pytest.mark.parametrize("threads", [False, True])
-@pytest.mark.parametrize("escape", ESCAPES)
-def test_behind_the_walls_nothing_else_can_be_done(
-    escape: str, tmp_path: Path, *, threads: bool
-) -> None:
+def test_behind_the_walls_nothing_else_can_be_done(tmp_path: Path, *, threads: bool) -> None:
     """Each attempt works, or could, before confinement, and raises OSError after it."""
     (tmp_path / "victim").write_text("still here")
     code = (
         "import mmap, os, resource, socket, sys\n"
         "from entrenous.media.sandbox.confinement import confine_process\n"
         f"confine_process(memory_bytes=1 << 30, cpu_s=5, threads={threads})\n"
-        f"try: {ESCAPES[escape]}\n"
-        "except (OSError, ValueError): os._exit(7)\n"
-        "os._exit(0)"
+        f"for name, attempt in {ESCAPES!r}.items():\n"
+        "  try: exec(attempt)\n"
+        "  except (OSError, ValueError): os.write(1, name.encode() + b'\\n')\n"
+        "os._exit(7)"
     )
     done = subprocess.run(
-        (sys.executable, "-I", "-c", code, str(tmp_path)), check=False, env={}, timeout=30
+        (sys.executable, "-I", "-c", code, str(tmp_path)),
+        check=False,
+        env={},
+        stdout=subprocess.PIPE,
+        timeout=120,
     )
+    assert done.stdout.decode().splitlines() == list(ESCAPES)
     assert done.returncode == 7
     assert [path.name for path in tmp_path.iterdir()] == ["victim"]
 

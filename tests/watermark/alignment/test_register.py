@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from entrenous.watermark.alignment.features import (
+    Features,
     extract_features,
     feature_views,
     flip_descriptors,
@@ -228,15 +229,20 @@ def test_quick_registration_refuses_unrelated_pictures_and_reuses_features(
     assert found.error_px < 0.1
 
 
+@pytest.fixture(scope="module")
+def cat_features(cat: Pixels) -> Features:
+    return extract_features(cat)
+
+
 @pytest.mark.parametrize(("mirrored", "inverted"), [(True, False), (False, True), (True, True)])
 def test_flipped_descriptors_equal_those_of_the_flipped_picture(
-    *, mirrored: bool, inverted: bool, cat: Pixels
+    *, mirrored: bool, inverted: bool, cat: Pixels, cat_features: Features
 ) -> None:
     changed = cat[:, ::-1] if mirrored else cat
     changed = np.ascontiguousarray(255 - changed if inverted else changed)
     ours, theirs = match_features(
         extract_features(changed),
-        flip_descriptors(extract_features(cat), mirrored=mirrored, inverted=inverted),
+        flip_descriptors(cat_features, mirrored=mirrored, inverted=inverted),
     )
     truth = mirroring((451, 300)) if mirrored else np.eye(3)
     right = np.abs(apply_homography(truth, ours) - theirs).max(axis=1) < 1.0
