@@ -9,22 +9,22 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
-from tests.app.served import PHONE, opened_page, served_app, set_up
-from tests.app.walker import Walker, begin_case
+from tests.app.at_once import open_case_at_once, set_up_at_once
+from tests.app.served import PHONE, opened_page, served_app
+from tests.app.walker import Walker
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def _open_case(page: Page) -> Walker:
-    ana = Walker(page)
-    begin_case(ana)
-    return ana
+    set_up_at_once(page)
+    open_case_at_once(page)
+    return Walker(page)
 
 
 def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
         ana = _open_case(page)
         ana.press("Write to")
         letter = page.get_by_role("region")
@@ -103,7 +103,6 @@ def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
             served_app(tmp_path / "device", **environment) as app,
             opened_page(browser, app.link) as page,
         ):
-            set_up(page)
             ana = _open_case(page)
             ana.press("Keep evidence", "link")
             ana.fill("Or note something in your own words", "I saw it on Monday")
@@ -132,7 +131,6 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
         ana = _open_case(page)
         ana.press("Watch the pages", "link")
         ana.press("Watch page 1")

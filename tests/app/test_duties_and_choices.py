@@ -5,71 +5,70 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.app.at_once import open_case_at_once, set_up_at_once
 from tests.app.client import entered
+from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
-from tests.app.served import opened_page, served_app, set_up
+from tests.app.served import opened_page, served_app
 from tests.app.test_poisoned_files import opened_case
-from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
+from tests.app.walker import Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @MODE_PARAMETERS
-def test_an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(
+def test_a_letter_tells_the_ticked_places_and_an_organisation_notes_what_it_reported(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:
     with (
         served_app(tmp_path / "device") as app,
         opened_page(browser, app.link, script=mode != "no-script") as page,
     ):
-        set_up(page)
+        set_up_at_once(page)
+        open_case_at_once(page)
         ana = Walker(page, mode)
-        begin_case(ana)
-        ana.press("Say more about it", "link")
-        ana.press("Our own systems let it out", "link")
-        ana.press("Show me the deadlines")
-        assert page.get_by_role("alert").get_by_text("no law for this place").is_visible()
-        assert page.get_by_text("entrenous case").count() == 0
-        ana.press("Say which country it is in", "link")
-        page.get_by_label("Which country do you live in?").fill("Germany")
-        ana.exactly("Keep it")
-        ana.press("Say more about it", "link")
-        ana.press("Our own systems let it out", "link")
-        for_everybody(page)
-        ana.press("Show me the deadlines")
-        assert page.get_by_text("Aware of it since").is_visible()
-        for_everybody(page)
+        _a_letter_tells_the_places_that_were_ticked(ana)
         ana.press("Back to the case", "link")
-        ana.press("What has to be reported", "link")
-        ana.press("We told the authority")
-        assert page.get_by_text("The authority was notified on").is_visible()
-        ana.press("We told the people concerned")
-        assert page.get_by_text("The people concerned were told on").is_visible()
+        _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana)
 
 
-@MODE_PARAMETERS
-def test_a_letter_tells_the_places_that_were_ticked(
-    browser: Browser, tmp_path: Path, mode: Mode
-) -> None:
-    with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
-    ):
-        set_up(page)
-        ana = Walker(page, mode)
-        begin_case(ana)
-        ana.press("Add a place", "link")
-        ana.fill("The address, or the chat", "www.instagram.com/p/456")
-        ana.exactly("Keep it")
-        ana.press("Write to")
-        letter = page.get_by_role("region")
-        assert "/p/123" in letter.inner_text()
-        assert "/p/456" in letter.inner_text()
-        ana.unfold("Which places it names")
-        ana.untick("1. https://www.instagram.com/p/123")
-        ana.press("Write it with these places")
-        assert "/p/123" not in letter.inner_text()
-        assert "/p/456" in letter.inner_text()
+def _a_letter_tells_the_places_that_were_ticked(ana: Walker) -> None:
+    ana.press("Add a place", "link")
+    ana.fill("The address, or the chat", "www.instagram.com/p/456")
+    ana.exactly("Keep it")
+    ana.press("Write to")
+    letter = ana.page.get_by_role("region")
+    assert "/p/123" in letter.inner_text()
+    assert "/p/456" in letter.inner_text()
+    ana.unfold("Which places it names")
+    ana.untick("1. https://www.instagram.com/p/123")
+    ana.press("Write it with these places")
+    assert "/p/123" not in letter.inner_text()
+    assert "/p/456" in letter.inner_text()
+
+
+def _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana: Walker) -> None:
+    page = ana.page
+    ana.press("Say more about it", "link")
+    ana.press("Our own systems let it out", "link")
+    ana.press("Show me the deadlines")
+    assert page.get_by_role("alert").get_by_text("no law for this place").is_visible()
+    assert page.get_by_text("entrenous case").count() == 0
+    ana.press("Say which country it is in", "link")
+    page.get_by_label("Which country do you live in?").fill("Germany")
+    ana.exactly("Keep it")
+    ana.press("Say more about it", "link")
+    ana.press("Our own systems let it out", "link")
+    for_everybody(page)
+    ana.press("Show me the deadlines")
+    assert page.get_by_text("Aware of it since").is_visible()
+    for_everybody(page)
+    ana.press("Back to the case", "link")
+    ana.press("What has to be reported", "link")
+    ana.press("We told the authority")
+    assert page.get_by_text("The authority was notified on").is_visible()
+    ana.press("We told the people concerned")
+    assert page.get_by_text("The people concerned were told on").is_visible()
 
 
 def test_a_letter_that_needs_a_page_may_tell_the_chat_all_the_same(tmp_path: Path) -> None:

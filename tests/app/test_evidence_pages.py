@@ -12,10 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
+from tests.app.at_once import open_case_at_once, set_up_at_once
+from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
-from tests.app.served import Served, opened_page, served_app, set_up
+from tests.app.served import Served, opened_page, served_app
 from tests.app.states import photograph
-from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
+from tests.app.walker import Mode, Walker
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -45,9 +47,9 @@ def test_an_item_is_seen_under_a_veil_checked_and_saved_with_its_proofs(
         _stamped_app(tmp_path) as app,
         opened_page(browser, app.link, script=mode != "no-script") as page,
     ):
-        set_up(page)
+        set_up_at_once(page)
+        open_case_at_once(page)
         ana = Walker(page, mode)
-        begin_case(ana)
         ana.press("Keep evidence", "link")
         ana.choose("Screenshots, pictures, saved pages", photograph(tmp_path))
         ana.fill("Or note something in your own words", "I saw it on Monday")

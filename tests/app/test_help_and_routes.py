@@ -8,8 +8,10 @@ from starlette.requests import Request
 
 from entrenous.app.pages.help_lines import suggest_places
 from entrenous.base.language import speaking
-from tests.app.served import PASSPHRASE, opened_page, served_app, set_up, unlock
-from tests.app.walker import MODE_PARAMETERS, Mode, Walker
+from tests.app.at_once import set_up_at_once
+from tests.app.modes import MODE_PARAMETERS
+from tests.app.served import PASSPHRASE, opened_page, served_app, unlock
+from tests.app.walker import Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -161,7 +163,7 @@ def test_under_18_leads_to_the_other_door_and_nothing_stays(
         served_app(tmp_path / "device") as app,
         opened_page(browser, app.link, script=mode != "no-script") as page,
     ):
-        set_up(page)
+        set_up_at_once(page)
         ana = Walker(page, mode)
         ana.press("People who help, now", "link")
         ana.fill("Which country do you live in?", "Spain")
@@ -196,7 +198,7 @@ def test_a_lock_in_the_middle_loses_nothing_and_shows_nothing(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
+        set_up_at_once(page)
         ana = Walker(page)
         ana.press("Something happened", "link")
         ana.press("Begin: it is about me")

@@ -13,7 +13,11 @@ from tests.app.served import PHONE, no_violations, opened_page, served_app
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize(
+    "script",
+    [True, pytest.param(False, marks=pytest.mark.nightly)],
+    ids=["script", "no-script"],
+)
 def test_a_teacher_prints_a_lessons_sheet(
     *, script: bool, browser: Browser, tmp_path: Path
 ) -> None:

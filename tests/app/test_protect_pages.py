@@ -7,14 +7,19 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
+from tests.app.at_once import set_up_at_once
 from tests.app.presentations import for_everybody
-from tests.app.served import opened_page, served_app, set_up
+from tests.app.served import opened_page, served_app
 from tests.real.stage import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize(
+    "script",
+    [True, pytest.param(False, marks=pytest.mark.nightly)],
+    ids=["script", "no-script"],
+)
 def test_a_found_picture_is_registered_and_withdrawn(
     *, script: bool, browser: Browser, tmp_path: Path
 ) -> None:
@@ -27,7 +32,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
             served_app(tmp_path / "device") as app,
             opened_page(browser, app.link, script=script) as page,
         ):
-            set_up(page)
+            set_up_at_once(page)
             _find(page, photo)
             page.get_by_role("link", name="Ask a platform to stop it").click()
             for_everybody(page)
@@ -70,7 +75,7 @@ def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
+        set_up_at_once(page)
         page.get_by_role("link", name="I found something of mine").click()
         page.get_by_role("link", name="Ask a platform to stop something").click()
         page.get_by_role("button", name="No, or I do not know").click()

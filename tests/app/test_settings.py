@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
+from tests.app.at_once import set_up_at_once
 from tests.app.presentations import for_everybody
-from tests.app.served import opened_page, served_app, set_up
+from tests.app.served import opened_page, served_app
+from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 CANARY = "Zelda-canary-7731"
@@ -28,19 +30,16 @@ def settings(page: Page) -> None:
     page.get_by_role("heading", name="Settings").wait_for()
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> None:
+def test_settings_that_are_made_without_script_persist(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "device"
-    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+    with served_app(home) as app, opened_page(browser, app.link, script=False) as page:
         settings(page)
-        for_everybody(page)
         page.get_by_label("Text size").select_option("150 %")
         page.get_by_label("Name of the tab").fill("Recipes")
         page.get_by_label("Icon: dot").check()
         page.get_by_role("button", name="Save").click()
-        assert page.title() == "Recipes"
+        expect(page).to_have_title("Recipes")
         page.get_by_role("link", name="Change the proxy").click()
-        for_everybody(page)
         page.get_by_label("Address").fill("socks5://127.0.0.1:9050")
         page.get_by_role("button", name="Use it").click()
         page.get_by_role("alert").wait_for()
@@ -48,7 +47,7 @@ def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> 
         page.get_by_label("Address").fill("socks5h://127.0.0.1:9050")
         page.get_by_role("button", name="Use it").click()
         page.get_by_text("127.0.0.1:9050").wait_for()
-    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+    with served_app(home) as app, opened_page(browser, app.link) as page:
         settings(page)
         assert page.title() == "Recipes"
         assert page.get_by_label("Text size").input_value() == "150"
@@ -63,7 +62,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         served_app(tmp_path / "old") as app,
         opened_page(browser, app.link) as page,
     ):
-        set_up(page)
+        set_up_at_once(page)
         _make_copies(page, photo)
         settings(page)
         page.get_by_role("link", name="Make an archive").click()
@@ -79,10 +78,9 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         assert CANARY.encode() not in saved.read_bytes()
         page.get_by_role("button", name="Lock").click()
         page.get_by_role("link", name="Unlock").wait_for()
-        page.wait_for_timeout(1000)
-        assert not (tmp_path / "old" / "archive.zip").exists()
+        assert wait_until(lambda: not (tmp_path / "old" / "archive.zip").exists(), 60)
     with served_app(tmp_path / "new") as app, opened_page(browser, app.link) as page:
-        set_up(page)
+        set_up_at_once(page)
         settings(page)
         page.get_by_role("link", name="Open an archive").click()
         for_everybody(page)
@@ -108,13 +106,17 @@ def _make_copies(page: Page, photo: Path) -> None:
     page.get_by_role("heading", name="The copies are ready").wait_for(timeout=60_000)
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize(
+    "script",
+    [True, pytest.param(False, marks=pytest.mark.nightly)],
+    ids=["script", "no-script"],
+)
 def test_erasing_leaves_nothing_and_closing_ends_the_app(
     *, script: bool, browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
     home = tmp_path / "device"
     with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
-        set_up(page, name=CANARY)
+        set_up_at_once(page, name=CANARY)
         _make_copies(page, photo)
         (home / "diary.txt").write_text("not of this app")
         keys = (home / "device.key").read_bytes()
@@ -136,4 +138,4 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         page.get_by_role("button", name="Close now").click()
         page.get_by_role("heading", name="The app is closed").wait_for()
         for_everybody(page)
-        assert app.process.wait(20) == 0
+        assert app.process.wait(60) == 0

@@ -15,14 +15,15 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 
+from tests.app.at_once import set_up_at_once
 from tests.app.client import entered
-from tests.app.served import served_app, set_up
+from tests.app.served import served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 _ASK: Final = """
 import http.client, sys
-web = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=10)
+web = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
 web.request("GET", sys.argv[2], headers={"cookie": sys.argv[3]} if sys.argv[3] else {})
 answer = web.getresponse()
 print(answer.status, len(answer.read()))
@@ -75,7 +76,7 @@ def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_
     ):
         page = context.new_page()
         page.goto(app.link)
-        set_up(page)
+        set_up_at_once(page)
         elsewhere = context.new_page()
         elsewhere.goto(other)
         elsewhere.wait_for_load_state("networkidle")

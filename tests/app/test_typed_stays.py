@@ -69,20 +69,20 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
-    words = Words()
+    words, at_once = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "0"}
     with (
         ben_at_a_relay(tmp_path, words) as (ben, relay),
-        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0", ENTRENOUS_PATIENCE="2") as app,
+        served_app(tmp_path / "ana", **at_once, ENTRENOUS_PATIENCE="2") as app,
         entered(app) as ana,
     ):
         ana.set_up(relay.url)
         ana.post("/52", {"link": make_invite(ben), "name": "Ben"})
-        assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 30)
+        assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
         flush(ben)
         relay.stop()
         sealed = _sends(ana, words.sent)
         assert sealed.url.path.startswith("/13/")
-        assert wait_until(lambda: "Waiting to be sent" in ana.get("/40").text, 60)
+        assert wait_until(lambda: "Waiting to be sent" in ana.get("/40").text, 120)
         relay.start()
         assert wait_until(lambda: _has_come(ana, ben), 120)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.app.at_once import open_case_at_once, set_up_at_once
 from tests.app.client import ended, entered
+from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
-from tests.app.served import opened_page, served_app, set_up
-from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
+from tests.app.served import opened_page, served_app
+from tests.app.walker import Mode, Walker
 from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, registry
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -32,9 +34,9 @@ def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
         served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=there.url) as app,
         opened_page(browser, app.link, script=mode != "no-script") as page,
     ):
-        set_up(page)
+        set_up_at_once(page)
+        open_case_at_once(page, "https://pictures.example/p/1?name=ana")
         ana = Walker(page, mode)
-        begin_case(ana, where="https://pictures.example/p/1?name=ana")
         ana.press("Write under the law")
         ana.press("Look up who hosts the page", "link")
         assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.served import Served, opened_page, served_app, set_up, unlock
+from tests.app.at_once import set_up_at_once
+from tests.app.served import Served, opened_page, served_app, unlock
 
 pytestmark = pytest.mark.real
 
@@ -29,7 +30,7 @@ def _cookie(app: Served) -> str:
 
 def _web(app: Served) -> HTTPConnection:
     there = urlsplit(app.address)
-    return HTTPConnection(there.hostname or "", there.port or 0, timeout=10)
+    return HTTPConnection(there.hostname or "", there.port or 0, timeout=60)
 
 
 @pytest.mark.threat("page-other-user")
@@ -80,7 +81,7 @@ def test_no_path_leads_out_of_the_pages(path: str, tmp_path: Path) -> None:
 @pytest.mark.threat("page-loses-nothing")
 def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
+        set_up_at_once(page)
         page.get_by_role("link", name="Send something").click()
         page.get_by_label("Picture, clip or recording").set_input_files(
             {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
@@ -98,7 +99,7 @@ def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> Non
 @pytest.mark.threat("page-seen-by-somebody")
 def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        set_up(page)
+        set_up_at_once(page)
         page.get_by_role("link", name="Send something").click()
         page.wait_for_load_state()
         for _ in range(3):
