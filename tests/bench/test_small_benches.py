@@ -8,7 +8,7 @@ import pytest
 
 from bench import signatures
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
-from bench.stopping import acting, lookups, recall_reel, shrunk
+from bench.stopping import acting, lookups, recall_reel, shrunk, voices
 from bench.stopping.reels import LEAKS, made, photographs
 from bench.stopping.voices import SOUND_LEAKS, sounds
 
@@ -40,7 +40,8 @@ def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.Mo
     assert recall_reel.speed(next(iter(found.values())))["times_real_time"] > 0
 
 
-def test_a_sound_is_held_in_another_encoding() -> None:
+def test_a_sound_is_held_in_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voices, "_LENGTH_S", 13.0)
     material = dict(list(sounds(few=True).items())[:2])
     leak = next(iter(SOUND_LEAKS))
     heard = recall_reel.heard(material, {leak: SOUND_LEAKS[leak]}, 1)

@@ -78,10 +78,10 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_what_it_finds(tmp_path: Path) 
 @needs_atheris
 def test_two_that_share_a_target_are_counted_together(tmp_path: Path) -> None:
     board = Board(tmp_path / "fuzz.json", tmp_path / "room", {})
-    limits = Limits(100_000_000, 6.0, 3.0)
+    limits = Limits(100_000_000, 2.0, 1.0)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda name: fuzz(target_of(name), limits, board), ["range", "range"]))
     tally = read_tallies(board.out)["range"]
-    assert tally.seconds >= 6.0
-    assert tally.inputs > 1000
+    assert tally.seconds >= 2.0
+    assert tally.inputs > 300
     assert not [path.name for path in (board.room / "range").iterdir() if "log" in path.name]

@@ -15,15 +15,16 @@ from entrenous.base.errors import Malformed
 from tests.fuzz.reach import PACKAGE, code_of, reached, readers
 from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun
 from tests.fuzz.targets.every import TARGETS
+from tests.sizes import size
 
-INPUTS = 3000
+INPUTS = size(1000, 3000)
 SLOW = {
-    "copy-form": 600,
-    "link-sealed": 300,
-    "age": 300,
-    "sealed-file": 300,
-    "compare-key": 600,
-    "report": 600,
+    "copy-form": size(200, 600),
+    "link-sealed": size(100, 300),
+    "age": size(100, 300),
+    "sealed-file": size(100, 300),
+    "compare-key": size(200, 600),
+    "report": size(200, 600),
 }
 JAIL = "a jailed child decodes it with others' code; what the child answers is fuzzed"
 INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"

@@ -36,28 +36,24 @@ def test_answer_to_a_full_disk_is_reported(
 
 @needs_full
 @pytest.mark.real
-@pytest.mark.parametrize("command", [("sent",), ("sent", "--json"), ("sent", "--help")])
-def test_program_exits_with_the_full_disk_status(tmp_path: Path, command: tuple[str, ...]) -> None:
-    own = {
-        "ENTRENOUS_HOME": str(tmp_path / "ana"),
-        "ENTRENOUS_PASSPHRASE": "four unrelated words x",
-    }
-    program = [sys.executable, "-m", "entrenous"]
-    surroundings = {**os.environ, **own}
-    made = [*program, "setup", "--offline", "--name", "ana"]
-    subprocess.run(made, env=surroundings, check=True, capture_output=True)
-    with FULL.open("w") as full:
-        done = subprocess.run(
-            [*program, *command],
-            env=surroundings,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
-    assert "disk" in done.stderr
-    assert "Exception" not in done.stderr  # nor does the interpreter fail at exit
+def test_program_exits_with_the_full_disk_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four unrelated words x")
+    assert run(["setup", "--offline", "--name", "ana"], {}) == 0
+    for command in (("sent",), ("sent", "--json"), ("sent", "--help")):
+        with FULL.open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "entrenous", *command],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
+        assert "disk" in done.stderr
+        assert "Exception" not in done.stderr  # nor does the interpreter fail at exit
 
 
 @pytest.mark.real

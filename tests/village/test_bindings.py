@@ -21,7 +21,7 @@ from entrenous.send.inbox import index_message_name, received_messages, store_me
 from entrenous.send.letter.letter_nouns import Manifest, PersonHead, ReplyTo
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.open import open_message
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 
 pytestmark = pytest.mark.slow
 
@@ -47,16 +47,21 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
 }
 
 
-@pytest.fixture
-def ben() -> Person:
-    """With a message that went to Caro too, and that he has not opened."""
+@made_once
+def sent() -> Room:
     room = Room()
     ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
     ana.adds(ben)
     ana.adds(caro)
     ana.sends(SMALL, ben, caro, opens=3)
     fetch_messages(ben.device)
-    return ben
+    return room
+
+
+@pytest.fixture
+def ben() -> Person:
+    """With a message that went to Caro too, and that he has not opened."""
+    return sent()["ben"]
 
 
 def waiting(who: Person) -> Received:

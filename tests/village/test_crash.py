@@ -1,6 +1,6 @@
 """The device dies at every moment of every verb, one after the other, and goes on with its vault.
 
-In ``make test`` it dies at every third moment: requests have two moments each, before and after, so
+In ``make test`` it dies at every fifth moment: requests have two moments each, before and after, so
 both kinds are met. ``make nightly`` leaves none out.
 
 All of a verb's crashes happen to the same people, in a row, so that what one of them leaves behind
@@ -39,7 +39,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
 from tests.village.crashes import survived
 
@@ -57,13 +57,14 @@ def ben(friends: Room) -> Person:
 
 
 @pytest.fixture
+@made_once
 def friends() -> Room:
     room = Room()
     room.settles("ana").adds(room.settles("ben"))
     return room
 
 
-EVERY = size(3, 1)
+EVERY = size(5, 1)
 
 
 def until_it_survives(work: Callable[[int], bool]) -> int:

@@ -30,7 +30,7 @@ from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
 from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
@@ -43,6 +43,7 @@ OLD, NEW, REVOKED = size(5, 1), size(9, 3), size(7, 3)
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")

@@ -26,7 +26,7 @@ from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import another_device, becomes, identity_of, issue_card
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import changed
@@ -37,6 +37,7 @@ Trick = Callable[..., Any]
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     """Ana, who knows Ben and Caro, who know each other."""
     room = Room()

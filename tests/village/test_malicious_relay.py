@@ -38,13 +38,14 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def room() -> Room:
     """Ana knows Ben and Caro, and they her."""
     room = Room()

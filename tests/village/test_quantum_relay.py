@@ -30,7 +30,7 @@ from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
-from tests.send.send_device import THERE, Person, Room
+from tests.send.send_device import THERE, Person, Room, made_once
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
 from tests.village.world import LoadedDice
@@ -41,6 +41,7 @@ REFUSED = (BadSignature, BadPrekey)
 
 
 @pytest.fixture
+@made_once
 def room() -> Room:
     """Ana and Ben at one relay, not acquainted."""
     room = Room()

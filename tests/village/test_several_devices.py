@@ -34,13 +34,14 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import sent_messages
-from tests.send.send_device import SMALL, THERE, Person, Room
+from tests.send.send_device import SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+@made_once
 def home() -> Room:
     """Ana with a laptop ("ana") and a phone, Ben with one device at another relay; acquainted."""
     room = Room()

@@ -26,13 +26,14 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
 from tests.carry.test_expire import arrive
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.sizes import size
 from tests.village.households import catch_up, links
 from tests.village.view_once import DEVICES, OPENERS, opened, race
 
 pytestmark = pytest.mark.slow
 
-RUNS = 20  # 200 with: python -m tests.village.view_once --runs 200
+RUNS = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
 
 
 @pytest.mark.threat("view-once-bypass")
@@ -106,6 +107,7 @@ def _another(post: Post) -> Post:
 
 
 @pytest.fixture
+@made_once
 def friends() -> Room:
     room = Room()
     room.settles("ana").adds(room.settles("ben"))

@@ -6,6 +6,7 @@ A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_MOVES says how 
 
 import os
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -23,9 +24,12 @@ def moved(outcome: Outcome) -> int:
     return outcome.did["moves"]
 
 
+played = cache(run_one)
+
+
 @pytest.mark.parametrize("seed", FIXED)
 def test_all_is_well_after_moves(seed: int) -> None:
-    outcome = run_one(seed)
+    outcome = played(seed)
     assert not outcome.report, outcome.report
     assert moved(outcome) > 0
 
@@ -42,7 +46,7 @@ def test_all_is_well_under_fresh_seeds() -> None:
 
 
 def test_a_seed_plays_the_same_again() -> None:
-    one, other = run_one(FIXED[0]), run_one(FIXED[0])
+    one, other = played(FIXED[0]), run_one(FIXED[0])
     assert one.trace == other.trace
     assert one.did == other.did
 
