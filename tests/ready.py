@@ -58,6 +58,8 @@ MODULES: Final = (
     *("entrenous.send.message.picture_parts", "entrenous.serving.http_server"),
     *("entrenous.stop.commands.gate_run", "entrenous.stop.commands.gate_status"),
     *("entrenous.stop.commands.protect_command", "entrenous.stop.http.gate_app"),
+    *("entrenous.respond.commands.case", "entrenous.respond.commands.evidence"),
+    *("entrenous.trace.commands", "entrenous.demo.commands"),
 )
 _ROOT: Final = Path(__file__).parents[1]
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
@@ -72,10 +74,13 @@ def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> P
     return (Forked if at_once else Popen)(words, **how)
 
 
-def done(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> CompletedProcess[Any]:
-    """Run it to its end, and return what it wrote."""
-    with begun(command, anew=anew, stdout=PIPE, stderr=PIPE, **how) as process:
-        out, err = process.communicate()
+def done(
+    command: Sequence[str | Path], *, anew: bool = False, typed: Any = None, **how: Any
+) -> CompletedProcess[Any]:
+    """Run it to its end, and return what it wrote; ``typed`` is for its standard input."""
+    stdin = None if typed is None else PIPE
+    with begun(command, anew=anew, stdin=stdin, stdout=PIPE, stderr=PIPE, **how) as process:
+        out, err = process.communicate(typed)
     return CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Counting:
     """Passes on what goes to the relay and what comes from it.
 
-    After ``until`` bytes it takes no more, until ``cut`` is set; then that connection ends.
+    After ``until`` bytes to the relay, or ``until_came`` bytes from it, it takes no more, until
+    ``cut`` is set; then that connection ends.
     """
 
     relay: tuple[str, int]
@@ -18,6 +19,7 @@ class Counting:
     came: int = 0
     went: int = 0
     until: int | None = None
+    until_came: int | None = None
     full: threading.Event = field(default_factory=threading.Event)
     cut: threading.Event = field(default_factory=threading.Event)
 
@@ -39,6 +41,10 @@ class Counting:
                 while data := far.recv(256 * 1024):
                     self.came += len(data)
                     near.sendall(data)
+                    if self.until_came is not None and self.came >= self.until_came:
+                        self.full.set()
+                        self.cut.wait()
+                        break
             _hang_up(near, far)
             up.join()
 

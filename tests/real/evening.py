@@ -41,7 +41,7 @@ class Evening:
 @contextmanager
 def evening(folder: Path) -> Iterator[Evening]:
     relay = Server(folder / "relay", ("relay", "run"))
-    gate = Server(folder / "gate", ("gate", "run"))
+    gate = Server(folder / "gate", ("gate", "run", "--no-slow-look"))
     relay.start()
     gate.start()
     try:

@@ -38,7 +38,9 @@ from pathlib import Path
 from entrenous.serving.http_server import serve
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.open_relay import open_relay
+from entrenous.carry.store import postgres_rows
 
+postgres_rows._DATABASE_WAIT_S_MAX = float(*sys.argv[3:] or [postgres_rows._DATABASE_WAIT_S_MAX])
 with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
     serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
 """
@@ -54,6 +56,7 @@ class Device:
     came: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
+    letter_bytes: int = 4096
 
     def __post_init__(self) -> None:
         self.id = MailboxId(self.dice.randbytes(16))
@@ -107,7 +110,7 @@ class Device:
 
     def _new(self) -> str:
         envelope = Envelope(
-            *(EnvelopeId(self.dice.randbytes(16)), self.id, self.dice.randbytes(4096)),
+            *(EnvelopeId(self.dice.randbytes(16)), self.id, self.dice.randbytes(self.letter_bytes)),
             *(datetime.now(UTC) + timedelta(days=3), self.dice.randbytes(32)),
         )
         name = to_base64url(envelope.id)
@@ -137,8 +140,11 @@ class Line:
 
 
 @contextmanager
-def running(folder: Path, database: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-c", RUN, str(folder), database]
+def running(
+    folder: Path, database: str = "", *more: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A relay, and its address; ``more`` is how long it waits for its database, if not as usual."""
+    command = [sys.executable, "-c", RUN, str(folder), database, *more]
     with to_be_killed(command) as process:
         yield process, first_words(process).strip()
 

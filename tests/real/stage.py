@@ -119,7 +119,7 @@ class Shell:
 
     def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> Done:
         """Wait for a command that was started; ``typed`` is for its standard input."""
-        out, err = command.communicate(None if typed is None else typed.encode(), timeout=60)
+        out, err = command.communicate(None if typed is None else typed.encode(), timeout=180)
         self.errors.append(err)
         return Done(command.returncode, out, err)
 

@@ -1,4 +1,8 @@
-"""The main job, whole: ``entrenous demo`` in a process of its own, and what it leaves behind."""
+"""The main job, whole: ``entrenous demo`` in a process of its own, and what it leaves behind.
+
+Its thirty commands begin at once here (tests/ready.py). ``make demo`` starts each anew, and so does
+``make nightly``.
+"""
 
 import html
 import json
@@ -7,31 +11,68 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.sizes import NIGHTLY
+
 pytestmark = pytest.mark.real
+AT_ONCE = """
+import subprocess
+from types import SimpleNamespace
+from entrenous.__main__ import main
+from entrenous.demo import stage
+from tests.ready import begun, done
+
+def run(command, *, env, input, capture_output, timeout, check):
+    return done(command, env=env, typed=input)
+
+stage.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": begun, "run": run})
+main()
+"""
+ROOT = Path(__file__).parents[2]
 STEPS = ["carry", "setup", "send", "stop", "leak", "trace", "recall", "respond", "summary"]
 
 
-def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "entrenous", "demo", *arguments],
+class Run(NamedTuple):
+    """How it ended, what it said, and the session of its processes."""
+
+    status: int
+    out: str
+    err: str
+    session: int
+
+
+def demo(*arguments: str, cwd: Path) -> Run:
+    program = ["-m", "entrenous"] if NIGHTLY else ["-c", AT_ONCE]
+    with subprocess.Popen(
+        [sys.executable, *program, "demo", *arguments],
         cwd=cwd,
-        env=os.environ | {"NO_COLOR": "1"},
-        capture_output=True,
+        env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=280,
-        check=False,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=280)
+        finally:
+            process.kill()
+    return Run(process.returncode, out, err, process.pid)
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     folder = tmp_path_factory.mktemp("demo")
     run = demo(cwd=folder)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return folder / "demo-out", run.stdout
+    assert run.status == 0, run.out + run.err
+    return folder / "demo-out", run
+
+
+@pytest.fixture
+def told(run: tuple[Path, Run]) -> tuple[Path, str]:
+    return run[0], run[1].out
 
 
 def test_every_step_ends_as_it_should(told: tuple[Path, str]) -> None:
@@ -69,27 +110,31 @@ def test_the_terminal_tells_it_calmly(told: tuple[Path, str]) -> None:
     assert lines[-1].startswith("Look at it: ")
 
 
-def test_no_process_is_left_behind(told: tuple[Path, str]) -> None:
-    left = [
-        command
-        for command in Path("/proc").glob("[0-9]*/cmdline")
-        if str(told[0]).encode() in _read(command)
-    ]
-    assert left == []
+def test_no_process_is_left_behind(run: tuple[Path, Run]) -> None:
+    """Neither of its session nor one that was told its folder."""
+    folder, session = str(run[0]).encode(), str(run[1].session).encode()
+    processes = list(Path("/proc").glob("[0-9]*"))
+    assert [one for one in processes if folder in _read(one / "cmdline")] == []
+    assert [one for one in processes if _session(_read(one / "stat")) == session] == []
+
+
+def _session(stat: bytes) -> bytes:
+    """The sixth field; the second, a name in brackets, may hold anything (proc(5))."""
+    return b"".join(stat.rpartition(b")")[2].split()[3:4])
 
 
 def test_it_empties_only_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "demo-out").mkdir()
     (tmp_path / "demo-out" / "diary.txt").write_text("mine")
     run = demo(cwd=tmp_path)
-    assert run.returncode == 3
+    assert run.status == 3
     assert (tmp_path / "demo-out" / "diary.txt").read_text() == "mine"
 
 
 def test_a_photo_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     run = demo("--photo", "nowhere.jpg", cwd=tmp_path)
-    assert run.returncode == 4
-    assert "nowhere.jpg" in run.stderr
+    assert run.status == 4
+    assert "nowhere.jpg" in run.err
 
 
 def _read(place: Path) -> bytes:

@@ -24,11 +24,12 @@ from entrenous.send.people.invite import add_person
 from entrenous.send.set_up import set_up
 from tests.real.counting import Counting
 from tests.real.stage import Server, Shell, wait_until
+from tests.sizes import size
 from tests.village.sealed import sends_as_it_is
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-SIZE = 100 * 1024 * 1024
+SIZE = size(32, 100) * 1024 * 1024
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def way(tmp_path: Path) -> Iterator[Counting]:
     counting = Counting((host, int(port)))
     threading.Thread(target=counting.serve, daemon=True).start()
     yield counting
+    counting.cut.set()
     counting.listener.close()
     server.stop(signal.SIGKILL)
 
@@ -77,13 +79,16 @@ def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path:
     ((name, state),) = ben.inbox().items()
     assert state == "waiting"
 
+    way.until_came = way.came + 51 * SIZE // 100
     opening = ben.begins("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
-    assert wait_until(lambda: come(ben.home) >= SIZE // 2, 60)
+    assert way.full.wait(180)
+    assert wait_until(lambda: come(ben.home) >= SIZE // 2, 180)
     opening.send_signal(signal.SIGKILL)
     opening.communicate()
     assert SIZE // 2 <= come(ben.home) < SIZE, "it was killed too late"
 
-    way.came = 0
+    way.cut.set()
+    way.came, way.until_came = 0, None
     (file,) = ben.does(
         "open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json"
     ).answer["files"]

@@ -142,7 +142,7 @@ def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
         for pages in (1, 2, 2):
             there.pages.begin(pages)
             with fetching(ours):
-                assert there.pages.enough.wait(30)
+                assert there.pages.enough.wait(120)
                 time.sleep(dice.random() / 10)  # in the midst of the page, or after it
         gate(ours, "fetch")
         assert protected(ours, "got") == {bits(number) for number in range(COUNT)}

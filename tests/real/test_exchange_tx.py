@@ -56,7 +56,7 @@ def tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
         env=clean | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -73,7 +73,7 @@ def child(environment: Mapping[str, str], program: str, *words: str) -> list[str
     clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
     command = [sys.executable, "-c", program, *words]
     done = subprocess.run(
-        command, check=False, env=clean | environment, capture_output=True, text=True, timeout=60
+        command, check=False, env=clean | environment, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()

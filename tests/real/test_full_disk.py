@@ -25,6 +25,7 @@ from tests.real.trial import first_words, to_be_killed
 pytestmark = pytest.mark.real
 
 MB = 1 << 20
+LARGE = 32 * 1024  # so that few letters fill a disk
 
 
 @contextmanager
@@ -78,7 +79,7 @@ FULL = (507, "urn:entrenous:unreachable:disk-full")
 
 
 def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
-    device = Device(random.Random("full"))
+    device = Device(random.Random("full"), letter_bytes=LARGE)
     with small_disk(tmp_path / "disk", 10) as disk:
         folder = disk.folder / "relay"
         with relay(disk.inside, folder) as url, closing(Line(url)) as line:
@@ -101,7 +102,7 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_room_is_used_as_soon_as_there_is_some(tmp_path: Path) -> None:
-    device = Device(random.Random("room"))
+    device = Device(random.Random("room"), letter_bytes=LARGE)
     with (
         small_disk(tmp_path / "disk", 6) as disk,
         relay(disk.inside, disk.folder / "relay") as url,
@@ -118,7 +119,7 @@ def test_a_postgresql_whose_disk_is_full(tmp_path: Path) -> None:
     """Where it cannot even write its log it restarts by itself, and is away meanwhile."""
     if os.geteuid() != 0:
         pytest.skip("needs root: PostgreSQL runs as an account of its own on a disk of its own")
-    device = Device(random.Random("postgresql"))
+    device = Device(random.Random("postgresql"), letter_bytes=LARGE)
     with cluster(disk_mb=400) as own:
         assert own.disk is not None
         with relay((), tmp_path / "relays" / "own", own.fresh()) as url, closing(Line(url)) as line:
@@ -126,7 +127,7 @@ def test_a_postgresql_whose_disk_is_full(tmp_path: Path) -> None:
             own.disk.resize(own.disk.used_mb() + 4)
             assert until_full(device, line) <= {FULL, (503, AWAY)}
             own.disk.resize(400)
-            assert wait_until(lambda: goes_on(own, device, line), 60)
+            assert wait_until(lambda: goes_on(own, device, line), 180)
             comes_all(device, line)
 
 

@@ -41,7 +41,7 @@ def held(gate: Running) -> str:
     answer = gate.bring(HERS).json()
     assert answer["decision"] == "hold", answer
     case = str(answer["case"])
-    assert wait_until(lambda: shown(gate, case).is_success, 30)  # kept after the answer
+    assert wait_until(lambda: shown(gate, case).is_success, 120)  # kept after the answer
     return case
 
 

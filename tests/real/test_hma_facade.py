@@ -26,7 +26,7 @@ LISTED = [bytes([number] * 32).hex() for number in (1, 7, 21)]
 @contextmanager
 def facade(data: Path) -> Iterator[tuple[httpx.Client, Running]]:
     with (
-        running(data) as gate,
+        running(data, "--no-slow-look") as gate,
         httpx.Client(
             base_url=f"{gate.url}/hma", headers=gate.who, timeout=60, trust_env=False
         ) as hma,
@@ -115,5 +115,5 @@ def test_off_until_a_time_which_comes_while_no_gate_runs(tmp_path: Path) -> None
         assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
     assert wait_until(lambda: time.time() > until, 10)
     with facade(data) as (hma, _):
-        assert wait_until(lambda: ok(hma.get("/m/raw_lookup", params=query))["matches"] != [], 30)
+        assert wait_until(lambda: ok(hma.get("/m/raw_lookup", params=query))["matches"] != [], 120)
         assert ok(hma.get(f"/c/bank/TEST/content/{number}"))["disable_until_ts"] == 1

@@ -277,7 +277,7 @@ def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
 def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
     """Hooks are live; what people register, and what is confirmed, is let through and listed."""
     (tmp_path / "gate.toml").write_text("shadow = true\n")
-    with running(tmp_path, "--judges", "2") as one:
+    with running(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")
         famous = gate.famous()
         gate.claimed(famous)

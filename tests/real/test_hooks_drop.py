@@ -29,7 +29,7 @@ LINE = (
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+    with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one
 
 

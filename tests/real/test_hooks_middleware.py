@@ -133,7 +133,7 @@ def status_of(line: socket.socket) -> int:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    with running_gate(tmp_path_factory.mktemp("gate")) as one:
+    with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one
 
 
@@ -247,7 +247,7 @@ def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_a_gate_that_goes_away_lets_nothing_through(kind: str, tmp_path: Path) -> None:
     with ExitStack() as sites:
-        with running_gate(tmp_path) as gate:
+        with running_gate(tmp_path, "--no-slow-look") as gate:
             refusing = sites.enter_context(a_site(kind, "publish", *gate))
             marking = sites.enter_context(a_site(kind, "header", *gate))
             assert refusing.post(another()).status_code == 200

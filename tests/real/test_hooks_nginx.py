@@ -121,7 +121,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (folder / "gate").mkdir()
     (folder / "gate/gate.toml").write_text(f"uploads_per_account = {AN_HOUR}\n")
     with (
-        running_gate(folder) as (gate, token_file),
+        running_gate(folder, "--no-slow-look") as (gate, token_file),
         running(BEHIND) as upstream,
         proxy_to(upstream, gate, token_file) as proxy,
         nginx(folder, upstream, proxy) as url,

@@ -38,7 +38,7 @@ class Typed:
         self.process.stdin.flush()
 
     def ends(self) -> Done:
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=180)
         return Done(self.process.returncode, out.encode(), err.encode())
 
 

@@ -152,9 +152,9 @@ def test_unlocking_takes_no_two_seconds(tmp_path: Path) -> None:
     taken = []
     with town_in(tmp_path) as town:
         for _ in range(3):
-            begun = time.perf_counter()
+            begun = time.process_time()
             with town.opened():
-                taken.append(time.perf_counter() - begun)
+                taken.append(time.process_time() - begun)
     assert read_head(town.home).now.cost == Cost(65_536, 3, 4)
     print(f"unlocking: {min(taken):.2f} s, with argon2id at 64 MiB")  # noqa: T201
     assert min(taken) < 2

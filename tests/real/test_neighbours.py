@@ -194,7 +194,7 @@ def opened_vault(street: Street) -> Iterator[int]:
     """A device of which a command holds the vault open."""
     command = street.ben.begins("inbox", "--wait", "60", "--json")
     try:
-        assert wait_until(lambda: is_held(street.ben.home), 30)
+        assert wait_until(lambda: is_held(street.ben.home), 120)
         yield command.pid
     finally:
         command.kill()
@@ -242,7 +242,7 @@ def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
         is_closed(pid)
         beside = children(pid)
         for child in beside:  # of a gate: what makes its deferred scans
-            assert wait_until(lambda child=child: neighbour_reads(child) == [], 30)
+            assert wait_until(lambda child=child: neighbour_reads(child) == [], 120)
             is_closed(child)
         assert bool(beside) == (what == "gate")
         os.kill(pid, signal.SIGSEGV)

@@ -66,7 +66,7 @@ class House:
                 assert json.loads(process.stdout.readline())["url"] == self.url
                 yield
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
+                assert process.wait(120) == 0
             finally:
                 process.kill()
 
@@ -74,7 +74,7 @@ class House:
         """What a relay says that does not start."""
         with self.starts() as process:
             try:
-                said = process.communicate(timeout=20)[1]
+                said = process.communicate(timeout=120)[1]
             finally:
                 process.kill()
         assert process.returncode == 3

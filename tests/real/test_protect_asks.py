@@ -60,7 +60,7 @@ class Screen:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("gate") / "gate", ("gate", "run"))
+    server = Server(tmp_path_factory.mktemp("gate") / "gate", ("gate", "run", "--no-slow-look"))
     server.start()
     yield server
     server.stop()

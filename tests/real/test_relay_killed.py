@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.stage import Server, Shell, wait_until
+from tests.sizes import size
 from tests.village.world import photo
 
 pytestmark = pytest.mark.real
@@ -79,15 +80,11 @@ def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
 ) -> None:
     ana, ben, picture = people
     sent = []
-    moments: list[Callable[[Server], Callable[[], bool]]] = [
-        a_file_lies_there,
-        it_unlocks,
-        a_file_lies_there,
-    ]
-    for moment in moments:
+    moments: list[Callable[[Server], Callable[[], bool]]] = [a_file_lies_there, it_unlocks]
+    for moment in size(moments, [*moments, *moments]):
         happened = moment(relay)
         sending = ana.begins("send", str(picture), *TO)
-        assert wait_until(happened, 20)
+        assert wait_until(happened, 60)
         restarted(relay)
         done = ana.ends(sending)
         assert done.status == 0, done.err.decode()  # it waited, and went on by itself
@@ -130,7 +127,7 @@ def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
     name = ana.does("send", str(picture), *TO).answer["message"]
     happened = a_key_is_given_out(relay)
     opening = ben.begins("open", name, "--export", "--out", str(tmp_path), "--json")
-    assert wait_until(happened, 20)
+    assert wait_until(happened, 60)
     restarted(relay)
     done = ben.ends(opening)
     assert done.status == 0, done.err.decode()
