@@ -30,12 +30,12 @@ def test_slow_first_job_keeps_its_place() -> None:
 
 
 def test_work_runs_in_parallel() -> None:
-    met = threading.Barrier(3, timeout=10.0)
+    met = threading.Barrier(3, timeout=60.0)
     assert len(list(ordered_results(lambda _: met.wait(), range(3), 3))) == 3
 
 
 def test_begun_work_raises_its_error_with_the_result() -> None:
-    met = threading.Barrier(2, timeout=10.0)
+    met = threading.Barrier(2, timeout=60.0)
     future = start_in_thread(met.wait)
     assert {met.wait(), future.result()} == {0, 1}
     with pytest.raises(ZeroDivisionError):

@@ -46,6 +46,7 @@ from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_key_bundle
+from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
@@ -113,7 +114,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     device, left = phone.device, held(phone, ben)
     for _ in range(left.until - left.next):
-        phone.sends(SMALL, ben)
+        writes(phone, "ben")
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
     catch_up(phone, ana, phone)

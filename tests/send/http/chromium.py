@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 CHROMIUM = "/usr/bin/chromium"
-_WAIT_S = 30.0
+_WAIT_S = 60.0
+_POLL_S = 0.02
 
 
 class Browser:
@@ -62,6 +63,11 @@ class Browser:
         end = monotonic() + _WAIT_S
         while not self.says(f"Boolean({script})"):
             assert monotonic() < end, (script, self.says("document.body.innerHTML"))
+            sleep(_POLL_S)
+
+    def runs_scripts(self, *, on: bool) -> None:
+        """Whether the pages that follow run their scripts."""
+        self.asks("Emulation.setScriptExecutionDisabled", value=not on)
 
     def mouse(self, kind: str, at: tuple[float, float]) -> None:
         self.asks(
@@ -84,6 +90,7 @@ class Browser:
                 quad = box["result"]["model"]["border"]
                 return (quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2
             assert monotonic() < end, selector
+            sleep(_POLL_S)
 
     def loses(self, selector: str) -> None:
         """Wait until there is no such element; the page runs no script."""
@@ -94,6 +101,7 @@ class Browser:
             if found.get("result", {}).get("nodeId") == 0:
                 return
             assert monotonic() < end, selector
+            sleep(_POLL_S)
 
     def press(self, selector: str) -> None:
         """Click on an element."""
@@ -116,8 +124,8 @@ class Browser:
 
 
 @contextmanager
-def chromium(profile: Path, *, script: bool = True) -> Iterator[Browser]:
-    """A running Chromium with a new profile; without ``script`` its pages run none."""
+def chromium(profile: Path) -> Iterator[Browser]:
+    """A running Chromium with a new profile."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed")
     asked, questions = os.pipe()
@@ -138,9 +146,7 @@ def chromium(profile: Path, *, script: bool = True) -> Iterator[Browser]:
     os.close(answered)
     with os.fdopen(questions, "wb", buffering=0) as ask, os.fdopen(answers, "rb", 0) as hear:
         try:
-            browser = Browser(ask, hear)
-            browser.asks("Emulation.setScriptExecutionDisabled", value=not script)
-            yield browser
+            yield Browser(ask, hear)
         finally:
             process.terminate()
             process.wait()

@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -123,66 +124,68 @@ def seen(browser: Browser, at: int) -> str:
 
 
 @pytest.mark.threat("view-once-left-behind")
-@pytest.mark.parametrize("leave", ["button", "shift"])
 def test_a_look_is_veiled_until_held_and_leaves_nothing(
-    street: Street, tmp_path_factory: pytest.TempPathFactory, leave: str
-) -> None:
-    name, profile = once(street), tmp_path_factory.mktemp("profile")
-
-    def looks(address: str) -> None:
-        with chromium(profile) as browser:
-            browser.goes(address)
-            assert browser.says("document.title") == "Page"
-            browser.says("document.getElementById('show').click()")
-            browser.until(f"{VEILS} === 4 && {LOADED}")
-            assert [seen(browser, at) for at in range(4)] == ["hidden"] * 4
-            for at in range(4):
-                middle = browser.says(MIDDLE.format(at=at))
-                veiled = browser.picture()
-                browser.mouse("mousePressed", middle)
-                assert [seen(browser, other) for other in range(4)] == [
-                    "visible" if other == at else "hidden" for other in range(4)
-                ]
-                assert browser.picture() != veiled
-                browser.mouse("mouseReleased", middle)
-                assert seen(browser, at) == "hidden"
-            if leave == "button":
-                browser.says("document.getElementById('leave').click()")
-            else:
-                for _ in range(3):
-                    browser.key("Shift")
-            browser.until("location.href === 'about:blank'")
-            assert browser.says("document.body.innerText") == ""
-
-    said = Looking(street, name).meanwhile(looks)
-    assert (said.status, TEXT in said.out + said.err) == (0, False)
-    assert left(street.folder, profile, Path(tempfile.gettempdir())) == []
-    assert "used up" in street.types("ben", "inbox").out
-    assert street.types("ben", "open", name).status == 3
-
-
-@pytest.mark.threat("view-once-left-behind")
-def test_without_scripts_it_is_shown_all_the_same(
     street: Street, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    name, profile = once(street), tmp_path_factory.mktemp("profile")
-
-    def looks(address: str) -> None:
-        with chromium(profile, script=False) as browser:
-            browser.goes(address)
-            browser.press("#show")
-            veil = browser.finds(".veil")  # the text
-            veiled = browser.picture()
-            browser.mouse("mousePressed", veil)
-            assert browser.picture() != veiled
-            browser.mouse("mouseReleased", veil)
-            browser.press("#leave")
-            browser.loses("#leave")
-
-    said = Looking(street, name).meanwhile(looks)
-    assert said.status == 0
+    """One look is ended by the button and one by the keyboard; the third is without scripts."""
+    profile = tmp_path_factory.mktemp("profile")
+    with chromium(profile) as browser:
+        for looks in (_unveils_each_and_leaves, _leaves_by_the_keyboard, _looks_without_scripts):
+            name = once(street)
+            said = Looking(street, name).meanwhile(partial(looks, browser))
+            assert (said.status, TEXT in said.out + said.err) == (0, False)
+            assert f"{name}  from ana, used up" in street.types("ben", "inbox").out
+            assert street.types("ben", "open", name).status == 3
     assert left(street.folder, profile, Path(tempfile.gettempdir())) == []
-    assert "used up" in street.types("ben", "inbox").out
+
+
+def _unveils_each_and_leaves(browser: Browser, address: str) -> None:
+    _shows(browser, address)
+    for at in range(4):
+        middle = browser.says(MIDDLE.format(at=at))
+        veiled = browser.picture()
+        browser.mouse("mousePressed", middle)
+        assert [seen(browser, other) for other in range(4)] == [
+            "visible" if other == at else "hidden" for other in range(4)
+        ]
+        assert browser.picture() != veiled
+        browser.mouse("mouseReleased", middle)
+        assert seen(browser, at) == "hidden"
+    browser.says("document.getElementById('leave').click()")
+    _is_blank(browser)
+
+
+def _leaves_by_the_keyboard(browser: Browser, address: str) -> None:
+    _shows(browser, address)
+    for _ in range(3):
+        browser.key("Shift")
+    _is_blank(browser)
+
+
+def _looks_without_scripts(browser: Browser, address: str) -> None:
+    browser.runs_scripts(on=False)
+    browser.goes(address)
+    browser.press("#show")
+    veil = browser.finds(".veil")  # the text
+    veiled = browser.picture()
+    browser.mouse("mousePressed", veil)
+    assert browser.picture() != veiled
+    browser.mouse("mouseReleased", veil)
+    browser.press("#leave")
+    browser.loses("#leave")
+
+
+def _shows(browser: Browser, address: str) -> None:
+    browser.goes(address)
+    assert browser.says("document.title") == "Page"
+    browser.says("document.getElementById('show').click()")
+    browser.until(f"{VEILS} === 4 && {LOADED}")
+    assert [seen(browser, at) for at in range(4)] == ["hidden"] * 4
+
+
+def _is_blank(browser: Browser) -> None:
+    browser.until("location.href === 'about:blank'")
+    assert browser.says("document.body.innerText") == ""
 
 
 def test_leftover_search_finds_exported_files(street: Street) -> None:
