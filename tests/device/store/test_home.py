@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from entrenous.device.store.vault_folder import (
     write_head,
 )
 from entrenous.device.vault_tables import pack
-from tests.vaults import unlock_vault
+from tests.vaults import make_vaults_open_quickly, unlock_vault
 
 WORDS = Secret(b"four or five unrelated words")
 CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs
@@ -37,9 +38,10 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     return made.vault
 
 
-@pytest.fixture(params=[FIRST_SCHEMA, SCHEMA])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=[FIRST_SCHEMA, SCHEMA])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vault as ``create`` makes it, but for the cost; or one of the first schema."""
+    home = tmp_path_factory.mktemp("home")
     head = {
         "schema": request.param,
         "salt": "A" * 22 + "==",
@@ -47,8 +49,8 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "passes": CHEAP.passes,
         "lanes": CHEAP.lanes,
     }
-    (tmp_path / "vault.json").write_text(json.dumps(head))
-    (tmp_path / "device.key").write_bytes(DEVICE)
+    (home / "vault.json").write_text(json.dumps(head))
+    (home / "device.key").write_bytes(DEVICE)
     stretched = stretch(WORDS, SALT, CHEAP)
     first = request.param == FIRST_SCHEMA
     key = (
@@ -56,9 +58,16 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         if first
         else vault_key(stretched, NO_RELAY_SHARE, DEVICE, SALT)
     )
-    vault = SqlcipherVault(tmp_path, key)
+    vault = SqlcipherVault(home, key)
     vault.put("drawer", "key", b"value")
     vault.close()
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    """A copy of the vault in a folder of its own."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -90,7 +99,10 @@ def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
+def test_empty_vault_is_no_device_and_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_vaults_open_quickly(monkeypatch)
     with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
         assert vault.get("drawer", "key") is None
     assert not has_vault(tmp_path)
@@ -104,7 +116,10 @@ def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_vaults_with_one_passphrase_have_nothing_in_common(tmp_path: Path) -> None:
+def test_two_vaults_with_one_passphrase_have_nothing_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_vaults_open_quickly(monkeypatch)
     for name in ("one", "two"):
         create_vault(tmp_path / name, WORDS).close()
     for part in ("device.key", "vault.json"):

@@ -20,7 +20,7 @@ from entrenous.base.errors import BadRecord, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
-from entrenous.crypto.vault_key import Cost, oprf_input, stretch
+from entrenous.crypto.vault_key import oprf_input, stretch
 from entrenous.device.lock_errors import (
     FewTriesLeft,
     RevokedDeviceLocked,
@@ -46,11 +46,11 @@ from entrenous.device.store.vault_folder import (
     write_offline_window,
 )
 from entrenous.wire.relay_nouns import Locked, RelayLock
-from tests.vaults import unlock_vault
+from tests.vaults import LEAST_COST, make_vaults_open_quickly, unlock_vault
 
 WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
 LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))
-CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)
+CHEAP = LEAST_COST
 UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
 
 
@@ -83,7 +83,7 @@ def relay() -> Holder:
 @pytest.fixture
 def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A device that was set up at a relay; a guess at its passphrase costs little."""
-    monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
+    make_vaults_open_quickly(monkeypatch)
     made = create(tmp_path / "home", WORDS)
     made.vault.put("drawer", "key", b"value")
     locked(made, relay, WORDS).vault.close()
@@ -234,7 +234,7 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
 def test_interrupted_first_lock_is_repeated_with_the_same_token(
     tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
+    make_vaults_open_quickly(monkeypatch)
     made = create(tmp_path, WORDS)
     begun = KeyTerms(made.terms.salt, CHEAP, LOCK)
     write_head(tmp_path, VaultHead(made.terms, begun))
