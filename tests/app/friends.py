@@ -1,58 +1,125 @@
 """Two friends, each with an app of her own, at one relay."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.served import opened_page, served_app, set_up
+from entrenous.base.environment import Settings
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.send.flush import flush
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.set_up import set_up as set_up_device
+from tests.app.served import PASSPHRASE, PATIENCE_S, opened_page, served_app, set_up, unlock
 from tests.real.stage import Server
+from tests.vaults import create_device, make_vaults_open_quickly
+
+_NO_SETTINGS: Mapping[str, str] = {}
+_LOOK_AGAIN_MS = 200
+LOOKS = PATIENCE_S * 1000 // _LOOK_AGAIN_MS
 
 
 @dataclass(frozen=True)
 class Friends:
-    """The pages of Ana and Ben, and the relay that carries for both."""
+    """The pages of Ana and Ben."""
 
     ana: Page
     ben: Page
-    relay: Server
 
 
 @contextmanager
-def two_friends(folder: Path, browser: Browser) -> Iterator[Friends]:
-    """Set both up at a relay of their own."""
+def a_relay(folder: Path) -> Iterator[Server]:
+    """Run a relay until the end."""
+    folder.mkdir(exist_ok=True)
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
     try:
-        with (
-            served_app(folder / "ana", ENTRENOUS_PAUSE="0") as at_ana,
-            served_app(folder / "ben", ENTRENOUS_PAUSE="0") as at_ben,
-            opened_page(browser, at_ana.link) as ana,
-            opened_page(browser, at_ben.link) as ben,
-        ):
-            set_up(ana, "Ana", relay.url)
-            set_up(ben, "Ben", relay.url)
-            yield Friends(ana, ben, relay)
+        yield relay
     finally:
         relay.stop()
 
 
-def introduce(friends: Friends) -> None:
-    """Ana makes a link, Ben uses it; both end on the other's page."""
-    ana, ben = friends.ana, friends.ben
-    start(ana, "People")
-    ana.get_by_label("What you will call them").fill("Ben")
-    ana.get_by_role("button", name="Make a link").click()
-    link = ana.get_by_role("textbox").input_value()
-    start(ben, "People")
-    ben.get_by_label("Their link").fill(link)
-    ben.get_by_label("What you call them").fill("Ana")
-    ben.get_by_role("button", name="Add them").click()
-    ben.get_by_role("heading", name="Ana").wait_for()
-    until_there(ana, "People", "Ben")
-    ana.get_by_role("link", name="Ben", exact=True).click()
+@contextmanager
+def an_app(
+    browser: Browser, home: Path, more: Mapping[str, str] = _NO_SETTINGS, *, script: bool = True
+) -> Iterator[Page]:
+    """Run the app of a device in ``home``, with these settings, and open its first page."""
+    with (
+        served_app(home, ENTRENOUS_PAUSE="0", **more) as app,
+        opened_page(browser, app.link, script=script) as page,
+    ):
+        yield page
+
+
+@contextmanager
+def two_friends(
+    folder: Path,
+    browser: Browser,
+    *,
+    script: bool = True,
+    at_ana: Mapping[str, str] = _NO_SETTINGS,
+    at_ben: Mapping[str, str] = _NO_SETTINGS,
+) -> Iterator[Friends]:
+    """Set both up at a relay of their own, as people do."""
+    with (
+        a_relay(folder) as relay,
+        an_app(browser, folder / "ana", at_ana, script=script) as ana,
+        an_app(browser, folder / "ben", at_ben, script=script) as ben,
+    ):
+        set_up(ana, "Ana", relay.url)
+        set_up(ben, "Ben", relay.url)
+        yield Friends(ana, ben)
+
+
+@contextmanager
+def acquainted(
+    folder: Path, browser: Browser, more: Mapping[str, str] = _NO_SETTINGS
+) -> Iterator[Friends]:
+    """Run a relay and the apps of two who know each other by a link."""
+    with a_relay(folder) as relay:
+        make_acquainted(folder, relay.url, relay.url)
+        with (
+            an_app(browser, folder / "ana", more) as ana,
+            an_app(browser, folder / "ben", more) as ben,
+        ):
+            for page in (ana, ben):
+                enter(page)
+            until_there(ana, "People", "Ben")
+            ana.get_by_role("link", name="Ben", exact=True).click()
+            start(ben, "People")
+            ben.get_by_role("link", name="Ana", exact=True).click()
+            yield Friends(ana, ben)
+
+
+def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
+    """Make the devices of both by rules, without pages; Ben has used a link of Ana's."""
+    with made_device(folder / "ana", "Ana", relay_of_ana) as ana:
+        link = make_invite(ana, name="Ben")
+    with made_device(folder / "ben", "Ben", relay_of_ben) as ben:
+        add_person(link, "Ana", ben)
+        flush(ben)
+
+
+@contextmanager
+def made_device(home: Path, name: str, relay: str | None) -> Iterator[Device]:
+    """Make a device by rules; a guess at its passphrase costs the least that it may."""
+    settings = Settings(home, pause_s=0)
+    with ExitStack() as stack:
+        make_vaults_open_quickly(stack.enter_context(pytest.MonkeyPatch.context()))
+        device = stack.enter_context(create_device(settings, lambda: Secret(PASSPHRASE.encode())))
+        set_up_device(name, relay, device)
+        yield device
+
+
+def enter(page: Page) -> None:
+    """Unlock a device that was made before its app was started."""
+    page.get_by_role("link", name="Unlock").click()
+    unlock(page)
+    page.get_by_role("heading", name="What would you like to do?").wait_for()
 
 
 def start(page: Page, door: str) -> None:
@@ -63,9 +130,9 @@ def start(page: Page, door: str) -> None:
 
 def until_there(page: Page, door: str, link: str) -> None:
     """Look again until something that comes over the relay is listed."""
-    for _ in range(100):
+    for _ in range(LOOKS):
         start(page, door)
         if page.get_by_role("link", name=link, exact=True).count():
             return
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(_LOOK_AGAIN_MS)
     raise AssertionError(f"{link} did not come")

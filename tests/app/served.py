@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import pytest
@@ -54,7 +55,8 @@ def served_app(home: Path, inside: tuple[str, ...] = (), **more: str) -> Iterato
 @contextmanager
 def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
     """Run the app of this program for a device in ``home``."""
-    environment = {**os.environ, "ENTRENOUS_HOME": str(home), **more}
+    as_usual = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
+    environment = {**os.environ, **as_usual, **more}
     command = [*program, "app", "--no-browser", "--json"]
     with begun(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stdout is not None
@@ -82,15 +84,22 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened_page(browser: Browser, link: str, *, script: bool = True) -> Iterator[Page]:
+def opened_page(
+    browser: Browser, link: str, *, script: bool = True, after: Page | None = None
+) -> Iterator[Page]:
     """Open the link in a phone-sized window; fail if a page breaks its security policy or asks for
     anything elsewhere.
+
+    A one-time link works once. With ``after``, a page that was opened by it, ``link`` is any
+    address of the same app, in a window of its own that shares that page's access.
     """
     with browser.new_context(viewport=PHONE, java_script_enabled=script) as context:
+        if after is not None:
+            context.add_cookies(after.context.cookies())  # type: ignore[arg-type] - as they were given
         context.set_default_timeout(PATIENCE_S * 1000)
         page = context.new_page()
         faults: list[str] = []
-        address = link.partition("/enter/")[0]
+        address = f"http://{urlsplit(link).netloc}"
         page.on("console", lambda said: faults.append(said.text) if _is_policy(said.text) else None)
         page.on("pageerror", lambda why: faults.append(str(why)))
         page.on(

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.app.served import no_violations, opened_page, served_app, set_up
-from tests.real.stage import Server
+from tests.app.friends import a_relay, an_app, enter, made_device
+from tests.app.served import no_violations, opened_page, served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _HAS_A_PICTURE = """video => new Promise(done => {
@@ -47,30 +47,44 @@ def seeing(browser: Browser, picture: Path) -> Iterator[Browser]:
 
 
 def test_the_code_of_another_device_is_read_by_the_camera(browser: Browser, tmp_path: Path) -> None:
-    relay = Server(tmp_path / "relay", ("relay", "run"))
-    relay.start()
-    try:
-        with (
-            served_app(tmp_path / "old", ENTRENOUS_PAUSE="0") as at_old,
-            served_app(tmp_path / "phone") as at_phone,
-            opened_page(browser, at_old.link) as old,
-        ):
-            set_up(old, "Ana", relay.url)
+    with (
+        a_relay(tmp_path) as relay,
+        served_app(tmp_path / "phone") as at_phone,
+        opened_page(browser, at_phone.link, script=False) as without_script,
+    ):
+        _there_is_a_file_field_and_no_button(without_script)
+        with made_device(tmp_path / "old", "Ana", relay.url):
+            pass
+        with an_app(browser, tmp_path / "old") as old:
+            enter(old)
             code = _code_picture(old, tmp_path / "code.png")
-            with seeing(browser, code) as sees, opened_page(sees, at_phone.link) as phone:
-                phone.get_by_role("link", name="Set up this device").click()
-                phone.get_by_role("link", name="This is another device of mine").click()
-                phone.get_by_role("button", name="Use the camera").click()
-                phone.get_by_role("button", name="Take the picture").wait_for()
-                # A function that is waited for would be evaluated by the page, whose policy
-                # forbids that.
-                phone.locator("video").evaluate(_HAS_A_PICTURE)
-                no_violations(phone)
-                phone.get_by_role("button", name="Take the picture").click()
-                phone.get_by_role("heading", name="Lock this device").wait_for()
-                no_violations(phone)
-    finally:
-        relay.stop()
+            with (
+                seeing(browser, code) as sees,
+                opened_page(sees, at_phone.address, after=without_script) as phone,
+            ):
+                _read_by_the_camera(phone)
+
+
+def _there_is_a_file_field_and_no_button(page: Page) -> None:
+    page.get_by_role("link", name="Set up this device").click()
+    page.get_by_role("link", name="This is another device of mine").click()
+    assert page.get_by_label("Photo of the code").is_visible()
+    assert page.get_by_role("button", name="Use the camera").count() == 0
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("alert").wait_for()
+
+
+def _read_by_the_camera(phone: Page) -> None:
+    phone.get_by_role("link", name="Set up this device").click()
+    phone.get_by_role("link", name="This is another device of mine").click()
+    phone.get_by_role("button", name="Use the camera").click()
+    phone.get_by_role("button", name="Take the picture").wait_for()
+    # A function that is waited for would be evaluated by the page, whose policy forbids that.
+    phone.locator("video").evaluate(_HAS_A_PICTURE)
+    no_violations(phone)
+    phone.get_by_role("button", name="Take the picture").click()
+    phone.get_by_role("heading", name="Lock this device").wait_for()
+    no_violations(phone)
 
 
 def _code_picture(page: Page, place: Path) -> Path:
@@ -81,18 +95,3 @@ def _code_picture(page: Page, place: Path) -> Path:
     address = page.url.split("/61")[0]
     place.write_bytes(page.request.get(f"{address}{source}").body())
     return place
-
-
-def test_without_script_there_is_a_file_field_and_no_button(
-    browser: Browser, tmp_path: Path
-) -> None:
-    with (
-        served_app(tmp_path / "phone") as app,
-        opened_page(browser, app.link, script=False) as page,
-    ):
-        page.get_by_role("link", name="Set up this device").click()
-        page.get_by_role("link", name="This is another device of mine").click()
-        assert page.get_by_label("Photo of the code").is_visible()
-        assert page.get_by_role("button", name="Use the camera").count() == 0
-        page.get_by_role("button", name="Go on").click()
-        page.get_by_role("alert").wait_for()

@@ -5,24 +5,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.served import PASSPHRASE, no_violations, opened_page, served_app, set_up
+from tests.app.friends import a_relay, an_app, enter, made_device
+from tests.app.served import PASSPHRASE, no_violations
 from tests.app.walker import Walker
-from tests.real.stage import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 NEW = "copper lantern orchid bicycle fjord"
 
 
 def test_passphrase_hours_move_and_erasing(browser: Browser, tmp_path: Path) -> None:
-    relays = [Server(tmp_path / name, ("relay", "run")) for name in ("one", "two")]
-    for relay in relays:
-        relay.start()
-    try:
-        with (
-            served_app(tmp_path / "device", ENTRENOUS_PAUSE="0") as app,
-            opened_page(browser, app.link) as page,
-        ):
-            set_up(page, "Ana", relays[0].url)
+    home = tmp_path / "device"
+    with a_relay(tmp_path / "one") as relay, a_relay(tmp_path / "two") as other:
+        with made_device(home, "Ana", relay.url):
+            pass
+        with an_app(browser, home) as page:
+            enter(page)
             ana = Walker(page)
             ana.press("Your devices", "link")
             _passphrase(ana)
@@ -30,23 +27,24 @@ def test_passphrase_hours_move_and_erasing(browser: Browser, tmp_path: Path) -> 
             ana.press("Allow it")
             page.get_by_text("this device opens without its relay").wait_for()
             ana.press("Go on", "link")
-            ana.press("Use another relay", "link")
-            ana.fill("Address of the other relay", "relay.example")
-            ana.press("Move")
-            page.get_by_role("alert").wait_for()
-            ana.fill("Address of the other relay", relays[1].url)
-            ana.begin("Move")
-            ana.arrives("You moved")
-            page.get_by_text(f"This device is at {relays[1].url} now.").wait_for()
-            page.goto(f"{app.address}/114")
+            _moved(ana, other.url)
+            page.goto(f"{page.url[: page.url.index('/', len('http://'))]}/114")
             ana.fill("To go on, type the word", "erase")
             ana.begin("Erase everything now")
             ana.arrives("Everything was erased")
             page.get_by_text("The mailbox at your relay is closed too").wait_for()
-            assert not (tmp_path / "device").exists()
-    finally:
-        for relay in relays:
-            relay.stop()
+            assert not home.exists()
+
+
+def _moved(ana: Walker, relay: str) -> None:
+    ana.press("Use another relay", "link")
+    ana.fill("Address of the other relay", "relay.example")
+    ana.press("Move")
+    ana.page.get_by_role("alert").wait_for()
+    ana.fill("Address of the other relay", relay)
+    ana.begin("Move")
+    ana.arrives("You moved")
+    ana.page.get_by_text(f"This device is at {relay} now.").wait_for()
 
 
 def _passphrase(ana: Walker) -> None:

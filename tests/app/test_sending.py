@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from entrenous.demo.sample_photos import add_position
-from tests.app.friends import Friends, introduce, start, two_friends
+from tests.app.friends import Friends, acquainted, start
 from tests.app.served import no_violations
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -43,7 +43,7 @@ def _send(page: Page, to: str) -> None:
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     page.get_by_role("button", name="Send", exact=True).click()
-    page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
+    page.get_by_role("heading", name="It is on its way").wait_for()
 
 
 def _shot(page: Page, name: str) -> None:
@@ -56,8 +56,7 @@ def _shot(page: Page, name: str) -> None:
 def test_what_does_not_travel_voice_replies_and_notices(
     browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
-    with two_friends(tmp_path, browser) as friends:
-        introduce(friends)
+    with acquainted(tmp_path, browser, {"ENTRENOUS_UNDO": "0"}) as friends:
         _a_notice_stays_until_it_is_read(friends.ana)
         _write(friends.ben, "Ana", photo, "from the lake")
         _record_a_voice(friends.ben)
@@ -106,7 +105,7 @@ def _nothing_hidden_travels(page: Page) -> None:
 
 def _their_copy_and_the_difference(page: Page) -> None:
     page.get_by_role("button", name="See their copy of picture 1").click()
-    page.get_by_role("heading", name="Their copy").wait_for(timeout=60_000)
+    page.get_by_role("heading", name="Their copy").wait_for()
     page.get_by_text("The difference, made 20 times stronger").click()
     for box in page.get_by_role("checkbox").all():
         box.check()
@@ -119,7 +118,7 @@ def _their_copy_and_the_difference(page: Page) -> None:
 def _opened_with_picture_and_voice(friends: Friends) -> None:
     ana = friends.ana
     start(ana, "Messages")
-    ana.get_by_text("1 to open").wait_for(timeout=60_000)
+    ana.get_by_text("1 to open").wait_for()
     _shot(ana, "inbox")
     ana.get_by_role("link", name="Ben", exact=True).click()
     ana.get_by_role("button", name="Open").click()
@@ -154,7 +153,7 @@ def _answered(friends: Friends) -> None:
     _review(ana)
     _send(ana, "Ben")
     start(ben, "Messages")
-    ben.get_by_text("1 to open").wait_for(timeout=60_000)
+    ben.get_by_text("1 to open").wait_for()
     ben.get_by_role("link", name="Ana", exact=True).click()
     ben.get_by_role("button", name="Open").click()
     ben.get_by_role("button", name="Yes, let them know").click()

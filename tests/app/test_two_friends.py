@@ -1,102 +1,250 @@
-"""Two friends: send, undo, open, react, see once, take back."""
+"""Two friends: invite, send, undo, open, react, see once, compare, listen, take back; each with
+the mouse, by keyboard alone, and without script.
+"""
 
+import re
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, expect
 from skimage import data
 
-from tests.app.friends import Friends, introduce, two_friends
-from tests.app.served import no_violations
+from tests.app.friends import LOOKS, two_friends
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+_LEFT_OR_LEAVES = re.compile("It is sent in a moment|It is on its way")
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    place = tmp_path / "photo.jpg"
-    Image.fromarray(data.astronaut()).resize((700, 700)).save(place, quality=92)
+@dataclass(frozen=True)
+class _Both:
+    ana: Walker
+    ben: Walker
+    photo: Path
+    note: Path
+
+
+@MODE_PARAMETERS
+def test_two_friends_compare_send_open_and_take_back(
+    mode: Mode, browser: Browser, tmp_path: Path
+) -> None:
+    photo, note = _photo(tmp_path), _note(tmp_path)
+    at_ana = {"ENTRENOUS_UNDO": "120"}  # she undoes the one message that she sends
+    at_ben = {"ENTRENOUS_UNDO": "1"}
+    script = mode != "no-script"
+    with two_friends(tmp_path, browser, script=script, at_ana=at_ana, at_ben=at_ben) as friends:
+        both = _Both(Walker(friends.ana, mode), Walker(friends.ben, mode), photo, note)
+        _introduce(both)
+        _undone(both)
+        _picture_opened(both)
+        _seen_once(both)
+        _compare(both)
+        _voice_heard(both)
+        _taken_back(both)
+
+
+def _photo(folder: Path) -> Path:
+    place = folder / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((600, 600)).save(place, quality=90)
     return place
 
 
-def _send(page: Page, photo: Path, text: str, *, once: bool = False) -> None:
-    """Send to Ana, typing her name where the guard asks for it."""
-    page.get_by_role("link", name="Start", exact=True).click()
-    page.get_by_role("link", name="Send something").click()
-    no_violations(page)
-    page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
-    page.get_by_label("Your message").fill(text)
-    page.get_by_role("checkbox", name="Ana").check()
-    if once:
-        page.get_by_label("Once only: they see it one time").check()
-    page.get_by_role("button", name="Check it before sending").click()
-    page.get_by_role("heading", name="Check before you send").wait_for()
-    no_violations(page)
-    for box in page.get_by_label("To confirm, type the name").all():
-        box.fill("Ana")
-    page.get_by_role("button", name="Send", exact=True).click()
-    page.get_by_role("button", name="Undo").wait_for()
-    no_violations(page)
+def _note(folder: Path) -> Path:
+    place = folder / "note.ogg"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=330:duration=4", "-c:a", "libopus", str(place)]
+    subprocess.run(["ffmpeg", "-loglevel", "error", *sound], check=True)
+    return place
 
 
-def _to_ben(page: Page) -> None:
-    page.get_by_role("link", name="Start", exact=True).click()
-    page.get_by_role("link", name="Messages").click()
-    no_violations(page)
+def _introduce(both: _Both) -> None:
+    ana, ben = both.ana, both.ben
+    _start(ana, "People")
+    ana.fill("What you will call them", "Ben")
+    ana.begin("Make a link")
+    ana.arrives("A link for Ben")
+    link = ana.page.get_by_role("textbox").input_value()
+    _start(ben, "People")
+    ben.fill("Their link", link)
+    ben.fill("What you call them", "Ana")
+    ben.press("Add them")
+    for _ in range(LOOKS):
+        _start(ana, "People")
+        if ana.page.get_by_text("Ben", exact=True).count():
+            return
+        ana.page.wait_for_timeout(300)
+    raise AssertionError("Ben did not come")
 
 
-def test_a_message_is_sent_opened_seen_once_and_taken_back(
-    browser: Browser, tmp_path: Path, photo: Path
+def _undone(both: _Both) -> None:
+    """Nobody sees what its sender undid."""
+    ana = both.ana
+    if ana.mode == "no-script":
+        _nobody_chosen_loses_nothing(ana, both.photo)
+    _write(ana, "Ben", "never sent", both.photo)
+    _send(ana, "Ben")
+    ana.press("Undo")
+    ana.page.get_by_text("Nothing was sent to anybody.").wait_for()
+
+
+def _nobody_chosen_loses_nothing(one: Walker, photo: Path) -> None:
+    """Words and files stay when it was forgotten to say who gets them."""
+    page = one.page
+    _start(one, "Send something")
+    one.choose("Pictures, clips or recordings", photo)
+    one.fill("Your message", "to nobody yet")
+    one.press("Check it before sending")
+    page.get_by_role("alert").wait_for()
+    page.get_by_text("1 file is in it already.").wait_for()
+    assert page.get_by_label("Your message").input_value() == "to nobody yet"
+    one.follow("Start")
+    one.press("Look at it", "link")
+    page.get_by_text("1 file is in it already.").wait_for()
+    one.follow("Start")
+    one.press("Delete it")
+    one.press("Keep it", "link")
+    one.press("Delete it")
+    one.press("Delete it")
+
+
+def _picture_opened(both: _Both) -> None:
+    ana, ben = both.ana, both.ben
+    _start(ana, "Messages")
+    _write(ben, "Ana", "hello ana", both.photo)
+    if ben.mode == "no-script":
+        assert ben.page.get_by_role("button", name="Record your voice").count() == 0
+        ben.tick("Show it")
+        ben.begin("See their copy of picture 1")
+        ben.arrives("Their copy")
+        ben.press("Back to the message", "link")
+    _send(ben, "Ana")
+    _comes(ana, "1 to open")
+    ana.follow("Ben")
+    ana.begin("Open")
+    ana.arrives("Tell Ben when you open what they send?")
+    told = "Yes, let them know" if ana.mode == "no-script" else "No, open it without telling"
+    ana.begin(told)
+    ana.page.get_by_text("hello ana").wait_for()
+    ana.look()
+    ana.tick("Show the picture")
+    expect(ana.page.get_by_alt_text("A picture in this message")).to_have_css("filter", "none")
+    ana.unfold("More")
+    ana.begin("React with 👍")
+    ana.page.get_by_text("👍").first.wait_for()
+
+
+def _seen_once(both: _Both) -> None:
+    ana, ben = both.ana, both.ben
+    _write(ben, "Ana", "look once", once=True)
+    _send(ben, "Ana")
+    _comes(ana, "See it once")
+    ana.begin("See it once")
+    ana.page.get_by_role("button", name="Show", exact=True).wait_for()
+    ana.look()
+    ana.exactly("Show")
+    ana.page.get_by_text("look once").wait_for()
+    ana.press("Done")
+    ana.page.get_by_text("used up").wait_for()
+    assert ana.page.get_by_text("look once").count() == 0
+
+
+def _compare(both: _Both) -> None:
+    """The pictures come by themselves where there is a script."""
+    ana, ben = both.ana, both.ben
+    for one, other in ((ana, "Ben"), (ben, "Ana")):
+        _start(one, "People")
+        one.follow(other)
+        one.press("By seven pictures", "link")
+    ana.press("Begin")
+    _comes(ben, "They asked you to compare. Go on")
+    ben.press("They asked you to compare. Go on")
+    for one in (ana, ben):
+        _comes(one, "They are the same")
+        one.look()
+    shown = [one.page.get_by_role("listitem").all_inner_texts() for one in (ana, ben)]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 7
+    for one in (ana, ben):
+        one.press("They are the same")
+    for one in (ana, ben):
+        _comes(one, "Nobody sits between you and")
+
+
+def _voice_heard(both: _Both) -> None:
+    """What comes from somebody whose keys were compared is opened without a question."""
+    ana, ben = both.ana, both.ben
+    _start(ana, "Messages")
+    _write(ben, "Ana", "listen", both.note)
+    _send(ben, "Ana")
+    _comes(ana, "1 to open")
+    ana.follow("Ben")
+    ana.begin("Open")
+    expect(ana.page.get_by_text("listen").first).to_be_visible()
+    player = ana.page.get_by_label("Voice")
+    expect(player).to_be_visible()
+    source = player.get_attribute("src")
+    heard = ana.page.request.get(f"{ana.page.url.split('/4')[0]}{source}")
+    assert heard.headers["content-type"].startswith("audio/")
+    assert len(heard.body()) > 1000
+
+
+def _taken_back(both: _Both) -> None:
+    ana, ben = both.ana, both.ben
+    _start(ben, "Messages")
+    ben.follow("Ana")
+    assert ben.page.get_by_text("never sent").count() == 0
+    ben.press("Take it back")
+    ben.arrives("Take it back for everyone?")
+    ben.press("Take it back")
+    ben.page.get_by_text("Their app is asked to delete it").wait_for()
+    _start(ana, "Messages")
+    ana.follow("Ben")
+    _comes(ana, "Taken back")
+
+
+def _start(one: Walker, door: str) -> None:
+    one.follow("Start")
+    if door == "Send something":
+        one.press(door, "link")
+    else:
+        one.follow(door)
+
+
+def _write(
+    one: Walker, to: str, text: str, file: Path | None = None, *, once: bool = False
 ) -> None:
-    with two_friends(tmp_path, browser) as friends:
-        introduce(friends)
-        _undone(friends, photo)
-        _send(friends.ben, photo, "hello ana")
-        _to_ben(friends.ana)
-        friends.ana.get_by_text("1 to open").wait_for(timeout=60_000)
-        friends.ana.get_by_role("link", name="Ben").click()
-        friends.ana.get_by_role("button", name="Open").click()
-        friends.ana.get_by_role("heading", name="Tell Ben when you open what they send?").wait_for()
-        no_violations(friends.ana)
-        friends.ana.get_by_role("button", name="No, open it without telling").click()
-        friends.ana.get_by_text("hello ana").wait_for()
-        assert friends.ana.get_by_text("never sent").count() == 0
-        no_violations(friends.ana)
-        friends.ana.get_by_text("More").click()
-        friends.ana.get_by_role("button", name="React with 👍").click()
-        friends.ana.get_by_text("👍").first.wait_for()
-        _seen_once(friends, photo)
-        _taken_back(friends)
+    """Write something, and look at it once more."""
+    _start(one, "Send something")
+    if file is not None:
+        one.choose("Pictures, clips or recordings", file)
+    one.fill("Your message", text)
+    one.tick(to)
+    if once:
+        one.tick("Once only: they see it one time")
+    one.press("Check it before sending")
+    one.page.get_by_role("heading", name="Check before you send").wait_for()
 
 
-def _undone(friends: Friends, photo: Path) -> None:
-    _send(friends.ben, photo, "never sent")
-    friends.ben.get_by_role("button", name="Undo").click()
-    friends.ben.get_by_text("Nothing was sent to anybody.").wait_for()
+def _send(one: Walker, to: str) -> None:
+    """Send it, typing the name where the guard asks for it."""
+    if one.page.get_by_label("To confirm, type the name").count():
+        one.fill("To confirm, type the name", to)
+    one.begin("Send")
+    one.page.get_by_role("heading", name=_LEFT_OR_LEAVES).wait_for()
+    one.look()
 
 
-def _seen_once(friends: Friends, photo: Path) -> None:
-    _send(friends.ben, photo, "look once", once=True)
-    friends.ana.get_by_role("button", name="See it once").wait_for(timeout=60_000)
-    friends.ana.get_by_role("button", name="See it once").click()
-    friends.ana.get_by_role("button", name="Show", exact=True).click()
-    friends.ana.get_by_text("look once").wait_for()
-    no_violations(friends.ana)
-    friends.ana.get_by_role("button", name="Done").click()
-    friends.ana.get_by_text("used up").wait_for()
-    assert friends.ana.get_by_text("look once").count() == 0
-
-
-def _taken_back(friends: Friends) -> None:
-    friends.ben.get_by_role("link", name="Start", exact=True).click()
-    friends.ben.get_by_role("link", name="Messages").click()
-    friends.ben.get_by_role("link", name="Ana").click()
-    friends.ben.get_by_role("button", name="Take it back").first.click()
-    friends.ben.get_by_role("heading", name="Take it back for everyone?").wait_for()
-    no_violations(friends.ben)
-    friends.ben.get_by_role("button", name="Take it back").click()
-    friends.ben.get_by_text("Their app is asked to delete it").wait_for()
-    no_violations(friends.ben)
-    friends.ana.reload()
-    friends.ana.get_by_text("taken back").wait_for(timeout=60_000)
+def _comes(one: Walker, words: str) -> None:
+    """Wait for what comes by itself, or load the page again where no script does."""
+    shown = one.page.get_by_text(words).first
+    if one.mode != "no-script":
+        shown.wait_for()
+        return
+    for _ in range(LOOKS):
+        if shown.count():
+            return
+        one.page.wait_for_timeout(300)
+        one.page.reload()
+    raise AssertionError(f"{words} did not come")

@@ -356,13 +356,23 @@ def test_interruption_has_its_own_exit_status(
     assert not (home / "vault.json").exists()
 
 
-@pytest.mark.parametrize("patience", ["soon", "", "-1", "inf", "nan"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("ENTRENOUS_PATIENCE", one) for one in ("soon", "", "-1", "inf", "nan")),
+        *(("ENTRENOUS_UNDO", one) for one in ("soon", "-1", "3601")),
+    ],
+)
 def test_invalid_setting_is_named(
-    home: Path, patience: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path,
+    name: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("ENTRENOUS_PATIENCE", patience)
+    monkeypatch.setenv(name, value)
     assert command("setup", "--name", "ana", "--offline") == 3
-    assert "ENTRENOUS_PATIENCE" in capsys.readouterr().err
+    assert name in capsys.readouterr().err
     assert not home.exists()
 
 

@@ -18,7 +18,9 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.status import copies_to_query, query_relays, record_relay_answers
 
-_RETRY_WAIT_S: Final = 20.0  # wait after a relay did not answer
+# after a relay did not answer, wait as long as for its answer (ENTRENOUS_PATIENCE), within these
+_RETRY_WAIT_S_MIN: Final = 1
+_RETRY_WAIT_S_MAX: Final = 20
 # the states of this many newest messages are queried; for older ones, receipts arrive
 _MESSAGES_QUERIED_MAX: Final = 100
 # After this many requests without news, fetch all the same, which also sends the outbox. If a
@@ -91,17 +93,22 @@ class MailWatch:
     def _wait_for_news(
         self, home: MailboxAddress, courier: Courier, closed: threading.Event
     ) -> None:
-        for _ in range(1 if self.others else _REQUESTS_BETWEEN_FETCHES):
+        requests, seconds = _REQUESTS_BETWEEN_FETCHES, WAKE_REQUEST_S
+        if self.others:
+            requests, seconds = 1, min(WAKE_REQUEST_S, self._retry_wait_s())
+        for _ in range(requests):
             if closed.is_set():
                 return
             try:
-                if courier.wait_for_letter(
-                    home.relay_url, home.mailbox, home.owner, WAKE_REQUEST_S
-                ):
+                if courier.wait_for_letter(home.relay_url, home.mailbox, home.owner, seconds):
                     return
             except Unreachable:
-                closed.wait(_RETRY_WAIT_S)
+                closed.wait(self._retry_wait_s())
                 return
+
+    def _retry_wait_s(self) -> int:
+        patience_s = round(self.settings.patience_s)
+        return max(_RETRY_WAIT_S_MIN, min(_RETRY_WAIT_S_MAX, patience_s))
 
 
 def _own_mailbox(device: Device) -> MailboxAddress:

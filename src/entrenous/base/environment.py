@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused, Unreachable
-from entrenous.base.limits import REQUEST_PAUSE_S_MAX
+from entrenous.base.limits import REQUEST_PAUSE_S_MAX, UNDO_WINDOW_S, UNDO_WINDOW_S_MAX
 
 
 class Clock(Protocol):
@@ -91,7 +91,7 @@ class Settings:
     used for all connections that leave this machine. ``ca_bundle`` is a file of certificates (PEM)
     to trust for public stamp authorities, in place of certifi's. ``stamp_authorities`` is a table
     of authorities that replaces this release's. After ``lock_after_s`` seconds without use the app
-    locks.
+    locks. A message that the app sends can be undone for ``undo_s`` seconds.
     """
 
     home: Path
@@ -103,6 +103,7 @@ class Settings:
     ca_bundle: Path | None = None
     stamp_authorities: Path | None = None
     lock_after_s: float = 120.0
+    undo_s: int = UNDO_WINDOW_S
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -133,6 +134,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         lock_after_s=_parse_seconds(
             "ENTRENOUS_LOCKAFTER", environment.get("ENTRENOUS_LOCKAFTER", "120")
         ),
+        undo_s=_parse_undo_window(environment.get("ENTRENOUS_UNDO", str(UNDO_WINDOW_S))),
     )
 
 
@@ -149,6 +151,13 @@ def _parse_seconds(name: str, written: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise BadSetting(name=name, wanted="a number of seconds")
     return seconds
+
+
+def _parse_undo_window(written: str) -> int:
+    seconds = _parse_seconds("ENTRENOUS_UNDO", written)
+    if seconds > UNDO_WINDOW_S_MAX:
+        raise BadSetting(name="ENTRENOUS_UNDO", wanted="a number of seconds")
+    return round(seconds)
 
 
 PROXY_FILE_NAME: Final = "proxy"

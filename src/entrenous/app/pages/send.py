@@ -1,4 +1,4 @@
-"""Send a draft: the guard's questions, ten seconds to undo, and whether it has been sent."""
+"""Send a draft: the guard's questions, some seconds to undo, and whether it has been sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,15 +26,12 @@ from entrenous.app.web import (
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identifiers import MessageName
-from entrenous.base.limits import UNDO_WINDOW_S
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import RecallResult, SendState
-from entrenous.send.drafts import (
-    StoredDraft,
-    discard_draft,
-)
+from entrenous.send.drafts import discard_draft
 from entrenous.send.guard import inspect
 from entrenous.send.message.draft import (
+    Draft,
     MessageNotSentYet,
     StoppedWhileSending,
     UndoWindowStillOpen,
@@ -44,7 +41,7 @@ from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
 
-_LEAVES_AFTER_S: Final = UNDO_WINDOW_S + 1
+_UNTIL_IT_LEAVES_S: Final = 1  # after the time to undo is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,14 @@ async def start_sealing(request: Request) -> Response:
         await in_vault(request, check)
     except EntrenousError as why:
         return await show_review(request, error_words(why), 409)
-    mail = state_of(request).mail
+    mail, undo_s = state_of(request).mail, state_of(request).settings.undo_s
 
     def work(device: Device, report: Report) -> Sealed:
         kept = draft_at_address(request, device)
-        made = _seal_draft(kept, confirmed, device, report, say)
+        draft = replace(to_draft(kept, confirmed, device), undo_s=undo_s)
+        made = _seal_draft(draft, device, report, say)
         discard_draft(kept.id, device)
-        mail.look_after(_LEAVES_AFTER_S)
+        mail.look_after(undo_s + _UNTIL_IT_LEAVES_S)
         return made
 
     return start_job(request, say("Marking and sealing a copy for each person"), work, "sealed")
@@ -99,15 +97,7 @@ class NameNotTyped(Refused):
     """
 
 
-def _seal_draft(
-    kept: StoredDraft,
-    confirmed: frozenset[str],
-    device: Device,
-    report: Report,
-    say: Callable[[str], str],
-) -> Sealed:
-    draft = replace(to_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
-
+def _seal_draft(draft: Draft, device: Device, report: Report, say: Callable[[str], str]) -> Sealed:
     def step(stage: Stage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
@@ -116,7 +106,7 @@ def _seal_draft(
     except MessageNotSentYet as why:
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
-        leaves_at = device.clock.now() + timedelta(seconds=UNDO_WINDOW_S)
+        leaves_at = device.clock.now() + timedelta(seconds=draft.undo_s)
         return Sealed(MessageName(str(name)), draft.to, leaves_at, waits)
     return Sealed(sent.name, draft.to, device.clock.now())
 
