@@ -8,7 +8,7 @@ import pytest
 
 from bench import signatures
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
-from bench.stopping import acting, lookups, recall_reel, shrunk, voices
+from bench.stopping import acting, lookups, recall_reel, reels, shrunk, voices
 from bench.stopping.reels import LEAKS, made, photographs
 from bench.stopping.voices import SOUND_LEAKS, sounds
 
@@ -29,6 +29,7 @@ def test_acting_says_how_long_until_a_claim_counts(
 
 def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recall_reel, "_EXCERPTS", (3,))
+    monkeypatch.setattr(reels, "_FPS", 12)
     found = {
         name: made(photo, 3.5, seed) for seed, (name, photo) in enumerate(photographs(2).items())
     }

@@ -104,8 +104,16 @@ def test_no_page_has_a_script_or_asks_anybody(
     opened.close()
 
 
-@pytest.mark.parametrize("page", ["index", "watched-devices", "the-first-hour"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("page", "scheme"),
+    [
+        *(("index", "light"), ("watched-devices", "dark"), ("the-first-hour", "light")),
+        *(
+            pytest.param(*one, marks=pytest.mark.nightly)
+            for one in (("index", "dark"), ("watched-devices", "light"), ("the-first-hour", "dark"))
+        ),
+    ],
+)
 def test_axe_finds_nothing_in_light_and_dark(
     site: Path, browser: Browser, page: str, scheme: Any
 ) -> None:

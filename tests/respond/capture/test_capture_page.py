@@ -92,15 +92,6 @@ def facts(wacz: bytes) -> dict[str, Any]:
     return told
 
 
-def test_wacz_validates_it(room: Room, site: Site, tmp_path: Path) -> None:
-    file = tmp_path / "capture.wacz"
-    file.write_bytes(captures(room, f"{site.url}/post"))
-    command = [str(WACZ), "validate", "-f", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the passed WACZ is valid" in done.stdout
-
-
 def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> None:
     from entrenous.respond.capture.web_archive import stored_zip
 

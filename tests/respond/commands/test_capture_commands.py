@@ -53,9 +53,10 @@ def test_exported_capture_is_what_wacz_calls_valid(ask: Ask, case: str, tmp_path
     assert written["file"].endswith(".wacz")
     wacz = Path(sys.executable).parent / "wacz"
     done = subprocess.run(
-        [str(wacz), "validate", "-f", written["file"]], capture_output=True, check=False
+        [str(wacz), "validate", "-f", written["file"]], capture_output=True, check=False, text=True
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the passed WACZ is valid" in done.stdout
 
 
 @pytest.mark.threat("under-eighteen")

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
 TURNS = 4  # which the fresh ones are divided into, so that they run side by side
 WEEKS = 0.4
-FIXED = (2, 6, 12)  # each has found something once
+#: Each has found something once.
+FIXED = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
 
 
 @pytest.mark.parametrize("seed", FIXED)
