@@ -31,6 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, CompletedProcess, Popen
@@ -256,6 +257,8 @@ def _prepare() -> None:
         importlib.import_module(name)
     for page in pkgutil.iter_modules(importlib.import_module("entrenous.app.pages").__path__):
         importlib.import_module(f"entrenous.app.pages.{page.name}")
+    with suppress(ImportError):
+        importlib.import_module("threatexchange.cli.main")
     from entrenous.crypto.oprf import scalar_from_random
     from tests.vaults import make_vaults_open_quickly
 

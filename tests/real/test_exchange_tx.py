@@ -6,7 +6,6 @@ to believe. Its home is a temporary folder.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +22,14 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import FEEDBACK_REASONS, ncmec_app
 from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
+from tests.ready import done
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
 from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits, open_room
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
 
-TX = Path(sys.executable).with_name("tx")
+TX = "import sys; from threatexchange.cli.main import main; sys.argv[0] = 'tx'; sys.exit(main())"
 HOST = "hashsharing-test.ncmec.org"
 COUNT = 2500
 
@@ -50,16 +50,9 @@ def home(tmp_path: Path) -> Path:
 
 def tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
     clean = {"HOME": str(home), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    done = subprocess.run(
-        [TX, *words],
-        check=False,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    ended = done([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return str(ended.stdout)
 
 
 def fill(room: Room) -> None:
@@ -72,11 +65,9 @@ def child(environment: Mapping[str, str], program: str, *words: str) -> list[str
     """What a program with the client's own classes prints."""
     clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
     command = [sys.executable, "-c", program, *words]
-    done = subprocess.run(
-        command, check=False, env=clean | environment, capture_output=True, text=True, timeout=180
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
+    ended = done(command, env=clean | environment, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return list(ended.stdout.splitlines())
 
 
 @contextmanager

@@ -15,10 +15,11 @@ import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,7 @@ listeners:
      resources: [{{names: [client]}}]}}
 modules: {modules}
 """
+MODULE = "entrenous.connectors.synapse.GateModule"
 TOKENS = "tokens.json"
 LOG = """
 version: 1
@@ -71,17 +73,37 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a homeserver keeps, with Ana and Ben registered. Each test has a copy, since its tables
-    and its people cost as much as several starts.
+def live(
+    gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[httpx.Client, Path]]:
+    """A homeserver with the module as it is by default, and its folder; Ana and Ben are registered
+    there.
     """
-    folder = tmp_path_factory.mktemp("house")
-    program, url = configured(folder, modules="[]")
+    folder = tmp_path_factory.mktemp("live")
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     (folder / "signing.key").write_text(f"ed25519 a_test {seed}\n")
+    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
+    program, url = configured(folder, f"[{{module: {MODULE}, config: {settings}}}]")
     with running(folder, program, url):
         tokens = {name: _registered(url, name) for name in ("ana", "ben")}
-    (folder / TOKENS).write_text(json.dumps(tokens))
+        (folder / TOKENS).write_text(json.dumps(tokens))
+        with seen_by_ana(url, folder) as web:
+            yield web, folder
+
+
+@pytest.fixture(scope="module")
+def house(live: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What that homeserver keeps. Each other one has a copy, since its tables and its people cost
+    as much as several starts.
+    """
+    folder = tmp_path_factory.mktemp("house")
+    for name in ("signing.key", TOKENS):
+        shutil.copy(live[1] / name, folder)
+    with (
+        closing(sqlite3.connect(live[1] / "house.db")) as kept,
+        closing(sqlite3.connect(folder / "house.db")) as copy,
+    ):
+        kept.backup(copy)
     return folder
 
 
@@ -101,17 +123,18 @@ def homeserver(
     folder: Path,
     house: Path,
     settings: str,
-    module: str = "entrenous.connectors.synapse.GateModule",
+    module: str = MODULE,
     also_from: str = "",
 ) -> Iterator[httpx.Client]:
     """A homeserver with our module, as Ana sees it, who is registered there."""
     shutil.copytree(house, folder, dirs_exist_ok=True)
     program, url = configured(folder, f"[{{module: {module}, config: {settings}}}]")
-    with (
-        running(folder, program, url, also_from),
-        httpx.Client(base_url=url, headers=seen_as("ana", house), timeout=120) as web,
-    ):
+    with running(folder, program, url, also_from), seen_by_ana(url, house) as web:
         yield web
+
+
+def seen_by_ana(url: str, house: Path) -> httpx.Client:
+    return httpx.Client(base_url=url, headers=seen_as("ana", house), timeout=120)
 
 
 @contextmanager
@@ -129,17 +152,6 @@ def running(folder: Path, program: list[str], url: str, also_from: str = "") -> 
         finally:
             process.terminate()
             process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def live(
-    gate: tuple[str, Path], house: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[httpx.Client, Path]]:
-    """A homeserver with the module as it is by default, and its folder."""
-    folder = tmp_path_factory.mktemp("live")
-    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
-    with homeserver(folder, house, settings) as web:
-        yield web, folder
 
 
 def seen_as(name: str, house: Path) -> dict[str, str]:

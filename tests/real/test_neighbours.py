@@ -84,12 +84,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     street = Street(
         folder,
         Server(folder / "relay", ("relay", "run"), anew=True),
-        Shell("ana", folder / "ana", anew=True),
-        Shell("ben", folder / "ben", program=PROGRAM),
+        Shell("ana", folder / "ana"),
+        Shell("ben", folder / "ben"),
     )
     street.relay.start()
     for one in (street.ana, street.ben):
         one.does("setup", "--name", one.name, "--relay", street.relay.url)
+        one.anew = True  # its arguments and its environment are looked at
+    street.ben.program = PROGRAM
     yield street
     street.relay.stop()
 
