@@ -85,7 +85,9 @@ def _protection(device: Device) -> Protection:
     return Protection(claim, "hash", None, "https://gate.example", token, device.clock.now())
 
 
-@pytest.mark.parametrize("kind", ["picture", "clip", "voice"])
+@pytest.mark.parametrize(
+    "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
+)
 def test_imported_sent_pictures_can_be_traced(home: Home, kind: str) -> None:
     anew = opens_all(fresh_device(home.room))
     taken = imported(home.tar, anew)

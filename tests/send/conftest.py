@@ -25,6 +25,13 @@ def two_friends(two_strangers: Room) -> Room:
     return room
 
 
+@pytest.fixture(scope="session")
+def three_friends(two_friends: Room) -> Room:
+    room = two_friends.copied()
+    room["ana"].adds(room.settles("caro"))
+    return room
+
+
 @pytest.fixture
 def room(two_strangers: Room) -> Room:
     """Ana and Ben at one relay, not yet contacts."""
@@ -35,6 +42,12 @@ def room(two_strangers: Room) -> Room:
 def friends(two_friends: Room) -> Room:
     """Ana and Ben, after Ana added Ben by his invite."""
     return two_friends.copied()
+
+
+@pytest.fixture
+def three(three_friends: Room) -> Room:
+    """Ana, Ben and Caro at one relay; Ana has added both."""
+    return three_friends.copied()
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from entrenous.send.status import sent_messages
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.send.room_text import writes
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.malicious_relay import Honest, Trick, failing
 
 NOT_NOW = [
@@ -56,15 +56,12 @@ def waiting(who: Person, drawer: str = OUTBOX) -> int:
 
 
 @pytest.fixture
-def three(friends: Room) -> Room:
-    friends["ana"].adds(friends.settles("caro"))
-    return friends
-
-
-@pytest.fixture
-def apart(room: Room) -> Room:
+@made_once
+def apart() -> Room:
     """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
-    room.settles("caro", THERE)
+    room = Room()
+    for name, url in {"ana": HERE, "ben": HERE, "caro": THERE}.items():
+        room.settles(name, url)
     for name in ("ben", "caro"):
         room["ana"].adds(room[name])
     return room

@@ -25,12 +25,6 @@ from tests.send.test_guard import draft
 from tests.village.malicious_relay import Honest, failing
 
 
-@pytest.fixture
-def three(friends: Room) -> Room:
-    friends["ana"].adds(friends.settles("caro"))
-    return friends
-
-
 def stopped(*_: Any) -> None:
     raise KeyboardInterrupt
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from entrenous.device.sent_messages import Message, SentClip, SentPicture, Unkno
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import pack
+from entrenous.fingerprint import picture_record
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
@@ -32,6 +34,14 @@ pytestmark = pytest.mark.slow
 
 KEY = Secret(bytes(32))
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def features_once() -> Iterator[None]:
+    """The record of a picture follows from its pixels; there are three pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_record, "make_picture_record", cache(make_picture_record))
+        yield
 
 
 @pytest.fixture(params=["memory", "sqlcipher"])
@@ -190,6 +200,10 @@ def piece_of(whole: Picture) -> Picture:
 
 
 NAMES = ("astronaut", "coffee", "cat")
+#: Looking for a picture takes half a second; in ``make test`` on the vault that devices have.
+EACH_VAULT = pytest.mark.parametrize(
+    "vault", [pytest.param("memory", marks=pytest.mark.nightly), "sqlcipher"], indirect=True
+)
 
 
 def learnt(ledger: VaultLedger) -> list[Message]:
@@ -201,6 +215,7 @@ def learnt(ledger: VaultLedger) -> list[Message]:
     return messages
 
 
+@EACH_VAULT
 def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> None:
     messages = learnt(ledger)
     assert ledger.pictures_without_record() == ()
@@ -212,6 +227,7 @@ def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> No
         assert {one.message for one in others} == {m.id for m in messages} - {message.id}
 
 
+@EACH_VAULT
 def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
     learnt(ledger)
     again = sent(9, picture(3), picture(4))
@@ -226,6 +242,7 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
     assert first.look not in {one.look for one in others}
 
 
+@EACH_VAULT
 def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     assert ledger.pictures_without_record() == ((sent(1).id, 0),)
@@ -237,6 +254,7 @@ def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) ->
     assert near.is_likely
 
 
+@EACH_VAULT
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = learnt(ledger)
     ledger.delete(coffee.id)
@@ -266,6 +284,7 @@ def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
     assert ledger.similar_pictures(photo_of("cat")) == ()
 
 
+@EACH_VAULT
 def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
     _, coffee, _ = learnt(ledger)

@@ -87,7 +87,7 @@ def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
 def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    silent = written(wander(size=(160, 120), seconds=2.0))
+    silent = written(wander(size=(160, 120), seconds=1.0))
     with pytest.raises(UnsupportedSoundCodec):
         next(mark_clip_copies(beside(silent, surround), PEOPLE, device))
     assert list(device.ledger.messages()) == []

@@ -123,22 +123,29 @@ class Forge:
         assert before == self.reader.vault._drawers
 
 
-@pytest.fixture(params=["first letter", "later letter"])
-def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
-    """Caro's first letter to Ben, or a later one."""
-    caro, ben = friends.settles("caro"), friends["ben"]
+@pytest.fixture(scope="module", params=["first letter", "later letter"])
+def before_the_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room:
+    room = two_friends.copied()
+    caro, ben = room.settles("caro"), room["ben"]
     caro.adds(ben)
     if request.param == "later letter":
         caro.sends(SMALL, ben)
         assert ben.received() == 1
         ben.sends(SMALL, caro)
         assert caro.received() == 1
-        return Forge(caro, ben)
+        return room
     # A new session, as when Caro's device lost hers; Ben still knows her card.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     store_contact(contact, caro.device)
-    return Forge(caro, ben)
+    return room
+
+
+@pytest.fixture
+def forge(before_the_letter: Room) -> Forge:
+    """Caro's first letter to Ben, or a later one."""
+    room = before_the_letter.copied()
+    return Forge(room["caro"], room["ben"])
 
 
 @pytest.mark.threat("letter-twice")

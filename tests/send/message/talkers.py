@@ -45,8 +45,8 @@ def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
 
 @cache
 def clip() -> bytes:
-    """Two seconds of a hand-held camera, silent."""
-    return written(wander(size=(240, 180), seconds=2.0, fps=8), fps=8)
+    """A second of a hand-held camera, silent."""
+    return written(wander(size=(240, 180), seconds=1.0, fps=8), fps=8)
 
 
 @cache

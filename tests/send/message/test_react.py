@@ -15,14 +15,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def three(friends: Room) -> Room:
+def three(three: Room) -> Room:
     """Ana has Ben and Caro as contacts and has sent both a picture; they are not contacts."""
-    ana = friends["ana"]
-    ana.adds(friends.settles("caro"))
-    ana.sends(SMALL, friends["ben"], friends["caro"])
-    for person in friends.people.values():
+    three["ana"].sends(SMALL, three["ben"], three["caro"])
+    for person in three.people.values():
         fetch_messages(person.device)
-    return friends
+    return three
 
 
 def newest(who: Person) -> str:

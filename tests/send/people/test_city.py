@@ -17,7 +17,7 @@ from tests.in_memory.courier import at_once
 from tests.send.send_device import HERE, Person, Room
 from tests.sizes import size
 
-PEOPLE = size(64, 256)  # 256 is the maximum
+PEOPLE = size(32, 256)  # 256 is the maximum
 
 
 def city() -> tuple[Room, Person, list[Person]]:
