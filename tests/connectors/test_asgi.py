@@ -126,8 +126,9 @@ def test_form_of_a_real_client_is_checked() -> None:
         "type": "urn:entrenous:refused:stopped-upload",
         "title": "Stopped upload",
         "status": 422,
-        "detail": "This upload was not accepted, because somebody asked this site to stop it. "
-        "Nothing was published. If you think that is a mistake, ask for a person to look at it. "
+        "detail": "This upload was not accepted, because it matches something that somebody asked "
+        "this site to keep out. Nothing was published. If you think that is a mistake, ask for a "
+        "person to look at the upload. "
         f"Give them the case number {CASE}.",
         "case": CASE,
     }

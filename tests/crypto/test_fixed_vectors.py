@@ -140,7 +140,7 @@ def test_a_batch_of_prekeys() -> None:
     for name in ("one_time_1", "one_time_2", "one_time_3", "fallback", "bytes"):
         verify_prekey(read_prekey(parts[name]), batch, by, MailboxId(parts["mailbox"]))
     moved = replace(read_prekey(parts["fallback"]), place=read_prekey(parts["one_time_1"]).place)
-    with pytest.raises(BadSignature, match="prekey"):
+    with pytest.raises(BadSignature, match="message key"):
         verify_prekey(moved, batch, by, by.mailbox)
 
 

@@ -298,7 +298,7 @@ def test_each_prekey_of_a_batch_verifies(index: int) -> None:
 def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
     batch: SignedBatch,
 ) -> None:
-    with pytest.raises(BadSignature, match="prekey"):
+    with pytest.raises(BadSignature, match="message key"):
         verify_prekey(prekey_at(0, SAID_KEYS), batch, BY, BOX)
 
 
@@ -317,14 +317,14 @@ def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
         *(replace(true, place=place) for place in wrong),
         replace(true, place=BatchPosition(0, (*true.place.path, bytes(32)))),
     ):
-        with pytest.raises(BadSignature, match="prekey"):
+        with pytest.raises(BadSignature, match="message key"):
             verify_prekey(moved, KEYS, BY, BOX)
 
 
 def test_a_prekey_of_another_device_is_refused_in_an_honest_batch_too() -> None:
     said = statements(SIGNER, device=b"e")
     batch = signed_by(SIGNER, [prekey_leaf(one) for one in said])
-    with pytest.raises(BadSignature, match="prekey"):
+    with pytest.raises(BadSignature, match="message key"):
         verify_prekey(prekey_at(0, said), batch, BY, BOX)
 
 

@@ -214,9 +214,11 @@ def _is_english(file: Path) -> bool:
 
 def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
     """The names of a class and of all that inherit from it, however far."""
-    bases = {
-        one.name: {base.id for base in one.bases if isinstance(base, ast.Name)} for one in classes
-    }
+    bases = dict[str, set[str]]()
+    for one in classes:  # two classes may have the same name
+        bases.setdefault(one.name, set()).update(
+            base.id for base in one.bases if isinstance(base, ast.Name)
+        )
     found, before = {root}, set[str]()
     while found != before:
         before = set(found)

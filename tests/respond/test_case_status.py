@@ -118,7 +118,7 @@ def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
     with pytest.raises(ImpossibleTime, match="future"):
         record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
-    with pytest.raises(ImpossibleTime, match="earlier than sending"):
+    with pytest.raises(ImpossibleTime, match="earlier than the time of sending"):
         record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
 
 

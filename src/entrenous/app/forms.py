@@ -19,7 +19,10 @@ _FIELD_BYTES_MAX: Final = 1 << 20
 
 
 class TooMuchAtOnce(Refused):
-    """This is more than {limit_mb} MB at once. Choose fewer or shorter files; nothing was lost."""
+    """
+    Together, what you chose is larger than {limit_mb} MB, the most that can be sent to the app at
+    once. Nothing was lost. Choose fewer or shorter files.
+    """
 
 
 class BrokenForm(Malformed):

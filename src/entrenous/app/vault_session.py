@@ -36,7 +36,8 @@ class VaultLocked(Refused):
 
 class StoppedByLock(EntrenousError):
     """
-    This was stopped because you locked the app. Messages that are waiting to be sent are kept.
+    You locked the app, so what it was doing was stopped. Messages that are waiting to be sent are
+    kept.
     """
 
     family = "interrupted"

@@ -131,8 +131,8 @@ class TooMuchForArchive(Refused):
 
 class BadArchive(Malformed):
     """
-    Entrenous cannot read this archive: it is damaged, or a newer version wrote it. Nothing was
-    changed. Update Entrenous and try again, or use another archive.
+    Entrenous cannot read this archive: it is damaged, or a newer version of Entrenous wrote it.
+    Nothing was changed. Update Entrenous and try again, or use another archive.
     """
 
 

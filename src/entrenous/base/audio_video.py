@@ -430,8 +430,8 @@ class NoSoundFound(Malformed):
 class UnsupportedSoundCodec(NoSoundFound):
     """
     Entrenous cannot read the encoding of this sound. It reads AAC, Opus, Vorbis, MP3, AMR, FLAC and
-    WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another program, save it from
-    there again and try that: a clip as MP4 with AAC, a sound as M4A.
+    WAV, at 4 to 96 kHz. Nothing was changed or sent. If the file plays in another program, save it
+    again from there and use the new file: for a clip, save as MP4 with AAC; for a sound, as M4A.
     """
 
 

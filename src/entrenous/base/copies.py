@@ -240,7 +240,10 @@ class ReceiptStatement:
 
 
 class BadReceipt(Malformed):
-    """Entrenous cannot read this receipt, so it proves nothing. Nothing was changed."""
+    """
+    Entrenous cannot read this receipt, with which a recipient's device confirms that it got or
+    opened a copy. So the receipt proves nothing. Nothing was changed.
+    """
 
 
 NAMES_SHOWN_MAX: Final = 5

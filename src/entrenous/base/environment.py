@@ -58,9 +58,9 @@ class BadSetting(Refused):
 
 class AddressTaken(Unreachable):
     """
-    The server cannot listen at {listen}. Another program uses this address, it does not belong to
-    this machine, or this account may not use it. Nothing was changed. Choose another address;
-    --listen 127.0.0.1:0 takes any free port.
+    The server cannot listen at {listen}. Either another program uses this address, or the address
+    does not belong to this machine, or this account may not use it. Nothing was changed. Choose
+    another address; --listen 127.0.0.1:0 takes any free port.
     """
 
 

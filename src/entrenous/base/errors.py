@@ -39,7 +39,7 @@ class EntrenousError(Exception):
 
 
 class Unproven(EntrenousError):
-    """A signature, a hash or a token is not valid."""
+    """The check of a signature, a hash or a token failed, so the data was not accepted."""
 
     family = "unproven"
 
@@ -60,21 +60,25 @@ class Malformed(EntrenousError):
 
 class BadRecord(Malformed):
     """
-    A stored {kind} cannot be read: it is damaged, or a newer version of Entrenous wrote it. Nothing
-    was changed. Update Entrenous and try again, or restore the vault from a backup.
+    A stored record ({kind}) cannot be read: it is damaged, or a newer version of Entrenous wrote
+    it. Nothing was changed. Update Entrenous and try again, or restore the vault from a backup.
     """
 
 
 class NotFound(EntrenousError):
-    """This was not found here."""
+    """
+    What you asked for was not found here. Nothing was changed. Check its name or its address, then
+    try again.
+    """
 
     family = "not-found"
 
 
 class NoSuchMailbox(NotFound):
     """
-    The relay does not know this mailbox, or did not accept the token for it. It stored nothing. Ask
-    the person for a new invite.
+    The relay does not know the mailbox that this request is about, or did not accept this device's
+    token for that mailbox. The relay stored nothing. Ask the person whose mailbox it is for a new
+    invite.
     """
 
 
@@ -88,8 +92,9 @@ class NoSuchBlob(NotFound):
 
 class NoPrekeys(NotFound):
     """
-    The relay has no keys for that device yet, so nothing can be encrypted for it. Nothing was sent
-    to it. Ask the person to open Entrenous on that device once: entrenous inbox
+    The relay has no keys yet for a device of the person you are writing to, so nothing can be
+    encrypted for that device. Nothing was sent to it. Ask the person to open Entrenous once on each
+    of their devices: entrenous inbox
     """
 
 
@@ -110,36 +115,36 @@ class Refused(EntrenousError):
 
 class IdInUse(Refused):
     """
-    The relay already has different data under the same number, so it stored nothing new. Send
-    again.
+    The relay already has different data under the same number, so it stored nothing new. Send the
+    message again.
     """
 
 
 class TakenBack(Refused):
     """
-    The person who sent this took it back, so it can no longer be opened here. That happens: it may
-    have been meant for someone else, or they changed their mind.
+    The person who sent this message took it back, so it can no longer be opened here. That happens:
+    the message may have been meant for someone else, or they changed their mind.
     """
 
 
 class Expired(Refused):
     """
-    This message could be opened until {when}. That time has passed, and its key was deleted. If you
-    still need it, ask the person to send it again.
+    This message could be opened until {when}. That time has passed, and the key of the message was
+    deleted. If you still need the message, ask its sender to send it again.
     """
 
 
 class UsedUp(Refused):
     """
     This message was opened as often as its sender allowed, and its key was deleted. If you did not
-    see it, ask the person to send it again.
+    see the message, ask its sender to send it again.
     """
 
 
 class TooLarge(Refused):
     """
-    This is larger than the {limit_bytes} bytes that the relay accepts. It stored nothing. Send a
-    smaller version: --size 2000
+    This file or message is larger than the {limit_bytes} bytes that the relay accepts. The relay
+    stored nothing. Send a smaller version; to make a picture smaller: --size 2000
     """
 
 
@@ -152,8 +157,9 @@ class TooMany(Refused):
 
 class MailboxFull(TooMany):
     """
-    This person's mailbox at the relay is full, so nothing more was stored. Nothing was lost. Ask
-    the person to open Entrenous and open the messages that are waiting there. Then send again.
+    The mailbox of the person you are writing to is full, so the relay stored nothing more. Nothing
+    was lost. Ask the person to open Entrenous and open the messages that are waiting there. Then
+    send your message again.
     """
 
 
@@ -284,9 +290,9 @@ class TooFarAhead(Refused):
 
 class ClocksDiffer(Refused):
     """
-    This device's clock {differs} that of the relay at {host}, so the relay did not accept this.
-    Check the date, the time and the time zone of this device: it shows {now}. If that is right,
-    tell the people who run the relay.
+    This device's clock {differs} that of the relay at {host}, so the relay did not accept the
+    request. Check the date, the time and the time zone of this device: it shows {now}. If they are
+    right, tell the people who run the relay.
     """
 
 

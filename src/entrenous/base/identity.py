@@ -116,8 +116,8 @@ class Contact:
 
 class BadSignature(Unproven):
     """
-    The signature on this {what} is not valid, so it was not accepted. Either the {what} was changed
-    on its way, or the person named in it did not make it.
+    The signature on this {what} is not valid, so the {what} was not accepted. Either it was changed
+    on its way, or it was not made by the person whom it names.
     """
 
 
@@ -213,17 +213,17 @@ class OutdatedDeviceList(Unproven):
 class ForkedDeviceList(Unproven):
     """
     There are two lists of this person's devices that contradict each other. Nothing was changed,
-    and nothing is sent to the new list's devices. Either somebody intercepts your connection, or
-    somebody else has this person's keys. Talk to them over another channel that you trust before
-    you write to them again.
+    and nothing is sent to the new list's devices. Either somebody intercepts your connection, or a
+    stranger has this person's keys. Before you write to this person again, talk to them over
+    another channel that you trust.
     """
 
 
 class WithheldDeviceList(Unproven):
     """
     A message from this person names a newer list of their devices than the one their relay shows.
-    The relay may be late, or somebody may be withholding the list. Entrenous will ask for the newer
-    list again. If this goes on, ask the person for a new link.
+    The relay may not have the newer list yet, or somebody may be withholding that list. Entrenous
+    will ask for the newer list again. If this goes on, ask the person for a new link.
     """
 
 

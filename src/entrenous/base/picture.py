@@ -186,8 +186,8 @@ class UnwritableFolder(Refused):
 
 class AlreadyThere(Refused):
     """
-    Something else already has the name {path}. It was not changed, and nothing was written. Choose
-    another name or another folder.
+    There is already a file or folder called {path}. It was not changed, and nothing was written.
+    Choose another name or another folder.
     """
 
 

@@ -19,9 +19,9 @@ _RETRY_S: Final = 30
 
 class StoppedUpload(Refused):
     """
-    This upload was not accepted, because somebody asked this site to stop it. Nothing was
-    published. If you think that is a mistake, ask for a person to look at it{where}. Give them the
-    case number {case}.
+    This upload was not accepted, because it matches something that somebody asked this site to keep
+    out. Nothing was published. If you think that is a mistake, ask for a person to look at the
+    upload{where}. Give them the case number {case}.
     """
 
 

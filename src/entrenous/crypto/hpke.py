@@ -69,7 +69,9 @@ def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
             untrusted_sealed, hpke.MLKEM768X25519PrivateKey(*_expand_private_key(private)), info
         )
     except (InvalidTag, ValueError):
-        raise NotForThisMailbox(what="its seal is for another device, key or sender") from None
+        raise NotForThisMailbox(
+            what="it was encrypted for another device or key, or by somebody else"
+        ) from None
 
 
 def _hpke_suite() -> hpke.Suite:

@@ -8,30 +8,34 @@ from entrenous.base.identifiers import BlobId
 
 class BadKey(Malformed):
     """
-    The key of one of this person's devices is not valid, so nothing was encrypted with it. Nothing
-    was sent to that device. Ask the person to update Entrenous and to write to you once.
+    The key of a device that you are writing to or comparing keys with is not valid. So nothing was
+    encrypted with it, and nothing was sent to that device. If the device belongs to another person,
+    ask them to update Entrenous and then to write to you once. If it is your own, update Entrenous
+    on it.
     """
 
 
 class DecryptionFailed(Unproven):
     """
     The file could not be decrypted with its key, so nothing was written. Half of the key comes from
-    the relay, which may have sent a wrong value. Try again. If it happens again, ask the person to
-    send the file again.
+    the relay, which may have sent a wrong value. Try again. If it fails again, ask the sender of
+    the file to send it again.
     """
 
 
 class NotForThisMailbox(Unproven):
-    """A message that arrived does not belong to this mailbox or conversation ({what}), so it was
-    not opened. Somebody may have replaced parts of it on the way. Ask the person to send it again.
+    """
+    A message that arrived does not belong to this mailbox or conversation ({what}), so it was not
+    opened. Somebody may have replaced parts of it on the way. If you are expecting a message, ask
+    the person who wrote it to send it again.
     """
 
 
 class BlobChanged(Unproven):
     """
     The relay returned a file that differs from the one that was sent, so nothing was opened. Try
-    again. If it happens again, ask the person to send it again, and tell the people who run the
-    relay.
+    again. If it fails again, ask the sender of the file to send it again, and tell the people who
+    run the relay.
     """
 
 

@@ -121,7 +121,7 @@ def open_letter(session: Secret, outer: OuterLetter) -> OpenedLetter:
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
-        raise NotForThisMailbox(what="it is not the next of its session") from None
+        raise NotForThisMailbox(what="it does not continue the encrypted conversation") from None
     return OpenedLetter(
         outer.untrusted_header, _verified_body(outer, plaintext), _pickle_session(opened)
     )
@@ -150,7 +150,9 @@ def open_first_letter(
         key = vodozemac.Curve25519PublicKey.from_bytes(curve25519)
         session, plaintext = opened.create_inbound_session(key, prekey)
     except ValueError:
-        raise NotForThisMailbox(what="its first key is another's, or was used before") from None
+        raise NotForThisMailbox(
+            what="its first key belongs to another device, or was used before"
+        ) from None
     letter = OpenedLetter(
         outer.untrusted_header, _verified_body(outer, plaintext), _pickle_session(session)
     )
@@ -165,7 +167,7 @@ def _verified_body(outer: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
         plaintext[:32], _associated_data(outer.info_sha256, outer.untrusted_header)
     ):
-        raise NotForThisMailbox(what="its inside names another outside")
+        raise NotForThisMailbox(what="its encrypted content does not belong to its envelope")
     return plaintext[32:]
 
 

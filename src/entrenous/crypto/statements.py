@@ -270,7 +270,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
     """
     said = card.newest.said
     if not equal_in_constant_time(person_id(card.master), said.person):
-        raise BadSignature(what="card")
+        raise BadSignature(what="key bundle")
     heads = verify_lists(card.lists, card.signature, card.master)
     devices = tuple(
         _verified_device_key(signed, listed, said, card.master)
@@ -306,11 +306,11 @@ def verify_prekey(
     """
     said = batch.batch
     if said.mailbox is None or not equal_in_constant_time(said.mailbox, mailbox):
-        raise BadSignature(what="prekey")
+        raise BadSignature(what="message key")
     if not equal_in_constant_time(signed.prekey.device, by.device):
-        raise BadSignature(what="prekey")
-    verify_batch(batch, by, _PREKEY_BATCH_CONTEXT, what="prekey")
-    _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
+        raise BadSignature(what="message key")
+    verify_batch(batch, by, _PREKEY_BATCH_CONTEXT, what="message key")
+    _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="message key")
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
@@ -318,22 +318,22 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
 
     Raises BadSignature.
     """
-    verify_batch(batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt")
+    verify_batch(batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt for a copy")
     said = batch.batch
     if (
         said.mailbox is not None
         or len(leaves) != said.size
         or not equal_in_constant_time(merkle_root(leaves), said.root)
     ):
-        raise BadSignature(what="receipt")
+        raise BadSignature(what="receipt for a copy")
 
 
 def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None:
     """Verify that the device ``by`` signed this receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
-        raise BadSignature(what="receipt")
-    verify_batch(proof.batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt")
-    _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
+        raise BadSignature(what="receipt for a copy")
+    verify_batch(proof.batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt for a copy")
+    _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt for a copy")
 
 
 def _verify_inclusion(leaf: bytes, place: BatchPosition, signed: SignedBatch, *, what: str) -> None:

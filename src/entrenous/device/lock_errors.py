@@ -7,8 +7,8 @@ from entrenous.wire.relay_nouns import Locked
 
 class NotLockedAtRelay(Refused):
     """
-    This device was set up without a relay, so no relay counts wrong passphrases, and there are no
-    further tries to allow. Nothing was changed.
+    This device was set up without a relay, so nobody counts wrong passphrases, and you can try as
+    often as you like. Nothing was changed.
     """
 
 
@@ -92,9 +92,10 @@ class VaultExists(Refused):
 
 class UnfinishedDevice(DeviceWithoutRelay):
     """
-    The setup of this device was interrupted, so it is empty and cannot be used. Start again in
-    another folder. To add it to your other devices: ENTRENOUS_HOME=DIR entrenous setup --link -. If
-    it is your first device: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    The setup of this device was interrupted, so the device is empty and cannot be used. Start again
+    in another folder. To add the new device to your other devices: ENTRENOUS_HOME=DIR entrenous
+    setup --link -. If it is your first device: ENTRENOUS_HOME=DIR entrenous setup --name YOU
+    --relay URL
     """
 
 
@@ -154,10 +155,11 @@ class SheetForAnotherDevice(Refused):
 
 class SheetTokenRejected(Unproven):
     """
-    The relay does not accept this recovery sheet. Its token was replaced after the sheet was
-    written, because another device of yours was revoked as lost. Nothing was changed: the device
-    still exists, and can be unlocked once more tries are allowed. Try the newest sheet that was
-    written on it.
+    The relay does not accept this recovery sheet, so no further tries were allowed. After the sheet
+    was written, another device of yours was revoked as lost; since then, only newer sheets are
+    valid. Nothing was changed, and the device that you want to unlock is not revoked. To allow ten
+    more tries for it, run the same command with the newest sheet that was written on it. If there
+    is no newer sheet, link a new device from another device of yours: entrenous device add
     """
 
 

@@ -195,9 +195,10 @@ class SheetOfAnotherPerson(Refused):
 
 class OutdatedSheet(Refused):
     """
-    The relay does not answer, and this recovery sheet cannot unlock this device without it. The
-    sheet belongs to another device, or was written before this one moved to its current relay or
-    mailbox. Nothing was changed. Try the newest sheet that was written on this device.
+    The relay does not answer, and without the relay this recovery sheet cannot unlock this device.
+    Either the sheet belongs to another device, or it was written before this device moved to its
+    current relay or mailbox. Nothing was changed. Try the newest sheet that was written on this
+    device.
     """
 
 
@@ -224,9 +225,10 @@ class CloseTokenNotReplacedYet(Unreachable):
 
 class LockNotMovedYet(Unreachable):
     """
-    This device moved to another relay, but its lock has not moved yet, so a sheet written now would
-    not unlock it there. No sheet was written. The lock moves when you next unlock this device and
-    the new relay answers. Then run the command again: entrenous device recovery --out FILE
+    This device moved to another relay, but its old relay still takes part in unlocking it. A
+    recovery sheet written now could not unlock the device at the new relay, so no sheet was
+    written. The new relay takes over when you next unlock this device and that relay answers. Then
+    run the command again: entrenous device recovery --out FILE
     """
 
 
@@ -241,11 +243,11 @@ class NoDeviceToRevokeFrom(NotFound):
 
 class SheetOfThisDevice(Refused):
     """
-    This recovery sheet was written on the device in {home}, which is this device, so it is not
-    lost. Nothing was changed. You can still revoke this device, but that cannot be undone, and
-    every copy of its folder stays locked for good. First export what is in it: entrenous archive
-    export --out DIR. Then revoke it with an empty folder: ENTRENOUS_HOME=DIR entrenous device
-    revoke --lost --recovery FILE
+    This recovery sheet was written on the device in {home}. You are using that device now, so it is
+    not lost, and nothing was changed. You can still revoke this device, but that cannot be undone,
+    and every copy of its folder stays locked for good. First export its messages and cases:
+    entrenous archive export --out DIR. Then revoke it with an empty folder: ENTRENOUS_HOME=DIR
+    entrenous device revoke --lost --recovery FILE
     """
 
 
@@ -280,6 +282,6 @@ class RevocationTokenOutdated(Unproven):
 
 class RevocationIncomplete(Unreachable):
     """
-    The lost device is not revoked yet. {why} Entrenous does not repeat this by itself. Run the same
+    The lost device is not revoked yet. {why} Entrenous does not try again by itself. Run the same
     command again, on this machine or any other, until it says that the device is revoked.
     """

@@ -31,9 +31,10 @@ from entrenous.respond.situation import Situation
 
 
 class NoBreachLaw(NotFound):
-    """Entrenous knows no law for this place that requires an organisation to report a breach to an
-    authority. There may still be one: ask the person who handles data protection for you. If the
-    case names no place, say where the organisation is: --place DE
+    """
+    Entrenous knows no law for this place that requires an organisation to report a breach to an
+    authority. There may still be such a law: ask the person who handles data protection for you. If
+    the case names no place, say where the organisation is: --place DE
     """
 
 
@@ -66,7 +67,9 @@ def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
         raise ImpossibleTime(what="becoming aware", when="in the future")
     known = case.breach or Breach(breach_law(case.situation.places, aware_at), aware_at)
     if any(at is not None and at < aware_at for at in (known.notified_at, known.told_at)):
-        raise ImpossibleTime(what="becoming aware", when="later than what was done about it")
+        raise ImpossibleTime(
+            what="becoming aware", when="later than the notification that you recorded"
+        )
     route = breach_law(case.situation.places, aware_at)
     return replace(case, breach=replace(known, route=route, aware_at=aware_at))
 
@@ -97,8 +100,10 @@ def record_breach_notified(
             raise CaseHasNoBreach(name=name)
         if not breach.aware_at <= at <= now:
             if at > now:
-                raise ImpossibleTime(what="telling", when="in the future")
-            raise ImpossibleTime(what="telling", when="earlier than becoming aware")
+                raise ImpossibleTime(what="notification", when="in the future")
+            raise ImpossibleTime(
+                what="notification", when="earlier than the time of becoming aware"
+            )
         marked = replace(
             breach,
             notified_at=breach.notified_at or at if notified else breach.notified_at,

@@ -199,4 +199,4 @@ def _refuse_impossible_time(
     if at > now:
         raise ImpossibleTime(what=event.value, when="in the future")
     if notice.sent_at is not None and at < notice.sent_at:
-        raise ImpossibleTime(what=event.value, when="earlier than sending")
+        raise ImpossibleTime(what=event.value, when="earlier than the time of sending")

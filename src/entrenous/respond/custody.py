@@ -196,7 +196,9 @@ def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Cust
 
 def _check_neighbours(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
     if links and (links[0].previous, links[0].before) != (ZERO_HASH, ZERO_HASH):
-        raise ChainBroken(name=name, number=0, why="it does not begin at the beginning")
+        raise ChainBroken(
+            name=name, number=0, why="it is the first entry, but it refers to an earlier one"
+        )
     for earlier, later in pairwise(links):
         if (later.previous, later.before) != (earlier.hash, earlier.after):
             raise ChainBroken(
@@ -209,4 +211,6 @@ def _check_end(name: CaseName, record: bytes, links: tuple[CustodyLink, ...]) ->
     if not links or sha256(record) != links[-1].after:
         raise ChainBroken(name=name, number=number, why="the case file was changed after it")
     if unpack(Case, record).links != number:
-        raise ChainBroken(name=name, number=number, why="the case file counts other entries")
+        raise ChainBroken(
+            name=name, number=number, why="the case file gives a different number of entries"
+        )

@@ -278,7 +278,7 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], devi
     for line in manifest.items:
         item = items_by_number.get(line.number)
         if item is None:
-            raise InvalidTimestamp(why="its manifest speaks of an item that is not here")
+            raise InvalidTimestamp(why="its manifest lists an item that is not in the case")
         if line.commitment != commitment(item.salt, verified_bytes(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)

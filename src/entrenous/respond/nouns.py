@@ -291,6 +291,7 @@ class NoSuchCaseEntry(NotFound):
 
 
 class ImpossibleTime(Refused):
-    """That time is not possible: {what} cannot be {when}. Nothing was changed. Check the day and
-    the hour, and enter it again.
+    """
+    The time that you gave for "{what}" is not possible: it cannot be {when}. Nothing was changed.
+    Check the day and the hour, and enter them again.
     """

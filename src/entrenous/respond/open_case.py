@@ -172,7 +172,7 @@ def add_sighting(name: str, sighting: Sighting, device: Device) -> Case:
         ImpossibleTime: the sighting is in the future.
     """
     if sighting.first_seen_at > device.clock.now():
-        raise ImpossibleTime(what="a sighting", when="in the future")
+        raise ImpossibleTime(what="sighting", when="in the future")
     tidy = replace(
         sighting, where=_to_one_line(sighting.where), handle=_to_one_line(sighting.handle)
     )

@@ -65,7 +65,8 @@ AUTHORITY_SEES: Final = translatable(
 
 
 class StampPostponed(Unreachable):
-    """No stamp authority could be reached ({why}). Your evidence is safe, and case {name} remembers
-    that you want it stamped. To stamp it when this device is online: entrenous evidence stamp
+    """
+    No stamp authority could be reached ({why}). Your evidence is safe, and case {name} is noted as
+    waiting for a stamp. To stamp its evidence when this device is online: entrenous evidence stamp
     {name}
     """

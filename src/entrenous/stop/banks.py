@@ -200,7 +200,7 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
     if name == RELEASED and (
         after.shadow or {after.on_claimed, after.on_confirmed} != {Outcome.LET_THROUGH}
     ):
-        raise BadPolicy(why="what a person let through is let through")
+        raise BadPolicy(why="uploads that a reviewer released are always let through")
     if after != before:
         platform.bank.set_bank(after)
     return after

@@ -242,7 +242,8 @@ class TooManyRequests(Unreachable):
 
 class TooLong(Malformed):
     """
-    This is longer than the limit of {limit_bytes} bytes. Nothing was changed. Send less at a time.
+    This request is longer than the limit of {limit_bytes} bytes. Nothing was changed. Send less at
+    a time.
     """
 
 
@@ -259,8 +260,9 @@ class BadPartnerName(Refused):
 
 class PartnerKnown(Refused):
     """
-    There is already a partner called {name}. Nothing was changed. To replace it, remove it first,
-    which also makes its key invalid: entrenous gate exchange partner remove {name}
+    There is already a partner called {name}. Nothing was changed. To replace the partner's key,
+    first remove the partner, which also makes the old key invalid: entrenous gate exchange partner
+    remove {name}
     """
 
 
@@ -273,8 +275,8 @@ class NoSuchExchangePartner(NotFound):
 
 class SourceKnown(Refused):
     """
-    There is already a source called {name}. Nothing was changed. Choose another name, or remove it
-    first: entrenous gate exchange remove {name}
+    There is already a source called {name}. Nothing was changed. Choose another name, or remove the
+    existing source first: entrenous gate exchange remove {name}
     """
 
 

@@ -173,8 +173,9 @@ class NoSuchBank(NotFound):
 class BankTakesNoLists(Refused):
     """
     Lists cannot be imported into the bank {bank}. Nothing was imported. Two banks accept no lists:
-    "people" contains what people registered themselves, and uploads that match "released" are
-    accepted. Choose another name for your list's bank.
+    "people" contains what people registered themselves, and "released" contains uploads that a
+    reviewer released, so that they are accepted when they come again. Choose another name for your
+    list's bank.
     """
 
 
@@ -205,9 +206,9 @@ class BadPolicy(Refused):
 
 class UnusableBank(Malformed):
     """
-    The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If it is
-    damaged, restore a backup. If permissions do not allow it, give the file to the account that
-    runs the gate.
+    The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If the
+    database is damaged, restore a backup. If permissions are the problem, let the account that runs
+    the gate own the file.
     """
 
 
@@ -397,8 +398,8 @@ class NotAGate(Refused):
 
 class NotPrivate(Refused):
     """
-    The address {url} would send this unencrypted. Nothing was sent. Use the platform's https://
-    address.
+    Whatever is sent to the address {url} is not encrypted on its way, so nothing was sent. Use the
+    platform's https:// address.
     """
 
 
@@ -412,7 +413,7 @@ class BadGateSettings(Malformed):
 class UnreadableGateSettings(BadGateSettings):
     """
     The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct the
-    file, or give it to the account that runs the gate.
+    file, or let the account that runs the gate own it.
     """
 
 
@@ -428,8 +429,8 @@ class UnknownGateSetting(BadGateSettings):
 
 class BadUploadKeys(Refused):
     """
-    {file} should contain the keys that encrypt uploads waiting for review, but they cannot be used:
-    {why}. Nothing was started or changed. To make a key: openssl rand -base64 32
+    {file} should contain the keys that encrypt uploads waiting for review, but the file cannot be
+    used: {why}. Nothing was started or changed. To make a key: openssl rand -base64 32
     """
 
 
@@ -470,6 +471,6 @@ class Alert:
 
 class AlertProgramFailed(Unreachable):
     """
-    The program that alerts somebody to {kind} {why}. Nothing else is affected, and the gate tries
-    again in an hour. See the setting "page" in gate.toml.
+    The program that should alert somebody (about "{kind}") {why}. Nothing else is affected, and the
+    gate tries again in an hour. See the setting "page" in gate.toml.
     """

@@ -245,7 +245,7 @@ class BadPartner(Malformed):
 class PartnerAlreadyKnown(Refused):
     """
     {name} already has the key {key} here, and each platform has one key. Nothing was changed. To
-    replace it, remove it first: entrenous gate partner drop {key}
+    replace the key, remove it first: entrenous gate partner drop {key}
     """
 
 

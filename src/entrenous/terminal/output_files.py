@@ -157,7 +157,8 @@ class FileGroup:
             except OSError:
                 hint(
                     translated(
-                        "{place} was written before that, and could not be removed again."
+                        "{place} had already been written before the error, and could not "
+                        "be removed again."
                     ).format(place=place)
                 )
         for folder in {place.parent for place in self._created}:

@@ -96,7 +96,10 @@ def _refuse_if_stdin_gives_passphrase(context: typer.Context) -> None:
     session = context.find_root().obj
     if isinstance(session, Session) and session.passphrase_fd == 0:
         raise typer.BadParameter(
-            translated("standard input already gives the passphrase, so - cannot read it")
+            translated(
+                "standard input already provides the passphrase, so nothing else can be read "
+                "from it with -"
+            )
         )
 
 

@@ -57,8 +57,8 @@ class VaultUnlock:
 
 class LockExists(Refused):
     """
-    The relay already has a lock for this device, and that lock cannot be replaced. Nothing was
-    changed.
+    The relay already takes part in unlocking this device under another token, and that token cannot
+    be replaced in this way. Nothing was changed.
     """
 
 
@@ -73,18 +73,19 @@ class Locked(Refused):
 
 class NoLock(NotFound):
     """
-    The relay deleted this device's lock together with its mailbox, so this device can no longer be
-    unlocked.
+    The relay deleted this device's mailbox, and with it the relay's part of the lock, so this
+    device can no longer be unlocked.
     """
 
 
 class RolledBack(Refused):
     """
-    This is an older copy of a device that has been used elsewhere since, for instance a restored
-    backup. Using both would make its conversations less secret, so this copy no longer sends or
+    This is an older copy of a device, for instance from a backup, and the device itself has been
+    used since. Using both would make its conversations less secret, so this copy no longer sends or
     receives. What you sent, your originals and your cases are still here. To write from here again,
     link a new device in another folder, from the device in use: entrenous device add. If you no
-    longer have that one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    longer have the device in use, set up a new one: ENTRENOUS_HOME=DIR entrenous setup --name YOU
+    --relay URL
     """
 
 

@@ -59,7 +59,7 @@ def test_blocked_circle_member_is_named(street: Street) -> None:
     sent = street.types(
         *("ana", "send", "beach.jpg", "--to", "all friends", "--confirm", "all friends")
     )
-    assert (sent.status, "caro is in it too, but you blocked them" in sent.err) == (0, True)
+    assert (sent.status, "caro is in the circle too, but you blocked caro" in sent.err) == (0, True)
     gone = street.types("ana", "person", "forget", "caro")
     assert "They are no longer in your circle all friends." in gone.out
 
@@ -81,7 +81,7 @@ def test_invite_states_its_limits_and_last_use_is_reported(
         street.settles(who)
         added = street.types(who, "person", "add", link, "--as", "Ben Okri")
         assert "next: entrenous send PHOTO --to 'Ben Okri'" in added.out
-        assert ("That was the last letter that this link lets in" in added.err) is last
+        assert ("used up the messages that this link allows" in added.err) is last
 
 
 def test_refused_setup_leaves_nothing(street: Street) -> None:
@@ -183,7 +183,7 @@ def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
         street.does("ben", "inbox")
         out = ("--out", f"got {number}")
         said.append(street.types("ben", "open", sent["message"], *out).err)
-    assert "To have it told: entrenous person receipts ana --on" in said[0]
+    assert "To let that program be told: entrenous person receipts ana --on" in said[0]
     assert "receipts" not in said[1]
 
     def gets_receipts() -> bool:

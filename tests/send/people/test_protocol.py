@@ -37,7 +37,8 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
     said = " ".join(str(why.value).split())
     assert said.startswith(
-        "ben's program supports protocol versions 3 to 4; this version of Entrenous uses 2. "
+        "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
+        "uses 2. "
     )
     assert HOW_TO_UPDATE in said
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before

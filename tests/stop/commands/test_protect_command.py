@@ -154,7 +154,10 @@ def test_unreachable_platform_is_asked_once(
     )
     told = street.types("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
-    assert f"2 claims at {URL} are shown as they stood before." in told.err
+    assert (
+        f"{URL} did not answer, so its 2 claims are shown as this device last knew them."
+        in told.err
+    )
     shown = {one["claim"]: one["state"] for one in json.loads(told.out)["claims"]}
     assert shown == {one["claim"]: one["state"] for one in (*silent, answers)}
 
@@ -173,7 +176,10 @@ def test_failed_withdrawal_says_that_the_claim_remains(
             registration_client, "new_relay_client", lambda **_: httpx.Client(transport=nobody)
         )
         said = street.types("ana", "unprotect", claim)
-    assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
+    assert (said.status, f"registration {claim} still exists at the platform" in said.err) == (
+        6,
+        True,
+    )
     assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"
 
 

@@ -63,8 +63,9 @@ class SeenOnce:
 
 
 class ShownAlready(Refused):
-    """This was already shown. A message that opens only once is not stored, so it cannot be shown
-    again.
+    """
+    This message was already shown. A message that opens only once is not stored, so it cannot be
+    shown again.
     """
 
 

@@ -118,6 +118,6 @@ def _read_choice(choice_count: int) -> int | None:
             return None
         hint(
             translated(
-                "Type a number from 1 to {most}, or only press Enter to leave it out."
+                "Type a number from 1 to {most}, or only press Enter to skip the question."
             ).format(most=choice_count)
         )

@@ -168,7 +168,7 @@ def open_(
     """Open a case, from a trace or simply from what you saw."""
     if name is not None and from_trace is not None:
         raise typer.BadParameter(
-            translated("--from-trace opens a new case, so it goes without a name")
+            translated("--from-trace opens a new case: leave out the name of a case")
         )
     if aware_at is not None and not breach_:
         raise typer.BadParameter(translated("--aware-at goes with --breach"))
@@ -337,7 +337,10 @@ def add(
     handle = read_typed_line(handle, translated("The account"), context)
     if url and urlsplit(url).scheme not in {"http", "https"}:
         raise typer.BadParameter(
-            translated("--url begins with http:// or https://; say others with --chat")
+            translated(
+                "an address for --url begins with http:// or https://; for any other place, "
+                "use --chat"
+            )
         )
     if file is None and not (url or chat or statement):
         raise typer.BadParameter(translated("give a file, --url, --chat or --statement"))
@@ -486,6 +489,6 @@ def _age_answer(*, adults: bool, under_18: bool) -> AgeAnswer:
         return AgeAnswer.ADULTS
     if not sys.stdin.isatty():
         raise typer.BadParameter(
-            translated("say --adults or --under-18: was everybody in it 18 or older?")
+            translated("was everybody in the picture 18 or older? Say --adults or --under-18")
         )
     return ask_age()

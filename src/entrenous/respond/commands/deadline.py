@@ -119,14 +119,16 @@ def _parse_events(typed: list[str]) -> dict[RequestEvent, datetime]:
         known = what.strip().casefold() in set(RequestEvent)
         if not (equals and known):
             raise typer.BadParameter(
-                translated("{one!r} is not WHAT=TIME, with one of: {events}").format(
-                    one=one, events=", ".join(RequestEvent)
-                )
+                translated(
+                    "{one!r} does not have the form WHAT=TIME; WHAT is one of: {events}"
+                ).format(one=one, events=", ".join(RequestEvent))
             )
         moment = parse_time(when)
         if moment.year > _LATEST_YEAR:
             raise typer.BadParameter(
-                translated("{when!r} is too far ahead to count from").format(when=when)
+                translated("{when!r} is too far in the future to count a deadline from").format(
+                    when=when
+                )
             )
         found[RequestEvent(what.strip().casefold())] = moment
     return found

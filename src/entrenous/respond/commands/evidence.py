@@ -76,11 +76,13 @@ def stamp(
 ) -> None:
     """Have a case's evidence stamped; the authority sees one hash, never the evidence.
 
-    Public authorities are asked in turn, unless you name one. Offline, the case remembers it.
+    Public authorities are asked in turn, unless you name one. If none of them answers, nothing is
+    lost: the case is noted as waiting for a stamp. Run this command again when you are online;
+    without the name of a case, it has all waiting cases stamped.
     """
     if (authority is None) != (ca is None) or (name is None and authority is not None):
         raise typer.BadParameter(
-            translated("--authority URL and --ca FILE go together, with a case's name")
+            translated("give --authority URL and --ca FILE together, and the name of a case")
         )
     shown = []
     with _open_stamp_authority(context, authority, ca) as stamper, opened_device(context) as device:

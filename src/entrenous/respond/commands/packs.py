@@ -69,7 +69,10 @@ def pack(
         raise typer.BadParameter(translated(_KEY_NEEDED_ERROR))
     if to is not None and (notice or sighting):
         raise typer.BadParameter(
-            translated("--notice and --sighting are for a platform; others get all")
+            translated(
+                "only a pack for a platform has --notice and --sighting; other packs contain "
+                "everything"
+            )
         )
     written = FileGroup()
     with opened_device(context) as device, written.remove_on_failure(lambda: False):

@@ -50,7 +50,7 @@ def watch(
 ) -> None:
     """Watch whether the picture is still at the addresses of a case. Off until you use --on."""
     if name is None and (on or off or not once):
-        raise typer.BadParameter(translated("give the name of a case, or --once for all of them"))
+        raise typer.BadParameter(translated("give the name of a case, or --once for all cases"))
     by_proxy = session_of(context).settings.proxy is not None
     with opened_device(context) as device:
         if name is not None:

@@ -24,9 +24,10 @@ from entrenous.respond.nouns import Case, DocumentPart, Notice
 
 class NotYoursToFile(Refused):
     """
-    Nothing was drafted: under {law}, only the person in the picture can ask for this, so a letter
-    from somebody else could be rejected. Talk to that person, who can draft and send the letter
-    from a case of their own. Other routes let you act for somebody: entrenous law routes {name}
+    Nothing was drafted: under {law}, only the person in the picture can send this letter, so a
+    letter from somebody else could be rejected. Talk to that person, who can draft and send the
+    letter from a case of their own. Other routes let you act for somebody: entrenous law routes
+    {name}
     """
 
 

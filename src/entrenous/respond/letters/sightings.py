@@ -25,7 +25,8 @@ from entrenous.respond.report_steps import platform_of
 class ChatNotReached(Refused):
     """
     Sighting {number} of case {name} is in a chat, and this route does not cover chats, so nothing
-    was drafted. Leave out that number, or see which routes cover chats: entrenous law routes {name}
+    was drafted. Leave out this sighting (--sighting {number}), or see which routes cover chats:
+    entrenous law routes {name}
     """
 
 

@@ -29,8 +29,9 @@ class SiteDidNotAnswer(Unreachable):
 
 
 class RobotsForbid(Refused):
-    """The site's robots.txt asks programs not to visit it, so the page was not fetched. Open the
-    page in your browser instead.
+    """
+    The site's file robots.txt asks programs not to visit this page, so the page was not fetched.
+    Open it in your browser instead.
     """
 
 

@@ -233,8 +233,8 @@ def revoke(
         if sheet is None or not lost:
             raise typer.BadParameter(
                 translated(
-                    "say which device: NAME, or, to shut a lost one by its recovery sheet alone, "
-                    "--lost --recovery FILE"
+                    "give the NAME of the device. If you have only the recovery sheet of a "
+                    "lost device: --lost --recovery FILE"
                 )
             )
         _revoke_by_sheet(context, sheet, as_json=as_json)

@@ -92,7 +92,7 @@ def inbox(
                 wait_for_letter(wait, device)
         if (error := catch_up(device)) is not None:
             why = f"{join_wrapped_lines(str(error))} " if isinstance(error, Unreachable) else ""
-            hint(why + translated("So nothing new was fetched; these came before:"))
+            hint(why + translated("So nothing new was fetched. These messages came earlier:"))
         every = received_messages(device)
         every = _filter_by_sender(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
@@ -241,11 +241,13 @@ def _write_message_files(
     if message_json["opens"] is not None and not json:
         hint(
             translated(
-                "It may be opened a limited number of times, so nothing of it was kept in your "
-                "vault."
+                "This message may be opened a limited number of times, so nothing of it "
+                "was kept in your vault."
             )
         )
-        hint(translated("The person is told that it was written out, if you send them receipts."))
+        hint(
+            translated("If you send its sender receipts, they are told that you wrote it to files.")
+        )
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
@@ -260,9 +262,10 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     if not sys.stdin.isatty():
         set_receipts(sender.name, device, wanted=False)
         command = f"entrenous person receipts {quote_for_shell(sender.name)} --on"
-        hint(f"{known} {translated('To have it told: {command}').format(command=command)}")
+        how = translated("To let that program be told: {command}").format(command=command)
+        hint(f"{known} {how}")
         return
-    hint(f"{known} {translated('This is asked once.')}")
+    hint(f"{known} {translated('You are asked this only once.')}")
     wanted = ask_yes_or_no(ask_for_receipts_in_words(sender.name))
     set_receipts(sender.name, device, wanted=wanted)
 

@@ -141,9 +141,9 @@ def add(
     if waits:
         hint(
             translated(
-                "That was the last letter that this link lets in. What you send to {name} is "
-                "refused until they have looked into their inbox, and then you into yours. No "
-                "new link is needed for that."
+                "You have now used up the messages that this link allows. Before you can "
+                "write to {name} again, {name} has to open their inbox, and after that you "
+                "have to open yours. You need no new link for this."
             ).format(name=contact.name)
         )
     if as_json:

@@ -43,7 +43,11 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     more. After it, the recipient's program is asked to delete it; they may have photographed it.
     """
     if not message.strip():
-        raise typer.BadParameter(translated("say which message; entrenous sent lists yours"))
+        raise typer.BadParameter(
+            translated(
+                "say which message to take back. To list the messages you sent: entrenous sent"
+            )
+        )
     with opened_device(context) as device:
         recalls = recall_message(message, device)
         who = _current_names(message, device)

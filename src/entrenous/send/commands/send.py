@@ -135,7 +135,9 @@ def send(
     _refuse_empty_message(files, text, caption)
     if allow_export and not once:
         raise typer.BadParameter(
-            translated("--allow-export goes with --once: other messages may be written out anyway")
+            translated(
+                "--allow-export goes with --once: other messages can be written to files anyway"
+            )
         )
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter(
@@ -197,15 +199,16 @@ def _add_recipients(
     going = resolve_recipients(to or contact_names_in(belongs, device), device)
     for blocked in going.passed_over:
         hint(
-            translated("{blocked} is in it too, but you blocked them, so they get nothing.").format(
-                blocked=blocked
-            )
+            translated(
+                "{blocked} is in the circle too, but you blocked {blocked}, so nothing is sent "
+                "to them."
+            ).format(blocked=blocked)
         )
     if not going.people:
         raise typer.BadParameter(
-            translated("you know nobody else who has {named}: name them with --to").format(
-                named=named
-            )
+            translated(
+                "none of the people you know has message {named}; say who gets this one: --to NAME"
+            ).format(named=named)
         )
     return Draft(
         files=written.files,

@@ -166,9 +166,9 @@ def link_on_old_device(
         side = confirm_on_old_device(side, device)
         hint(
             translated(
-                "It is on your list now. Waiting until the other device has been answered too, "
-                "and\nwrites to this one: ten minutes at most. Ctrl-C ends the waiting, and "
-                "nothing else."
+                "The new device is on your list now. Please answer the question on the new "
+                "device too.\nThis device waits ten minutes at most to hear from it. "
+                "Ctrl-C ends only the waiting."
             )
         )
         side = wait_for_first_letter(side, device)
@@ -211,8 +211,9 @@ def link_on_new_device(
         side = confirm_on_new_device(side)
         hint(
             translated(
-                "Waiting until the other device has been answered too: until ten minutes after "
-                "it\nshowed its code. Ctrl-C ends it, and then this device is not linked."
+                "Please answer the question on your other device too, within ten minutes "
+                "of the time it\nshowed its code. Ctrl-C ends the waiting, and then this "
+                "device is not linked."
             )
         )
         _process_until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)

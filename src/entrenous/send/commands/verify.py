@@ -168,13 +168,13 @@ def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
     _print_short_string(auth_string_with(name, device))
     hint(
         translated(
-            "The same on {name}'s device: entrenous person verify {typed} --sas --same"
+            "If {name}'s device shows the same: entrenous person verify {typed} --sas --same"
         ).format(name=name, typed=quote_for_shell(name))
     )
     hint(
-        translated("Anything else: entrenous person verify {name} --sas --differs").format(
-            name=quote_for_shell(name)
-        )
+        translated(
+            "If it shows anything else: entrenous person verify {name} --sas --differs"
+        ).format(name=quote_for_shell(name))
     )
 
 

@@ -189,7 +189,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     card = read_key_bundle(untrusted_card)
     person = verify_key_bundle(card)
     if not equal_in_constant_time(person.id, known.person.id):
-        raise BadSignature(what="card")
+        raise BadSignature(what="key bundle")
     if known.forked:
         return known
     refuse_local_address(person.relay_url, device)
@@ -289,7 +289,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     """
     me, person = own_device(device), verify_key_bundle(card)
     if not equal_in_constant_time(person.id, me.person.id):
-        raise BadSignature(what="card")
+        raise BadSignature(what="key bundle")
     if _compare_with_own(card, me) is HistoryRelation.SAME:
         return False
     identity = OWN_IDENTITY.load(device.vault)

@@ -112,8 +112,9 @@ class BadLink(Malformed):
 
 class LinkEnded(Refused):
     """
-    Linking has ended: it took longer than ten minutes, its code was already used, or a message
-    arrived out of order. Nothing was linked. Start again on your other device: entrenous device add
+    Linking has ended: either more than ten minutes passed, or the link code was already used, or a
+    message arrived out of order. Nothing was linked. Start again on your other device: entrenous
+    device add
     """
 
 
@@ -160,10 +161,10 @@ class LinkDiffersOnNewDevice(Unproven):
 
 class LinkNotCompleted(LinkEnded):
     """
-    Linking has ended, and this device was not linked. Either your other device ended it, it took
-    longer than ten minutes, its code was already used, or a message arrived out of order. If your
-    other device already has this one on its list, remove it there: entrenous device revoke NAME. To
-    start again there: entrenous device add
+    Linking has ended, and this device was not linked. Either your other device stopped it, or more
+    than ten minutes passed, or the link code was already used, or a message arrived out of order.
+    If your other device already has this one on its list, remove it there: entrenous device revoke
+    NAME. To start again there: entrenous device add
     """
 
 

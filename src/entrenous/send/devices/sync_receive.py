@@ -129,7 +129,7 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     """
     shared = read_sync(note)
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
-        raise NotForThisMailbox(what="it is about another device of yours")
+        raise NotForThisMailbox(what="it is about a device other than the one that sent it")
     if isinstance(shared, _RECORDS_ABOUT_PEOPLE) and shared.person == own_device(device).person.id:
         _apply_own_record(shared, device)
         return
@@ -218,7 +218,7 @@ def _apply_own_record(shared: SharedRecord, device: Device) -> None:
     Take its lent tokens for our devices that have sent us none yet. Ignore everything else in it.
     """
     if not isinstance(shared, SharedContact):
-        raise NotForThisMailbox(what="it is about yourself")
+        raise NotForThisMailbox(what="it treats you as one of your own contacts")
     for key, lent in shared.lent:
         if linked_device_by_id(key, device) and lacks_range(shared.person, key, device):
             receive_lent_tokens(shared.person, key, lent, device)
@@ -228,7 +228,7 @@ def _apply_own_record(shared: SharedRecord, device: Device) -> None:
 def _new_contact(shared: SharedContact, device: Device) -> Contact:
     person = verify_key_bundle(read_key_bundle(shared.card))
     if not equal_in_constant_time(person.id, shared.person):
-        raise NotForThisMailbox(what="its card is another person's")
+        raise NotForThisMailbox(what="the keys in it belong to another person")
     refuse_local_address(person.relay_url, device)
     store_device_list(person.id, shared.card, device)
     blocked = is_known_blocked(shared.person, device)

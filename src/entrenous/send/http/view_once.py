@@ -63,7 +63,8 @@ def show_once(message: str, sender: str, device: Device) -> None:
         print_line(shown_at.format(address=address))
         hint(
             translated(
-                "It counts as opened once you press Show there. Nothing of it is written here."
+                "The message counts as opened once you press Show on that page. Nothing of "
+                "it is stored."
             )
         )
         look.asked.wait(_PRESS_TIMEOUT_S)

@@ -108,7 +108,7 @@ def sender_of(letter: Letter, device: Device) -> Contact:
     """
     contact = contact_by_id(letter.person.id, device)
     if contact is None:
-        raise NotForThisMailbox(what="it is from nobody we know")
+        raise NotForThisMailbox(what="it is from nobody you know")
     return contact
 
 
@@ -139,7 +139,7 @@ def _on_message(
 ) -> None:
     if manifest.relay_url not in our_relays(device):
         # The server at that address would learn our network address, and when we fetch letters.
-        raise NotForThisMailbox(what="its files do not lie at our relay")
+        raise NotForThisMailbox(what="its files are not at your relay")
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id

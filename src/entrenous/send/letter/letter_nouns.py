@@ -286,7 +286,7 @@ class Content:
 class BadContent(Malformed):
     """
     The message was decrypted, but its content is damaged, or another program made it. No part of it
-    is shown. Ask the person to send it again.
+    is shown. Ask the sender to send the message again.
     """
 
 

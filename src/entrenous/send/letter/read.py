@@ -67,7 +67,7 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     key_id, outer_bytes = read_sealed(waiting.sealed)
     own = OWN_KEY_TABLE.load(key_id.hex(), device.vault)
     if own is None:
-        raise NotForThisMailbox(what="its key is not ours, or is gone")
+        raise NotForThisMailbox(what="the key for it is not on this device, or was deleted")
     made_for = None if own.peer is None else PEER_TABLE.load(own.peer, device.vault)
     outer = open_outer_seal(
         own.private, write_hpke_info(_letter_address(own, made_for, me)), outer_bytes
@@ -77,7 +77,7 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     peer = PEER_TABLE.load(peer_key(header.from_person, header.from_device), device.vault)
     opened, sessions = _open_inner_letter(outer, header, peer, device)
     if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
-        raise NotForThisMailbox(what="its header names another body")
+        raise NotForThisMailbox(what="its content does not match its header")
     body = read_body(opened.body)
     person = _authenticated_sender(body, header, device)
     _check_lists(header, person, me, device)
@@ -105,12 +105,12 @@ def _check_address(
     if (header.to_person, header.to_device) != (me.person.id, me.key.device):
         raise NotForThisMailbox(what="it is for another device")
     if header.envelope != waiting.id:
-        raise NotForThisMailbox(what="it came in another envelope")
+        raise NotForThisMailbox(what="it does not belong to the envelope in which it came")
     if made_for is not None and (header.from_person, header.from_device) != (
         made_for.person,
         made_for.device,
     ):
-        raise NotForThisMailbox(what="its key was made for another device")
+        raise NotForThisMailbox(what="its key was made for a device other than its sender's")
 
 
 def _open_inner_letter(
@@ -126,7 +126,7 @@ def _open_inner_letter(
             others = tuple(other for other in known_sessions if other != session)
             return opened, (opened.session, *others)
     if not outer.begins_session:
-        raise NotForThisMailbox(what="it is of no session that we have")
+        raise NotForThisMailbox(what="it belongs to no encrypted conversation of this device")
     opened, account = open_first_letter(olm_account_of(device), header.curve25519, outer)
     store_olm_account(account, device)
     return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
@@ -145,17 +145,19 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
     if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
         person = _newer_person(verify_key_bundle(read_key_bundle(body.card)), contact)
     elif contact is None:
-        raise NotForThisMailbox(what="it is from nobody we know")
+        raise NotForThisMailbox(what="it is from nobody you know")
     else:
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
         lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
         raise NotForThisMailbox(
-            what="its sender has no such device", lacks=lacks, by=header.from_person
+            what="it names a device that its sender does not have",
+            lacks=lacks,
+            by=header.from_person,
         )
     if not equal_in_constant_time(keys[0].curve25519, header.curve25519):
-        raise NotForThisMailbox(what="its session is with another key")
+        raise NotForThisMailbox(what="it was encrypted with a key other than its sender's")
     return person
 
 
@@ -185,7 +187,9 @@ def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device
         raise fork_error(person.id, named) from None
     older = named.epoch < max(person.epoch, known[-1].epoch)
     if older and named not in known:
-        raise NotForThisMailbox(what="it was written under a card that is too old to be known")
+        raise NotForThisMailbox(
+            what="it names a list of its sender's devices that is too old to check"
+        )
     _check_recipient_list(header, me)
 
 
@@ -201,7 +205,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
         raise NotForThisMailbox(
-            what="it was written to a card that is not ours",
+            what="it names a list of your devices that you do not have",
             lacks=lacks,
             by=header.from_person,
         )
@@ -214,16 +218,16 @@ def _check_own_device_list(header: Header) -> None:
     """
     to = header.to_epoch, header.to_head
     if to != (header.from_epoch, header.from_head):
-        raise NotForThisMailbox(what="it was written under two cards of ours")
+        raise NotForThisMailbox(what="it names two different lists of your devices")
 
 
 def _check_counter(header: Header, peer: Peer | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
     if header.counter in seen or header.counter <= max(seen, default=0) - COUNTER_WINDOW:
-        raise NotForThisMailbox(what="it came before")
+        raise NotForThisMailbox(what="it already arrived before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
-        raise NotForThisMailbox(what="its message came before")
+        raise NotForThisMailbox(what="its message already arrived before")
     device.vault.put(SEEN_MESSAGE, message, b"")
 
 
@@ -232,7 +236,7 @@ def _check_next_key(header: Header) -> None:
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
-        raise NotForThisMailbox(what="its next key is no key") from None
+        raise NotForThisMailbox(what="the key for answering it is not valid") from None
 
 
 def _store_ratchet_state(

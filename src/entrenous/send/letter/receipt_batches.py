@@ -131,7 +131,7 @@ def _store_receipt(
     )
     encoded = write_receipt_statement(statement)
     if not equal_in_constant_time(receipt_leaf(encoded), one.leaf):
-        raise BadSignature(what="receipt")
+        raise BadSignature(what="receipt for a copy")
     proven = ProvenReceipt(one.event, one.at, encoded, proof, head)
     RECEIPT_TABLE.store(proven, f"{one.envelope.hex()} {int(one.event)}", device.vault)
     if one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED}:

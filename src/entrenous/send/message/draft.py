@@ -84,46 +84,50 @@ class Doubt:
 
 class CannotOpenOwnMessage(Refused):
     """
-    You sent {name} yourself, so there is nothing to open here. To see whether it was opened:
-    entrenous sent. To take it back: entrenous recall {name}
+    You sent message {name} yourself, so there is nothing to open here. To see whether it was
+    opened: entrenous sent. To take it back: entrenous recall {name}
     """
 
 
 class CannotRecallReceivedMessage(Refused):
-    """You received {name}; only the person who sent it can take it back. Nothing was changed."""
+    """
+    You received message {name}; only the person who sent it can take it back. Nothing was changed.
+    """
 
 
 class GuardHasDoubts(Refused):
     """
-    Please check before this is sent: {reasons}. Nothing was sent. If this is the right person, type
-    the name: {names}
+    Please check before this message is sent: {reasons}. Nothing was sent. If it goes to the right
+    people, add this to the command: {names}
     """
 
 
 class WaitsInOutbox(Unreachable):
     """
-    {name} is encrypted and stored on this device, but has not been sent yet. {why} It is sent when
-    you next send something or open your inbox, or now with: entrenous send --resume
+    Message {name} is encrypted and stored on this device, but has not been sent yet. {why} The
+    message is sent when you next send something or open your inbox. To send it now: entrenous send
+    --resume
     """
 
 
 class MessageNotSentYet(WaitsInOutbox):
-    """{name} is encrypted and stored on this device, but has not been sent yet. {why}"""
+    """Message {name} is encrypted and stored on this device, but has not been sent yet. {why}"""
 
 
 class RefusedForSome(Refused):
     """
-    The relay refused {name} for {refused}. {why} Entrenous does not try again for them. On its way:
-    {has}. Still waiting here: {waits}. Once the problem is solved, send it again to {refused}
-    alone. To take back what is on its way: entrenous recall {name}
+    The relay refused message {name} for {refused}. {why} Entrenous does not try again for
+    {refused}. Already on its way to: {has}. Still waiting on this device for: {waits}. Once the
+    problem is solved, send the message again to {refused} alone. To take back the copies on their
+    way: entrenous recall {name}
     """
 
 
 class CopyRefused(Refused):
     """
-    The copy of {name} for {to} waited here, and now its relay has refused it. {why} Entrenous does
-    not try again. Once the problem is solved, send it again to {to}. To see the state of the
-    message: entrenous sent
+    The copy of message {name} for {to} waited on this device, and now the relay of {to} has refused
+    the copy. {why} Entrenous does not try again. Once the problem is solved, send the message again
+    to {to}. To see its state: entrenous sent
     """
 
 
@@ -136,8 +140,8 @@ class SendingUndone(EntrenousError):
 
 class StoppedWhileSending(EntrenousError):
     """
-    Stopped. {name} is encrypted and may already have been sent. To take it back: entrenous recall
-    {name}
+    Stopped. Message {name} is encrypted and may already have been sent. To take it back: entrenous
+    recall {name}
     """
 
     family = "interrupted"
@@ -176,27 +180,29 @@ class ConfirmedNameNotRecipient(Refused):
 
 class RecallIncomplete(Unreachable):
     """
-    {name} is not taken back from everybody yet: {who} may still open it. {why} Entrenous tries
-    again with each command that fetches messages. To try again now, type the same command again.
+    Message {name} is not taken back from everybody yet: {who} may still open it. {why} Entrenous
+    tries again with each command that fetches messages. To try again now, type the same command
+    again.
     """
 
 
 class UndoWindowStillOpen(Unreachable):
     """
-    You can still undo this, so it has not been sent yet. It is sent when you next send or fetch
-    something after {until}. To take it back before then: entrenous recall {name}
+    You can still undo this message until {until}, so it stays on this device. After that, it is
+    sent when you next send or fetch something. To take it back before then: entrenous recall {name}
     """
 
 
 class LimitNotSupportedByRecipient(Refused):
     """
-    The program of these people does not promise to show a message only once: {names}. Nothing was
-    sent. Ask them to update Entrenous and to write to you, or send the message without --once.
+    These people use a program that does not promise to show a message only once: {names}. Nothing
+    was sent. Ask them to update Entrenous and then to write to you, or send the message without
+    --once.
     """
 
 
 class NothingToRecall(NotFound):
     """
-    {name} was marked so that you could send it by other means. No relay has it, so it cannot be
-    taken back from here. Nothing was changed. Ask the people who have it to delete it.
+    Message {name} was only marked, so that you could send it by other means. No relay has it, so it
+    cannot be taken back from here. Nothing was changed. Ask the people who have it to delete it.
     """

@@ -73,9 +73,10 @@ INBOX_TABLE: Final = Table(INBOX, Received)
 
 
 class UnsafeFiles(Malformed):
-    """{name} contains data that is not in the form in which Entrenous writes pictures, clips and
-    sounds: {files}. Such a file is damaged or contains other data as well, and can attack the
-    program that shows it, so no part of the message was written. Ask the person what they sent. To
+    """
+    Message {name} contains data that is not in the form in which Entrenous writes pictures, clips
+    and sounds: {files}. Such a file is damaged or contains other data as well, and can attack the
+    program that shows it, so no part of the message was written. Ask its sender what they sent. To
     write everything unchanged, for a program that can open such files safely: entrenous open {name}
     --unchecked. If the message opens a limited number of times, add --export.
     """
@@ -149,15 +150,16 @@ NEXT_MESSAGE_STATE: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] 
 
 class OpenedElsewhere(UsedUp):
     """
-    Another device of yours opened {name} as often as its sender allowed, so it no longer opens
-    here. If you did not do that, or have no other device, somebody may have a copy of one of your
-    devices. To list your devices: entrenous device list
+    Another device of yours opened message {name} as often as its sender allowed, so the message no
+    longer opens here. If you did not open it there, or have no other device, somebody may have a
+    copy of one of your devices. To list your devices: entrenous device list
     """
 
 
 class MessageRemovedHere(Refused):
-    """You removed {name} from this device, so it no longer opens here. Ask the person to send it
-    again, or look on another device of yours.
+    """
+    You removed message {name} from this device, so it no longer opens here. Ask its sender to send
+    it again, or look on another device of yours.
     """
 
 
@@ -224,51 +226,56 @@ UNREPORTED_OPENING_TABLE: Final = Table(UNREPORTED_OPENING, CompletedOpening)
 
 class MessageNotAtRelay(Unreachable):
     """
-    The relay does not have {name} now. It may have lost the messages of the last few minutes; the
-    sender's program then sends this one again by itself. Nothing on this device was lost. Try again
-    later. If this goes on, ask the person to send it again.
+    The relay does not have message {name} now. It may have lost the messages of the last few
+    minutes; if so, the sender's program sends this one again by itself. Nothing on this device was
+    lost. Try again later. If this goes on, ask the sender to send the message again.
     """
 
 
 class ViewNeverShown(Refused):
     """
-    Nobody pressed Show on the page of {name}, so it was not opened, and its sender can still take
-    it back. To look at it: entrenous open {name}
+    Nobody pressed Show on the page of message {name}, so it was not opened, and its sender can
+    still take it back. To look at the message: entrenous open {name}
     """
 
 
 class ViewNotCompleted(Refused):
     """
-    The page of {name} was closed, or failed to load, before you could see it. This does not count
-    as opened, so you can open it again until it ends. But the relay has already sent the key, so
-    its sender may no longer be able to take it back. To look at it: entrenous open {name}
+    The page of message {name} was closed, or failed to load, before you could see the message. This
+    does not count as opened, so you can open the message again until it expires. But the relay has
+    already sent its key, so the sender may no longer be able to take the message back. To look at
+    it: entrenous open {name}
     """
 
 
 class UnsafeToShow(Malformed):
-    """A file of {name} is not a picture, clip or sound in the form that Entrenous writes. Such a
-    file can attack the program that shows it, so no part of the message was shown. Ask the person
-    what they sent, and to send it again.
+    """
+    A file of message {name} is not a picture, clip or sound in the form that Entrenous writes. Such
+    a file can attack the program that shows it, so no part of the message was shown. Ask the sender
+    what they sent, and ask them to send it again.
     """
 
 
 class MessageIsViewOnly(Refused):
     """
-    {name} may be opened a limited number of times, so it is shown on a page and not written to
-    files. Nothing was opened. To look at it: entrenous open {name}. If its sender allows it, you
-    can have its files and text written, and the sender is notified: entrenous open {name} --export
+    Message {name} may be opened a limited number of times, so it is shown on a page and not written
+    to files. Nothing was opened. To look at the message: entrenous open {name}. If its sender
+    allows it, you can have its files and text written, and the sender is notified: entrenous open
+    {name} --export
     """
 
 
 class ExportForbidden(Refused):
     """
-    The person who sent {name} does not allow its files or text to be written to this device.
-    Nothing was opened. To look at it: entrenous open {name}
+    The person who sent message {name} does not allow its files or text to be written to this
+    device. Nothing was opened. To look at the message: entrenous open {name}
     """
 
 
 class ImplausibleClock(Refused):
-    """By this device's clock, {name} ended on {when}. But the clock shows a time more than a month
-    after Entrenous was last used here, so it may be wrong, and nothing was deleted. Check the date
-    of this device. If it is right, there is nothing to do: the message ends in an hour.
+    """
+    By this device's clock, message {name} expired on {when}. But the clock shows a time more than a
+    month after Entrenous was last used here, so the clock may be wrong, and nothing was deleted.
+    Check the date of this device. If it is right, there is nothing to do: the message expires in an
+    hour.
     """

@@ -72,28 +72,31 @@ class UnknownCircle(NotFound):
 
 class CircleFull(Refused):
     """
-    {name} would have {count} people, and a circle has at most {limit}. Nothing was changed. Make a
-    second circle for the rest.
+    The circle {name} would have {count} people, and a circle has at most {limit}. Nothing was
+    changed. Make a second circle for the rest.
     """
 
 
 class EmptyCircle(Refused):
     """
-    {name} would have nobody in it, so nothing was changed. Name somebody with --person NAME, or
-    delete the whole circle: entrenous circle remove {name}
+    The circle {name} would have nobody in it, so nothing was changed. Name somebody with --person
+    NAME, or delete the whole circle: entrenous circle remove {name}
     """
 
 
 class NotInCircle(NotFound):
-    """{person} is not in {name}. Nothing was changed. To see who is: entrenous circle list"""
+    """
+    {person} is not in the circle {name}. Nothing was changed. To see who is in it: entrenous circle
+    list
+    """
 
 
 class NoReachableMember(Refused):
     """
-    This device cannot send to anybody in {name}, so nothing was sent. Either you blocked them, or
-    the device on which you added them has not passed them on to this one yet. Open Entrenous on
-    that device, then run here: entrenous inbox. To see whom this device knows in the circle:
-    entrenous circle list
+    This device cannot send to anybody in the circle {name}, so nothing was sent. Either you blocked
+    everybody in it, or the device on which you added them has not passed them on to this device
+    yet. Open Entrenous on that other device, then run here: entrenous inbox. To see whom this
+    device knows in the circle: entrenous circle list
     """
 
 

@@ -64,8 +64,8 @@ class ContactIsBlocked(Refused):
 class ContradictoryLists(Refused):
     """
     There are two lists of {name}'s devices that contradict each other. Nothing was sent to anybody,
-    and no link of theirs is accepted. Either somebody intercepts your connection, or somebody else
-    has their keys. Meet {name}, or call a number that you know, and compare: entrenous person
+    and no link from {name} is accepted. Either somebody intercepts your connection, or a stranger
+    has {name}'s keys. Meet {name}, or call a number that you know, and compare: entrenous person
     verify {name} --sas. If {name} gives you a new link, first remove the old entry: entrenous
     person forget {name}
     """
@@ -150,9 +150,10 @@ class NothingToCompare(NotFound):
 
 class CodeDoesNotMatch(Unproven):
     """
-    The code in this picture is not the one that {name}'s device shows for yours, so {name}'s keys
-    do not count as compared. Photograph the code again, from {name}'s own screen. If it is refused
-    again, somebody may be intercepting the connection: do not send {name} anything private.
+    The code in this picture is not the one that {name}'s device shows for your device, so {name}'s
+    keys do not count as compared. Photograph the code again, from {name}'s own screen. If it does
+    not match again, somebody may be intercepting the connection: do not send {name} anything
+    private.
     """
 
 
@@ -274,16 +275,15 @@ KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
 
 class OwnProgramTooOld(Refused):
     """
-    {name}'s program supports protocol versions {floor} to {newest}; this version of Entrenous uses
-    {ours}. Nothing was sent to anybody. Update Entrenous: {update}
+    {name}'s program supports protocol versions {floor} to {newest}; Entrenous on this device is
+    older and uses {ours}. Nothing was sent to anybody. Update Entrenous: {update}
     """
 
 
 class ContactProgramTooOld(Refused):
     """
-    {name}'s program supports protocol versions {floor} to {newest}, and this version of Entrenous
-    no longer does: it uses {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous:
-    {update}
+    {name}'s program supports protocol versions {floor} to {newest}; Entrenous on this device is
+    newer and uses {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous: {update}
     """
 
 

@@ -177,7 +177,7 @@ TOKEN_CHANGE_TABLE: Final = Table(TOKEN_CHANGE, RegistrationBatch)
 
 class OutOfTokens(Unreachable):
     """
-    One of this person's devices first has to send this device new permissions to write. That
-    happens when they open Entrenous. Your message waits here, and is sent by itself after that, or
-    with: entrenous send --resume
+    Before you can write to this person again, one of their devices has to send this device new
+    permissions to write. That happens when the person opens Entrenous. Your message waits here
+    until then, and is sent afterwards by itself, or with: entrenous send --resume
     """

@@ -158,8 +158,8 @@ class FileRegistrar:
         if before is not None:
             hint(
                 translated(
-                    "You have already registered this there, as the following claim. Nothing was "
-                    "sent."
+                    "You have already registered this file at that platform, as the "
+                    "following claim. Nothing was sent."
                 )
             )
         self.made.append(before or protect_protect(what, self.gate, self.device))
@@ -311,15 +311,16 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
     if protection.state is None:
         hint(
             translated(
-                "The platform never confirmed it. To take it off your list: entrenous "
-                "unprotect {claim} --forget"
+                "The platform never confirmed this registration. To take it off your list: "
+                "entrenous unprotect {claim} --forget"
             ).format(claim=claim)
         )
     elif not isinstance(why, NoSuchClaim):
         hint(
             translated(
-                "As far as we can tell, {claim} is still registered there. Once this is "
-                "solved, type again: entrenous unprotect {claim}"
+                "As far as this device knows, registration {claim} still exists at the "
+                "platform. Once the problem is solved, type again: entrenous unprotect "
+                "{claim}"
             ).format(claim=claim)
         )
 
@@ -375,9 +376,10 @@ def _current_states(
     for url, claims in unreachable_gates.items():
         if claims > 1:
             hint(
-                translated("{count} claims at {url} are shown as they stood before.").format(
-                    count=claims, url=url
-                )
+                translated(
+                    "{url} did not answer, so its {count} claims are shown as this device last "
+                    "knew them."
+                ).format(count=claims, url=url)
             )
     return answers
 

@@ -129,7 +129,8 @@ class OnlyPictureTracesDisclosed(NotFound):
 
 
 class TraceTooOldToDisclose(Refused):
-    """Trace {number} does not say how many copies were compared, or the picture was marked for more
-    people afterwards. Nothing was written. Trace the file again and disclose that trace: entrenous
-    trace FILE
+    """
+    Trace {number} does not say how many copies were compared, or the picture was marked for more
+    people afterwards. Nothing was written. Trace the file again, and disclose the new trace:
+    entrenous trace FILE
     """

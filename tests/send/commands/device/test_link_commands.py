@@ -68,7 +68,7 @@ def test_unanswering_device_is_not_reported_as_linked(
     said = capsys.readouterr()
     assert "phone is on your list, but it has not answered" in said.out
     assert "Linked" not in said.out
-    assert "Waiting until the other device has been answered too" in said.err
+    assert "answer the question on the new device too" in said.err
     assert "ten minutes at most" in said.err
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
 
