@@ -176,7 +176,7 @@ def test_another_list_under_the_same_signature_is_refused(change: dict[str, obje
 def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
     """Mallory signs, with her own keys, a list that names Ana."""
     posing = certified(OTHER_MASTER, person=who(MASTER))
-    with pytest.raises(BadSignature, match="card"):
+    with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(
             carded(listing(posing, person=who(MASTER)), posing, by=OTHER_MASTER, keys=OTHER_MASTER)
         )

@@ -160,7 +160,7 @@ def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(town: Town, said: 
     assert "is at" in earlier  # its relay answers, so no sheet is needed
     town.ends("new")
     refused = said("device", "move", "--relay", new, "--recovery", str(town.sheet), status=REFUSED)
-    assert "written before this one moved" in " ".join(refused.split())
+    assert "written before this device moved" in " ".join(refused.split())
 
 
 def test_a_move_that_broke_off_goes_on_with_the_sheet(town: Town, said: Said) -> None:

@@ -94,7 +94,7 @@ def test_a_passphrase_and_a_text_do_not_share_standard_input(
 ) -> None:
     given = io.StringIO("seven small otters swim\nhello\n")
     assert types(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE
-    assert "gives the passphrase" in capsys.readouterr().err
+    assert "provides the passphrase" in capsys.readouterr().err
     assert given.tell() == 0
 
 

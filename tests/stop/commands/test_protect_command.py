@@ -108,7 +108,7 @@ def test_protecting_a_file_again_returns_its_claim(street: Street, platform: Pla
     first = street.does("ana", "protect", "talk.mp4", *GATE)
     again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
     assert (again.status, json.loads(again.out)) == (0, first)
-    assert "already registered this there" in again.err
+    assert "already registered this file at that platform" in again.err
     assert platform.bank.counts().claims == 1
     street.does("ana", "unprotect", first["claim"])
     assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
