@@ -41,7 +41,7 @@ from entrenous.send.people.keep_contacts import (
 )
 from entrenous.send.people.people_nouns import InviteEvent, InviteNotice, NameTaken
 from entrenous.send.send import send_message
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.village.households import catch_up, links
 
 pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
@@ -60,7 +60,7 @@ class Party:
 
     def comes(self, name: str, link: str) -> Person:
         """Let somebody add Ana by a link; her device has not fetched yet."""
-        guest = self.guests.get(name) or self.room.settles(name)
+        guest = self.guests.get(name) or self.room.people.get(name) or self.room.settles(name)
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
@@ -71,11 +71,17 @@ class Party:
         return list(take_link_notices(self.ana.device))
 
 
+@made_once
+def three_strangers() -> Room:
+    room = Room()
+    for name in ("ana", "ben", "mallory"):
+        room.settles(name)
+    return room
+
+
 @pytest.fixture
 def party() -> Party:
-    room = Room()
-    room.settles("ana")
-    return Party(room)
+    return Party(three_strangers())
 
 
 def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
@@ -235,7 +241,7 @@ def swapped(party: Party) -> tuple[Person, Person]:
     """Replace Ben's link on its way to Ana, and use it: so Mallory is Ben to Ana, and Ana to Ben.
     Returns Ben and Mallory.
     """
-    ben, mallory = party.room.settles("ben"), party.room.settles("ben")
+    ben, mallory = party.room["ben"], party.room.settles("ben")
     bens = make_invite(ben.device, name="ana")
     hers = make_invite(mallory.device, name="ana")
     add_person(hers, "ben", party.ana.device)
