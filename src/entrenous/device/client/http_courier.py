@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -416,12 +417,20 @@ def proxy_route_for(
 
 def _tls_context(authorities: Path | None) -> ssl.SSLContext:
     if authorities is None:
-        return httpx.create_ssl_context(trust_env=False)
+        return _public_authorities()
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError:  # ssl.SSLError is an OSError, too
         wanted = "a file of certificates in PEM form"
         raise BadSetting(name="ENTRENOUS_RELAY_CA", wanted=wanted) from None
+
+
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    """Return one context for all clients, since reading the certificates takes some ten
+    milliseconds.
+    """
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _prekeys_path(mailbox: MailboxId, device: DeviceId) -> str:
