@@ -18,6 +18,7 @@ from tests.carry.minute import expire
 from tests.carry.relays import NOON, Post, WoundClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
 from tests.in_memory.courier import at_once
+from tests.sizes import size
 
 DEVICES = st.sampled_from([bytes([n]) * 16 for n in range(3)])
 HOUR = timedelta(hours=1)
@@ -112,7 +113,7 @@ class Life(RuleBasedStateMachine):
         )
 
 
-Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
+Life.TestCase.settings = settings(max_examples=size(50, 150), stateful_step_count=30)
 TestLife = Life.TestCase
 
 

@@ -199,7 +199,12 @@ def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    "command", [("run", "--listen", "127.0.0.1:0"), ("status",), ("index", "status")]
+    "command",
+    [
+        ("run", "--listen", "127.0.0.1:0"),
+        pytest.param(("status",), marks=pytest.mark.nightly),
+        pytest.param(("index", "status"), marks=pytest.mark.nightly),
+    ],
 )
 def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
     """The process runs without a superuser's rights."""

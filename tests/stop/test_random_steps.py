@@ -4,6 +4,7 @@ what nobody has reviewed.
 
 import hashlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -149,12 +150,12 @@ def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, he
 def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     side = int((0.02 * hers.shape[0] * hers.shape[1]) ** 0.5)
-    asked = 0
+    original, asked = fingerprint(picture(hers)), 0
     for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
         made = hers.copy()
         top, left = int(y * hers.shape[0]), int(x * hers.shape[1])
         made[top : top + side, left : left + side] = 0
-        if not 8 < distance(fingerprint(picture(made)), fingerprint(picture(hers))) <= 31:
+        if not 8 < distance(fingerprint(picture(made)), original) <= 31:
             continue
         decision = judge_upload(png(made), room.platform)
         if decision.outcome is Outcome.HOLD:
@@ -325,9 +326,9 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) 
     assert room.platform.bank.counts().hashes == 0
 
 
-def versions(pixels: Any) -> list[tuple[int, Any]]:
-    """Return copies with a blurred or black square, with their distances, the nearest first."""
-    made = []
+def versions(pixels: Any) -> Iterator[tuple[int, Any]]:
+    """Yield copies with a blurred or black square, with their distances."""
+    original = fingerprint(picture(pixels))
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
     ):
@@ -336,8 +337,7 @@ def versions(pixels: Any) -> list[tuple[int, Any]]:
         top, left = int(y * pixels.shape[0]), int(x * pixels.shape[1])
         square = version[top : top + side, left : left + side]
         square[:] = 0 if black else cv2.GaussianBlur(square, (0, 0), 25)
-        made.append((apart(version, pixels), version))
-    return sorted(made, key=lambda one: one[0])
+        yield distance(fingerprint(picture(version)), original), version
 
 
 def apart(one: Any, other: Any) -> int:
@@ -348,9 +348,8 @@ def apart(one: Any, other: Any) -> int:
 def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
     room: Room, hers: Any
 ) -> None:
-    every = versions(hers)
-    far = next(one for away, one in every if 18 <= away <= 28)
-    near = next(one for away, one in every if 6 <= away <= 14 and apart(one, far) <= 31)
+    far = next(one for away, one in versions(hers) if 18 <= away <= 28)
+    near = next(one for away, one in versions(hers) if 6 <= away <= 14 and apart(one, far) <= 31)
     room.protect(hers, parts=False)
     confirm(judge_upload(png(far), room.platform).case, room.platform)
     held = judge_upload(png(near), room.platform)

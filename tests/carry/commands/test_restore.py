@@ -18,6 +18,7 @@ from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import CountingDice, Post
+from tests.ready import begun
 
 pytestmark = pytest.mark.real
 
@@ -26,12 +27,12 @@ pytestmark = pytest.mark.real
 def relay(folder: Path) -> Iterator[str]:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--data", str(folder)]
     command = [*program, "--listen", "127.0.0.1:0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with begun(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 

@@ -14,6 +14,7 @@ import pytest
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import Post
+from tests.ready import begun, done
 
 pytestmark = pytest.mark.real
 
@@ -31,10 +32,10 @@ def test_a_relay_loads_no_decoder_and_no_vault() -> None:
         "import sys, entrenous.__main__, entrenous.carry.commands, entrenous.carry.http.metrics;"
         "print(sorted({'cv2', 'numpy', 'av', 'PIL', 'sqlcipher3', 'vodozemac'} & set(sys.modules)))"
     )
-    done = subprocess.run(
+    alone = subprocess.run(
         [sys.executable, "-c", looked], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert alone.stdout == "[]\n"
 
 
 def _heed_interrupts() -> None:
@@ -62,7 +63,7 @@ def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Si
             assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 404
             told = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
             process.send_signal(how)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
         finally:
             process.kill()
     assert 'entrenous_answers_total{event="show_status",status="200"} 1.0' in told
@@ -77,7 +78,7 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--listen"]
     post = Post()
     with (
-        subprocess.Popen(
+        begun(
             [*program, "127.0.0.1:0", "--data", str(tmp_path / "relay")], stdout=subprocess.PIPE
         ) as process,
         ThreadPoolExecutor(1) as threads,
@@ -96,8 +97,8 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             with pytest.raises(TimeoutError):
                 waiting.result(0.5)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0  # uvicorn alone would give it ten seconds
-            assert waiting.result(5).status_code == 200
+            assert process.wait(8) == 0  # uvicorn alone would give it ten seconds
+            assert waiting.result(60).status_code == 200
         finally:
             process.kill()
 
@@ -111,7 +112,7 @@ def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
         settings = tmp_path / "relay.toml"
         settings.write_text(f'listen = "127.0.0.1:0"\nmetrics_listen = "{taken}"\n')
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
-        done = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert done.returncode == 6
-    assert f"cannot serve its metrics at {taken}" in done.stderr
-    assert "Change metrics_listen" in " ".join(done.stderr.split())
+        ended = done(program, text=True)
+    assert ended.returncode == 6
+    assert f"cannot serve its metrics at {taken}" in ended.stderr
+    assert "Change metrics_listen" in " ".join(ended.stderr.split())

@@ -25,6 +25,7 @@ from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
 from tests.in_memory.courier import at_once
+from tests.sizes import size
 
 CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
@@ -276,4 +277,4 @@ class Household(RuleBasedStateMachine):
 
 
 TestHousehold = Household.TestCase
-TestHousehold.settings = settings(max_examples=40, stateful_step_count=25)
+TestHousehold.settings = settings(max_examples=size(15, 40), stateful_step_count=25)

@@ -14,6 +14,7 @@ import pytest
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.serving.tls import Certificate
 from tests.carry.relays import memory_relay, served
+from tests.ready import begun
 from tests.serving.certificates import certificate
 from tests.serving.slow_clients import assert_refuses_endless_heads, connected, send_malformed
 
@@ -35,7 +36,7 @@ def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]
     """Start a relay that may open that many files; return its process and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-c", RUN, str(files), *words]
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+    with begun(program, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process.pid, httpx.URL(json.loads(process.stdout.readline())["url"]).port or 0
@@ -59,10 +60,10 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
     with (
         cramped_relay(tmp_path) as (pid, port),
         ExitStack() as strangers,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as device,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as device,
     ):
         for _ in range(2 * FILES):
-            one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 60))
             try:
                 one.sendall(said)
             except ConnectionError:
@@ -92,7 +93,7 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", *words]
     with (
         (tmp_path / "log").open("wb") as log,
-        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=log) as process,
+        begun(program, stdout=subprocess.PIPE, stderr=log) as process,
     ):
         try:
             assert process.stdout is not None

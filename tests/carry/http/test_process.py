@@ -20,6 +20,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
+from tests.ready import begun
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -46,7 +47,7 @@ print("closed", flush=True)
 def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a relay and return its process and URL; kill it at the end if it still runs."""
     command = [sys.executable, "-c", RUN, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()
@@ -169,7 +170,7 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """A server that answers 200 to everything, as sign-in pages do."""
     ran = "import http.server as h\n" + NO_RELAY
-    with subprocess.Popen(
+    with begun(
         [sys.executable, "-c", ran], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
         assert process.stdout is not None

@@ -26,6 +26,7 @@ from entrenous.wire.relay_json import read_upload_progress
 from tests.carry.http.test_relay_app import URL, bearer
 from tests.carry.relays import CountingDice, Post, memory_relay
 from tests.in_memory.courier import at_once, memory_courier
+from tests.ready import begun
 
 MB = 1 << 20
 
@@ -112,10 +113,11 @@ def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -
 
 
 @contextmanager
-def running(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[Any, str]]:
+def running(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
     """Start ``entrenous relay run``; return where it listens."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
-    with subprocess.Popen([*program, "--listen", listen], stdout=subprocess.PIPE) as process:
+    program += ["--listen", "127.0.0.1:0"]
+    with begun(program, anew=anew, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process, json.loads(process.stdout.readline())["url"].removeprefix("http://")
@@ -171,7 +173,7 @@ def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
     with running(tmp_path) as (process, at):
         greet(at, post)
         send_half(at, post, half)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while came(at, post) < half and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -192,7 +194,7 @@ def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
     post = large(256 * MB)
-    with running(tmp_path) as (process, at):
+    with running(tmp_path, anew=True) as (process, at):
         greet(at, post)
         assert ask(at, "PUT", address(post), said(post), memoryview(post.blob))[0] == 201
         status, whole = ask(

@@ -20,6 +20,7 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import CountingDice, Post, fetched
 from tests.nginx import needs_nginx, nginx
+from tests.ready import begun, done
 from tests.real.stage import wait_until
 from tests.serving.certificates import Pair, certificate, renewed, version_of
 from tests.serving.slow_clients import connected
@@ -34,7 +35,7 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
     with (
         (folder / "log").open("ab") as log,
-        subprocess.Popen(
+        begun(
             [*program, "--json"], stdout=subprocess.PIPE, stderr=log, start_new_session=True
         ) as process,
     ):
@@ -78,7 +79,7 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
         renewed(tmp_path, process.pid, url)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     _says_no_addresses(tmp_path / "log")
 
 
@@ -117,7 +118,7 @@ def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
             while b"http://" not in os.read(terminal, 1000):
                 pass
             os.close(terminal)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -156,11 +157,9 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
-    done = subprocess.run(
-        [*program, str(tmp_path / "relay.toml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 3
-    assert "cannot be used" in done.stderr
+    ended = done([*program, str(tmp_path / "relay.toml")], text=True)
+    assert ended.returncode == 3
+    assert "cannot be used" in ended.stderr
     assert not (tmp_path / "relay-data").exists()
 
 

@@ -19,6 +19,7 @@ from entrenous.serving.connection_limits import LimitedProtocol
 from entrenous.serving.tls import Certificate
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import NOON, Post, memory_relay, served
+from tests.ready import begun
 from tests.serving.certificates import Pair, certificate
 from tests.serving.slow_clients import connected
 
@@ -50,7 +51,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     words = ("relay", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-m", "entrenous", *words]
     with (
-        subprocess.Popen(program, stdout=subprocess.PIPE) as process,
+        begun(program, stdout=subprocess.PIPE) as process,
         ExitStack() as strangers,
         new_relay_client() as web,
     ):
@@ -87,7 +88,7 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
         courier = HttpCourier(web)
         post = post_with(4, courier, url, NOON + timedelta(days=1))
         some = [strangers.enter_context(ask(url, pair, post)) for _ in range(12)]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(ended) < 7 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 4

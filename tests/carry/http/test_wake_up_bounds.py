@@ -81,7 +81,9 @@ def asked_for_two_seconds(port: int) -> Iterator[float]:
 
 
 @pytest.mark.threat("relay-starved")
-@pytest.mark.parametrize(("files", "boxes"), [(256, 17), (1024, 64)])
+@pytest.mark.parametrize(
+    ("files", "boxes"), [(256, 17), pytest.param(1024, 64, marks=pytest.mark.nightly)]
+)
 def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:

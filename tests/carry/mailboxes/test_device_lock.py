@@ -43,6 +43,7 @@ from entrenous.wire.relay_nouns import (
 )
 from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
 from tests.in_memory.courier import at_once
+from tests.sizes import size
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
 DICE = CountingDice()
@@ -337,12 +338,12 @@ class TriesOnDisk(Tries):
 
 
 class TestTries(Tries.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=40, stateful_step_count=30)
+    settings = settings(max_examples=size(15, 40), stateful_step_count=30)
 
 
 @pytest.mark.usefixtures("socket_enabled")
 class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=5, stateful_step_count=25)
+    settings = settings(max_examples=size(3, 5), stateful_step_count=25)
 
 
 def drawn() -> str:

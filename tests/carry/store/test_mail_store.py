@@ -52,6 +52,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON, new_sqlite
 from tests.in_memory.mail import MemoryMail
 from tests.postgres import Cluster
+from tests.sizes import size
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -480,7 +481,7 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
 
 @pytest.mark.slow
 def test_sqlite_agrees_with_the_in_memory_model() -> None:
-    _runs(AgainstMemory, 25)
+    _runs(AgainstMemory, size(10, 25))
 
 
 @pytest.mark.real

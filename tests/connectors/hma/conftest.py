@@ -18,17 +18,16 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.open_gate import exchange_of, listings_of
 from entrenous.stop.store.review_queue import ReviewQueue
+from tests.new_bank import engine_at
+from tests.stop.conftest import another, hers  # noqa: F401 - fixtures
 from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     Direct,
     WoundClock,
     access,
-    another,
     clock,
     device_gate,
-    hers,
     platform,
     web,
 )
@@ -40,7 +39,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 @contextmanager
 def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
     """A platform on that file, which may be opened again later."""
-    engine = open_engine(path)
+    engine = engine_at(path)
     bank = BankStore(engine, clock)
     reviews = ReviewQueue(engine, clock)
     index = FileIndex(path.with_name("index"), bank)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,7 @@ def test_known_media_are_recognized(start: bytes) -> None:
     assert is_media(start)
 
 
+@cache
 def pictures() -> dict[str, bytes]:
     """One picture in every format that Pillow writes, except PDF, which is a document."""
     noise = Image.effect_noise((48, 32), 60)

@@ -1,7 +1,6 @@
 """``entrenous gate run`` prints where it serves and where its tokens are."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.store.open_gate import open_platform
+from tests.ready import begun
 from tests.stop.commands.gates import PATIENCE_S, running
 from tests.village.world import photo
 
@@ -71,7 +71,7 @@ def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
     """Run a gate as a service does, with one log; the line by which it says that it serves."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
-    with log.open("wb") as said, subprocess.Popen(program, stdout=said, stderr=said) as server:
+    with log.open("wb") as said, begun(program, stdout=said, stderr=said) as server:
         try:
             until = time.monotonic() + PATIENCE_S
             while not (lines := _serving(log.read_text())):

@@ -1,7 +1,6 @@
 """A newer version's database is left unchanged, and the error asks for an update."""
 
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.cli import run
 from entrenous.stop.store.open_gate import exchange_of, open_platform
+from tests.ready import done
 
 OF_EXCHANGES = [
     ("exchange", "list"),
@@ -56,15 +56,9 @@ def test_commands_refuse_a_newer_database_untouched(
 def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
     newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
-    done = subprocess.run(
-        [*program, "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 3
-    is_newer(done.stderr)
+    ended = done([*program, "--data", str(tmp_path)], text=True)
+    assert ended.returncode == 3
+    is_newer(ended.stderr)
 
 
 def is_newer(said: str) -> None:

@@ -54,8 +54,20 @@ def web(platform: Platform) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    """A video with a voice, and a voice note."""
+    talk = with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
+    return {"talk.mp4": talk, "note.ogg": note()}
+
+
 @pytest.fixture
-def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: Platform) -> Iterator[Street]:
+def street(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: Platform,
+    files: dict[str, bytes],
+) -> Iterator[Street]:
     """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(
@@ -63,10 +75,8 @@ def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: Platform) 
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     street = Street(tmp_path, monkeypatch)
-    (tmp_path / "talk.mp4").write_bytes(
-        with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
-    )
-    (tmp_path / "note.ogg").write_bytes(note())
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
     street.settles("ana")
     yield street
     monkeypatch.undo()

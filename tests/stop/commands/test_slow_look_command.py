@@ -1,6 +1,5 @@
 """A gate makes deferred scans in a process of its own; a command makes the due ones."""
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import skimage.data
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.store.open_gate import open_platform
+from tests.ready import done
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import (
@@ -61,8 +61,8 @@ def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
         protect_picture(picture(hers), adult=True, parts=False, gate=gate, device=a_device())
         case = judge_upload(screenshot(hers), platform).case
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
-    said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
-    assert said == "Uploads searched: 1.\n"
+    ended = done(program, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "Uploads searched: 1.\n")
     with open_platform(data) as (platform, _):
         assert [one.case for one in platform.reviews.published("", 9)] == [case]
         assert platform.reviews.due().slow_looks == 0

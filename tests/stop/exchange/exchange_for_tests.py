@@ -23,9 +23,9 @@ from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Change, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
+from tests.new_bank import engine_at
 from tests.stop.platform_for_tests import WoundClock
 
 
@@ -97,7 +97,7 @@ class Room:
 @contextmanager
 def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     clock = clock or WoundClock()
-    engine = open_engine(folder / "bank.db")
+    engine = engine_at(folder / "bank.db")
     prepare_tables(engine)
     bank, feed = BankStore(engine, clock), MemoryFeed(clock)
     prepare_banks(bank)

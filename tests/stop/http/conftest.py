@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
 import pytest
-import skimage.data
 from starlette.applications import Starlette
 
 from entrenous.base.environment import SystemRandomSource
@@ -105,13 +103,3 @@ def device_gate(platform: Platform, access: GateAccess) -> Iterator[Registration
     """The device's client of the gate."""
     with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
         yield RegistrationClient(URL, client)
-
-
-@pytest.fixture(scope="session")
-def hers() -> Any:
-    return skimage.data.astronaut()
-
-
-@pytest.fixture(scope="session")
-def another() -> Any:
-    return skimage.data.coffee()

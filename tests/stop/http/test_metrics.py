@@ -6,9 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import cv2
 import httpx
-import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,16 +24,11 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of
 from entrenous.stop.upload_record import Outcome
 from tests.stop.http.conftest import URL, Direct, WoundClock
-from tests.stop.platform_for_tests import a_device, picture, protect_picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 REFERENCE = "photo-of-anna-771"
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def jpeg(pixels: Any) -> bytes:
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))
-    return bytes(data.tobytes())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
+from tests.ready import begun
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
 
 pytestmark = pytest.mark.real
@@ -41,7 +42,7 @@ with open_platform(Path(sys.argv[1])) as (platform, _):
 @contextmanager
 def running(data: Path) -> Iterator[str]:
     command = [sys.executable, "-c", PROGRAM, str(data)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()

@@ -25,6 +25,7 @@ from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import unprotect
+from tests.sizes import size
 from tests.stop.commands.gates import Running, running
 from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
@@ -87,11 +88,15 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
 
     anyio.run(ask)
     assert platform.reviews.waiting() == ROUNDS
-    held, accepted = (statistics.median(took[kind]) for kind in ("held", "accepted"))
-    assert abs(held - accepted) <= 0.4 * accepted, (held, accepted)
+    pairs = list(zip(took["held"], took["accepted"], strict=True))
+    held, accepted = map(statistics.median, zip(*pairs, strict=True))
+    chance = chance_of(sum(one > other for one, other in pairs), ROUNDS)
+    # Noise, as of a busy machine, is on both sides; a difference is nearly always on one.
+    assert abs(held - accepted) <= 0.4 * accepted or chance >= 0.01, (held, accepted, chance)
 
 
-PAIRS = 30  # with each of two pictures as the hit, so that what a picture costs cancels out
+# With each of two pictures as the hit, so that what a picture costs cancels out.
+PAIRS = size(15, 30)
 # An effect is one that both lies beyond this share of the time and is nearly always on one side: by
 # the sign test, what chance does less than once in 10,000. Noise, however much, is on both sides.
 SHARE, CHANCE = 0.15, 1e-4

@@ -24,6 +24,7 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
+from tests.ready import begun
 from tests.stop.index.index_banks import agrees, fresh, register
 
 BEGINNING = 10_500  # hashes: enough for tables
@@ -84,7 +85,7 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
     asked = ["--seed", str(seed), "--shards", str(shards)]
-    with subprocess.Popen([*command, *asked], stdout=subprocess.PIPE) as worker:
+    with begun([*command, *asked], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
         try:

@@ -15,6 +15,7 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
+from tests.ready import begun
 from tests.stop.index.index_banks import fresh, register
 
 pytestmark = pytest.mark.real
@@ -26,9 +27,7 @@ WITHIN_S = 1.0  # the median, since the machine may be busy with something else
 @contextmanager
 def another(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
     command = [sys.executable, "-m", "tests.stop.index.asked", str(folder), url]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with begun(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         said, asked = process.stdout, process.stdin

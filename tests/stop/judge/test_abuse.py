@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.pdq import distance, fingerprint
@@ -14,6 +15,18 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
+
+
+@pytest.fixture(scope="module")
+def hers() -> Any:
+    """As large as what a phone shows, and so the next: a collision is made at that size."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def another() -> Any:
+    return skimage.data.coffee()
+
 
 FORMS: dict[str, Callable[[Any], bytes]] = {
     "as it is": png,

@@ -21,6 +21,12 @@ from tests.stop.platform_for_tests import Room, picture
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="session")
+def hers() -> Any:
+    """As large as what a phone shows."""
+    return skimage.data.astronaut()
+
+
 def on_a_page(pixels: Any) -> Any:
     page = np.full((1_100, 640, 3), 245, dtype=np.uint8)
     page[300 : 300 + 600, 20:620] = cv2.resize(pixels, (600, 600))

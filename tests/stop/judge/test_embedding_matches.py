@@ -35,6 +35,17 @@ pytestmark = pytest.mark.slow
 AGREED = Consent(adult=True, parts=False, embedding=True)
 
 
+@pytest.fixture(scope="module")
+def hers() -> Any:
+    """As large as what a phone shows, and so the next: the network sees windows of them."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def another() -> Any:
+    return skimage.data.coffee()
+
+
 @pytest.fixture
 def room(room: Room) -> Room:
     """Return a platform and a device that both have a network."""
