@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,17 @@ def _post(device: Device, line: Line) -> int:
     return status
 
 
-def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cluster]:
+    """A PostgreSQL that may be stopped, and is started again."""
+    with cluster() as made:
+        yield made
+
+
+def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, own: Cluster) -> None:
     """Stopped amid load: who asks waits, or is told when to ask again; nothing is lost."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
-    with cluster() as own, running(tmp_path, own.fresh()) as (_, url):
+    with running(tmp_path, own.fresh()) as (_, url):
         line, ended = Line(url), threading.Event()
         for device in devices:
             device.join(line)
@@ -98,10 +106,12 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         assert [fault for device in devices for fault in device.faults] == []
 
 
-def test_a_database_that_stays_away_is_said_with_the_time_to_ask_again(tmp_path: Path) -> None:
+def test_a_database_that_stays_away_is_said_with_the_time_to_ask_again(
+    tmp_path: Path, own: Cluster
+) -> None:
     """After some seconds, which are one here."""
     assert postgres_rows._DATABASE_WAIT_S_MAX < 20
-    with cluster("-c fsync=off") as own, running(tmp_path, own.fresh(), "1") as (_, url):
+    with running(tmp_path, own.fresh(), "1") as (_, url):
         device, line = Device(random.Random(4)), Line(url)
         device.join(line)
         own.stop()

@@ -25,6 +25,14 @@ from tests.real.trial import first_words, to_be_killed
 pytestmark = pytest.mark.real
 
 MB = 1 << 20
+# Ours, but that it waits one second for a database that is away, not twelve.
+IMPATIENT = """
+from entrenous.__main__ import main
+from entrenous.carry.store import postgres_rows
+
+postgres_rows._DATABASE_WAIT_S_MAX = 1.0
+main()
+"""
 LARGE = 32 * 1024  # so that few letters fill a disk
 
 
@@ -34,8 +42,9 @@ def relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator
     settings = folder.parent.with_suffix(".toml")  # on the disk of the test
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
-    command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--settings"]
-    with to_be_killed([*inside, *command, str(settings)]) as process:
+    program = ["-c", IMPATIENT] if database else ["-m", "entrenous"]
+    command = [sys.executable, *program, "relay", "run", "--json", "--settings", str(settings)]
+    with to_be_killed([*inside, *command]) as process:
         yield str(json.loads(first_words(process))["url"])
 
 
