@@ -2,11 +2,13 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from playwright.sync_api import Error as PageError
 from playwright.sync_api import Locator, Page
 from starlette.routing import Match, Route, Router
 
@@ -15,6 +17,13 @@ from entrenous.app import server
 #: Where each form is posted to, and whether it has all of what is asked for.
 _FORMS = """(forms, has) => forms.map((form) => [form.action,
   form.method === "post" && has.every((one) => form.querySelector(one))])"""
+#: What links and pictures lead to, as base64: long arrays of numbers take seconds to arrive.
+_FETCH = """(all) => Promise.all(all.map(async (one) => {
+  const reader = new FileReader(), done = new Promise((loaded) => { reader.onload = loaded; });
+  reader.readAsDataURL(await (await fetch(one.href || one.src)).blob());
+  await done;
+  return reader.result.split(",")[1] || "";
+}))"""
 _HERE = re.compile(r"https?://[^/]+(/[^?#]*)")
 
 
@@ -67,14 +76,24 @@ class Walker:
 
     def go(self, name: str) -> None:
         """Open a page that has no parts in its address."""
-        self.page.goto(self.address + self._router.url_path_for(name))
+        self._open(self.address + self._router.url_path_for(name))
+
+    def _open(self, address: str) -> None:
+        """Open it, even if the page before loads itself anew at that moment, since it has news."""
+        try:
+            self.page.goto(address)
+        except PageError as why:
+            if "interrupted by another navigation" not in why.message:
+                raise
+            self.page.wait_for_load_state()
+            self.page.goto(address)
 
     def follow(self, name: str, number: int = 0) -> None:
         """Open the page that the ``number``-th link to this route leads to."""
         links = self.page.locator("a[href]").evaluate_all("links => links.map(link => link.href)")
         there = [link for link in links if route_of(link) == name]
         assert there[number:], (name, self.page.url, links)
-        self.page.goto(there[number])
+        self._open(there[number])
 
     def send(
         self, name: str, /, press: str = "", files: dict[str, Path] | None = None, **fields: str
@@ -106,6 +125,12 @@ class Walker:
         """Wait until the page of this route is shown: its work is over."""
         self.page.wait_for_url(lambda url: route_of(url) == name)
         self.page.wait_for_load_state()
+
+
+def fetched(page: Page, links: str) -> list[bytes]:
+    """Return what these links or pictures lead to, as the page itself fetches it."""
+    found: list[str] = page.locator(links).evaluate_all(_FETCH)
+    return [b64decode(one) for one in found]
 
 
 def quoted(text: str) -> str:

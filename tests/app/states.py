@@ -29,7 +29,7 @@ from entrenous.send.people.compare_keys import compare_keys, confirm_match
 from entrenous.send.people.invite import make_invite
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from tests.app.page_walker import Walker
+from tests.app.page_walker import Walker, fetched
 from tests.app.served import PASSPHRASE, opened_page, served_app
 from tests.real.stage import Server, wait_until
 from tests.vaults import create_device
@@ -560,12 +560,8 @@ def _copies_and_found(world: World) -> Iterator[str]:
     ana.send("copies", names=f"{words.ben}\n{words.caro}", files={"file": world.photo})
     ana.wait_for("copies_made")
     yield "copies-made"
-    saved = (
-        ana.page.locator("a[download]")
-        .nth(1)
-        .evaluate("async link => [...new Uint8Array(await (await fetch(link.href)).arrayBuffer())]")
-    )
-    cut = Image.open(io.BytesIO(bytes(saved))).crop((40, 30, 660, 680))
+    saved = fetched(ana.page, "a[download]")[1]
+    cut = Image.open(io.BytesIO(saved)).crop((40, 30, 660, 680))
     cut.save(leak, quality=75)
     ana.go("found")
     yield "found"

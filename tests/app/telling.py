@@ -6,7 +6,6 @@ pages speak the pseudo-language: every sentence that can be translated is longer
 and the pages are laid out from right to left, like Arabic.
 """
 
-import base64
 import os
 import re
 import secrets
@@ -24,7 +23,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserType, Page
 
 from entrenous.base.language import PSEUDO_LANGUAGE
-from tests.app.page_walker import Walker, walked
+from tests.app.page_walker import Walker, fetched, walked
 from tests.app.presentations import PRESENTATIONS, faults_of, present
 from tests.app.served import PHONE, is_here, served_app
 from tests.app.states import Words, World, all_states, ben_at_a_relay, photograph
@@ -37,15 +36,6 @@ addEventListener("securitypolicyviolation", (broken) => console.error(
   `Content Security Policy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
 """
 _ELSEWHERE: Final = "/another-site"
-_PICTURES: Final = """async () => {
-  const read = async (image) => {
-    const reader = new FileReader(), done = new Promise((loaded) => { reader.onload = loaded; });
-    reader.readAsDataURL(await (await fetch(image.src)).blob());
-    await done;
-    return reader.result;
-  };
-  return Promise.all([...document.querySelectorAll("main img")].map(read));
-}"""
 #: What another site leaves in the profile.
 LEFT: Final = {name: secrets.token_hex(8) for name in ("title", "body", "storage")}
 
@@ -137,7 +127,7 @@ def _look_at(page: Page, state: str, kept: re.Pattern[str], told: Told) -> None:
     told.directions.add(page.evaluate("() => getComputedStyle(document.body).direction"))
     if state not in _LESSONS:
         told.untranslated.extend(f"{state}: {text}" for text in words_outside(page, kept))
-    told.pictures.extend(_pictures_on(page))
+    told.pictures.extend(fetched(page, "main img"))
     told.looks.extend(f"{state}, {fault}" for fault in faults_in_presentations(page))
 
 
@@ -224,8 +214,3 @@ def _watched(browser: Browser, address: str, told: Told) -> Page:
     page.on("console", lambda said: say(said.text))
     page.on("request", lambda sent: ask(sent.url))
     return page
-
-
-def _pictures_on(page: Page) -> list[bytes]:
-    found: list[str] = page.evaluate(_PICTURES)
-    return [base64.b64decode(one.partition(",")[2]) for one in found]
