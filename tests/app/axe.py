@@ -1,7 +1,8 @@
 """What axe finds on a page. It is not asked twice about pages that differ by their words alone.
 
-It judges what a page consists of once, and how that looks as often as that looks different: in
-other colours, larger, from right to left. What the rest of its rules ask about is the same then.
+It judges what a page consists of once, its colours as often as they are different, and where
+things stand as often as that is: larger, from right to left. What the rest of its rules ask about
+is the same then.
 """
 
 from hashlib import sha256
@@ -14,16 +15,17 @@ from playwright.sync_api import Page
 _TAGS: Final = (
     *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
 )
-#: The rules among them that ask how large something is, where it stands, or in which colour.
-_ABOUT_LOOKS: Final = (
-    *("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"),
-    *("region", "bypass", "skip-link"),
+#: The rules among them that ask in which colour something is.
+_ABOUT_COLOURS: Final = ("color-contrast", "link-in-text-block")
+#: Those that ask how large something is, or where it stands.
+_ABOUT_PLACES: Final = (
+    *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
 _RUN: Final = "options => axe.run(options).then(found => found.violations)"
 # What a page consists of, and how each element looks. A text counts as being there or not. Where
 # it matters which words are equal (ids, labels, headings), they are numbered as they come.
 _CONTENT_AND_LOOKS: Final = """() => {
-  const looks = [], numbers = new Map();
+  const colours = [], places = [], numbers = new Map();
   const nth = (kind, words) => {
     const key = `${kind} ${words.trim()}`;
     if (!numbers.has(key)) numbers.set(key, numbers.size);
@@ -39,14 +41,18 @@ _CONTENT_AND_LOOKS: Final = """() => {
     if (name === "href") return value.startsWith("#") ? ["#", nth("id", value.slice(1))] : "";
     return onlyThere.has(name) || name.startsWith("data-") ? value && "there" : value;
   };
-  const look = (one, is, box) => [is.color, is.backgroundColor, is.opacity, is.fontSize,
-    is.fontWeight, is.direction, is.position, is.float, is.display, is.filter, is.textShadow,
-    is.textDecorationLine, is.backgroundImage.slice(0, 40), box.width < 24, box.height < 24,
-    box.right <= 0 || box.bottom <= 0, /auto|scroll/.test(is.overflowX + is.overflowY)
-      && (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)];
+  const look = (one, is, box) => {
+    const isOutside = box.right <= 0 || box.left >= innerWidth || box.bottom <= 0;
+    const both = [is.fontSize, is.position, is.float, is.display, isOutside];
+    colours.push([...both, is.color, is.backgroundColor, is.opacity, is.fontWeight, is.filter,
+      is.textShadow, is.textDecorationLine, is.backgroundImage.slice(0, 40)]);
+    places.push([...both, is.direction, box.width < 24, box.height < 24,
+      /auto|scroll/.test(is.overflowX + is.overflowY)
+        && (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)]);
+  };
   const shape = (one) => {
     const is = getComputedStyle(one), outside = new Set(["class", "dir", "style"]);
-    looks.push(look(one, is, one.getBoundingClientRect()));
+    look(one, is, one.getBoundingClientRect());
     return [one.tagName, one.checkVisibility(), is.visibility, one.checked, one.disabled, one.open,
       [...one.attributes].filter((it) => !outside.has(it.name)).sort((a, b) => a.name < b.name
         ? -1 : 1).map((it) => [it.name, content(it.name, it.value)]),
@@ -55,25 +61,31 @@ _CONTENT_AND_LOOKS: Final = """() => {
         && it.data.trim() ? "text" : 0).filter((it) => it)];
   };
   const consists = JSON.stringify([document.title !== "", shape(document.documentElement)]);
-  return [consists, JSON.stringify([innerWidth, innerHeight, looks])];
+  return [consists, ...[colours, places].map((it) =>
+    JSON.stringify([innerWidth, innerHeight, it]))];
 }"""
 _sound = set[bytes]()
-_clean = set[tuple[bytes, bytes]]()
+_clean = set[tuple[bytes, tuple[str, ...], bytes]]()
 
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, as the rule and the first characters of each element."""
-    content, looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
-    if (content, looks) in _clean:
+    content, *looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
+    keys = {
+        (content, rules, look)
+        for rules, look in zip((_ABOUT_COLOURS, _ABOUT_PLACES), looks, strict=True)
+    }
+    new = [rule for _, rules, _ in keys - _clean for rule in rules]
+    if not new:
         return []
-    found = _ask(page, ("rule", _ABOUT_LOOKS) if content in _sound else ("tag", _TAGS))
+    found = _ask(page, ("rule", new) if content in _sound else ("tag", list(_TAGS)))
     if not found:
         _sound.add(content)
-        _clean.add((content, looks))
+        _clean.update(keys)
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
 
 
-def _ask(page: Page, which: tuple[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+def _ask(page: Page, which: tuple[str, list[str]]) -> list[dict[str, Any]]:
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     only = {"type": which[0], "values": which[1]}
