@@ -28,25 +28,22 @@ BEN, CARO = RecipientId("ben"), RecipientId("caro")
 
 
 def test_trace_says_that_nothing_could_be_compared() -> None:
+    """A damaged file is skipped like a missing one."""
+
+    def damaged(_: object) -> bytes:
+        raise DecryptionFailed
+
     seen = desk(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seen.device.vault, "kept_file", damaged)
+        assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
     seen.device.vault.delete_file(message.pictures[0].original)
     traced = trace_file(seen.leak, seen.device)
     assert traced.trace.verdict.finding is Finding.NOBODY
     assert (traced.trace.compared, traced.trace.lost) == (0, (message.id,))
     assert traced.lost == (message.name,)
     assert seen.device.ledger.traces()[-1] == traced.trace
-
-
-def test_damaged_file_is_skipped_like_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = desk(("ben", "caro"), "caro")
-    (message,) = seen.device.ledger.messages()
-
-    def kept(_: object) -> bytes:
-        raise DecryptionFailed
-
-    monkeypatch.setattr(seen.device.vault, "kept_file", kept)
-    assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
 
 
 def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:

@@ -11,7 +11,8 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.trace.originals import compute_missing_records, original_of
+from entrenous.media.picture_reader import read_picture
+from entrenous.trace.originals import Originals, compute_missing_records, original_of
 from entrenous.trace.picture import (
     RECORDS_COMPUTED_AT_ONCE,
     Investigation,
@@ -24,6 +25,7 @@ from tests.trace.offline_device import as_jpeg, marked_for, offline_device, phot
 pytestmark = pytest.mark.slow
 
 PEOPLE = ("ben", "caro")
+ORIGINALS = Originals(read_picture)  # what several traces share, as those of a folder do
 
 
 def small(name: str) -> Image.Image:
@@ -48,7 +50,7 @@ def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
 def of(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
 ) -> Investigation:
-    return investigate(as_jpeg(leak, 85), sent[0])
+    return investigate(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
 
 
 def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
@@ -106,7 +108,7 @@ def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
     seen = of(sent, small("rocket"))
     assert seen.fits == ()
     assert seen.trace.message is None
-    assert seen.trace.verdict.finding is Finding.NOBODY
+    assert (seen.trace.verdict.finding, seen.trace.verdict.named) == (Finding.NOBODY, ())
     assert (seen.compared, seen.tried) == (7, 4)
     assert sent[0].ledger.traces()[-1] == seen.trace
 

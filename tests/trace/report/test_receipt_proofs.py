@@ -1,7 +1,7 @@
 """Receipts of recipients' devices expose a sender who edits her ledger after sending."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.terminal.output import key_fingerprint
+from entrenous.trace.originals import Originals
 from entrenous.trace.picture import investigate
 from entrenous.trace.report.check_report import (
     ReportInputs,
@@ -56,10 +57,12 @@ class Case:
     message: Message
     original: bytes
     leak: bytes
+    originals: Originals = field(default_factory=lambda: Originals(read_picture))
 
     def disclosed(self, *, blind: bool = False) -> Disclosed:
         """The report as Ana's device writes it from its current ledger."""
-        number = investigate(self.leak, self.ana.device).trace.number
+        seen = investigate(self.leak, self.ana.device, originals=self.originals)
+        number = seen.trace.number
         proofs = receipt_proofs(self.message.id, self.ana.device)
         return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
 
