@@ -1,6 +1,6 @@
 """pdftotext finds every element of every letter in its PDF.
 
-Each letter in one of the languages, and in ``make nightly`` in all of them.
+Some letters in each language in turn, and in ``make nightly`` all of them in every language.
 """
 
 import shutil
@@ -30,7 +30,7 @@ def printed(pdf: Path) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
     found, turn, case = 0, LANGUAGES.index(language), full_case()
-    for route in size(FILED[turn :: len(LANGUAGES)], FILED):
+    for route in size(FILED[turn :: 3 * len(LANGUAGES)], FILED):
         notice = draft_notice(case, route, LATER, language=language)
         file = tmp_path / f"{route.id}.pdf"
         file.write_bytes(render_pdf(notice))
@@ -40,7 +40,7 @@ def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
                 assert "".join(line.split()) in text, (route.id, line)
             found += 1
         assert "".join(notice.parts[0].heading.split()) in text
-    assert found >= size(30, 190)
+    assert found >= size(10, 190)
 
 
 def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
