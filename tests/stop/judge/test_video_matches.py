@@ -69,7 +69,7 @@ def registered(data: bytes) -> VideoPrint:
 
 @pytest.fixture(scope="module")
 def hers() -> list[Rgb]:
-    shots = [wander(name, seconds=3.0, size=(480, 360)) for name in ("astronaut", "cat", "coffee")]
+    shots = [wander(name, seconds=3.0, size=(360, 270)) for name in ("astronaut", "cat", "coffee")]
     return [frame for shot in shots for frame in shot]
 
 
@@ -84,7 +84,7 @@ def claims(hers: list[Rgb], other: list[Rgb]) -> dict[str, VideoPrint]:
 
 
 def small(pixels: Rgb) -> Rgb:
-    return cv2.resize(pixels, (320, 240), interpolation=cv2.INTER_AREA)
+    return cv2.resize(pixels, (240, 180), interpolation=cv2.INTER_AREA)
 
 
 EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
@@ -92,7 +92,7 @@ EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
     "mirror": lambda frames: written(map(np.fliplr, frames), crf="30"),
     "turned 90": lambda frames: written(map(np.rot90, frames), crf="30"),
     "bars removed": lambda frames: written(
-        [np.pad(one, ((60, 60), (0, 0), (0, 0))) for one in frames], crf="30"
+        [np.pad(one, ((45, 45), (0, 0), (0, 0))) for one in frames], crf="30"
     ),
 }
 
@@ -120,8 +120,8 @@ def test_short_excerpt_in_another_video_matches_as_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     rest = (
-        wander("rocket", seconds=2.0, size=(480, 360)),
-        wander("retina", seconds=6.0, size=(480, 360)),
+        wander("rocket", seconds=2.0, size=(360, 270)),
+        wander("retina", seconds=6.0, size=(360, 270)),
     )
     found = judged(written([*rest[1], *hers[40:64], *rest[1]]), hers=claims["hers"])
     assert found["hers"].part
