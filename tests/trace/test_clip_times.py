@@ -44,8 +44,8 @@ def by_sound(name: str) -> Trace:
 @pytest.mark.parametrize(
     "name",
     [
-        *("picture late", "one gap"),
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("sound late", "two gaps")),
+        "picture late",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in MADE if name != "picture late"),
     ],
 )
 def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:

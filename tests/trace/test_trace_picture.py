@@ -73,18 +73,22 @@ def test_the_right_copy_is_named(
     )
 
 
-def test_trace_reports_crop_and_scale(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_trace_reports_crop_and_scale(
+    marked: tuple[Device, dict[str, bytes]], originals: Originals
+) -> None:
     device, copies = marked
     leak = ImageOps.mirror(crop(Image.open(io.BytesIO(copies["ben"]))))
-    warp = trace_picture(as_jpeg(leak, 70), device).warp
+    warp = trace_picture(as_jpeg(leak, 70), device, originals).warp
     assert warp is not None
     assert warp.mirrored
     assert warp.kept == pytest.approx(0.7, abs=0.02)
 
 
-def test_the_unmarked_original_names_nobody(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_the_unmarked_original_names_nobody(
+    marked: tuple[Device, dict[str, bytes]], originals: Originals
+) -> None:
     device, _ = marked
-    trace = trace_picture(as_jpeg(photo_of("astronaut"), 70), device)
+    trace = trace_picture(as_jpeg(photo_of("astronaut"), 70), device, originals)
     assert trace.verdict.finding is Finding.NOBODY
     assert trace.message is not None
 
@@ -99,10 +103,12 @@ def test_right_message_of_two_with_one_photo_is_named() -> None:
         assert trace.verdict.named == ("ben",)
 
 
-def test_traces_are_kept_and_numbered(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_traces_are_kept_and_numbered(
+    marked: tuple[Device, dict[str, bytes]], originals: Originals
+) -> None:
     device, copies = marked
     before = len(device.ledger.traces())
-    number = trace_picture(copies["dina"], device).number
+    number = trace_picture(copies["dina"], device, originals).number
     assert [trace.number for trace in device.ledger.traces()][before:] == [number]
     assert number == before + 1
 

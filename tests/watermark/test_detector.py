@@ -131,7 +131,13 @@ def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
     assert np.abs(heard[1:]).max() < 4.75
 
 
-@pytest.mark.parametrize("name", ["astronaut", "coffee", "china", "flower", "rocket"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("astronaut", "flower"),
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("coffee", "china", "rocket")),
+    ],
+)
 def test_the_demo_leak_is_traced_on_every_photograph(
     name: str, photographs: dict[str, Any]
 ) -> None:
