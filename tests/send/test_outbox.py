@@ -93,9 +93,9 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
         ana.sends(SMALL, ben, caro)
     (sent,) = sent_messages(ana.device)
     said = join_wrapped_lines(str(told.value))
-    assert f"The relay refused {sent.message.name} for ben." in said
-    assert "On its way: caro." in said
-    assert "waiting here: nobody." in said
+    assert f"The relay refused message {sent.message.name} for ben." in said
+    assert "Already on its way to: caro." in said
+    assert "Still waiting on this device for: nobody." in said
     assert join_wrapped_lines(str(WrongToken())) in said
     assert {copy.to: copy.describe_state for copy in sent.copies} == {
         "ben": "refused",

@@ -94,7 +94,7 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as told:
         ana.sends(SMALL, ben)
-    assert "On its way: nobody." in str(told.value).replace("\n", " ")
+    assert "Already on its way to: nobody." in str(told.value).replace("\n", " ")
 
 
 @pytest.mark.threat("terminal-writing")

@@ -192,8 +192,8 @@ def test_undelivered_copies_are_reported(street: Street) -> None:
         said = street.types("ana", *SEND, *both)
     assert (said.status, said.out) == (3, "")
     (message,) = street.does("ana", "sent")["messages"]
-    assert f"The relay refused {message['message']} for ben." in said.err
-    assert "On its way: caro." in said.err
+    assert f"The relay refused message {message['message']} for ben." in said.err
+    assert "Already on its way to: caro." in said.err
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "refused", "caro": "waiting"}
     assert street.types("ana", "recall", message["message"]).status == 0

@@ -91,7 +91,7 @@ def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
 def test_people_are_added_and_removed(family: Room) -> None:
     ana = family["ana"]
     assert remove_from_circle("family", ["ben"], ana.device) is not None
-    with pytest.raises(NotInCircle, match="ben is not in family"):
+    with pytest.raises(NotInCircle, match="ben is not in the circle family"):
         remove_from_circle("family", ["ben"], ana.device)
     with pytest.raises(EmptyCircle):
         remove_from_circle("family", ["caro"], ana.device)
@@ -217,5 +217,5 @@ def test_circle_without_reachable_members_is_refused(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     not_told(ana, "caro")
-    with pytest.raises(NoReachableMember, match="anybody in family"):
+    with pytest.raises(NoReachableMember, match="anybody in the circle family"):
         resolve_recipients(["FAMILY"], ana.device)
