@@ -69,10 +69,10 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
-    words, at_once = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "0"}
+    words, soon = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
     with (
         ben_at_a_relay(tmp_path, words) as (ben, relay),
-        served_app(tmp_path / "ana", **at_once, ENTRENOUS_PATIENCE="2") as app,
+        served_app(tmp_path / "ana", **soon, ENTRENOUS_PATIENCE="2") as app,
         entered(app) as ana,
     ):
         ana.set_up(relay.url)
