@@ -143,4 +143,5 @@ def no_violations(page: Page) -> None:
     """Fail if axe finds anything on the page; it cannot look where scripts are disabled."""
     if page in WITHOUT_SCRIPT:
         return
-    assert violations(page) == []
+    found = violations(page)
+    assert found == [], found

@@ -59,7 +59,7 @@ def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_
     ana.program, ana.anew = OLD, True
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
-    ranges = "supports protocol versions 2 to 2; Entrenous on this device is older and uses 1"
+    ranges = "supports protocol versions 2 to 2; this version of Entrenous uses 1"
     assert ranges in flat(done.err)
     assert HOW_TO_UPDATE in flat(done.err)
     assert ben.inbox() == {}
