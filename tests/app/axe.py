@@ -70,6 +70,7 @@ _clean = set[tuple[bytes, tuple[str, ...], bytes]]()
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, as the rule and the first characters of each element."""
+    page.wait_for_load_state()  # without its styles, a page is another one
     content, *looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
     keys = {
         (content, rules, look)
