@@ -64,6 +64,12 @@ _CONTENT_AND_LOOKS: Final = """() => {
   return [consists, ...[colours, places].map((it) =>
     JSON.stringify([innerWidth, innerHeight, it]))];
 }"""
+# Where a page is scrolled, the bar at its top may lie over a part of a button.
+_TO_THE_TOP: Final = """() => {
+  const at = scrollY;
+  scrollTo({ top: 0, behavior: "instant" });
+  return at;
+}"""
 _sound = set[bytes]()
 _clean = set[tuple[bytes, tuple[str, ...], bytes]]()
 
@@ -71,6 +77,14 @@ _clean = set[tuple[bytes, tuple[str, ...], bytes]]()
 def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, as the rule and the first characters of each element."""
     page.wait_for_load_state()  # without its styles, a page is another one
+    at = page.evaluate(_TO_THE_TOP)
+    try:
+        return _violations(page)
+    finally:
+        page.evaluate("at => scrollTo({ top: at, behavior: 'instant' })", at)
+
+
+def _violations(page: Page) -> list[str]:
     content, *looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
     keys = {
         (content, rules, look)

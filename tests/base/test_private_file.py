@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -155,3 +155,31 @@ def test_file_is_removed_after_a_late_failure(
     with pytest.raises(OSError, match="full"):
         create_private_with(place, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("moment", ["open", "unlink"])
+def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """As soon as the file is there, and just before it is removed."""
+    honest_open, honest_unlink, left = os.open, Path.unlink, ["once"]
+
+    def open_and_be_interrupted(*given: Any) -> int:
+        handle = honest_open(*given)
+        os.close(handle)
+        raise KeyboardInterrupt
+
+    def be_interrupted(place: Path, *, missing_ok: bool = False) -> None:
+        if left:
+            left.clear()
+            raise KeyboardInterrupt
+        honest_unlink(place, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        if moment == "open":
+            patch.setattr(os, "open", open_and_be_interrupted)
+        else:
+            patch.setattr(Path, "unlink", be_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            create_private(tmp_path / "photo.jpg", b"whole")
+    assert [place.name for place in tmp_path.iterdir() if place.name != "photo.jpg"] == []

@@ -191,16 +191,24 @@ def _write_and_publish(
     So nobody can take the name in advance, even in a shared folder.
     """
     temporary_file = place.with_name(f".entrenous-{secrets.token_hex(16)}")
-    handle = os.open(temporary_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary_file)
-        sync_folder(place.parent)
-    finally:
+        try:
+            _write_durably(temporary_file, fill)
+            publish(temporary_file)
+            sync_folder(place.parent)
+        finally:
+            temporary_file.unlink(missing_ok=True)
+    except BaseException:  # Ctrl-C, perhaps just before the line above
         temporary_file.unlink(missing_ok=True)
+        raise
+
+
+def _write_durably(new_file: Path, fill: Callable[[BinaryIO], object]) -> None:
+    handle = os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        fill(file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _link_as_new_file(temporary_file: Path, place: Path) -> None:
