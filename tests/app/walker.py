@@ -17,7 +17,7 @@ from tests.app.states import WALKED_ELSEWHERE
 Mode = Literal["mouse", "keyboard", "no-script"]
 MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
 _TABS_MAX = 150
-_CHOOSER_TRIES = 5
+_CHOOSER_TRIES = 8
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Walker:
         for _ in range(_CHOOSER_TRIES):  # a busy Chromium sometimes drops the key
             self._tab_to(where)
             with suppress(PlaywrightTimeout):
-                with self.page.expect_file_chooser(timeout=30_000) as chooser:
+                with self.page.expect_file_chooser(timeout=10_000) as chooser:
                     self.page.keyboard.press("Enter")
                 chooser.value.set_files(file)
                 return
