@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from entrenous.base.picture import NotAPicture
 from entrenous.stop.judge import judge_pool
@@ -147,6 +148,28 @@ def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
         assert await judges.decide(b"x", "") is None
 
     run(told, 1, scenario)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """A killed judge's pipe may be known to be closed before its end is known."""
+    judge = "import time; print('R', end='', flush=True); time.sleep(600)"
+
+    async def inside() -> None:
+        async with JudgePool([sys.executable, "-c", judge], 1) as judges:
+            judges.start_missing()
+            await until(lambda: bool(judges._idle))
+            pipe = judges._idle[0].stdin
+            assert pipe is not None
+            pipe.close()
+            await pipe.wait_closed()
+            with pytest.raises(GateBusy):
+                await judges.decide(b"x", "")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(inside())
 
 
 def test_cancelled_upload_ends_its_judge(told: Path) -> None:
