@@ -18,7 +18,7 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.status import copies_to_query, query_relays, record_relay_answers
 
-# after a relay did not answer, wait as long as for its answer (ENTRENOUS_PATIENCE), within these
+# A relay that did not answer is asked again after ENTRENOUS_PATIENCE, within these limits.
 _RETRY_WAIT_S_MIN: Final = 1
 _RETRY_WAIT_S_MAX: Final = 20
 # the states of this many newest messages are queried; for older ones, receipts arrive

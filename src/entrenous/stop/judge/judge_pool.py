@@ -198,7 +198,7 @@ _START_TIMEOUT_S: Final = 120.0
 _ANSWER_TIMEOUT_S: Final = 240.0
 _RESTART_PAUSE_S: Final = 5.0
 _JUDGE_EXIT_TIMEOUT_S: Final = 5.0
-# A RuntimeError is what uvloop raises for a pipe that is closed already, as that of a killed judge.
+# uvloop raises RuntimeError for a write to a pipe that it has closed, such as a killed judge's.
 _PIPE_ERRORS: Final = (OSError, EOFError, TimeoutError, RuntimeError)
 
 

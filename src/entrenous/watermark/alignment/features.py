@@ -22,8 +22,8 @@ _SIFT_LAYERS: Final = 3  # per octave; SIFT divides its contrast threshold by th
 # thresholds for skies, nights and skin: they admit points as faint as noise, which matching filters
 _SIFT_CONTRAST_THRESHOLD_POOR: Final = 0.003
 _SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
-# mean difference in grey levels from the blurred picture, at half the size; with less, few points
-# reach the strict thresholds
+# The mean difference, in grey levels, between a picture at half its size and the same picture
+# blurred. Below this, few points reach the strict thresholds.
 _DETAIL_LEVELS_CALM: Final = 3.0
 _SIDE_PX_BLURRED: Final = 500
 _DISTANCE_RATIO_MAX: Final = 0.85
