@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from entrenous.learn.questions import all_questions
+from entrenous.learn.facts import all_questions
 from tests.app.served import PHONE, no_violations, opened_page, served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

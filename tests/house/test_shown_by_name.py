@@ -52,20 +52,20 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
     "device/sent_messages.py: self.departure.value": SendState,
     "device/sent_messages.py: self.state.value": EnvelopeState,
-    "learn/questions.py: getattr(question, name)": (),  # a column of questions.toml
+    "learn/facts.py: getattr(question, name)": (),  # a column of questions.toml
     "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches
     "respond/commands/case.py: one.state.value": CaseState,
     "respond/commands/case_view.py: case.state.value": CaseState,
     "respond/commands/case_view.py: notice.state.value": NoticeState,
     "respond/capture/saved_page.py: description": (),  # constants around it
-    "respond/letters/versions.py: notice.route.document.value": DocumentKind,
-    "respond/letters/versions.py: notice.state.value": NoticeState,
-    "respond/on_behalf.py: representative.role.value": RepresentativeRole,
+    "respond/letters/drafted_notices.py: notice.route.document.value": DocumentKind,
+    "respond/letters/drafted_notices.py: notice.state.value": NoticeState,
+    "respond/open_case.py: representative.role.value": RepresentativeRole,
     "respond/first_steps.py: means": (),  # an answer in safety.toml
     "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder
     "respond/law/routes.py: says": (),  # tell.says of an update
-    "respond/situation_words.py: fact": (),  # constants above
+    "respond/situation.py: fact": (),  # constants above
     "respond/threat.py: words": (),  # constants below
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()

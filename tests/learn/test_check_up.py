@@ -19,11 +19,15 @@ from entrenous.learn.check_up import (
     check_up,
     guesses_log10,
 )
-from entrenous.learn.facts import STEPS_MAX, shipped_order, shipped_questions
+from entrenous.learn.facts import (
+    HELP_COMMAND,
+    STEPS_MAX,
+    all_questions,
+    shipped_order,
+    shipped_questions,
+)
 from entrenous.learn.picture_places import PicturesFound
-from entrenous.learn.questions import HELP_COMMAND, all_questions
-from entrenous.learn.synced_folders import SyncedPlace
-from entrenous.learn.this_machine import MachineFacts, SystemVersion
+from entrenous.learn.this_machine import MachineFacts, SyncedPlace, SystemVersion
 
 TODAY = date(2026, 11, 30)
 DEBIAN = SystemVersion("debian", "13", "Debian GNU/Linux 13 (trixie)")

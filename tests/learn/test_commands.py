@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from entrenous.cli import run
+from entrenous.learn.facts import all_questions
 from entrenous.learn.lesson import all_lessons, find_lesson
-from entrenous.learn.questions import all_questions
 from tests.real.stage import PROGRAM
 
 pytestmark = [pytest.mark.slow]

@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
 from entrenous.cli import run
+from entrenous.learn.export import LessonTooLong, Paper, write_sheet
 from entrenous.learn.lesson import Lesson, all_lessons
-from entrenous.learn.sheet import LessonTooLong, Paper, write_sheet
 from tests.send.http.chromium import CHROMIUM
 from tests.sizes import size
 from tests.trace.explain.test_page import Elements

@@ -6,17 +6,19 @@ from importlib import resources
 import pytest
 
 from entrenous.learn.facts import (
+    BadAnswers,
     BadFacts,
     SyncService,
     _QuestionsTable,
     _SyncedTable,
     _SystemsTable,
+    all_questions,
+    read_answers,
     read_table,
     shipped_questions,
     shipped_services,
     shipped_systems,
 )
-from entrenous.learn.questions import BadAnswers, all_questions, read_answers
 from tests.learn.readability import grade
 
 

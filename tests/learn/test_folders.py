@@ -10,7 +10,7 @@ from PIL import Image
 from entrenous.archive.export import KEY_FILE_NAME
 from entrenous.learn.facts import shipped_services
 from entrenous.learn.picture_places import NoSuchFolder, pictures_with_place
-from entrenous.learn.synced_folders import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
+from entrenous.learn.this_machine import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
 
 SERVICES = shipped_services().service
 

@@ -7,8 +7,8 @@ import pytest
 
 from entrenous.app.wording import without_commands
 from entrenous.base.language import ENGLISH, LANGUAGES, speaking
+from entrenous.learn.export import Paper, write_sheet
 from entrenous.learn.lesson import Lesson, lessons_in_language
-from entrenous.learn.sheet import Paper, write_sheet
 from tests.house.sources import SOURCE
 from tests.learn.test_lesson import WORDS_A_MINUTE, every_word
 from tests.sizes import size

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from entrenous.respond.law.legal_route import FACT_FRESH_DAYS
+from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
 #: Files of our own words: what they say is no fact about the world.
 OWN_FILES: Final = ("wordings", "notes")

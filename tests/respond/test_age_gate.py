@@ -12,9 +12,8 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import erase_case
 from entrenous.respond.custody import CASES_TABLE, verify_chain
 from entrenous.respond.evidence import read_evidence, stamp_evidence
-from entrenous.respond.nouns import AgeAnswer, Case, CaseState
+from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Stamp
 from entrenous.respond.open_case import add_file, open_case, record_minor
-from entrenous.respond.timestamps import Stamp
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import START, Room, lived_in
 

@@ -10,7 +10,9 @@ from entrenous.respond.case_file import find_case, save_case
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import (
+    AuthorityUnreachable,
     EvidenceChanged,
+    NothingToStamp,
     commitment,
     kept_in_words,
     level_in_words,
@@ -20,9 +22,8 @@ from entrenous.respond.evidence import (
     verify_case,
 )
 from entrenous.respond.manifest_format import read_manifest
-from entrenous.respond.nouns import Case, NoSuchCaseEntry
+from entrenous.respond.nouns import Case, NoSuchCaseEntry, Stamp
 from entrenous.respond.open_case import add_file, add_statement
-from entrenous.respond.timestamps import AuthorityUnreachable, NothingToStamp, Stamp
 from tests.respond.room import Room, in_step
 
 pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere

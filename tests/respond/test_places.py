@@ -10,15 +10,17 @@ from holidays.countries import Australia, Canada, UnitedStates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.respond.law.place_names import LARGE_LANGUAGES, fold_name, parts_of
 from entrenous.respond.law.places import (
     COUNTRIES,
     EEA,
     EU,
+    LARGE_LANGUAGES,
     AmbiguousPlace,
     MisspelledPlace,
     UnknownPlace,
+    fold_name,
     parse_place,
+    parts_of,
     place_name,
     reaches,
 )

@@ -19,6 +19,8 @@ from entrenous.crypto.rfc3161 import verify_timestamp
 from entrenous.demo.stamp_authority import LocalStampAuthority, make_stamp_server
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
+    NoAuthorityAnswered,
+    StampPostponed,
     cases_to_stamp,
     pending_stamp_text,
     stamp_or_wait,
@@ -32,7 +34,6 @@ from entrenous.respond.stamp_authorities import (
     read_stamp_authorities,
     root_in_bundle,
 )
-from entrenous.respond.timestamps import NoAuthorityAnswered, StampPostponed
 from tests.respond.room import Room, in_step
 
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"

@@ -15,13 +15,13 @@ from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, che
 from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain
 from entrenous.respond.evidence import (
     CLOCK_DIFFERENCE_MAX,
+    ItemDiffersFromStamp,
     level_in_words,
     stamp_evidence,
     verify_case,
 )
-from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
+from entrenous.respond.nouns import Case, Evidence, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
-from entrenous.respond.timestamps import ItemDiffersFromStamp, Stamp
 from tests.respond.room import START, Room, in_step, stamp_authority
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

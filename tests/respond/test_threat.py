@@ -12,11 +12,10 @@ from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, Sighting, SightingReach
+from entrenous.respond.nouns import Case, Sighting, SightingReach, Stamp
 from entrenous.respond.open_case import add_sighting, add_statement, describe_case
 from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
-from entrenous.respond.timestamps import Stamp
 from tests.respond.room import START, Room, seen
 
 HERS = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)

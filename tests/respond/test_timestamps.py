@@ -23,7 +23,8 @@ from entrenous.respond.client.stamp_authority import (
     HttpTimestampAuthority,
     check_stamp,
 )
-from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
+from entrenous.respond.evidence import AuthorityUnreachable, StampRefused
+from entrenous.respond.nouns import Stamp
 
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 MANIFEST = b'{"schema":"a manifest"}'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.respond.fact_tables import BadTable
+from entrenous.respond.fact_tables import FACT_FRESH_DAYS, BadTable
 from entrenous.respond.first_steps import AdviceId, advice
 from entrenous.respond.help_lines import (
     TABLE_NAMES,
@@ -18,9 +18,9 @@ from entrenous.respond.help_lines import (
     read_help_lines,
     shipped_emergency_numbers,
     shipped_help_lines,
+    telephones_in,
 )
 from entrenous.respond.help_report import contact_in_words, emergency_in_words, help_in_words
-from entrenous.respond.law.legal_route import FACT_FRESH_DAYS
 from entrenous.respond.law.places import COUNTRIES, EU, WORLDWIDE, Place, parse_place
 from entrenous.respond.who_helps import ABOUT_POLICE, Need, emergency_numbers, help_for, who_helps
 
@@ -258,3 +258,26 @@ def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
         assert line.phone_verified is row.get("phone_verified", True)
         assert list(line.languages) == row["languages"]
         assert line.read_on == row["read_on"]
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("0800 22 55 530", ["tel:08002255530"]),
+        ("+44 (0)345 6000 459", ["tel:+443456000459"]),
+        ("1-800-843-5678 (1-800-THE-LOST)", ["tel:18008435678"]),
+        ("1-888-NO-ABUSE", ["tel:18886622873"]),
+        ("#8103 (sex crimes); #9110", ["tel:%238103", "tel:%239110"]),
+        ("", []),
+        ("only in writing", []),
+    ],
+)
+def test_numbers_are_dialled_as_written(text: str, links: list[str]) -> None:
+    assert [one.link for one in telephones_in(text)] == links
+
+
+def test_every_line_with_a_telephone_can_be_called() -> None:
+    for line in shipped_help_lines():
+        found = telephones_in(line.phone)
+        assert len(found) == len([part for part in line.phone.split(";") if part.strip()])
+        assert all(re.fullmatch(r"[+*#]?\d{2,15}", one.dialled) for one in found), line.id

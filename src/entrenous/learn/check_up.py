@@ -19,9 +19,13 @@ from entrenous.base.language import day_in_words, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.facts import (
     FACT_STALE_DAYS,
+    HELP_COMMAND,
     STEPS_MAX,
     CheckUpQuestion,
     SystemEnd,
+    all_questions,
+    answer_of,
+    is_threatened,
     shipped_order,
     shipped_questions,
     shipped_services,
@@ -29,7 +33,6 @@ from entrenous.learn.facts import (
     source_in_words,
 )
 from entrenous.learn.picture_places import FILES_MAX, PicturesFound
-from entrenous.learn.questions import HELP_COMMAND, all_questions, answer_of, is_threatened
 from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
 

@@ -1,22 +1,52 @@
-"""The lessons as a static site and as sheets to print, in the person's language.
+"""The lessons as a static site, and each lesson as a sheet to print: a PDF of one page, A4 or
+Letter.
 
-Pages run no script and load nothing.
+Both are in the person's language. The pages of the site run no script and load nothing.
 """
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from enum import StrEnum
+from importlib.resources import as_file, files
 from typing import Final
 
 import jinja2
+from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
-from entrenous.base.language import current_catalogue, day_in_words, language_of_person
+from entrenous import base
+from entrenous.base.language import current_catalogue, day_in_words, language_of_person, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.learn.lesson import Lesson
-from entrenous.learn.markdown import as_html
-from entrenous.learn.sheet import Paper, write_sheet
+from entrenous.learn.markdown import Block, BlockKind, Span, as_html
 
 INDEX: Final = "index.html"
+
+
+class Paper(StrEnum):
+    A4 = "a4"
+    LETTER = "letter"
+
+
+_FONT_FAMILY: Final = "sans"
+_FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+_MARGIN_MM: Final = 18.0
+_INDENT_MM: Final = 6.0
+_POINT_MM: Final = 25.4 / 72.0
+_LINE_HEIGHT_FACTOR: Final = 1.32  # times the font size
+# the largest size with which a lesson fits on a page is used
+_FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
+_SMALL_FONT_FACTOR: Final = 0.8
+_TEXT_COLOUR: Final = (34, 38, 43)
+_SECONDARY_COLOUR: Final = (86, 92, 100)
+_HEADING_COLOUR: Final = (31, 95, 150)
+
+
+class LessonTooLong(ValueError):
+    """A lesson does not fit on one page in the smallest size."""
 
 
 def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
@@ -76,3 +106,163 @@ def _content_security_policy(style: str) -> str:
 
 def _read_asset(name: str) -> str:
     return files("entrenous.learn").joinpath("site", name).read_text(encoding="utf-8")
+
+
+def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
+    """Render a lesson on one page. The same lesson gives the same bytes. Raises LessonTooLong."""
+    for size in _FONT_SIZES_PT:
+        sheet = _Sheet(lesson, paper, size)
+        try:
+            if sheet.pdf.pages_count == 1:
+                return bytes(sheet.pdf.output())
+        finally:
+            sheet.close()
+    raise LessonTooLong(lesson.name)
+
+
+class _Sheet:
+    """One lesson typeset at one size, on as many pages as it needs."""
+
+    def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
+        self.pdf = _empty_pdf(lesson, paper)
+        self._size = size
+        self._add_line(lesson.title, size * 1.6, bold=True)
+        self._add_line(
+            translated("This closes: {closes}.").format(closes=lesson.closes),
+            size,
+            colour=_SECONDARY_COLOUR,
+        )
+        self._add_gap(0.4)
+        for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
+            if before is not None and _is_apart(before, block):
+                self._add_gap(0.3)
+            self._add_block(block)
+        self._add_part(translated("One thing to try"), lesson.try_now)
+        self._add_line(
+            translated("To undo it: {undo}").format(undo=lesson.undo),
+            size,
+            colour=_SECONDARY_COLOUR,
+        )
+        self._add_part(translated("One question"), lesson.question.ask)
+        for number, choice in enumerate(lesson.question.choices, 1):
+            self._add_block(Block(BlockKind.NUMBERED, (Span(choice),), number))
+        self._sources(lesson)
+        answer = translated("Answer to the question: {right}. {why}").format(
+            right=lesson.question.right, why=lesson.question.why
+        )
+        self._add_gap(0.4)
+        self._add_line(answer, size * _SMALL_FONT_FACTOR, colour=_SECONDARY_COLOUR)
+
+    def _sources(self, lesson: Lesson) -> None:
+        self._add_gap(0.6)
+        for one in lesson.sources:
+            words = translated("{title}. {url} (read on {day})").format(
+                title=one.title, url=one.url, day=day_in_words(one.read_on)
+            )
+            self._add_line(words, self._size * _SMALL_FONT_FACTOR * 0.9, colour=_SECONDARY_COLOUR)
+
+    def close(self) -> None:
+        """Close the font files, which the library leaves open."""
+        for face in self.pdf.fonts.values():
+            if isinstance(face, TTFFont):
+                face.ttfont.close()
+
+    def _add_part(self, heading: str, text: str) -> None:
+        self._add_block(Block(BlockKind.HEADING, (Span(heading),)))
+        self._add_line(text, self._size)
+
+    def _add_block(self, block: Block) -> None:
+        if block.kind is BlockKind.HEADING:
+            self._add_gap(0.45)
+            self._add_line(block.text, self._size * 1.12, bold=True, colour=_HEADING_COLOUR)
+        elif block.kind is BlockKind.PARAGRAPH:
+            self._add_spans(block)
+        else:
+            mark = f"{block.number}." if block.kind is BlockKind.NUMBERED else "\u2022"
+            self._add_list_item(mark, block)
+
+    def _add_list_item(self, mark: str, block: Block) -> None:
+        self._set_font(self._size)
+        self.pdf.set_x(_MARGIN_MM)
+        self.pdf.cell(_INDENT_MM, self._height(self._size), mark)
+        self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
+        self._add_spans(block)
+        self.pdf.set_left_margin(_MARGIN_MM)
+        self.pdf.set_x(_MARGIN_MM)
+
+    def _add_spans(self, block: Block) -> None:
+        """Typeset words line by line. Lines break only at spaces, never inside a word."""
+        height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
+        for pieces in _words_of_block(block):
+            wide = sum(self._width(piece) for piece in pieces)
+            if self.pdf.get_x() + wide > room and self.pdf.get_x() > self.pdf.l_margin:
+                self.pdf.ln(height)
+            for piece in pieces:
+                self.pdf.cell(self._width(piece), height, piece.text)
+            self._set_font(self._size)
+            self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
+        self.pdf.ln(height)
+
+    def _width(self, piece: Span) -> float:
+        """Return the width of a piece in mm. The font of the piece remains selected."""
+        self._set_font(self._size, bold=piece.strong or piece.code)
+        return float(self.pdf.get_string_width(piece.text))
+
+    def _add_line(
+        self,
+        words: str,
+        size: float,
+        *,
+        bold: bool = False,
+        colour: tuple[int, int, int] = _TEXT_COLOUR,
+    ) -> None:
+        self._set_font(size, bold=bold, colour=colour)
+        self.pdf.multi_cell(0, self._height(size), words, align="L", new_x="LMARGIN", new_y="NEXT")
+
+    def _set_font(
+        self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _TEXT_COLOUR
+    ) -> None:
+        self.pdf.set_font(_FONT_FAMILY, "B" if bold else "", size)
+        self.pdf.set_text_color(*colour)
+
+    def _add_gap(self, lines: float) -> None:
+        self.pdf.set_y(self.pdf.get_y() + lines * self._height(self._size))
+
+    @staticmethod
+    def _height(size: float) -> float:
+        return size * _LINE_HEIGHT_FACTOR * _POINT_MM
+
+
+def _is_apart(before: Block, block: Block) -> bool:
+    """Return whether there has to be a gap between two blocks. A heading brings its own gap."""
+    is_text = BlockKind.HEADING not in {before.kind, block.kind}
+    return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
+
+
+def _words_of_block(block: Block) -> list[list[Span]]:
+    """Return the words of a block; a word has several pieces if its font changes."""
+    words = [list[Span]()]
+    for span in block.spans:
+        for part in re.findall(r"\s+|\S+", span.text):
+            if part.isspace():
+                words.append([])
+            else:
+                words[-1].append(replace(span, text=part))
+    return [word for word in words if word]
+
+
+def _empty_pdf(lesson: Lesson, paper: Paper) -> FPDF:
+    pdf = FPDF(format=paper.value)
+    pdf.set_margin(_MARGIN_MM)
+    pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)
+    pdf.c_margin = 0.0
+    for style, name in _FONT_FILES.items():
+        with as_file(files(base) / "fonts" / name) as face:
+            pdf.add_font(_FONT_FAMILY, style, face)
+    pdf.set_title(lesson.title)
+    pdf.set_lang(language_of_person())
+    pdf.set_producer("Entrenous")
+    newest = max(one.read_on for one in lesson.sources)
+    pdf.set_creation_date(datetime.combine(newest, time(), UTC))
+    pdf.add_page()
+    return pdf

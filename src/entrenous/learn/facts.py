@@ -1,28 +1,56 @@
-"""The tables of the check-up: systems, synchronized folders, questions and the order of steps.
+"""The tables of the check-up (systems, synchronized folders, questions and the order of steps), and
+the answers to the questions.
 
 Parsing is strict: a table with an unknown, missing or wrong field is refused (docs/spec/learn.md
-section 2).
+section 2). The same holds for the answers file that scripts and the web app use.
 """
 
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from importlib import resources
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from entrenous.base.errors import Malformed
-from entrenous.base.language import day_in_words, translated
+from entrenous.base.language import (
+    day_in_words,
+    language_of_person,
+    speaking,
+    translatable,
+    translated,
+)
 
 FACT_STALE_DAYS: Final = 180
 QUESTIONS_MAX: Final = 12
 STEPS_MAX: Final = 5
+THREAT_QUESTION: Final = "threat"
+#: The command that shows help for somebody who is threatened; the person runs it.
+HELP_COMMAND: Final = "entrenous help --threat"
+SKIP_KEY: Final = "skip"
+HELP_FIRST_SENTENCES: Final = (
+    translatable(
+        "Then help comes first, and no setting has to be changed now: somebody who watches may"
+        " see it."
+    ),
+    translatable("Type: {help}"),
+    translatable("You can come back to the check-up at any time."),
+)
+_TRANSLATED_FIELDS: Final = ("question", "why", "closes", "step", "undo")
 
 
 class BadFacts(Malformed):
     """The table {name} that came with Entrenous is damaged: {why}. Install Entrenous again."""
+
+
+class BadAnswers(Malformed):
+    """These answers cannot be used: {why}. Nothing was stored. To list the questions and their
+    answers: entrenous check-up --questions
+    """
 
 
 class SystemEnd(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -115,6 +143,11 @@ class _OrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     check: tuple[OrderedCheck, ...]
 
 
+class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal["entrenous/check-up-answers/1"]
+    answers: dict[str, str]
+
+
 _Table = TypeVar("_Table")
 
 
@@ -147,6 +180,11 @@ def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
         raise BadFacts(name=name, why=why) from None
 
 
+def _read_shipped_table(name: str, kind: type[_Table]) -> _Table:
+    data = resources.files("entrenous.learn").joinpath(*name.split("/")).read_bytes()
+    return read_table(name, data, kind)
+
+
 def is_stale(read_on: date, today: date) -> bool:
     """Return whether a fact was read at its source so long ago that the person has to be told."""
     return (today - read_on).days > FACT_STALE_DAYS
@@ -164,6 +202,56 @@ def source_in_words(source: str, read_on: date, today: date) -> str:
     )
 
 
-def _read_shipped_table(name: str, kind: type[_Table]) -> _Table:
-    data = resources.files("entrenous.learn").joinpath(*name.split("/")).read_bytes()
-    return read_table(name, data, kind)
+def all_questions() -> tuple[CheckUpQuestion, ...]:
+    """Return the questions in the order in which they are asked; the question about a threat is the
+    last.
+    """
+    return _questions_in(language_of_person())
+
+
+@cache
+def _questions_in(language: str) -> tuple[CheckUpQuestion, ...]:
+    with speaking(language):
+        return tuple(map(_translated_question, shipped_questions().question))
+
+
+def _translated_question(question: CheckUpQuestion) -> CheckUpQuestion:
+    """Return a question in the person's language."""
+    fields = {name: translated(getattr(question, name)) for name in _TRANSLATED_FIELDS}
+    answers = tuple(replace(one, says=translated(one.says)) for one in question.answers)
+    return replace(question, **fields, answers=answers)
+
+
+def threat_help_text() -> tuple[str, ...]:
+    """Return the sentences that are shown to somebody who is threatened."""
+    return tuple(translated(line).format(help=HELP_COMMAND) for line in HELP_FIRST_SENTENCES)
+
+
+def read_answers(data: bytes) -> dict[str, str]:
+    """Parse an answers file. Return the key of the answer for the id of each question that was not
+    skipped.
+
+    Raises BadAnswers.
+    """
+    try:
+        given = msgspec.json.decode(data, type=_AnswersFile).answers
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BadAnswers(why="the file has another form") from None
+    known = {one.id: one for one in all_questions()}
+    for number, (name, key) in enumerate(given.items(), 1):
+        if name not in known:
+            raise BadAnswers(
+                why=translated("number {number} answers no question").format(number=number)
+            )
+        if key != SKIP_KEY and answer_of(known[name], key) is None:
+            raise BadAnswers(why=translated("{name} has no such answer").format(name=name))
+    return {name: key for name, key in given.items() if key != SKIP_KEY}
+
+
+def answer_of(question: CheckUpQuestion, key: str) -> QuestionAnswer | None:
+    """Return the answer with this key; None if there is none."""
+    return next((one for one in question.answers if one.key == key), None)
+
+
+def is_threatened(answers: Mapping[str, str]) -> bool:
+    return answers.get(THREAT_QUESTION) == "yes"

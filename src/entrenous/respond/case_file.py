@@ -27,6 +27,8 @@ from entrenous.respond.nouns import (
     Evidence,
     NoSuchCase,
     NoSuchCaseEntry,
+    Notice,
+    Sighting,
 )
 from entrenous.watermark.verdict import Trace
 
@@ -150,6 +152,28 @@ def find_item(case: Case, number: int) -> Evidence:
         if item.number == number:
             return item
     raise NoSuchCaseEntry(name=case.name, what="item", number=number)
+
+
+def find_sighting(case: Case, number: int) -> Sighting:
+    """Return one sighting; raises NoSuchCaseEntry."""
+    for seen in case.sightings:
+        if seen.number == number:
+            return seen
+    raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
+
+
+def find_notice(case: Case, number: int) -> Notice:
+    """Return a notice by its number; raises NoSuchCaseEntry."""
+    for notice in case.notices:
+        if notice.number == number:
+            return notice
+    raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
+
+
+def case_with_notice(case: Case, changed: Notice) -> Case:
+    """Return the case with one notice replaced by a changed one with the same number."""
+    notices = tuple(changed if one.number == changed.number else one for one in case.notices)
+    return replace(case, notices=notices)
 
 
 _LEAK_MATCHES_COPY: Final = translatable(

@@ -10,14 +10,19 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
-from entrenous.respond.case_file import edit_case, find_case, save_case
+from entrenous.respond.case_file import (
+    case_with_notice,
+    edit_case,
+    find_case,
+    find_notice,
+    save_case,
+)
 from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain, record_erased_case
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
     ImpossibleTime,
-    NoSuchCaseEntry,
     Notice,
     NoticeState,
 )
@@ -100,12 +105,9 @@ def record_notice_event(
     now = device.clock.now()
 
     def add_event(case: Case) -> Case:
-        notice = _find_notice(case, number)
+        notice = find_notice(case, number)
         _refuse_impossible_time(notice, event, at, now)
-        after = _notice_after(notice, event, at, case)
-        return replace(
-            case, notices=tuple(after if n.number == number else n for n in case.notices)
-        )
+        return case_with_notice(case, _notice_after(notice, event, at, case))
 
     return edit_case(name, device, add_event, f"notice {number}: {event.value}")
 
@@ -171,13 +173,6 @@ def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
             )
         changed = replace(case, state=state)
         return save_case(changed, device, CustodyAct.CHANGED, event.value)
-
-
-def _find_notice(case: Case, number: int) -> Notice:
-    for notice in case.notices:
-        if notice.number == number:
-            return notice
-    raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
 
 
 def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:

@@ -1,17 +1,21 @@
-"""Preserve evidence: have it timestamped, verify it, and export an item with its proofs."""
+"""Preserve evidence: have it timestamped (RFC 3161), verify it, and export an item with its stamps
+and the files that are needed to check them.
+"""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from entrenous.base.errors import InvalidTimestamp, NoSuchBlob, Unproven
+from entrenous.base.errors import InvalidTimestamp, NoSuchBlob, Refused, Unproven, Unreachable
 from entrenous.base.identifiers import CaseName
 from entrenous.base.language import moment_in_words, plural, translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
+from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.case_file import (
     case_summaries,
     find_case,
@@ -27,15 +31,7 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Case, CaseState, Evidence, EvidenceLevel
-from entrenous.respond.timestamps import (
-    AuthorityUnreachable,
-    ItemDiffersFromStamp,
-    NoAuthorityAnswered,
-    NothingToStamp,
-    Stamp,
-    StampPostponed,
-)
+from entrenous.respond.nouns import Case, CaseState, Evidence, EvidenceLevel, Stamp
 from entrenous.wire.encodings import write_time
 
 
@@ -46,8 +42,63 @@ class EvidenceChanged(Unproven):
     """
 
 
+class NothingToStamp(Refused):
+    """Case {name} contains no evidence yet, so there is nothing to stamp. Add a file first:
+    entrenous case add {name} FILE
+    """
+
+
+class ItemDiffersFromStamp(Unproven):
+    """Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the
+    case says {told}. Somebody changed the case afterwards. Make no changes, keep a copy of the
+    device's folder, and show it to somebody you trust.
+    """
+
+
+class AuthorityUnreachable(Unreachable):
+    """The stamp authority at {url} did not answer. Your evidence is safe without a stamp. Try again
+    soon: a stamp proves only that the evidence existed when it was stamped.
+    """
+
+
+class StampRefused(Unreachable):
+    """The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is safe
+    without one. Try again later, or use another authority.
+    """
+
+
+class NoAuthorityAnswered(Unreachable):
+    """None of the stamp authorities issued a stamp: {why}. Your evidence is safe without one. Try
+    again when this device is online.
+    """
+
+
+class StampPostponed(Unreachable):
+    """
+    No stamp authority could be reached ({why}). Your evidence is safe, and case {name} is noted as
+    waiting for a stamp. To stamp its evidence when this device is online: entrenous evidence stamp
+    {name}
+    """
+
+
+PROVES: Final = translatable(
+    "This proves that the evidence existed by then, not that what it shows is true."
+)
+AUTHORITY_SEES: Final = translatable(
+    "The stamp authority sees one number, made from your evidence, and the address of your internet"
+    " connection. It sees neither the evidence nor who you are."
+)
 # a device's clock may be this far ahead of an authority's
 CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedItem:
+    """An item's bytes, and the stamps over it by their number in the case, from 1."""
+
+    item: Evidence
+    data: bytes
+    stamps: Mapping[int, Stamp]
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:
@@ -306,3 +357,66 @@ def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
             "device's first"
         ).format(at=stamp.at, written_at=manifest.written_at)
         raise InvalidTimestamp(why=why)
+
+
+def export_item(
+    name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
+) -> None:
+    """Pass one item to ``write``, and record the export in the custody chain. If either fails,
+    neither is done.
+
+    Raises NoSuchCase, NoSuchCaseEntry, EvidenceChanged, and the errors of ``write``.
+    """
+    with device.vault.transaction():
+        data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)
+        case = find_case(name, device)
+        item = find_item(case, number)
+        over = stamps_of(item, case)
+        stamps = {
+            number_: stamp for number_, stamp in enumerate(case.stamps, start=1) if stamp in over
+        }
+        write(ExportedItem(item, data, stamps))
+
+
+def authorities_pem(stamp: Stamp) -> bytes:
+    """Return the certificates that prove a stamp in PEM, the format that openssl reads. They may be
+    stored in DER.
+    """
+    if b"-----BEGIN" in stamp.authorities:
+        return stamp.authorities
+    from ssl import DER_cert_to_PEM_cert  # noqa: PLC0415 - slow to load, and rarely needed
+
+    return DER_cert_to_PEM_cert(stamp.authorities).encode()
+
+
+def exported_files(exported: ExportedItem, prefix: str = "") -> dict[str, bytes]:
+    """Return the files of an export by name, the item first, then its salt, then for each stamp its
+    manifest, token and certificates.
+    """
+    item = f"{prefix}item-{exported.item.number}"
+    files = {item + file_suffix(exported.data): exported.data}
+    if exported.stamps:
+        files[f"{item}.salt"] = exported.item.salt.reveal()
+    for number, stamp in exported.stamps.items():
+        files[f"{prefix}stamp-{number}.json"] = stamp.manifest
+        files[f"{prefix}stamp-{number}.tsr"] = stamp.token
+        files[f"{prefix}stamp-{number}.pem"] = authorities_pem(stamp)
+    return files
+
+
+def how_to_check_stamp(files: Sequence[str]) -> tuple[str, ...]:
+    """Return instructions with which the recipient of the exported files can check the first stamp.
+
+    ``files`` are the names of the files, in the order of :func:`exported_files`.
+    """
+    item, *beside = files
+    if not beside:
+        return (translated("It is not stamped, so nothing goes with it that proves a time."),)
+    salt, manifest, token, ca = beside[:4]
+    verify = ["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca]
+    return (
+        translated("Whoever gets these can check the stamp, with the authority's certificate:"),
+        f"  {shlex.join(verify)}",
+        translated("The hash that the stamped file has of this item is printed by:"),
+        f"  {shlex.join(['cat', salt, item])} | sha256sum",
+    )

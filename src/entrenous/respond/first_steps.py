@@ -12,8 +12,7 @@ from typing import Literal
 import msgspec
 
 from entrenous.base.language import translated
-from entrenous.respond.fact_tables import read_table, shipped_table
-from entrenous.respond.law.legal_route import cautions
+from entrenous.respond.fact_tables import fact_cautions, read_table, shipped_table
 
 
 class AdviceId(StrEnum):
@@ -44,7 +43,7 @@ class Advice:
         """The cautions to show with these steps, e.g. that they are unverified or were read long
         ago.
         """
-        return cautions(self.read_on, today, verified=self.verified)
+        return fact_cautions(self.read_on, today, verified=self.verified)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """People who help, and emergency numbers: facts with a source and the day they were read.
 
 The tables are in respond/facts/help/, one for each part of the world; docs/spec/help.md defines
-their columns.
+their columns. Telephone numbers are converted to what a telephone dials (RFC 3966).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -14,13 +15,42 @@ from zoneinfo import ZoneInfoNotFoundError
 import msgspec
 
 from entrenous.base.language import translatable, translated
-from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
-from entrenous.respond.law.legal_route import UNVERIFIED_CONTACT_CAUTION, cautions
+from entrenous.respond.fact_tables import (
+    UNVERIFIED_CONTACT_CAUTION,
+    BadTable,
+    fact_cautions,
+    read_table,
+    shipped_table,
+)
 from entrenous.respond.law.places import Place
 from entrenous.respond.opening_hours import OpeningHours, parse_hours
 
 TABLE_NAMES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
 _UNVERIFIED_PHONE: Final = translatable("check the number first")
+_NUMBER_PATTERN: Final = re.compile(r"[+*#]?\d[\d .()/-]*(?:[A-Z]{2,}[A-Z-]*)?")
+_DIGIT_OF_LETTER: Final = {
+    letter: str(digit)
+    for digit, letters in enumerate(("ABC", "DEF", "GHI", "JKL", "MNO", "PQRS", "TUV", "WXYZ"), 2)
+    for letter in letters
+}
+_COPIED_COLUMNS: Final = (
+    *("kind", "for_children", "name", "who", "languages", "phone", "phone_verified", "chat"),
+    *("web", "email", "hours", "cost", "note", "source", "verified", "verified_by"),
+    "not_in",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """A number as it is written, the words beside it, and the number to dial."""
+
+    words: str
+    dialled: str
+
+    @property
+    def link(self) -> str:
+        """The number as a ``tel:`` address."""
+        return f"tel:{self.dialled.replace('#', '%23')}"
 
 
 class HelpKind(StrEnum):
@@ -88,7 +118,7 @@ class HelpLine:
         texts = () if self.verified else (translated(UNVERIFIED_CONTACT_CAUTION),)
         if self.verified and self.phone and not self.phone_verified:
             texts = (translated(_UNVERIFIED_PHONE),)
-        return (*texts, *cautions(self.read_on, today, verified=True))
+        return (*texts, *fact_cautions(self.read_on, today, verified=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +136,7 @@ class EmergencyNumbers:
     def cautions(self, today: date) -> tuple[str, ...]:
         """Cautions to show with these numbers."""
         texts = () if self.verified else (translated("from a public list of numbers"),)
-        return (*texts, *cautions(self.read_on, today, verified=True))
+        return (*texts, *fact_cautions(self.read_on, today, verified=True))
 
 
 class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -212,15 +242,27 @@ def _parse_help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> H
     )
 
 
-_COPIED_COLUMNS: Final = (
-    *("kind", "for_children", "name", "who", "languages", "phone", "phone_verified", "chat"),
-    *("web", "email", "hours", "cost", "note", "source", "verified", "verified_by"),
-    "not_in",
-)
-
-
 def _parse_opening_hours(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
     try:
         return parse_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None
     except (ValueError, ZoneInfoNotFoundError) as why:
         raise BadTable(table=name, entry=f"{id_}: {why}") from None
+
+
+def telephones_in(text: str) -> tuple[Telephone, ...]:
+    """Return the numbers of a text in which they are separated by semicolons.
+
+    >>> [one.link for one in telephones_in("1-800-CALL-FBI; *212; WhatsApp 11 31-10 (daytime)")]
+    ['tel:18002255324', 'tel:*212', 'tel:113110']
+    """
+    parts = (part.strip() for part in text.split(";"))
+    found = ((part, _NUMBER_PATTERN.search(part)) for part in parts)
+    return tuple(Telephone(part, _dialled_digits(match[0])) for part, match in found if match)
+
+
+def _dialled_digits(number: str) -> str:
+    number = number.replace("(0)", "") if number.startswith("+") else number
+    before, bracket, after = number.partition("(")
+    kept = number if after.partition(")")[0].strip().isdigit() else before + bracket
+    keys = (_DIGIT_OF_LETTER.get(char, char) for char in kept)
+    return "".join(char for char in keys if char.isdigit() or char in "+*#")

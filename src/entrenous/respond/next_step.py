@@ -1,5 +1,7 @@
 """Put the one next step of a case into words. Rules are tried in a fixed order, and the first that
 applies gives the step.
+
+reappearance.py, threat.py and breach.py have the steps for those cases.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +19,20 @@ from entrenous.respond.law.routes import (
     situation_of,
     versions_of,
 )
-from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    CaseState,
+    Notice,
+    NoticeState,
+    Sighting,
+    SightingReach,
+)
+from entrenous.respond.platforms import host_of
 from entrenous.respond.reappearance import returned_steps
+from entrenous.respond.report_steps import platform_of
 from entrenous.respond.situation import Spread
 from entrenous.respond.threat import is_threat_only, threat_step
-from entrenous.respond.unasked import unreported_page_step
 
 _ANSWER_TEXTS: Final = {
     NoticeState.REFUSED: translatable("They refused (letter {number})."),
@@ -30,8 +41,54 @@ _ANSWER_TEXTS: Final = {
 _OVERDUE_TEXT: Final = translatable("Their time ended {duration} ago (letter {number}).")
 _WITHDRAWN_STATES: Final = frozenset({NoticeState.WITHDRAWN})
 _CHAT_SPREADS: Final = (Spread.GROUP, Spread.PRIVATE)
-
 _SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
+_REMOVAL_ROUTE_KINDS: Final = frozenset(
+    {
+        RouteKind.COPYRIGHT,
+        RouteKind.PLATFORM,
+        RouteKind.DATA,
+        RouteKind.REGULATOR,
+        RouteKind.HELPER,
+    }
+)
+_REPEATABLE_ROUTE_KINDS: Final = frozenset(
+    {RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA}
+)
+_REPEAT_LETTER_TEXT: Final = translatable(
+    "No letter yet asks to remove it from place {number} ({where}). To write the same letter for"
+    " it: entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous"
+    " law routes {name}"
+)
+_CHOOSE_ROUTE_TEXT: Final = translatable(
+    "No letter yet asks to remove it from place {number} ({where}). Choose what to do, and write"
+    " the letter for it: entrenous law routes {name}"
+)
+_DRAFT_TEXTS: Final = {
+    DocumentKind.POLICE_SHEET: translatable(
+        "You have not taken page {number} to the police yet. Take it there if you like, then note"
+        " the day: {command}"
+    ),
+    DocumentKind.COURT_SHEET: translatable(
+        "You have not taken page {number} to the court yet. Take it there if you like, then note"
+        " the day: {command}"
+    ),
+    DocumentKind.HASH_BANK: translatable(
+        "You have not done the steps of page {number} yet. They are on the service's own page; then"
+        " note it: {command}"
+    ),
+}
+# sheets that the person takes along, for which no addressee waits
+_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_DRAFT_TEXTS)
+_DRAFT_LETTER_TEXT: Final = translatable(
+    "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
+    " the day: {command}"
+)
+_NOTHING_CAME: Final = translatable(
+    "If they do nothing by then, open this case again: it shows your next step."
+)
+_NOTHING_CAME_NEXT: Final = translatable(
+    "If they do nothing by then, open this case again. The next step is to write to: {to}."
+)
 
 
 def next_step(
@@ -206,28 +263,6 @@ def _has_newer_version(draft: Notice, case: Case) -> bool:
     )
 
 
-_DRAFT_TEXTS: Final = {
-    DocumentKind.POLICE_SHEET: translatable(
-        "You have not taken page {number} to the police yet. Take it there if you like, then note"
-        " the day: {command}"
-    ),
-    DocumentKind.COURT_SHEET: translatable(
-        "You have not taken page {number} to the court yet. Take it there if you like, then note"
-        " the day: {command}"
-    ),
-    DocumentKind.HASH_BANK: translatable(
-        "You have not done the steps of page {number} yet. They are on the service's own page; then"
-        " note it: {command}"
-    ),
-}
-# sheets that the person takes along, for which no addressee waits
-_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_DRAFT_TEXTS)
-_DRAFT_LETTER_TEXT: Final = translatable(
-    "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
-    " the day: {command}"
-)
-
-
 def _draft_step(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
     words = translated(_DRAFT_TEXTS.get(draft.route.document, _DRAFT_LETTER_TEXT))
@@ -257,14 +292,6 @@ def if_they_do_nothing(case: Case, now: datetime, notice: int = 0) -> str:
     return ""
 
 
-_NOTHING_CAME: Final = translatable(
-    "If they do nothing by then, open this case again: it shows your next step."
-)
-_NOTHING_CAME_NEXT: Final = translatable(
-    "If they do nothing by then, open this case again. The next step is to write to: {to}."
-)
-
-
 def _unreported_page_step(case: Case) -> str:
     """Return the step for a page that nobody was asked to remove, or for a case without a
     sighting.
@@ -272,6 +299,54 @@ def _unreported_page_step(case: Case) -> str:
     if case.notices and not case.sightings and situation_of(case).posted is not None:
         return _evidence_step(case)
     return unreported_page_step(case)
+
+
+def unreported_pages(case: Case) -> tuple[Sighting, ...]:
+    """Return the pages that no notice asks to take the picture off.
+
+    A notice to a search engine or to the police does not count, because the page stays online.
+    """
+    named = {seen.number for notice in _notices_asking_removal(case) for seen in notice.told}
+    public = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
+    return tuple(seen for seen in public if seen.number not in named)
+
+
+def unreported_page_step(case: Case) -> str:
+    """Return the step for the first unreported page; "" if there is none, or if no notice was
+    drafted.
+    """
+    pages = unreported_pages(case)
+    if not case.notices or not pages:
+        return ""
+    seen, route = pages[0], _route_to_repeat(case)
+    words = _CHOOSE_ROUTE_TEXT if route is None else _REPEAT_LETTER_TEXT
+    return translated(words).format(
+        number=seen.number,
+        where=_place_in_words(seen, case),
+        name=case.name,
+        route="" if route is None else route.family,
+    )
+
+
+def _notices_asking_removal(case: Case) -> tuple[Notice, ...]:
+    return tuple(
+        notice
+        for notice in case.notices
+        if notice.route.kind in _REMOVAL_ROUTE_KINDS and notice.state is not NoticeState.WITHDRAWN
+    )
+
+
+def _route_to_repeat(case: Case) -> Route | None:
+    """Return the route of the newest notice that can be repeated for another platform."""
+    routes = (notice.route for notice in reversed(_notices_asking_removal(case)))
+    return next(
+        (one for one in routes if one.kind in _REPEATABLE_ROUTE_KINDS and not one.platform), None
+    )
+
+
+def _place_in_words(sighting: Sighting, case: Case) -> str:
+    record = platform_of(sighting, case.situation)
+    return record.name if record else host_of(sighting.where) or sighting.where
 
 
 def _removal_step(case: Case) -> str:

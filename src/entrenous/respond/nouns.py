@@ -16,7 +16,6 @@ from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.situation import Situation
-from entrenous.respond.timestamps import Stamp
 from entrenous.watermark.verdict import Trace
 
 SALT_BYTES: Final = 32
@@ -51,6 +50,20 @@ LEVEL_MEANINGS: Final[Mapping[EvidenceLevel, str]] = {
     ),
     EvidenceLevel.A4: translatable("the platform's own receipt or answer: the addressee admits it"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """An RFC 3161 timestamp over ``manifest``, verified against ``authorities`` (PEM).
+
+    ``token`` is the authority's whole response in DER; ``at`` is the time in that response.
+    """
+
+    manifest: bytes
+    token: bytes
+    at: datetime
+    authority_url: str
+    authorities: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""Open a case from a trace or from a sighting alone, describe the case, and add sightings and files
-to it.
+"""Open a case from a trace or from a sighting alone, describe the case, record who acts for the
+person shown, and add sightings and files.
+
+Somebody acts for another person only with that person's consent, which is requested and recorded.
 """
 
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Final, NoReturn
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import CaseName, message_name
-from entrenous.base.language import translatable
+from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
@@ -31,9 +34,9 @@ from entrenous.respond.nouns import (
     ImpossibleTime,
     NoSuchCaseEntry,
     Representative,
+    RepresentativeRole,
     Sighting,
 )
-from entrenous.respond.on_behalf import case_with_representative
 from entrenous.respond.situation import Situation
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
@@ -45,6 +48,14 @@ class TooLargeToKeep(Refused):
     """
 
 
+class NoConsent(Refused):
+    """You can act for somebody else only if they agreed to it. No consent was given here, so
+    nothing was stored. Ask them first, and explain what you would do. Then write in your own words
+    who agreed, how, and to what: --consent -. If you cannot ask them now, you can still see who
+    helps: entrenous help
+    """
+
+
 BEFORE_CAPTURE = (
     translatable("Keep the messages and files as they are. Do not delete anything first."),
     translatable("Do not edit or crop your screenshots."),
@@ -52,10 +63,10 @@ BEFORE_CAPTURE = (
     translatable("Do not sign in to other people's accounts, even if you know the password."),
     translatable("Helpers do not need to see the picture. You do not have to send it to them."),
 )
-
-
 # used unless the person gives another purpose
 CAPTURE_PURPOSE: Final = "to keep what the page shows"
+ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is encrypted
+_MB: Final = 1024 * 1024
 
 
 def open_case(
@@ -154,8 +165,39 @@ def _merged_situation(known: Situation, more: Situation) -> Situation:
     return replace(known, **{**answers, "places": places})
 
 
-ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is encrypted
-_MB: Final = 1024 * 1024
+def representative_with_consent(
+    role: RepresentativeRole, consent: str, now: datetime
+) -> Representative:
+    """Return who acts, with the consent as typed; raises NoConsent if that is empty."""
+    words = " ".join(consent.split())
+    if not words:
+        raise NoConsent
+    return Representative(role, words, now)
+
+
+def case_with_representative(case: Case, representative: Representative) -> Case:
+    """Return the case with somebody who acts for the person shown."""
+    situation = replace(case.situation, on_behalf=True)
+    return replace(case, situation=situation, representative=representative)
+
+
+def record_representative(name: str, representative: Representative, device: Device) -> Case:
+    """Record who acts for the person shown, and that person's consent.
+
+    Raises NoSuchCase, NotAllAdults, CaseClosed.
+    """
+    step = f"noted who acts with consent: {representative.role}"
+    return edit_case(
+        name, device, lambda case: case_with_representative(case, representative), step
+    )
+
+
+def representative_in_words(representative: Representative) -> str:
+    """Format who acts for the person shown, and the consent."""
+    as_whom, on = translated(representative.role.value), day_in_words(representative.noted_at)
+    return translated("For somebody else, as {as_whom}. Consent, noted on {on}: {consent}").format(
+        as_whom=as_whom, on=on, consent=representative.consent
+    )
 
 
 def add_sighting(name: str, sighting: Sighting, device: Device) -> Case:

@@ -19,8 +19,7 @@ from msgspec.structs import asdict
 
 from entrenous.base.errors import NotFound
 from entrenous.base.language import translatable, translated
-from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
-from entrenous.respond.law.legal_route import cautions
+from entrenous.respond.fact_tables import BadTable, fact_cautions, read_table, shipped_table
 
 
 class NoSuchPlatform(NotFound):
@@ -151,7 +150,7 @@ class PlatformRecord:
         """Return the cautions to show with this record, e.g. that it is unverified or was read long
         ago.
         """
-        return cautions(self.read_on, today, verified=self.verified)
+        return fact_cautions(self.read_on, today, verified=self.verified)
 
 
 class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from entrenous.respond.letters.drafted_notices import with_gaps_filled
 from entrenous.respond.letters.elements import claims
-from entrenous.respond.letters.fill_gaps import with_gaps_filled
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from tests.respond.letters.letter_cases import BARE
 from tests.respond.letters.test_kinds import drafted

@@ -16,7 +16,7 @@ from skimage import data
 from entrenous.base.picture import Picture
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.open_case import add_file, add_sighting
-from entrenous.respond.watch.look import CheckedSighting, check_due_sightings
+from entrenous.respond.watch.check_sightings import CheckedSighting, check_due_sightings
 from entrenous.respond.watch.polite import PoliteWeb
 from entrenous.respond.watch.records import start_watching, store_agreement
 from tests.respond.room import Room, seen

@@ -15,8 +15,12 @@ from entrenous.respond.nouns import (
     Sighting,
     SightingReach,
 )
-from entrenous.respond.on_behalf import representative_with_consent
-from entrenous.respond.open_case import add_sighting, find_trace, open_case
+from entrenous.respond.open_case import (
+    add_sighting,
+    find_trace,
+    open_case,
+    representative_with_consent,
+)
 from entrenous.respond.platforms import find_platform, host_of
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 

@@ -117,7 +117,7 @@ _AGREE_FIRST: Final = translatable(
 
 async def _start_look(request: Request) -> Response:
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
-    from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
 
     name, handle = await find_case_name(request), case_handle(request)

@@ -44,6 +44,13 @@ from entrenous.respond.capture.saved_page import (
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
+    AUTHORITY_SEES,
+    PROVES,
+    ExportedItem,
+    StampPostponed,
+    export_item,
+    exported_files,
+    how_to_check_stamp,
     kept_in_words,
     read_evidence,
     stamp_or_wait,
@@ -52,17 +59,10 @@ from entrenous.respond.evidence import (
     verified_bytes,
     verify_case,
 )
-from entrenous.respond.export_item import (
-    ExportedItem,
-    export_item,
-    exported_files,
-    how_to_check_stamp,
-)
 from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
 from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import kept_roots_text
-from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampPostponed
 
 _SLOT: Final = "evidence"
 _SMALL_PX: Final = 480

@@ -16,21 +16,20 @@ from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, ru
 from entrenous.app.web import file_response, go_to, kept_form, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.device.device import Device
-from entrenous.respond.case_file import find_case
+from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
 from entrenous.respond.law.deadlines import DeadlineState, deadline_for_person, deadlines, ground_of
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.draft import render_pdf, write_notice
-from entrenous.respond.letters.elements import claims, lacks_name
-from entrenous.respond.letters.fill_gaps import fill_gaps
-from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
-from entrenous.respond.letters.sightings import addressee_of, sightings_to_pick_from
-from entrenous.respond.letters.versions import (
+from entrenous.respond.letters.drafted_notices import (
     compare_notices,
-    find_notice,
+    fill_gaps,
     keep_reference,
     notice_versions,
 )
+from entrenous.respond.letters.elements import claims, lacks_name
+from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
+from entrenous.respond.letters.sightings import addressee_of, sightings_to_pick_from
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.next_step import if_they_do_nothing
 from entrenous.respond.nouns import Case, Notice, NoticeState

@@ -41,7 +41,7 @@ from entrenous.respond.law.deadlines import (
     ground_of,
 )
 from entrenous.respond.law.places import Place, place_name
-from entrenous.respond.letters.versions import notice_versions
+from entrenous.respond.letters.drafted_notices import notice_versions
 from entrenous.respond.next_step import if_they_do_nothing, next_step
 from entrenous.respond.nouns import (
     AgeAnswer,
@@ -51,12 +51,13 @@ from entrenous.respond.nouns import (
     Sighting,
     SightingReach,
 )
-from entrenous.respond.on_behalf import (
+from entrenous.respond.open_case import (
+    add_sighting,
+    describe_case,
     record_representative,
     representative_in_words,
     representative_with_consent,
 )
-from entrenous.respond.open_case import add_sighting, describe_case
 from entrenous.respond.platforms import find_platform
 from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import destinations, unknown_sites

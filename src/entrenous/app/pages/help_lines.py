@@ -20,7 +20,7 @@ from entrenous.app.web import error_words, go_to, show, state_of
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import language_of_person
 from entrenous.respond.first_steps import Advice
-from entrenous.respond.help_lines import EmergencyNumbers, HelpLine
+from entrenous.respond.help_lines import EmergencyNumbers, HelpLine, Telephone, telephones_in
 from entrenous.respond.help_report import (
     ContactFacts,
     advice_in_words,
@@ -30,7 +30,6 @@ from entrenous.respond.help_report import (
 from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
 from entrenous.respond.safety import SafetyAnswers, read_reply
 from entrenous.respond.situation import Spread
-from entrenous.respond.telephone import Telephone, telephones_in
 from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
 
 _GUESSES: Final = 2

@@ -15,10 +15,10 @@ from entrenous.app.web import ResultGone, file_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.learn.check_up import CheckUp, CheckUpInput, check_up
+from entrenous.learn.facts import all_questions
 from entrenous.learn.lesson import Lesson, all_lessons, find_lesson, is_right, verdict_in_words
 from entrenous.learn.markdown import as_html
 from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
-from entrenous.learn.questions import all_questions
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.respond.first_steps import AdviceId, advice
 
@@ -73,7 +73,7 @@ def _show_lesson(
 
 async def serve_sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
-    from entrenous.learn.sheet import Paper, write_sheet  # noqa: PLC0415 - slow to load
+    from entrenous.learn.export import Paper, write_sheet  # noqa: PLC0415 - slow to load
 
     kind = request.path_params["paper"]
     if kind not in set(Paper):

@@ -38,7 +38,7 @@ from entrenous.base.language import translatable, translated
 from entrenous.respond.first_steps import AdviceId, advice, safety_questions
 from entrenous.respond.law.plan import plan_for
 from entrenous.respond.nouns import RepresentativeRole
-from entrenous.respond.on_behalf import representative_with_consent
+from entrenous.respond.open_case import representative_with_consent
 from entrenous.respond.platforms import PLATFORM_KIND_NAMES, PlatformKind, find_platform, host_of
 from entrenous.respond.safety import STOPPED_NOTE
 from entrenous.respond.situation import Demand, PictureMaker, Spread

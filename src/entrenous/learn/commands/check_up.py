@@ -14,9 +14,8 @@ from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
 from entrenous.learn.check_up import Advice, CheckUp, CheckUpInput
 from entrenous.learn.check_up import check_up as judge
-from entrenous.learn.facts import CheckUpQuestion
+from entrenous.learn.facts import CheckUpQuestion, all_questions, read_answers, threat_help_text
 from entrenous.learn.picture_places import PicturesFound, pictures_with_place
-from entrenous.learn.questions import all_questions, read_answers, threat_help_text
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file

@@ -14,7 +14,7 @@ from entrenous.base.errors import Refused
 from entrenous.base.program import this_program
 from entrenous.device.device import Device
 from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
-from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case
+from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case, find_sighting
 from entrenous.respond.nouns import Case, EvidenceLevel, SightingReach
 from entrenous.respond.open_case import store_item
 from entrenous.respond.watch.page_pictures import picture_urls
@@ -29,7 +29,7 @@ from entrenous.respond.watch.polite import (
     WebAnswer,
     is_local_url,
 )
-from entrenous.respond.watch.records import find_sighting, host_of
+from entrenous.respond.watch.records import host_of
 from entrenous.wire.encodings import write_time
 
 SCHEMA: Final = "entrenous/capture/1"

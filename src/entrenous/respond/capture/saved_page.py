@@ -69,7 +69,6 @@ _SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {
     "a screenshot or picture (JPEG)": ".jpg",
     "a screenshot or picture (PNG)": ".png",
 }
-
 _DESCRIPTIONS: Final = frozenset(
     {A_STATEMENT, UNKNOWN_FILE, *_MEDIA_DESCRIPTIONS.values(), *_SUFFIX_OF_DESCRIPTION}
 )

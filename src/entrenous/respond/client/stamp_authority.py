@@ -17,17 +17,13 @@ from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
 from entrenous.device.client.connections import PerTokenTransport, RateLimitedTransport
 from entrenous.device.client.http_courier import proxy_route_for
+from entrenous.respond.evidence import AuthorityUnreachable, NoAuthorityAnswered, StampRefused
+from entrenous.respond.nouns import Stamp
 from entrenous.respond.stamp_authorities import (
     StampAuthority,
     certificate_bundle,
     known_stamp_authorities,
     root_in_bundle,
-)
-from entrenous.respond.timestamps import (
-    AuthorityUnreachable,
-    NoAuthorityAnswered,
-    Stamp,
-    StampRefused,
 )
 
 

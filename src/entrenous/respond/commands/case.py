@@ -1,4 +1,6 @@
-"""``entrenous case ...``: a person's file about one leak."""
+"""``entrenous case ...``: a person's file about one leak, and what an organisation must do after a
+breach of its own systems.
+"""
 
 import sys
 from contextlib import suppress
@@ -6,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
-from urllib.parse import urlsplit
 
 import typer
 
@@ -16,7 +17,14 @@ from entrenous.base.language import day_in_words, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
-from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
+from entrenous.respond.breach import (
+    CaseHasNoBreach,
+    NoBreachLaw,
+    breach_in_words,
+    breach_without_case,
+    record_breach,
+    record_breach_notified,
+)
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
 from entrenous.respond.case_status import (
     ARCHIVE_KEEPS_CASE_NOTE,
@@ -25,8 +33,13 @@ from entrenous.respond.case_status import (
     erasure_receipt,
     reopen_case,
 )
-from entrenous.respond.commands.breach import breach
-from entrenous.respond.commands.case_view import case_json, how_to_name_a_place, print_case_answer
+from entrenous.respond.commands.add import add
+from entrenous.respond.commands.case_view import (
+    case_json,
+    how_to_name_a_place,
+    next_in_words,
+    print_case_answer,
+)
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
@@ -40,7 +53,6 @@ from entrenous.respond.commands.safety import (
     ask_how_far,
     hint_without_device,
 )
-from entrenous.respond.commands.saved_files import read_saved
 from entrenous.respond.commands.situation_options import (
     AlteredOption,
     ForSomebodyElse,
@@ -60,22 +72,16 @@ from entrenous.respond.nouns import (
     Case,
     Representative,
     RepresentativeRole,
-    Sighting,
-    SightingReach,
 )
-from entrenous.respond.on_behalf import record_representative, representative_with_consent
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
-    add_file,
-    add_sighting,
-    add_statement,
     describe_case,
     find_trace,
     open_case,
     record_minor,
+    record_representative,
+    representative_with_consent,
 )
-from entrenous.respond.platforms import PlatformRecord
-from entrenous.respond.report_steps import destinations
 from entrenous.respond.safety import SafetyAnswers
 from entrenous.respond.situation import PictureMaker, Situation
 from entrenous.respond.threat import is_threat_only
@@ -86,7 +92,6 @@ from entrenous.terminal.typed_input import (
     STDIN_OPTION_ADVICE,
     Json,
     read_typed_line,
-    read_typed_text,
     refuse_two_stdin_options,
     refuse_unless_agreed,
     time_option,
@@ -273,102 +278,6 @@ def show(context: typer.Context, name: str, as_json: Json = False) -> None:
         print_case_answer(find_case(name, device), device, as_json=as_json)
 
 
-def add(
-    context: typer.Context,
-    name: str,
-    file: Annotated[
-        Path | None, typer.Argument(help="A screenshot or another file to store.")
-    ] = None,
-    what: Annotated[
-        str,
-        typer.Option(
-            metavar="-|TEXT", help=f"What the file shows, in a line. {STDIN_OPTION_ADVICE}"
-        ),
-    ] = "",
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="-|URL", help=f"Address of a page where you saw it. {STDIN_OPTION_ADVICE}"
-        ),
-    ] = None,
-    chat: Annotated[
-        str | None,
-        typer.Option(
-            metavar="-|TEXT", help=f"The chat where you saw it, in words. {STDIN_OPTION_ADVICE}"
-        ),
-    ] = None,
-    handle: Annotated[
-        str,
-        typer.Option(metavar="-|NAME", help=f"The account it was shown at. {STDIN_OPTION_ADVICE}"),
-    ] = "",
-    captured_by: Annotated[
-        str,
-        typer.Option(
-            metavar="-|TEXT", help=f"Who made this web archive (WACZ). {STDIN_OPTION_ADVICE}"
-        ),
-    ] = "",
-    seen_at: Annotated[
-        datetime | None, time_option("When you first saw it, in UTC; now if left out.")
-    ] = None,
-    statement: Annotated[
-        str | None,
-        typer.Option(metavar="-|TEXT", help=f"What you want to note. {STDIN_OPTION_ADVICE}"),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Add a place where you saw it, a file, or a statement. The address is not opened."""
-    refuse_two_stdin_options(
-        what=what,
-        url=url,
-        chat=chat,
-        handle=handle,
-        statement=statement,
-        captured_by=captured_by,
-    )
-    if captured_by and file is None:
-        raise typer.BadParameter(translated("--captured-by goes with a web archive (WACZ)"))
-    captured_by = read_typed_line(captured_by, translated("Who made it"), context)
-    what = read_typed_line(what, translated("What the file shows"), context) if what else ""
-    url = None if url is None else read_typed_line(url, translated("Address"), context)
-    chat, statement = (
-        read_typed_text(chat, translated("The chat"), context),
-        read_typed_text(statement, translated("Note"), context),
-    )
-    handle = read_typed_line(handle, translated("The account"), context)
-    if url and urlsplit(url).scheme not in {"http", "https"}:
-        raise typer.BadParameter(
-            translated(
-                "an address for --url begins with http:// or https://; for any other place, "
-                "use --chat"
-            )
-        )
-    if file is None and not (url or chat or statement):
-        raise typer.BadParameter(translated("give a file, --url, --chat or --statement"))
-    data, kind = (None, "") if file is None else read_saved(file)
-    with opened_device(context) as device:
-        platforms: tuple[PlatformRecord, ...] = ()
-        with device.vault.transaction():
-            moment = seen_at or device.clock.now()
-            for where, reach in ((url, SightingReach.PUBLIC), (chat, SightingReach.PRIVATE)):
-                if where:
-                    case = add_sighting(name, Sighting(where, reach, moment, handle), device)
-                    platforms += destinations(replace(case, sightings=case.sightings[-1:]))
-            if statement:
-                add_statement(name, statement, device)
-            if data is not None and captured_by:
-                _add_second_capture(name, data, captured_by, device)
-            elif data is not None:
-                add_file(name, data, what or kind, device)
-        # Outside the transaction, so that a closed output does not undo the addition.
-        print_case_answer(find_case(name, device), device, as_json=as_json, steps_for=platforms)
-
-
-def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> None:
-    from entrenous.respond.capture import second_capture  # noqa: PLC0415 -- loads warcio
-
-    second_capture.add_second_capture(name, data, who, device)
-
-
 def close(context: typer.Context, name: str) -> None:
     """Close a case; it can be opened again."""
     with opened_device(context) as device:
@@ -413,6 +322,36 @@ def erase(
                 "wrote {receipt}: a time and a random number, and nothing about the case"
             ).format(receipt=receipt)
         )
+
+
+def breach(
+    context: typer.Context,
+    name: str,
+    aware_at: Annotated[
+        datetime | None, time_option("When you became aware of it, in UTC or with its offset.")
+    ] = None,
+    notified: Annotated[bool, typer.Option("--notified", help="You told the authority.")] = False,
+    told: Annotated[bool, typer.Option("--told", help="You told the people concerned.")] = False,
+    at: Annotated[datetime | None, time_option("When you told them; now if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what your organisation owes for a breach of its own systems, and note what was done."""
+    with opened_device(context) as device:
+        with device.vault.transaction():
+            if aware_at is not None:
+                record_breach(name, aware_at, device)
+            if notified or told:
+                moment = at or device.clock.now()
+                record_breach_notified(name, moment, device, notified=notified, told=told)
+        case, now = find_case(name, device), device.clock.now()
+        if case.breach is None:
+            raise CaseHasNoBreach(name=name)
+        if as_json:
+            print_json({"schema": "entrenous/case/1", **case_json(case, device)})
+            return
+    for line in breach_in_words(case, now):
+        print_line(line)
+    print_line(next_in_words(case, now))
 
 
 def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:

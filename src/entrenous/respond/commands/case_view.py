@@ -11,7 +11,7 @@ from entrenous.respond.evidence import level_in_words, pending_stamp_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Breach, Case, Notice, Sighting
-from entrenous.respond.on_behalf import representative_in_words
+from entrenous.respond.open_case import representative_in_words
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import (
@@ -21,7 +21,7 @@ from entrenous.respond.report_steps import (
     platform_of,
     report_steps,
 )
-from entrenous.respond.situation_words import situation_in_words
+from entrenous.respond.situation import situation_in_words
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 

@@ -1,8 +1,11 @@
-"""``entrenous evidence ...``: stamp, verify, and export an item with the proofs of its time."""
+"""``entrenous evidence ...``: capture a page, have evidence stamped, verify it, and export an item
+with its proofs.
+"""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -12,32 +15,34 @@ import typer
 from entrenous.base.language import day_in_words, translated
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_open_case
 from entrenous.respond.client.stamp_authority import (
     check_stamp,
     known_authorities,
     timestamp_authority,
 )
-from entrenous.respond.commands.capture import capture
+from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.commands.packs import check, pack
+from entrenous.respond.commands.watch import agree_first
 from entrenous.respond.evidence import (
+    PROVES,
+    ExportedItem,
     cases_to_stamp,
+    export_item,
+    exported_files,
+    how_to_check_stamp,
     stamp_or_wait,
     verification_in_words,
     verify_case,
 )
-from entrenous.respond.export_item import (
-    ExportedItem,
-    export_item,
-    exported_files,
-    how_to_check_stamp,
-)
-from entrenous.respond.nouns import Case
+from entrenous.respond.nouns import Case, Stamp
+from entrenous.respond.open_case import CAPTURE_PURPOSE
 from entrenous.respond.stamp_authorities import (
     bundled_certificates,
     certificate_bundle,
     kept_roots_text,
 )
-from entrenous.respond.timestamps import PROVES, Stamp
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
@@ -55,6 +60,50 @@ def join(app: typer.Typer) -> None:
     evidence.command("pack")(pack)
     evidence.command("check")(check)
     app.add_typer(evidence, name="evidence")
+
+
+def capture(
+    context: typer.Context,
+    name: str,
+    sighting: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", help="The number of the sighting whose page is captured."),
+    ],
+    why: Annotated[
+        str,
+        typer.Option(
+            metavar="-|TEXT",
+            help=f"The purpose, which is stored in the capture. {STDIN_OPTION_ADVICE}",
+        ),
+    ] = CAPTURE_PURPOSE,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Capture a page as evidence: what the site sent, its certificate and the time."""
+    from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
+        CaptureContext,
+        capture_page,
+    )
+    from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
+
+    why = read_typed_line(why, translated("What for"), context)
+    proxy = session_of(context).settings.proxy
+    by_proxy = proxy is not None
+    with opened_device(context) as device:
+        find_open_case(name, device)  # nothing about anybody under 18 is requested
+        agree_first(device, by_proxy=by_proxy, yes=yes)
+        web = PublicWeb(proxy, records=True)
+        capture_context = CaptureContext(
+            web, time.monotonic, time.sleep, _local_offset(device), by_proxy
+        )
+        case = capture_page(name, sighting, why, capture_context, device)
+        print_case_answer(case, device, as_json=as_json)
+
+
+def _local_offset(device: Device) -> timedelta:
+    return device.clock.now().astimezone().utcoffset() or timedelta(0)
 
 
 def stamp(

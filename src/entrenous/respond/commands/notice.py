@@ -10,19 +10,18 @@ from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.respond.case_file import find_case
+from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.letters.draft import render_pdf, write_notice
-from entrenous.respond.letters.preview import format_preview
-from entrenous.respond.letters.sightings import left_out_sightings
-from entrenous.respond.letters.versions import (
+from entrenous.respond.letters.drafted_notices import (
     compare_notices,
-    find_notice,
     keep_reference,
     notice_list_lines,
     notice_versions,
 )
+from entrenous.respond.letters.preview import format_preview
+from entrenous.respond.letters.sightings import left_out_sightings
 from entrenous.respond.nouns import Case, Notice
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import write_new

@@ -55,8 +55,6 @@ PostedToOption = Annotated[
 DemandOption = Annotated[
     Demand | None, typer.Option("--demand", help="What somebody demands so as not to share it.")
 ]
-
-
 _NO_DEVICE_NOTE: Final = translatable(
     "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
     " any time."

@@ -95,7 +95,7 @@ def _ask_agreement() -> None:
 def _check_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
     from entrenous.device.open_device import with_fast_picture_decoding  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
-    from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
 
     proxy = session_of(context).settings.proxy

@@ -13,8 +13,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import asdict
 
-from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
-from entrenous.respond.law.legal_route import RouteKind, cautions
+from entrenous.respond.fact_tables import BadTable, fact_cautions, read_table, shipped_table
+from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.law.places import Place
 
 CHAT_LADDER: Final = "chat"
@@ -61,7 +61,7 @@ class LadderStep:
         """Return the cautions to show with this step, e.g. that it is unverified or was read long
         ago.
         """
-        return cautions(self.read_on, today, verified=self.verified)
+        return fact_cautions(self.read_on, today, verified=self.verified)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,15 @@ The tables are in respond/facts/; docs/spec/case.md defines their columns.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
-from typing import Final, NewType
+from typing import NewType
 
 from entrenous.base.language import translatable, translated
+from entrenous.respond.fact_tables import fact_cautions
 from entrenous.respond.situation import Spread
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
-# facts read longer ago are shown with a caution; docs/spec/case.md section 4
-FACT_FRESH_DAYS: Final = 180
-STALE_CAUTION: Final = translatable("read more than {days} days ago: it may have changed")
-UNVERIFIED_CAUTION: Final = translatable("check with a help line")
-UNVERIFIED_CONTACT_CAUTION: Final = translatable("check first that this is still right")
 
 
 class RouteKind(StrEnum):
@@ -141,7 +137,7 @@ class Route:
         """Return the cautions to show with this fact, e.g. that it is unverified or was read long
         ago.
         """
-        return cautions(self.read_on, today, verified=self.verified)
+        return fact_cautions(self.read_on, today, verified=self.verified)
 
     def cited(self) -> str:
         """Format the source and the day of reading, which are shown with every fact.
@@ -180,14 +176,3 @@ class RouteChoice:
     @property
     def ranked(self) -> tuple[RankedRoute, ...]:
         return (*((self.first,) if self.first else ()), *self.others)
-
-
-def cautions(read_on: date, today: date, *, verified: bool) -> tuple[str, ...]:
-    """Return the cautions to show with a fact that was read on ``read_on``.
-
-    >>> cautions(date(2026, 1, 1), date(2026, 12, 1), verified=False)
-    ('check with a help line', 'read more than 180 days ago: it may have changed')
-    """
-    texts = () if verified else (translated(UNVERIFIED_CAUTION),)
-    old = today - read_on > timedelta(days=FACT_FRESH_DAYS)
-    return (*texts, translated(STALE_CAUTION).format(days=FACT_FRESH_DAYS)) if old else texts

@@ -1,20 +1,23 @@
-"""Places that a person names, and the jurisdictions of the tables."""
+"""Places that a person names, and the jurisdictions of the tables.
+
+The names are those of countries and of their parts as people write them, in every language of
+Unicode CLDR. Babel has the countries' names; places.toml has other names and the parts that laws
+need.
+"""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Final, NewType
+from difflib import get_close_matches
+from functools import cache
+from itertools import chain
+from typing import Final, Literal, NewType
+
+import msgspec
 
 from entrenous.base.errors import Refused
 from entrenous.base.language import language_of_person, translated
-from entrenous.respond.law.place_names import (
-    closest_codes,
-    code_of_three_letters,
-    codes_named,
-    codes_named_anywhere,
-    codes_nearly_named,
-    name_of_code,
-    parts_of,
-)
+from entrenous.respond.fact_tables import read_table, shipped_table
 
 Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "worldwide"; "US-CA"
 
@@ -62,6 +65,36 @@ COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
 _ALIASES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
 _COUNTRIES_WITH_KNOWN_PARTS: Final = frozenset({"AU", "CA", "US"})
 _CODE_PATTERN: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
+#: Languages that are searched first, in this order. No two of them use the same name for different
+#: countries, apart from the ambiguous names in places.toml.
+LARGE_LANGUAGES: Final = (
+    *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
+    *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
+    *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
+)
+# characters with at least this combining class of Unicode are accents
+_ACCENT_CLASS_MIN: Final = 200
+# categories that are kept: vowel signs, and letters newer than this Python's Unicode
+_KEPT_CATEGORIES: Final = ("Mn", "Mc", "Cn")
+_LETTER_REPLACEMENTS: Final = str.maketrans(
+    {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
+)
+_CLOSE_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
+# this many letters of a name are enough to compare: "Trin" for "Trinidad"
+_PREFIX_LETTERS_MIN: Final = 4
+_SUGGESTIONS_MAX: Final = 3
+_REGIONAL_LOCALE_PATTERN: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
+Names = Mapping[str, frozenset[str]]
+
+
+class _PlacesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    sources: tuple[str, ...]
+    read_on: object
+    several: dict[str, tuple[str, ...]]
+    names: dict[str, tuple[str, ...]]
+    parts: dict[str, dict[str, tuple[str, ...]]]
 
 
 def parse_place(typed: str) -> Place:
@@ -93,12 +126,35 @@ def parse_place(typed: str) -> Place:
 
 
 def place_name(place: Place, language: str = "en") -> str:
-    """Return a place's name: a country's in that language, a part's in English.
+    """Return a place's name: a country's in that language, a part's in English; the code itself if
+    no name is known.
 
     >>> place_name(Place("DE")), place_name(Place("DE"), "fr"), place_name(Place("CA-BC"))
     ('Germany', 'Allemagne', 'British Columbia')
     """
-    return name_of_code(place, language)
+    country, _, part = place.partition("-")
+    if part:
+        known = _places_table().parts.get(country, {}).get(part, ())
+        return known[0] if known else place
+    return _territory_names(language.partition("-")[0]).get(place, place)
+
+
+def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
+    """Return whether that jurisdiction's law may apply to a case with these places."""
+    return jurisdiction == WORLDWIDE or any(
+        _jurisdiction_reaches(jurisdiction, where) for where in places
+    )
+
+
+def _jurisdiction_reaches(jurisdiction: str, where: str) -> bool:
+    country = where.partition("-")[0]
+    if jurisdiction in ("EU", "EU/EEA"):
+        return country in (EU if jurisdiction == "EU" else EEA)
+    if jurisdiction == "US-states":
+        return country == "US"
+    if jurisdiction == "GB-EAW":  # England and Wales; a plain GB may be either of them
+        return where in ("GB", "GB-EAW", "GB-ENG", "GB-WLS")
+    return jurisdiction in (where, country)
 
 
 def _choices_in_words(places: tuple[Place, ...]) -> str:
@@ -146,24 +202,132 @@ def _place_with_country(text: str) -> tuple[Place, ...]:
     return _known_places(parts) or countries
 
 
-def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Return whether that jurisdiction's law may apply to a case with these places."""
-    return jurisdiction == WORLDWIDE or any(
-        _jurisdiction_reaches(jurisdiction, where) for where in places
-    )
-
-
 def _canonical_place(code: str) -> str:
     country, dash, part = code.partition("-")
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 
-def _jurisdiction_reaches(jurisdiction: str, where: str) -> bool:
-    country = where.partition("-")[0]
-    if jurisdiction in ("EU", "EU/EEA"):
-        return country in (EU if jurisdiction == "EU" else EEA)
-    if jurisdiction == "US-states":
-        return country == "US"
-    if jurisdiction == "GB-EAW":  # England and Wales; a plain GB may be either of them
-        return where in ("GB", "GB-EAW", "GB-ENG", "GB-WLS")
-    return jurisdiction in (where, country)
+def codes_named(name: str) -> frozenset[str]:
+    """Return the codes of the places with this name in the large languages; there are several if
+    the name is ambiguous.
+    """
+    folded = fold_name(name)
+    for names in chain([_names_in_table()], map(_names_in, LARGE_LANGUAGES)):
+        if folded in names:
+            return names[folded]
+    return frozenset()
+
+
+def codes_named_anywhere(name: str) -> frozenset[str]:
+    """Return the codes of the countries with this name in any language of CLDR. This takes a
+    second.
+    """
+    return _names_anywhere().get(fold_name(name), frozenset())
+
+
+def codes_nearly_named(name: str) -> frozenset[str]:
+    """Return the codes of the places whose name in a large language differs from this one by a
+    typing slip.
+    """
+    all_names = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
+    close = get_close_matches(
+        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SLIP_RATIO_MIN
+    )
+    return frozenset(chain.from_iterable(map(codes_named, close)))
+
+
+def closest_codes(name: str) -> tuple[str, ...]:
+    """Return the codes of up to three places whose names look like this one, closest first."""
+    folded, all_names = (
+        fold_name(name),
+        {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES)),
+    )
+    longer = [known for known in sorted(all_names) if known.startswith(folded)]
+    close = get_close_matches(folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_CLOSE_RATIO_MIN)
+    beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
+    codes = chain.from_iterable(sorted(codes_named(found)) for found in (*close, *beginning))
+    return tuple(dict.fromkeys(codes))[:_SUGGESTIONS_MAX]
+
+
+def parts_of(country: str) -> frozenset[str]:
+    """Return the codes of a country's parts; the result is empty if they are not known here."""
+    return frozenset(_places_table().parts.get(country, ()))
+
+
+def code_of_three_letters(letters: str) -> frozenset[str]:
+    """Return the two-letter code for a three-letter code of ISO 3166-1 such as DEU; empty if there
+    is none.
+    """
+    from babel.core import get_global  # noqa: PLC0415 -- slow; two-letter codes do not need it
+
+    found = get_global("territory_aliases").get(letters.upper(), ())
+    return frozenset(found) if len(letters) == len("DEU") and len(found) == 1 else frozenset()
+
+
+def fold_name(name: str) -> str:
+    """Return a name for comparison: without case, accents, punctuation, spaces and a leading "the".
+
+    >>> fold_name("The Bahamas"), fold_name("Côte d'Ivoire"), fold_name("St. Lucia")
+    ('bahamas', 'cotedivoire', 'saintlucia')
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTER_REPLACEMENTS))
+    kept = "".join(
+        char if char.isalnum() or unicodedata.category(char) in _KEPT_CATEGORIES else " "
+        for char in plain
+        if unicodedata.combining(char) < _ACCENT_CLASS_MIN
+    )
+    words = ["saint" if word == "st" else word for word in kept.split()]
+    return "".join(words[1:] if words[:1] == ["the"] else words)
+
+
+@cache
+def _places_table() -> _PlacesTable:
+    return read_table(_PlacesTable, shipped_table("places.toml"), "places.toml")
+
+
+@cache
+def _names_in_table() -> Names:
+    """Return the names in places.toml; its ambiguous names override the others."""
+    table = _places_table()
+    names = [(name, code) for code, names in table.names.items() for name in names]
+    parts = [
+        (name, f"{country}-{part}")
+        for country, parts in table.parts.items()
+        for part, names in parts.items()
+        for name in names
+    ]
+    several = {fold_name(name): frozenset(codes) for name, codes in table.several.items()}
+    return {**_by_folded_name([*names, *parts]), **several}
+
+
+@cache
+def _names_in(language: str) -> Names:
+    return _by_folded_name((name, code) for code, name in _territory_names(language).items())
+
+
+@cache
+def _names_anywhere() -> Names:
+    from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- slow, rarely needed
+
+    names = {
+        (name, code)
+        for language in locale_identifiers()
+        if not _REGIONAL_LOCALE_PATTERN.search(language)
+        for code, name in load(language)["territories"].items()
+        if len(code) == len("DE")
+    }
+    return _by_folded_name(names)
+
+
+def _territory_names(language: str) -> Mapping[str, str]:
+    from babel.core import Locale  # noqa: PLC0415 -- slow; two-letter codes do not need it
+
+    every = Locale.parse(language).territories
+    return {code: name for code, name in every.items() if len(code) == len("DE")}
+
+
+def _by_folded_name(names: Iterable[tuple[str, str]]) -> Names:
+    found: dict[str, set[str]] = {}
+    for name, code in names:
+        found.setdefault(fold_name(name), set()).add(code)
+    return {name: frozenset(codes) for name, codes in found.items() if name}

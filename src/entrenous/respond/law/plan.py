@@ -298,8 +298,6 @@ _CHAT_REPORT_TEXTS: Final = {
         "In its chats, nobody there can see or remove a message"
     ),
 }
-
-
 _REPORT_ACCOUNT_TEXT: Final = translatable(
     "Report the account that threatens there, once the demand is saved; a picture is not needed"
 )

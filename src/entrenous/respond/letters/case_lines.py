@@ -1,15 +1,16 @@
-"""Put the facts of a case into lines of a letter in one language: places, time line, history, and
-evidence.
+"""Put the facts of a case into lines of a letter in one language: places, time line, the history of
+earlier notices, and evidence.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from entrenous.respond.evidence import stamps_of
-from entrenous.respond.history import HistoryEvent, HistoryLine, history
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.wordings import law_name_in, without_notes, words_in
 from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
@@ -56,6 +57,50 @@ class DraftContext:
     def frame(self) -> dict[str, str]:
         """The words around the elements, in the draft's language."""
         return words_in(self.language).frame
+
+
+class HistoryEvent(StrEnum):
+    """An event of a notice.
+
+    The members are in their usual order, which is also used to sort events with the same time.
+    """
+
+    REQUESTED = "requested"  # the notice was sent
+    CONFIRMED = "confirmed"  # they confirmed its receipt
+    ASKED = "asked"  # they asked for more
+    SUPPLIED = "supplied"  # the person gave them what they asked for
+    PARTLY = "partly"  # they removed some of the copies
+    REFUSED = "refused"
+    REMOVED = "removed"
+    DUE = "due"  # their deadline passed, or will pass
+    MISSED = "missed"  # the addressee did what was due too late, or has not done it yet
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of a notice's history.
+
+    ``at`` is aware UTC. ``places`` is where the copies were seen (REQUESTED only). ``late`` is the
+    time since the deadline; ``open`` says that the addressee has still not done what was due (both
+    MISSED only).
+    """
+
+    at: datetime
+    event: HistoryEvent
+    places: tuple[str, ...] = ()
+    late: timedelta | None = None
+    open: bool = False
+
+
+_EVENT_ORDER: Final = tuple(HistoryEvent)
+_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
+_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+_FRAME_KEY_OF_DEMAND: Final = {
+    Demand.MONEY: "demand_money",
+    Demand.PICTURES: "demand_pictures",
+    Demand.OTHER: "demand_other",
+}
+_UNCHECKED_FACT_PATTERN: Final = re.compile(r"re-verify|not read|general knowledge")
 
 
 def case_lines(draft: DraftContext) -> CaseLines:
@@ -108,9 +153,6 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     )
     addressee = next(addressees_without_complaint, next((notice.to for notice in candidates), ""))
     return tuple(notice for notice in candidates if notice.to == addressee)
-
-
-_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
 def _law_name(route: Route) -> str:
@@ -166,14 +208,6 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
         lines = history(case, notice, draft.now)
         events += [(one.at, _history_line_in_words(one, notice, draft.language)) for one in lines]
     return (line for _, line in sorted(events, key=lambda event: event[0]))
-
-
-_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
-_FRAME_KEY_OF_DEMAND: Final = {
-    Demand.MONEY: "demand_money",
-    Demand.PICTURES: "demand_pictures",
-    Demand.OTHER: "demand_other",
-}
 
 
 def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
@@ -239,9 +273,6 @@ def _history_line_in_words(line: HistoryLine, notice: Notice, language: str) -> 
     return frame[key].format(at=_format_time(line.at), number=notice.number, to=notice.to, law=law)
 
 
-_UNCHECKED_FACT_PATTERN: Final = re.compile(r"re-verify|not read|general knowledge")
-
-
 def _law_lines(route: Route, language: str) -> Iterator[str]:
     """Yield the law. In English, also yield what the law covers and punishes, in our own words."""
     frame = words_in(language).frame
@@ -250,3 +281,49 @@ def _law_lines(route: Route, language: str) -> Iterator[str]:
         yield frame["law_scope"].format(scope=without_notes(route.scope.strip()))
         if route.penalty and not _UNCHECKED_FACT_PATTERN.search(route.penalty):
             yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)
+
+
+def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
+    """Return the history of a notice up to ``now``, earliest first; empty before it was sent.
+
+    Args:
+        case: the case of the notice.
+        notice: the earlier notice, e.g. the request that a complaint is about.
+        now: aware, UTC.
+    """
+    if notice.sent_at is None:
+        return ()
+    clocks = [clock for clock in deadlines(case, now) if clock.notice == notice.number]
+    lines = [
+        *_notice_events(notice),
+        *(line for clock in clocks for line in _deadline_lines(clock, now)),
+    ]
+    return tuple(sorted(lines, key=lambda line: (line.at, _EVENT_ORDER.index(line.event))))
+
+
+def _notice_events(notice: Notice) -> Iterator[HistoryLine]:
+    if notice.sent_at is not None:
+        places = tuple(sighting.where for sighting in notice.told)
+        yield HistoryLine(notice.sent_at, HistoryEvent.REQUESTED, places)
+    times = (
+        (notice.received_at, HistoryEvent.CONFIRMED),
+        (notice.asked_at, HistoryEvent.ASKED),
+        (notice.supplied_at, HistoryEvent.SUPPLIED),
+        (notice.partly_at, HistoryEvent.PARTLY),
+        (notice.refused_at, HistoryEvent.REFUSED),
+        (notice.removed_at, HistoryEvent.REMOVED),
+    )
+    for at, event in times:
+        if at is not None:
+            yield HistoryLine(at, event)
+
+
+def _deadline_lines(clock: Deadline, now: datetime) -> Iterator[HistoryLine]:
+    if clock.due_at is None or clock.due_at > now:
+        return
+    yield HistoryLine(clock.due_at, HistoryEvent.DUE)
+    if clock.state is DeadlineState.MISSED:
+        at = clock.done_at or now
+        yield HistoryLine(
+            at, HistoryEvent.MISSED, late=at - clock.due_at, open=clock.done_at is None
+        )

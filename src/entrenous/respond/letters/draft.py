@@ -15,8 +15,7 @@ from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.law.routes import day_of_event, find_route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext, case_lines
 from entrenous.respond.letters.elements import WordedElement, word_elements
-from entrenous.respond.letters.letter import letter_parts
-from entrenous.respond.letters.sheet import bank_parts, sheet_parts
+from entrenous.respond.letters.layout import bank_parts, letter_parts, sheet_parts
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_name
 from entrenous.respond.letters.wordings import language_for, law_name_in
 from entrenous.respond.nouns import Case, DocumentPart, Notice

@@ -13,8 +13,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
 from entrenous import base
-from entrenous.respond.nouns import Evidence
-from entrenous.respond.timestamps import Stamp
+from entrenous.respond.nouns import Evidence, Stamp
 
 if TYPE_CHECKING:
     from fpdf import FPDF

@@ -11,24 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from typing import Final, TypeVar
+from typing import Final
 
 from entrenous.base.errors import Refused
 from entrenous.crypto.hashing import log_leaf, merkle_root, sha256
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.capture.saved_page import file_suffix
-from entrenous.respond.case_file import find_case, save_case
+from entrenous.respond.case_file import find_case, find_notice, find_sighting, save_case
 from entrenous.respond.custody import CustodyAct, CustodyLink, link_json, verify_chain
 from entrenous.respond.evidence import (
+    authorities_pem,
     commitment,
     verified_bytes,
     verify_case,
 )
-from entrenous.respond.export_item import authorities_pem
-from entrenous.respond.nouns import Case, Evidence, NoSuchCaseEntry, Notice, Sighting
+from entrenous.respond.nouns import Case, Evidence, Notice, Sighting, Stamp
 from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, readme_text
-from entrenous.respond.timestamps import Stamp
 from entrenous.wire.encodings import canonical_json, write_time
 
 
@@ -58,7 +57,6 @@ _SUMS_FILE: Final = "SHA256SUMS"
 _MB: Final = 1024 * 1024
 PACK_BYTES_MAX: Final = 1024 * _MB  # limited because a pack is in memory while it is made
 Files = dict[str, bytes]
-Numbered = TypeVar("Numbered", Notice, Sighting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ def pack_for_platform(
         case = _case_to_pack(name, device)
         letters = _letters_to_pack(case, notices)
         told = {one.number: one for letter in letters for one in letter.told}
-        seen = [_entry_by_number(case, "sighting", case.sightings, n) for n in sightings]
+        seen = [find_sighting(case, number) for number in sightings]
         contents = _platform_contents(case, letters, seen or [*told.values()], device)
         pack = _build_pack(case, contents, device.clock.now())
         write(pack)
@@ -169,15 +167,8 @@ def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
         raise NothingToPack(name=case.name)
     if not numbers and len(case.notices) > 1:
         raise SeveralLetters(name=case.name)
-    wanted = [_entry_by_number(case, "notice", case.notices, number) for number in numbers]
+    wanted = [find_notice(case, number) for number in numbers]
     return wanted or [*case.notices]
-
-
-def _entry_by_number(case: Case, kind: str, entries: Sequence[Numbered], number: int) -> Numbered:
-    for one in entries:
-        if one.number == number:
-            return one
-    raise NoSuchCaseEntry(name=case.name, what=kind, number=number)
 
 
 def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:

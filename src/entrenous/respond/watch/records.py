@@ -16,8 +16,8 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
-from entrenous.respond.case_file import find_open_case
-from entrenous.respond.nouns import Case, NoSuchCaseEntry, Sighting, SightingReach
+from entrenous.respond.case_file import find_open_case, find_sighting
+from entrenous.respond.nouns import SightingReach
 from entrenous.respond.watch.states import Watched
 
 
@@ -133,14 +133,6 @@ def stop_watching(name: str, number: int, device: Device) -> None:
         known = load_watched(name, number, device)
         if known is not None:
             _drop_record(known, device)
-
-
-def find_sighting(case: Case, number: int) -> Sighting:
-    """Return one sighting; raises NoSuchCaseEntry."""
-    for seen in case.sightings:
-        if seen.number == number:
-            return seen
-    raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
 
 
 def host_of(url: str) -> str:

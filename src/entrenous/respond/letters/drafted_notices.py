@@ -1,17 +1,24 @@
-"""List, find and compare the drafted notices of a case, and store the reference number that an
-addressee gave.
+"""The notices of a case after they were drafted: list and compare them, fill the gaps in brackets
+that a draft leaves for the person, and store the reference number that an addressee gave.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from entrenous.base.errors import Refused
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.device import Device
-from entrenous.respond.case_file import edit_case
+from entrenous.respond.case_file import case_with_notice, edit_case, find_notice
 from entrenous.respond.letters.wordings import words_in
-from entrenous.respond.nouns import Case, NoSuchCaseEntry, Notice
+from entrenous.respond.nouns import (
+    Case,
+    DocumentPart,
+    Notice,
+    NoticeElement,
+    NoticeState,
+)
 
 NO_DIFFERENCE: Final = translatable("Notices {first} and {second} have the same text.")
 NO_NOTICES: Final = translatable(
@@ -20,6 +27,12 @@ NO_NOTICES: Final = translatable(
 _HOW_TO_SHOW_TEXT: Final = translatable(
     "To read one again: entrenous case notice {name} --show NUMBER"
 )
+
+
+class AlreadySent(Refused):
+    """Notice {number} of case {name} is no longer a draft, so it was not changed. To write
+    something else, draft a new notice.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +76,6 @@ def notice_list_lines(case: Case) -> Iterator[str]:
     yield translated(_HOW_TO_SHOW_TEXT if case.notices else NO_NOTICES).format(name=case.name)
 
 
-def find_notice(case: Case, number: int) -> Notice:
-    """Return a notice by its number; raises NoSuchCaseEntry."""
-    for notice in case.notices:
-        if notice.number == number:
-            return notice
-    raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
-
-
 def compare_notices(case: Case, first: int, second: int) -> str:
     """Return what changed from one notice to another, as lines with - and + before them.
 
@@ -93,13 +98,45 @@ def keep_reference(name: str, number: int, reference: str, device: Device) -> Ca
     """
 
     def set_reference(case: Case) -> Case:
-        kept = replace(find_notice(case, number), reference=reference)
-        return replace(
-            case, notices=tuple(kept if one.number == number else one for one in case.notices)
-        )
+        return case_with_notice(case, replace(find_notice(case, number), reference=reference))
 
     return edit_case(
         name, device, set_reference, f"notice {number}: kept the number that they gave"
+    )
+
+
+def fill_gaps(name: str, number: int, texts: Mapping[str, str], device: Device) -> Case:
+    """Replace the gaps of a draft with the person's texts, and store it.
+
+    Args:
+        name: the case.
+        number: the notice.
+        texts: what to write for each gap of ``Notice.missing``; empty texts leave the gap.
+        device: its vault stores the case.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
+        AlreadySent: the notice was sent or withdrawn.
+    """
+
+    def fill_notice_gaps(case: Case) -> Case:
+        notice = find_notice(case, number)
+        if notice.state is not NoticeState.DRAFTED:
+            raise AlreadySent(name=name, number=number)
+        return case_with_notice(case, with_gaps_filled(notice, texts))
+
+    return edit_case(name, device, fill_notice_gaps, f"notice {number}: filled in what was missing")
+
+
+def with_gaps_filled(notice: Notice, texts: Mapping[str, str]) -> Notice:
+    """Return the notice with its gaps replaced everywhere: elements, parts and letter."""
+    filled = {gap: text.strip() for gap, text in texts.items() if text.strip()}
+    text_of_gap = {gap: filled[gap] for gap in notice.missing if gap in filled}
+    return replace(
+        notice,
+        elements=tuple(_fill_element(one, text_of_gap) for one in notice.elements),
+        parts=tuple(_fill_part(one, text_of_gap) for one in notice.parts),
+        letter=_replace_gaps(notice.letter, text_of_gap),
     )
 
 
@@ -122,3 +159,26 @@ def _notice_days(notice: Notice) -> Iterator[str]:
 def _notice_name(notice: Notice) -> str:
     words = translated("notice {number}, drafted {day}")
     return words.format(number=notice.number, day=day_in_words(notice.drafted_at))
+
+
+def _fill_element(element: NoticeElement, text_of_gap: Mapping[str, str]) -> NoticeElement:
+    left = tuple(gap for gap in element.gaps if gap not in text_of_gap)
+    return replace(element, text=_replace_gaps(element.text, text_of_gap), gaps=left)
+
+
+def _fill_part(part: DocumentPart, text_of_gap: Mapping[str, str]) -> DocumentPart:
+    lines = (_replace_gaps(line, text_of_gap).split("\n") for line in part.lines)
+    return replace(part, lines=tuple(row for rows in lines for row in rows))
+
+
+def _replace_gaps(text: str, text_of_gap: Mapping[str, str]) -> str:
+    """Replace every gap in a text, but none inside the person's own texts."""
+    for gap in sorted(text_of_gap, key=len, reverse=True):
+        before, found, after = text.partition(gap)
+        if found:
+            return (
+                _replace_gaps(before, text_of_gap)
+                + text_of_gap[gap]
+                + _replace_gaps(after, text_of_gap)
+            )
+    return text

@@ -5,8 +5,7 @@ from dataclasses import fields
 import pytest
 
 from entrenous.respond.law.places import Place
-from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
-from entrenous.respond.situation_words import situation_in_words
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread, situation_in_words
 
 ALL = {
     "places": (Place("NG"),),
