@@ -26,7 +26,7 @@ _LONGEST_PX: Final = 3 * PHONE["height"] // 2
 _HEAD: Final = """\
 # Every page, in every state
 
-As a phone of 390 x 844 points shows them; of long pages, one and a half times that height. The
+Each page as a phone of 390 x 844 points shows it, and at most one and a half times that height. The
 people and the pictures are examples: the photograph is NASA's, in the public domain. `make screens`
 draws all of this anew from the running program, and `tests/app/test_every_page.py` holds the list.
 

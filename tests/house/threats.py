@@ -18,11 +18,11 @@ MARK: Final = "threat"
 HEAD: Final = """\
 # Threats, controls, tests
 
-What could go wrong, what protects against it, and the tests that show it. Controls that are not
-built yet are marked. What we do not stop at all is in [known-attacks.md](known-attacks.md). This
-page is made of `docs/threats.toml` and of the tests marked with a row's name, by
-`python -m tests.house.threats --write`; `tests/house/test_threats.py` fails when it is stale, or
-when a row has no test.
+This page says what could go wrong, what protects against it, and which tests show that it does.
+Controls that are not built yet are marked. [known-attacks.md](known-attacks.md) lists what we do
+not stop at all. `python -m tests.house.threats --write` makes this page from `docs/threats.toml`
+and from the tests that are marked with the id of a row; `tests/house/test_threats.py` fails when
+the page is out of date, or when a row has no test.
 """
 
 
