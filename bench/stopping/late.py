@@ -33,7 +33,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.maintenance import open_index
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform

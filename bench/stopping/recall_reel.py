@@ -45,7 +45,7 @@ from entrenous.fingerprint.video_hash import (
 )
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.clip_matches import ClaimFrame, trimmed_hits, video_hits
+from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState
 

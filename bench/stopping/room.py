@@ -40,8 +40,7 @@ from entrenous.stop.judge.deferred_scan import deferred_views
 from entrenous.stop.nouns import PEOPLE, Bank, Counts, Entry
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine, scrub
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_engine, open_postgres_engine, scrub
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 

@@ -67,11 +67,10 @@ def _gate_app(
     """
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
-    from entrenous.stop.exchange_serving import forget_expired
+    from entrenous.stop.exchange_serving import update_marks
     from entrenous.stop.gate_settings import GateFront
     from entrenous.stop.http.access import BehindProxies, GateAccess
-    from entrenous.stop.http.background_work import BackgroundTasks
-    from entrenous.stop.http.gate_app import gate_app
+    from entrenous.stop.http.gate_app import BackgroundTasks, gate_app
     from entrenous.stop.register import relist_due
     from entrenous.stop.store.gate_figures import figures_source
     from entrenous.stop.store.open_gate import exchange_of, listings_of
@@ -87,7 +86,7 @@ def _gate_app(
     )
     exchange, listings = exchange_of(platform), listings_of(platform)
     chores = BackgroundTasks(
-        (partial(forget_expired, exchange),), (partial(relist_due, platform, listings),)
+        (partial(update_marks, exchange),), (partial(relist_due, platform, listings),)
     )
     app = gate_app(platform, access, chores, count_rows=figures_source(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))

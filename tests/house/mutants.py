@@ -51,7 +51,7 @@ ROOMS: Final = {
         ["tests/carry"],
     ),
     "decision": Room(
-        _in("stop/judge", "decide weigh clip_matches clips"),
+        _in("stop/judge", "decide weigh clips"),
         [
             *_in(
                 "tests/stop/judge",

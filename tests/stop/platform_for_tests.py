@@ -18,7 +18,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform

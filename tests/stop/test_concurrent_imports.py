@@ -15,8 +15,7 @@ from entrenous.stop.banks import import_hashes
 from entrenous.stop.nouns import ImportResult
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from tests.stop.platform_for_tests import Room
 
 LISTED = BankName("listed")

@@ -138,7 +138,7 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, he
 def unable(room: Room) -> Platform:
     """Return the gate with a decoder that fails on everything."""
 
-    def give_up(*_: object) -> Any:
+    def give_up(*_: object, **__: object) -> Any:
         raise PictureDecodingFailed
 
     return replace(room.platform, read_picture=give_up, read_luma=give_up)

@@ -51,7 +51,7 @@ from entrenous.connectors.hma_requests import (
 from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
-from entrenous.stop.http.background_work import run_after_answer
+from entrenous.stop.http.answers import run_after_answer
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform

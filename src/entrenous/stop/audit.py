@@ -1,22 +1,106 @@
-"""Verify the hash chain of the gate's audit log from its start (docs/spec/gate.md, 5).
+"""The rows of the gate's audit log, and the check of their hash chain (docs/spec/gate.md, 5).
 
-Verification detects rows that were changed, deleted, moved or added.
+The check detects rows that were changed, deleted, moved or added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from entrenous.base.errors import Unproven
-from entrenous.stop.nouns import AuditRow, Head
+from entrenous.base.errors import Malformed, Unproven
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
+HASH_BYTES: Final = 32
+EMPTY_LOG_HASH: Final = bytes(HASH_BYTES)  # the hash before the first row
+_AUDIT_CONTEXT: Final = b"entrenous/1 audit\x00"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Details = Mapping[str, str | int | bool]
 
-def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa: B008 (frozen)
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The number and the hash of the log's newest row; for an empty log, 0 and 32 zero bytes."""
+
+    number: int = 0
+    hash: bytes = EMPTY_LOG_HASH
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash.hex()}"
+
+    @classmethod
+    def read(cls, untrusted_text: str) -> Self:
+        """Parse text such as "12:ab34..."; raises BadHead."""
+        number, _, digits = untrusted_text.strip().partition(":")
+        try:
+            head = cls(int(number), bytes.fromhex(digits))
+        except ValueError:
+            raise BadHead from None
+        well_formed = head.number >= 0 and len(head.hash) == HASH_BYTES
+        if not well_formed or str(head) != untrusted_text.strip():
+            raise BadHead
+        return head
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A row of the audit log: ``what`` happened to ``of``, e.g. "claim confirmed" to a claim's id.
+
+    ``before`` is the hash of the row before it, and ``hash`` is the hash of this row.
+    """
+
+    number: int
+    at: datetime
+    what: str
+    of: str
+    details: Details
+    before: bytes
+    hash: bytes = b""
+
+    @classmethod
+    def after(cls, head: Head, at: datetime, what: str, of: str, details: Details) -> Self:
+        """Make the row after ``head``, with its hash."""
+        row = cls(head.number + 1, at, what, of, dict(details), head.hash)
+        return cls(row.number, at, what, of, row.details, row.before, row.compute_hash())
+
+    @property
+    def head(self) -> Head:
+        """Return the head that the log has while this row is its last."""
+        return Head(self.number, self.hash)
+
+    def compute_hash(self) -> bytes:
+        """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields except
+        ``hash``.
+
+        With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
+        """
+        content = {
+            "at": (self.at - _EPOCH) // timedelta(microseconds=1),
+            "before": self.before.hex(),
+            "details": dict(self.details),
+            "number": self.number,
+            "of": self.of,
+            "what": self.what,
+        }
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(_AUDIT_CONTEXT + text.encode()).digest()
+
+
+class BadHead(Malformed):
+    """
+    This is not the head of an audit log. A head is a number and 64 hexadecimal digits, such as
+    12:ab34..., as printed by: entrenous gate audit verify
+    """
+
+
+def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:
     """Verify rows that follow ``start`` and return the head after them.
 
     Raises:

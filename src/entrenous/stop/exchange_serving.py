@@ -104,7 +104,8 @@ def update_marks(exchange: Exchange) -> ChangeMark:
     """Return the change mark up to which partners may see changes now.
 
     At most once a second, a mark is set at the newest change. Tombstones are deleted when every
-    partner has read them, or when they are too old.
+    partner has read them, or when they are too old. Every request and fetch calls this; a gate
+    without requests has to call it too.
     """
     seen = update_served_claims(exchange)
     delete_old_tombstones(exchange)
@@ -191,15 +192,6 @@ def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
     """
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
-
-
-def forget_expired(exchange: Exchange) -> int:
-    """Update served claims, and delete those withdrawn too long ago; return the number.
-
-    Every request and fetch does this too; a gate without requests has to call it.
-    """
-    update_served_claims(exchange)
-    return delete_old_tombstones(exchange)
 
 
 _CHANGES_PER_READ: Final = 1000

@@ -1,103 +1,19 @@
 """Record classes and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
 
-Banks and their policies, a gate's figures and limits, rows of its audit log, alerts, and errors.
+Banks and their policies, a gate's figures and limits, alerts, and errors.
 Nothing here identifies a person.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import BankName
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.stop.upload_record import DueCounts, Outcome
-
-HASH_BYTES: Final = 32
-EMPTY_LOG_HASH: Final = bytes(HASH_BYTES)  # the hash before the first row
-_AUDIT_CONTEXT: Final = b"entrenous/1 audit\x00"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-Details = Mapping[str, str | int | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The number and the hash of the log's newest row; for an empty log, 0 and 32 zero bytes."""
-
-    number: int = 0
-    hash: bytes = EMPTY_LOG_HASH
-
-    def __str__(self) -> str:
-        return f"{self.number}:{self.hash.hex()}"
-
-    @classmethod
-    def read(cls, untrusted_text: str) -> Self:
-        """Parse text such as "12:ab34..."; raises BadHead."""
-        number, _, digits = untrusted_text.strip().partition(":")
-        try:
-            head = cls(int(number), bytes.fromhex(digits))
-        except ValueError:
-            raise BadHead from None
-        well_formed = head.number >= 0 and len(head.hash) == HASH_BYTES
-        if not well_formed or str(head) != untrusted_text.strip():
-            raise BadHead
-        return head
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """A row of the audit log: ``what`` happened to ``of``, e.g. "claim confirmed" to a claim's id.
-
-    ``before`` is the hash of the row before it, and ``hash`` is the hash of this row.
-    """
-
-    number: int
-    at: datetime
-    what: str
-    of: str
-    details: Details
-    before: bytes
-    hash: bytes = b""
-
-    @classmethod
-    def after(cls, head: Head, at: datetime, what: str, of: str, details: Details) -> Self:
-        """Make the row after ``head``, with its hash."""
-        row = cls(head.number + 1, at, what, of, dict(details), head.hash)
-        return cls(row.number, at, what, of, row.details, row.before, row.compute_hash())
-
-    @property
-    def head(self) -> Head:
-        """Return the head that the log has while this row is its last."""
-        return Head(self.number, self.hash)
-
-    def compute_hash(self) -> bytes:
-        """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields except
-        ``hash``.
-
-        With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
-        """
-        content = {
-            "at": (self.at - _EPOCH) // timedelta(microseconds=1),
-            "before": self.before.hex(),
-            "details": dict(self.details),
-            "number": self.number,
-            "of": self.of,
-            "what": self.what,
-        }
-        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(_AUDIT_CONTEXT + text.encode()).digest()
-
-
-class BadHead(Malformed):
-    """
-    This is not the head of an audit log. A head is a number and 64 hexadecimal digits, such as
-    12:ab34..., as printed by: entrenous gate audit verify
-    """
-
 
 PEOPLE: Final = BankName("people")  # the bank of what people register themselves
 RELEASED: Final = BankName("released")  # the bank of uploads that a reviewer let through

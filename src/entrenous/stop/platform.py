@@ -14,8 +14,7 @@ from entrenous.fingerprint.nouns import Embedder, NearHash
 from entrenous.stop.nouns import Alert, GateLimits
 
 if TYPE_CHECKING:
-    from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
-    from entrenous.stop.index.registered_sounds import RegisteredSounds
+    from entrenous.stop.index.memory_indexes import RegisteredEmbeddings, RegisteredSounds
     from entrenous.stop.store.bank_store import BankStore
     from entrenous.stop.store.review_queue import ReviewQueue
 
@@ -54,8 +53,8 @@ class Platform:
 
     Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
     ``read_picture`` decodes a picture. ``read_luma`` (None: not available) is faster: it decodes
-    only brightness. A JPEG is then decoded at a reduced size with at least the given number of
-    pixels per side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
+    only brightness. A JPEG is then decoded at a reduced size with at least ``at_least_px`` pixels
+    per side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
     decodes a sound file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say
     how much the gate accepts and stores. ``likeness`` is None without the extra `embedding`.
     ``page`` alerts a person (None: nobody), and raises AlertProgramFailed.
@@ -72,11 +71,5 @@ class Platform:
     read_sound: ReadSound = refuse_sound
     sounds: RegisteredSounds = field(kw_only=True)
     likeness: EmbeddingComparison | None = None
-    read_luma: Callable[[bytes, int], Picture] | None = None
+    read_luma: Callable[..., Picture] | None = None
     page: Callable[[Alert], object] | None = None
-
-    def read_upload(self, untrusted_data: bytes, at_least_px: int) -> Picture:
-        """Decode a picture for hashing only. Raises what ``read_picture`` raises."""
-        if self.read_luma is None:
-            return self.read_picture(untrusted_data)
-        return self.read_luma(untrusted_data, at_least_px)

@@ -31,7 +31,7 @@ from entrenous.stop.judge.decide import (
     unreadable_release_key,
 )
 from entrenous.stop.judge.retroactive_matches import all_orientations
-from entrenous.stop.judge.scan import first_scan
+from entrenous.stop.judge.scan import decode_for_hashing, first_scan
 from entrenous.stop.judge.weigh import (
     FROM_LARGER_UPLOAD,
     is_released,
@@ -171,7 +171,7 @@ def _decode_pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.ui
     if medium is MediaKind.SOUND:
         raise NoVideoFound
     if medium is MediaKind.PICTURE:
-        return pixels_or_luma(platform.read_upload(untrusted_upload, SIDE_PX))
+        return pixels_or_luma(decode_for_hashing(untrusted_upload, SIDE_PX, platform))
     return max(_first_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
 
 

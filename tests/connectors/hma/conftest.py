@@ -15,7 +15,7 @@ from entrenous.connectors.hma_app import hma_app
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import exchange_of, listings_of

@@ -17,8 +17,9 @@ from entrenous.base.identifiers import BankName
 from entrenous.connectors.hma_matching import form_of
 from entrenous.connectors.hma_requests import NoPhoto, hma_name, parse_pdq_signal
 from entrenous.fingerprint.nouns import BadFingerprint
+from entrenous.stop.audit import Head
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.nouns import BankUnreachable, Head
+from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from tests.connectors.hma.conftest import OPERATOR, a_client, an_app

@@ -7,9 +7,9 @@ from python_multipart.multipart import parse_options_header
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_matching import Form, form_of
+from entrenous.stop.audit import Head
 from entrenous.stop.http.registration_requests import read_opinion
 from entrenous.stop.http.request_body import ReceivedUpload, read_reference, upload_in_form
-from entrenous.stop.nouns import Head
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds, one_noun

@@ -10,8 +10,7 @@ import skimage.data
 import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
-from entrenous.stop.store.engine import open_engine, reading_once
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_engine, open_postgres_engine, reading_once
 from entrenous.stop.store.schema import UPLOAD
 from tests.sizes import size
 from tests.stop.commands.gates import PATIENCE_S, running

@@ -18,7 +18,7 @@ from entrenous.stop.exchange_serving import (
     add_partner,
     partner_with,
 )
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Change, ClaimState

@@ -4,8 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.stop.exchange_nouns import FetchAlreadyRunning
+from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.exchange_partners import source_lock
-from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import Room
 

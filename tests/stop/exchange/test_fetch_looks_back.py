@@ -15,7 +15,7 @@ from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, SourceRecord
 from entrenous.stop.exchange_serving import add_partner, partner_with
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore

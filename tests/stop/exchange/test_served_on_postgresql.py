@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import ChangeMark, Checkpoint, KnownRecord, Source, SourceKind
 from entrenous.stop.registration import Stance
+from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import SERVED_HASH_TABLE, ServedStore, prepare_tables
-from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE, MemoryFeed, bits
 from tests.stop.platform_for_tests import WoundClock

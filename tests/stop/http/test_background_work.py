@@ -1,12 +1,15 @@
 """A gate's recurring work continues after failures, and while nobody sends requests."""
 
+import threading
+
 import anyio
+import anyio.to_thread
 import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import BackgroundTasks, run_in_pieces, run_recurring
-from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.http.answers import run_after_answer
+from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_pieces, run_recurring
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 
@@ -80,3 +83,28 @@ def test_idle_gate_does_background_work(platform: Platform) -> None:
 
     anyio.run(story)
     assert done == ["done"]
+
+
+def test_long_background_work_runs_one_at_a_time() -> None:
+    go, begun = threading.Event(), list[int]()
+
+    def long(number: int) -> None:
+        begun.append(number)
+        go.wait(20)
+
+    async def story() -> None:
+        places = anyio.CapacityLimiter(1)
+        async with anyio.create_task_group() as group:
+            for number in range(100):
+                group.start_soon(lambda n=number: run_after_answer(long, n, places=places))
+            try:
+                with anyio.fail_after(10):
+                    while not begun:  # noqa: ASYNC110 -- a thread does it
+                        await anyio.sleep(0.01)
+                    await anyio.to_thread.run_sync(lambda: None)
+                    assert len(begun) == 1
+            finally:
+                go.set()
+        assert sorted(begun) == list(range(100))
+
+    anyio.run(story)

@@ -21,7 +21,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration

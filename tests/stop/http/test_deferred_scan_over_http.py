@@ -13,8 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import minutely_tasks
-from entrenous.stop.http.gate_app import gate_app
+from entrenous.stop.http.gate_app import gate_app, minutely_tasks
 from entrenous.stop.http.review_requests import PUBLISHED_MAX
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_postgres_engine
 
 
 def main() -> None:

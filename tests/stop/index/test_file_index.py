@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 
 from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import read_base, write_lock
-from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.index.file_index import FileIndex, IndexSnapshot
 from entrenous.stop.nouns import Counts, Entry
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
@@ -303,3 +304,38 @@ def test_bank_may_return_entries_in_pages(folder: Path, bank: BankStore) -> None
     index.rebuild()
     agrees(index, bank)
     agrees(FileIndex(folder, paged), bank)
+
+
+_RANDOM = np.random.default_rng(9)
+SNAPSHOT_HASHES = [_RANDOM.bytes(32) for _ in range(4)]
+
+
+def known_snapshot() -> IndexSnapshot:
+    news = [
+        Entry(number, bits, part=False) for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
+    ]
+    return IndexSnapshot.nothing().with_added_entries(news)
+
+
+def test_second_look_up_is_cached_and_the_third_is_not() -> None:
+    one = known_snapshot()
+    first = one.near(SNAPSHOT_HASHES[:2], part=False)
+    assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]
+    assert one.near(SNAPSHOT_HASHES[:2], part=False) is first
+    again = one.near(SNAPSHOT_HASHES[:2], part=False)
+    assert again == first
+    assert again is not first
+
+
+def test_cache_is_not_used_after_new_entries() -> None:
+    one = known_snapshot()
+    assert one.near(SNAPSHOT_HASHES[3:], part=False) == []
+    more = one.with_added_entries([Entry(4, SNAPSHOT_HASHES[3], part=False)])
+    assert [near.entry for near in more.near(SNAPSHOT_HASHES[3:], part=False)] == [4]
+
+
+def test_cache_of_unrepeated_look_ups_is_bounded() -> None:
+    one = known_snapshot()
+    for number in range(100):
+        one.near([number.to_bytes(32, "big")], part=False)
+    assert len(one.cached_results) <= 32

@@ -13,7 +13,7 @@ import pytest
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_postgres_engine
 from tests.postgres import Cluster
 from tests.ready import begun
 from tests.stop.index.index_banks import fresh, register

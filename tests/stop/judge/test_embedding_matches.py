@@ -16,7 +16,7 @@ from entrenous.fingerprint.nouns import (
     EmbeddingModelMissing,
     PlatformTakesNoEmbedding,
 )
-from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
+from entrenous.stop.index.memory_indexes import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
     angle_of_cosine,
     deferred_matches,

@@ -10,7 +10,7 @@ from bench.sounds.material import music, voice
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, SoundMatch
 from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
-from entrenous.stop.judge.clip_matches import sound_hits
+from entrenous.stop.judge.clips import sound_hits
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState
 

@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import (
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import differing_bits, make_video_fingerprint, video_views
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
-from entrenous.stop.judge.clip_matches import ClaimFrame, trimmed_hits, video_hits
+from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState
 from tests.clips import decoded, wander, written

@@ -14,7 +14,7 @@ from entrenous.base.secret import Secret
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Review

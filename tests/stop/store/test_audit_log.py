@@ -13,8 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.audit import AuditLogChanged, audit_rows, check_chain, verify_log
-from entrenous.stop.nouns import AuditRow, BadHead, Bank, Head
+from entrenous.stop.audit import (
+    AuditLogChanged,
+    AuditRow,
+    BadHead,
+    Head,
+    audit_rows,
+    check_chain,
+    verify_log,
+)
+from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import writing

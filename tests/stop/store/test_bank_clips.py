@@ -15,7 +15,7 @@ from entrenous.fingerprint.nouns import (
     SoundVariant,
     VideoPrint,
 )
-from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.nouns import Bank, Counts
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore

@@ -23,8 +23,7 @@ from entrenous.stop.registration import (
     Registration,
 )
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from entrenous.stop.store.schema import VERSION
 from entrenous.stop.upload_record import Outcome
 from tests.postgres import Cluster

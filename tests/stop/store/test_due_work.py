@@ -21,8 +21,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store import due_work
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import adding, open_engine
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import adding, open_engine, open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import (

@@ -3,8 +3,7 @@
 import psycopg
 import pytest
 
-from entrenous.stop.store.engine import adding, reading, writing
-from entrenous.stop.store.postgres import open_postgres_engine
+from entrenous.stop.store.engine import adding, open_postgres_engine, reading, writing
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real

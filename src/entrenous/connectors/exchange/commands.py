@@ -26,7 +26,7 @@ from entrenous.stop.exchange_nouns import (
     Source,
     SourceKind,
 )
-from entrenous.stop.exchange_serving import add_partner, forget_expired
+from entrenous.stop.exchange_serving import add_partner, update_marks
 from entrenous.stop.gate_settings import gate_settings
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
@@ -236,7 +236,7 @@ def fetch(
     """Fetch from where the last fetch ended; claims withdrawn at the source are withdrawn here."""
     with open_existing(data) as (platform, _), exchange_client() as client:
         exchange = exchange_of(platform)
-        forget_expired(exchange)
+        update_marks(exchange)
         chosen = [
             exchange.sources.source(name) for name in names or ()
         ] or exchange.sources.sources()

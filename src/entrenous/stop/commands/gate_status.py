@@ -13,11 +13,11 @@ import typer
 from entrenous.base.copies import join_names
 from entrenous.base.files import files_readable_by_others, folder_errors
 from entrenous.serving.host_checks import is_private
-from entrenous.stop.audit import audit_rows, verify_log
+from entrenous.stop.audit import AuditRow, Head, audit_rows, verify_log
 from entrenous.stop.commands.gate_bank import AsJson, Data
 from entrenous.stop.gate_settings import SETTINGS_FILE, gate_settings
 from entrenous.stop.index.file_index import condition_of, written_at
-from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
+from entrenous.stop.nouns import GateFigures, ShadowCell
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_front_settings

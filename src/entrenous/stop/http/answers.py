@@ -1,11 +1,16 @@
-"""Render the gate's answers as JSON, and errors as problem documents (docs/spec/gate.md, 6)."""
+"""Render the gate's answers as JSON, and errors as problem documents (docs/spec/gate.md, 6).
+
+Also here: run work after an answer was sent.
+"""
 
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+import anyio.to_thread
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -188,3 +193,19 @@ def _problem_headers(status: int, error: EntrenousError) -> dict[str, str]:
     if status in {429, 503}:
         return {"Retry-After": str(error.facts.get("retry_after_s", _RETRY_AFTER_S))}
     return {}
+
+
+async def run_after_answer(
+    work: Callable[..., object], *args: object, places: anyio.CapacityLimiter | None = None
+) -> object:
+    """Run ``work`` in a thread, after the answer was sent.
+
+    Long work gets its own limiter, ``places``, so that requests keep their threads. After a failure
+    the result is None, and only the error's class is logged, since its message may mention people.
+    """
+    try:
+        return await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
+    except EntrenousError as why:
+        log_fields = {"event": "afterwards", "kind": type(why).__name__}
+        _LOG.error("after an answer: %(kind)s", log_fields, extra={"said": log_fields})
+        return None

@@ -1,11 +1,16 @@
-"""The gate's HTTP application: uploads, registrations, reviews (docs/spec/gate.md, 6)."""
+"""The gate's HTTP application: uploads, registrations, reviews (docs/spec/gate.md, 6).
 
-from collections.abc import AsyncIterator, Callable
+While it serves, the gate also does background work every minute and every hour.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -24,30 +29,40 @@ from entrenous.stop.http.answers import (
     on_disconnect,
     on_error,
     on_http_error,
-)
-from entrenous.stop.http.background_work import (
-    HOUR_S,
-    MINUTE_S,
-    BackgroundTasks,
-    look_back_task,
-    minutely_tasks,
-    run_in_pieces,
-    run_recurring,
-    send_due_alerts,
+    run_after_answer,
 )
 from entrenous.stop.http.metrics import CONTENT_TYPE, GateMetrics, MetricsMiddleware, Snapshot
 from entrenous.stop.http.registration_requests import ClaimRequests
 from entrenous.stop.http.review_requests import ReviewRequests
 from entrenous.stop.http.upload_requests import UploadRequests
+from entrenous.stop.judge.deferred_scan import skip_deferred_scans
 from entrenous.stop.judge.judge_pool import JudgePool
+from entrenous.stop.judge.look_back import look_back_due, record_clock
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import accepted_embedding_model
+from entrenous.stop.review import send_alert
+
+_LOG: Final = logging.getLogger("entrenous.gate")
+HOUR_S: Final = 3600.0
+MINUTE_S: Final = 60.0
+_PAUSE_FACTOR: Final = (
+    3  # the pause after each piece of work, as a multiple of the time that it took
+)
+Tasks = Sequence[Callable[[], object]]
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundTasks:
+    """Further tasks that a gate runs at its start and then every hour or every minute."""
+
+    hourly: Tasks = ()
+    minutely: Tasks = ()
 
 
 def gate_app(
     platform: Platform,
     access: GateAccess,
-    tasks: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
+    tasks: BackgroundTasks = BackgroundTasks(),
     count_rows: Callable[[], Snapshot] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
@@ -135,3 +150,82 @@ async def _run_background(
         judges or nullcontext(),
     ):
         yield
+
+
+@asynccontextmanager
+async def run_recurring(works: Tasks, every_s: float) -> AsyncIterator[None]:
+    """Run each of ``works`` in a thread at once, and again every ``every_s`` seconds, until
+    closed.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(_run_repeatedly, works, every_s)
+        yield
+        group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
+    """Run ``work`` in a thread repeatedly while it returns True, and again after ``every_s``
+    seconds.
+
+    Between calls it pauses three times as long as the call took, to leave most of the machine to
+    uploads. Closing waits for at most one call.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(_run_pieces, work, every_s)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
+    while True:
+        began = anyio.current_time()
+        did = await run_after_answer(work)
+        await anyio.sleep(_PAUSE_FACTOR * (anyio.current_time() - began) if did else every_s)
+
+
+async def _run_repeatedly(works: Tasks, every_s: float) -> None:
+    while True:
+        for work in works:
+            await run_after_answer(work)
+        await anyio.sleep(every_s)
+
+
+def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
+    """Return the tasks for every minute: check the clock, and skip deferred scans that are
+    overdue.
+
+    (Separate processes make the scans.)
+    """
+    return (partial(_record_clock, platform), partial(_skip_overdue_scans, platform))
+
+
+def look_back_task(platform: Platform) -> Callable[[], object]:
+    """Return a task that runs due look-backs (searches of earlier uploads), a few at a time.
+
+    Look-backs are due for claims from a list, a fetch or a partner, or after a crash.
+    """
+    return partial(look_back_due, platform)
+
+
+def send_due_alerts(platform: Platform) -> None:
+    """Send due alerts. This is a task of its own, since the alert program may take a while."""
+    for failed in send_alert(platform):
+        log_fields = {"event": "page-failed", **failed.facts}
+        _LOG.error("page failed: %(kind)s", log_fields, extra={"said": log_fields})
+
+
+def _record_clock(platform: Platform) -> None:
+    days = record_clock(platform)
+    if days:
+        log_fields = {"event": "clock-ahead", "days": days}
+        _LOG.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})
+
+
+def _skip_overdue_scans(platform: Platform) -> None:
+    skipped = skip_deferred_scans(platform)
+    if skipped and platform.limits.slow_looks > 0:  # otherwise the operator turned them off
+        log_fields = {"event": "slow-look-skipped", "uploads": skipped}
+        _LOG.warning(
+            "slow look skipped: %(uploads)d uploads", log_fields, extra={"said": log_fields}
+        )

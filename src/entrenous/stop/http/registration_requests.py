@@ -15,8 +15,7 @@ from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
 from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
-from entrenous.stop.http.answers import PRIVATE_HEADERS
-from entrenous.stop.http.background_work import run_after_answer
+from entrenous.stop.http.answers import PRIVATE_HEADERS, run_after_answer
 from entrenous.stop.http.request_body import read_body, too_large
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.partners import accept_opinion

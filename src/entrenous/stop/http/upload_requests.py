@@ -24,8 +24,12 @@ from entrenous.stop.http.access import (
     publishes_of,
     role_of,
 )
-from entrenous.stop.http.answers import PRIVATE_HEADERS, appeal_answer, decision_for
-from entrenous.stop.http.background_work import run_after_answer
+from entrenous.stop.http.answers import (
+    PRIVATE_HEADERS,
+    appeal_answer,
+    decision_for,
+    run_after_answer,
+)
 from entrenous.stop.http.request_body import read_upload
 from entrenous.stop.judge.decide import (
     appeal,

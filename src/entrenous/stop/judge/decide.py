@@ -23,7 +23,7 @@ from entrenous.base.picture import IncompletePicture, MediaKind, Picture, Pictur
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.judge.clip_matches import ClaimFrame
+from entrenous.stop.judge.clips import ClaimFrame
 from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,

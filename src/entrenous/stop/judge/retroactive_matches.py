@@ -23,7 +23,7 @@ from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrin
 from entrenous.fingerprint.pdq import inverted
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
 from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
-from entrenous.stop.judge.clip_matches import sound_hits
+from entrenous.stop.judge.clips import sound_hits
 from entrenous.stop.judge.scan import INVERTED, describe_edits
 from entrenous.stop.judge.weigh import describe_match
 from entrenous.stop.registration import Claim

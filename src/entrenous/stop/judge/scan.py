@@ -115,13 +115,22 @@ def _part_hashes(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
     )
 
 
+def decode_for_hashing(untrusted_data: bytes, at_least_px: int, platform: Platform) -> Picture:
+    """Decode a picture for hashing only. Raises what ``platform.read_picture`` raises."""
+    if platform.read_luma is None:
+        return platform.read_picture(untrusted_data)
+    return platform.read_luma(untrusted_data, at_least_px=at_least_px)
+
+
 def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, Views]:
     """Decode an upload and make its first scan.
 
-    Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
+    Raises what :func:`decode_for_hashing` raises.
     """
     side_px = GATE_SIDE_PX if _scans_for_parts(platform) else WHOLE_SIDE_PX
-    return fast_scan(lambda at_least_px: platform.read_upload(untrusted_data, at_least_px), side_px)
+    return fast_scan(
+        lambda at_least_px: decode_for_hashing(untrusted_data, at_least_px, platform), side_px
+    )
 
 
 def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Views]:
@@ -146,12 +155,12 @@ def second_scan(
     and the deferred scan is turned on. The first scan's result has no influence, so timing does not
     reveal it.
 
-    Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
+    Raises what :func:`decode_for_hashing` raises.
     """
     if not _scans_for_parts(platform):
         return ()
     if not _has_enough_pixels(picture):
-        picture = platform.read_upload(untrusted_data, GATE_SIDE_PX)
+        picture = decode_for_hashing(untrusted_data, GATE_SIDE_PX, platform)
     return part_views(picture, fast)
 
 

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.nouns import AuditRow, Bank, Details, Head
+from entrenous.stop.audit import AuditRow, Details, Head
+from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, Opinion, Partner
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.schema import AUDIT, AUDIT_HEAD, read_time, stored_time

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, RegisteredEmbedding, SoundPrint
-from entrenous.stop.nouns import AuditRow, Bank, Counts, Entry, Head
+from entrenous.stop.audit import AuditRow, Head
+from entrenous.stop.nouns import Bank, Counts, Entry
 from entrenous.stop.registration import (
     MATCHING,
     Change,

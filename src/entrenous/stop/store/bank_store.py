@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.nouns import Bank, Details
+from entrenous.stop.audit import Details
+from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import (
     AlreadyWithdrawn,
     Claim,

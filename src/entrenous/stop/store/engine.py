@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.files import ensure_private_file, make_private
-from entrenous.stop.nouns import BankUnreachable, NewerBank, OlderBank, UnusableBank
+from entrenous.stop.nouns import (
+    BankUnreachable,
+    NewerBank,
+    OlderBank,
+    PsycopgMissing,
+    UnusableBank,
+)
 from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION_TABLE, VERSION
 
 
@@ -92,6 +99,14 @@ _PERMANENT_ERRORS: Final = {  # errors that do not go away on retry
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
 }
+_CONNECTIONS: Final = 8  # connections per process; up to as many more are opened if needed
+# A session that is idle in a transaction is ended before others, which wait for its locks, give up.
+_POSTGRES_OPTIONS: Final = (
+    "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
+    # The level is set explicitly, whatever the server's default. With it, a statement sees what was
+    # committed while it waited for a lock.
+    r"-c jit=off -c default_transaction_isolation=read\ committed"
+)
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sound, listing, upload"
 
 
@@ -124,6 +139,36 @@ def open_engine(path: Path) -> sa.Engine:
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
+    return engine
+
+
+def open_postgres_engine(url: str) -> sa.Engine:
+    """Open the database at ``postgresql://...``, for several gate processes; create missing tables.
+
+    Keep a password in libpq's own file, ~/.pgpass, not in the URL.
+
+    Raises:
+        PsycopgMissing: the optional driver is not installed.
+        BadDatabaseAddress: libpq cannot parse the ``url``.
+        NewerBank, OlderBank: another version of Entrenous wrote it; nothing is changed.
+        BankUnreachable: it cannot be reached, or refuses the login.
+    """
+    try:
+        import psycopg  # noqa: PLC0415
+
+        from entrenous.serving.postgres_address import refuse_invalid_address  # noqa: PLC0415
+    except ImportError:
+        raise PsycopgMissing from None
+    refuse_invalid_address(url)
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=partial(psycopg.connect, url, connect_timeout=5, options=_POSTGRES_OPTIONS),
+        poolclass=PinnedConnectionPool,
+        pool_size=_CONNECTIONS,
+        max_overflow=_CONNECTIONS,
+        hide_parameters=True,  # keep hashes and pictures out of logs
+    )
+    prepare(engine)
     return engine
 
 

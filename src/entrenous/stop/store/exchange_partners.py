@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.stop.audit import Details
 from entrenous.stop.exchange_nouns import (
     EXCHANGE_NAME_PATTERN,
     OWN_NUMBER,
@@ -33,7 +34,6 @@ from entrenous.stop.exchange_nouns import (
     SourceKind,
     SourceKnown,
 )
-from entrenous.stop.nouns import Details
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.audit_events import append_event
 from entrenous.stop.store.bank_store import BankStore

@@ -33,13 +33,12 @@ from entrenous.stop.gate_settings import (
     gate_settings,
 )
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
-from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
-from entrenous.stop.index.registered_sounds import RegisteredSounds
-from entrenous.stop.nouns import BadTokenFile, GateNotFound, PsycopgMissing
+from entrenous.stop.index.memory_indexes import RegisteredEmbeddings, RegisteredSounds
+from entrenous.stop.nouns import BadTokenFile, GateNotFound
 from entrenous.stop.platform import EmbeddingComparison, IndexStore, Platform
 from entrenous.stop.review import run_alert_program
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine
+from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, source_lock
 from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
 from entrenous.stop.store.registration_changes import ListingStore
@@ -157,7 +156,11 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         settings = gate_settings(folder)
         held = _open_upload_cipher(folder, settings)
     with ExitStack() as opened:
-        engine = _platform_engine(folder, settings.database)
+        engine = (
+            open_engine(folder / _DATABASE_FILE)
+            if settings.database is None
+            else open_postgres_engine(settings.database)
+        )
         opened.callback(engine.dispose)
         bank = BankStore(engine, SystemClock())
         prepare_banks(bank)
@@ -218,20 +221,6 @@ def _open_index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
         return open_index(folder / INDEX_FOLDER, bank, shards=shards)
 
 
-def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
-    """Open the platform's database.
-
-    PostgreSQL's module is imported here, since its driver is optional.
-    """
-    if database is None:
-        return open_engine(folder / _DATABASE_FILE)
-    try:
-        from entrenous.stop.store.postgres import open_postgres_engine  # noqa: PLC0415
-    except ImportError:
-        raise PsycopgMissing from None
-    return open_postgres_engine(database)
-
-
 def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
     """Read the keys that encrypt uploads; raises BadUploadKeys.
 
@@ -272,7 +261,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
         index=index,
         reviews=ReviewQueue(engine, clock, held=held, has_disk=has_disk),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
-        read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
+        read_luma=partial(jails.read, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP_LIMITS),
         read_sound=decode_sound_untrusted,
         sounds=RegisteredSounds(bank),

@@ -6,7 +6,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.embedding import quantise
 from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
-from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
+from entrenous.stop.index.memory_indexes import RegisteredEmbeddings
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
