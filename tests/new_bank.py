@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -149,6 +149,6 @@ def _prepared_database(moment: datetime) -> bytes:
     with _temporary() as folder:
         path = Path(folder) / "bank.db"
         engine = engine_at(path)
-        prepare_banks(BankStore(engine, _Stopped(moment)))
+        create_built_in_banks(BankStore(engine, _Stopped(moment)))
         engine.dispose()
         return path.read_bytes()

@@ -14,7 +14,7 @@ import numpy as np
 from bench.stopping.lookups import scratch
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.index.maintenance import open_index
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
@@ -38,7 +38,7 @@ def acting() -> Acting:
     with TemporaryDirectory(dir=scratch()) as made:
         engine = open_engine(Path(made) / "bank.db")
         bank = BankStore(engine)
-        bank.set_bank(Bank(PEOPLE))
+        bank.set_bank(Bank(PEOPLE_BANK))
         bank.register(_claim("before", *(rng.bytes(32) for _ in range(_BEFORE))))
         with closing(open_index(Path(made) / "index", bank)) as index:
             times = [_both(bank, index, str(number), rng.bytes(32)) for number in range(_CLAIMS)]
@@ -67,5 +67,5 @@ def _until(act: Callable[[], object], seen: Callable[[], bool]) -> float:
 
 
 def _claim(name: str, *whole: bytes) -> Registration:
-    claim = Claim(ClaimId(name), PEOPLE, ClaimState.CONFIRMED, "pdq", 90, _AT)
+    claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.CONFIRMED, "pdq", 90, _AT)
     return Registration(claim, whole)

@@ -28,7 +28,7 @@ from bench.stopping.lookups import scratch
 from bench.stopping.pictures import large_pictures
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.index.maintenance import open_index
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -144,7 +144,7 @@ def fill(folder: Path, count: int) -> None:
     hashes = random_hashes(count, np.random.default_rng(7)).tobytes()
     engine = open_engine(folder / "bank.db")
     bank = BankStore(engine)
-    for name in (_LISTED, PEOPLE):
+    for name in (_LISTED, PEOPLE_BANK):
         bank.set_bank(Bank(name))
     step = 32 * _PER_CLAIM
     for start in range(0, len(hashes), step):
@@ -159,7 +159,7 @@ def fill_parts(folder: Path) -> None:
     rng = np.random.default_rng(9)
     engine = open_engine(folder / "bank.db")
     parts = _cut(rng.bytes(32 * _PARTS))
-    BankStore(engine).register(Registration(_claim("hers", PEOPLE), (rng.bytes(32),), parts))
+    BankStore(engine).register(Registration(_claim("hers", PEOPLE_BANK), (rng.bytes(32),), parts))
     engine.dispose()
 
 

@@ -35,7 +35,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.look_back import look_back_due
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
@@ -56,7 +56,7 @@ _MANY_WORDS: Final = 9_690  # of 20 minutes
 def _gate(folder: Path) -> Iterator[tuple[Platform, sa.Engine]]:
     engine = open_engine(folder / "bank.db")
     bank = BankStore(engine)
-    bank.set_bank(Bank(PEOPLE))
+    bank.set_bank(Bank(PEOPLE_BANK))
     with open_index(folder / "index", bank) as index:
         clock: Clock = SystemClock()
         reviews = ReviewQueue(engine, clock)
@@ -115,7 +115,7 @@ def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
 
 
 def _claim(name: str, kind: str = "pdq") -> Claim:
-    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, kind, 100, _AT)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, kind, 100, _AT)
 
 
 def _pictures_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:

@@ -46,7 +46,7 @@ from entrenous.fingerprint.video_hash import (
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 
 _LENGTH_S: Final = 30.0
@@ -89,9 +89,9 @@ class Bank:
     def found(self, look: VideoViews) -> dict[str, bool]:
         """The names of claims that fit, and whether it is the video itself."""
         near = self.index.near(look.hashes)
-        hits = video_hits(look, near, self.places, {PEOPLE: 31})
+        hits = video_hits(look, near, self.places, {PEOPLE_BANK: 31})
         near = self.parts.near([view.bits for view in look.trimmed])
-        cut = trimmed_hits(look, near, self.part_places, {PEOPLE: 31})
+        cut = trimmed_hits(look, near, self.part_places, {PEOPLE_BANK: 31})
         return {str(match.claim): not match.part for match, _ in (*cut, *hits)}
 
 
@@ -101,7 +101,7 @@ def bank_of(prints: Mapping[str, VideoPrint]) -> Bank:
     whole: list[tuple[bytes, ClaimFrame]] = []
     parts: list[tuple[bytes, ClaimFrame]] = []
     for name, one in prints.items():
-        claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, at)
+        claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, at)
         whole += [(frame.bits, (claim, frame.at_ms)) for frame in one.frames]
         parts += [(frame.inner, (claim, frame.at_ms)) for frame in one.frames if frame.inner]
     (index, places), (inner, inner_places) = _indexed(whole), _indexed(parts)

@@ -37,7 +37,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.base_file import Shard, read_bank, write_base
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.deferred_scan import deferred_views
-from entrenous.stop.nouns import PEOPLE, Bank, Counts, Entry
+from entrenous.stop.nouns import PEOPLE_BANK, Bank, BankCounts, HashEntry
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine, scrub
@@ -59,18 +59,18 @@ class Made:
 
     count: int
 
-    def entries(self, after: int) -> tuple[Entry, ...]:
+    def entries(self, after: int) -> tuple[HashEntry, ...]:
         """A page, the same each time it is asked for."""
         size = min(_PAGE, self.count - after)
         data = np.random.default_rng(after).bytes(32 * size)
         return tuple(
-            Entry(after + row + 1, data[32 * row : 32 * row + 32], part=False)
+            HashEntry(after + row + 1, data[32 * row : 32 * row + 32], part=False)
             for row in range(size)
         )
 
-    def counts(self) -> Counts:
+    def counts(self) -> BankCounts:
         """All of them."""
-        return Counts(self.count, self.count)
+        return BankCounts(self.count, self.count)
 
 
 def made(count: int, shards: int) -> dict[str, float]:
@@ -101,7 +101,7 @@ def rows(url: str | None) -> dict[str, float]:
     with TemporaryDirectory(dir=scratch()) as folder:
         engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
         bank, reviews = BankStore(engine), ReviewQueue(engine)
-        bank.set_bank(Bank(PEOPLE))
+        bank.set_bank(Bank(PEOPLE_BANK))
         sizes = [_size(engine)]
         bank.register(*(_claim(number, 0) for number in range(_CLAIMS)))
         sizes.append(_size(engine))
@@ -152,7 +152,7 @@ def _median(act: Callable[[int], object], times: int) -> float:
 def _claim(number: int, windows: int) -> Registration:
     rng = np.random.default_rng(number)
     claim = Claim(
-        ClaimId(rng.bytes(16).hex()), PEOPLE, ClaimState.WAITING, "pdq", 90, _AT, rng.bytes(32)
+        ClaimId(rng.bytes(16).hex()), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, _AT, rng.bytes(32)
     )
     return Registration(claim, (rng.bytes(32),), tuple(rng.bytes(32) for _ in range(windows)))
 

@@ -16,7 +16,7 @@ from entrenous.terminal.lazy_commands import ListedCommand, load_command
 
 TABLES: Mapping[str, Mapping[str, ListedCommand]] = {
     "": COMMANDS,
-    "gate": gate.COMMANDS,
+    "gate": gate.GATE_COMMANDS,
     "relay": commands.COMMANDS,
 }
 NO_DECODERS_OR_PRINTERS = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}

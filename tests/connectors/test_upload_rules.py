@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.environment import BadSetting
 from entrenous.connectors.upload_rules import header_value, headers_of, make_rules, reply_to
-from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest
+from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest_answer
 from tests.connectors.running_gates import CASE
 
 MEDIA = make_rules(["/api/v2/media", "/avatar/"], "publish")
@@ -212,7 +212,7 @@ def test_listed_held_answer_does_not_outweigh_others(
     answers: list[GateAnswer], acts: GateVerdict
 ) -> None:
     for given_in in (answers, answers[::-1]):
-        worst = strictest(given_in)
+        worst = strictest_answer(given_in)
         assert worst is not None
         assert worst.action is acts
         cases = {worst.case, *worst.also} - {""}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from entrenous.stop.audit import audit_rows, verify_log
+from entrenous.stop.audit import audit_rows, verify_audit_log
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
@@ -28,7 +28,7 @@ class Listed:
 
 def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platform) -> list[str]:
     """What is wrong in the store, while a gate still does what was due."""
-    verify_log(platform.bank)
+    verify_audit_log(platform.bank)
     registered = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
     claims = {name: on for story in stories for name, on in story.claims.items()}
     faults = [f"a claim is not in the log: {name}" for name in claims.keys() - registered]

@@ -21,7 +21,7 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import add_partner, update_marks
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import exchange_of, open_platform
@@ -95,9 +95,9 @@ def giving(folder: Path) -> Iterator[Giving]:
     with open_platform(folder) as (opened, _):
         platform = replace(opened, clock=BehindClock(20))
         exchange = exchange_of(platform)
-        key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+        key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
-        import_hashes(lines, PEOPLE, platform)
+        import_hashes(lines, PEOPLE_BANK, platform)
         update_marks(exchange)
         platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
         pages = Counting(exchange_app(exchange))

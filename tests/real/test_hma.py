@@ -33,7 +33,7 @@ from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import add_partner, update_marks
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import exchange_of, open_platform
@@ -143,10 +143,10 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
         clock = BehindClock(20)
         platform = replace(opened, clock=clock)
         exchange = exchange_of(platform)
-        key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+        key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
             lines = "\n".join(bits(number).hex() for number in numbers)
-            import_hashes(lines, PEOPLE, platform, confirmed=confirmed)
+            import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_marks(exchange)
         clock.wind(seconds=15)  # as far behind as NCMEC's client asks
         yield Ours(platform, exchange, key)

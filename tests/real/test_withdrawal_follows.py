@@ -14,7 +14,7 @@ from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.exchange_serving import add_partner
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.protect import unprotect
 from entrenous.stop.store.open_gate import exchange_of, open_platform
 from tests.stop.commands.gates import Running, running
@@ -56,7 +56,7 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
     """One gate in each form."""
     theirs, hers, quick = tmp_path / "theirs", skimage.data.astronaut(), ("--no-slow-look",)
     with open_platform(theirs) as (platform, _):
-        key = add_partner("friends", [PEOPLE], exchange_of(platform)).reveal().decode()
+        key = add_partner("friends", [PEOPLE_BANK], exchange_of(platform)).reveal().decode()
     with ExitStack() as opened:
         there = opened.enter_context(running(theirs, "--judges", "0", *quick))
         data = [fetching_from(there, kind, key, tmp_path / kind) for kind in FORMS]

@@ -7,9 +7,21 @@ import pytest
 
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
+from entrenous.stop.banks import (
+    bank_name_for_list,
+    create_built_in_banks,
+    import_hashes,
+    read_hashes,
+)
 from entrenous.stop.judge.look_back import look_back_due
-from entrenous.stop.nouns import PEOPLE, RELEASED, BadBankName, Bank, BankTakesNoLists, NoHashes
+from entrenous.stop.nouns import (
+    PEOPLE_BANK,
+    RELEASED_BANK,
+    BadBankName,
+    Bank,
+    BankTakesNoLists,
+    NoHashes,
+)
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
@@ -79,15 +91,15 @@ def test_list_without_a_hash_changes_nothing(room: Room) -> None:
 
 def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
     """These have people's own claims, and releases."""
-    for name in (PEOPLE, RELEASED):
+    for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
-            bank_for_list(name, room.platform)
+            bank_name_for_list(name, room.platform)
     for odd in ("", "a", "two words", "a\nb", "UPPER", "-a", "x" * 41, "bl\u00e4"):
         with pytest.raises(BadBankName):
-            bank_for_list(odd, room.platform)
+            bank_name_for_list(odd, room.platform)
     room.platform.bank.set_bank(Bank(BankName("as_hma_has_it")))
-    assert bank_for_list("as_hma_has_it", room.platform) == "as_hma_has_it"
-    assert bank_for_list("from-elsewhere", room.platform) == "from-elsewhere"
+    assert bank_name_for_list("as_hma_has_it", room.platform) == "as_hma_has_it"
+    assert bank_name_for_list("from-elsewhere", room.platform) == "from-elsewhere"
 
 
 def test_confirmed_list_refuses_uploads(room: Room, hers: Any) -> None:
@@ -108,8 +120,8 @@ def test_meta_needles_are_imported_and_found(room: Room) -> None:
 
 
 def test_preparing_banks_keeps_their_policies(room: Room) -> None:
-    strict = Bank(PEOPLE, radius=20)
+    strict = Bank(PEOPLE_BANK, radius=20)
     room.platform.bank.set_bank(strict)
-    prepare_banks(room.platform.bank)
-    assert room.platform.bank.bank(PEOPLE) == strict
-    assert room.platform.bank.bank(RELEASED).on_confirmed is Outcome.LET_THROUGH
+    create_built_in_banks(room.platform.bank)
+    assert room.platform.bank.bank(PEOPLE_BANK) == strict
+    assert room.platform.bank.bank(RELEASED_BANK).on_confirmed is Outcome.LET_THROUGH

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.nouns import RELEASED, GateLimits
+from entrenous.stop.nouns import RELEASED_BANK, GateLimits
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome, ReviewState
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
@@ -27,7 +27,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     for decision in decisions:
         assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
     assert room.platform.bank.claim(claim).disputes == 1  # one person disagreed, once
-    assert room.platform.bank.bank(RELEASED)
+    assert room.platform.bank.bank(RELEASED_BANK)
     assert judge_upload(jpeg(hers, 50), room.platform).outcome is Outcome.LET_THROUGH
 
 

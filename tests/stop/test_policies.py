@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, import_hashes, set_policy
-from entrenous.stop.nouns import PEOPLE, RELEASED, BadPolicy, Bank, NoSuchBank
+from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, BadPolicy, Bank, NoSuchBank
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome
@@ -18,21 +18,21 @@ SHADOW = PolicyChange(shadow=True)
 
 
 def test_unset_fields_of_a_policy_stay(room: Room) -> None:
-    set_policy(PEOPLE, PolicyChange(radius=20), room.platform)
-    after = set_policy(PEOPLE, PolicyChange(on_confirmed=Outcome.HOLD), room.platform)
-    assert after == Bank(PEOPLE, 20, Outcome.HOLD, Outcome.HOLD)
-    assert room.platform.bank.bank(PEOPLE) == after
+    set_policy(PEOPLE_BANK, PolicyChange(radius=20), room.platform)
+    after = set_policy(PEOPLE_BANK, PolicyChange(on_confirmed=Outcome.HOLD), room.platform)
+    assert after == Bank(PEOPLE_BANK, 20, Outcome.HOLD, Outcome.HOLD)
+    assert room.platform.bank.bank(PEOPLE_BANK) == after
 
 
 @pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize(
     ("bank", "change"),
     [
-        (PEOPLE, PolicyChange(radius=32)),
-        (PEOPLE, PolicyChange(radius=-1)),
-        (PEOPLE, PolicyChange(on_claimed=Outcome.REFUSE)),
-        (RELEASED, PolicyChange(on_confirmed=Outcome.REFUSE)),
-        (RELEASED, SHADOW),
+        (PEOPLE_BANK, PolicyChange(radius=32)),
+        (PEOPLE_BANK, PolicyChange(radius=-1)),
+        (PEOPLE_BANK, PolicyChange(on_claimed=Outcome.REFUSE)),
+        (RELEASED_BANK, PolicyChange(on_confirmed=Outcome.REFUSE)),
+        (RELEASED_BANK, SHADOW),
     ],
 )
 def test_what_no_policy_may_be(room: Room, bank: BankName, change: PolicyChange) -> None:
@@ -50,14 +50,14 @@ def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
 def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
-    set_policy(PEOPLE, SHADOW, room.platform)
+    set_policy(PEOPLE_BANK, SHADOW, room.platform)
     decision = judge_upload(jpeg(hers), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
     assert [match.claim for match in decision.matches] == [claim]
     assert room.platform.reviews.waiting() == 0
     kept = room.platform.reviews.review(decision.case).decision
     assert kept == replace(decision, secret=None)
-    set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
     decision = judge_upload(jpeg(hers), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.REFUSE, None)
 

@@ -24,9 +24,9 @@ from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
     GateVerdict,
-    account_of,
     read_client_settings,
-    strictest,
+    strictest_answer,
+    user_or_network,
 )
 from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_without_asking
 from entrenous.stop.client.uploaded_files import Unreadable
@@ -199,7 +199,7 @@ class GateMiddleware:
         send: Send,
     ) -> None:
         name = self._account and self._account({**scope, "headers": headers})
-        account = account_of(name, (scope.get("client") or [""])[0])
+        account = user_or_network(name, (scope.get("client") or [""])[0])
         async with BodyPlace(self._room) as place:
             body = Body(receive, place)
             try:
@@ -246,7 +246,7 @@ class GateMiddleware:
             answers.append(answer)
             if answer.action is GateVerdict.REFUSE:
                 break
-        return strictest(answers)
+        return strictest_answer(answers)
 
 
 def _is_decision_header(name: bytes) -> bool:

@@ -20,7 +20,7 @@ from entrenous.connectors.hma_requests import (
     hma_name,
     json_member,
 )
-from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE, Bank, Listing
+from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE_BANK, Bank, PlatformListing
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import list_hashes, relist
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
@@ -173,7 +173,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     Raises:
         NotOwnContent: only people register in that bank.
     """
-    if bank.name == PEOPLE:
+    if bank.name == PEOPLE_BANK:
         raise NotOwnContent(
             why="Only people themselves register in that bank; make one of your own"
         )
@@ -196,7 +196,7 @@ def switch_off(
     The time is stored first, so that a crash in between leaves the claims matching.
     """
     for claim in _require_own(content):
-        listings.keep([claim.id], Listing(content_id_of(content, listings), until))
+        listings.keep([claim.id], PlatformListing(content_id_of(content, listings), until))
         platform.bank.move(claim.id, ClaimEvent.SUSPEND)
 
 
@@ -213,7 +213,7 @@ def switch_on(content: Content, platform: Platform, listings: ListingStore) -> C
 def set_content_id(content: Content, content_id: str, listings: ListingStore) -> None:
     """Store the platform's own id for the content; it replaces an earlier id."""
     until = _matches_again_at(content, listings)
-    listings.keep([claim.id for claim in _require_own(content)], Listing(content_id, until))
+    listings.keep([claim.id for claim in _require_own(content)], PlatformListing(content_id, until))
 
 
 def content_id_of(content: Content, listings: ListingStore) -> str:
@@ -267,7 +267,7 @@ def _matches_again_at(content: Content, listings: ListingStore) -> datetime | No
     return max(times, default=None)
 
 
-def _listing_of(content: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
+def _listing_of(content: Content, listings: ListingStore) -> Mapping[ClaimId, PlatformListing]:
     return listings.listings([claim.id for claim in content.claims_without_person])
 
 

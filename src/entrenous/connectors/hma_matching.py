@@ -43,7 +43,7 @@ from entrenous.stop.http.request_body import (
 from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import HashViews, first_scan
 from entrenous.stop.judge.weigh import is_released, outcome_of_hit, release_of
-from entrenous.stop.nouns import RELEASED, Bank
+from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import Outcome
@@ -147,7 +147,7 @@ def matches_acted_on(
     released = [
         release_of(_hash_match_json(match), match.claim)
         for match in matches
-        if match.bank.name == RELEASED
+        if match.bank.name == RELEASED_BANK
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _group_by_bank(matches, bank_names):
@@ -172,7 +172,7 @@ def describe_match(match: HashMatch) -> dict[str, Any]:
 def _group_by_bank(
     matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> Iterator[HashMatch]:
-    shown = (match for match in matches if match.bank.name != RELEASED)
+    shown = (match for match in matches if match.bank.name != RELEASED_BANK)
     return (
         match for match in shown if bank_names is None or hma_name(match.bank.name) in bank_names
     )

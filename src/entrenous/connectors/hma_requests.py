@@ -18,7 +18,7 @@ from entrenous.fingerprint.nouns import BadFingerprint, TooFlat
 from entrenous.stop.http.access import WrongToken
 from entrenous.stop.http.answers import PRIVATE_HEADERS, GateFault, log_bug
 from entrenous.stop.http.request_body import TooLarge, TooSlow, read_body
-from entrenous.stop.nouns import RELEASED, Bank, GateBusy, NoSuchBank
+from entrenous.stop.nouns import RELEASED_BANK, Bank, GateBusy, NoSuchBank
 from entrenous.stop.platform import Platform
 from entrenous.wire.problem_details import status_of
 
@@ -191,7 +191,7 @@ def hma_name(name: str) -> str:
 
 def visible_banks(platform: Platform) -> tuple[Bank, ...]:
     """Return all banks except the internal one of released uploads."""
-    return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED)
+    return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED_BANK)
 
 
 def bank_named(untrusted_name: str, platform: Platform) -> Bank:

@@ -156,7 +156,7 @@ class GateModule:
             self._hidden |= {by.removeprefix(_CASE_PREFIX): None for by in found}
             self._knows_all = True
         for case in list(self._hidden)[:_CASES_PER_QUERY_MAX]:
-            state = await self._api.defer_to_thread(self._client.state_of, case)
+            state = await self._api.defer_to_thread(self._client.review_state, case)
             del self._hidden[case]
             if state in ("released", "closed"):
                 for sql in _UNHIDE_STATEMENTS:

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import EntrenousError, Malformed, Refused, Unreachable
-from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest
-from entrenous.stop.client.uploaded_files import Unreadable, uploads_in
+from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest_answer
+from entrenous.stop.client.uploaded_files import Unreadable, extract_uploads
 
 PROBLEM_TYPE: Final = "application/problem+json"  # RFC 9457
 _RETRY_S: Final = 30
@@ -256,7 +256,7 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
     """
     if len(types) > 1 or len(encodings) > 1:
         raise Unreadable
-    return uploads_in(untrusted_body, "".join(types), "".join(encodings))
+    return extract_uploads(untrusted_body, "".join(types), "".join(encodings))
 
 
 def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswer | None:
@@ -270,7 +270,7 @@ def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> G
         answers.append(ask(untrusted_data))
         if answers[-1].action is GateVerdict.REFUSE:
             break
-    return strictest(answers)
+    return strictest_answer(answers)
 
 
 def header_value(answer: GateAnswer) -> str:

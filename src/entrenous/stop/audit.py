@@ -18,15 +18,15 @@ from entrenous.base.errors import Malformed, Unproven
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-HASH_BYTES: Final = 32
-EMPTY_LOG_HASH: Final = bytes(HASH_BYTES)  # the hash before the first row
+AUDIT_HASH_BYTES: Final = 32
+EMPTY_LOG_HASH: Final = bytes(AUDIT_HASH_BYTES)  # the hash before the first row
 _AUDIT_CONTEXT: Final = b"entrenous/1 audit\x00"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-Details = Mapping[str, str | int | bool]
+AuditDetails = Mapping[str, str | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class AuditHead:
     """The number and the hash of the log's newest row; for an empty log, 0 and 32 zero bytes."""
 
     number: int = 0
@@ -43,7 +43,7 @@ class Head:
             head = cls(int(number), bytes.fromhex(digits))
         except ValueError:
             raise BadHead from None
-        well_formed = head.number >= 0 and len(head.hash) == HASH_BYTES
+        well_formed = head.number >= 0 and len(head.hash) == AUDIT_HASH_BYTES
         if not well_formed or str(head) != untrusted_text.strip():
             raise BadHead
         return head
@@ -60,20 +60,22 @@ class AuditRow:
     at: datetime
     what: str
     of: str
-    details: Details
+    details: AuditDetails
     before: bytes
     hash: bytes = b""
 
     @classmethod
-    def after(cls, head: Head, at: datetime, what: str, of: str, details: Details) -> Self:
+    def after(
+        cls, head: AuditHead, at: datetime, what: str, of: str, details: AuditDetails
+    ) -> Self:
         """Make the row after ``head``, with its hash."""
         row = cls(head.number + 1, at, what, of, dict(details), head.hash)
         return cls(row.number, at, what, of, row.details, row.before, row.compute_hash())
 
     @property
-    def head(self) -> Head:
+    def head(self) -> AuditHead:
         """Return the head that the log has while this row is its last."""
-        return Head(self.number, self.hash)
+        return AuditHead(self.number, self.hash)
 
     def compute_hash(self) -> bytes:
         """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields except
@@ -100,7 +102,7 @@ class BadHead(Malformed):
     """
 
 
-def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:
+def check_chain(rows: Iterable[AuditRow], start: AuditHead = AuditHead()) -> AuditHead:
     """Verify rows that follow ``start`` and return the head after them.
 
     Raises:
@@ -125,10 +127,10 @@ class AuditLogChanged(Unproven):
     """
 
 
-_PAGE: Final = 1000
+_ROWS_PER_READ: Final = 1000
 
 
-def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
+def verify_audit_log(bank: BankStore, noted: AuditHead | None = None) -> AuditHead:
     """Verify the whole log and return its head.
 
     Args:
@@ -140,15 +142,15 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
         AuditLogChanged: a row was changed, deleted, moved or added, or the noted head is not in the
             log.
     """
-    head = Head()
+    head = AuditHead()
     if noted is not None:
-        head = check_chain(_verify_up_to(noted, head, bank))
+        head = check_chain(_rows_up_to(noted, head, bank))
         if head != noted:
             raise AuditLogChanged(number=min(head.number, noted.number))
     head = check_chain(audit_rows(bank, head.number), head)
     # Either rows were added meanwhile, or the log was tampered with.
     if head != (stored := bank.log_head()):
-        head = check_chain(_verify_up_to(stored, head, bank), head)
+        head = check_chain(_rows_up_to(stored, head, bank), head)
         if head != stored:
             raise AuditLogChanged(number=min(head.number, stored.number) + 1)
     return head
@@ -156,10 +158,10 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
 
 def audit_rows(bank: BankStore, after: int = 0) -> Iterator[AuditRow]:
     """Yield every row with a number above ``after``, in order."""
-    while page := bank.log(after, _PAGE):
+    while page := bank.log(after, _ROWS_PER_READ):
         yield from page
         after = page[-1].number
 
 
-def _verify_up_to(last: Head, head: Head, bank: BankStore) -> Iterator[AuditRow]:
+def _rows_up_to(last: AuditHead, head: AuditHead, bank: BankStore) -> Iterator[AuditRow]:
     return takewhile(lambda row: row.number <= last.number, audit_rows(bank, head.number))

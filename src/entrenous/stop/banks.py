@@ -13,9 +13,9 @@ from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.judge.look_back import look_back_all
 from entrenous.stop.nouns import (
     BUILT_IN_BANKS,
-    PEOPLE,
-    RELEASED,
-    RELEASED_RADIUS,
+    PEOPLE_BANK,
+    RELEASED_BANK,
+    RELEASED_RADIUS_BITS,
     BadBankName,
     BadPolicy,
     Bank,
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
 _HASHES_PER_TRANSACTION: Final = 5000  # hashes per transaction, which then takes about a second
-_HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
-_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+HASH_COLUMN_HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
+_LINE_END_PATTERN: Final = re.compile(r"\r\n|\n|\r")
 
 
-def prepare_banks(bank: BankStore) -> None:
+def create_built_in_banks(bank: BankStore) -> None:
     """Create the banks "people" and "released" if they are missing; keep their policies."""
     existing = {one.name for one in bank.banks()}
     through = Outcome.LET_THROUGH
-    for wanted in (Bank(PEOPLE), Bank(RELEASED, RELEASED_RADIUS, through, through)):
+    for wanted in (Bank(PEOPLE_BANK), Bank(RELEASED_BANK, RELEASED_RADIUS_BITS, through, through)):
         if wanted.name not in existing:
             bank.set_bank(wanted)
 
@@ -54,7 +54,7 @@ def effective_banks(platform: Platform) -> tuple[Bank, ...]:
     return tuple(replace(one, shadow=True) for one in banks)
 
 
-def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
+def bank_name_for_list(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name of the bank for an imported list; the bank need not exist yet.
 
     Raises:
@@ -116,7 +116,9 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING
     known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
-    wanted = [_list_registration(bits, name, platform, confirmed=confirmed) for bits in new]
+    wanted = [
+        _registration_of_listed_hash(bits, name, platform, confirmed=confirmed) for bits in new
+    ]
     if looks_back is None:
         wanted = [replace(one, looks_back=True) for one in wanted]
     for start in range(0, len(wanted), _HASHES_PER_TRANSACTION):
@@ -133,18 +135,18 @@ def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str],
     """Return a list's hashes, 32 bytes each, and the numbers of its bad lines with the reasons."""
     hashes = list[bytes]()
     refused = list[tuple[int, str]]()
-    for number, line in enumerate(_LINE_END.split(untrusted_csv), start=1):
-        text = _first_column(line)
-        if not text or text.startswith("#") or (number == 1 and text in _HEADINGS):
+    for number, line in enumerate(_LINE_END_PATTERN.split(untrusted_csv), start=1):
+        text = first_csv_column(line)
+        if not text or text.startswith("#") or (number == 1 and text in HASH_COLUMN_HEADINGS):
             continue
         try:
-            hashes.append(_parse_pdq_hash(text))
+            hashes.append(parse_pdq_hash(text))
         except BadFingerprint as problem:
             refused.append((number, str(problem)))
     return hashes, tuple(refused)
 
 
-def _first_column(line: str) -> str:
+def first_csv_column(line: str) -> str:
     """Return a line's first column in lower case, or the whole line if it is not CSV.
 
     Lines are parsed one at a time, so that an unclosed quote does not swallow the next line.
@@ -156,13 +158,13 @@ def _first_column(line: str) -> str:
     return row[0].strip().lower() if row else ""
 
 
-def _parse_pdq_hash(text: str) -> bytes:
+def parse_pdq_hash(text: str) -> bytes:
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadFingerprint
     return bytes.fromhex(text)
 
 
-def _list_registration(
+def _registration_of_listed_hash(
     bits: bytes, name: BankName, platform: Platform, *, confirmed: bool
 ) -> Registration:
     """Return a registration without a holder, for one hash of a list. Its quality is 100, since
@@ -197,7 +199,7 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
         after = replace(before, **wanted)
     except ValueError as problem:
         raise BadPolicy(why=problem) from None
-    if name == RELEASED and (
+    if name == RELEASED_BANK and (
         after.shadow or {after.on_claimed, after.on_confirmed} != {Outcome.LET_THROUGH}
     ):
         raise BadPolicy(why="uploads that a reviewer released are always let through")

@@ -15,15 +15,15 @@ from entrenous.base.identifiers import BankName
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.stop.upload_record import DueCounts, Outcome
 
-PEOPLE: Final = BankName("people")  # the bank of what people register themselves
-RELEASED: Final = BankName("released")  # the bank of uploads that a reviewer let through
-BUILT_IN_BANKS: Final = frozenset({PEOPLE, RELEASED})
+PEOPLE_BANK: Final = BankName("people")  # the bank of what people register themselves
+RELEASED_BANK: Final = BankName("released")  # the bank of uploads that a reviewer let through
+BUILT_IN_BANKS: Final = frozenset({PEOPLE_BANK, RELEASED_BANK})
 # In bits. Smaller than the radius of a match, since it has to find only re-encoded copies of an
 # upload.
-RELEASED_RADIUS: Final = 16
+RELEASED_RADIUS_BITS: Final = 16
 # In bits. Within this distance, two hashes belong to the same picture, re-encoded, with almost
 # nothing covered.
-SAME_BITS: Final = 4
+SAME_PICTURE_BITS_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Bank:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HashEntry:
     """One distinct registered hash. Numbers increase and are never reused."""
 
     number: int
@@ -58,7 +58,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class BankCounts:
     """Counts of a store: matching claims, and distinct hashes."""
 
     claims: int
@@ -151,7 +151,7 @@ CONTENT_ID_CHARS_MAX: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PlatformListing:
     """The platform's own data about a claim.
 
     ``content_id`` is the platform's name for the content, "" if it has none. ``on_at`` is the time
@@ -167,10 +167,12 @@ class Listing:
             raise ValueError(f"a content_id is at most {CONTENT_ID_CHARS_MAX} printable characters")
 
 
-OVERDUE_AFTER: Final = timedelta(hours=24)  # half of the 48 hours that some notices give a platform
+REVIEW_OVERDUE_AFTER: Final = timedelta(
+    hours=24
+)  # half of the 48 hours that some notices give a platform
 
 
-class ShadowCell(NamedTuple):
+class ShadowOutcome(NamedTuple):
     """An outcome that a bank in shadow mode would have had, at an (even) distance in bits."""
 
     bank: BankName
@@ -206,7 +208,7 @@ class GateFigures:
     oldest: datetime | None = None
     review_s: float | None = None
     due: DueCounts = field(default_factory=DueCounts)
-    shadow: Mapping[ShadowCell, int] = field(default_factory=dict)
+    shadow: Mapping[ShadowOutcome, int] = field(default_factory=dict)
 
     @property
     def oldest_wait(self) -> timedelta:
@@ -216,10 +218,10 @@ class GateFigures:
     @property
     def is_overdue(self) -> bool:
         """Return whether an item has waited for more than a day."""
-        return self.oldest_wait > OVERDUE_AFTER
+        return self.oldest_wait > REVIEW_OVERDUE_AFTER
 
 
-def even_distance(distance: int) -> int:
+def round_down_to_even(distance: int) -> int:
     """Round down to an even number: PDQ's own hashes differ in an even number of bits."""
     return distance // 2 * 2
 

@@ -23,7 +23,7 @@ from entrenous.fingerprint.nouns import (
     TooFlat,
 )
 from entrenous.fingerprint.sound_index import refuse_too_quiet
-from entrenous.stop.nouns import PEOPLE, BankUnreachable, Listing
+from entrenous.stop.nouns import PEOPLE_BANK, BankUnreachable, PlatformListing
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
     BadClaim,
@@ -58,7 +58,9 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     return platform.bank.move(claim, ClaimEvent.WITHDRAW)
 
 
-def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName = PEOPLE) -> Claim:
+def register_claim(
+    request: ClaimRequest, platform: Platform, *, bank: BankName = PEOPLE_BANK
+) -> Claim:
     """Store a claim; the next upload is compared with it.
 
     The first answer may have been lost, so a repeated request (with the same holder's hash) returns
@@ -180,7 +182,7 @@ def relist(
     known = listings.listings([one.id for one in old])
     name = next((known[one.id].content_id for one in old if one.id in known), "")
     if name:
-        listings.keep([made.id], Listing(name))
+        listings.keep([made.id], PlatformListing(name))
     platform.bank.withdraw(*(one.id for one in old))
     return made
 
@@ -202,6 +204,6 @@ def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> boo
     if claim.state is ClaimState.SUSPENDED and hashes:
         relist([claim], hashes, platform, listings)
         return True
-    kept = listings.listings([claim.id]).get(claim.id, Listing())
-    listings.keep([claim.id], Listing(kept.content_id))
+    kept = listings.listings([claim.id]).get(claim.id, PlatformListing())
+    listings.keep([claim.id], PlatformListing(kept.content_id))
     return False

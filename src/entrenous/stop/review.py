@@ -39,7 +39,13 @@ from entrenous.stop.judge.weigh import (
     policy_outcome,
     release_of,
 )
-from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, AlertProgramFailed
+from entrenous.stop.nouns import (
+    RELEASED_BANK,
+    RELEASED_RADIUS_BITS,
+    SAME_PICTURE_BITS_MAX,
+    Alert,
+    AlertProgramFailed,
+)
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
@@ -62,7 +68,7 @@ UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all waiting uploads with
 HOUR: Final = timedelta(hours=1)
 _FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_TOGETHER_BITS_MAX: Final = {
-    ReviewState.RELEASED: RELEASED_RADIUS,
+    ReviewState.RELEASED: RELEASED_RADIUS_BITS,
     ReviewState.CONFIRMED: PDQ_RADIUS,
 }
 
@@ -89,7 +95,9 @@ def should_wait_together(review: Review, others: Sequence[Review], held_per_hash
     return len(recent) + 1 > held_per_hash
 
 
-def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASED_RADIUS) -> bool:
+def is_same_flood(
+    bits: bytes | None, other: bytes | None, radius: int = RELEASED_RADIUS_BITS
+) -> bool:
     """Return whether two uploads' hashes are at most ``radius`` bits apart."""
     if bits is None or other is None:
         return False
@@ -122,7 +130,9 @@ def _release_covers(review: Review, other: Review) -> bool:
     wholes = [match.distance for match in other.decision.matches if not match.part]
     claims = {match.claim for match in other.decision.matches}
     known = claims <= {match.claim for match in review.decision.matches}
-    return known and is_same_flood(other.bits, review.bits, max(SAME_BITS, min(wholes, default=0)))
+    return known and is_same_flood(
+        other.bits, review.bits, max(SAME_PICTURE_BITS_MAX, min(wholes, default=0))
+    )
 
 
 def _is_same_file(review: Review, other: Review) -> bool:
@@ -344,7 +354,7 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
     known = {match.claim for match in review.decision.matches}
     found = find_numbered_hits(all_orientations(bits), platform, part=False)
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED]
+    releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED_BANK]
     if review.upload_sha256 is not None:
         releases += releases_of_file(review.upload_sha256, platform)
     new = [
@@ -410,7 +420,7 @@ def _released_hash(bits: bytes, platform: Platform) -> Registration:
     """Return an entry of the bank "released" for the hash of a released upload."""
     claim = Claim(
         id=new_claim_id(platform),
-        bank=RELEASED,
+        bank=RELEASED_BANK,
         state=ClaimState.CONFIRMED,
         kind="pdq",
         quality=100,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_serving import (
     PartnerSubmissions,
     unix_seconds,
@@ -487,7 +487,7 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
 
 def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
     bank = BankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
-    prepare_banks(bank)
+    create_built_in_banks(bank)
     partner, _ = room.partner("friends", submits=True)
     submissions = PartnerSubmissions(replace(room.platform, bank=bank))
     submissions.submit(partner, [bits(0)])

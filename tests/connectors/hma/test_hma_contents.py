@@ -12,10 +12,10 @@ from entrenous.connectors.exchange.exchange_client import ExchangeHttp
 from entrenous.connectors.exchange.fetchers import Hma as Fetched
 from entrenous.connectors.hma_contents import find_content
 from entrenous.connectors.hma_requests import NoSuchContent, bank_named
-from entrenous.stop.banks import import_hashes, prepare_banks
+from entrenous.stop.banks import create_built_in_banks, import_hashes
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.nouns import PEOPLE, RELEASED, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
@@ -51,7 +51,7 @@ def test_a_small_bank_matches_also_after_a_restart(
     ids = []
     for first in (True, False):
         with a_platform(tmp_path / "gate.sqlite", clock) as platform:
-            prepare_banks(platform.bank)
+            create_built_in_banks(platform.bank)
             with a_client(platform, access) as hma:
                 hma.headers.update(OPERATOR)
                 if first:
@@ -116,7 +116,7 @@ def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform)
     number = make(hma)
     ((_, claim),) = platform.bank.claims_on({number})
     platform.bank.move(claim.id, ClaimEvent.CONFIRM)
-    let_through = replace(claim, id=ClaimId("r"), bank=RELEASED, state=ClaimState.CONFIRMED)
+    let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
     platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
     assert (looked_up(hma), raw(hma)) == ({}, [number])
     platform.bank.move(claim.id, ClaimEvent.SUSPEND)
@@ -160,7 +160,7 @@ def test_parts_of_pictures_are_no_contents(
 
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:
-    import_hashes(HEX, PEOPLE, platform)
+    import_hashes(HEX, PEOPLE_BANK, platform)
     ((_, claim),) = platform.bank.claims_on({1})
     platform.bank.move(claim.id, ClaimEvent.SUSPEND)
     assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0

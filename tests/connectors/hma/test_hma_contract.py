@@ -15,7 +15,7 @@ from starlette.routing import Route
 from entrenous.base.identifiers import BankName
 from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.fetchers import HashFile
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.http.access import GateAccess
@@ -288,7 +288,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a bank TEST of one content, as the API created it."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
     with a_platform(path, WoundClock()) as platform:
-        prepare_banks(platform.bank)
+        create_built_in_banks(platform.bank)
         with a_client(platform, OPERATOR_ONLY) as hma:
             assert hma.post("/c/banks", json={"name": "TEST"}, headers=OPERATOR).status_code == 201
             words = {"pdq": HEX, "note": "a note"}

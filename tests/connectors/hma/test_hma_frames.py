@@ -6,7 +6,7 @@ import httpx
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND, FramePrint, VideoPrint
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 
@@ -14,8 +14,8 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 def test_video_frame_is_no_content(platform: Platform, hma: httpx.Client) -> None:
     bits = bytes(range(32))
     at = platform.clock.now()
-    film = Claim(ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, at)
-    picture = Claim(ClaimId("cd" * 16), PEOPLE, ClaimState.WAITING, "pdq", 90, at)
+    film = Claim(ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, at)
+    picture = Claim(ClaimId("cd" * 16), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, at)
     asked = {"signal": bits.hex(), "signal_type": "pdq"}
     platform.bank.register(Registration(film, video=VideoPrint((FramePrint(0, bits, 90),))))
     assert hma.get("/m/raw_lookup", params=asked).json() == {"matches": []}

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import relist_due
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
@@ -138,6 +138,6 @@ def test_changed_note_is_shown_to_reviewers(
 
 def test_person_s_claim_cannot_be_annotated(hma: httpx.Client, platform: Platform) -> None:
     platform.bank.register(Registration(claim("hers"), (bytes.fromhex(FAR),)))
-    assert claim("hers").bank == PEOPLE
+    assert claim("hers").bank == PEOPLE_BANK
     assert hma.put("/c/bank/PEOPLE/content/1", json={"note": "x"}).status_code == 403
     assert platform.bank.claim(claim("hers").id).reason == "mine"

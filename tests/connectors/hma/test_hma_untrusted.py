@@ -17,7 +17,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.connectors.hma_matching import form_of
 from entrenous.connectors.hma_requests import NoPhoto, hma_name, parse_pdq_signal
 from entrenous.fingerprint.nouns import BadFingerprint
-from entrenous.stop.audit import Head
+from entrenous.stop.audit import AuditHead
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
@@ -131,7 +131,7 @@ def test_large_body_is_refused(hma: httpx.Client) -> None:
 class Away:
     """A database that does not answer."""
 
-    def log_head(self) -> Head:
+    def log_head(self) -> AuditHead:
         raise BankUnreachable(why="it is away")
 
     def banks(self) -> Any:

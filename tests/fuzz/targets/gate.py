@@ -7,7 +7,7 @@ from python_multipart.multipart import parse_options_header
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_matching import Form, form_of
-from entrenous.stop.audit import Head
+from entrenous.stop.audit import AuditHead
 from entrenous.stop.http.registration_requests import read_opinion
 from entrenous.stop.http.request_body import ReceivedUpload, read_reference, upload_in_form
 from entrenous.stop.registration import Opinion, Stance
@@ -72,10 +72,10 @@ TARGETS: Final = (
     Target(
         "log-head",
         one_noun(
-            lambda untrusted: Head.read(untrusted.decode(errors="replace")),
+            lambda untrusted: AuditHead.read(untrusted.decode(errors="replace")),
             lambda head: str(head).encode(),
         ),
-        lambda: [str(Head()).encode(), str(Head(12, b"\xab" * 32)).encode()],
+        lambda: [str(AuditHead()).encode(), str(AuditHead(12, b"\xab" * 32)).encode()],
         longest=128,
     ),
 )

@@ -4,8 +4,13 @@ from typing import Final
 from urllib.parse import unquote
 
 from entrenous.connectors.upload_rules import make_rules
-from entrenous.stop.client.gate_answer import GateAnswer, GateVerdict, read_reply, read_state
-from entrenous.stop.client.uploaded_files import media_in_mail, uploads_in
+from entrenous.stop.client.gate_answer import (
+    GateAnswer,
+    GateVerdict,
+    parse_decision_reply,
+    parse_review_state,
+)
+from entrenous.stop.client.uploaded_files import extract_uploads, media_in_mail
 from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
@@ -30,7 +35,7 @@ _STATES: Final = ("", "waiting", "confirmed", "released", "closed")
 
 def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     kind, _, body = untrusted.partition(b"\n")
-    return body, uploads_in(body, kind.decode("latin-1"))
+    return body, extract_uploads(body, kind.decode("latin-1"))
 
 
 _RULES: Final = make_rules([COVERED], "publish")
@@ -79,7 +84,7 @@ TARGETS: Final = (
     ),
     Target(
         "hook-reply",
-        holds(lambda untrusted: read_reply(200, untrusted), _fits),
+        holds(lambda untrusted: parse_decision_reply(200, untrusted), _fits),
         lambda: [
             _REPLY,
             _REPLY.replace(b"let through", b"refuse"),
@@ -90,7 +95,7 @@ TARGETS: Final = (
     ),
     Target(
         "hook-case",
-        holds(lambda untrusted: read_state(200, untrusted), lambda state: state in _STATES),
+        holds(lambda untrusted: parse_review_state(200, untrusted), lambda state: state in _STATES),
         lambda: [b'{"schema":"entrenous/review/1","state":"released"}', b'{"state":"waiting"}'],
         change_json,
         longest=1024,

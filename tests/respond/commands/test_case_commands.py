@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from entrenous.cli import run
-from entrenous.stop.commands.protect_command import ask_adults
+from entrenous.stop.commands.protect_command import ask_if_everybody_adult
 from entrenous.terminal.output import rfc3339_utc
 from entrenous.terminal.typed_input import parse_time
 
@@ -139,7 +139,7 @@ def test_questions_are_asked_beside_the_answer(
     monkeypatch.setattr(typer, "prompt", answers)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert ask("case", "open")["state"] == "open"
-    assert ask_adults()
+    assert ask_if_everybody_adult()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
     # safe, watched, go on, age, how far (not by yes: asked three times); adults; erase

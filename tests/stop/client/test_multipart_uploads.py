@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.client.uploaded_files import PARTS_MAX, Unreadable, uploads_in
+from entrenous.stop.client.uploaded_files import FORM_PARTS_MAX, Unreadable, extract_uploads
 from tests.connectors.running_gates import FINE
 
 FORM = "multipart/form-data; boundary=edge"
@@ -22,7 +22,7 @@ def form(*parts: tuple[bytes, bytes], edge: bytes = b"edge") -> bytes:
 
 def test_form_files_are_found_among_fields() -> None:
     body = form((FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", FINE), (NAMED, b"pdf"))
-    assert uploads_in(body, FORM) == [FINE, b"pdf"]
+    assert extract_uploads(body, FORM) == [FINE, b"pdf"]
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_form_files_are_found_among_fields() -> None:
     ],
 )
 def test_form_part_is_a_file_by_any_sign(head: bytes, data: bytes) -> None:
-    assert uploads_in(form((head, data)), FORM) == [data]
+    assert extract_uploads(form((head, data)), FORM) == [data]
 
 
 def test_empty_file_field_has_no_upload() -> None:
-    assert uploads_in(form((NAMED, b""), (FIELD, b"")), FORM) == []
+    assert extract_uploads(form((NAMED, b""), (FIELD, b"")), FORM) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_empty_file_field_has_no_upload() -> None:
     ],
 )
 def test_body_that_is_no_form_is_one_file(body: bytes, kind: str, files: int) -> None:
-    assert uploads_in(body, kind) == [body] * files
+    assert extract_uploads(body, kind) == [body] * files
 
 
 GOOD = form((NAMED, FINE))
@@ -86,28 +86,28 @@ INNER = b"--edge\r\n" + NAMED + b"\r\n" + FINE
 )
 def test_ambiguous_form_is_unreadable(body: bytes, kind: str) -> None:
     with pytest.raises(Unreadable):
-        uploads_in(body, kind)
+        extract_uploads(body, kind)
 
 
 def test_compressed_or_huge_form_is_unreadable() -> None:
     with pytest.raises(Unreadable):
-        uploads_in(FINE, "image/jpeg", "gzip")
-    assert uploads_in(FINE, "image/jpeg", "identity") == [FINE]
+        extract_uploads(FINE, "image/jpeg", "gzip")
+    assert extract_uploads(FINE, "image/jpeg", "identity") == [FINE]
     with pytest.raises(Unreadable):
-        uploads_in(form(*[(FIELD, b"x")] * (PARTS_MAX + 1)), FORM)
+        extract_uploads(form(*[(FIELD, b"x")] * (FORM_PARTS_MAX + 1)), FORM)
 
 
 @given(st.lists(st.binary(max_size=200).filter(lambda one: b"--edge" not in one), max_size=5))
 def test_form_file_is_extracted_unchanged(files: Sequence[bytes]) -> None:
     body = form(*[(NAMED, data) for data in files])
-    assert uploads_in(body, FORM) == [data for data in files if data]
+    assert extract_uploads(body, FORM) == [data for data in files if data]
 
 
 @given(st.binary(max_size=400), st.text(max_size=60))
 def test_random_bytes_as_form(body: bytes, kind: str) -> None:
     for declared in (kind, FORM):
         with contextlib.suppress(Unreadable):
-            assert all(data in body for data in uploads_in(body, declared))
+            assert all(data in body for data in extract_uploads(body, declared))
 
 
 @given(st.data())
@@ -117,4 +117,4 @@ def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
     where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
     body[where] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Unreadable):
-        assert any(FINE in one for one in uploads_in(bytes(body), FORM))
+        assert any(FINE in one for one in extract_uploads(bytes(body), FORM))

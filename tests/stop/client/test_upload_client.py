@@ -22,9 +22,9 @@ from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
     GateVerdict,
-    account_of,
-    read_reply,
-    strictest,
+    parse_decision_reply,
+    strictest_answer,
+    user_or_network,
 )
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
 from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, decided, setting
@@ -165,7 +165,7 @@ def test_malformed_answer_holds_the_upload(body: bytes) -> None:
 
 @given(st.integers(100, 999), st.binary(max_size=300))
 def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
-    assert read_reply(status, body).verdict is GateVerdict.HOLD
+    assert parse_decision_reply(status, body).verdict is GateVerdict.HOLD
 
 
 def test_uploader_token_is_detected() -> None:
@@ -235,7 +235,7 @@ def test_unknown_account_counts_by_address(
     name: str | None, address: str | None, whose: str
 ) -> None:
     """But not the address of a proxy in front, which everybody shares."""
-    assert account_of(name, address) == whose
+    assert user_or_network(name, address) == whose
 
 
 def test_state_of_a_case() -> None:
@@ -244,9 +244,11 @@ def test_state_of_a_case() -> None:
         return httpx.Response(200 if case != "none" else 404, json={"state": case})
 
     client = Scripted(answer).client()
-    told = {case: client.state_of(case) for case in ("waiting", "released", "none", "odd", "a/b")}
+    told = {
+        case: client.review_state(case) for case in ("waiting", "released", "none", "odd", "a/b")
+    }
     assert told == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
-    assert Scripted(lambda _: httpx.Response(200, text="[")).client().state_of("1") == ""
+    assert Scripted(lambda _: httpx.Response(200, text="[")).client().review_state("1") == ""
 
 
 def test_declared_media_is_never_an_other_file() -> None:
@@ -308,9 +310,9 @@ def test_the_log_says_what_fails_and_nothing_of_the_upload(
 
 def test_strictest_answer_of_several() -> None:
     fine, held, no = (GateAnswer(said) for said in GateVerdict)
-    assert strictest([fine, no, held]) is no
-    assert strictest([fine, held, fine]) is held
-    assert strictest([]) is None
+    assert strictest_answer([fine, no, held]) is no
+    assert strictest_answer([fine, held, fine]) is held
+    assert strictest_answer([]) is None
 
 
 def test_invalid_ca_file_is_refused(tmp_path: Any) -> None:

@@ -18,7 +18,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.commands.gate_review import _arrival_in_words
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, Review, ReviewState
@@ -53,9 +53,11 @@ def data(tmp_path: Path, hers: Any) -> Path:
     """A gate with a picture that matches a claim, and an unreadable one."""
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
-        claim = Claim(ClaimId("ab"), PEOPLE, ClaimState.WAITING, "pdq", 90, AT, reason="\x1b[2J")
+        claim = Claim(
+            ClaimId("ab"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, AT, reason="\x1b[2J"
+        )
         platform.bank.register(Registration(claim, (bytes(32),)))
-        fits = Match(PEOPLE, ClaimId("ab"), 4, "mirror")
+        fits = Match(PEOPLE_BANK, ClaimId("ab"), 4, "mirror")
         for decision, upload, reference, at in (
             (Decision(Outcome.HOLD, CASE, (fits,)), jpeg(hers), "post 17", AT),
             (Decision(Outcome.HOLD, OTHER), b"broken", "", AT),

@@ -79,6 +79,6 @@ def test_default_is_one_process_per_two_processors(
     there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_run, "processor_count", lambda: there)
-    assert gate_run._deferred_scans_at_once(tmp_path) == run
+    assert gate_run._deferred_scan_process_count(tmp_path) == run
     (tmp_path / "gate.toml").write_text("slow_look_processes = 5\n")
-    assert gate_run._deferred_scans_at_once(tmp_path) == 5
+    assert gate_run._deferred_scan_process_count(tmp_path) == 5

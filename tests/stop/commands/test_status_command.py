@@ -14,7 +14,7 @@ from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING, join
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
@@ -132,7 +132,9 @@ def test_status_of_an_unusable_folder(
 def test_status_shows_shadow_counts(data: Path) -> None:
     with open_platform(data) as (platform, _):
         platform.bank.set_bank(Bank(TRIAL, shadow=True))
-        for number, (bank, bits) in enumerate([(TRIAL, 5), (TRIAL, 4), (TRIAL, 30), (PEOPLE, 0)]):
+        for number, (bank, bits) in enumerate(
+            [(TRIAL, 5), (TRIAL, 4), (TRIAL, 30), (PEOPLE_BANK, 0)]
+        ):
             match = Match(bank, ClaimId("x"), bits, "as it is")
             decision = Decision(Outcome.LET_THROUGH, f"{number}", (match,), Outcome.REFUSE)
             at = platform.clock.now()

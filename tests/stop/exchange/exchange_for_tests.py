@@ -10,7 +10,7 @@ from typing import cast
 from entrenous.base.environment import Clock, SystemRandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_nouns import Exchange, ExchangePartner
 from entrenous.stop.exchange_serving import (
     PartnerOpinions,
@@ -19,7 +19,7 @@ from entrenous.stop.exchange_serving import (
     partner_with,
 )
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Change, ClaimState
 from entrenous.stop.store.bank_store import BankStore
@@ -50,7 +50,7 @@ class MemoryFeed:
         self,
         claim: str,
         *hashes: bytes,
-        bank: BankName = PEOPLE,
+        bank: BankName = PEOPLE_BANK,
         state: ClaimState = ClaimState.WAITING,
         kind: str = "pdq",
     ) -> ClaimId:
@@ -83,7 +83,7 @@ class Room:
     def partner(
         self, name: str = "friends", *banks: BankName, submits: bool = False
     ) -> tuple[ExchangePartner, str]:
-        key = add_partner(name, banks or (PEOPLE,), self.exchange, submits=submits)
+        key = add_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
         return partner_with(key, self.exchange), key.reveal().decode()
 
     def again(self, key: str) -> ExchangePartner:
@@ -100,7 +100,7 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     engine = engine_at(folder / "bank.db")
     prepare_tables(engine)
     bank, feed = BankStore(engine, clock), MemoryFeed(clock)
-    prepare_banks(bank)
+    create_built_in_banks(bank)
     platform = Platform(
         clock, SystemRandomSource(), bank, *_unused(), sounds=RegisteredSounds(bank)
     )
@@ -130,4 +130,4 @@ def _unused() -> tuple[None, None, None]:
     return cast("tuple[None, None, None]", (None,) * 3)
 
 
-__all__ = ["PEOPLE", "Bank", "MemoryFeed", "Room", "bits", "open_room", "with_claims_in_bank"]
+__all__ = ["PEOPLE_BANK", "Bank", "MemoryFeed", "Room", "bits", "open_room", "with_claims_in_bank"]

@@ -10,7 +10,7 @@ from entrenous.base.environment import SystemRandomSource
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, SourceRecord
 from entrenous.stop.exchange_serving import add_partner, partner_with
@@ -33,7 +33,7 @@ SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", Ba
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
     engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
     bank = BankStore(engine, clock)
-    prepare_banks(bank)
+    create_built_in_banks(bank)
     index, reviews = FileIndex(tmp_path / "index", bank), ReviewQueue(engine, clock)
     sounds = RegisteredSounds(bank)
     yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture, sounds=sounds)

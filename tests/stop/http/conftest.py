@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from entrenous.base.environment import SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.gate_settings import read_gate_settings
 from entrenous.stop.http.access import GateAccess
@@ -49,7 +49,7 @@ def clock() -> WoundClock:
 def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
     engine = engine_at(tmp_path / "gate.sqlite")
     bank = BankStore(engine, clock)
-    prepare_banks(bank)
+    create_built_in_banks(bank)
     yield Platform(
         clock=clock,
         dice=SystemRandomSource(),

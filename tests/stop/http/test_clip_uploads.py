@@ -22,7 +22,7 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.clips import wander, written
@@ -50,7 +50,7 @@ def clip_web(all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 @pytest.fixture
 def registered(all_media: Platform) -> Platform:
     claim = Claim(
-        ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
+        ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
     )
     with read_clip(FILM) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)

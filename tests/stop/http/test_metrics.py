@@ -19,7 +19,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot, event_of
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of
 from entrenous.stop.upload_record import Outcome
@@ -164,7 +164,7 @@ def test_shadow_metrics_are_by_bank_and_distance(
 ) -> None:
     trial = BankName("trial")
     platform.bank.set_bank(Bank(trial, shadow=True))
-    platform.bank.set_bank(replace(platform.bank.bank(PEOPLE), shadow=True))
+    platform.bank.set_bank(replace(platform.bank.bank(PEOPLE_BANK), shadow=True))
     bits = bring(web, hers)
     assert bits["matches"] == []
     (accepted,) = platform.reviews.kept_pictures(0, 10)

@@ -13,7 +13,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.exchange_serving import add_partner
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import GateTokens, exchange_of
@@ -34,7 +34,9 @@ STRANGERS = {
 def bits(platform: Platform, hers: Any) -> bytes:
     """A registered hash, also registered as a part's."""
     whole = fingerprint(picture(hers))
-    claim = Claim(CLAIM, PEOPLE, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now())
+    claim = Claim(
+        CLAIM, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
+    )
     platform.bank.register(Registration(claim, (whole.bits,), (whole.bits,)))
     return whole.bits
 
@@ -55,7 +57,7 @@ def app(platform: Platform) -> Starlette:
 
 def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[tuple[str, str]]:
     """Every method and path, with existing ids filled in."""
-    there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE}
+    there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
             yield from addresses(route.routes, case, below + route.path)
@@ -99,7 +101,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
 def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
     """So the search above would find a hash; and the key ends with the partner."""
     exchange = exchange_of(platform)
-    key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
+    key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
     with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
         page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"

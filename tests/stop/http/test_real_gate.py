@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from entrenous.device.client.http_courier import new_relay_client
-from entrenous.stop.audit import verify_log
+from entrenous.stop.audit import verify_audit_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.protect import unprotect
@@ -110,7 +110,7 @@ def test_two_gates_share_a_postgresql(
         assert decision(one, jpeg(hers)) == "hold"
     assert not (folders[0] / "bank.db").exists()
     with open_platform(folders[0]) as (platform, _):
-        verify_log(platform.bank)
+        verify_audit_log(platform.bank)
         assert [one.state for one in platform.bank.changes(0, 9)] == [
             ClaimState.WITHDRAWN,
             ClaimState.WAITING,

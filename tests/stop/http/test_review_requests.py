@@ -10,7 +10,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.program import this_program
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Opinion, Partner, Registration, Stance
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
@@ -91,7 +91,7 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
     web: httpx.Client, platform: Platform, hers: Any
 ) -> None:
     bits = fingerprint(picture(hers)).bits
-    mine = Claim(ClaimId("a"), PEOPLE, ClaimState.WAITING, "pdq", 90, platform.clock.now())
+    mine = Claim(ClaimId("a"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, platform.clock.now())
     platform.bank.register(Registration(replace(mine, reason="my former partner has it"), (bits,)))
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
     assert set(answer["matches"][0]) == {"bank", "distance", "how"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.stop.audit import audit_rows, verify_log
+from entrenous.stop.audit import audit_rows, verify_audit_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
@@ -107,7 +107,7 @@ def test_two_people_confirm(
     assert platform.bank.claim(match.claim).state is ClaimState.CONFIRMED
     assert told(platform, "case confirmed first") == [(case, {"by": "ana"})]
     assert told(platform, "case confirmed") == [(case, {"also": 0, "by": "ben", "first": "ana"})]
-    verify_log(platform.bank)
+    verify_audit_log(platform.bank)
 
 
 def test_operator_counts_as_one_of_two_confirmers(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from entrenous.fingerprint.linear_scan import ScanIndex, as_words
 from entrenous.fingerprint.multi_index import Segment, plan_of
 from entrenous.stop.index.base_file import DamagedBase, file_identity, read_base, write_base
-from entrenous.stop.nouns import Entry
+from entrenous.stop.nouns import HashEntry
 from tests.stop.index.index_banks import fresh
 
 PARTS = fresh(40, 2)
@@ -49,7 +49,7 @@ def test_base_survives_a_round_trip(written: Path) -> None:
     assert isinstance(base.whole, Segment)
     assert isinstance(base.parts, ScanIndex)
     assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
-    assert base.last == Entry(90, PARTS[-1], part=True)
+    assert base.last == HashEntry(90, PARTS[-1], part=True)
     assert base.file == file_identity(written)
     for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
         found = kind.pairs(as_words(hashes), 31)

@@ -13,7 +13,7 @@ import pytest
 from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import read_base, write_lock
 from entrenous.stop.index.file_index import FileIndex, IndexSnapshot
-from entrenous.stop.nouns import Counts, Entry
+from entrenous.stop.nouns import BankCounts, HashEntry
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -287,11 +287,11 @@ class PageByPage:
     bank: BankStore
     asked: int = 0
 
-    def entries(self, after: int) -> tuple[Entry, ...]:
+    def entries(self, after: int) -> tuple[HashEntry, ...]:
         self.asked += 1
         return self.bank.entries(after)[:7]
 
-    def counts(self) -> Counts:
+    def counts(self) -> BankCounts:
         return self.bank.counts()
 
 
@@ -312,7 +312,8 @@ SNAPSHOT_HASHES = [_RANDOM.bytes(32) for _ in range(4)]
 
 def known_snapshot() -> IndexSnapshot:
     news = [
-        Entry(number, bits, part=False) for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
+        HashEntry(number, bits, part=False)
+        for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
     ]
     return IndexSnapshot.nothing().with_added_entries(news)
 
@@ -330,7 +331,7 @@ def test_second_look_up_is_cached_and_the_third_is_not() -> None:
 def test_cache_is_not_used_after_new_entries() -> None:
     one = known_snapshot()
     assert one.near(SNAPSHOT_HASHES[3:], part=False) == []
-    more = one.with_added_entries([Entry(4, SNAPSHOT_HASHES[3], part=False)])
+    more = one.with_added_entries([HashEntry(4, SNAPSHOT_HASHES[3], part=False)])
     assert [near.entry for near in more.near(SNAPSHOT_HASHES[3:], part=False)] == [4]
 
 

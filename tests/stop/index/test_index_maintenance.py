@@ -12,7 +12,7 @@ from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import read_base
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.maintenance import open_index
-from entrenous.stop.nouns import BankUnreachable, Counts, Entry
+from entrenous.stop.nouns import BankCounts, BankUnreachable, HashEntry
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from tests.stop.index.index_banks import agrees, fresh, register
@@ -155,10 +155,10 @@ class AwayAtTimes:
     bank: BankStore
     asked: int = 0
 
-    def entries(self, after: int) -> tuple[Entry, ...]:
+    def entries(self, after: int) -> tuple[HashEntry, ...]:
         return self.bank.entries(after)
 
-    def counts(self) -> Counts:
+    def counts(self) -> BankCounts:
         self.asked += 1
         if self.asked < 4:
             raise BankUnreachable(why="it is away")

@@ -9,7 +9,7 @@ from entrenous.base.secret import Secret
 from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.dry_run import dry_run
-from entrenous.stop.nouns import RELEASED
+from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import (
@@ -140,6 +140,6 @@ def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, hers: A
     decision, _ = refused(room, hers)
     bits = room.platform.bank.hashes_of(decision.matches[0].claim)[0]
     alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
-    entry = Claim(ClaimId("r"), RELEASED, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
+    entry = Claim(ClaimId("r"), RELEASED_BANK, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
     room.platform.bank.register(Registration(entry, (alike,)))
     assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE

@@ -29,7 +29,7 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, look_back
-from entrenous.stop.nouns import PEOPLE, Bank
+from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
 from entrenous.stop.review import confirm, next_review, release
@@ -103,7 +103,7 @@ def register(
 ) -> ClaimId:
     """Register a clip with parts, as a device does."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
-    claim = Claim(ClaimId(name), PEOPLE, state, kind, 100, room.clock.now())
+    claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, room.clock.now())
     video = None
     if film is not None:
         with read_clip(film, REGISTERED_FRAMES) as clip:
@@ -132,7 +132,7 @@ def test_a_registered_video_is_held_and_refused_when_confirmed(
     decision = judged(room, upload)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
-    assert (match.bank, match.claim, match.part) == (PEOPLE, claim, False)
+    assert (match.bank, match.claim, match.part) == (PEOPLE_BANK, claim, False)
     assert match.how.startswith("as it is; ")
     assert room.platform.reviews.upload(decision.case) == upload
     confirm(decision.case, room.platform)
@@ -466,7 +466,7 @@ def test_released_picture_does_not_release_a_video_that_shows_it(
 
 
 def test_clip_in_a_shadow_bank_is_only_recorded(room: Room, film: bytes, posted: bytes) -> None:
-    room.platform.bank.set_bank(replace(Bank(PEOPLE), shadow=True))
+    room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), shadow=True))
     register(room, film, state=ClaimState.CONFIRMED)
     decision = judged(room, posted)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
@@ -565,7 +565,9 @@ def test_a_confirmed_still_confirms_no_film(
     with read_clip(film, REGISTERED_FRAMES) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=False)
     last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
-    claim = Claim(ClaimId("made"), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now())
+    claim = Claim(
+        ClaimId("made"), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now()
+    )
     room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
     still = nasty
     if how == "near a frame":

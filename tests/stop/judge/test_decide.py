@@ -13,7 +13,7 @@ from entrenous.fingerprint.nouns import NearHash
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.decide import needs_upload_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
+from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.review import confirm
@@ -42,7 +42,7 @@ def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) 
     decision = judge_upload(EDITS[how](hers), room.platform)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
-    assert (match.bank, match.claim, match.how, match.part) == (PEOPLE, claim, how, False)
+    assert (match.bank, match.claim, match.how, match.part) == (PEOPLE_BANK, claim, how, False)
     assert match.distance <= 31
 
 
@@ -132,7 +132,7 @@ def test_each_bank_has_its_own_radius(room: Room, hers: Any) -> None:
     upload = jpeg(cv2.GaussianBlur(hers, (0, 0), 3), 20)
     (match,) = judge_upload(upload, room.platform).matches
     assert match.distance > 0
-    room.platform.bank.set_bank(replace(Bank(PEOPLE), radius=match.distance - 1))
+    room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), radius=match.distance - 1))
     assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
 
 

@@ -14,7 +14,7 @@ from entrenous.stop.judge.decide import decide_upload, store_upload_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, record_clock
-from entrenous.stop.nouns import PEOPLE, GateLimits
+from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
@@ -110,7 +110,7 @@ def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
     room: Room, hers: Any, change: Any
 ) -> None:
     room.protect(hers, parts=False)
-    set_policy(PEOPLE, PolicyChange(**change), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
     found(room, hers)
     assert room.platform.reviews.waiting() == 0
     assert room.platform.reviews.due().slow_looks == 0

@@ -14,7 +14,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.decide import find_hits
 from entrenous.stop.judge.deferred_scan import deferred_matches, deferred_views
 from entrenous.stop.judge.scan import fast_views
-from entrenous.stop.nouns import RELEASED
+from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.stop.platform_for_tests import Room, picture
 
@@ -76,7 +76,7 @@ def let_through(upload: Picture, room: Room) -> Registration:
     """Register what a release adds to the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
-        bank=RELEASED,
+        bank=RELEASED_BANK,
         state=ClaimState.CONFIRMED,
         kind="pdq",
         quality=100,
@@ -128,7 +128,7 @@ def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, hers: Any
     room.protect(hers)
     room.platform.bank.register(let_through(picture(skimage.data.coffee()), room))
     hits = deferred_matches(picture(in_a_collage(hers)), room.platform)
-    assert [claim.bank for _, claim in hits if claim.bank == RELEASED] == []
+    assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
 

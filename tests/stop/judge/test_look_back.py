@@ -15,7 +15,7 @@ from entrenous.stop.judge.look_back import (
     record_clock,
     schedule_look_backs,
 )
-from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
+from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
@@ -54,7 +54,7 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     (match,) = review.decision.matches
-    assert (match.bank, match.claim) == (PEOPLE, claim)
+    assert (match.bank, match.claim) == (PEOPLE_BANK, claim)
     assert match.distance <= 31
     if "turned" not in how or how == "turned 180":  # two orientations may be equally near
         assert match.how == how
@@ -157,9 +157,11 @@ def test_look_back_finds_nothing_if_no_hashes_are_kept(hers: Any) -> None:
 
 def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
-    set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
     protect(room, hers)
-    set_policy(PEOPLE, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform)
+    set_policy(
+        PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform
+    )
     claim = protect(room, hers).claim
     assert room.platform.reviews.waiting() == 0
     confirmed = room.platform.bank.move(claim, ClaimEvent.CONFIRM)
@@ -244,7 +246,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     room: Room, hers: Any, another: Any
 ) -> None:
     """No scan found these cut-outs; once one is confirmed, the others are found."""
-    room.platform.bank.set_bank(Bank(PEOPLE))
+    room.platform.bank.set_bank(Bank(PEOPLE_BANK))
     piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), room.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
@@ -279,12 +281,12 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
 
 
 def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, hers: Any) -> None:
-    shadow = set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
+    shadow = set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
     assert schedule_look_backs(shadow, room.platform) == 0
     look_back_due(room.platform)
-    live = set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
+    live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
     assert room.platform.reviews.due().look_backs == 0
     assert schedule_look_backs(live, room.platform) == 1
     assert look_back_due(room.platform) == 1

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import NearHash, PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.banks import PolicyChange, import_hashes, prepare_banks, set_policy
+from entrenous.stop.banks import PolicyChange, create_built_in_banks, import_hashes, set_policy
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.look_back import look_back
-from entrenous.stop.nouns import PEOPLE, GateLimits
+from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
 from entrenous.stop.platform import IndexStore, Platform
 from entrenous.stop.register import register_claim
 from entrenous.stop.registration import BadClaim, Claim, ClaimRequest, NoSuchClaim
@@ -99,7 +99,7 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
 def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
     room: Room, hers: Any, change: Any
 ) -> None:
-    set_policy(PEOPLE, PolicyChange(**change), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
     judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert room.platform.reviews.waiting() == 0
 
@@ -149,7 +149,7 @@ def test_concurrent_identical_requests_make_one_claim(
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     first = BankStore(engine, room.clock)
-    prepare_banks(first)
+    create_built_in_banks(first)
     whole = fingerprint(picture(hers))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
@@ -173,11 +173,11 @@ def test_deciding_thousands_of_claims_takes_few_statements(
     """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
     engine = open_engine(tmp_path / "gate.sqlite")
     bank, reviews = BankStore(engine, room.clock), ReviewQueue(engine, room.clock)
-    prepare_banks(bank)
+    create_built_in_banks(bank)
     index = FileIndex(tmp_path / "index", bank)
     platform = replace(room.platform, bank=bank, reviews=reviews, index=index)
     listed = "\n".join([fingerprint(picture(hers)).hex] * 300)
-    import_hashes(listed, PEOPLE, platform)
+    import_hashes(listed, PEOPLE_BANK, platform)
     case = judge_upload(jpeg(hers), platform).case
     asked: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))

@@ -17,7 +17,7 @@ from entrenous.stop.judge.retroactive_matches import (
     rotate_hash_back,
     stored_uploads,
 )
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.platform_for_tests import Room
@@ -26,7 +26,7 @@ AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 100, AT)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, AT)
 
 
 def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:

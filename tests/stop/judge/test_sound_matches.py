@@ -11,13 +11,13 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, SoundMatch
 from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
 from entrenous.stop.judge.clips import sound_hits
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 
 
 def claim(name: str) -> Claim:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    return Claim(ClaimId(name), PEOPLE, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from entrenous.fingerprint.nouns import SOUND_KIND, SoundPrint
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView, as_words
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.retroactive_matches import SoughtSounds, kept_sounds, matching_sounds
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSound
 from tests.stop.platform_for_tests import Room
@@ -24,7 +24,7 @@ Words = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 
 def claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, SOUND_KIND, 100, AT)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, AT)
 
 
 def printed(words: Words) -> SoundPrint:

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import pytest
 
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import Alert, AlertKind
 from entrenous.stop.platform import Platform
@@ -41,7 +41,7 @@ def count(kind: str) -> int:
 @pytest.fixture
 def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
     with stores(kind, request, tmp_path) as made:
-        prepare_banks(made.bank)
+        create_built_in_banks(made.bank)
         yield replace(
             Room().platform, clock=made.clock, bank=made.bank, reviews=made.reviews,
             index=FileIndex(tmp_path / "index", made.bank),

@@ -25,17 +25,17 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import differing_bits, make_video_fingerprint, video_views
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
 from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 from tests.clips import decoded, wander, written
 
 pytestmark = pytest.mark.slow
 
-RADIUS = {PEOPLE: 31, BankName("other"): 10}
+RADIUS = {PEOPLE_BANK: 31, BankName("other"): 10}
 Rgb = Any
 
 
-def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
+def claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
 
@@ -158,7 +158,11 @@ def look_of(count: int) -> VideoViews:
 
 
 def hits(
-    count: int, pairs: Sequence[tuple[int, int, int]], *, bank: BankName = PEOPLE, bits: int = 8
+    count: int,
+    pairs: Sequence[tuple[int, int, int]],
+    *,
+    bank: BankName = PEOPLE_BANK,
+    bits: int = 8,
 ) -> list[Match]:
     """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim."""
     near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.audit import (
+    AuditHead,
     AuditLogChanged,
     AuditRow,
     BadHead,
-    Head,
     audit_rows,
     check_chain,
-    verify_log,
+    verify_audit_log,
 )
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
@@ -62,13 +62,13 @@ TOLD = [
 
 
 def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
-    assert made.bank.log_head() == Head(1, next(audit_rows(made.bank)).hash)
+    assert made.bank.log_head() == AuditHead(1, next(audit_rows(made.bank)).hash)
     live(made)
     rows = list(audit_rows(made.bank))
     assert sorted(row.what for row in rows) == sorted(TOLD)
     assert [row.number for row in rows] == list(range(1, len(TOLD) + 1))
-    assert verify_log(made.bank) == made.bank.log_head() == rows[-1].head
-    assert verify_log(made.bank, rows[4].head) == rows[-1].head
+    assert verify_audit_log(made.bank) == made.bank.log_head() == rows[-1].head
+    assert verify_audit_log(made.bank, rows[4].head) == rows[-1].head
     assert rows[1].at == AT
     assert (rows[3].of, rows[3].at > AT) == ("a", True)
 
@@ -116,13 +116,13 @@ TAMPERINGS: dict[str, str] = {
 def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
     with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
         live(made)
-        verify_log(made.bank)
+        verify_audit_log(made.bank)
         assert isinstance(made.bank, BankStore)
         assert isinstance(made.bank.engine, sa.Engine)
         with made.bank.engine.begin() as db:
             db.exec_driver_sql(TAMPERINGS[how])
         with pytest.raises(AuditLogChanged):
-            verify_log(made.bank)
+            verify_audit_log(made.bank)
 
 
 @pytest.mark.threat("log-changed")
@@ -132,16 +132,16 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
         store.set_bank(Bank(BankName("people")))
         live(Stores(store, reviews_beside(store)))
     noted = bank.log_head()
-    assert verify_log(bank, noted) == noted
-    verify_log(forged)
+    assert verify_audit_log(bank, noted) == noted
+    verify_audit_log(forged)
     with pytest.raises(AuditLogChanged):
-        verify_log(forged, noted)
+        verify_audit_log(forged, noted)
     with writing(forged.engine) as db:
         db.exec_driver_sql("DELETE FROM audit")
         db.exec_driver_sql("DELETE FROM audit_head")
     assert tuple(forged.log(0, 1)) == ()
     with pytest.raises(AuditLogChanged):
-        verify_log(forged, noted)
+        verify_audit_log(forged, noted)
 
 
 CHANGES: list[Callable[[AuditRow], AuditRow]] = [
@@ -170,7 +170,7 @@ def test_any_log_verifies_and_any_change_is_detected(
 ) -> None:
     rows = list[AuditRow]()
     for one in told:
-        head = rows[-1].head if rows else Head()
+        head = rows[-1].head if rows else AuditHead()
         rows.append(AuditRow.after(head, datetime(2026, 1, 1, tzinfo=UTC), *one))
     assert check_chain(rows) == rows[-1].head
     place %= len(rows)
@@ -184,20 +184,20 @@ def test_any_log_verifies_and_any_change_is_detected(
 
 @given(st.integers(0, 2**60), st.binary(min_size=32, max_size=32))
 def test_printed_log_head_is_parsed(number: int, digest: bytes) -> None:
-    head = Head(number, digest)
-    assert Head.read(f" {head}\n") == head
+    head = AuditHead(number, digest)
+    assert AuditHead.read(f" {head}\n") == head
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":ab", f"-1:{'a' * 64}", f"1:{'A' * 64}", "1:ab"])
 def test_malformed_log_head_is_refused(text: str) -> None:
     with pytest.raises(BadHead):
-        Head.read(text)
+        AuditHead.read(text)
 
 
 @given(st.text())
 def test_any_text_is_a_log_head_or_refused(text: str) -> None:
     try:
-        head = Head.read(text)
+        head = AuditHead.read(text)
     except BadHead:
         return
     assert str(head) == text.strip()

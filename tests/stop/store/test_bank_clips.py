@@ -16,7 +16,7 @@ from entrenous.fingerprint.nouns import (
     VideoPrint,
 )
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.nouns import Bank, Counts
+from entrenous.stop.nouns import Bank, BankCounts
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -111,7 +111,7 @@ def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: St
     assert sound == song(1)
     assert [of.id for _, of in made.bank.claims_on_sounds([number, number + 1])] == ["w"]
     made.bank.withdraw(ClaimId("w"))
-    assert (made.bank.sounds(0), made.bank.counts()) == ((), Counts(0, 0))
+    assert (made.bank.sounds(0), made.bank.counts()) == ((), BankCounts(0, 0))
 
 
 def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import FramePrint, VideoPrint
 from entrenous.serving.postgres_address import BadDatabaseAddress
-from entrenous.stop.nouns import Bank, BankUnreachable, Counts, NewerBank, NoSuchBank, OlderBank
+from entrenous.stop.nouns import Bank, BankCounts, BankUnreachable, NewerBank, NoSuchBank, OlderBank
 from entrenous.stop.registration import (
     AlreadyWithdrawn,
     Claim,
@@ -41,7 +41,7 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
 def test_stored_claim_is_returned_unchanged(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), (TWO,)))
     assert bank.claim(ClaimId("a")) == claim("a")
-    assert bank.counts() == Counts(claims=1, hashes=2)
+    assert bank.counts() == BankCounts(claims=1, hashes=2)
 
 
 def test_banks_keep_their_policy(bank: BankStore) -> None:
@@ -220,7 +220,7 @@ def test_extending_a_claim(bank: BankStore) -> None:
     assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
     bank.extend([ClaimId("a")], THREE, confirmed=True)
-    assert bank.counts() == Counts(0, 0)
+    assert bank.counts() == BankCounts(0, 0)
 
 
 @pytest.mark.threat("claim-censors")
@@ -271,7 +271,7 @@ def test_registrations_are_stored_all_or_none(bank: BankStore) -> None:
     stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, AT)
     with pytest.raises(NoSuchBank, match="nowhere"):
         bank.register(Registration(claim("a"), (ONE,)), Registration(stray, (TWO,)))
-    assert bank.counts() == Counts(0, 0)
+    assert bank.counts() == BankCounts(0, 0)
     with pytest.raises(NoSuchClaim):
         bank.claim(ClaimId("a"))
 

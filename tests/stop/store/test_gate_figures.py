@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.nouns import Bank, GateFigures, ShadowCell
+from entrenous.stop.nouns import Bank, GateFigures, ShadowOutcome
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
@@ -132,8 +132,8 @@ def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
     gate.upload("three", Outcome.LET_THROUGH, replace(dark, distance=4), would=Outcome.HOLD)
     gate.upload("alike", Outcome.HOLD, dark)
     assert gate.stands().shadow == {
-        ShadowCell(TRIAL, Outcome.REFUSE, 4): 2,
-        ShadowCell(TRIAL, Outcome.HOLD, 4): 1,
+        ShadowOutcome(TRIAL, Outcome.REFUSE, 4): 2,
+        ShadowOutcome(TRIAL, Outcome.HOLD, 4): 1,
     }
     gate.bank.set_bank(Bank(TRIAL))
     assert gate.stands().shadow == {}

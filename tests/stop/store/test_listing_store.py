@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.nouns import Bank, Listing
+from entrenous.stop.nouns import Bank, PlatformListing
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -37,25 +37,30 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
 
 def test_listing_is_stored_and_replaced(both: Both) -> None:
     assert both.listings.listings([A, B]) == {}
-    both.listings.keep([A, B, NOBODY], Listing("7", LATER))
-    assert both.listings.listings([A, B, NOBODY]) == dict.fromkeys((A, B), Listing("7", LATER))
-    both.listings.keep([A], Listing("8"))
-    assert both.listings.listings([A, B]) == {A: Listing("8"), B: Listing("7", LATER)}
+    both.listings.keep([A, B, NOBODY], PlatformListing("7", LATER))
+    assert both.listings.listings([A, B, NOBODY]) == dict.fromkeys(
+        (A, B), PlatformListing("7", LATER)
+    )
+    both.listings.keep([A], PlatformListing("8"))
+    assert both.listings.listings([A, B]) == {
+        A: PlatformListing("8"),
+        B: PlatformListing("7", LATER),
+    }
 
 
 def test_listing_is_due_from_its_time(both: Both) -> None:
-    both.listings.keep([A], Listing("", LATER))
-    both.listings.keep([B], Listing("8"))
+    both.listings.keep([A], PlatformListing("", LATER))
+    both.listings.keep([B], PlatformListing("8"))
     assert both.listings.due(LATER - timedelta(microseconds=1)) == ()
     assert both.listings.due(LATER) == (A,)
 
 
 def test_withdrawn_claim_has_no_listing(both: Both) -> None:
-    both.listings.keep([A, B], Listing("7", LATER))
+    both.listings.keep([A, B], PlatformListing("7", LATER))
     both.bank.move(A, ClaimEvent.SUSPEND)
     both.bank.withdraw(A)
     both.bank.move(B, ClaimEvent.WITHDRAW)
-    both.listings.keep([A, B], Listing("7", LATER))
+    both.listings.keep([A, B], PlatformListing("7", LATER))
     both.listings.annotate([A, B], "late")
     assert both.listings.listings([A, B]) == {}
     assert both.listings.due(LATER) == ()
@@ -73,7 +78,7 @@ def test_annotating_changes_the_reason_and_is_logged(both: Both) -> None:
 @pytest.mark.parametrize("odd", ["x" * 256, "two\nlines"])
 def test_invalid_content_id_is_refused(odd: str) -> None:
     with pytest.raises(ValueError, match="content_id"):
-        Listing(odd)
+        PlatformListing(odd)
 
 
 def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
@@ -81,7 +86,7 @@ def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     bank = BankStore(engine, WoundClock())
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    ListingStore(engine, WoundClock()).keep([A], Listing("upload-of-somebody"))
+    ListingStore(engine, WoundClock()).keep([A], PlatformListing("upload-of-somebody"))
     assert b"upload-of-somebody" in _bytes(tmp_path)
     bank.withdraw(A)
     assert b"upload-of-somebody" not in _bytes(tmp_path)

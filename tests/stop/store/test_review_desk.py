@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.audit import audit_rows, verify_log
+from entrenous.stop.audit import audit_rows, verify_audit_log
 from entrenous.stop.nouns import Alert, AlertKind
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.review_queue import ReviewQueue
@@ -60,7 +60,7 @@ def test_reviewer_token_works_until_removal(made: Stores) -> None:
     assert [what for what, of, _ in told(made) if of == "ana"] == [
         "reviewer added", "reviewer removed", "reviewer added",
     ]  # fmt: skip
-    verify_log(made.bank)
+    verify_audit_log(made.bank)
 
 
 @pytest.mark.parametrize("name", ["", "a", "operator", "Ana", "ana b", "-ana", "a" * 41, "ana\n"])

@@ -28,7 +28,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import add_partner, update_marks
 from entrenous.stop.gate_settings import gate_settings
-from entrenous.stop.nouns import PEOPLE
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_source
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
@@ -168,7 +168,7 @@ def partner_add(
     as_json: AsJson = False,
 ) -> None:
     """Let a platform fetch your banks; prints its key once."""
-    banks = [BankName(one) for one in bank or [PEOPLE]]
+    banks = [BankName(one) for one in bank or [PEOPLE_BANK]]
     with open_existing(data) as (platform, _):
         for one in banks:
             platform.bank.bank(one)

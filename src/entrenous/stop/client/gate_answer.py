@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 
 TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- the name of a variable, not a token
 _TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{1,200}")  # RFC 6750, section 2.1
-_MEDIA_CHOICES: Final = ("hold", "pass")
+_HOLD_OR_PASS: Final = ("hold", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ClientSettings:
         for name in ("budget_s", "upload_bytes_max"):
             _require_setting(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
-            _require_setting(name, getattr(self, name) in _MEDIA_CHOICES, '"hold" or "pass"')
+            _require_setting(name, getattr(self, name) in _HOLD_OR_PASS, '"hold" or "pass"')
         _require_setting("shadow", _has_type(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
             _require_setting(name, _has_type(getattr(self, name), str), "a text")
@@ -146,7 +146,7 @@ _ACCOUNT_HASH_BYTES: Final = 16
 _HOUSEHOLD_BITS: Final = 64  # bits of an IPv6 address that all devices of a household share
 
 
-def account_of(name: str | None, address: object) -> str:
+def user_or_network(name: str | None, address: object) -> str:
     """Return the account for an upload: the user's ``name`` if signed in, else the network of the
     ``address``.
 
@@ -199,7 +199,7 @@ class GateReason(StrEnum):
     TOO_MANY = "too many files"  # in one request, more files than the hook asks about
 
 
-_STRICTNESS: Final = (GateVerdict.LET_THROUGH, GateVerdict.HOLD, GateVerdict.REFUSE)
+_VERDICTS_BY_STRICTNESS: Final = (GateVerdict.LET_THROUGH, GateVerdict.HOLD, GateVerdict.REFUSE)
 #: Reasons that mean that something does not work, so that the operator should look at it.
 FAILURE_REASONS: Final = frozenset(
     (
@@ -243,7 +243,7 @@ class GateAnswer:
         return GateVerdict.LET_THROUGH if passes else self.verdict
 
 
-def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
+def strictest_answer(answers: Iterable[GateAnswer]) -> GateAnswer | None:
     """Return the strictest answer for a request with several uploads; None if there are no
     answers.
 
@@ -259,16 +259,18 @@ def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
 
 def _strictness(answer: GateAnswer) -> tuple[int, int]:
     """Return the sort key of an answer, higher for stricter answers."""
-    return _STRICTNESS.index(answer.action), _STRICTNESS.index(answer.verdict)
+    return _VERDICTS_BY_STRICTNESS.index(answer.action), _VERDICTS_BY_STRICTNESS.index(
+        answer.verdict
+    )
 
 
-REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs some hundred bytes
-STATE_BYTES_MAX: Final = 4 * 1024 * 1024  # a review has every claim that the upload matches
-_STATES: Final = ("waiting", "confirmed", "released", "closed")
+DECISION_REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs some hundred bytes
+REVIEW_REPLY_BYTES_MAX: Final = 4 * 1024 * 1024  # a review has every claim that the upload matches
+_REVIEW_STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
-_SCHEMA: Final = "entrenous/decision/1"
-_TOO_MANY_UPLOADS: Final = "urn:entrenous:unreachable:too-many-uploads"
+_APPEAL_SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
+_DECISION_SCHEMA: Final = "entrenous/decision/1"
+_TOO_MANY_UPLOADS_URN: Final = "urn:entrenous:unreachable:too-many-uploads"
 _HOUR_S: Final = 3600
 _REASON_BY_STATUS: Final[Mapping[int, GateReason]] = {
     HTTPStatus.UNAUTHORIZED: GateReason.WRONG_TOKEN,
@@ -284,28 +286,28 @@ def held_answer(why: GateReason) -> GateAnswer:
     return GateAnswer(GateVerdict.HOLD, why)
 
 
-def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
+def parse_decision_reply(status: int, untrusted_body: bytes) -> GateAnswer:
     """Parse the gate's reply. This never raises: if the reply is malformed, the upload is held."""
     if status == HTTPStatus.OK:
         return _parse_decision(untrusted_body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return held_answer(GateReason.AWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _busy_reason(untrusted_body)
+        return _parse_busy_reply(untrusted_body)
     return held_answer(_REASON_BY_STATUS.get(status, GateReason.MALFORMED))
 
 
-def read_state(status: int, untrusted_body: bytes) -> str:
+def parse_review_state(status: int, untrusted_body: bytes) -> str:
     """Parse the state of a case; return "" if the answer is anything else. This never raises."""
-    state = _parse_document(untrusted_body).get("state") if status == HTTPStatus.OK else None
-    return state if isinstance(state, str) and state in _STATES else ""
+    state = _parse_json_object(untrusted_body).get("state") if status == HTTPStatus.OK else None
+    return state if isinstance(state, str) and state in _REVIEW_STATES else ""
 
 
-def _busy_reason(untrusted_body: bytes) -> GateAnswer:
+def _parse_busy_reply(untrusted_body: bytes) -> GateAnswer:
     """Parse a reply with status 429: the account's limit is reached, or the gate is busy."""
-    document = _parse_document(untrusted_body)
+    document = _parse_json_object(untrusted_body)
     facts = document.get("facts")
-    if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
+    if document.get("type") != _TOO_MANY_UPLOADS_URN or not isinstance(facts, dict):
         return held_answer(GateReason.BUSY)
     wait_s = facts.get("retry_after_s")
     retry_after_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
@@ -318,9 +320,9 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
     With an uploader's token, the reply for a quarantined upload looks like that for one that
     passed, with an "appeal" beside it. Such a reply is not accepted as a decision.
     """
-    document = _parse_document(untrusted_body)
+    document = _parse_json_object(untrusted_body)
     case, decision = document.get("case"), document.get("decision")
-    if document.get("schema") != _SCHEMA or decision not in tuple(GateVerdict):
+    if document.get("schema") != _DECISION_SCHEMA or decision not in tuple(GateVerdict):
         return held_answer(GateReason.MALFORMED)
     if not isinstance(case, str) or _CASE_PATTERN.fullmatch(case) is None:
         return held_answer(GateReason.MALFORMED)
@@ -342,10 +344,10 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
 
 def _is_valid_secret(text: str) -> bool:
     """Return whether this is a secret in base64url, or empty, since older gates send none."""
-    return _SECRET_PATTERN.fullmatch(text) is not None
+    return _APPEAL_SECRET_PATTERN.fullmatch(text) is not None
 
 
-def _parse_document(untrusted_body: bytes) -> dict[str, Any]:
+def _parse_json_object(untrusted_body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(untrusted_body)
     except (ValueError, RecursionError):

@@ -96,7 +96,7 @@ class RegistrationClient:
         answer = self._request("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
-        model = _parse_object(answer.untrusted_body).get("embedding")
+        model = _parse_json_object(answer.untrusted_body).get("embedding")
         return model if isinstance(model, str) else None
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -192,20 +192,20 @@ def _check_address(url: str) -> None:
 
 def _is_problem(answer: _HttpAnswer, kind: type[EntrenousError]) -> bool:
     """Return whether the answer is a problem document (RFC 9457) of that error."""
-    return _parse_document(answer).get("type") == urn_of(kind)
+    return _parse_problem(answer).get("type") == urn_of(kind)
 
 
 def _problem_detail(answer: _HttpAnswer) -> str:
-    detail = str(_parse_document(answer).get("detail", f"status {answer.status}"))
+    detail = str(_parse_problem(answer).get("detail", f"status {answer.status}"))
     plain = " ".join(detail.split())  # turns line ends into spaces
     return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_CHARACTERS_MAX]
 
 
-def _parse_document(answer: _HttpAnswer) -> dict[str, object]:
-    return _parse_object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
+def _parse_problem(answer: _HttpAnswer) -> dict[str, object]:
+    return _parse_json_object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
 
 
-def _parse_object(untrusted_body: bytes) -> dict[str, object]:
+def _parse_json_object(untrusted_body: bytes) -> dict[str, object]:
     """Parse a JSON object; return an empty one if the body is anything else."""
     try:
         document = msgspec.json.decode(untrusted_body)

@@ -17,14 +17,14 @@ from entrenous.stop.nouns import BadAnswer, GateBusy, GateRefused, GateUnreachab
 from entrenous.stop.upload_record import NoSuchReview, NoView, UploadNotKept, WrongReviewToken
 from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
-App = Callable[[Any, Any, Any], Awaitable[None]]  # an ASGI application
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]  # an ASGI application
 
 
 @dataclass(frozen=True, slots=True)
 class AsgiTransport(httpx.BaseTransport):
     """Sends requests to ``app`` in this process, one at a time, without running its lifespan."""
 
-    app: App
+    app: AsgiApp
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return anyio.run(self._ask, request)
@@ -38,12 +38,12 @@ class AsgiTransport(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-def asgi_client(app: App) -> httpx.Client:
+def asgi_client(app: AsgiApp) -> httpx.Client:
     """Return a client whose requests go to ``app``."""
     return httpx.Client(transport=AsgiTransport(app))
 
 
-Form = TypeVar("Form", bound=msgspec.Struct)
+FormT = TypeVar("FormT", bound=msgspec.Struct)
 _BUSY_STATUSES: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _DETAIL_CHARS_MAX: Final = 300
 _CASE_ERRORS: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
@@ -115,7 +115,7 @@ class ReviewClient:
     def _error_name(self) -> str:
         return self.called or self.url
 
-    def first_waiting(self, after: str = "") -> ShownQueue:
+    def next_waiting(self, after: str = "") -> ShownQueue:
         """Return the queue with its oldest item, or with the next item after the case ``after``."""
         return self._parse_form(self._request("GET", "", after, query={"after": after}), ShownQueue)
 
@@ -189,7 +189,7 @@ class ReviewClient:
         shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
         return GateRefused(url=self._error_name, detail=shown[:_DETAIL_CHARS_MAX])
 
-    def _parse_form(self, untrusted_body: bytes, form: type[Form]) -> Form:
+    def _parse_form(self, untrusted_body: bytes, form: type[FormT]) -> FormT:
         try:
             return msgspec.json.decode(untrusted_body, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -18,19 +18,19 @@ import httpx
 
 from entrenous.base.environment import BadSetting
 from entrenous.stop.client.gate_answer import (
+    DECISION_REPLY_BYTES_MAX,
     FAILURE_REASONS,
-    REPLY_BYTES_MAX,
-    STATE_BYTES_MAX,
+    REVIEW_REPLY_BYTES_MAX,
     ClientSettings,
     GateAnswer,
     GateReason,
     GateVerdict,
     account_header,
     held_answer,
-    read_reply,
-    read_state,
+    parse_decision_reply,
+    parse_review_state,
 )
-from entrenous.stop.client.uploaded_files import START_BYTES, is_media
+from entrenous.stop.client.uploaded_files import MEDIA_START_BYTES, is_media
 
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -51,7 +51,7 @@ class Readable(Protocol):
         ...
 
 
-def chunks_of(file: Readable) -> Iterator[bytes]:
+def read_chunks(file: Readable) -> Iterator[bytes]:
     """Read the rest of a file, 64 KiB at a time."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
@@ -99,8 +99,8 @@ class OutgoingUpload:
             self._count += len(chunk)
             if self._count > self._limit:
                 raise UploadOverLimit
-            if len(self.start) < START_BYTES:
-                self.start += chunk[: START_BYTES - len(self.start)]
+            if len(self.start) < MEDIA_START_BYTES:
+                self.start += chunk[: MEDIA_START_BYTES - len(self.start)]
             if chunk:
                 yield chunk
 
@@ -158,7 +158,7 @@ class GateClient:
         left = TimeLeft(self.setting.budget_s) if left is None else left
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
         outgoing = OutgoingUpload(chunks, self.setting.upload_bytes_max, left)
-        headers = _headers(self.setting, untrusted, reference, account)
+        headers = _request_headers(self.setting, untrusted, reference, account)
         headers |= _publish_header(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
@@ -171,10 +171,10 @@ class GateClient:
     ) -> GateAnswer:
         """Ask about a file, as :meth:`ask` does; raises OSError if it cannot be read."""
         with path.open("rb") as file:
-            chunks = chunks_of(file)
+            chunks = read_chunks(file)
             return self.ask(chunks, reference, account=account, publishes_held=publishes_held)
 
-    def state_of(self, case: str) -> str:
+    def review_state(self, case: str) -> str:
         """Return the state of a case: "waiting", "confirmed", "released" or "closed"; "" if it is
         unknown.
         """
@@ -183,16 +183,16 @@ class GateClient:
             with self._http.stream(
                 "GET",
                 f"{self.setting.gate.rstrip('/')}/v1/reviews/{quote(case, safe='')}",
-                headers=_headers(self.setting, ()),
+                headers=_request_headers(self.setting, ()),
                 extensions={"timeout": left},
             ) as reply:
                 body = bytearray()
                 for chunk in reply.iter_raw():
                     left.check()
                     body += chunk
-                    if len(body) > STATE_BYTES_MAX:
+                    if len(body) > REVIEW_REPLY_BYTES_MAX:
                         return ""
-                return read_state(reply.status_code, bytes(body))
+                return parse_review_state(reply.status_code, bytes(body))
         except (TimeBudgetUsedUp, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return ""
 
@@ -214,9 +214,9 @@ class GateClient:
                 for chunk in reply.iter_raw():
                     left.check()
                     body += chunk
-                    if len(body) > REPLY_BYTES_MAX:
+                    if len(body) > DECISION_REPLY_BYTES_MAX:
                         return held_answer(GateReason.MALFORMED)
-                return read_reply(reply.status_code, bytes(body))
+                return parse_decision_reply(reply.status_code, bytes(body))
         except (
             UploadOverLimit,
             TimeBudgetUsedUp,
@@ -275,7 +275,7 @@ class AsyncGateClient:
     async def _exchange(
         self, untrusted_data: bytes, account: str, publishes: dict[str, str]
     ) -> GateAnswer:
-        headers = _headers(self.setting, untrusted_data, account=account)
+        headers = _request_headers(self.setting, untrusted_data, account=account)
         headers |= publishes
         address = _uploads_address(self.setting)
         try:
@@ -285,9 +285,9 @@ class AsyncGateClient:
                 body = bytearray()
                 async for chunk in reply.aiter_raw():
                     body += chunk
-                    if len(body) > REPLY_BYTES_MAX:
+                    if len(body) > DECISION_REPLY_BYTES_MAX:
                         return held_answer(GateReason.MALFORMED)
-                return read_reply(reply.status_code, bytes(body))
+                return parse_decision_reply(reply.status_code, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
             return _held_answer_for(problem)
 
@@ -301,7 +301,7 @@ def _uploads_address(setting: ClientSettings) -> str:
     return f"{setting.gate.rstrip('/')}/v1/uploads"
 
 
-def _headers(
+def _request_headers(
     setting: ClientSettings,
     untrusted: bytes | Iterable[bytes],
     reference: str = "",

@@ -78,7 +78,7 @@ def _decompress_start(start: bytes) -> bytes:
         return b""
 
 
-START_BYTES: Final = 1024  # first bytes that suffice to recognize media
+MEDIA_START_BYTES: Final = 1024  # first bytes that suffice to recognize media
 # The first bytes of pictures. A text cannot begin like this: each start is longer than a word, or
 # has bytes that no text has.
 _PICTURE_STARTS: Final = (
@@ -117,45 +117,52 @@ _MEDIA_PATTERNS: Final = re.compile(
 )
 # The number of bytes before a packet's sync byte, and from one sync byte to the next. There are
 # packets as in H.222.0, 2.4.3; with the time codes of cameras and discs; and with error correction.
-_TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
+_TRANSPORT_STREAM_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 
 def is_media(untrusted_start: bytes) -> bool:
     """Return whether a file with these first bytes may be shown or played; at most START_BYTES are
     read.
     """
-    start = untrusted_start[:START_BYTES]
+    start = untrusted_start[:MEDIA_START_BYTES]
     if (
         medium_of(start) is not MediaKind.PICTURE
         or start.startswith(_MEDIA_STARTS)
-        or _is_stream(start)
+        or _is_transport_stream(start)
     ):
         return True
     try:
         kind_of(start)
     except NotAPicture:
-        is_cut = len(start) == START_BYTES
+        is_cut = len(start) == MEDIA_START_BYTES
         return _MEDIA_PATTERNS.match(start) is not None or may_be_drawing(start, is_cut=is_cut)
     return True
 
 
-def _is_stream(start: bytes) -> bool:
+def _is_transport_stream(start: bytes) -> bool:
     """Return whether it is an MPEG transport stream.
 
     It counts as one if two sync bytes are where they should be, or three if there are enough bytes.
     """
-    syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
+    syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TRANSPORT_STREAM_PACKETS)
     return any(sync in (b"GG", b"GGG") for sync in syncs)
 
 
-PARTS_MAX: Final = 1000
+FORM_PARTS_MAX: Final = 1000
 _FORM_TYPE: Final = "multipart/form-data"
 _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
-_NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
-_BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
-_HEADER_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_FORM_IDENTITY_ENCODINGS: Final = (
+    "",
+    "7bit",
+    "8bit",
+    "binary",
+)  # RFC 2045, section 6.2: not encoded
+_BOUNDARY_PATTERN: Final = re.compile(
+    rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
+)  # RFC 2046
+_HEADER_NAME_PATTERN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 # Some parsers end a header, or all headers, at these bytes.
-_HEADER_ENDS: Final = frozenset(b"\r\n\0")
+_HEADER_ENDING_BYTES: Final = frozenset(b"\r\n\0")
 
 
 class Unreadable(Malformed):
@@ -165,7 +172,9 @@ class Unreadable(Malformed):
     """
 
 
-def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str = "") -> list[bytes]:
+def extract_uploads(
+    untrusted_body: bytes, content_type: str, content_encoding: str = ""
+) -> list[bytes]:
     """Extract every file from a request's body.
 
     A part of a form is a file if it has a file name or a type other than text (RFC 7578), or if its
@@ -187,7 +196,7 @@ def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str =
         raise Unreadable from None
     kind = declared.decode("latin-1").strip().lower()
     if kind == _FORM_TYPE:
-        return _uploaded_files(_split_parts(untrusted_body, options.get(b"boundary", b"")))
+        return _contents_of_files(_split_parts(untrusted_body, options.get(b"boundary", b"")))
     if kind.startswith("multipart/"):
         raise Unreadable
     is_text = kind.startswith(_TEXT_TYPES) or kind.endswith("+json")
@@ -207,12 +216,12 @@ class _Part:
         return values[0].decode("latin-1").strip() if values else ""
 
 
-def _uploaded_files(parts: list[_Part]) -> list[bytes]:
+def _contents_of_files(parts: list[_Part]) -> list[bytes]:
     return [bytes(part.data) for part in parts if _is_file(part)]
 
 
 def _is_file(part: _Part) -> bool:
-    if part.header(b"content-transfer-encoding").lower() not in _NOT_ENCODED:
+    if part.header(b"content-transfer-encoding").lower() not in _FORM_IDENTITY_ENCODINGS:
         raise Unreadable
     kind = part.header(b"content-type").lower()
     if kind.startswith("multipart/"):
@@ -223,7 +232,7 @@ def _is_file(part: _Part) -> bool:
     return (
         is_named
         or bool(kind and not kind.startswith("text/"))
-        or is_media(bytes(part.data[:START_BYTES]))
+        or is_media(bytes(part.data[:MEDIA_START_BYTES]))
     )
 
 
@@ -236,7 +245,7 @@ def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     """
     delimiter = b"--" + boundary
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
-    if _BOUNDARY.fullmatch(boundary) is None or not untrusted_body.startswith(delimiter):
+    if _BOUNDARY_PATTERN.fullmatch(boundary) is None or not untrusted_body.startswith(delimiter):
         raise Unreadable
     parts = _parse_form(untrusted_body, boundary)
     if not end.endswith(delimiter + b"--") or untrusted_body.count(delimiter) != len(parts) + 1:
@@ -277,12 +286,14 @@ class _PartCollector:
         }
 
     def _begin(self) -> None:
-        if len(self.parts) >= PARTS_MAX:
+        if len(self.parts) >= FORM_PARTS_MAX:
             raise Unreadable
         self.parts.append(_Part())
 
     def _header(self) -> None:
-        if _HEADER_NAME.fullmatch(self._name) is None or not _HEADER_ENDS.isdisjoint(self._value):
+        if _HEADER_NAME_PATTERN.fullmatch(
+            self._name
+        ) is None or not _HEADER_ENDING_BYTES.isdisjoint(self._value):
             raise Unreadable
         self.parts[-1].headers.append((bytes(self._name).lower(), bytes(self._value)))
         self._name.clear()
@@ -295,7 +306,7 @@ class _PartCollector:
 MAIL_PARTS_MAX: Final = 500
 _MEDIA_MAIN_TYPES: Final = ("image", "video", "audio")
 _ENCODING_HEADER: Final = "Content-Transfer-Encoding"
-_MAIL_NOT_ENCODED: Final = frozenset(
+_MAIL_IDENTITY_ENCODINGS: Final = frozenset(
     ("7bit", "8bit", "binary")
 )  # RFC 2045, section 6.2: not encoded
 _HEADERS_ALLOWED_ONCE: Final = (_ENCODING_HEADER, "Content-Type")
@@ -335,7 +346,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     try:
         message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
         parts = list(message.walk())
-        found = list(_media_files(parts[: 2 * MAIL_PARTS_MAX + 1]))
+        found = list(_media_files_of_parts(parts[: 2 * MAIL_PARTS_MAX + 1]))
     except (RecursionError, ValueError, LookupError):
         raise NotAMail from None
     if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
@@ -345,7 +356,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     return found
 
 
-def _media_files(parts: list[Message]) -> Iterator[MailFile]:
+def _media_files_of_parts(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA_MAIN_TYPES
         try:
@@ -363,7 +374,7 @@ def _content_of_part(part: Message) -> bytes:
         raise AmbiguousPart
     coding = str(part.get(_ENCODING_HEADER, "7bit")).strip().lower()
     is_container = part.get_content_maintype() in ("multipart", "message")
-    if is_container and (coding not in _MAIL_NOT_ENCODED or not part.is_multipart()):
+    if is_container and (coding not in _MAIL_IDENTITY_ENCODINGS or not part.is_multipart()):
         # RFC 2046, sections 5.1 and 5.2: such a part is never encoded, and always contains parts.
         raise AmbiguousPart
     if part.get_content_type() == "message/partial":
@@ -376,7 +387,7 @@ def _content_of_part(part: Message) -> bytes:
 
 
 def _decode_part(raw: bytes, coding: str) -> bytes:
-    if coding in _MAIL_NOT_ENCODED:
+    if coding in _MAIL_IDENTITY_ENCODINGS:
         return raw
     if coding == "quoted-printable":
         return quopri.decodestring(raw)

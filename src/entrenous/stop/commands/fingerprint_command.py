@@ -14,10 +14,10 @@ from entrenous.terminal.typed_input import Json
 
 def join(app: typer.Typer) -> None:
     """Add this module's command."""
-    app.command("fingerprint")(fingerprint)
+    app.command("fingerprint")(print_fingerprint)
 
 
-def fingerprint(
+def print_fingerprint(
     file: Path,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ import typer
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 
 #: The commands of ``entrenous gate``, in the order of its help.
-COMMANDS: Final = {
+GATE_COMMANDS: Final = {
     "run": ListedCommand(
         "entrenous.stop.commands.gate_run",
         "Run a gate: it holds or refuses uploads that match a registered fingerprint.",
@@ -64,8 +64,8 @@ COMMANDS: Final = {
 
 def join(app: typer.Typer) -> None:
     help_ = "A platform's gate: recognise registered pictures without seeing the originals."
-    app.add_typer(typer.Typer(cls=_Gate, help=help_, no_args_is_help=True), name="gate")
+    app.add_typer(typer.Typer(cls=_GateGroup, help=help_, no_args_is_help=True), name="gate")
 
 
-class _Gate(LazyGroup):
-    listed = COMMANDS
+class _GateGroup(LazyGroup):
+    listed = GATE_COMMANDS

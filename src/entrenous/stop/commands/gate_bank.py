@@ -8,7 +8,7 @@ import typer
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.banks import (
     PolicyChange,
-    bank_for_list,
+    bank_name_for_list,
     import_hashes,
     set_policy,
     suspend_claim,
@@ -21,33 +21,33 @@ from entrenous.stop.upload_record import Outcome
 from entrenous.terminal.output import join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import read_file
 
-Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+GateFolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     partner = typer.Typer(help="Platforms whose opinions count.", no_args_is_help=True)
-    partner.command("add")(add)
-    partner.command("drop")(drop)
+    partner.command("add")(add_partner_platform)
+    partner.command("drop")(drop_partner_platform)
     partner.command("list")(list_partners)
     gate.add_typer(partner, name="partner")
     bank = typer.Typer(help="The banks of fingerprints.", no_args_is_help=True)
-    bank.command("import")(import_list)
+    bank.command("import")(import_hash_list)
     bank.command("list")(list_banks)
-    bank.command("policy")(policy)
-    bank.command("suspend")(suspend)
+    bank.command("policy")(set_bank_policy)
+    bank.command("suspend")(suspend_bank_claim)
     gate.add_typer(bank, name="bank")
 
 
-def import_list(
+def import_hash_list(
     file: Annotated[
         Path, typer.Argument(help="A file with one hash of 64 hexadecimal digits on each line.")
     ],
     bank: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the bank; created if it is missing.")
     ],
-    data: Data,
+    data: GateFolderOption,
     confirmed: Annotated[
         bool, typer.Option("--confirmed", help="You vouch for the list: matches are refused.")
     ] = False,
@@ -63,7 +63,7 @@ def import_list(
             help="Compare the list with earlier uploads: now, or not at all.",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Import a list of PDQ hashes into a bank; report lines that are not hashes.
 
@@ -72,7 +72,7 @@ def import_list(
     text = read_file(file).decode("utf-8-sig", errors="replace")
     is_new = not is_gate(data)
     with open_platform(data) as (platform, _):
-        name = bank_for_list(bank, platform)
+        name = bank_name_for_list(bank, platform)
         done = import_hashes(
             text, name, platform, confirmed=confirmed, looks_back=looks_back, shadow=shadow
         )
@@ -95,7 +95,7 @@ def import_list(
         print_line(f"  line {line} was left out: {join_wrapped_lines(why)}")
 
 
-def list_banks(data: Data, as_json: AsJson = False) -> None:
+def list_banks(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Show each bank and its policy."""
     with open_existing(data) as (platform, _):
         banks = platform.bank.banks()
@@ -106,9 +106,9 @@ def list_banks(data: Data, as_json: AsJson = False) -> None:
         print_line(_bank_in_words(bank))
 
 
-def policy(
+def set_bank_policy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the bank.")],
-    data: Data,
+    data: GateFolderOption,
     radius: Annotated[
         int | None, typer.Option(metavar="N", help="Largest distance that counts: 0 to 31 bits.")
     ] = None,
@@ -135,7 +135,7 @@ def policy(
             "--look-back", help="Compare its claims again with uploads that were let through."
         ),
     ] = False,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Set what a bank does with matching uploads; options that you do not give stay as they are.
 
@@ -155,12 +155,12 @@ def policy(
         print_line(f"The running gate compares {due:,} claims with uploads that were let through.")
 
 
-def suspend(
+def suspend_bank_claim(
     claim: Annotated[
         str, typer.Argument(metavar="CLAIM", help="Its id, from a review or the log.")
     ],
-    data: Data,
-    as_json: AsJson = False,
+    data: GateFolderOption,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Suspend a claim that was made to harm others; it matches nothing from now on."""
     with open_existing(data) as (platform, _):
@@ -190,15 +190,15 @@ def _bank_in_words(bank: Bank) -> str:
     return f"{bank.name}: within {bank.radius} bits; {does}{shadow}"
 
 
-Key = Annotated[
+PartnerKeyArgument = Annotated[
     str, typer.Argument(metavar="KEY", help="Its Ed25519 public key, 64 hexadecimal digits.")
 ]
 
 
-def add(
+def add_partner_platform(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the platform.")],
-    key: Key,
-    data: Data,
+    key: PartnerKeyArgument,
+    data: GateFolderOption,
 ) -> None:
     """Let a platform's opinions on claims count; its operator gives you the key."""
     with open_existing(data) as (platform, _):
@@ -206,9 +206,9 @@ def add(
     print_line(f"{partner.name} is known by its key {partner.key.hex()}.")
 
 
-def drop(
+def drop_partner_platform(
     named: Annotated[str, typer.Argument(metavar="KEY|NAME", help="Its key, or its name.")],
-    data: Data,
+    data: GateFolderOption,
 ) -> None:
     """Accept no more opinions from a platform; its earlier ones stay."""
     with open_existing(data) as (platform, _):
@@ -216,7 +216,7 @@ def drop(
     print_line("That platform is no longer a partner.")
 
 
-def list_partners(data: Data, as_json: AsJson = False) -> None:
+def list_partners(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """List the partner platforms."""
     with open_existing(data) as (platform, _):
         partners = platform.bank.partners()

@@ -24,7 +24,7 @@ from entrenous.stop.client.gate_answer import (
     GateReason,
     GateVerdict,
     read_client_settings,
-    strictest,
+    strictest_answer,
 )
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in_mail
@@ -32,26 +32,28 @@ from entrenous.terminal.output import hint, join_wrapped_lines, print_json, prin
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES, session_of
 from entrenous.terminal.typed_input import parse_host_and_port
 
-Gate = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
-Token = Annotated[
+GateUrlOption = Annotated[str, typer.Option(metavar="URL", help="Address of the gate.")]
+TokenFileOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
         help="The gate's operator.token; the variable ENTRENOUS_GATE_TOKEN if left out.",
     ),
 ]
-Media = Annotated[
+OtherMediaOption = Annotated[
     str, typer.Option(metavar="hold|pass", help="What to do with media that the gate cannot read.")
 ]
-Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log, but always let through.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+ShadowOption = Annotated[
+    bool, typer.Option("--shadow", help="Ask and log, but always let through.")
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def proxy(
+def run_proxy(
     context: typer.Context,
     upstream: Annotated[str, typer.Option(metavar="URL", help="The server to forward to.")],
-    gate: Gate,
-    token_file: Token = None,
+    gate: GateUrlOption,
+    token_file: TokenFileOption = None,
     paths: Annotated[
         str,
         typer.Option(metavar="PATH,PATH", help="Paths to which uploads are sent; / covers all."),
@@ -62,7 +64,7 @@ def proxy(
     on_hold: Annotated[
         str, typer.Option(metavar="publish|header", help="What to do with a held upload.")
     ] = "publish",
-    other_media: Media = "hold",
+    other_media: OtherMediaOption = "hold",
     appeal_url: Annotated[
         str, typer.Option(metavar="URL", help="Where people can appeal against a refusal.")
     ] = "",
@@ -78,15 +80,15 @@ def proxy(
             metavar="NAME", help="Header in which your web server names the signed-in user."
         ),
     ] = "",
-    shadow: Shadow = False,
-    as_json: Json = False,
+    shadow: ShadowOption = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Forward requests to another server, and ask the gate about each upload.
 
     Each decision is logged in one line on standard error, without anything from the upload.
     """
     options = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
-    setting = settings_from_options(gate, token_file, other_media=other_media, **options)
+    setting = client_settings_from_options(gate, token_file, other_media=other_media, **options)
     start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
@@ -100,7 +102,9 @@ def proxy(
     serve(app, *parse_host_and_port(listen), announce)
 
 
-def settings_from_options(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
+def client_settings_from_options(
+    gate: str, token_file: Path | None, **more: object
+) -> ClientSettings:
     """Return the settings that the options give; raises BadSetting."""
     token = {} if token_file is None else {"token_file": token_file}
     return read_client_settings({"gate": gate, **token, **more})
@@ -108,15 +112,15 @@ def settings_from_options(gate: str, token_file: Path | None, **more: object) ->
 
 # Bytes; a larger message is held without reading it. Mail servers allow 10 to 50 MB.
 MAIL_BYTES_MAX: Final = 100_000_000
-_EXIT_STATUSES: Final = {
+_EXIT_STATUS_BY_VERDICT: Final = {
     GateVerdict.LET_THROUGH: EXIT_YES,
     GateVerdict.REFUSE: EXIT_STATUS_BY_FAMILY[Refused.family],
     GateVerdict.HOLD: EXIT_STATUS_BY_FAMILY[Unreachable.family],
 }
 # Mail servers bounce a message on "refused", so only the gate's decision gives that status. After
 # any error, such as a missing token, they should try again.
-_TRY_AGAIN_STATUS: Final = _EXIT_STATUSES[GateVerdict.HOLD]
-Answers = list[tuple[str, GateAnswer]]
+_TRY_AGAIN_EXIT_STATUS: Final = _EXIT_STATUS_BY_VERDICT[GateVerdict.HOLD]
+NamedAnswers = list[tuple[str, GateAnswer]]
 
 
 class OtherFileSystem(Unreachable):
@@ -135,14 +139,14 @@ class FileNotMoved(Unreachable):
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
-    gate.command("proxy")(proxy)
-    gate.command("drop")(drop)
+    gate.command("proxy")(run_proxy)
+    gate.command("drop")(ask_about_files)
 
 
-def drop(
-    gate: Gate,
+def ask_about_files(
+    gate: GateUrlOption,
     files: Annotated[list[Path] | None, typer.Argument(help="Files, one upload each.")] = None,
-    token_file: Token = None,
+    token_file: TokenFileOption = None,
     quarantine: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Move files that are not let through to this folder."),
@@ -157,9 +161,9 @@ def drop(
         str,
         typer.Option(metavar="NAME", help="The account of the uploader; only its hash is sent."),
     ] = "",
-    other_media: Media = "hold",
-    shadow: Shadow = False,
-    as_json: Json = False,
+    other_media: OtherMediaOption = "hold",
+    shadow: ShadowOption = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.
 
@@ -172,7 +176,7 @@ def drop(
     failed = list[EntrenousError]()
     with (
         _exit_with_try_again_status(),
-        closing(GateClient(settings_from_options(gate, token_file, **options))) as client,
+        closing(GateClient(client_settings_from_options(gate, token_file, **options))) as client,
     ):
         if mail:
             answers = _ask_about_mail_parts(client, account)
@@ -182,9 +186,13 @@ def drop(
     _print_answers(answers, as_json=as_json)
     for error in failed:
         hint(join_wrapped_lines(str(error)))
-    worst = strictest(answer for _, answer in answers)
+    worst = strictest_answer(answer for _, answer in answers)
     raise typer.Exit(
-        _TRY_AGAIN_STATUS if failed else EXIT_YES if worst is None else _EXIT_STATUSES[worst.action]
+        _TRY_AGAIN_EXIT_STATUS
+        if failed
+        else EXIT_YES
+        if worst is None
+        else _EXIT_STATUS_BY_VERDICT[worst.action]
     )
 
 
@@ -200,7 +208,7 @@ def _exit_with_try_again_status() -> Iterator[None]:
         raise
     except EntrenousError as error:
         hint(join_wrapped_lines(str(error)))
-        raise typer.Exit(_TRY_AGAIN_STATUS) from None
+        raise typer.Exit(_TRY_AGAIN_EXIT_STATUS) from None
 
 
 def _ask_each(
@@ -208,7 +216,7 @@ def _ask_each(
     ask: Callable[[Path], GateAnswer],
     quarantine: Path | None,
     failed: list[EntrenousError],
-) -> Answers:
+) -> NamedAnswers:
     """Ask about each file, and move one that is not let through as soon as that is known.
 
     Files that cannot be read or moved are added to ``failed``; the others are still asked about.
@@ -218,10 +226,10 @@ def _ask_each(
             raise NoSuchFile(path=file)
     if quarantine is not None:
         _prepare_quarantine(quarantine, files)
-    answers: Answers = []
+    answers: NamedAnswers = []
     for file in files:
         try:
-            answers.append((str(file), _ask_about(file, ask)))
+            answers.append((str(file), _ask_about_file(file, ask)))
             if quarantine is not None and answers[-1][1].action is not GateVerdict.LET_THROUGH:
                 _move_file(file, quarantine)
         except EntrenousError as error:
@@ -250,7 +258,7 @@ def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
         raise OtherFileSystem(folder=quarantine, path=elsewhere[0])
 
 
-def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
+def _ask_about_file(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
     try:
         return ask(file)
     except OSError:
@@ -272,7 +280,7 @@ def _move_file(file: Path, folder: Path) -> None:
         raise FileNotMoved(path=file, folder=folder) from None
 
 
-def _ask_about_mail_parts(client: GateClient, account: str) -> Answers:
+def _ask_about_mail_parts(client: GateClient, account: str) -> NamedAnswers:
     untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
     if len(untrusted_mail) > MAIL_BYTES_MAX:
         return [("message", hold_without_asking(GateReason.TOO_LARGE, client.setting))]
@@ -292,7 +300,7 @@ def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAns
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
 
 
-def _print_answers(answers: Answers, *, as_json: bool) -> None:
+def _print_answers(answers: NamedAnswers, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {

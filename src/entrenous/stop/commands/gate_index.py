@@ -24,25 +24,25 @@ from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import EXIT_NO
 
-Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Found = tuple[int, Claim, bool]  # distance in bits, claim, whether only a part of it matches
+GateFolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FoundClaim = tuple[int, Claim, bool]  # distance in bits, claim, whether only a part of it matches
 
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("try")(try_upload)
     index = typer.Typer(help="The index of fingerprints.", no_args_is_help=True)
-    index.command("lookup")(lookup)
-    index.command("status")(status)
-    index.command("rebuild")(rebuild)
+    index.command("lookup")(look_up_hashes)
+    index.command("status")(print_index_status)
+    index.command("rebuild")(rebuild_index)
     gate.add_typer(index, name="index")
 
 
-def lookup(
+def look_up_hashes(
     hashes: Annotated[list[str], typer.Argument(metavar="HEX...", help="PDQ fingerprints.")],
-    data: Data,
-    as_json: Json = False,
+    data: GateFolderOption,
+    as_json: AsJsonOption = False,
 ) -> None:
     """List claims within 31 bits of these fingerprints; rotated and mirrored ones are not tried.
 
@@ -70,7 +70,7 @@ def lookup(
         raise typer.Exit(EXIT_NO)
 
 
-def status(data: Data, as_json: Json = False) -> None:
+def print_index_status(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
     folder, shards = data / INDEX_FOLDER, gate_settings(data).index_shards
     with folder_errors(folder):
@@ -102,7 +102,7 @@ def status(data: Data, as_json: Json = False) -> None:
         print_line("  It still has withdrawn ones, which match nothing, until the next rebuild.")
 
 
-def rebuild(data: Data, as_json: Json = False) -> None:
+def rebuild_index(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Rebuild the index's file from the bank; a running gate switches to it by itself."""
     folder = data / INDEX_FOLDER
     with open_existing(data) as (platform, _), folder_errors(folder):
@@ -125,13 +125,13 @@ def _parse_pdq_hash(text: str) -> bytes:
 
 def _find_claims_near(
     wanted: Sequence[bytes], platform: Platform, *, part: bool
-) -> list[list[Found]]:
+) -> list[list[FoundClaim]]:
     """Return, for each fingerprint, the claims within 31 bits, nearest first."""
     near = platform.index.near(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
     for entry, claim, at_ms in platform.bank.claims_by_hash({one.entry for one in near}):
         claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video
-    found: list[list[Found]] = [[] for _ in wanted]
+    found: list[list[FoundClaim]] = [[] for _ in wanted]
     for one in sorted(near, key=lambda near: near.distance):
         some = claims[one.entry].items()
         found[one.query] += [(one.distance, claim, is_part) for (_, is_part), claim in some]
@@ -143,7 +143,7 @@ def _match_json(distance: int, claim: Claim, part: bool) -> dict[str, object]:
     return {"distance": distance, **where, "part": part}
 
 
-def _print_matches(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
+def _print_matches(wanted: Sequence[bytes], found: Sequence[list[FoundClaim]]) -> None:
     for bits, some in zip(wanted, found, strict=True):
         print_line(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
         for distance, claim, part in some:

@@ -23,8 +23,8 @@ from entrenous.stop.client.review_client import (
     ShownReview,
     asgi_client,
 )
-from entrenous.stop.commands.gate_bank import AsJson, Data
-from entrenous.stop.commands.gate_drop import settings_from_options
+from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
+from entrenous.stop.commands.gate_drop import client_settings_from_options
 from entrenous.stop.registration import MATCHING
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
@@ -32,12 +32,14 @@ from entrenous.terminal.output import hint, join_wrapped_lines, print_json, prin
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 
-Name = Annotated[
+ReviewerNameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="2 to 40 of the characters a-z, 0-9 and -.")
 ]
 
 
-def add(name: Name, data: Data, as_json: AsJson = False) -> None:
+def create_reviewer(
+    name: ReviewerNameArgument, data: GateFolderOption, as_json: AsJsonOption = False
+) -> None:
     """Let a person decide; prints their token once. Their name stays in the gate's log."""
     with open_existing(data) as (platform, _):
         token = add_reviewer(name, platform).reveal().decode()
@@ -52,7 +54,7 @@ def add(name: Name, data: Data, as_json: AsJson = False) -> None:
         print_line("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
 
 
-def list_reviewers(data: Data, as_json: AsJson = False) -> None:
+def list_reviewers(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """List who may decide, besides the operator."""
     with open_existing(data) as (platform, _):
         known, confirmers = platform.reviews.reviewers(), platform.limits.confirmers
@@ -68,7 +70,9 @@ def list_reviewers(data: Data, as_json: AsJson = False) -> None:
     print_line("One person confirms." if confirmers == 1 else "Two people confirm.")
 
 
-def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
+def remove_reviewer(
+    name: ReviewerNameArgument, data: GateFolderOption, as_json: AsJsonOption = False
+) -> None:
     """Revoke a person's token; cases that only they confirmed have to be confirmed again."""
     with open_existing(data) as (platform, _):
         platform.reviews.remove_reviewer(name)
@@ -92,14 +96,14 @@ _FOUND_BY_WORDS: Final = {
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     reviewer = typer.Typer(help="People who decide about held uploads.", no_args_is_help=True)
-    reviewer.command("add")(add)
+    reviewer.command("add")(create_reviewer)
     reviewer.command("list")(list_reviewers)
-    reviewer.command("remove")(remove)
+    reviewer.command("remove")(remove_reviewer)
     gate.add_typer(reviewer, name="reviewer")
-    gate.command("review")(review)
+    gate.command("review")(review_uploads)
 
 
-def review(
+def review_uploads(
     context: typer.Context,
     data: Annotated[
         Path | None,
@@ -148,7 +152,7 @@ def review(
         elif decide:
             _decide_case(client, *decide, as_json=as_json)
         else:
-            _list_waiting(client, after, limit, as_json=as_json)
+            _print_waiting(client, after, limit, as_json=as_json)
 
 
 @contextmanager
@@ -162,7 +166,7 @@ def _open_review_client(
                 "give --token-file FILE with your own token; ask the people who run the gate to "
                 "create it with: entrenous gate reviewer add"
             )
-        setting = settings_from_options(gate or "", token_file)
+        setting = client_settings_from_options(gate or "", token_file)
         with new_relay_client(proxy=session_of(context).settings.proxy) as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
         return
@@ -173,14 +177,14 @@ def _open_review_client(
             yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 
 
-def _list_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
+def _print_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
     if after:
         client.review(after)  # raises if there is no such case; otherwise all cases would be listed
-    queue = client.first_waiting(after)
+    queue = client.next_waiting(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
         found.append(queue.next)
-        queue = client.first_waiting(queue.next.case)
+        queue = client.next_waiting(queue.next.case)
     if as_json:
         cases = msgspec.to_builtins(found)
         print_json(
@@ -284,10 +288,10 @@ def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: boo
             hint(join_wrapped_lines(line))
         typer.confirm(f"{decision.capitalize()} case {case}?", abort=True, err=True)
     claims = [match.claim for match in before.matches]
-    _decision_in_words(client.decide(case, decision, claims), as_json=as_json)
+    _print_decision(client.decide(case, decision, claims), as_json=as_json)
 
 
-def _decision_in_words(review: ShownReview, *, as_json: bool) -> None:
+def _print_decision(review: ShownReview, *, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(review))
         return

@@ -54,12 +54,12 @@ _JUDGES_MAX: Final = 64
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
-    gate.command("judge", hidden=True)(judge)
-    gate.command("slow-look")(slow_look)
-    gate.command("run")(run)
+    gate.command("judge", hidden=True)(judge_from_stdin)
+    gate.command("slow-look")(make_deferred_scans)
+    gate.command("run")(run_gate)
 
 
-def run(
+def run_gate(
     context: typer.Context,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")],
     listen: Annotated[
@@ -109,7 +109,7 @@ def run(
         if not slow_look:
             platform = without_deferred_scans(platform)
         if platform.limits.slow_looks > 0:
-            count = _deferred_scans_at_once(data)
+            count = _deferred_scan_process_count(data)
             opened.enter_context(keep_running(deferred_scan_command(data), count=count))
         if gate_settings(data).fetch_minutes:
             opened.enter_context(keep_running(follow_command(data)))
@@ -168,7 +168,7 @@ def _gate_subcommand(name: str, data: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "entrenous", "gate", name, "--data", str(data), *more]
 
 
-def _deferred_scans_at_once(data: Path) -> int:
+def _deferred_scan_process_count(data: Path) -> int:
     """Return how many processes make deferred scans: the setting, or half the number of
     processors.
 
@@ -191,7 +191,7 @@ def _shown_tokens(tokens: GateTokens) -> dict[str, str]:
     return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}
 
 
-def judge(
+def judge_from_stdin(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     slow_look: Annotated[bool, typer.Option("--slow-look/--no-slow-look")] = True,
 ) -> None:
@@ -232,7 +232,7 @@ _DUE_SCAN_POLL_INTERVAL_S: Final = 1.0
 _NICENESS_MAX: Final = 19  # the highest niceness: the lowest priority
 
 
-def slow_look(
+def make_deferred_scans(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     follow: Annotated[
         bool, typer.Option("--follow", help="Continue until standard input ends.")
@@ -254,7 +254,7 @@ def slow_look(
 
 def _scan_until_end(platform: Platform) -> None:
     ended = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
+    threading.Thread(target=_set_at_input_end, args=(ended,), daemon=True).start()
     while not ended.is_set():
         if not _scan_once(platform):
             ended.wait(_DUE_SCAN_POLL_INTERVAL_S)
@@ -272,7 +272,7 @@ def _scan_once(platform: Platform) -> bool:
         return False
 
 
-def _wait_for_end(ended: threading.Event) -> None:
+def _set_at_input_end(ended: threading.Event) -> None:
     with suppress(OSError, ValueError):
         sys.stdin.buffer.read()
     ended.set()

@@ -13,11 +13,11 @@ import typer
 from entrenous.base.copies import join_names
 from entrenous.base.files import files_readable_by_others, folder_errors
 from entrenous.serving.host_checks import is_private
-from entrenous.stop.audit import AuditRow, Head, audit_rows, verify_log
-from entrenous.stop.commands.gate_bank import AsJson, Data
+from entrenous.stop.audit import AuditHead, AuditRow, audit_rows, verify_audit_log
+from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
 from entrenous.stop.gate_settings import SETTINGS_FILE, gate_settings
 from entrenous.stop.index.file_index import condition_of, written_at
-from entrenous.stop.nouns import GateFigures, ShadowCell
+from entrenous.stop.nouns import GateFigures, ShadowOutcome
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_front_settings
@@ -44,19 +44,19 @@ class _IndexFile:
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     audit = typer.Typer(help="The log of every change.", no_args_is_help=True)
-    audit.command("verify")(verify)
-    audit.command("show")(show)
+    audit.command("verify")(verify_log)
+    audit.command("show")(print_audit_rows)
     gate.add_typer(audit, name="audit")
-    gate.command("status")(status)
+    gate.command("status")(print_gate_status)
 
 
-def status(data: Data, as_json: AsJson = False) -> None:
+def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Count registrations and waiting work, and say what is wrong, if anything is."""
     file = _index_file(data)  # read this before opening the gate, which repairs the file
     with open_existing(data) as (platform, _):
         figures = figures_of(platform, with_shadow=True)
         wrong = [
-            *_problems(figures, file),
+            *_figure_warnings(figures, file),
             *_missing_reviewers_warning(platform),
             *_low_disk_warning(platform),
         ]
@@ -86,9 +86,9 @@ def _index_file(data: Path) -> _IndexFile:
             return _IndexFile("missing", None)
 
 
-def _problems(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _figure_warnings(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
     if figures.is_overdue:
-        waited = f"{_round_to_hours(figures.oldest_wait)} hours"
+        waited = f"{_whole_hours(figures.oldest_wait)} hours"
         yield f"The oldest review has waited {waited}; look at it before 48 are over."
     if figures.due.slow_looks_skipped:
         skipped = figures.due.slow_looks_skipped
@@ -167,9 +167,7 @@ def _status_in_words(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
         yield f"Claims ({kind}): {', '.join(states)}."
     yield f"{figures.hashes:,} fingerprints."
     waits = (
-        ""
-        if figures.oldest is None
-        else f", the oldest for {_round_to_hours(figures.oldest_wait)} h"
+        "" if figures.oldest is None else f", the oldest for {_whole_hours(figures.oldest_wait)} h"
     )
     yield f"{figures.waiting:,} reviews wait for a person{waits}."
     if figures.review_s is not None:
@@ -178,7 +176,7 @@ def _status_in_words(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
     yield f"{due.slow_looks:,} slow looks and {due.look_backs:,} look backs are due."
     if file.written_at is not None:
         age = max(timedelta(), figures.at - file.written_at)
-        yield f"The index's file is {file.condition}, written {_round_to_hours(age)} h ago."
+        yield f"The index's file is {file.condition}, written {_whole_hours(age)} h ago."
 
 
 def _shadow_in_words(figures: GateFigures) -> Iterator[str]:
@@ -213,7 +211,7 @@ def _status_json(figures: GateFigures, file: _IndexFile) -> dict[str, object]:
     }
 
 
-def _shadow_json(cell: ShadowCell, count: int) -> dict[str, object]:
+def _shadow_json(cell: ShadowOutcome, count: int) -> dict[str, object]:
     return {
         "bank": cell.bank,
         "would": cell.would.value,
@@ -222,25 +220,25 @@ def _shadow_json(cell: ShadowCell, count: int) -> dict[str, object]:
     }
 
 
-def _round_to_hours(time: timedelta) -> int:
+def _whole_hours(time: timedelta) -> int:
     return int(time.total_seconds() // _HOUR_S)
 
 
-_ROWS_MAX: Final = 1000  # one call prints at most this many rows
+_PRINTED_ROWS_MAX: Final = 1000  # one call prints at most this many rows
 
 
-def verify(
-    data: Data,
+def verify_log(
+    data: GateFolderOption,
     head: Annotated[
         str | None,
         typer.Option(metavar="HEAD", help="A head printed earlier: it must still be in the log."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Check the whole log: a row that was changed, dropped or moved is found."""
-    noted = None if head is None else Head.read(head)
+    noted = None if head is None else AuditHead.read(head)
     with open_existing(data) as (platform, _):
-        found = verify_log(platform.bank, noted)
+        found = verify_audit_log(platform.bank, noted)
     if as_json:
         print_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})
         return
@@ -248,8 +246,8 @@ def verify(
     print_line(f"  {found}")
 
 
-def show(
-    data: Data,
+def print_audit_rows(
+    data: GateFolderOption,
     of: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Only rows about this case, claim, bank or reviewer."),
@@ -257,13 +255,13 @@ def show(
     after: Annotated[
         int, typer.Option(min=0, metavar="N", help="Only rows after this number.")
     ] = 0,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Print up to 1,000 rows of the log: what happened, to what, and by whom."""
     with open_existing(data) as (platform, _):
         wanted = (row for row in audit_rows(platform.bank, after) if of in (None, row.of))
-        rows = list(islice(wanted, _ROWS_MAX + 1))
-    shown, more = rows[:_ROWS_MAX], len(rows) > _ROWS_MAX
+        rows = list(islice(wanted, _PRINTED_ROWS_MAX + 1))
+    shown, more = rows[:_PRINTED_ROWS_MAX], len(rows) > _PRINTED_ROWS_MAX
     if as_json:
         documents = [_audit_as_json(row) for row in shown]
         print_json({"schema": "entrenous/audit-rows/1", "rows": documents, "more": more})

@@ -59,7 +59,7 @@ from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, ask_yes_or_no
 
 
-def ask_adults() -> bool:
+def ask_if_everybody_adult() -> bool:
     """Ask whether everybody in the picture or video was an adult.
 
     Without a terminal, running the command means yes.
@@ -89,7 +89,7 @@ def ask_to_send_embedding() -> bool:
     return not sys.stdin.isatty() or ask_yes_or_no(translated("Send these numbers too?"))
 
 
-def files_of(
+def message_files(
     message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
 ) -> Iterator[bytes]:
     """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
@@ -120,7 +120,13 @@ def _message_files(
         yield from originals_of(sent, device)
 
 
-_REASONS_LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, FileHasOnlySound, ConsentNotGiven)
+_SKIPPED_FILE_ERRORS: Final = (
+    TooFlat,
+    VideoTooFlat,
+    SoundTooQuiet,
+    FileHasOnlySound,
+    ConsentNotGiven,
+)
 
 
 @dataclass(slots=True)
@@ -169,7 +175,7 @@ class FileRegistrar:
         """Explain and ask once for each kind of file."""
         if medium not in self.answers:
             hint(describe_what_is_sent(medium, self.consent))
-            if not self.answers and not ask_adults():
+            if not self.answers and not ask_if_everybody_adult():
                 raise NotEverybodyAdult
             self.answers[medium] = not self.asks or ask_to_send(self.gate.url)
         return self.answers[medium]
@@ -179,7 +185,7 @@ class FileRegistrar:
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)
-            except _REASONS_LEFT_OUT as why:
+            except _SKIPPED_FILE_ERRORS as why:
                 self.left_out.append(why)
                 hint(translated("File {number} of the message was left out.").format(number=number))
 
@@ -268,7 +274,7 @@ def _protect_message(
 ) -> None:
     """Register what can be registered; then raise the first reason why a file was left out."""
     try:
-        registrar.register_all(files_of(message, registrar.device, received))
+        registrar.register_all(message_files(message, registrar.device, received))
     finally:
         if registrar.made:
             _print_protections(registrar.made, as_json=as_json)
@@ -372,7 +378,9 @@ def _current_states(
     unreachable_gates = Counter[str]()
     with ExitStack() as clients:
         client_of = cache(lambda url: clients.enter_context(open_registration_client(url, proxy)))
-        answers = [_state_or_error(one, client_of, unreachable_gates, device) for one in known]
+        answers = [
+            _refreshed_or_last_known(one, client_of, unreachable_gates, device) for one in known
+        ]
     for url, claims in unreachable_gates.items():
         if claims > 1:
             hint(
@@ -384,7 +392,7 @@ def _current_states(
     return answers
 
 
-def _state_or_error(
+def _refreshed_or_last_known(
     protection: Protection,
     client_of: Callable[[str], RegistrationClient],
     unreachable_gates: Counter[str],

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrenous.base.identifiers import BankName
 from entrenous.base.program import this_program
-from entrenous.stop.nouns import Bank, GateFigures, IndexSize, even_distance
+from entrenous.stop.nouns import Bank, GateFigures, IndexSize, round_down_to_even
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -79,7 +79,7 @@ class GateMetrics:
                 least = nearest.get(match.bank, match.distance)
                 nearest[match.bank] = min(least, match.distance)
         for bank, distance in nearest.items():
-            self._shadow.labels(bank, decision.would.value, str(even_distance(distance))).inc()
+            self._shadow.labels(bank, decision.would.value, str(round_down_to_even(distance))).inc()
 
     def count_review(self, review: Review, state: ReviewState) -> None:
         """Count a reviewer's decision, and the cases that were decided with it."""

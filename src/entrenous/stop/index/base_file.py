@@ -29,7 +29,7 @@ from entrenous.base.files import write_private_with
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, Segment, build_searchable, plan_of
-from entrenous.stop.nouns import Entry
+from entrenous.stop.nouns import HashEntry
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
@@ -89,7 +89,7 @@ def shard_of(bits: bytes, of: int) -> int:
     return bits[0] * of >> 8
 
 
-def not_in_base(new_entries: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
+def not_in_base(new_entries: Sequence[HashEntry], upto: Sequence[int]) -> Sequence[HashEntry]:
     """Return the entries that no shard's file has; ``upto`` has the highest entry number of each
     shard.
     """
@@ -112,7 +112,7 @@ def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
 Rows = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
 
 
-def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
+def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry]]:
     """Yield entries with a number above ``after``, in order, a page of the bank at a time."""
     while new_entries := bank.entries(after):
         yield new_entries
@@ -131,7 +131,7 @@ def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable,
     )
 
 
-def _rows_of_entries(new_entries: Sequence[Entry], *, part: bool) -> Rows:
+def _rows_of_entries(new_entries: Sequence[HashEntry], *, part: bool) -> Rows:
     entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, as_words([entry.bits for entry in entries])
@@ -220,10 +220,10 @@ class Base:
         return highest_number(self.segments)
 
     @property
-    def last(self) -> Entry | None:
+    def last(self) -> HashEntry | None:
         """Return the entry with the highest number; None if the base is empty."""
         ends = [
-            Entry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
+            HashEntry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
             for one, part in ((self.whole, False), (self.parts, True))
             if one.entries.size
         ]

@@ -40,7 +40,7 @@ from entrenous.stop.index.base_file import (
     write_base,
     write_lock,
 )
-from entrenous.stop.nouns import Entry, IndexSize
+from entrenous.stop.nouns import HashEntry, IndexSize
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
@@ -75,7 +75,7 @@ class HashKind:
         found = map_search(partial(_find_pairs, queries), self.bases)
         return Pairs.joined([*found, _find_pairs(queries, self.later)]).to_near_hashes()
 
-    def with_added_entries(self, new_entries: Sequence[Entry]) -> Self:
+    def with_added_entries(self, new_entries: Sequence[HashEntry]) -> Self:
         if not new_entries:
             return self
         numbers, hashes = [one.number for one in new_entries], [one.bits for one in new_entries]
@@ -141,7 +141,7 @@ class IndexSnapshot:
             self.cached_results[same] = found
         return found
 
-    def with_added_entries(self, new_entries: Sequence[Entry]) -> Self:
+    def with_added_entries(self, new_entries: Sequence[HashEntry]) -> Self:
         """Return a snapshot that also has these entries of the bank, which are in order."""
         if not new_entries:
             return self

@@ -46,7 +46,7 @@ from entrenous.fingerprint.video_hash import (
     video_views,
 )
 from entrenous.stop.judge.weigh import Hit
-from entrenous.stop.nouns import RELEASED, Bank
+from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
@@ -195,7 +195,7 @@ def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEn
     """
     claims_by_entry: ClaimsByEntry = {}
     for entry, claim, at_ms in platform.bank.claims_by_hash(entries):
-        if claim.bank != RELEASED and not claim.added:
+        if claim.bank != RELEASED_BANK and not claim.added:
             claims_by_entry.setdefault(entry, []).append((claim, at_ms))
     return claims_by_entry
 

@@ -56,7 +56,7 @@ from entrenous.stop.judge.weigh import (
     decision_of,
     matches_to_review,
 )
-from entrenous.stop.nouns import RELEASED
+from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.platform import EmbeddingComparison, Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import DeferredScan, FoundBy, Outcome, RetroactiveMatch
@@ -107,7 +107,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
         (entry, (replace(match, part=True), claim))
         for some in deferred_views(picture, lambda: platform.index.part_hash_count() > 0)
         for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
-        if claim.bank != RELEASED
+        if claim.bank != RELEASED_BANK
     ]
     if platform.likeness is None:
         return found
@@ -238,7 +238,7 @@ def lookalike_hits(
     return [
         (one.entry, (_embedding_match(one, claim), claim))
         for one, claim in with_claims
-        if claim is not None and claim.bank != RELEASED
+        if claim is not None and claim.bank != RELEASED_BANK
     ]
 
 

@@ -25,7 +25,7 @@ from entrenous.stop.judge.retroactive_matches import (
     stored_uploads,
 )
 from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
-from entrenous.stop.nouns import RELEASED, Bank
+from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING, Claim
 from entrenous.stop.upload_record import RetroactiveMatch, ReviewState
@@ -110,7 +110,7 @@ def schedule_look_backs(bank: Bank, platform: Platform) -> int:
     None becomes due for a bank in shadow mode, for the bank "released", or if no data of uploads is
     kept.
     """
-    if bank.shadow or bank.name == RELEASED or not platform.limits.look_back_days:
+    if bank.shadow or bank.name == RELEASED_BANK or not platform.limits.look_back_days:
         return 0
     return platform.reviews.schedule_look_backs(bank.name)
 
@@ -194,7 +194,7 @@ def _without_released(
     upload = platform.reviews.review(retroactive_match.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = find_in(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
-    releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
+    releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED_BANK]
     if upload.upload_sha256 is not None:
         releases += releases_of_file(upload.upload_sha256, platform)
     waits = upload.state is ReviewState.WAITING

@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.nouns import RELEASED, SAME_BITS, Bank
+from entrenous.stop.nouns import RELEASED_BANK, SAME_PICTURE_BITS_MAX, Bank
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Release
 
@@ -46,7 +46,7 @@ def _hit_rank(hit: Hit) -> tuple[bool, bool, int]:
 
 def best_entry_number(found: list[tuple[int, Hit]]) -> int | None:
     """Return the number of the best-matching registered hash, for counting floods."""
-    claimed = [one for one in found if one[1][0].bank != RELEASED]
+    claimed = [one for one in found if one[1][0].bank != RELEASED_BANK]
     best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
     return None if best is None else best[0]
 
@@ -65,7 +65,9 @@ def decision_of(
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = weigh_hits(live, banks, released)
     would = weigh_hits(hits, banks, released)
-    matches = tuple(match for match, _ in best_hit_of_each_claim(hits) if match.bank != RELEASED)
+    matches = tuple(
+        match for match, _ in best_hit_of_each_claim(hits) if match.bank != RELEASED_BANK
+    )
     return Decision(acting, "", matches, None if would is acting else would)
 
 
@@ -83,14 +85,16 @@ def weigh_hits(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
     """Return the strictest outcome of these hits, without those that a release covers."""
-    releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
+    releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED_BANK)]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
     for match, claim in hits:
         if match.part and claim.id in fit_whole:
             continue
         outcome = outcome_of_hit(match, claim, banks[claim.bank])
-        if match.added and match.distance > max(nearest.get(claim.id, PDQ_RADIUS), SAME_BITS):
+        if match.added and match.distance > max(
+            nearest.get(claim.id, PDQ_RADIUS), SAME_PICTURE_BITS_MAX
+        ):
             outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
         if not is_released(outcome, match, claim, releases):
             outcomes.append(outcome)
@@ -126,7 +130,7 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
     partial match, the distance says nothing about the whole, so the upload must be nearly identical
     to the released one.
     """
-    near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
+    near = SAME_PICTURE_BITS_MAX if match.part else max(match.distance, SAME_PICTURE_BITS_MAX)
     similar = [one for one in releases if one.distance <= near]
     if outcome is Outcome.REFUSE:
         return any(claim.confirmed < one.number for one in similar)

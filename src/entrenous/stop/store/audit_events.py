@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.audit import AuditRow, Details, Head
+from entrenous.stop.audit import AuditDetails, AuditHead, AuditRow
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, Opinion, Partner
 from entrenous.stop.store.engine import insert_on_conflict
@@ -19,12 +19,12 @@ RETROACTIVE_EVENTS: Final = {
     FoundBy.SLOW_LOOK: "case found slowly",
 }
 FITS_MORE_EVENT: Final = "case fits more"
-AuditEvent = tuple[str, str, Details]  # event, subject, details
+AuditEvent = tuple[str, str, AuditDetails]  # event, subject, details
 
 
 def bank_event(bank: Bank) -> AuditEvent:
     """Return the event that a bank was created, or its policy changed."""
-    policy: Details = {
+    policy: AuditDetails = {
         "radius": bank.radius,
         "on_claimed": str(bank.on_claimed),
         "on_confirmed": str(bank.on_confirmed),
@@ -76,7 +76,7 @@ def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
 
     ``first`` is the first of two confirmers.
     """
-    decided: Details = {"also": len(review.also), "by": by}
+    decided: AuditDetails = {"also": len(review.also), "by": by}
     if review.first_confirmer:
         decided = {**decided, "first": review.first_confirmer}
     return f"case {state}", review.case, decided
@@ -108,12 +108,12 @@ def append_event(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
     db.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=newest))
 
 
-def audit_head(db: sa.Connection) -> Head:
+def audit_head(db: sa.Connection) -> AuditHead:
     """Return the number and the hash of the last row, which are stored beside the log to detect
     truncation.
     """
     row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
-    return Head() if row is None else Head(row.number, bytes(row.hash))
+    return AuditHead() if row is None else AuditHead(row.number, bytes(row.hash))
 
 
 def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRow, ...]:
@@ -132,7 +132,7 @@ def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRo
     )
 
 
-def _chain_rows(head: Head, clock: Clock, events: Iterable[AuditEvent]) -> Iterable[AuditRow]:
+def _chain_rows(head: AuditHead, clock: Clock, events: Iterable[AuditEvent]) -> Iterable[AuditRow]:
     at = clock.now()
     for what, of, details in events:
         row = AuditRow.after(head, at, what, of, details)

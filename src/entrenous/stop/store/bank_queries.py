@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, RegisteredEmbedding, SoundPrint
-from entrenous.stop.audit import AuditRow, Head
-from entrenous.stop.nouns import Bank, Counts, Entry
+from entrenous.stop.audit import AuditHead, AuditRow
+from entrenous.stop.nouns import Bank, BankCounts, HashEntry
 from entrenous.stop.registration import (
     MATCHING,
     Change,
@@ -120,12 +120,12 @@ class BankQueries:
             # Sorted here, since databases sort texts differently.
             return tuple(sorted(every, key=lambda bank: bank.name))
 
-    def counts(self) -> Counts:
+    def counts(self) -> BankCounts:
         """Count matching claims and distinct hashes."""
         matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
         hashes = sa.select(sa.func.count()).select_from(HASH)
         with reading(self.engine) as db:
-            return Counts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
+            return BankCounts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
 
     def claim(self, claim: ClaimId) -> Claim:
         """Return the claim, even if it is withdrawn; raises NoSuchClaim."""
@@ -193,14 +193,14 @@ class BankQueries:
                     found[ClaimId(row.id)][bytes(row.bits)] = added
         return dict(found)
 
-    def entries(self, after: int) -> tuple[Entry, ...]:
+    def entries(self, after: int) -> tuple[HashEntry, ...]:
         """Return distinct hashes numbered above ``after``, in order, to update an index.
 
         Only the first ones may be returned; to get more, call again with the last one's number.
         """
         with reading_once(self.engine) as db:
             rows = _SELECT_ENTRIES_AFTER.rows(db, {"after": after})
-            return tuple(Entry(row.number, row.bits, row.part) for row in rows)
+            return tuple(HashEntry(row.number, row.bits, row.part) for row in rows)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Return matching (waiting or confirmed) claims on these picture hashes.
@@ -349,7 +349,7 @@ class BankQueries:
         with reading(self.engine) as db:
             return audit_rows_after(db, after, limit)
 
-    def log_head(self) -> Head:
+    def log_head(self) -> AuditHead:
         """Return the log's head, which is stored beside the log."""
         with reading(self.engine) as db:
             return audit_head(db)

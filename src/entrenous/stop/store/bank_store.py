@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.audit import Details
+from entrenous.stop.audit import AuditDetails
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import (
     AlreadyWithdrawn,
@@ -199,7 +199,7 @@ class BankStore(BankQueries):
                 raise NoSuchPartner
             append_event(db, self.clock, ("partner dropped", key.hex(), {}))
 
-    def note(self, what: str, of: str, details: Details) -> None:
+    def note(self, what: str, of: str, details: AuditDetails) -> None:
         """Append a row to the log."""
         with writing(self.engine) as db:
             append_event(db, self.clock, (what, of, details))

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.audit import Details
+from entrenous.stop.audit import AuditDetails
 from entrenous.stop.exchange_nouns import (
     EXCHANGE_NAME_PATTERN,
     OWN_NUMBER,
@@ -75,7 +75,7 @@ class PartnerStore:
             ).first():
                 raise PartnerKnown(name=name)
             db.execute(PARTNER_TABLE.insert().values(values))
-            details: Details = {"banks": ", ".join(sorted(banks)), "submits": submits}
+            details: AuditDetails = {"banks": ", ".join(sorted(banks)), "submits": submits}
             append_event(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
@@ -305,7 +305,7 @@ def _delete_records(name: str) -> sa.Delete:
     return FETCHED_RECORD_TABLE.delete().where(FETCHED_RECORD_TABLE.c.source == name)
 
 
-def _audit_details(source: Source) -> Details:
+def _audit_details(source: Source) -> AuditDetails:
     """Return the details for the audit log, without the address, which may be private."""
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 

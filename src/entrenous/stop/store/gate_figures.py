@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.index.maintenance import LazyIndex
-from entrenous.stop.nouns import GateFigures, IndexSize, ShadowCell, even_distance
+from entrenous.stop.nouns import GateFigures, IndexSize, ShadowOutcome, round_down_to_even
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.engine import reading
 from entrenous.stop.store.schema import (
@@ -120,7 +120,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
 
 def _count_shadow_outcomes(
     db: sa.Connection, since: datetime, *, every: bool
-) -> dict[ShadowCell, int]:
+) -> dict[ShadowOutcome, int]:
     """Count the outcomes of banks in shadow mode or, with ``every``, of all banks."""
     names = sa.select(BANK.c.name)
     shadow_banks = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
@@ -136,7 +136,7 @@ def _count_shadow_outcomes(
 
 def _shadow_cells(
     would: str, matches: Iterable[Any], shadow_banks: set[str]
-) -> Iterator[ShadowCell]:
+) -> Iterator[ShadowOutcome]:
     """Yield the nearest match of each bank in shadow mode."""
     nearest: dict[str, int] = {}
     for match in matches:
@@ -144,7 +144,7 @@ def _shadow_cells(
             least = nearest.get(match["bank"], match["distance"])
             nearest[match["bank"]] = min(least, match["distance"])
     for bank, distance in nearest.items():
-        yield ShadowCell(BankName(bank), Outcome(would), even_distance(distance))
+        yield ShadowOutcome(BankName(bank), Outcome(would), round_down_to_even(distance))
 
 
 def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:

@@ -21,7 +21,7 @@ from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 from entrenous.serving.host_checks import free_bytes
-from entrenous.stop.banks import prepare_banks
+from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import RemovalResult, remove_source_from_bank
 from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
@@ -163,7 +163,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         )
         opened.callback(engine.dispose)
         bank = BankStore(engine, SystemClock())
-        prepare_banks(bank)
+        create_built_in_banks(bank)
         index = opened.enter_context(
             closing(LazyIndex(partial(_open_index, folder, bank, settings.index_shards)))
         )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
-from entrenous.stop.nouns import Listing
+from entrenous.stop.nouns import PlatformListing
 from entrenous.stop.registration import (
     CLAIM_TRANSITIONS,
     MATCHING,
@@ -218,7 +218,7 @@ class ListingStore:
     engine: sa.Engine
     clock: Clock
 
-    def keep(self, claims: Collection[ClaimId], listing: Listing) -> None:
+    def keep(self, claims: Collection[ClaimId], listing: PlatformListing) -> None:
         """Set the listing of these claims; skip those that are withdrawn or missing."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
@@ -232,11 +232,11 @@ class ListingStore:
                         insertion.on_conflict_do_update(index_elements=["claim"], set_=values), rows
                     )
 
-    def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
+    def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, PlatformListing]:
         """Return the listings of those claims that have one."""
         with reading(self.engine) as db:
             return {
-                ClaimId(row.claim): Listing(row.content_id, _stored_datetime(row.on_at))
+                ClaimId(row.claim): PlatformListing(row.content_id, _stored_datetime(row.on_at))
                 for batch in batches(claims)
                 for row in db.execute(sa.select(LISTING).where(LISTING.c.claim.in_(batch)))
             }
