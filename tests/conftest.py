@@ -24,6 +24,7 @@ os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
 os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine speaks
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=nightly)
         items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
-    items[:] = _long_ones_first(items)
+    items[:] = _long_ones_first(items, _worker_count(config))
 
 
 def pytest_collection_finish() -> None:
@@ -72,23 +73,33 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Order the tests so that two workers end together.
+def _worker_count(config: pytest.Config) -> int:
+    """Return the number of processes that share the tests of this run."""
+    return int(getattr(config, "workerinput", {}).get("workercount", 1))
 
-    Each worker begins with one half of the list and takes from the end of the other's when it has
-    nothing left. So each half begins with its long tests: those of ``tests/real``, which share
-    servers, and all others.
+
+def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Order the tests so that all workers end together.
+
+    Each worker begins with its part of the list and takes from the end of another's when it has
+    nothing left. So each part begins with long tests: those of ``tests/real``, which share servers,
+    those of ``tests/app``, which share a browser, and all others.
     """
-    real, other, short = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
+    long = defaultdict[str, list[pytest.Item]](list)
+    short = list[pytest.Item]()
     for item in items:
-        if "tests/real/" in item.nodeid:
-            real.append(item)
-        elif any(map(item.get_closest_marker, ("real", "slow", "nightly"))):
-            other.append(item)
+        area = "/".join(item.nodeid.split("/")[:2])
+        if any(map(item.get_closest_marker, ("real", "slow", "nightly"))):
+            long[area if area in {"tests/app", "tests/real"} else ""].append(item)
         else:
             short.append(item)
-    fill = max(0, len(items) // 2 - len(real))
-    return [*real, *short[:fill], *other, *short[fill:]]
+    ordered = list[pytest.Item]()
+    for number, area in enumerate(("tests/app", "tests/real", ""), 1):
+        ordered += long[area]
+        fill = max(0, len(items) * number // max(workers, 1) - len(ordered))
+        ordered += short[:fill]
+        del short[:fill]
+    return [*ordered, *short]
 
 
 @pytest.fixture
