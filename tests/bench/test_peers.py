@@ -13,6 +13,7 @@ def test_forgiven_bits_keep_the_promise_of_one_in_a_million() -> None:
     assert radius(32, 24) == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["dwtDctSvd", "blind-watermark"])
 def test_a_peer_names_the_right_copy_when_little_is_done(name: str) -> None:
     peer = installed().get(name)
@@ -24,6 +25,7 @@ def test_a_peer_names_the_right_copy_when_little_is_done(name: str) -> None:
     assert not row.wrong
 
 
+@pytest.mark.nightly
 def test_no_peer_names_anybody_for_a_picture_without_a_number() -> None:
     for peer in installed().values():
         sending = Sending(peer, PHOTOGRAPHS["coffee"].at(Size.XS), 1)

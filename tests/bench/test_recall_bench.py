@@ -54,6 +54,7 @@ def test_what_is_held_for_anothers_photograph_is_counted(
     assert strangers.count == Counted(1, 4)
 
 
+@pytest.mark.nightly
 def test_pieces_are_registered_with_windows_of_their_own(
     bank: list[Registered], cut_out: Looked
 ) -> None:
@@ -69,6 +70,7 @@ def test_pieces_are_registered_with_windows_of_their_own(
     assert known.fitting_with_windows(1, cut_out)[0].false == 0
 
 
+@pytest.mark.nightly
 def test_its_document_says_recall_by_look_and_pairs_of_strangers() -> None:
     plan = Plan(edits=("mirror", "caption bar"), false_edits=("jpeg 10",), photographs=2)
     said = json.loads(json.dumps(found(subjects(), plan)))

@@ -27,6 +27,7 @@ def test_acting_says_how_long_until_a_claim_counts(
     assert 0 < told.withdraw_to_no_match_ms < 10_000
 
 
+@pytest.mark.nightly
 def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recall_reel, "_EXCERPTS", (3,))
     monkeypatch.setattr(reels, "_FPS", 12)
@@ -41,6 +42,7 @@ def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.Mo
     assert recall_reel.speed(next(iter(found.values())))["times_real_time"] > 0
 
 
+@pytest.mark.nightly
 def test_a_sound_is_held_in_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voices, "_LENGTH_S", 13.0)
     material = dict(list(sounds(few=True).items())[:2])

@@ -95,6 +95,7 @@ def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
     assert kept(tmp_path)["grid"]["sets"]["core"]["XS"] == {"leaks": 3, "right": 3, "wrong": 0}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
     photos = ("coffee", "astronaut")
@@ -137,6 +138,7 @@ def test_packed_rows_are_taken_up_by_the_same_code_alone(tmp_path: Path) -> None
     assert packed_rows(file, 2, "c0de") == packed_rows(file, 1, "0ther") == []
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     some = {way: LEAKS[way] for way in ("average+q70", "tiles of 1/8+q75")}

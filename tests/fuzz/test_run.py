@@ -74,6 +74,7 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_what_it_finds(tmp_path: Path) 
     assert read_tallies(board.out)["planted"] == first["planted"]
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 @needs_atheris
 def test_two_that_share_a_target_are_counted_together(tmp_path: Path) -> None:

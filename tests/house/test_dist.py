@@ -60,6 +60,7 @@ def test_what_was_built_knows_its_commit(built: tuple[Path, str], tmp_path: Path
     assert shown.stdout == f"{commit}\n"
 
 
+@pytest.mark.nightly
 def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) -> None:
     """Also where it is unpacked, and no git is there to be asked."""
     folder, _ = built

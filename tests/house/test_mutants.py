@@ -58,6 +58,7 @@ def test_interval_of_nine_in_ten() -> None:
     assert (round(low, 1), round(high, 1)) == (82.6, 94.5)
 
 
+@pytest.mark.nightly
 @pytest.mark.real
 def test_a_trial_tells_a_killed_mutant_from_one_that_survives() -> None:
     command = [sys.executable, "-c", _TRIAL]

@@ -56,7 +56,7 @@ def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
     assert (trace.verdict.named, trace.compared, trace.lost) == ((CARO,), 1, (gone.id,))
 
 
-@pytest.mark.parametrize("part", ["survey", "original"])
+@pytest.mark.parametrize("part", ["survey", pytest.param("original", marks=pytest.mark.nightly)])
 def test_missing_clip_stops_no_trace(part: str) -> None:
     device, frames = offline_device(), wander("coffee", seconds=1.0)
     mark = as_jpeg(photo(), 95)

@@ -76,6 +76,7 @@ def test_a_clip_in_two_messages_is_weighed_for_both(
     assert (trace.compared, trace.others) == (2, ())
 
 
+@pytest.mark.nightly
 def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device, Copies]) -> None:
     """Surveys may differ after a move to another device with other rounding."""
     device, copies = clip_twice

@@ -1,4 +1,4 @@
-"""The same week with its relay's rows on a disk, and a thief who takes the database every night.
+"""The same week with its relay's rows in PostgreSQL, and a thief who takes it every night.
 
 He reads the rows as they are, and all that a database writes down beside them: numbers of rows,
 their places in the files, numbers of transactions.
@@ -7,7 +7,6 @@ their places in the files, numbers of transactions.
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import groupby, pairwise
 
 import psycopg
 import pytest
@@ -17,10 +16,10 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.store.postgres_rows import open_postgres
 from tests.postgres import Cluster
 from tests.village import test_a_week
-from tests.village.week import Week, lived, on_disk, unb64
+from tests.village.week import batch_of, lived
 
 # An event loop wakes itself through a pair of sockets.
-pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 OF_THE_ROWS = (
     test_a_week.test_it_was_a_full_week,
@@ -29,30 +28,6 @@ OF_THE_ROWS = (
     test_a_week.test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came,
     test_a_week.test_the_log_says_what_was_done_and_never_to_whom,
 )
-
-
-def batch_of(week: Week) -> dict[bytes, int]:
-    """Which batch brought each lock: what a thief of rows is not to learn."""
-    batches = enumerate(week.batches())
-    return {lock: number for number, batch in batches for lock in map(unb64, batch["add"])}
-
-
-@pytest.mark.threat("metadata")
-def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
-    """By where rows lie. Those of one mailbox and day are mixed: in half of the places, if two
-    batches are alike, another batch follows.
-    """
-    week, nights = on_disk()  # test_a_week.py asks the same rows
-    batch, mixed = batch_of(week), 0
-    for night in nights:
-        for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):
-            known = [lock for *_, lock in rows if lock in batch]
-            lying = [batch[lock] for lock in sorted(known, key=night.file.index)]
-            fewer = len(lying) - max(map(lying.count, lying), default=0)
-            if fewer > 40:
-                mixed += 1
-                assert sum(one != other for one, other in pairwise(lying)) > fewer / 2
-    assert mixed > 0
 
 
 @pytest.mark.nightly

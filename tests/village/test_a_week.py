@@ -6,6 +6,7 @@ The tests look for anything that joins one envelope to another, or to a sender.
 import json
 from collections import Counter
 from datetime import datetime
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import TOKEN_RANGE_IN, TOKEN_RANGE_OLD, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
-from tests.village.week import Asked, Week, on_disk, unb64
+from tests.village.week import Asked, Week, batch_of, on_disk, unb64
 from tests.village.world import Villager
 
 # An event loop wakes itself through a pair of sockets.
@@ -175,3 +176,21 @@ def test_a_token_claims_and_posts_for_one_envelope_only(week: Week) -> None:
     assert set(shown.values()) == {1}
     claims = [one.token for one in week.asked if one.path.endswith("/claim")]
     assert len(claims) == len(set(claims))
+
+
+@pytest.mark.threat("metadata")
+def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
+    """By where rows lie. Those of one mailbox and day are mixed: in half of the places, if two
+    batches are alike, another batch follows.
+    """
+    week, nights = on_disk()
+    batch, mixed = batch_of(week), 0
+    for night in nights:
+        for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):
+            known = [lock for *_, lock in rows if lock in batch]
+            lying = [batch[lock] for lock in sorted(known, key=night.file.index)]
+            fewer = len(lying) - max(map(lying.count, lying), default=0)
+            if fewer > 40:
+                mixed += 1
+                assert sum(one != other for one, other in pairwise(lying)) > fewer / 2
+    assert mixed > 0

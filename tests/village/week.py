@@ -150,6 +150,12 @@ class Stolen:
     tokens: list[tuple[bytes, int, bytes]]
 
 
+def batch_of(week: Week) -> dict[bytes, int]:
+    """Which batch brought each lock: what a thief of rows is not to learn."""
+    batches = enumerate(week.batches())
+    return {lock: number for number, batch in batches for lock in map(unb64, batch["add"])}
+
+
 @cache
 def on_disk() -> tuple[Week, tuple[Stolen, ...]]:
     """With the relay's rows in a file, which a thief takes every night."""

@@ -16,6 +16,7 @@ from entrenous.send.letter.letter_nouns import FileRole
 from tests.send.commands.changed_sender import seals
 from tests.send.commands.hostile_files import HTML, SHELL, honest, hostile
 from tests.send.commands.test_letters import Street
+from tests.sizes import size
 
 pytestmark = pytest.mark.real
 
@@ -46,9 +47,10 @@ def written(street: Street) -> list[Path]:
 
 
 @pytest.mark.threat("hostile-files")
-def test_of_a_thousand_hostile_files_none_is_written(street: Street) -> None:
+def test_of_many_hostile_files_none_is_written(street: Street) -> None:
     files = [(media_type, data) for _, media_type, data in hostile(WANTED)]
-    assert len(set(files)) >= WANTED * 0.95
+    files = files[:: size(4, 1)]  # some of each kind
+    assert len(set(files)) >= len(files) * 0.95
     for first in range(0, len(files), FILES_MAX):
         batch = files[first : first + FILES_MAX]
         name = seals(street, batch)

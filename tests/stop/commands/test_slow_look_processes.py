@@ -47,7 +47,7 @@ def uploads() -> Iterator[bytes]:
         yield jpeg(hers[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.nightly), "postgres"])
 def test_two_processes_scan_each_upload_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

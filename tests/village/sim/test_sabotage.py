@@ -105,7 +105,15 @@ NOTICED_BY = {
 }
 
 
-@pytest.mark.parametrize("sabotage", NOTICED, ids=lambda one: one.__name__)
+#: Of those that only stores and couriers can notice, one of each by day.
+BY_DAY = {acknowledged_before_it_is_stored, released_after_a_recall, halves_of_transactions}
+
+
+@pytest.mark.parametrize(
+    "sabotage",
+    [pytest.param(one, marks=[] if one in BY_DAY else pytest.mark.nightly) for one in NOTICED],
+    ids=lambda one: one.__name__,
+)
 def test_what_is_missing_is_noticed(sabotage: Sabotage) -> None:
     seeds = (NOTICED_BY.get(sabotage, 0), *SEEDS)
     assert any(NOTICED[sabotage] in report_under(sabotage, seed) for seed in seeds)
