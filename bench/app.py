@@ -37,7 +37,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
@@ -77,16 +77,16 @@ _PAINT: Final = """() => {
 def fill(ana: Device, ben: Device, messages: int) -> None:
     """Let them write to each other: Ben nine texts of ten."""
     add_person(make_invite(ben), "Ben", ana)
-    flush(ana)
+    flush_outbox(ana)
     for device in (ben, ana, ben):
         fetch_messages(device)
-        flush(device)
+        flush_outbox(device)
     for start in range(0, messages, _TOGETHER):
         for number in range(start, min(start + _TOGETHER, messages)):
             _write(f"Text number {number}, about the weekend", ana if number % 10 == 0 else ben)
         for device in (ana, ben):
             fetch_messages(device)
-            flush(device)
+            flush_outbox(device)
 
 
 def _write(text: str, device: Device) -> None:

@@ -47,7 +47,7 @@ from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
     index_message_name,
-    new_name,
+    new_message_name,
     received_messages,
     store_message_state,
 )
@@ -120,7 +120,7 @@ def _fill(messages: int, ana: Device) -> None:
 def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
     message = MessageId(ana.dice.token(ID_BYTES))
     text = f"what I wrote, number {number}"
-    ana.ledger.store_message(Message(message, new_name(ana), at, (), text, until))
+    ana.ledger.store_message(Message(message, new_message_name(ana), at, (), text, until))
     copy = SealedCopy(
         message,
         RecipientId(contact.name),
@@ -140,7 +140,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
 def _received(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
     received = Received(
         id=MessageId(ana.dice.token(ID_BYTES)),
-        name=new_name(ana),
+        name=new_message_name(ana),
         sender=contact.person.id,
         sender_name=contact.name,
         sent_at=at,

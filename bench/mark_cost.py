@@ -32,7 +32,7 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.copies.worker_pool import pool_size
 
 SCHEMA = "entrenous/bench-mark/1"
@@ -82,7 +82,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
     )
     to = [RecipientId(f"person {number}") for number in range(copies)]
     began_s, first_s, written = time.perf_counter(), 0.0, b""
-    for _, file in mark_copies(data, to, None, device):
+    for _, file in mark_picture_copies(data, to, None, device):
         first_s = first_s or time.perf_counter() - began_s
         written = file.data
     all_s = time.perf_counter() - began_s

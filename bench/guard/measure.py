@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.guard.slips import SLIPS, plant
 from bench.guard.year import MESSAGES, TALKS, Year
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 
 
 @dataclass
@@ -33,11 +33,13 @@ def one_year(
     year, found = Year(seed, talks), Measured()
     every = max(1, talks * MESSAGES * 4 // 5 // slips_each) if slips_each else 0
     for meant in year.passes():
-        doubts = inspect(meant.draft, year.device).doubts
+        doubts = inspect_draft(meant.draft, year.device).doubts
         found.ordinary += 1
         found.asked += bool(doubts)
         if bare:
-            found.asked_bare += bool(inspect(replace(meant.draft, within=None), year.device).doubts)
+            found.asked_bare += bool(
+                inspect_draft(replace(meant.draft, within=None), year.device).doubts
+            )
         year.is_asked(doubts)
         if every and found.ordinary % every == 0:
             _plant_all(year, found, slips_each)

@@ -18,7 +18,7 @@ from entrenous.base.identifiers import MessageName
 from entrenous.base.identity import Contact, Trust
 from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import peer_key
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, Conversation, circles
 from entrenous.send.people.contact_history import LAST_HEARD_TABLE, LastHeard
@@ -39,7 +39,7 @@ def plant(slip: Maker, year: Year) -> bool | None:
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
-            spoke = any(doubt.who == wrong for doubt in inspect(draft, year.device).doubts)
+            spoke = any(doubt.who == wrong for doubt in inspect_draft(draft, year.device).doubts)
         raise Undone
     year.shelf.last_used.clear()
     return spoke

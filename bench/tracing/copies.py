@@ -19,9 +19,9 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.send.copies.picture_copies import (
     PictureOriginal,
-    new_seed,
+    new_mark_seed,
     prepare_original,
-    write_copy,
+    write_picture_copy,
 )
 from entrenous.watermark.chip_layout import stream_bytes
 from entrenous.watermark.embed import embed_mark
@@ -60,9 +60,9 @@ def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
     """
     device = sender(f"quality {photo} {size} {seed}")
     original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
-    key = new_seed(device)
+    key = new_mark_seed(device)
     plain, marked = np.asarray(original.picture), marked_samples(original, key)
-    written = decoded(write_copy(original, key))
+    written = decoded(write_picture_copy(original, key))
     seen = (
         [ssimulacra2(plain, one) for one in (marked, written, load(jpeg(95)(plain)))]
         if perceptual
@@ -81,7 +81,7 @@ def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
 
 
 def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
-    """The samples that `write_copy` writes, before it writes them.
+    """The samples that `write_sound_copy` writes, before it writes them.
 
     Raises:
         AssertionError: written, they would not be the file that it writes.
@@ -90,7 +90,7 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
     key_stream = stream(key, COPY_MARK_KEY_CONTEXT, size)
     marked = embed_mark(original.prepared, key_stream, original.dither_stream)
     written = write_picture(original.picture, marked, finer=original.finer_steps)
-    if written != write_copy(original, key):
+    if written != write_picture_copy(original, key):
         raise AssertionError("what is measured is not what is sent")
     return marked
 

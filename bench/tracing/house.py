@@ -17,7 +17,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.verdict import Trace
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
@@ -83,7 +83,7 @@ def send(original: bytes, names: Sequence[str], seed: str) -> Sent:
     """Mark one copy of a photograph for everybody."""
     device = sender(seed)
     to = [RecipientId(name) for name in names]
-    made = mark_copies(original, to, None, device)
+    made = mark_picture_copies(original, to, None, device)
     return Sent(device, {str(copy.to): copy.data for _, copy in made})
 
 

@@ -29,10 +29,10 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import Message
 from entrenous.send.copies.picture_copies import (
     PictureOriginal,
-    ledger_entry,
-    new_seed,
+    new_mark_seed,
+    picture_ledger_entry,
     prepare_original,
-    write_copy,
+    write_picture_copy,
 )
 from entrenous.trace.originals import Originals
 from entrenous.watermark.likelihood import upper_tail
@@ -93,7 +93,7 @@ def scene(photo: str, size: Size, seed: int) -> Scene:
     """
     device = sender(f"outsiders {photo} {seed}")
     original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
-    copies = (write_copy(original, new_seed(device)) for _ in range(_OUTSIDERS))
+    copies = (write_picture_copy(original, new_mark_seed(device)) for _ in range(_OUTSIDERS))
     return Scene(photo, original, tuple(decoded(copy) for copy in copies))
 
 
@@ -157,7 +157,7 @@ def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
         for n in range(KEYS)
     )
     original = case.here.original
-    sent = ledger_entry(original, device.vault.keep_file(original.source), copies)
+    sent = picture_ledger_entry(original, device.vault.keep_file(original.source), copies)
     name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
     device.ledger.store_message(Message(message, name, device.clock.now(), (sent,)))
     try:

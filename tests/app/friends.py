@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.set_up import set_up as set_up_device
 from tests.app.served import PASSPHRASE, PATIENCE_S, opened_page, served_app, set_up, unlock
@@ -101,7 +101,7 @@ def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
         link = make_invite(ana, name="Ben")
     with made_device(folder / "ben", "Ben", relay_of_ben) as ben:
         add_person(link, "Ana", ben)
-        flush(ben)
+        flush_outbox(ben)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.compare_keys import compare_keys, confirm_match
 from entrenous.send.people.invite import make_invite
@@ -243,7 +243,7 @@ class World:
         send_message(
             Draft(photo, to, Policy(until, opens), text, confirmed=frozenset(to)), self.ben
         )
-        flush(self.ben)
+        flush_outbox(self.ben)
 
 
 @contextmanager
@@ -454,7 +454,7 @@ def _until_ben(ben: Device, step: Callable[[], object]) -> None:
         return True
 
     assert wait_until(is_done, 90)
-    flush(ben)
+    flush_outbox(ben)
 
 
 def _sending(world: World) -> Iterator[str]:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.people.compare_keys import compare_keys, comparison_with
 from entrenous.send.people.invite import make_invite
 from entrenous.send.people.qr_codes import qr_picture
@@ -82,7 +82,7 @@ def _compares(device: Device) -> None:
 
     assert wait_until(is_asked, PATIENCE_S)
     compare_keys("Ana", device)
-    flush(device)
+    flush_outbox(device)
 
 
 def test_a_device_that_works_alone_is_connected_by_a_photographed_link(

@@ -9,7 +9,7 @@ import pytest
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.invite import make_invite
 from tests.app.client import Client, ended, entered
@@ -78,7 +78,7 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
         ana.set_up(relay.url)
         ana.post("/52", {"link": make_invite(ben), "name": "Ben"})
         assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
-        flush(ben)
+        flush_outbox(ben)
         relay.stop()
         sealed = _sends(ana, words.sent)
         assert sealed.url.path.startswith("/13/")

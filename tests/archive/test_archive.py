@@ -45,7 +45,7 @@ from entrenous.device.vault_tables import (
     unpack,
 )
 from entrenous.respond.custody import CASES_TABLE, LINKS_TABLE
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, is_message_name, received_messages
 from entrenous.send.message.draft import NothingToRecall, WaitsInOutbox
@@ -107,7 +107,7 @@ def told() -> Told:
         open_message(name, ana.device)
     recall_message(back, ben.device)
     fetch_messages(ana.device)
-    list(mark_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
+    list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
     add_to_circle("family", ["ben"], ana.device)
     return Told(room, exported(ana.device), sent, kept, back)
 
@@ -256,7 +256,7 @@ def test_taken_names_are_numbered_on_import(told: Told) -> None:
     dan, other = told.room.settles("dan"), told.room.settles("other")
     add_person(make_invite(dan.device), "Ben", other.device)
     add_to_circle("Family", ["Ben"], other.device)
-    list(mark_copies(SMALL, [RecipientId("x")], None, other.device))
+    list(mark_picture_copies(SMALL, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
     other.device.ledger.store_message(replace(here, name=told.sent))
     assert imported(told.tar, other.device).sent == 2

@@ -22,7 +22,7 @@ from bench.tracing.packed import pack_rows, packed_rows
 from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.copies.picture_copies import new_seed
+from entrenous.send.copies.picture_copies import new_mark_seed
 from entrenous.trace.originals import Originals
 
 FIELDS = (
@@ -153,7 +153,7 @@ def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.Monk
 
 def test_what_is_looked_at_is_what_is_sent() -> None:
     original = scene("astronaut", Size.XS, 1).original
-    marked = marked_samples(original, new_seed(sender("looks")))
+    marked = marked_samples(original, new_mark_seed(sender("looks")))
     plain = np.asarray(original.picture)
     assert 43.0 <= psnr(plain, marked) <= 55.0
     assert 0.98 <= ssim(plain, marked) < 1.0

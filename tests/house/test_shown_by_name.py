@@ -21,7 +21,7 @@ from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.nouns import CaseState, NoticeState, RepresentativeRole
 from entrenous.respond.platforms import PLATFORM_KIND_NAMES
 from entrenous.send.message.states import InboxState
-from entrenous.send.message.transfer_progress import Stage
+from entrenous.send.message.transfer_progress import TransferStage
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.house.messages import FACTS, messages
 from tests.house.sources import SOURCE, collector_paused, sources
@@ -44,8 +44,8 @@ IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
 _RENAMED: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
 #: The same in code; () for facts, and for what a caller or another function chose among constants.
 IN_CODE: Final[Mapping[str, Iterable[str]]] = {
-    "app/pages/opening.py: stage.value": Stage,
-    "app/pages/send.py: stage.value": Stage,
+    "app/pages/opening.py: stage.value": TransferStage,
+    "app/pages/send.py: stage.value": TransferStage,
     "base/errors.py: key": (),  # the docstring of an error
     "base/errors.py: fact": (),  # messages() reads what errors are raised with
     "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
@@ -77,7 +77,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "send/timeline.py: received.state.value": InboxState,
     "terminal/lazy_commands.py: name": (),  # constants above
     "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # helps() of messages.py
-    "terminal/progress_bars.py: label": Stage,
+    "terminal/progress_bars.py: label": TransferStage,
 }
 _SHOWING: Final = frozenset({"translated", "gettext", "say"})
 

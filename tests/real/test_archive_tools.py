@@ -20,7 +20,7 @@ from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME, export_archiv
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from tests.archive.boxes import everything, fresh_device, nobody_watches
 from tests.send.send_device import SMALL, Room
 
@@ -87,7 +87,7 @@ class Exported:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     device = fresh_device(Room(), "ana")
-    list(mark_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, device))
+    list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, device))
     folder = tmp_path_factory.mktemp("archives") / "ours"
     export_archive(folder, Secret(WORDS.encode()), device, nobody_watches)
     return Exported(device, folder)

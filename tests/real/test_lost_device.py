@@ -55,14 +55,14 @@ from entrenous.device.relay_lock_client import (
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
-    AskRelay,
+    AskRelayForShare,
     RelayShare,
     Unlocked,
     has_offline_window,
     has_vault,
-    read_head,
+    read_vault_head,
     unlock,
-    write_head,
+    write_vault_head,
 )
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
 from entrenous.send.fetch import fetch_messages
@@ -155,13 +155,13 @@ def test_unlocking_takes_no_two_seconds(tmp_path: Path) -> None:
             begun = time.process_time()
             with town.opened():
                 taken.append(time.process_time() - begun)
-    assert read_head(town.home).now.cost == Cost(65_536, 3, 4)
+    assert read_vault_head(town.home).now.cost == Cost(65_536, 3, 4)
     print(f"unlocking: {min(taken):.2f} s, with argon2id at 64 MiB")  # noqa: T201
     assert min(taken) < 2
 
 
 def test_a_set_up_at_a_relay_ends_with_a_lock(town: Town) -> None:
-    lock = read_head(town.home).now.lock
+    lock = read_vault_head(town.home).now.lock
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (town.url, town.mail().mailbox)
     with pytest.raises(WrongPassphrase):
@@ -280,14 +280,14 @@ def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
     is_shut(town, image)
 
 
-@pytest.mark.parametrize("cut_in", ["rekey", "write_head"])
+@pytest.mark.parametrize("cut_in", ["rekey", "write_vault_head"])
 def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
     town: Town, cut_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The power goes before or after the vault is encrypted anew; the relay heard of nothing."""
-    image, heads = town.image("thief"), iter((write_head, cut))
+    image, heads = town.image("thief"), iter((write_vault_head, cut))
     with monkeypatch.context() as patch, town.unlocked() as (device, unlocked):
-        patch.setattr(vault_folder, "write_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
+        patch.setattr(vault_folder, "write_vault_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
         if cut_in == "rekey":
             patch.setattr(SqlcipherVault, "rekey", cut)
         with pytest.raises(Cut):
@@ -309,7 +309,7 @@ def cut(*_: object) -> None:
 
 def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Town) -> None:
     image, mail = town.image("thief"), town.mail()
-    first = read_head(town.home).now.lock
+    first = read_vault_head(town.home).now.lock
     assert first is not None
     for words, other in ((WORDS, OTHERS), (OTHERS, WORDS)):
         with town.unlocked(words) as (device, unlocked):
@@ -365,7 +365,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
     """Whoever takes the relay over gets its part, and lacks the folder and the passphrase."""
     with town.unlocked() as (device, unlocked):
         mail, output = mailbox_address(device.vault), unlocked.part.output
-    lock = read_head(town.home).now.lock
+    lock = read_vault_head(town.home).now.lock
     assert mail is not None
     assert mail.close is not None
     assert lock is not None
@@ -500,7 +500,7 @@ def test_another_passphrase_replaces_the_first(town: Town) -> None:
         pass
     with town.opened(OTHERS) as device:
         fetch_messages(device)
-    assert read_head(town.home).next is None
+    assert read_vault_head(town.home).next is None
 
 
 def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
@@ -558,19 +558,19 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
         patch.setattr("entrenous.device.relay_lock_client.evaluate_at_relay", no_answer)
         with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: WORDS) as ben:
             set_up("Ben", town.url, ben)
-    head = read_head(settings.home)
+    head = read_vault_head(settings.home)
     assert (head.now.lock, head.next is not None) == (None, True)
     with open_device(settings, lambda: WORDS) as ben:
         fetch_messages(ben)
     assert head.next is not None
-    assert read_head(settings.home).now.lock == head.next.lock
+    assert read_vault_head(settings.home).now.lock == head.next.lock
     with open_device(settings, lambda: WORDS) as ben:
         fetch_messages(ben)
 
 
 def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
     def lies(lock: RelayLock, stretched: Secret) -> RelayShare:
-        honest: AskRelay = RelayShareClient(
+        honest: AskRelayForShare = RelayShareClient(
             town.home, town.courier, SystemClock(), SystemRandomSource()
         )
         part = honest(lock, stretched)

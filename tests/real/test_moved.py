@@ -18,7 +18,7 @@ from entrenous.cli import run
 from entrenous.device.identities import next_lock
 from entrenous.device.open_device import open_unlocked
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.store.vault_folder import read_head
+from entrenous.device.store.vault_folder import read_vault_head
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
@@ -63,7 +63,7 @@ class Town:
         self.running.pop(name).close()
 
     def lock_is_at(self) -> str:
-        head = read_head(self.home)
+        head = read_vault_head(self.home)
         assert head.next is None
         assert head.now.lock is not None
         return head.now.lock.relay_url

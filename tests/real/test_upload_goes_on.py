@@ -22,7 +22,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import FlushResult, flush
+from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
@@ -124,7 +124,7 @@ def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
         counting = Counting(courier)
         done: list[FlushResult] = []
         sending = threading.Thread(
-            target=lambda: done.append(flush(replace(ana, courier=counting)))
+            target=lambda: done.append(flush_outbox(replace(ana, courier=counting)))
         )
         sending.start()
         assert wait_until(lambda: bytes_there(relay) > SIZE // 2, 120)

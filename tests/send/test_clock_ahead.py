@@ -33,7 +33,7 @@ from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import (
     PREPARED_MAILBOX_TABLE,
     PreparedMailbox,
-    prepare_to_follow,
+    prepare_to_follow_moves,
 )
 from entrenous.send.devices.old_mailbox import old_mailboxes_due
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
@@ -368,10 +368,10 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
     )
     PREPARED_MAILBOX_TABLE.store(new, THERE, ana.device.vault)
     with ahead(friends, ana):
-        prepare_to_follow(ana.device)
+        prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == (THERE,)
     friends.clock.wind(days=7)
-    prepare_to_follow(ana.device)
+    prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
 

@@ -9,7 +9,7 @@ from entrenous.base.errors import NoSuchBlob, NoSuchEnvelope
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -97,7 +97,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     sealed = seal_content((), "hello", to, sending, ana.device)
     with ana.device.vault.transaction():
         write_letter(replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     fetch_messages(ben.device)
     (one,) = received_messages(ben.device)
     assert one.sent_at <= friends.clock.now()

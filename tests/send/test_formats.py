@@ -12,7 +12,7 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.verdict import Finding
 from tests.send.send_device import Room
 from tests.trace.offline_device import trace_picture
@@ -79,7 +79,7 @@ AT_NIGHT = ("jpeg, coarse", "webp, alpha")
 )
 def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
     ana = room["ana"]
-    copies = [file for _, file in mark_copies(FORMATS[name](), TO, None, ana.device)]
+    copies = [file for _, file in mark_picture_copies(FORMATS[name](), TO, None, ana.device)]
     with Image.open(io.BytesIO(copies[1].data)) as copy:
         paper = Image.new("RGBA", copy.size, "white")
         leak = Image.alpha_composite(paper, copy.convert("RGBA")).convert("RGB")
@@ -94,6 +94,6 @@ def test_leaks_of_a_small_picture_and_a_panorama_are_traced(room: Room) -> None:
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])
     for image in (small, strip):
         data = saved(image, "PNG")
-        copies = [file for _, file in mark_copies(data, TO, None, ana.device)]
+        copies = [file for _, file in mark_picture_copies(data, TO, None, ana.device)]
         leak = saved(Image.open(io.BytesIO(copies[2].data)).convert("RGB"), "JPEG", quality=80)
         assert trace_picture(leak, ana.device).verdict.named == ("dan",)

@@ -11,7 +11,7 @@ from entrenous.base.identity import Trust
 from entrenous.device.vault_tables import LAST_SENT, SELF
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
@@ -37,7 +37,7 @@ def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
 
 
 def doubts(sender: Person, *to: str) -> dict[str, str]:
-    return {str(d.who): d.why for d in inspect(draft(sender, *to), sender.device).doubts}
+    return {str(d.who): d.why for d in inspect_draft(draft(sender, *to), sender.device).doubts}
 
 
 def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
@@ -45,7 +45,7 @@ def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
     assert doubts(ana, "ben") == {"ben": "this is the first message to ben"}
     ana.sends(SMALL, ben)
     assert doubts(ana, "ben") == {}
-    inspect(draft(ana, "ben"), ana.device).require_answers()
+    inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
 
 BY_LINK = (
@@ -61,7 +61,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
         send_message(text, ben.device)
-        assert inspect(text, ben.device).doubts == ()
+        assert inspect_draft(text, ben.device).doubts == ()
         friends.clock.wind(seconds=1)
     assert doubts(ben, "ana") == {"ana": BY_LINK}
     ben.sends(SMALL, ana)
@@ -108,7 +108,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
     for _ in range(3):
         ana.sends(SMALL, friends["ben"])
     called(alike, friends)
-    (doubt,) = inspect(draft(ana, "ben"), ana.device).doubts
+    (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
     assert doubt.why.startswith(f"ben is easily taken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
     assert doubts(ana, "ben") == {}
@@ -119,10 +119,12 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
-    (doubt,) = inspect(draft(ana, "Z\u043e\u0435"), ana.device).doubts
+    (doubt,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).doubts
     assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
     within = conversation_of(sent.name, ana.device)
-    assert inspect(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device).doubts == ()
+    assert (
+        inspect_draft(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device).doubts == ()
+    )
 
 
 def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None:
@@ -130,8 +132,8 @@ def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None
     sent = ana.sends(SMALL, friends["ben"])
     called("bet", friends)
     within = conversation_of(sent.name, ana.device)
-    assert inspect(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
-    (doubt,) = inspect(replace(draft(ana, "bet"), within=within), ana.device).doubts
+    assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
+    (doubt,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).doubts
     assert "easily taken for ben" in doubt.why
     assert f"bet is not in the conversation of {sent.name}" in doubt.why
 
@@ -150,15 +152,15 @@ def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
 def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     rename_contact("ben", "Ben Okri", ana.device)
-    (doubt,) = inspect(draft(ana, "Ben Okri"), ana.device).doubts
+    (doubt,) = inspect_draft(draft(ana, "Ben Okri"), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
     for typed in ("ben", "BEN OKRI"):
-        inspect(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device).require_answers()
+        inspect_draft(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device).require_answers()
     called("Ben Adam", friends)
     with pytest.raises(ConfirmedNameNotRecipient):
-        inspect(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device).require_answers()
+        inspect_draft(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device).require_answers()
     with pytest.raises(GuardHasDoubts, match="--confirm 'Ben Okri'"):
-        inspect(draft(ana, "Ben Okri"), ana.device).require_answers()
+        inspect_draft(draft(ana, "Ben Okri"), ana.device).require_answers()
 
 
 def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -> None:
@@ -210,18 +212,18 @@ def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmedNameNotRecipient):
-            inspect(draft(ana, "ben", confirmed=(typed,)), ana.device).require_answers()
+            inspect_draft(draft(ana, "ben", confirmed=(typed,)), ana.device).require_answers()
     for same in ("ben", "Ben", "BEN", "b\u200den"):
-        inspect(draft(ana, "ben", confirmed=(same,)), ana.device).require_answers()
+        inspect_draft(draft(ana, "ben", confirmed=(same,)), ana.device).require_answers()
 
 
 def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
     with pytest.raises(GuardHasDoubts, match="confirm caro"):
-        inspect(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device).require_answers()
+        inspect_draft(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device).require_answers()
     with pytest.raises(ConfirmedNameNotRecipient, match="goes to ben"):
-        inspect(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
+        inspect_draft(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
 
 
 def test_a_guard_stop_stores_nothing(friends: Room) -> None:
@@ -236,4 +238,4 @@ def test_a_guard_stop_stores_nothing(friends: Room) -> None:
 
 def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Room) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
-        inspect(draft(friends["ana"], "zoe"), friends["ana"].device)
+        inspect_draft(draft(friends["ana"], "zoe"), friends["ana"].device)

@@ -20,7 +20,7 @@ from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.send import open as opening
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import (
     ENDED_STATES,
     find_received,
@@ -219,7 +219,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     rows._rows = on_disk
     with pytest.raises(MessageNotAtRelay):
         ben.opens_newest()
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert sent_messages(ana.device)[0].copies[0].acknowledged
     assert fetch_messages(ben.device).came == 0  # its letter is known
     assert ben.opens_newest().files

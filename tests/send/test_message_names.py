@@ -13,9 +13,14 @@ from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import NAME_ADJECTIVES, NAME_NOUNS, MessageName, RecipientId
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import free_message_name, new_name, received_messages, remove_received
+from entrenous.send.inbox import (
+    free_message_name,
+    new_message_name,
+    received_messages,
+    remove_received,
+)
 from entrenous.send.message.draft import SendingUndone, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.message.transfer_progress import TransferWatch
@@ -43,7 +48,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
     number, first, second = sent.split("-")
     for one in (ana, ben):
-        name = new_name(replace(one.device, dice=Same()))
+        name = new_message_name(replace(one.device, dice=Same()))
         assert name == f"{int(number) + 1}-{first}-{second}"
 
 
@@ -92,7 +97,7 @@ def is_cut_off(ana: Person) -> None:
 
 def marks_half(ana: Person) -> None:
     """Marked for another channel and interrupted before anybody got a copy."""
-    copies = mark_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
+    copies = mark_picture_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
     next(copies)
     copies.close()
 
@@ -103,7 +108,7 @@ def test_the_name_index_agrees_with_all_messages(
     ana, ben = friends["ana"], friends["ben"]
     first = writes(ana, "ben").name
     fetch_messages(ben.device)
-    new_name(ana.device)
+    new_message_name(ana.device)
     open_message(first, ben.device)
     calls_off(ana)
     assert agrees(ana.device)

@@ -23,7 +23,7 @@ from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import OUTBOX, RELAY_TASK
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import FlushResult, flush
+from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.message.draft import CopyRefused, RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
@@ -74,7 +74,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
     assert waiting(ana) == 0
-    assert flush(ana.device) == FlushResult(0, {}, ())  # reported once
+    assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # reported once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
@@ -172,7 +172,7 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
     assert len(tried) == 3
     assert len(set(tried)) == 1
     assert (caro.received(), waiting(ana)) == (1, 2)
-    assert flush(ana.device).left == 2
+    assert flush_outbox(ana.device).left == 2
     assert ben.received() == 2
 
 
@@ -200,7 +200,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
         writes(ana, "ben", opens=1)
     assert ben.opens_newest().caption == "hello"
     brought = ana.courier.calls["upload_blob"]
-    assert flush(ana.device).problems == ()
+    assert flush_outbox(ana.device).problems == ()
     assert departures(ana) == [SendState.ACKNOWLEDGED]
     assert ana.courier.calls["upload_blob"] == brought
 
@@ -225,7 +225,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
         else:
             with pytest.raises(WaitsInOutbox):
                 writes(ana, "ben")
-    assert flush(ana.device).problems == ()
+    assert flush_outbox(ana.device).problems == ()
     assert ben.opens_newest().caption == "hello"
 
 
@@ -240,7 +240,7 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
         with ana.courier.playing(**{call: failing(error)}), pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
     assert ben.received() == 0
-    assert flush(ana.device).left == 2
+    assert flush_outbox(ana.device).left == 2
     assert ben.received() == 2
     assert ben.opens_newest().files
 
@@ -281,7 +281,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
     ):
         ana.sends(SMALL, ben)
     assert (waiting(ana), ben.received()) == (2, 0)
-    assert flush(ana.device).left == 2
+    assert flush_outbox(ana.device).left == 2
 
 
 @pytest.mark.slow
@@ -320,7 +320,7 @@ def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
         honest(url, token, envelope)
 
     with ana.courier.playing(post=noted):
-        assert flush(ana.device).left == 4
+        assert flush_outbox(ana.device).left == 4
     assert left[0] == left[2] == left[3] != left[1]
 
 
@@ -331,7 +331,7 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Room) -> None
         ana.sends(SMALL, ben)
     assert len(ana.vault._files) == 3  # the original, and what waits: a sealed frame, a sealed copy
     friends.back(HERE)
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert list(ana.vault._files.values()) == [SMALL]
 
 
@@ -342,7 +342,7 @@ def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
         ana.sends(SMALL, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)
-    assert flush(ana.device).left == 0
+    assert flush_outbox(ana.device).left == 0
     assert ben.received() == 0
     assert list(ana.vault._files.values()) == [SMALL]
     (copy,) = sent_messages(ana.device)[0].copies

@@ -25,7 +25,7 @@ from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import (
     CopyRefused,
@@ -180,7 +180,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
     assert len({one.id for one in tried}) == 1
     clock.moment = room.clock.moment
     with ana.courier.playing(post=noted(tried)):
-        assert flush(ana.device).problems == ()
+        assert flush_outbox(ana.device).problems == ()
     assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
     assert ben.received() == 3
 
@@ -209,7 +209,7 @@ def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -
     ana, ben = friends["ana"], friends["ben"]
     recall_that_waits(ana, ben)
     friends.clock.wind(days=40)
-    assert flush(ana.device).problems == ()
+    assert flush_outbox(ana.device).problems == ()
     assert waiting(ana) == 0
 
 
@@ -247,7 +247,7 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None
     keeping(friends, 7)
     tried = list[Envelope]()
     with ana.courier.playing(post=noted(tried)):
-        assert flush(ana.device).problems == ()
+        assert flush_outbox(ana.device).problems == ()
     assert len(tried) == 3
     assert tried[-1].expires_at == friends.clock.now() + timedelta(days=6)
 
@@ -348,7 +348,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
         send_message(draft(ana, 2 if by else 7), ana.device)
     friends.clock.wind(days=wound.days)
     clock.moment = friends.clock.moment + min(by, timedelta(0))
-    (problem,) = flush(ana.device).problems
+    (problem,) = flush_outbox(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert type(problem.facts["why"]) is kind
     assert words in join_wrapped_lines(str(problem))

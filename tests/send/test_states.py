@@ -20,8 +20,8 @@ from entrenous.send.message.states import (
     InboxState,
     MessageEvent,
     can_be_cancelled,
-    check_transition,
-    next_departure,
+    check_inbox_transition,
+    next_send_state,
 )
 
 MACHINE = Path(__file__).parents[2] / "docs/machines/message.md"
@@ -94,11 +94,11 @@ def test_transitions_outside_the_tables_raise() -> None:
     for state, event in itertools.product(SendState, CopyEvent):
         if NEXT_COPY_STATE.get((state, event)) is None:
             with pytest.raises(KeyError):
-                next_departure(state, event)
+                next_send_state(state, event)
     arrows = {(before, after) for (before, _), after in NEXT_MESSAGE_STATE.items()}
     for one, other in itertools.permutations(InboxState, 2):
         if (one, other) in arrows:
-            check_transition(one, other)
+            check_inbox_transition(one, other)
         else:
             with pytest.raises(KeyError):
-                check_transition(one, other)
+                check_inbox_transition(one, other)

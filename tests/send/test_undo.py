@@ -16,10 +16,10 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
-from entrenous.send.inbox import new_name
+from entrenous.send.flush import flush_outbox
+from entrenous.send.inbox import new_message_name
 from entrenous.send.message.draft import SendingUndone, UndoWindowStillOpen, WaitsInOutbox
-from entrenous.send.message.transfer_progress import Stage, TransferWatch
+from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -50,10 +50,10 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
 
     def wait(until: datetime) -> bool:
         assert until == friends.clock.now() + timedelta(seconds=10)
-        flush(ana.device)
+        flush_outbox(ana.device)
         seen.append(nothing_left(friends))
         friends.clock.wind(seconds=9.9)
-        flush(ana.device)
+        flush_outbox(ana.device)
         seen.append(nothing_left(friends))
         friends.clock.wind(seconds=0.1)
         return True
@@ -74,7 +74,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
     def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_name(ana.device)  # only the flag of the name index stays
+    new_message_name(ana.device)  # only the flag of the name index stays
     before = records(ana)
     with pytest.raises(SendingUndone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
@@ -203,7 +203,7 @@ def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person
         send_message(held(ana, undo_s=0), ana.device)
     assert nothing_left(friends)
     friends.clock.wind(seconds=10)
-    assert flush(ana.device).left == 2
+    assert flush_outbox(ana.device).left == 2
     assert friends["ben"].received() == 2
 
 
@@ -233,17 +233,22 @@ def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: 
 def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(held(ana), ana.device)
-    flushed = flush(ana.device)
+    flushed = flush_outbox(ana.device)
     (why,) = flushed.stayed.values()
     assert isinstance(why, UndoWindowStillOpen)
     assert flushed.problems == ()  # nothing went wrong
 
 
 def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
-    stages = (Stage.PREPARING, Stage.MARKING, Stage.SEALING, Stage.SENDING)
-    seen: dict[Stage, list[tuple[int, int]]] = {stage: [] for stage in stages}
+    stages = (
+        TransferStage.PREPARING,
+        TransferStage.MARKING,
+        TransferStage.SEALING,
+        TransferStage.SENDING,
+    )
+    seen: dict[TransferStage, list[tuple[int, int]]] = {stage: [] for stage in stages}
 
-    def step(stage: Stage, done: int, total: int) -> None:
+    def step(stage: TransferStage, done: int, total: int) -> None:
         seen[stage].append((done, total))
 
     send_message(held(ana, undo_s=0), ana.device, TransferWatch(step=step))

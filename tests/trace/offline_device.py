@@ -10,7 +10,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.originals import Originals
 from entrenous.trace.picture import investigate
 from entrenous.watermark.verdict import Trace
@@ -37,7 +37,9 @@ def photo_of(name: str) -> Image.Image:
 
 def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, dict[str, bytes]]:
     """The message's name, and each person's copy of a photograph."""
-    made = list(mark_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device))
+    made = list(
+        mark_picture_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device)
+    )
     return made[0][0], {copy.to: copy.data for _, copy in made}
 
 

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.picture import Investigation, investigate
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
@@ -59,6 +59,8 @@ def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
     """
     device, original = device_with_nothing(), as_jpeg(photo(), 95)
     labels = [RecipientId(name) for name in names]
-    copies = {str(copy.to): copy.data for _, copy in mark_copies(original, labels, None, device)}
+    copies = {
+        str(copy.to): copy.data for _, copy in mark_picture_copies(original, labels, None, device)
+    }
     leak = piece_of(original if leaked is None else copies[leaked])
     return Desk(device, original, copies, leak, investigate(leak, device))

@@ -11,7 +11,7 @@ from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.picture import investigate
 from entrenous.trace.trace_file import trace_file
@@ -48,8 +48,8 @@ def test_trace_says_that_nothing_could_be_compared() -> None:
 
 def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
     device = offline_device()
-    ((of_ben, _),) = mark_copies(as_jpeg(photo(), 95), [BEN], None, device)
-    ((_, copy),) = mark_copies(as_jpeg(photo(), 95), [CARO], None, device)
+    ((of_ben, _),) = mark_picture_copies(as_jpeg(photo(), 95), [BEN], None, device)
+    ((_, copy),) = mark_picture_copies(as_jpeg(photo(), 95), [CARO], None, device)
     gone = device.ledger.message_named(of_ben)
     device.vault.delete_file(gone.pictures[0].original)
     trace = investigate(copy.data, device).trace
@@ -61,7 +61,7 @@ def test_missing_clip_stops_no_trace(part: str) -> None:
     device, frames = offline_device(), wander("coffee", seconds=1.0)
     mark = as_jpeg(photo(), 95)
     ((_, clip),) = mark_clip_copies(written(frames), [BEN], device)
-    ((_, still),) = mark_copies(mark, [CARO], None, device)
+    ((_, still),) = mark_picture_copies(mark, [CARO], None, device)
     gone = next(one for one in device.ledger.messages() if one.clips)
     device.vault.delete_file(getattr(gone.clips[0], part))
 

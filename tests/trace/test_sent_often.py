@@ -13,7 +13,7 @@ from entrenous.device.vault_tables import pack, unpack
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.clip_candidates import clip_candidates
@@ -98,7 +98,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     """The still went to ben, the clip to caro; all copies count for either trace."""
     device, source = offline_device(), written(wander("coffee", seconds=3.0))
     still = middle_of(source)
-    ((_, of_ben),) = mark_copies(still, [RecipientId("ben")], None, device)
+    ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)
     ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)
     originals = Originals(device.read_picture)
     seen = investigate(middle_of(of_caro.data), device, originals=originals)

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.originals import Originals
 from entrenous.watermark.verdict import Finding, NothingToWeigh
 from tests.trace.offline_device import as_jpeg, offline_device, photo_of, trace_picture
@@ -39,7 +39,7 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
 def marked() -> tuple[Device, dict[str, bytes]]:
     device = offline_device()
     names = [RecipientId(name) for name in PEOPLE]
-    made = mark_copies(as_jpeg(photo_of("astronaut"), 95), names, None, device)
+    made = mark_picture_copies(as_jpeg(photo_of("astronaut"), 95), names, None, device)
     return device, {copy.to: copy.data for _, copy in made}
 
 
@@ -96,7 +96,7 @@ def test_the_unmarked_original_names_nobody(
 def test_right_message_of_two_with_one_photo_is_named() -> None:
     device = offline_device()
     source = as_jpeg(photo_of("coffee").resize((360, 240)), 95)
-    made = [list(mark_copies(source, [RecipientId("ben")], None, device)) for _ in range(2)]
+    made = [list(mark_picture_copies(source, [RecipientId("ben")], None, device)) for _ in range(2)]
     for ((name, copy),) in made:
         trace = trace_picture(copy.data, device)
         assert trace.message == name

@@ -6,7 +6,7 @@ from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
@@ -37,5 +37,5 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     sealed = seal_content(own, text, whom, sending, sender)
     with sender.vault.transaction():
         write_letter(sealed.manifest, whom, sealed.outer, sender)
-    assert not flush(sender).problems
+    assert not flush_outbox(sender).problems
     return message

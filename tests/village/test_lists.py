@@ -10,9 +10,9 @@ from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import NAMED_HEAD
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.own_devices import revoke_device
-from entrenous.send.devices.own_key_bundle import seal_bundle
+from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
@@ -58,7 +58,7 @@ def contradictions(who: Person) -> list[tuple[str, Contradiction | None]]:
 def showing(card: bytes, of: Person) -> Trick:
     """The relay shows this card at her mailbox, sealed as hers is."""
     me = own_device(of.device)
-    return changed(lambda _: seal_bundle(card, me.person.id, me.home.mailbox))
+    return changed(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
 
 
 def names_newer_list(writer: Person, of: Person, reader: Person) -> None:
@@ -94,7 +94,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     mark_compared("ana", ben.device)
     issue_card(ana)
     me = own_device(ana.device)
-    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
@@ -145,7 +145,7 @@ def fork(ana: Person, ben: Person) -> None:
     honest = identity_of(ana)
     issue_card(ana, further=(another_device(ana),))
     me = own_device(ana.device)
-    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
@@ -161,7 +161,7 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     fork(ana, ben)
     me = own_device(ana.device)
-    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, caro)
     fetch_messages(caro.device)
@@ -252,7 +252,7 @@ def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
 def publish(ana: Person) -> None:
     """Her newest card lies at her relay."""
     me = own_device(ana.device)
-    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
@@ -317,13 +317,13 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).forked
     home.clock.wind(seconds=61)
-    (why,) = flush(ben.device).stayed.values()
+    (why,) = flush_outbox(ben.device).stayed.values()
     assert isinstance(why, ContradictoryLists)
     assert ana.received() == before
     (sent,) = sent_messages(ben.device)
     assert [copy.describe_state for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.transaction():
         store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
-    assert not flush(ben.device).stayed
+    assert not flush_outbox(ben.device).stayed
     (sent,) = sent_messages(ben.device)
     assert [copy.describe_state for copy in sent.copies] == ["waiting"]

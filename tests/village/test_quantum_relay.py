@@ -19,7 +19,7 @@ from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import OWED_RECEIPT, RECEIPT, SELF
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.letter.receipt_batches import send_receipts
@@ -149,7 +149,7 @@ def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     earlier = published(ben.device)
     move_device(THERE, None, ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     link = make_invite(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))
     add_person(link, "ben", ana.device)
@@ -185,7 +185,7 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     OWED_RECEIPT_TABLE.store(replace(owed, event=ReceiptEvent.OPENED), key, thief.vault)
     room.clock.wind(minutes=16)
     send_receipts(thief)
-    flush(thief)
+    flush_outbox(thief)
     fetch_messages(ana.device)
     assert take_undecryptable(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()

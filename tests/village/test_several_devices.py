@@ -19,7 +19,7 @@ from entrenous.send.devices.link_old_device import (
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.own_devices import revoke_device
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.formats.sync_format import (
     SharedBlock,
     SharedContact,
@@ -29,7 +29,7 @@ from entrenous.send.formats.sync_format import (
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
@@ -156,8 +156,10 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     for to in (ana, phone):
         found = addressee_of(*ids(to), watch.device)
         assert found is not None
-        write_letter(write_sync(said), found, outer_without_content(watch.device), watch.device)
-    flush(watch.device)
+        write_letter(
+            write_sync(said), found, outer_parts_without_content(watch.device), watch.device
+        )
+    flush_outbox(watch.device)
     catch_up(ana, phone, ana, phone)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     for _ in range(3):
@@ -174,8 +176,8 @@ def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> N
     said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
-    write_letter(write_sync(said), found, outer_without_content(phone.device), phone.device)
-    flush(phone.device)
+    write_letter(write_sync(said), found, outer_parts_without_content(phone.device), phone.device)
+    flush_outbox(phone.device)
     catch_up(ana)
     rename_contact("benny", "ben", ana.device)
     catch_up(ana, phone, ana)

@@ -48,9 +48,9 @@ from entrenous.crypto.hashing import HashingReader, sha256
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import DEVICE_LIST, unpack
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.people.circles import CIRCLE_TABLE, Circle, store_circle
-from entrenous.send.people.keep_contacts import contact_by_id, free_name, taken_names
+from entrenous.send.people.keep_contacts import contact_by_id, free_contact_name, taken_names
 from entrenous.wire.text import is_name
 
 
@@ -90,7 +90,7 @@ def import_records(
         other_cases=cases.others,
         erased_cases=cases.erased,
     )
-    date_changes(device)
+    record_change_times(device)
     sealed = frozenset(blob for message in received for blob in message.kept)
     plain = (blob for noun in (*ledger.new, *cases.new) for blob in archived_files_of(noun))
     return ImportedRecords(report, sealed.union(plain), sealed)
@@ -109,7 +109,7 @@ def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     for contact in fresh:
         name = _displayable_name(contact.name)
         if comparable_name(name) in taken:
-            name = free_name(name, device)
+            name = free_contact_name(name, device)
         taken.add(comparable_name(name))
         person = replace(contact.person, name=_displayable_name(contact.person.name))
         named = replace(contact, name=name, person=person)
@@ -129,7 +129,8 @@ def _import_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     ]
     for circle in fresh:
         store_circle(
-            replace(circle, name=free_name(_displayable_name(circle.name), device)), device.vault
+            replace(circle, name=free_contact_name(_displayable_name(circle.name), device)),
+            device.vault,
         )
     return len(fresh)
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from entrenous.fingerprint.nouns import Embedder
 
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 
 
 class Vault(Protocol):
@@ -130,11 +130,11 @@ class Vault(Protocol):
 class RunConcurrently(Protocol):
     """Runs several iterables concurrently: in threads, or one after the other in tests."""
 
-    def __call__(self, rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
+    def __call__(self, rows: Sequence[Iterable[ItemT]], /) -> Iterator[ItemT]:
         """Yield items as they arrive; the items of each iterable stay in order."""
 
 
-def run_sequentially(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
+def run_sequentially(rows: Sequence[Iterable[ItemT]], /) -> Iterator[ItemT]:
     """Yield the items of one iterable after the other, without concurrency."""
     return chain.from_iterable(rows)
 

@@ -25,7 +25,7 @@ from entrenous.device.relay_lock_client import (
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
-    AskRelay,
+    AskRelayForShare,
     Unlocked,
     create,
     delete_failed_set_up,
@@ -74,7 +74,7 @@ def open_unlocked(
 
 
 def _unlock_vault(
-    settings: Settings, words: Secret, ask: AskRelay, sheet: RecoverySheet | None
+    settings: Settings, words: Secret, ask: AskRelayForShare, sheet: RecoverySheet | None
 ) -> Unlocked:
     try:
         if sheet is None:

@@ -27,11 +27,11 @@ from entrenous.device.lock_errors import (
     WrongPassphrase,
 )
 from entrenous.device.store.vault_folder import (
-    AskRelay,
+    AskRelayForShare,
     RelayShare,
     Unlocked,
     has_vault,
-    read_head,
+    read_vault_head,
     record_tries_allowed,
     unlock,
 )
@@ -62,13 +62,13 @@ class RecoverySheet:
 
 
 @dataclass(slots=True)
-class RelayOrSheet:
+class ShareFromRelayOrSheet:
     """Asks the relay for its share of the vault's key, or takes it from the sheet.
 
     The sheet is used if the relay does not answer; ``used`` says whether it was.
     """
 
-    ask: AskRelay
+    ask: AskRelayForShare
     sheet: RecoverySheet
     used: bool = False
 
@@ -92,13 +92,15 @@ class RelayOrSheet:
             raise OutdatedSheet from None
 
 
-def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
+def unlock_by_sheet(
+    home: Path, words: Secret, ask: AskRelayForShare, sheet: RecoverySheet
+) -> Unlocked:
     """Open a vault with a recovery sheet if its relay does not answer.
 
     Raises SheetCannotUnlock, OutdatedSheet, and the errors of ``unlock`` in
     device/store/vault_folder.py.
     """
-    by_sheet = RelayOrSheet(ask, sheet)
+    by_sheet = ShareFromRelayOrSheet(ask, sheet)
     try:
         return unlock(home, words, by_sheet)
     except WrongPassphrase:
@@ -169,7 +171,7 @@ def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
 
 def _is_sheet_of(home: Path, sheet: RecoverySheet) -> bool:
     """Check whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
-    head = read_head(home)
+    head = read_vault_head(home)
     locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
     return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)
 

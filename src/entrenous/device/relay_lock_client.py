@@ -43,15 +43,15 @@ from entrenous.device.store.vault_folder import (
     RelayShare,
     Unlocked,
     VaultHead,
-    change_key,
+    change_vault_key,
     delete_offline_window,
     encrypt_empty_vault,
     has_offline_window,
-    new_terms,
+    new_key_terms,
     read_offline_window,
     refuse_weak_passphrase,
-    write_head,
     write_offline_window,
+    write_vault_head,
 )
 from entrenous.device.vault_tables import (
     FORMER_ADDRESS,
@@ -106,7 +106,7 @@ def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> N
 
 
 # timeout of a request while the vault may be opened offline, in seconds
-_OFFLINE_TIMEOUT_S: Final = 2.0
+_OFFLINE_WINDOW_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +234,10 @@ def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     begun = unlocked.pending.lock if unlocked.pending is not None else None
     lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
     terms = replace(unlocked.terms, lock=lock)
-    write_head(unlocked.home, VaultHead(unlocked.terms, terms))
+    write_vault_head(unlocked.home, VaultHead(unlocked.terms, terms))
     device.courier.create_lock(lock, mail.owner)
-    part = _ask_as_owner(lock, unlocked.stretched, device)
-    return change_key(unlocked, terms, unlocked.stretched, part)
+    part = _evaluate_as_owner(lock, unlocked.stretched, device)
+    return change_vault_key(unlocked, terms, unlocked.stretched, part)
 
 
 def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
@@ -252,9 +252,9 @@ def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
         delete_offline_window(unlocked.home)
-        part = _ask_as_owner(lock, unlocked.stretched, device)
+        part = _evaluate_as_owner(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
-        unlocked = change_key(unlocked, terms, unlocked.stretched, part)
+        unlocked = change_vault_key(unlocked, terms, unlocked.stretched, part)
     clear_next_lock(device)
     return unlocked
 
@@ -290,18 +290,18 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     """
     refuse_weak_passphrase(words)
     lock = unlocked.terms.lock
-    terms = new_terms(with_new_unlock_token(lock, device))
+    terms = new_key_terms(with_new_unlock_token(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
-    part = _ask_as_owner(lock, stretched, device) if lock else RelayShare()
+    part = _evaluate_as_owner(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
-    changed = change_key(unlocked, terms, stretched, part)
+    changed = change_vault_key(unlocked, terms, stretched, part)
     delete_offline_window(unlocked.home)
     with suppress(Unreachable):
         changed = revoke_earlier_tokens(changed, device)
     return changed
 
 
-def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
+def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
     """Like :func:`evaluate_at_relay`, for an open vault: the try is recorded as this vault's
     own.
     """
@@ -325,7 +325,7 @@ def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) 
     if not unlocked.part.kept_here:
         yield device
         return
-    with courier_of(settings, timeout_s=_OFFLINE_TIMEOUT_S) as courier:
+    with courier_of(settings, timeout_s=_OFFLINE_WINDOW_TIMEOUT_S) as courier:
         yield replace(device, courier=courier)
 
 

@@ -34,7 +34,7 @@ from entrenous.device.vault_tables import (
 from entrenous.watermark.verdict import Trace, Verdict
 from entrenous.wire.relay_nouns import EnvelopeState
 
-T = TypeVar("T")
+ValueT = TypeVar("ValueT")
 
 
 #: Returns the name to show for a person, given the label of their copy. The person is None if the
@@ -47,7 +47,7 @@ def name_when_sent(_: PersonId | None, label: str) -> str:
     return label
 
 
-def values_by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
+def values_by_label(copies: Iterable[Copy], values: Iterable[ValueT]) -> dict[RecipientId, ValueT]:
     """Map the label of each copy to its value.
 
     A person may have several devices; the labels of further ones get a number.
@@ -108,7 +108,7 @@ def stored_trace(trace: Trace, device: Device) -> Trace | None:
     return next((one for one in kept if (one.at, one.leak_sha256) == wanted), None)
 
 
-def with_names(trace: Trace, name_of: NameOf, device: Device) -> Trace:
+def trace_with_current_names(trace: Trace, name_of: NameOf, device: Device) -> Trace:
     """Return the trace with current names.
 
     ``name_of`` returns the name to show for each copy of a stored message.
@@ -158,13 +158,13 @@ def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId])
     )
 
 
-def matching_trace(trace: Trace | None, device: Device) -> Trace | None:
+def trace_of_case(trace: Trace | None, device: Device) -> Trace | None:
     """Return the trace from which a case was opened, as this device numbers it, or None.
 
     A case keeps its trace unchanged, even if an archive brought both to another device.
     """
     kept = None if trace is None else stored_trace(trace, device)
-    return None if kept is None else with_names(kept, current_names(device), device)
+    return None if kept is None else trace_with_current_names(kept, current_names(device), device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from entrenous.base.errors import BadRecord
 from entrenous.base.secret import Secret
 from entrenous.device.device import Vault
 
-Noun = TypeVar("Noun")
+RecordT = TypeVar("RecordT")
 
 # Each comment names the key of a table's records, and after a colon their content. In a key, PEER
 # stands for a person and a device, and INBOX for a sender and a message, because somebody else
@@ -121,25 +121,25 @@ def inbox_key(sender: bytes, message: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Table(Generic[Noun]):
+class Table(Generic[RecordT]):
     """A table of the vault whose records are all of one dataclass.
 
     Each table is defined beside its dataclass.
     """
 
     name: str
-    kind: type[Noun]
+    kind: type[RecordT]
 
-    def load(self, key: str, vault: Vault) -> Noun | None:
+    def load(self, key: str, vault: Vault) -> RecordT | None:
         """Return the record under this key, or None; raises BadRecord."""
         record = vault.get(self.name, key)
         return None if record is None else unpack(self.kind, record)
 
-    def all(self, vault: Vault) -> Iterator[Noun]:
+    def all(self, vault: Vault) -> Iterator[RecordT]:
         """Return all records, sorted by key; raises BadRecord."""
         return (unpack(self.kind, record) for _, record in vault.items(self.name))
 
-    def store(self, record: Noun, key: str, vault: Vault) -> None:
+    def store(self, record: RecordT, key: str, vault: Vault) -> None:
         """Insert or replace a record."""
         vault.put(self.name, key, pack(record))
 
@@ -157,17 +157,17 @@ class Table(Generic[Noun]):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRecord(Generic[Noun]):
+class OwnRecord(Generic[RecordT]):
     """A single record about this device itself, stored in the table SELF."""
 
     key: str
-    kind: type[Noun]
+    kind: type[RecordT]
 
-    def load(self, vault: Vault) -> Noun | None:
+    def load(self, vault: Vault) -> RecordT | None:
         """Return the record, or None; raises BadRecord."""
         return Table(SELF, self.kind).load(self.key, vault)
 
-    def store(self, record: Noun, vault: Vault) -> None:
+    def store(self, record: RecordT, vault: Vault) -> None:
         """Insert or replace the record."""
         Table(SELF, self.kind).store(record, self.key, vault)
 
@@ -203,7 +203,7 @@ def pack(noun: object) -> bytes:
         raise ValueError("an integer in a record must fit 64 bits") from why
 
 
-def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
+def unpack(kind: type[RecordT], untrusted_data: bytes) -> RecordT:
     """Decode what :func:`pack` wrote for type ``kind``.
 
     Raises BadRecord for malformed bytes, invalid values, or fields that ``kind`` lacks. The message

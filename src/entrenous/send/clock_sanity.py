@@ -44,9 +44,9 @@ def rounded_expiry(days: int, device: Device) -> datetime:
     return later if later <= now + timedelta(days=EXPIRY_DAYS_MAX) else until
 
 
-_TRUSTED_AFTER: Final = timedelta(hours=1)
-_RECORD_INTERVAL: Final = timedelta(hours=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_JUMPED_CLOCK_TRUSTED_AFTER: Final = timedelta(hours=1)
+_CLOCK_RECORD_INTERVAL: Final = timedelta(hours=1)
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ClockReading:
     def following(self, now: datetime) -> "ClockReading":
         """Return the state after the clock reads ``now``."""
         odd, base = self.odd_since, self.at
-        if odd is not None and odd <= now < odd + _TRUSTED_AFTER:
+        if odd is not None and odd <= now < odd + _JUMPED_CLOCK_TRUSTED_AFTER:
             return replace(self, at=now)
         if odd is not None and now < odd:
             base = self.believed or now  # the clock was set back, perhaps to the right time
@@ -74,34 +74,34 @@ class ClockReading:
         return ClockReading(now)
 
 
-_CLOCK: Final = OwnRecord("clock", ClockReading)
+_CLOCK_READING_RECORD: Final = OwnRecord("clock", ClockReading)
 
 
 def record_clock(device: Device) -> None:
     """Record the clock; called at each fetch."""
-    seen, now = _CLOCK.load(device.vault), device.clock.now()
+    seen, now = _CLOCK_READING_RECORD.load(device.vault), device.clock.now()
     after = ClockReading(now) if seen is None else seen.following(now)
     is_changed = seen is None or (after.odd_since, after.believed) != (
         seen.odd_since,
         seen.believed,
     )
-    if seen is None or is_changed or abs(now - seen.at) >= _RECORD_INTERVAL:
-        _CLOCK.store(after, device.vault)
+    if seen is None or is_changed or abs(now - seen.at) >= _CLOCK_RECORD_INTERVAL:
+        _CLOCK_READING_RECORD.store(after, device.vault)
 
 
 def is_clock_implausible(device: Device) -> bool:
     """Return whether the clock jumped by more than a month, at this or an earlier fetch of the
     last hour. The clock of a device that was off for that long is trusted again after an hour.
     """
-    return _reading_now(device).odd_since is not None
+    return _current_clock_reading(device).odd_since is not None
 
 
 def trusted_time(device: Device) -> datetime:
     """Return the latest time that has certainly passed: now, or the reading before an
     implausible jump. Use it for anything that cannot be undone.
     """
-    seen = _reading_now(device)
-    return seen.at if seen.odd_since is None else seen.believed or _EPOCH
+    seen = _current_clock_reading(device)
+    return seen.at if seen.odd_since is None else seen.believed or _UNIX_EPOCH
 
 
 def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
@@ -113,7 +113,7 @@ def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
     return timedelta() <= device.clock.now() - at < within
 
 
-def _reading_now(device: Device) -> ClockReading:
+def _current_clock_reading(device: Device) -> ClockReading:
     """Return the state that a fetch would record now; store nothing."""
-    seen, now = _CLOCK.load(device.vault), device.clock.now()
+    seen, now = _CLOCK_READING_RECORD.load(device.vault), device.clock.now()
     return ClockReading(now) if seen is None else seen.following(now)

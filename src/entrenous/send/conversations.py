@@ -86,7 +86,7 @@ def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, 
     return sorted(called, key=lambda name: (name == STRANGER_LABEL, name))
 
 
-def others_in_words(names: Sequence[str]) -> str:
+def other_recipients_in_words(names: Sequence[str]) -> str:
     """Return the sentence that says who else has a message, and gets a reply to it."""
     known = [name for name in names if name != STRANGER_LABEL]
     strangers = len(names) - len(known)

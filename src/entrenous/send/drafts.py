@@ -13,7 +13,7 @@ from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, Table
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 
 
 class NoSuchDraft(NotFound):
@@ -89,7 +89,7 @@ def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> St
     return rest
 
 
-def _remove_at(several: tuple[Item, ...], place: int) -> tuple[Item, ...]:
+def _remove_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, ...]:
     return (*several[:place], *several[place + 1 :])
 
 

@@ -17,15 +17,15 @@ from entrenous.device.vault_tables import SEEN_LETTER
 from entrenous.send.clock_sanity import record_clock
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.device_lists import freeze_contact
-from entrenous.send.devices.next_mailbox import prepare_to_follow
+from entrenous.send.devices.next_mailbox import prepare_to_follow_moves
 from entrenous.send.devices.old_mailbox import (
     note_failed_fetch,
     old_mailboxes_due,
     retire_old_mailbox,
 )
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import send_sync_letters
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import (
     AWAITING_LIST_TABLE,
     apply_letter,
@@ -82,11 +82,15 @@ def fetch_messages(device: Device) -> FetchResult:
         count = _fetch_all_mailboxes(me.home, problems, device)
         top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
     except EntrenousError:
-        flush(device)
+        flush_outbox(device)
         raise
     finally:
-        date_changes(device)  # changes made by letters, even if the relay stops answering halfway
-    return FetchResult(count, (*flush(device).problems, *take_update_notice(device), *problems))
+        record_change_times(
+            device
+        )  # changes made by letters, even if the relay stops answering halfway
+    return FetchResult(
+        count, (*flush_outbox(device).problems, *take_update_notice(device), *problems)
+    )
 
 
 def _fetch_all_mailboxes(
@@ -102,7 +106,7 @@ def _fetch_all_mailboxes(
     for waiting in take_openable_letters(device):
         _process_letter(waiting, device)
     greet_devices(device)
-    problems.extend(prepare_to_follow(device))
+    problems.extend(prepare_to_follow_moves(device))
     send_sync_letters(device)
     repeat_after_restore(device)
     retry_recalls(device)
@@ -149,22 +153,22 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
     try:
         with device.vault.transaction():
             apply_letter(read_letter(waiting, own_device(device), device), waiting, device)
-            _mark_as_seen(key, device)
+            _mark_letter_as_seen(key, device)
     except _ERRORS_THAT_KEEP_THE_LETTER:
         raise
     except (NotInvited, AddressOnThisMachine):
         with device.vault.transaction():
-            _mark_as_seen(key, device)
+            _mark_letter_as_seen(key, device)
     except (Malformed, Unproven, Refused, NotFound) as why:
         # A bad letter must not block the letters after it, and must not be fetched again and again.
         with device.vault.transaction():
-            _mark_as_seen(key, device)
+            _mark_letter_as_seen(key, device)
             if not keep_until_list_known(waiting, why, device):
                 record_undecryptable(key, device)
             _record_named_lists(why, device)
 
 
-def _mark_as_seen(key: str, device: Device) -> None:
+def _mark_letter_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN_LETTER, key, b"")
     AWAITING_LIST_TABLE.drop(key, device.vault)
 

@@ -28,7 +28,7 @@ from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RELAY_TASK
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
-    OnSent,
+    SentBytesCallback,
     ignore_sent_bytes,
     is_worth_resuming,
     upload_blobs,
@@ -39,7 +39,7 @@ from entrenous.send.outbox import (
     OUTBOX_TABLE,
     OutboxItem,
     add_to_outbox,
-    clock_difference,
+    clock_difference_error,
     copy_in_envelope,
     drop_outbox_item,
     explain_date_refusal,
@@ -71,10 +71,10 @@ _ERRORS_OF_ONE_MAILBOX: Final = (
     MailboxFull,
     PostponedUntilClockIsRight,
 )
-_UPLOADS_MAX: Final = 3  # times that the blobs of one letter are uploaded, at most
+_UPLOADS_PER_LETTER_MAX: Final = 3  # times that the blobs of one letter are uploaded, at most
 # times that a letter gets a new expiry: once because it waited too long, and once because its relay
 # keeps letters for only a few days
-_NEW_EXPIRIES_MAX: Final = 2
+_NEW_EXPIRIES_PER_LETTER_MAX: Final = 2
 _UNDO_WINDOW_MAX: Final = timedelta(seconds=UNDO_WINDOW_S_MAX)
 
 
@@ -94,13 +94,13 @@ class _FlushPass:
     """A pass over the outbox; ``held_up`` maps a blocked relay or mailbox to the reason."""
 
     problems: list[EntrenousError]
-    on_sent: OnSent
+    on_sent: SentBytesCallback
     left: int = 0
     held_up: dict[str, EntrenousError] = field(default_factory=dict)
     stayed: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
-def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
+def flush_outbox(device: Device, on_sent: SentBytesCallback = ignore_sent_bytes) -> FlushResult:
     """Post every outbox item that is due; ``on_sent`` is called with the number of blob bytes
     uploaded.
 
@@ -178,7 +178,7 @@ def _try_to_post(
     """
     current = item
     try:
-        ready = _with_token(item, device)
+        ready = _with_stored_token(item, device)
         if ready is None:
             if not has_no_token(item):  # a later hello may bring the token that the item needs
                 current_pass.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
@@ -204,7 +204,7 @@ def _try_to_post(
     return None
 
 
-def _with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
+def _with_stored_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     with device.vault.transaction():
         ready = with_token(item, device)
         if ready is not None and ready is not item:
@@ -213,7 +213,10 @@ def _with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
 
 
 def _post_with_accepted_expiry(
-    item: OutboxItem, on_sent: OnSent, device: Device, new_expiries_left: int = _NEW_EXPIRIES_MAX
+    item: OutboxItem,
+    on_sent: SentBytesCallback,
+    device: Device,
+    new_expiries_left: int = _NEW_EXPIRIES_PER_LETTER_MAX,
 ) -> None:
     """Post one item. If it is a letter without content and the relay refuses its expiry, post it
     again with a new one.
@@ -234,21 +237,21 @@ def _post_with_accepted_expiry(
             raise explain_date_refusal(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
         if updated is None or not new_expiries_left:
-            raise clock_difference(
+            raise clock_difference_error(
                 PostponedUntilClockIsRight, why, item.relay_url, device
             ) from None
         add_to_outbox(updated, device)
         _post_with_accepted_expiry(updated, on_sent, device, new_expiries_left - 1)
 
 
-def _post_item(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+def _post_item(item: OutboxItem, on_sent: SentBytesCallback, device: Device) -> None:
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None or copy.departure is not SendState.TRIED:
         _upload_blobs_of(item, on_sent, device)
     # After an earlier try the letter may already be at the relay, and even have been opened, so
     # that its blobs and its token are used up. The relay recognizes the letter by its bytes alone.
     record_copy_event(item, CopyEvent.TRY, device)
-    for _ in range(_UPLOADS_MAX):
+    for _ in range(_UPLOADS_PER_LETTER_MAX):
         try:
             device.courier.post(item.relay_url, item.token, item.envelope)
             break
@@ -265,7 +268,7 @@ def _post_item(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
         device.vault.delete_file(kept)
 
 
-def _upload_blobs_of(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+def _upload_blobs_of(item: OutboxItem, on_sent: SentBytesCallback, device: Device) -> None:
     if is_worth_resuming(item) and not item.begun:
         # Recorded before the first byte leaves, so that after a crash the relay is asked how much
         # arrived.

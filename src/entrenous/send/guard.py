@@ -106,7 +106,7 @@ class Inspection:
             )
 
 
-def inspect(draft: Draft, device: Device) -> Inspection:
+def inspect_draft(draft: Draft, device: Device) -> Inspection:
     """Inspect a draft, and return what was found.
 
     This reads the vault, and may decode pictures and ask relays.

@@ -25,7 +25,7 @@ from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.letter.receipts_owed import owe_opening_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts
 from entrenous.send.message.draft import CannotOpenOwnMessage
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_transition
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_inbox_transition
 from entrenous.send.message_index import index_received
 
 ENDED_STATES: Final = (
@@ -78,7 +78,7 @@ def find_received(name: str, device: Device) -> Received:
 
 def received_named(name: str, device: Device) -> Received | None:
     """Return the received message with this name, or None."""
-    _complete_index(device)
+    _complete_name_index(device)
     start = name_index_key(name, "")
     for key in device.vault.keys(INBOX_NAME, start):
         received = received_at(key.removeprefix(start), device)
@@ -107,7 +107,7 @@ def store_message_state(received: Received, state: InboxState, device: Device) -
     Raises:
         KeyError: the transition is not in the table, which is a bug.
     """
-    check_transition(received.state, state)
+    check_inbox_transition(received.state, state)
     updated = replace(received, state=state)
     if received.state is InboxState.WAITING and state is InboxState.OPENED:
         owe_opening_receipt(received, device)
@@ -136,11 +136,11 @@ def _has_ended_by(now: datetime, received: Received) -> bool:
     return received.expires_at is not None and received.expires_at <= now
 
 
-_INDEX_COMPLETE: Final = "inbox-names-indexed"  # set once older messages are indexed too
+_NAME_INDEX_COMPLETE_KEY: Final = "inbox-names-indexed"  # set once older messages are indexed too
 _NAME_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 
 
-def new_name(device: Device) -> MessageName:
+def new_message_name(device: Device) -> MessageName:
     """Return a new message name such as "7-lunar-otter"."""
     randomness = device.dice.token(3)
     return message_name(randomness, _names_with_words(message_name(randomness, ()), device))
@@ -159,7 +159,7 @@ def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     """
     usual = _NAME_PATTERN.fullmatch(wanted)
     if usual is None:
-        return new_name(device)
+        return new_message_name(device)
     taken, number, name = _names_with_words(wanted, device), int(usual[1]), wanted
     while name in taken:
         number += 1
@@ -175,19 +175,19 @@ def index_message_name(received: Received, device: Device) -> None:
 
 def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageName]:
     """Return the names on this device that are equal to ``name`` except for the number."""
-    _complete_index(device)
+    _complete_name_index(device)
     indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
     return device.ledger.similar_names(name) | frozenset(map(name_from_index_key, indexed))
 
 
-def _complete_index(device: Device) -> None:
+def _complete_name_index(device: Device) -> None:
     """Index the messages that were received before the index existed, once."""
-    if device.vault.get(SELF, _INDEX_COMPLETE) is not None:
+    if device.vault.get(SELF, _NAME_INDEX_COMPLETE_KEY) is not None:
         return
     with device.vault.transaction():
         for received in INBOX_TABLE.all(device.vault):
             index_message_name(received, device)
-        device.vault.put(SELF, _INDEX_COMPLETE, b"")
+        device.vault.put(SELF, _NAME_INDEX_COMPLETE_KEY, b"")
 
 
 def reference_to_message(name: str, device: Device) -> ReplyTo:

@@ -20,7 +20,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.message.states import InboxState, Received
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINE, _THEIRS = "out", "in"
 
 
@@ -51,13 +51,13 @@ def index_received(received: Received, vault: Vault) -> None:
 
 def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Add a copy of a message that we sent to the indexes."""
-    vault.put(TIMELINE, _place_key(_place_of(copy, sent_at)), b"")
+    vault.put(TIMELINE, _place_key(_timeline_place_of(copy, sent_at)), b"")
     vault.put(COPIES_BY_MESSAGE, _copy_key(copy), b"")
 
 
 def drop_copy_from_indexes(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Remove a copy that was never sent from the indexes."""
-    vault.drop(TIMELINE, _place_key(_place_of(copy, sent_at)))
+    vault.drop(TIMELINE, _place_key(_timeline_place_of(copy, sent_at)))
     vault.drop(COPIES_BY_MESSAGE, _copy_key(copy))
 
 
@@ -108,13 +108,13 @@ def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...
     return tuple(copy for copy in found if copy is not None)
 
 
-def unopened_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
+def unopened_message_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
     """Yield the inbox keys of messages that wait to be opened, and when each ends."""
     for key, ends in vault.items(UNOPENED):
         yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
 
 
-def _place_of(copy: SealedCopy, sent_at: datetime) -> TimelinePlace:
+def _timeline_place_of(copy: SealedCopy, sent_at: datetime) -> TimelinePlace:
     return TimelinePlace(copy.person, sent_at, 0, mine=True, message=copy.message)
 
 
@@ -123,7 +123,7 @@ def _copy_key(copy: SealedCopy) -> str:
 
 
 def _place_key(place: TimelinePlace) -> str:
-    microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
+    microseconds = (place.at - _UNIX_EPOCH) // timedelta(microseconds=1)
     side = _MINE if place.mine else _THEIRS
     head = f"{place.person.hex()} {microseconds:018d} {place.sequence:012d}"
     return f"{head} {side} {place.message.hex()}"
@@ -133,7 +133,7 @@ def _parse_place_key(key: str) -> TimelinePlace:
     person, microseconds, sequence, side, message = key.split(" ")
     return TimelinePlace(
         PersonId(bytes.fromhex(person)),
-        _EPOCH + timedelta(microseconds=int(microseconds)),
+        _UNIX_EPOCH + timedelta(microseconds=int(microseconds)),
         int(sequence),
         side == _MINE,
         MessageId(bytes.fromhex(message)),

@@ -41,7 +41,7 @@ from entrenous.send.letter.letter_nouns import (
     Manifest,
 )
 from entrenous.send.letter.receipts_owed import owe_export_receipt
-from entrenous.send.message.blob_transfer import delete_download_parts, download
+from entrenous.send.message.blob_transfer import delete_download_parts, download_blobs
 from entrenous.send.message.states import (
     MESSAGE_EVENT_ERRORS,
     UNREPORTED_OPENING_TABLE,
@@ -188,7 +188,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH)
     _refuse_ended_message(received)
     if received.key is None and received.manifest is not None:
         with suppress(NoSuchBlob):  # asking for the share tells why the blob is gone
-            download(received, received.manifest, device, watch)
+            download_blobs(received, received.manifest, device, watch)
 
 
 def _require_export_allowed(received: Received) -> None:
@@ -278,7 +278,7 @@ def _download_and_unlock(
     if manifest is None:
         raise UnknownMessage(name=received.name)
     try:
-        blobs = download(received, manifest, device, watch)
+        blobs = download_blobs(received, manifest, device, watch)
     except NoSuchBlob:
         # The relay deletes blob and share together; asking for the share tells the reason.
         _request_share(received, manifest, device)

@@ -15,7 +15,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import OUTBOX, Table
 from entrenous.send.clock_sanity import default_letter_expiry
-from entrenous.send.message.states import CopyEvent, next_departure
+from entrenous.send.message.states import CopyEvent, next_send_state
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope
 
 
@@ -57,12 +57,12 @@ def add_to_outbox(item: OutboxItem, device: Device) -> None:
     OUTBOX_TABLE.store(item, outbox_key(item), device.vault)
 
 
-def next_order(device: Device) -> int:
+def next_outbox_order(device: Device) -> int:
     """Return the order number after all waiting items."""
     return max(map(int, OUTBOX_TABLE.keys(device.vault)), default=0) + 1
 
 
-def waiting_bytes(device: Device) -> int:
+def waiting_upload_bytes(device: Device) -> int:
     """Return the total size, in bytes, of blobs waiting to be uploaded."""
     return sum(item.blob_bytes for item in outbox_items(device))
 
@@ -139,7 +139,7 @@ def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> Sea
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None:
         return None
-    departure = next_departure(copy.departure, event)
+    departure = next_send_state(copy.departure, event)
     if departure is not copy.departure:
         key = item.envelope.id.hex()
         SEALED_COPY_TABLE.store(replace(copy, departure=departure), key, device.vault)
@@ -158,7 +158,7 @@ def outbox_key(item: OutboxItem) -> str:
 
 
 _EXPIRY_TOLERANCE: Final = timedelta(hours=1)  # docs/spec/relay.md section 5
-Kind = TypeVar("Kind", bound=ClocksDiffer)
+ClockErrorT = TypeVar("ClockErrorT", bound=ClocksDiffer)
 
 
 def with_new_expiry(
@@ -189,21 +189,21 @@ def explain_date_refusal(
         return WaitedTooLong()
     if isinstance(why, TooFarAhead):
         longest = timedelta(days=_days_relay_keeps(why)) + _EXPIRY_TOLERANCE
-        if until - _sent_time(copy, device) > longest:
+        if until - _message_sent_at(copy, device) > longest:
             return TooFarAhead(limit_days=_days_relay_keeps(why))
         if until > now + longest:
-            return clock_difference(ClocksDiffer, why, item.relay_url, device, then=True)
-    return clock_difference(ClocksDiffer, why, item.relay_url, device)
+            return clock_difference_error(ClocksDiffer, why, item.relay_url, device, then=True)
+    return clock_difference_error(ClocksDiffer, why, item.relay_url, device)
 
 
-def clock_difference(
-    kind: type[Kind],
+def clock_difference_error(
+    kind: type[ClockErrorT],
     why: TooFarAhead | Expired,
     relay_url: str,
     device: Device,
     *,
     then: bool = False,
-) -> Kind:
+) -> ClockErrorT:
     """Return the error for a relay that accepts none of our dates.
 
     ``then`` says that our clock was wrong when the letter was written, and has been corrected
@@ -224,7 +224,7 @@ def _days_relay_keeps(why: TooFarAhead) -> int:
     return min(max(days, 1), EXPIRY_DAYS_MAX) if isinstance(days, int) else EXPIRY_DAYS_MAX
 
 
-def _sent_time(copy: SealedCopy, device: Device) -> datetime:
+def _message_sent_at(copy: SealedCopy, device: Device) -> datetime:
     try:
         return device.ledger.message(copy.message).sent_at
     except UnknownMessage:

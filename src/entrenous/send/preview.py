@@ -10,7 +10,7 @@ from PIL import Image
 
 from entrenous.device.device import Device
 from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
-from entrenous.send.copies.picture_copies import new_seed, prepare_original, write_copy
+from entrenous.send.copies.picture_copies import new_mark_seed, prepare_original, write_picture_copy
 
 DIFFERENCE_FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
 
@@ -35,7 +35,7 @@ def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) ->
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     original = prepare_original(untrusted_data, longest_side_px, device)
-    copy = device.read_picture(write_copy(original, new_seed(device)))
+    copy = device.read_picture(write_picture_copy(original, new_mark_seed(device)))
     apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
     return CopyPreview(
         copy.width_px,

@@ -24,11 +24,11 @@ from entrenous.device.sent_messages import (
 from entrenous.device.vault_tables import UNCONFIRMED_RECALL
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.conversations import undo_record_sent
-from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush
+from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush_outbox
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.message.draft import (
     CannotRecallReceivedMessage,
     NothingToRecall,
@@ -39,9 +39,11 @@ from entrenous.send.status import RelayAnswer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
-_RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # how long a relay remembers ended envelopes
+_RELAY_REMEMBERS_ENDED_FOR: Final = timedelta(
+    days=TOMBSTONE_DAYS
+)  # how long a relay remembers ended envelopes
 #: The status of a copy that its relay does not have and will refuse if it arrives.
-_REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
+_RECALLED_BEFORE_ARRIVAL: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 
 
 def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
@@ -73,7 +75,9 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
             problems[copy.to] = error
             # retried at the next fetch
             device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
-    flushed = flush(device)  # letters that cannot leave now wait; the copies are already recalled
+    flushed = flush_outbox(
+        device
+    )  # letters that cannot leave now wait; the copies are already recalled
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
         why = problems[next(iter(who))]
@@ -149,7 +153,10 @@ def _recall_copy(
     if isinstance(status, EntrenousError):
         raise status
     left = _may_be_at_relay(copy)
-    if status is _REFUSED_IN_ADVANCE and this_second(device) >= message.sent_at + _RELAY_MEMORY:
+    if (
+        status is _RECALLED_BEFORE_ARRIVAL
+        and this_second(device) >= message.sent_at + _RELAY_REMEMBERS_ENDED_FOR
+    ):
         status = None  # the relay may also have had the copy and forgotten it
     opened = _was_opened(copy, status)
     ended_at = copy.ended_at or this_second(device)
@@ -197,14 +204,14 @@ def _retry_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None
         return
     unreachable = isinstance(answer, EntrenousError)
     end = message.expires_at or message.sent_at
-    if not unreachable or trusted_time(device) >= end + _RELAY_MEMORY:
+    if not unreachable or trusted_time(device) >= end + _RELAY_REMEMBERS_ENDED_FOR:
         device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
     if not unreachable:
         _recall_copy(message, copy, answer, device)
 
 
 def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
-    if status is not None and status is not _REFUSED_IN_ADVANCE:
+    if status is not None and status is not _RECALLED_BEFORE_ARRIVAL:
         opened = copy.opened or status.opened > 0
         arrived = replace(copy, departure=SendState.ACKNOWLEDGED, opened=opened)
         SEALED_COPY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
@@ -221,7 +228,7 @@ def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
         return courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope as why:
         is_refused = copy.departure is SendState.TRIED and "refused_until" in why.facts
-        return _REFUSED_IN_ADVANCE if is_refused else None
+        return _RECALLED_BEFORE_ARRIVAL if is_refused else None
     except EntrenousError:
         if copy.departure is SendState.REFUSED:
             return None  # the relay already said so, and need not be asked again
@@ -241,6 +248,6 @@ def _send_recall_note(message: Message, copy: SealedCopy, device: Device) -> Env
     to = addressee_of(copy.person, copy.device, device)
     if to is None or not has_session(to, device):
         return None
-    outer = outer_without_content(device)
+    outer = outer_parts_without_content(device)
     write_letter(RecallNote(message.id), to, outer, device)
     return outer.envelope

@@ -16,9 +16,9 @@ from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.conversations import undo_record_sent
-from entrenous.send.flush import FlushResult, flush
-from entrenous.send.guard import Inspection, inspect
-from entrenous.send.inbox import new_name
+from entrenous.send.flush import FlushResult, flush_outbox
+from entrenous.send.guard import Inspection, inspect_draft
+from entrenous.send.inbox import new_message_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import Addressee, addressees
@@ -35,9 +35,14 @@ from entrenous.send.message.draft import (
 from entrenous.send.message.file_plan import plan_files
 from entrenous.send.message.make import SendingContext, make_message
 from entrenous.send.message.states import can_be_cancelled
-from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import (
+    NO_WATCH,
+    ByteCounter,
+    TransferStage,
+    TransferWatch,
+)
 from entrenous.send.message_index import copies_of_message, drop_copy_from_indexes
-from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
+from entrenous.send.outbox import drop_outbox_items, release_message, waiting_upload_bytes
 from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
@@ -61,7 +66,7 @@ class PostedMessage:
 def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) -> PostedMessage:
     """Have the guard inspect a draft, and send it as ``send_inspected`` does."""
     refuse_unconfirmed(device)
-    return send_inspected(inspect(draft, device), device, watch)
+    return send_inspected(inspect_draft(draft, device), device, watch)
 
 
 def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch) -> PostedMessage:
@@ -88,7 +93,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
     draft = inspection.draft
     all_devices = tuple(one for contact in inspection.to for one in addressees(contact, device))
     _refuse_unenforced_limits(draft, all_devices)
-    preparing = ByteCounter(Stage.PREPARING, sum(map(len, draft.files)), watch)
+    preparing = ByteCounter(TransferStage.PREPARING, sum(map(len, draft.files)), watch)
     try:
         plan = plan_files(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
@@ -100,8 +105,8 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
             release_at = make_message(draft, plan, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
-        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), watch)
-        left = _copies_that_left(sending, flush(device, sent.add), device)
+        sent = ByteCounter(TransferStage.SENDING, waiting_upload_bytes(device), watch)
+        left = _copies_that_left(sending, flush_outbox(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
         # only after cancel_sending returns is it certain that nothing was sent
@@ -159,7 +164,7 @@ def _make_sending_context(
 ) -> SendingContext:
     return SendingContext(
         message=MessageId(device.dice.token(ID_BYTES)),
-        name=new_name(device),
+        name=new_message_name(device),
         sent_at=device.clock.now(),
         policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),

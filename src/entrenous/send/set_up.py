@@ -28,7 +28,7 @@ from entrenous.send.clock_sanity import record_clock, this_second
 from entrenous.send.devices.own_key_bundle import (
     certify_device,
     make_first_list,
-    seal_bundle,
+    seal_key_bundle,
     sign_bundle,
 )
 from entrenous.send.letter.prekeys import publish_prekeys
@@ -50,8 +50,8 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), this_second(device))
         store_identity(identity, device)
         return identity
-    home = _new_mailbox(relay_address(relay_url), device)
-    identity = _with_keys(name, _new_device_id(device), home, device)
+    home = _new_mailbox(normalized_relay_address(relay_url), device)
+    identity = _make_and_store_keys(name, _new_device_id(device), home, device)
     finish_set_up(device)
     return identity
 
@@ -71,14 +71,14 @@ def join_relay(relay_url: str, device: Device) -> Identity:
         raise UnfinishedDevice
     if before.home is not None:
         return before
-    home = _new_mailbox(relay_address(relay_url), device)
+    home = _new_mailbox(normalized_relay_address(relay_url), device)
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
-    identity = _with_keys(before.name, before.device, home, device)
+    identity = _make_and_store_keys(before.name, before.device, home, device)
     finish_set_up(device)
     return identity
 
 
-def relay_address(relay_url: str) -> str:
+def normalized_relay_address(relay_url: str) -> str:
     """Normalize a relay's address; raises BadRelayAddress."""
     try:
         return as_url(relay_url.rstrip("/"))
@@ -91,7 +91,9 @@ def _new_mailbox(relay_url: str, device: Device) -> MailboxAddress:
     return MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
 
 
-def _with_keys(name: str, device_id: DeviceId, home: MailboxAddress, device: Device) -> Identity:
+def _make_and_store_keys(
+    name: str, device_id: DeviceId, home: MailboxAddress, device: Device
+) -> Identity:
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
     master = master_keys(device.dice.token(MASTER_SEED_BYTES))
     now = this_second(device)
@@ -127,7 +129,7 @@ def finish_set_up(device: Device) -> None:
     me = own_device(device)
     home = me.home
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
-    bundle = seal_bundle(me.card, me.person.id, home.mailbox)
+    bundle = seal_key_bundle(me.card, me.person.id, home.mailbox)
     device.courier.publish_key_bundle(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
     device.vault.drop(SELF, SETUP_UNFINISHED_RECORD)

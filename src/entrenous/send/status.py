@@ -13,7 +13,7 @@ from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, SendState
 from entrenous.send.clock_sanity import trusted_time
-from entrenous.send.message.states import CopyEvent, next_departure
+from entrenous.send.message.states import CopyEvent, next_send_state
 from entrenous.send.message_index import copies_of_message, newest_sent_places
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
@@ -211,7 +211,7 @@ def _query_state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
 def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
     departure = copy.departure
     if status is not None and departure is SendState.TRIED:
-        departure = next_departure(departure, CopyEvent.HEAR)
+        departure = next_send_state(departure, CopyEvent.HEAR)
     if status is None:
         # Such a copy expired long ago; if it was opened, it stays opened.
         ended = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED

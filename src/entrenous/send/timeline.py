@@ -23,7 +23,7 @@ from entrenous.send.message_index import (
     hide_from_timeline,
     newest_place_per_person,
     timeline_places_with,
-    unopened_keys,
+    unopened_message_keys,
 )
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -102,7 +102,7 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
 def count_unopened(device: Device) -> Counter[PersonId]:
     """Count unopened messages by sender, after marking expired ones."""
     now, found = trusted_time(device), Counter[PersonId]()
-    for key, ends_at in unopened_keys(device.vault):
+    for key, ends_at in unopened_message_keys(device.vault):
         received = None if ends_at is None or ends_at > now else received_at(key, device)
         if received is None or received.state is InboxState.WAITING:
             found[PersonId(bytes.fromhex(key.partition(" ")[0]))] += 1

@@ -9,7 +9,7 @@ from entrenous.base.identifiers import MessageName
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
-from entrenous.device.sent_copies import with_names
+from entrenous.device.sent_copies import trace_with_current_names
 from entrenous.media.file_kind import medium_of
 from entrenous.trace.originals import Originals
 from entrenous.trace.picture import Investigation, investigate
@@ -46,7 +46,7 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
 
 def with_current_names(traced: Traced, device: Device) -> Traced:
     """Replace the names in a trace by the people's current names."""
-    trace = with_names(traced.trace, current_names(device), device)
+    trace = trace_with_current_names(traced.trace, current_names(device), device)
     investigation = traced.investigation
     known = None if investigation is None else replace(investigation, trace=trace)
     return replace(traced, trace=trace, investigation=known)

@@ -14,13 +14,13 @@ from entrenous.crypto.vault_key import NO_RELAY_SHARE, Cost, first_vault_key, st
 from entrenous.device.lock_errors import VaultExists, VaultNotFound, WeakPassphrase, WrongPassphrase
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
-    FIRST_SCHEMA,
-    SCHEMA,
+    FIRST_VAULT_HEAD_SCHEMA,
+    VAULT_HEAD_SCHEMA,
     VaultHead,
     create,
     discard_vault,
     has_vault,
-    write_head,
+    write_vault_head,
 )
 from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
@@ -34,11 +34,11 @@ DEVICE = b"d" * 32
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Create a vault whose head is written before its first change."""
     made = create(home, passphrase)
-    write_head(home, VaultHead(made.terms))
+    write_vault_head(home, VaultHead(made.terms))
     return made.vault
 
 
-@pytest.fixture(scope="module", params=[FIRST_SCHEMA, SCHEMA])
+@pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vault as ``create`` makes it, but for the cost; or one of the first schema."""
     home = tmp_path_factory.mktemp("home")
@@ -52,7 +52,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (home / "vault.json").write_text(json.dumps(head))
     (home / "device.key").write_bytes(DEVICE)
     stretched = stretch(WORDS, SALT, CHEAP)
-    first = request.param == FIRST_SCHEMA
+    first = request.param == FIRST_VAULT_HEAD_SCHEMA
     key = (
         first_vault_key(stretched, DEVICE, SALT)
         if first

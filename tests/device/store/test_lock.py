@@ -35,15 +35,15 @@ from entrenous.device.store.vault_folder import (
     RelayShare,
     Unlocked,
     VaultHead,
-    change_key,
+    change_vault_key,
     create,
     delete_offline_window,
     has_offline_window,
-    read_head,
     read_offline_window,
+    read_vault_head,
     unlock,
-    write_head,
     write_offline_window,
+    write_vault_head,
 )
 from entrenous.wire.relay_nouns import Locked, RelayLock
 from tests.vaults import LEAST_COST, make_vaults_open_quickly, unlock_vault
@@ -94,7 +94,7 @@ def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path
 def locked(opened: Unlocked, relay: Holder, words: Secret, salt: bytes = b"s" * 16) -> Unlocked:
     terms = cheap(LOCK, salt)
     stretched = stretch(words, terms.salt, terms.cost)
-    return change_key(opened, terms, stretched, relay(LOCK, stretched))
+    return change_vault_key(opened, terms, stretched, relay(LOCK, stretched))
 
 
 def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
@@ -158,7 +158,7 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
     head["lock"]["earlier"] = [base64.b64encode(token).decode() for token in earlier]
     (home / "vault.json").write_text(json.dumps(head))
     with pytest.raises(BadRecord):
-        read_head(home)
+        read_vault_head(home)
 
 
 @pytest.mark.parametrize("first", [False, True])
@@ -171,8 +171,8 @@ def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
         VaultHead(now, cheap(later)),
         VaultHead(now, cheap(None)),
     ):
-        write_head(tmp_path, head)
-        assert read_head(tmp_path) == head
+        write_vault_head(tmp_path, head)
+        assert read_vault_head(tmp_path) == head
 
 
 class Cut(Exception):
@@ -198,12 +198,12 @@ def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("what", "cut_at", "holds"),
     [
-        ("write_head", 0, WORDS),
-        ("write_head", 0.5, WORDS),
+        ("write_vault_head", 0, WORDS),
+        ("write_vault_head", 0.5, WORDS),
         ("rekey", 0, WORDS),
         ("rekey", 0.5, OTHERS),
-        ("write_head", 1, OTHERS),
-        ("write_head", 1.5, OTHERS),
+        ("write_vault_head", 1, OTHERS),
+        ("write_vault_head", 1.5, OTHERS),
     ],
 )
 def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913, PLR0917
@@ -217,7 +217,7 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
 ) -> None:
     """The image is taken while the database is open, as a power cut would leave it."""
     opened, image = unlock(home, WORDS, relay), tmp_path / "image"
-    owner = vault_folder if what == "write_head" else SqlcipherVault
+    owner = vault_folder if what == "write_vault_head" else SqlcipherVault
     monkeypatch.setattr(owner, what, fuse(getattr(owner, what), cut_at))
     with contextlib.closing(opened.vault):
         with pytest.raises(Cut):
@@ -228,7 +228,7 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
     assert reads(image, holds, relay) == b"value"
     with pytest.raises(WrongPassphrase):
         reads(image, WORDS if holds is OTHERS else OTHERS, relay)
-    assert read_head(image).next is None
+    assert read_vault_head(image).next is None
 
 
 def test_interrupted_first_lock_is_repeated_with_the_same_token(
@@ -237,12 +237,12 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     make_vaults_open_quickly(monkeypatch)
     made = create(tmp_path, WORDS)
     begun = KeyTerms(made.terms.salt, CHEAP, LOCK)
-    write_head(tmp_path, VaultHead(made.terms, begun))
+    write_vault_head(tmp_path, VaultHead(made.terms, begun))
     made.vault.close()
     opened = unlock(tmp_path, WORDS, relay)
     assert opened.pending == begun
     assert relay.tries == 10
-    change_key(opened, begun, opened.stretched, relay(LOCK, opened.stretched)).vault.close()
+    change_vault_key(opened, begun, opened.stretched, relay(LOCK, opened.stretched)).vault.close()
     assert unlock(tmp_path, WORDS, relay).pending is None
 
 

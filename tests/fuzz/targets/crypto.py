@@ -25,7 +25,7 @@ from entrenous.crypto.nouns import BlobChanged, BlobRef, DecryptionFailed, NotFo
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
 from entrenous.crypto.short_auth_string import agreement_proof, public_key_of, short_string
-from entrenous.send.formats.letter_format import write_transcript
+from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
 from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
@@ -96,7 +96,7 @@ def _compared(untrusted: bytes) -> bool:
     mine, theirs = (
         ComparisonSide(DEVICE, LOCK, shown) for shown in (public_key_of(_KEY), untrusted)
     )
-    seen = write_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
+    seen = write_comparison_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
     return len(short_string(_KEY, untrusted, seen).signs) == 7
 

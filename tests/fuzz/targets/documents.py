@@ -17,13 +17,13 @@ from entrenous.carry.backup import Backup, BlobEntry, _encode_contents, read_bac
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
 from entrenous.crypto.vault_key import Cost
 from entrenous.device.store.vault_folder import (
-    FIRST_SCHEMA,
-    SCHEMA,
+    FIRST_VAULT_HEAD_SCHEMA,
+    VAULT_HEAD_SCHEMA,
     KeyTerms,
     VaultHead,
     _decode_terms,
     _encode_terms,
-    read_head,
+    read_vault_head,
 )
 from entrenous.fingerprint.nouns import (
     EMBEDDING_NUMBERS,
@@ -184,10 +184,14 @@ def _heads() -> list[bytes]:
     lock = RelayLock(URL, BOX, Secret(b"u" * 32))
     now, after = KeyTerms(b"s" * 16, Cost(), lock), KeyTerms(b"n" * 16, Cost())
     plain = msgspec.to_builtins(_encode_terms(now))
-    old = {"schema": FIRST_SCHEMA, **plain, "lock": None}
-    new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
+    old = {"schema": FIRST_VAULT_HEAD_SCHEMA, **plain, "lock": None}
+    new = {"schema": VAULT_HEAD_SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
     changed = KeyTerms(b"s" * 16, Cost(), lock.with_new_unlock_token(Secret(b"v" * 32)))
-    renewed = {"schema": SCHEMA, **msgspec.to_builtins(_encode_terms(changed)), "next": None}
+    renewed = {
+        "schema": VAULT_HEAD_SCHEMA,
+        **msgspec.to_builtins(_encode_terms(changed)),
+        "next": None,
+    }
     return [msgspec.json.encode(one) for one in (old, new, renewed)]
 
 
@@ -281,7 +285,7 @@ TARGETS: Final = (
     Target("hash-list", holds(_listed, bool), lambda: [_LIST], longest=2048),
     Target(
         "vault-head",
-        holds(_from_file(read_head), _head_again),
+        holds(_from_file(read_vault_head), _head_again),
         _heads,
         change_json,
         longest=2048,

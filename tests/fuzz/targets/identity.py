@@ -10,14 +10,14 @@ from entrenous.base.identity import Trust
 from entrenous.base.limits import PREKEY_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.send.devices.link_nouns import (
-    Grant,
     LinkAnswer,
     LinkCode,
     LinkGrant,
     LinkRequest,
     LinkReveal,
     LinkStop,
-    Offer,
+    NewDeviceGrant,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.linked_devices import (
     IntroducedDevice,
@@ -80,7 +80,7 @@ from tests.fuzz.target import Target, one_form, one_noun
 _TOKEN: Final = Secret(b"t" * 32)
 _SHEET_PREFIX: Final = b"entrenous-recovery:2:"
 _TOPICS: Final = tuple(SyncTopic)
-_OFFER: Final = Offer(
+_OFFER: Final = NewDeviceOffer(
     *(b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2), b"x" * 1216),
     *(BOX, Secret(b"c" * 32), "Tablet"),
 )
@@ -96,7 +96,9 @@ _MESSAGES: Final = (
 def _grant() -> bytes:
     sibling = IntroducedDevice(LinkedDevice(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),))
     bare = IntroducedDevice(LinkedDevice(DEVICE, "Phone", None), ())
-    return write_grant(Grant(good("card"), Secret(b"m" * 64), "Tablet", (sibling, bare), LOCK))
+    return write_grant(
+        NewDeviceGrant(good("card"), Secret(b"m" * 64), "Tablet", (sibling, bare), LOCK)
+    )
 
 
 def _text(read: Callable[[str], Any]) -> Callable[[bytes], Any]:

@@ -9,7 +9,7 @@ import msgspec
 from entrenous.base.errors import Expired, TooMany
 from entrenous.base.identity import Contact
 from entrenous.base.limits import PREKEY_BYTES_MAX
-from entrenous.device.client.relay_request import _KNOWN_ERRORS
+from entrenous.device.client.relay_request import _ERRORS_OF_RELAYS
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.send.people.circles import Circle
@@ -41,13 +41,13 @@ def _change_record(record: bytes, rng: Random) -> bytes:
 
 
 def _problem_again(untrusted: bytes) -> object:
-    return read_problem(untrusted, _KNOWN_ERRORS)
+    return read_problem(untrusted, _ERRORS_OF_RELAYS)
 
 
 def _same_problem(error: Any) -> bool:
     if error is None:
         return True
-    again = read_problem(write_problem(error, status_of(type(error))), _KNOWN_ERRORS)
+    again = read_problem(write_problem(error, status_of(type(error))), _ERRORS_OF_RELAYS)
     return type(again) is type(error) and again.facts == error.facts and str(again) == str(error)
 
 

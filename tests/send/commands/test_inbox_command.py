@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER
-from entrenous.send.commands.inbox import file_path
+from entrenous.send.commands.inbox import message_file_path
 from tests.send.commands.test_letters import SEND, Street
 
 pytestmark = pytest.mark.slow
@@ -73,9 +73,12 @@ def test_view_once_message_is_exported_once_and_not_kept(street: Street) -> None
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
 def test_no_file_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
     """No message gets such a name; if one did, its files would not leave the folder."""
-    assert file_path("7-lunar-otter", 1, "image/png", tmp_path) == tmp_path / "7-lunar-otter-1.png"
+    assert (
+        message_file_path("7-lunar-otter", 1, "image/png", tmp_path)
+        == tmp_path / "7-lunar-otter-1.png"
+    )
     with pytest.raises(UnknownMessage):
-        file_path(name, 1, "image/png", tmp_path)
+        message_file_path(name, 1, "image/png", tmp_path)
 
 
 def test_occupied_file_name_uses_up_no_view(street: Street) -> None:

@@ -32,8 +32,8 @@ from entrenous.media.copies.copy_checker import CopyChecker
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.commands import send
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
-from entrenous.send.guard import inspect
+from entrenous.send.flush import flush_outbox
+from entrenous.send.guard import inspect_draft
 from entrenous.terminal.output import hint, print_line
 from tests.in_memory.courier import memory_courier
 from tests.send.send_device import HERE, THERE
@@ -146,7 +146,11 @@ def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
     street: Street,
 ) -> None:
     order = list[str]()
-    watched = {inspect.__code__: "guard", flush.__code__: "outbox", fetch_messages.__code__: "mail"}
+    watched = {
+        inspect_draft.__code__: "guard",
+        flush_outbox.__code__: "outbox",
+        fetch_messages.__code__: "mail",
+    }
 
     def called(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code in watched:

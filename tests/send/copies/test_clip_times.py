@@ -10,7 +10,7 @@ from entrenous.base.audio_video import ClipTooLong, SoundTiming
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
-from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_with_sound
+from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_clip_with_sound
 from tests.timelines import beep_after_flash_s, flash_and_beep, moved
 from tests.trace.test_clip import PEOPLE, offline_device
 
@@ -99,7 +99,7 @@ def test_decoder_process_reports_the_times(name: str) -> None:
 def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> None:
     source = moved(PLAIN, container="matroska", **where)
     with pytest.raises(ClipTooLong):
-        prepare_with_sound(source, offline_device())
+        prepare_clip_with_sound(source, offline_device())
 
 
 def test_very_late_picture_starts_when_the_sound_ends() -> None:

@@ -19,10 +19,10 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.picture_copies import (
     TrialCopy,
-    ledger_entry,
-    new_seed,
+    new_mark_seed,
+    picture_ledger_entry,
     prepare_original,
-    write_copy,
+    write_picture_copy,
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.send import send_message
@@ -43,7 +43,7 @@ def samples(data: bytes) -> np.ndarray:
 def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> None:
     device = room["ana"].device
     original = prepare_original(SMALL, None, device)
-    one, other = (write_copy(original, new_seed(device)) for _ in range(2))
+    one, other = (write_picture_copy(original, new_mark_seed(device)) for _ in range(2))
     assert one != other
     for copy in (one, other):
         assert 0 < np.abs(samples(copy) - samples(SMALL)).mean() < 4
@@ -55,8 +55,8 @@ def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> 
 def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Room) -> None:
     device = room["ana"].device
     original = prepare_original(SMALL, None, device)
-    seed = new_seed(device)
-    assert write_copy(original, seed) == write_copy(original, Secret(seed.reveal()))
+    seed = new_mark_seed(device)
+    assert write_picture_copy(original, seed) == write_picture_copy(original, Secret(seed.reveal()))
 
 
 def test_trial_copy_is_made_once() -> None:
@@ -88,9 +88,9 @@ def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> N
     file = io.BytesIO()
     Image.open(io.BytesIO(SMALL)).save(file, "PNG")
     original = prepare_original(file.getvalue(), 100, device)
-    with Image.open(io.BytesIO(write_copy(original, new_seed(device)))) as copy:
+    with Image.open(io.BytesIO(write_picture_copy(original, new_mark_seed(device)))) as copy:
         assert (copy.format, max(copy.size)) == ("PNG", 100)
-    kept = ledger_entry(original, BlobId(bytes(16)), ())
+    kept = picture_ledger_entry(original, BlobId(bytes(16)), ())
     assert (kept.size_px, kept.dither) == (100, original.dither)
     assert kept.fingerprint == fingerprint(original.picture)
 

@@ -9,7 +9,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.media.resize import resize
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.embed import embed_mark, prepare_picture
 from tests.send.send_device import Room
@@ -24,7 +24,7 @@ TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
     ana = room["ana"]
-    made = mark_copies(SMALL, TO, None, ana.device)
+    made = mark_picture_copies(SMALL, TO, None, ana.device)
     thrown = ana.device.dice.thrown  # type: ignore[attr-defined]
     copies = [next(made)]
     assert ana.device.dice.thrown > thrown  # type: ignore[attr-defined]
@@ -46,7 +46,7 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
 def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> None:
     """When the user stops the program, the copies on disk are in the ledger."""
     ana = room["ana"]
-    made = mark_copies(SMALL, TO, None, ana.device)
+    made = mark_picture_copies(SMALL, TO, None, ana.device)
     copies = [next(made)[1] for _ in range(taken)]
     made.close()  # type: ignore[attr-defined]
     (message,) = ana.device.ledger.messages()
@@ -58,7 +58,7 @@ def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> N
 
 def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
     device = room["ana"].device
-    made = mark_copies(SMALL, TO, None, device)
+    made = mark_picture_copies(SMALL, TO, None, device)
     next(made)
     assert device.ledger.pictures_without_record() == ()
     (near,) = device.ledger.similar_pictures(device.read_picture(SMALL))
@@ -68,7 +68,9 @@ def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
 
 def test_every_message_gets_its_own_name(room: Room) -> None:
     ana = room["ana"]
-    names = {name for _ in range(2) for name, _ in mark_copies(SMALL, TO[:1], 100, ana.device)}
+    names = {
+        name for _ in range(2) for name, _ in mark_picture_copies(SMALL, TO[:1], 100, ana.device)
+    }
     assert len(names) == 2
 
 
@@ -85,7 +87,7 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ana.vault, "put", noted)
-        made = [copy for _, copy in mark_copies(SMALL, to, None, ana.device)]
+        made = [copy for _, copy in mark_picture_copies(SMALL, to, None, ana.device)]
     assert [copy.to for copy in made] == to
     (message,) = ana.device.ledger.messages()
     recorded = message.pictures[0].copies
@@ -100,7 +102,7 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
 def test_ledger_names_only_yielded_copies(room: Room, taken: int) -> None:
     ana = room["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
-    made = mark_copies(SMALL, to, None, ana.device)
+    made = mark_picture_copies(SMALL, to, None, ana.device)
     for _ in range(taken):
         next(made)
     with pytest.raises(KeyboardInterrupt):
@@ -118,9 +120,9 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ana.device.ledger, "add_copies", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            next(mark_copies(SMALL, TO, None, ana.device))
+            next(mark_picture_copies(SMALL, TO, None, ana.device))
     with pytest.raises(KeyboardInterrupt):
-        mark_copies(SMALL, TO, None, ana.device).throw(KeyboardInterrupt)
+        mark_picture_copies(SMALL, TO, None, ana.device).throw(KeyboardInterrupt)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
@@ -128,7 +130,7 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
 def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     """An expert who checks a verdict has the stored original and the secrets only."""
     ana = room["ana"]
-    made = [copy.data for _, copy in mark_copies(SMALL, TO * 4, 120, ana.device)]
+    made = [copy.data for _, copy in mark_picture_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
     picture = resize(ana.device.read_picture(ana.device.vault.kept_file(sent.original)), 120)

@@ -9,9 +9,9 @@ import pytest
 from entrenous.base.identity import Head
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.devices.ask_for_lists import note_named_list
-from entrenous.send.devices.own_key_bundle import seal_bundle
+from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import queue_hello
@@ -40,7 +40,7 @@ def three() -> Room:
 def shows(who: Person, card: bytes) -> None:
     """Let him publish this key bundle at his own mailbox."""
     me = own_device(who.device)
-    shown = seal_bundle(card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
     who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
@@ -90,7 +90,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     issue_card(ben)
     shows(ben, own_device(ben.device).card)
     queue_hello(contact_named("cleo", ben.device), None, ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     fetch_messages(cleo.device)
     cleo.sends(SMALL, ana, ben)
     before = ana.courier.calls["key_bundle"]
@@ -113,7 +113,7 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     take_contact_changes(ana.device)
     me = own_device(phone.device)
     note_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
-    forged = seal_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
+    forged = seal_key_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
     with ana.courier.playing(key_bundle=changed(lambda _: forged)):
         fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()

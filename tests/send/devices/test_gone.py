@@ -8,7 +8,7 @@ from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.device.sent_messages import SendState
 from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.devices.own_devices import revoke_device
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import sealed_copies
@@ -36,7 +36,7 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
             with suppress(EntrenousError):
                 catch_up(ana)
     assert len(contact_named("ben", ana.device).person.devices) == 1
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert ana.device.vault.keys(OUTBOX) == ()
     with suppress(EntrenousError):
         catch_up(phone)

@@ -26,18 +26,18 @@ from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove, cancel_move, move_device
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
-    prepare_to_follow,
+    prepare_to_follow_moves,
     prepared_mailboxes,
 )
 from entrenous.send.devices.own_devices import RevocationState, revoke_device
 from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import write
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import TokenRangeNote
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.circles import Circle, CircleId, circles, store_circle
 from entrenous.send.people.keep_contacts import contact_named
@@ -135,7 +135,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
             Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault
         )
     send_sync_letters(ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == THERE
@@ -298,7 +298,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     cancel_move(ana.device)
     some_days(ana, phone)
     town.clock.wind(days=PREPARED_MAILBOX_DAYS + 1)
-    prepare_to_follow(phone.device)
+    prepare_to_follow_moves(phone.device)
     catch_up(ana)
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
@@ -327,7 +327,7 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
     greet_devices(phone.device)
-    flush(phone.device)
+    flush_outbox(phone.device)
     catch_up(ben)
     ben.sends(SMALL, ana)
     some_days(phone, ana, ben)
@@ -407,9 +407,9 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
         window = issue_range(to.contact.person, to.key.device, mallory.device)
         note = TokenRangeNote(window.seed, window.first)
         monkeypatch.setattr(write, "own_device", lambda _: before)
-        write_letter(note, to, outer_without_content(mallory.device), mallory.device)
+        write_letter(note, to, outer_parts_without_content(mallory.device), mallory.device)
     monkeypatch.undo()
-    flush(mallory.device)
+    flush_outbox(mallory.device)
     catch_up(ana)
     assert held(ana, mallory).place is None
     assert take_undecryptable(ana.device) == 0  # it is ignored silently, like any such address

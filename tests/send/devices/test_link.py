@@ -26,7 +26,6 @@ from entrenous.send.devices.link_new_device import (
 )
 from entrenous.send.devices.link_nouns import (
     BadLinkCode,
-    Grant,
     LinkAnswer,
     LinkDiffers,
     LinkDiffersOnNewDevice,
@@ -38,6 +37,7 @@ from entrenous.send.devices.link_nouns import (
     LinkRequest,
     LinkReveal,
     LinkStop,
+    NewDeviceGrant,
 )
 from entrenous.send.devices.link_old_device import (
     OldDeviceLink,
@@ -362,7 +362,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
 
 def posted(
     here: OldDeviceLink, there: NewDeviceLink, old: Device, new: Device
-) -> tuple[Envelope, Grant]:
+) -> tuple[Envelope, NewDeviceGrant]:
     """Return what the old device posts when its user says yes, and the grant in it."""
     confirm_on_old_device(here, old)
     box = there.box

@@ -10,7 +10,7 @@ from entrenous.base.limits import REPLACED_TOKEN_RANGES_MAX
 from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import DEVICE_TO_GREET, TOKEN_RANGE_OLD, peer_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.invite import add_person, make_invite
@@ -126,7 +126,7 @@ def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) 
     whose = peer_key(*ids(ben))
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):
         repair_sessions("ana", ben.device)
-        flush(ben.device)
+        flush_outbox(ben.device)
         home.clock.wind(minutes=1)
         fetch_messages(ana.device)
     assert len(ana.device.vault.keys(TOKEN_RANGE_OLD, whose)) == REPLACED_TOKEN_RANGES_MAX

@@ -31,7 +31,7 @@ from entrenous.device.vault_tables import DEVICE_TO_GREET, peer_key
 from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_device
 from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.message.draft import WaitsInOutbox
@@ -209,7 +209,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     catch_up(ana, ben)
     town.clock.wind(hours=1)
     unblock_contact("ana", ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     catch_up(ana)
     assert not ana.device.vault.keys(DEVICE_TO_GREET)
     catch_up(ben, ana)

@@ -9,7 +9,7 @@ from entrenous.base.limits import CARD_BYTES_MAX, PLAIN_CARD_BYTES_MAX, SHOWN_CA
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.device.identities import contacts, own_device
-from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
+from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bundle
 from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.send_device import HERE, Room
@@ -22,14 +22,14 @@ KEY = Secret(WHO)
 
 def inside(card: bytes) -> int:
     """Return the number of bytes sealed; age adds a part of random length."""
-    return len(unseal_file(KEY, seal_bundle(card, WHO, WHERE), WHERE))
+    return len(unseal_file(KEY, seal_key_bundle(card, WHO, WHERE), WHERE))
 
 
 @given(st.integers(0, PLAIN_CARD_BYTES_MAX))
 def test_published_bundle_is_padded_and_read_back(size: int) -> None:
     card = b"\xa7" + bytes(size - 1) if size else b""
-    shown = seal_bundle(card, WHO, WHERE)
-    assert open_bundle(shown, WHO, WHERE) == card
+    shown = seal_key_bundle(card, WHO, WHERE)
+    assert open_key_bundle(shown, WHO, WHERE) == card
     assert inside(card) in SHOWN_CARD_SIZES
     assert len(shown) <= CARD_BYTES_MAX
 
@@ -69,4 +69,4 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
 )
 def test_wrongly_padded_bundle_is_refused(opened: bytes) -> None:
     with pytest.raises(InviteKeysDiffer):
-        open_bundle(seal_file(KEY, opened, WHERE), WHO, WHERE)
+        open_key_bundle(seal_file(KEY, opened, WHERE), WHO, WHERE)

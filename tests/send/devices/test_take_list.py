@@ -23,10 +23,10 @@ from entrenous.send.devices.list_letters import send_bundle_to_contacts
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import KeyBundleNote, NobodyToReactTo
-from entrenous.send.letter.write import addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
@@ -131,10 +131,10 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     write_letter(
         KeyBundleNote(own_device(ana.device).card),
         to,
-        outer_without_content(ana.device),
+        outer_parts_without_content(ana.device),
         ana.device,
     )
-    flush(ana.device)
+    flush_outbox(ana.device)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.relay_url == FAR
 

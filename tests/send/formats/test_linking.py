@@ -13,7 +13,6 @@ from entrenous.base.secret import Secret
 from entrenous.send.devices.link_nouns import (
     BadLink,
     BadLinkCode,
-    Grant,
     LinkAnswer,
     LinkCode,
     LinkGrant,
@@ -21,7 +20,8 @@ from entrenous.send.devices.link_nouns import (
     LinkRequest,
     LinkReveal,
     LinkStop,
-    Offer,
+    NewDeviceGrant,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.linked_devices import (
     IntroducedDevice,
@@ -68,10 +68,10 @@ MESSAGES: list[LinkMessage] = [
     LinkGrant(b"sealed"),
     LinkStop(b"p" * 32),
 ]
-OFFER = Offer(
+OFFER = NewDeviceOffer(
     b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone"
 )
-GRANT = Grant(
+GRANT = NewDeviceGrant(
     card=b"card",
     master=Secret(b"s" * 64),
     name="phone",

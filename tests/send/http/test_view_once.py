@@ -56,7 +56,7 @@ def street(
     monkeypatch.setattr(
         view_once, "_PRESS_TIMEOUT_S", 60
     )  # a failing test should not wait for long
-    monkeypatch.setattr(view_once, "VIEW_SECONDS", 60)
+    monkeypatch.setattr(view_once, "VIEW_PAGE_SECONDS", 60)
     return street
 
 

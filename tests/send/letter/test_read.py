@@ -45,7 +45,7 @@ from entrenous.send.letter.write import (
     _letter_address,
     _letter_header,
     addressees,
-    outer_without_content,
+    outer_parts_without_content,
 )
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.wire.cbor import encode
@@ -89,7 +89,7 @@ class Forge:
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
         """A letter with a changed header and address, sealed around them."""
-        outer = outer_without_content(self.sender.device)
+        outer = outer_parts_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
         info = write_hpke_info(address(_letter_address(self.peer, self.to, self.me)))

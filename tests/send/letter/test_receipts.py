@@ -18,7 +18,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import receipt_batches
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
@@ -111,7 +111,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
     names = [writes(ana, "ben").name for _ in range(3)]
     if who == "blocked":
         block_contact("ana", ben.device)
-        flush(ben.device)
+        flush_outbox(ben.device)
     before = ben.courier.calls["post"]
     for name in names:
         fetch_messages(device)

@@ -16,7 +16,7 @@ from entrenous.device.vault_tables import (
     TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import wait_for_letter
@@ -52,7 +52,7 @@ def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> 
     fetch_messages(ben.device)
     assert take_undecryptable(ben.device) == 1
     repair_sessions("ana", ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     fetch_messages(ana.device)
     writes(ana, "ben")
     writes(ben, "ana")
@@ -65,7 +65,7 @@ def test_a_session_repair_loses_no_letter_in_transit(friends: Room) -> None:
     writes(ben, "ana")
     writes(ana, "ben")
     repair_sessions("ben", ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert (ana.received(), ben.received()) == (1, 1)
     writes(ben, "ana")
     writes(ana, "ben")
@@ -148,7 +148,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     friends.clock.wind(days=1)
     with ben.courier.playing(status=restored(friends.clock.now())):
         fetch_messages(ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
     friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     assert of_caro.seed is not None

@@ -16,7 +16,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.states import Received
-from entrenous.send.message.transfer_progress import Stage, TransferWatch
+from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from tests.send.send_device import SMALL, Person, Room
@@ -131,7 +131,7 @@ def test_partial_downloads_are_deleted_with_their_message(
 
 
 def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
-    seen = list[tuple[Stage, int, int]]()
+    seen = list[tuple[TransferStage, int, int]]()
 
     def show(_number: int, _file: FrameFile, fill: WriteFile) -> None:
         fill(io.BytesIO())
@@ -143,4 +143,4 @@ def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     line.cut_after = None
     open_message_to(newest(ben).name, show, ben.device, watch)
     assert {total for _, _, total in seen} == {sizes(ben)}
-    assert seen[-1] == (Stage.FETCHING, sizes(ben), sizes(ben))
+    assert seen[-1] == (TransferStage.FETCHING, sizes(ben), sizes(ben))

@@ -17,7 +17,7 @@ from entrenous.send.inbox import name_of_message, received_messages, reference_t
 from entrenous.send.letter.letter_nouns import Content, FileRole
 from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
 from entrenous.send.message.file_plan import plan_files
-from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, Stage
+from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, TransferStage
 from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
@@ -48,7 +48,7 @@ def mixed() -> tuple[Room, Message, Opened]:
 
 
 def unwatched() -> ByteCounter:
-    return ByteCounter(Stage.PREPARING, 0, NO_WATCH)
+    return ByteCounter(TransferStage.PREPARING, 0, NO_WATCH)
 
 
 def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:

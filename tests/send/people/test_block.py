@@ -8,7 +8,7 @@ from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_RANGE_IN
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import RefusedForSome
@@ -29,7 +29,7 @@ def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     compare_keys("ben", ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert block_contact("ANA", ben.device).name == "ana"
     assert fetch_messages(ben.device).came == 2
     assert received_messages(ben.device) == ()
@@ -39,12 +39,12 @@ def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
 def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ana", ben.device)
-    assert flush(ben.device).problems == ()
+    assert flush_outbox(ben.device).problems == ()
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     assert not unblock_contact("ana", ben.device).blocked
-    flush(ben.device)
+    flush_outbox(ben.device)
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)
     assert ben.received() == 1
@@ -54,7 +54,7 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     link = make_invite(ben.device)
     block_contact("ana", ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     forget_contact("ben", ana.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -86,7 +86,7 @@ def test_unblocking_an_unblocked_person_changes_nothing(friends: Room) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     assert unblock_contact("ben", ana.device) == before
-    assert flush(ana.device).left == 0
+    assert flush_outbox(ana.device).left == 0
 
 
 def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
@@ -98,7 +98,7 @@ def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
             ana.sends(SMALL, ben)
         recall_message(sent.name, ana.device)
         block_contact("ben", ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     assert ana.device.vault.keys(OUTBOX) == ()
     assert ben.received() == 1
     (received,) = received_messages(ben.device)

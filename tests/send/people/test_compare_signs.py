@@ -8,10 +8,10 @@ from entrenous.crypto.short_auth_string import ShortString, public_key_of
 from entrenous.device.identities import store_identity
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import CompareStep
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.compare_keys import (
     auth_string_with,
@@ -37,7 +37,7 @@ def looks(*people: Person) -> None:
 
 def stage(of: Person, name: str) -> ComparisonStage:
     found = compare_keys(name, of.device)
-    flush(of.device)
+    flush_outbox(of.device)
     return found.stage
 
 
@@ -60,10 +60,10 @@ def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
     compared(ana, ben)
     assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
     assert not confirm_match("ana", ben.device).compared, "one side alone says nothing yet"
-    flush(ben.device)
+    flush_outbox(ben.device)
     looks(ana)
     assert confirm_match("ben", ana.device).compared
-    flush(ana.device)
+    flush_outbox(ana.device)
     looks(ben)
     assert verified(ben, "ana")
     with pytest.raises(NothingToCompare):
@@ -114,8 +114,8 @@ def says(who: Person, name: str, step: CompareStep) -> None:
     """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     ensure_session(to, who.device)
-    write_letter(step, to, outer_without_content(who.device), who.device)
-    flush(who.device)
+    write_letter(step, to, outer_parts_without_content(who.device), who.device)
+    flush_outbox(who.device)
 
 
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:

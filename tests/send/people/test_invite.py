@@ -20,7 +20,7 @@ from entrenous.device.identities import AddressOnThisMachine, contacts, own_devi
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import INVITE, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
-from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
+from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.contact_history import take_contact_changes
@@ -55,7 +55,9 @@ def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Simulate a relay that has an invite too, and so can open her key bundle and seal another."""
     mailbox = own_device(of.device).home.mailbox
     return changed(
-        lambda shown: seal_bundle(change(open_bundle(shown, of.id, mailbox)), of.id, mailbox)
+        lambda shown: seal_key_bundle(
+            change(open_key_bundle(shown, of.id, mailbox)), of.id, mailbox
+        )
     )
 
 

@@ -18,7 +18,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.letter.letter_nouns import InviteLinkUsedUp
 from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
 from entrenous.send.people.compare_keys import (
@@ -31,7 +31,7 @@ from entrenous.send.people.invite import (
     add_person,
     handle_used_up_link,
     make_invite,
-    take_link_notices,
+    take_invite_notices,
 )
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
@@ -68,7 +68,7 @@ class Party:
     def hears(self) -> list[InviteNotice]:
         """Return the notices that Ana gets now."""
         fetch_messages(self.ana.device)
-        return list(take_link_notices(self.ana.device))
+        return list(take_invite_notices(self.ana.device))
 
 
 @made_once
@@ -91,7 +91,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 def guard_speaks(to: str, who: Person) -> str:
     """Return why the guard stops a picture to this person; empty if it does not."""
-    return "; ".join(doubt.why for doubt in inspect(draft(to, who), who.device).doubts)
+    return "; ".join(doubt.why for doubt in inspect_draft(draft(to, who), who.device).doubts)
 
 
 def nobody_is_compared(*who: Person) -> bool:
@@ -124,11 +124,11 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_told(
     assert known.trust is Trust.UNKNOWN, "nobody can say which of both was meant"
 
     fetch_messages(second.device)
-    (late,) = take_link_notices(second.device)
+    (late,) = take_invite_notices(second.device)
     assert (late.event, late.name) == (InviteEvent.TOO_LATE, "ana")
     assert contacts(second.device) == ()
     fetch_messages(first.device)
-    assert take_link_notices(first.device) == ()
+    assert take_invite_notices(first.device) == ()
     assert nobody_is_compared(party.ana, first, second)
 
 
@@ -181,7 +181,7 @@ def test_link_for_several_admits_and_reports_each(party: Party, people: int, pla
         assert "by link only" in guard_speaks(name, party.ana)
     for name in late:
         fetch_messages(party.guests[name].device)
-        assert [one.event for one in take_link_notices(party.guests[name].device)] == [
+        assert [one.event for one in take_invite_notices(party.guests[name].device)] == [
             InviteEvent.TOO_LATE
         ]
     assert nobody_is_compared(party.ana, *party.guests.values())
@@ -211,7 +211,7 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
     first = party.comes(order[0], link)
     party.hears()
     catch_up(phone, party.ana, phone)
-    (elsewhere,) = take_link_notices(phone.device)
+    (elsewhere,) = take_invite_notices(phone.device)
     assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
         *(InviteEvent.ELSEWHERE, "ben"),
         order[0],
@@ -234,7 +234,7 @@ def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
     phone = links(party.room, party.ana, "phone")
     catch_up(party.ana, phone, party.ana, phone)
     assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
-    assert take_link_notices(phone.device) == ()
+    assert take_invite_notices(phone.device) == ()
 
 
 def swapped(party: Party) -> tuple[Person, Person]:
@@ -258,7 +258,7 @@ def test_swapped_link_is_reported_and_asked_about(
     of_ana, of_ben = contact_named("ben", party.ana.device), contact_named("ana", ben.device)
     assert (of_ana.person.id, of_ben.person.id) == (mallory.id, mallory.id)
     assert of_ana.trust is of_ben.trust is Trust.BY_LINK
-    (joined,) = take_link_notices(ben.device)
+    (joined,) = take_invite_notices(ben.device)
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "ana", "ben")
     for who, name in ((party.ana, "ben"), (ben, "ana")):
         assert f"you know {name} by link only" in guard_speaks(name, who)
@@ -296,7 +296,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
 
     handle_used_up_link(InviteLinkUsedUp(token_hash(lock)), known, ben.device)
     assert contacts(ben.device) == (known,)
-    assert take_link_notices(ben.device) == ()
+    assert take_invite_notices(ben.device) == ()
 
 
 def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
@@ -307,7 +307,7 @@ def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
         mallory = party.comes("mallory", link)
         assert len(party.hears()) in {0, 1}
         fetch_messages(mallory.device)
-    assert [one.event for one in take_link_notices(mallory.device)] == [InviteEvent.TOO_LATE]
+    assert [one.event for one in take_invite_notices(mallory.device)] == [InviteEvent.TOO_LATE]
     assert [one.name for one in contacts(party.ana.device)] == ["ben"]
 
 

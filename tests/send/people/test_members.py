@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.identifiers import PersonId
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.conversations import conversation_of
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
@@ -36,7 +36,7 @@ from entrenous.send.people.circles import (
 from entrenous.send.people.keep_contacts import (
     contact_named,
     forget_contact,
-    free_name,
+    free_contact_name,
     store_contact,
 )
 from entrenous.send.people.people_nouns import BadName, ContactIsBlocked, NameTaken, UnknownPerson
@@ -83,7 +83,9 @@ def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
         add_to_circle("BEN", ["caro"], ana.device)
     with pytest.raises(NameTaken):
         store_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
-    assert free_name("family", ana.device) == "family 2", "so a stranger can't call herself that"
+    assert free_contact_name("family", ana.device) == "family 2", (
+        "so a stranger can't call herself that"
+    )
     with pytest.raises(BadName):
         add_to_circle(" ", ["caro"], ana.device)
 
@@ -117,29 +119,29 @@ def test_a_circle_holds_256_people() -> None:
 
 def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     ana = family["ana"]
-    (doubt,) = inspect(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
     with pytest.raises(
         ConfirmedNameNotRecipient, match="goes to family"
     ):  # its name, not everybody's
-        inspect(to_family(ana, "yes"), ana.device).require_answers()
+        inspect_draft(to_family(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
-            inspect(to_family(ana, wrong), ana.device).require_answers()
+            inspect_draft(to_family(ana, wrong), ana.device).require_answers()
     assert sends(ana).devices == {"ben": 1, "caro": 1}
-    (again,) = inspect(to_family(ana), ana.device).doubts
+    (again,) = inspect_draft(to_family(ana), ana.device).doubts
     assert again.why == "family is a circle: this goes to 2 people"
 
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
     ana = family["ana"]
     of_all = conversation_of(sends(ana).name, ana.device)
-    assert inspect(replace(to_family(ana), within=of_all), ana.device).doubts == ()
+    assert inspect_draft(replace(to_family(ana), within=of_all), ana.device).doubts == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = conversation_of(alone.name, ana.device)
-    (doubt,) = inspect(replace(to_family(ana), within=of_ben), ana.device).doubts
+    (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
     assert f"family is not the conversation of {alone.name}" in doubt.why
 
 
@@ -148,10 +150,10 @@ def test_guard_names_new_circle_members(family: Room) -> None:
     sends(ana)
     ana.adds(family.settles("zoe"))
     add_to_circle("family", ["zoe"], ana.device)
-    (doubt,) = inspect(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "zoe is new in family" in doubt.why
     sends(ana)
-    (again,) = inspect(to_family(ana), ana.device).doubts
+    (again,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "new in" not in again.why
 
 
@@ -160,7 +162,7 @@ def test_blocked_circle_members_are_left_out(family: Room) -> None:
     block_contact("ben", ana.device)
     assert resolve_recipients(["family"], ana.device).people == ("caro",)
     with pytest.raises(ContactIsBlocked, match="blocked ben"):
-        inspect(draft(ana, "ben"), ana.device).require_answers()
+        inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -176,7 +178,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
         return replace(made, circles=going.circles, undo_s=undo_s)
 
     def says_so() -> bool:
-        (doubt,) = inspect(to_family(), ana.device).doubts
+        (doubt,) = inspect_draft(to_family(), ana.device).doubts
         return "caro is new in family" in doubt.why
 
     send_message(to_family(), ana.device)
@@ -203,13 +205,13 @@ def test_unknown_circle_members_are_counted(family: Room) -> None:
     ana = family["ana"]
     not_told(ana, "caro")
     assert resolve_recipients(["family"], ana.device).people == ("ben",)
-    (doubt,) = inspect(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "this goes to 1 person" in doubt.why
     assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
     of_ben = conversation_of(
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
     )
-    (doubt,) = inspect(replace(to_family(ana), within=of_ben), ana.device).doubts
+    (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
     assert "not known on this device" in doubt.why
 
 

@@ -6,7 +6,7 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import Trust
 from entrenous.send.devices.device_lists import removed_devices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.people.contact_history import record_contact_change, take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
@@ -18,7 +18,7 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, further=(another_device(ana),))
     queue_hello(contact_named("ben", ana.device), None, ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).changed_at == friends.clock.now()
     (changed,) = take_contact_changes(ben.device)
@@ -30,7 +30,7 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
 def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     queue_hello(contact_named("ben", ana.device), None, ana.device)
-    flush(ana.device)
+    flush_outbox(ana.device)
     fetch_messages(ben.device)
     assert take_contact_changes(ben.device) == ()
     assert contact_named("ana", ben.device).changed_at is None

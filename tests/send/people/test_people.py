@@ -18,7 +18,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.devices.linked_devices import free_device_name
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import FlushResult, flush
+from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
@@ -27,7 +27,7 @@ from entrenous.send.people.keep_contacts import (
     contact_by_id,
     contact_named,
     forget_contact,
-    free_name,
+    free_contact_name,
     mark_compared,
     store_contact,
 )
@@ -79,16 +79,16 @@ def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None
     assert contact_named(name, ana.device).person.id == friends["ben"].id
     with pytest.raises(NameTaken):
         store_contact(replace(contact_named("caro", ana.device), name=name), ana.device)
-    assert free_name(name, ana.device) == f"{name} 2"
+    assert free_contact_name(name, ana.device) == f"{name} 2"
 
 
 def test_free_name_is_the_wanted_one_if_possible(friends: Room) -> None:
     ana = friends["ana"]
-    assert free_name("caro", ana.device) == "caro"
-    assert free_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
-    assert free_name("Ben", ana.device) == "Ben 2"
+    assert free_contact_name("caro", ana.device) == "caro"
+    assert free_contact_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
+    assert free_contact_name("Ben", ana.device) == "Ben 2"
     store_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
-    assert free_name("Ben", ana.device) == "Ben"
+    assert free_contact_name("Ben", ana.device) == "Ben"
 
 
 @given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
@@ -101,13 +101,13 @@ def test_numbered_name_is_a_valid_name(name: str, number: int) -> None:
 def test_free_names_are_never_too_long(friends: Room) -> None:
     ana, longest = friends["ana"], "b" * 64
     store_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
-    assert free_name(longest, ana.device) == "b" * 62 + " 2"
+    assert free_contact_name(longest, ana.device) == "b" * 62 + " 2"
     assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
 
 
 def test_own_name_counts_as_free(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert free_name("Ben", ana.device, ben.id) == "Ben"
+    assert free_contact_name("Ben", ana.device, ben.id) == "Ben"
 
 
 def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
@@ -175,7 +175,7 @@ def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     assert second.seed is not None
     assert first.seed != second.seed
     forget_contact("ana", ben.device)
-    assert flush(ben.device).problems == ()
+    assert flush_outbox(ben.device).problems == ()
     url, mailbox, _ = ben.home
     for seed, until in ((first.seed, first.until), (second.seed, second.until)):
         for index in range(until):
@@ -191,10 +191,10 @@ def test_unreachable_relay_learns_of_forgetting_later(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     forget_contact("ana", ben.device)
-    assert flush(ben.device).problems
+    assert flush_outbox(ben.device).problems
     assert has_tokens_to_withdraw(ben.device)
     friends.back(HERE)
-    flush(ben.device)
+    flush_outbox(ben.device)
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
@@ -206,7 +206,7 @@ def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
     with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
         add_person(make_invite(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
-    assert flush(ana.device) == FlushResult(0, {}, ())
+    assert flush_outbox(ana.device) == FlushResult(0, {}, ())
     assert fetch_messages(ben.device).came == 0
 
 

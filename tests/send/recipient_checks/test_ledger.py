@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from tests.send.send_device import Person, Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
@@ -20,7 +20,7 @@ ASTRONAUT = photo(width_px=200)
 def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bool:
     going = replace(draft(sender, to), files=(picture,), caption=words)
     why = f"the words name ben, who got this picture; this goes to {to}"
-    return any(why in one.why for one in inspect(going, sender.device).doubts)
+    return any(why in one.why for one in inspect_draft(going, sender.device).doubts)
 
 
 def haze(grey: int) -> bytes:

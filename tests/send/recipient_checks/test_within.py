@@ -12,8 +12,8 @@ from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
-from entrenous.send.guard import inspect
+from entrenous.send.flush import flush_outbox
+from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -76,7 +76,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     sealed = seal_content((), "How do I look?", to, sending, sender.device)
     with sender.device.vault.transaction():
         write_letter(sealed.manifest, to, sealed.outer, sender.device)
-    flush(sender.device)
+    flush_outbox(sender.device)
     fetch_messages(reader.device)
     return received_messages(reader.device)[-1].name
 
@@ -106,14 +106,14 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> Non
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = says_that_they_have_it(cleo, ana, boss)
     before = boss.received()
-    (doubt,) = inspect(answer(ana, name), ana.device).doubts
+    (doubt,) = inspect_draft(answer(ana, name), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("boss", "boss")
     assert doubt.why == f"this also goes to boss, who got {name} according to cleo"
     with pytest.raises(GuardHasDoubts):
         send_message(answer(ana, name), ana.device)
     assert boss.received() == before
     to_cleo = replace(draft(ana, "cleo"), within=conversation_of(name, ana.device))
-    assert not inspect(to_cleo, ana.device).doubts
+    assert not inspect_draft(to_cleo, ana.device).doubts
 
 
 @pytest.mark.slow
@@ -128,30 +128,34 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
     name = says_that_they_have_it(cleo, ana, *others)
     (doubt,) = [
         one
-        for one in inspect(answer(ana, name), ana.device).doubts
+        for one in inspect_draft(answer(ana, name), ana.device).doubts
         if "according to cleo" in one.why
     ]
     assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more, who got" in doubt.why
     once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
-    assert doubt not in [one for one in inspect(once, ana.device).doubts if one.who != doubt.who]
+    assert doubt not in [
+        one for one in inspect_draft(once, ana.device).doubts if one.who != doubt.who
+    ]
 
 
 def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = says_that_they_have_it(cleo, ana, boss)
     add_to_circle("office", ["boss", "cleo"], ana.device)
-    assert not inspect(answer(ana, name), ana.device).doubts
+    assert not inspect_draft(answer(ana, name), ana.device).doubts
 
 
 def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     first = answer(ana, says_that_they_have_it(cleo, ana, boss))
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
-    assert not inspect(answer(ana, says_that_they_have_it(cleo, ana, boss)), ana.device).doubts
+    assert not inspect_draft(
+        answer(ana, says_that_they_have_it(cleo, ana, boss)), ana.device
+    ).doubts
 
 
 def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     sent = ana.sends(SMALL, boss, cleo)
     assert conversation_of(sent.name, ana.device).told_by is None
-    assert not inspect(answer(ana, sent.name), ana.device).doubts
+    assert not inspect_draft(answer(ana, sent.name), ana.device).doubts

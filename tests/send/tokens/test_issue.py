@@ -25,10 +25,10 @@ from entrenous.device.vault_tables import (
     TOKEN_RANGE_OUT,
 )
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import KeyBundleNote, TokenRangeNote
-from entrenous.send.letter.write import addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
@@ -125,7 +125,7 @@ def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE
     fetch_messages(ana.device)
-    assert flush(ana.device).stayed == {}
+    assert flush_outbox(ana.device).stayed == {}
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE + 2
 
@@ -175,7 +175,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     fetch_messages(ben.device)
     shown, trick = posted()
     with ana.courier.playing(post=trick):
-        flush(ana.device)
+        flush_outbox(ana.device)
     seed = held(ana).seed
     assert seed is not None
     assert shown[0] in [send_token(seed, index) for index in range(held(ana).until)]
@@ -185,7 +185,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
 def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     add_person(make_invite(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -273,11 +273,11 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
     last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_MAX)
-    write_letter(last, to, outer_without_content(eve.device), eve.device)
+    write_letter(last, to, outer_parts_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_card(eve)
         card = KeyBundleNote(own_device(eve.device).card)
-        write_letter(card, to, outer_without_content(eve.device), eve.device)
-        flush(eve.device)
+        write_letter(card, to, outer_parts_without_content(eve.device), eve.device)
+        flush_outbox(eve.device)
         fetch_messages(ana.device)
     assert TOKEN_RANGE_FIRST_MAX < held(ana).next < TOKEN_RANGE_FIRST_MAX + TOKEN_RANGE_SIZE

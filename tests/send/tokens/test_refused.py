@@ -19,7 +19,7 @@ from entrenous.device.vault_tables import (
     TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
@@ -140,12 +140,12 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     assert len(ben.device.vault.keys(TOKEN_CHANGE)) == 1
     assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
-    flush(ben.device)
+    flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
     assert ben.device.vault.keys(TOKEN_CHANGE) == ()
     until = 2 * TOKEN_RANGE_SIZE + 1
     assert not any(holds(seed, index, ben, friends) for index in range(until))
-    flush(ben.device)
+    flush_outbox(ben.device)
     assert not any(holds(seed, index, ben, friends) for index in range(until))
 
 

@@ -10,9 +10,9 @@ from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import TOKEN_RANGE_PENDING
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import TokenRangeNote
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.tokens.issue import issue_range
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
@@ -55,10 +55,10 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
         write_letter(
             TokenRangeNote(window.seed, window.first),
             found,
-            outer_without_content(giver.device),
+            outer_parts_without_content(giver.device),
             giver.device,
         )
-    flush(giver.device)
+    flush_outbox(giver.device)
     return window.seed
 
 

@@ -11,13 +11,13 @@ from entrenous.base.identifiers import ID_BYTES, MessageId
 from entrenous.base.secret import Secret
 from entrenous.device.identities import NO_TOKEN, own_device
 from entrenous.device.vault_tables import OUTBOX, peer_key
-from entrenous.send import flush as flushing
+from entrenous.send import flush_outbox as flushing
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import RecallNote
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
@@ -62,7 +62,7 @@ def writes_a_little(writer: Person, to: Person) -> None:
     found = addressee_of(*ids(to), writer.device)
     assert found is not None
     note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
-    write_letter(note, found, outer_without_content(writer.device), writer.device)
+    write_letter(note, found, outer_parts_without_content(writer.device), writer.device)
 
 
 def waiting(who: Person) -> int:
@@ -96,7 +96,7 @@ def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Room) ->
     had = loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    flush(replace(tablet.device, clock=WoundClock(town.clock.moment + timedelta(days=400))))
+    flush_outbox(replace(tablet.device, clock=WoundClock(town.clock.moment + timedelta(days=400))))
     is_told(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received() == 1
@@ -153,7 +153,7 @@ def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
     had = loses_its_tokens(tablet, ben)
     for _ in range(count):
         writes_a_little(tablet, ben)
-    flush(tablet.device)
+    flush_outbox(tablet.device)
     is_told(tablet, ben, had)
     fetch_messages(tablet.device)
     assert waiting(tablet) > 0
@@ -177,7 +177,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
     lends(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
     with tablet.courier.playing(post=shown(seen)):
-        flush(tablet.device)
+        flush_outbox(tablet.device)
     assert {url for url, _ in seen} == {THERE}
     assert waiting(tablet) == 0  # and what has files there was refused
 
@@ -211,7 +211,7 @@ def test_an_expired_message_without_a_token_does_not_wait(town: Room) -> None:
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben, days=2)
     town.clock.wind(days=3)
-    flush(tablet.device)
+    flush_outbox(tablet.device)
     assert waiting(tablet) == 0
 
 
@@ -220,7 +220,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     loses_its_tokens(tablet, ben)
     writes_a_little(tablet, ben)
     town.clock.wind(days=30)
-    (problem,) = flush(tablet.device).problems
+    (problem,) = flush_outbox(tablet.device).problems
     assert "waited on this device until it expired" in join_wrapped_lines(str(problem))
     assert waiting(tablet) == 0
 
@@ -238,7 +238,7 @@ def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
     town.clock.moment = right
     assert key in tablet.device.vault.keys(OUTBOX)
     is_told(tablet, ben, had)
-    flush(tablet.device)
+    flush_outbox(tablet.device)
     assert key not in tablet.device.vault.keys(OUTBOX)
 
 
@@ -255,8 +255,8 @@ def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> 
     with monkeypatch.context() as patched:
         patched.setattr(flushing, "add_to_outbox", dies)
         with pytest.raises(MemoryError):
-            flush(tablet.device)
-    flush(tablet.device)
+            flush_outbox(tablet.device)
+    flush_outbox(tablet.device)
     assert ben.received() == 1
 
 

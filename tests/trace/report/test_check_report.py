@@ -16,7 +16,7 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.identity_keys import new_account, signing_key
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.copies.mark_file import mark_copies
+from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.explain.sections import Choices, account_of
 from entrenous.trace.picture import investigate
 from entrenous.trace.report.check_report import ReportInputs, check_report
@@ -129,7 +129,7 @@ def test_identical_copies_are_all_listed() -> None:
     device, plain = device_with_nothing(), io.BytesIO()
     Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
     labels = [RecipientId("ben"), RecipientId("caro")]
-    made_copies = mark_copies(plain.getvalue(), labels, None, device)
+    made_copies = mark_picture_copies(plain.getvalue(), labels, None, device)
     copy, _ = (one.data for _, one in made_copies)
     investigate(copy, device)
     made = disclose(1, copy, device, None, blind=False)

@@ -16,7 +16,7 @@ from entrenous.send.message.states import (
     CopyEvent,
     InboxState,
     MessageEvent,
-    next_departure,
+    next_send_state,
 )
 from tests.village.explore.nevers import Broken
 from tests.village.explore.relay import LEAVING, Explored, Request
@@ -212,7 +212,7 @@ class Rules:
 
     def _departs(self, copy: Copy, event: CopyEvent) -> SendState:
         self.copies_met.add((copy.departure, event))
-        return next_departure(copy.departure, event)
+        return next_send_state(copy.departure, event)
 
     def _goes(self, device: Device, event: MessageEvent) -> Device:
         self.messages_met.add((device.state, event))

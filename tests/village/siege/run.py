@@ -21,7 +21,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, evaluate_at_relay
 from entrenous.device.sent_messages import Message
-from entrenous.send.devices.own_key_bundle import seal_bundle
+from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import Draft, Policy
@@ -207,7 +207,7 @@ class Siege:
     def changes_the_list(self, who: Villager) -> None:
         """Says anew which devices are theirs, and publishes it."""
         card, me = issue_card(who), own_device(who.device)  # type: ignore[arg-type]
-        shown = seal_bundle(card, me.person.id, me.home.mailbox)
+        shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
         home = me.home
         self._do(
             "publishes",

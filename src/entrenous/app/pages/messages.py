@@ -26,7 +26,7 @@ from entrenous.base.identifiers import MessageName, PersonId
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.device.sent_messages import RecallResult
-from entrenous.send.conversations import others_in_words
+from entrenous.send.conversations import other_recipients_in_words
 from entrenous.send.inbox import remove_received
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.react import react
@@ -149,7 +149,7 @@ async def show_conversation(request: Request) -> Response:
         older=found.page.older,
         skip=skip,
         step=_ENTRIES_PER_PAGE,
-        also={one.name: others_in_words(one.also) for one in entries if one.also},
+        also={one.name: other_recipients_in_words(one.also) for one in entries if one.also},
         signs=_SIGNS,
     )
 

@@ -37,7 +37,7 @@ from entrenous.send.http.view_pages import ViewSession
 from entrenous.send.inbox import find_received
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import Received
-from entrenous.send.message.transfer_progress import Stage, TransferWatch
+from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import download_message, kept_file, open_message_to
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
@@ -227,7 +227,7 @@ async def end_view_once(request: Request) -> Response:
 
 def _make_step_reporter(
     report: Report, say: Callable[[str], str]
-) -> Callable[[Stage, int, int], None]:
+) -> Callable[[TransferStage, int, int], None]:
     return lambda stage, done, total: report(say(stage.value), done, total)
 
 

@@ -64,7 +64,7 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import write_sheet
 from entrenous.send.people.qr_codes import qr_picture
-from entrenous.send.set_up import relay_address
+from entrenous.send.set_up import normalized_relay_address
 
 
 class NoSheetGiven(Refused):
@@ -331,7 +331,7 @@ async def continue_move(request: Request) -> Response:
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     try:
-        paper, url = await sheet_from_form(form), relay_address(typed(form, "relay"))
+        paper, url = await sheet_from_form(form), normalized_relay_address(typed(form, "relay"))
         if typed(form, "do") == "cancel":
             await in_vault(request, cancel_move)
             return go_to(request, "devices")

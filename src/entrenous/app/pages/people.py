@@ -28,7 +28,7 @@ from entrenous.base.limits import INVITE_DAYS
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
 from entrenous.send.people.circle_members import add_to_circle, members_of, remove_from_circle
@@ -171,7 +171,7 @@ async def change_person(request: Request) -> Response:
     def act(device: Device) -> Contact:
         contact = _find_contact(request, device)
         changed = _apply_change(what, contact.name, name, device)
-        flush(device)
+        flush_outbox(device)
         return changed
 
     contact = await in_vault(request, act)
@@ -242,7 +242,7 @@ async def take_comparison_step(request: Request) -> Response:
     def step(device: Device) -> None:
         name = _find_contact(request, device).name
         {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
-        flush(device)
+        flush_outbox(device)
 
     await in_vault(request, step)
     page = "differs" if what == "differs" else "compare"

@@ -42,7 +42,7 @@ from entrenous.send.drafts import (
     find_draft,
     remove_draft_file,
 )
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_named, reference_to_message
 from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.circle_members import resolve_recipients
@@ -127,7 +127,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
         files = tuple(
             _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
         )
-        doubts = inspect(draft, device).unanswered
+        doubts = inspect_draft(draft, device).unanswered
         return Review(kept, people, files, doubts, beginning_of_reply(kept.reply, device))
 
     found = await in_vault(request, read)

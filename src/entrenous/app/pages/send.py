@@ -29,14 +29,14 @@ from entrenous.base.identifiers import MessageName
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import RecallResult, SendState
 from entrenous.send.drafts import discard_draft
-from entrenous.send.guard import inspect
+from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     Draft,
     MessageNotSentYet,
     StoppedWhileSending,
     UndoWindowStillOpen,
 )
-from entrenous.send.message.transfer_progress import Stage, TransferWatch
+from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
@@ -70,7 +70,7 @@ async def start_sealing(request: Request) -> Response:
 
     def check(device: Device) -> None:
         draft = to_draft(draft_at_address(request, device), confirmed, device)
-        if inspect(draft, device).unanswered:
+        if inspect_draft(draft, device).unanswered:
             raise NameNotTyped
 
     try:
@@ -98,7 +98,7 @@ class NameNotTyped(Refused):
 
 
 def _seal_draft(draft: Draft, device: Device, report: Report, say: Callable[[str], str]) -> Sealed:
-    def step(stage: Stage, done: int, total: int) -> None:
+    def step(stage: TransferStage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
     try:

@@ -137,7 +137,7 @@ def _sort_headers(request: httpx.Request) -> None:
 #: Maximum size of an answer that is neither a page of letters nor a blob. At the minimum rate, an
 #: answer of this size takes a minute.
 SMALL_ANSWER_BYTES_MAX: Final = 256 * 1024
-_PIECE_BYTES: Final = 64 * 1024  # bytes written or read at a time
+_SOCKET_PIECE_BYTES: Final = 64 * 1024  # bytes written or read at a time
 _PROXY_TIMEOUT_S: Final = (
     30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
 )
@@ -171,7 +171,7 @@ class MinimumRate:
         return self._since_s + self._each_s - self._now_s()
 
 
-_CURRENT_PACE: Final[ContextVar[MinimumRate | None]] = ContextVar("kept", default=None)
+_CURRENT_MINIMUM_RATE: Final[ContextVar[MinimumRate | None]] = ContextVar("kept", default=None)
 _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar(
     "opened", default=None
 )
@@ -182,11 +182,11 @@ def minimum_rate_for_requests(pace: MinimumRate) -> Iterator[None]:
     """Inside the block, requests over :class:`RateLimitedTransport` time out if slower than
     ``pace``.
     """
-    before = _CURRENT_PACE.set(pace)
+    before = _CURRENT_MINIMUM_RATE.set(pace)
     try:
         yield
     finally:
-        _CURRENT_PACE.reset(before)
+        _CURRENT_MINIMUM_RATE.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class RateCheckedNetwork(httpcore.NetworkBackend):
             raise OnionNeedsProxy(host=host)
         last: Exception = httpcore.ConnectError("it has no address")
         try:
-            for address in filter(self._may_reach, _resolve(host, port)):
+            for address in filter(self._may_reach, _resolve_host(host, port)):
                 left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
                     return _track_stream(
@@ -310,8 +310,8 @@ class _RateCheckedStream(httpcore.NetworkStream):
         """Write in pieces, because the underlying stream restarts its timeout after each partial
         write.
         """
-        for at in range(0, len(buffer), _PIECE_BYTES):
-            piece = buffer[at : at + _PIECE_BYTES]
+        for at in range(0, len(buffer), _SOCKET_PIECE_BYTES):
+            piece = buffer[at : at + _SOCKET_PIECE_BYTES]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _count_moved_bytes(len(piece))
 
@@ -338,7 +338,7 @@ def _track_stream(stream: httpcore.NetworkStream) -> _RateCheckedStream:
     return _RateCheckedStream(stream)
 
 
-def _resolve(host: str, port: int) -> list[str]:
+def _resolve_host(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as why:
@@ -351,7 +351,7 @@ def _limited_timeout(timeout: float | None, timeout_error: type[Exception]) -> f
 
     Raise ``timeout_error`` if no time is left.
     """
-    pace = _CURRENT_PACE.get()
+    pace = _CURRENT_MINIMUM_RATE.get()
     if timeout is None:
         timeout = _PROXY_TIMEOUT_S
     if pace is None:
@@ -363,6 +363,6 @@ def _limited_timeout(timeout: float | None, timeout_error: type[Exception]) -> f
 
 
 def _count_moved_bytes(count: int) -> None:
-    pace = _CURRENT_PACE.get()
+    pace = _CURRENT_MINIMUM_RATE.get()
     if pace is not None:
         pace.count_bytes(count)

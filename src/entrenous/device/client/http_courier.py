@@ -31,7 +31,7 @@ from entrenous.device.client.connections import (
     refusing_cookie_jar,
 )
 from entrenous.device.client.relay_request import (
-    PAGE_BYTES_MAX,
+    LETTER_PAGE_BYTES_MAX,
     AnswerReader,
     PausedRequests,
     RelayCall,
@@ -60,8 +60,8 @@ from entrenous.wire.relay_nouns import (
 )
 
 _HTTP_TIMEOUT: Final = httpx.Timeout(30, connect=10)
-_CREDENTIAL_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
-_CHUNK_BYTES: Final = 1024 * 1024  # bytes
+_PROXY_CREDENTIAL_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
+_UPLOAD_CHUNK_BYTES: Final = 1024 * 1024  # bytes
 _RANDOM_SOURCE: Final = SystemRandomSource()
 
 
@@ -173,7 +173,7 @@ class HttpCourier:
     ) -> list[WaitingEnvelope]:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes?after={after}"
         return relay_json.read_waiting(
-            self._request(url, RelayCall("GET", path, owner, limit=PAGE_BYTES_MAX))
+            self._request(url, RelayCall("GET", path, owner, limit=LETTER_PAGE_BYTES_MAX))
         )
 
     def acknowledge(
@@ -285,7 +285,7 @@ class HttpCourier:
                 "PUT",
                 path,
                 token,
-                _body_from(data, start),
+                _request_body_from(data, start),
                 headers,
                 token_subject=TokenSubject.LETTER,
             )
@@ -310,7 +310,7 @@ class HttpCourier:
     def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
-        download = _Download(writer, start)
+        download = _BlobDownload(writer, start)
 
         def each_try() -> RelayCall:
             return RelayCall(
@@ -320,7 +320,7 @@ class HttpCourier:
         self._stream(url, each_try, download.receive)
 
 
-class _Download:
+class _BlobDownload:
     """The download of one blob.
 
     Each byte is written once, even if the connection is lost in between.
@@ -360,11 +360,11 @@ def _blob_length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
     return len(data) if isinstance(data, bytes) else deposit.size
 
 
-def _body_from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
+def _request_body_from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
     if isinstance(data, bytes):
         return data[start:]
     data.seek(start)
-    return iter(lambda: data.read(_CHUNK_BYTES), b"")
+    return iter(lambda: data.read(_UPLOAD_CHUNK_BYTES), b"")
 
 
 class RelayClient(httpx.Client):
@@ -411,7 +411,7 @@ def proxy_route_for(
     if proxy is None or is_loopback(url.host):
         return None
     return ProxyRoute(
-        proxy, dice.token(_CREDENTIAL_BYTES).hex(), dice.token(_CREDENTIAL_BYTES).hex()
+        proxy, dice.token(_PROXY_CREDENTIAL_BYTES).hex(), dice.token(_PROXY_CREDENTIAL_BYTES).hex()
     )
 
 

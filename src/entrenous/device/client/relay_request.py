@@ -40,7 +40,7 @@ from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 _FIRST_RETRY_PAUSE_S: Final = 0.1
 _RETRY_PAUSE_S_MAX: Final = 2.0
 #: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command
@@ -70,7 +70,7 @@ class RetryPolicy:
         self._until = dict[str, float]()
         self._silent_until = dict[str, float]()
 
-    def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
+    def __call__(self, host: str, request: Callable[[], AnswerT]) -> AnswerT:
         """Return what ``request`` returns; retry it, and raise its last httpx.HTTPError."""
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
@@ -96,7 +96,7 @@ class RetryPolicy:
 
 
 #: Errors that a relay may answer with.
-_KNOWN_ERRORS: Final[tuple[type[EntrenousError], ...]] = (
+_ERRORS_OF_RELAYS: Final[tuple[type[EntrenousError], ...]] = (
     *(errors.DamagedBlob, errors.DatabaseAway, errors.DiskFailed, errors.DiskFull),
     *(errors.Expired, errors.IdInUse, errors.MailboxFull, errors.MailboxesClosed),
     *(errors.NoPrekeys, errors.NoSuchBlob, errors.NoSuchEnvelope, errors.NoSuchMailbox),
@@ -109,7 +109,7 @@ PROTOCOL_VERSION_HEADER: Final = (
     "Entrenous-Protocol"  # this header is in every request, and in every answer of a relay
 )
 # older relays send up to fifty of the largest letters: 11 MB
-PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+LETTER_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class TokenSubject(Enum):
@@ -264,7 +264,7 @@ def discard_body(answer: httpx.Response) -> None:
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
     """Return the error that the relay reports; NotARelay if the answer is not a relay's."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
-        error = read_problem(untrusted_body, _KNOWN_ERRORS)
+        error = read_problem(untrusted_body, _ERRORS_OF_RELAYS)
         if isinstance(error, DiskFull):
             return RelayFull()
         if error is not None:

@@ -42,8 +42,8 @@ _PICTURE_RECORD_TABLE: Final = (
 )
 _TRACE_TABLE: Final = Table("trace", Trace)
 _COMPARED_PICTURES_MAX: Final = 32  # the most distinct pictures that a leak is compared with
-_PACKED_NOTHING: Final = msgspec.msgpack.encode(())
-_decode_parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_PACKED_EMPTY_TUPLE: Final = msgspec.msgpack.encode(())
+_decode_message_fields: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 EncodedBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
 SentParts = tuple[SentPicture | SentClip | SentSound, ...]
 
@@ -118,7 +118,8 @@ class VaultLedger:
         return _oldest_first(
             self._with_copies(record)
             for _, record in self._vault.items(_MESSAGE_TABLE)
-            if bytes(_decode_parts(record).get("clips", _PACKED_NOTHING)) != _PACKED_NOTHING
+            if bytes(_decode_message_fields(record).get("clips", _PACKED_EMPTY_TUPLE))
+            != _PACKED_EMPTY_TUPLE
         )
 
     def message(self, message: MessageId) -> Message:

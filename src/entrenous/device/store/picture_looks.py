@@ -19,10 +19,10 @@ from entrenous.fingerprint.pdq import orientations, pixels_on_white
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
-_UNRELATED_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
-# Weight of each bit by which the difference of a hash is below _UNRELATED_BITS, in units of a
+_UNRELATED_HASH_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
+# Weight of each bit by which the difference of a hash is below _UNRELATED_HASH_BITS, in units of a
 # keypoint's weight.
-_WEIGHT_PER_BIT: Final = 0.5
+_KEYPOINT_WEIGHT_PER_HASH_BIT: Final = 0.5
 # if at least this many keypoints agree, colour layouts are not compared
 _ENOUGH_KEYPOINTS: Final = 12
 IntegerArray = NDArray[np.int64]
@@ -70,7 +70,7 @@ class PictureRecords:
         If few keypoints agree, records with a similar colour layout are interleaved.
         """
         bits = nearest_hamming_distances(self.hashes, found)
-        worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
+        worth = np.maximum(_UNRELATED_HASH_BITS - bits, 0) * _KEYPOINT_WEIGHT_PER_HASH_BIT
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight

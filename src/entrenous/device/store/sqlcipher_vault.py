@@ -21,7 +21,7 @@ LOCK_WAIT_S: Final = 10.0  # seconds to wait for another command to release the 
 _FILES_KEY_RECORD: Final = ("self", "files-key")
 # suffix of files that arrived encrypted, and were stored without encrypting them again
 _UNSEALED_SUFFIX: Final = ".age"
-_CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
+_COPY_CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
 
 
 class SqlcipherVault:
@@ -146,7 +146,7 @@ class SqlcipherVault:
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         with self._open_for_reading(blob) as (file, sealed_here):
             if not sealed_here:
-                shutil.copyfileobj(file, writer, _CHUNK_BYTES)
+                shutil.copyfileobj(file, writer, _COPY_CHUNK_BYTES)
                 return
             try:
                 unseal_stream(self._files_key, file, writer, blob)
@@ -197,7 +197,7 @@ class SqlcipherVault:
     def _store_unsealed(self, blob: BlobId, reader: BinaryIO) -> None:
         self._write_file(
             blob.hex() + _UNSEALED_SUFFIX,
-            lambda file: shutil.copyfileobj(reader, file, _CHUNK_BYTES),
+            lambda file: shutil.copyfileobj(reader, file, _COPY_CHUNK_BYTES),
         )
 
     def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:

@@ -48,7 +48,7 @@ from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, enc
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
 PASSPHRASE_CHARACTERS_MIN: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
-_TRIES_SHOWN_FROM: Final = 3  # with this many tries left or fewer, the user is told how many
+_TRIES_LEFT_SHOWN_MAX: Final = 3  # with this many tries left or fewer, the user is told how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class RelayShare:
 
 
 #: Returns the relay's share of the key for a stretched passphrase.
-AskRelay = Callable[[RelayLock, Secret], RelayShare]
+AskRelayForShare = Callable[[RelayLock, Secret], RelayShare]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
             home.rmdir()
 
 
-def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
+def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> Unlocked:
     """Open the vault in ``home``; if a change of its key was interrupted, complete the change.
 
     Raises:
@@ -188,12 +188,12 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
         raise
 
 
-def new_terms(lock: RelayLock | None) -> KeyTerms:
+def new_key_terms(lock: RelayLock | None) -> KeyTerms:
     """Return new terms: a fresh salt, and the current cost."""
     return KeyTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
 
 
-def change_key(
+def change_vault_key(
     unlocked: Unlocked, terms: KeyTerms, stretched: Secret, part: RelayShare
 ) -> Unlocked:
     """Re-encrypt the vault under another key.
@@ -201,21 +201,21 @@ def change_key(
     After a crash at any point, the vault can still be opened (docs/spec/lock.md section 3).
     """
     home = unlocked.home
-    write_head(home, VaultHead(unlocked.terms, terms))
+    write_vault_head(home, VaultHead(unlocked.terms, terms))
     unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
-    write_head(home, VaultHead(terms))
+    write_vault_head(home, VaultHead(terms))
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
 def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
-    """Like :func:`change_key`, for an empty vault.
+    """Like :func:`change_vault_key`, for an empty vault.
 
     The folder becomes a device at the vault's first change. From then on its head names the relay's
     lock.
     """
     home = unlocked.home
     unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))
-    unlocked.vault.before_first_change(lambda: _write_first_head(home, terms))
+    unlocked.vault.before_first_change(lambda: _write_first_vault_head(home, terms))
     return replace(unlocked, terms=terms, part=part)
 
 
@@ -223,7 +223,7 @@ def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unloc
     if has_vault(home):
         raise VaultExists(home=home)
     sweep_unfinished(home)
-    terms = new_terms(None)
+    terms = new_key_terms(None)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
     # left by a set-up that was interrupted before its head was written
     for left_over in home.glob("vault.db*"):
@@ -232,20 +232,20 @@ def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unloc
     vault = SqlcipherVault(
         home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), lock_descriptor=lock_descriptor
     )
-    vault.before_first_change(lambda: _write_first_head(home, terms))
+    vault.before_first_change(lambda: _write_first_vault_head(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayShare())
 
 
-def _write_first_head(home: Path, terms: KeyTerms) -> None:
+def _write_first_vault_head(home: Path, terms: KeyTerms) -> None:
     """Write the head before the first change: without a head, nothing could open the vault."""
     if not has_vault(home):
-        write_head(home, VaultHead(terms))
+        write_vault_head(home, VaultHead(terms))
 
 
 def _unlock_locked_folder(
-    home: Path, passphrase: Secret, ask: AskRelay, lock_descriptor: int
+    home: Path, passphrase: Secret, ask: AskRelayForShare, lock_descriptor: int
 ) -> Unlocked:
-    head, part, asked = read_head(home), RelayShare(), 0
+    head, part, asked = read_vault_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayShare()
@@ -283,14 +283,14 @@ def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
     if unlocked.terms is head.now and first_lock:
         return replace(unlocked, pending=head.next)
     if head.next is not None:
-        write_head(unlocked.home, VaultHead(unlocked.terms))
+        write_vault_head(unlocked.home, VaultHead(unlocked.terms))
     return unlocked
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
     if part.tries is None:
         return WrongPassphrase()
-    if part.tries > _TRIES_SHOWN_FROM:
+    if part.tries > _TRIES_LEFT_SHOWN_MAX:
         return WrongPassphrase(tries=part.tries)
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
@@ -305,8 +305,8 @@ def _derive_key(home: Path, terms: KeyTerms, stretched: Secret, output: Secret) 
         raise BadRecord(kind="vault head") from None
 
 
-FIRST_SCHEMA: Final = "entrenous/vault/1"
-SCHEMA: Final = "entrenous/vault/2"
+FIRST_VAULT_HEAD_SCHEMA: Final = "entrenous/vault/1"
+VAULT_HEAD_SCHEMA: Final = "entrenous/vault/2"
 _HEAD_FILE: Final = "vault.json"
 
 
@@ -317,7 +317,7 @@ class _LockJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     earlier: tuple[bytes, ...] = ()
 
 
-class _TermsJson(msgspec.Struct, forbid_unknown_fields=True):
+class _KeyTermsJson(msgspec.Struct, forbid_unknown_fields=True):
     salt: bytes
     memory_kib: int
     passes: int
@@ -325,14 +325,14 @@ class _TermsJson(msgspec.Struct, forbid_unknown_fields=True):
     lock: _LockJson | None
 
 
-class _HeadJson(msgspec.Struct, forbid_unknown_fields=True):
+class _VaultHeadJson(msgspec.Struct, forbid_unknown_fields=True):
     schema: str
     salt: bytes
     memory_kib: int
     passes: int
     lanes: int
     lock: _LockJson | None = None
-    next: _TermsJson | None = None
+    next: _KeyTermsJson | None = None
 
 
 def has_vault(home: Path) -> bool:
@@ -340,28 +340,28 @@ def has_vault(home: Path) -> bool:
     return (home / _HEAD_FILE).is_file()
 
 
-def read_head(home: Path) -> VaultHead:
+def read_vault_head(home: Path) -> VaultHead:
     """Read the head of the vault in ``home``; raises BadRecord."""
     try:
-        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_HeadJson)
-        if read.schema not in (FIRST_SCHEMA, SCHEMA):
+        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_VaultHeadJson)
+        if read.schema not in (FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA):
             raise BadRecord(kind="vault head")
-        now = _decode_terms(read, first=read.schema == FIRST_SCHEMA)
+        now = _decode_terms(read, first=read.schema == FIRST_VAULT_HEAD_SCHEMA)
         return VaultHead(now, None if read.next is None else _decode_terms(read.next))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadRecord(kind="vault head") from None
 
 
-def write_head(home: Path, head: VaultHead) -> None:
+def write_vault_head(home: Path, head: VaultHead) -> None:
     """Replace the head atomically; durable on return."""
     now, after = _encode_terms(head.now), None if head.next is None else _encode_terms(head.next)
     cost = (now.memory_kib, now.passes, now.lanes)
-    schema = FIRST_SCHEMA if head.now.first else SCHEMA
-    shape = _HeadJson(schema, now.salt, *cost, now.lock, after)
+    schema = FIRST_VAULT_HEAD_SCHEMA if head.now.first else VAULT_HEAD_SCHEMA
+    shape = _VaultHeadJson(schema, now.salt, *cost, now.lock, after)
     write_private(home / _HEAD_FILE, msgspec.json.encode(shape))
 
 
-def _decode_terms(read: _HeadJson | _TermsJson, *, first: bool = False) -> KeyTerms:
+def _decode_terms(read: _VaultHeadJson | _KeyTermsJson, *, first: bool = False) -> KeyTerms:
     """Decode how a key is derived; raises ValueError if a field is invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
     return KeyTerms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
@@ -377,13 +377,13 @@ def _decode_lock(read: _LockJson) -> RelayLock:
     return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
 
 
-def _encode_terms(terms: KeyTerms) -> _TermsJson:
+def _encode_terms(terms: KeyTerms) -> _KeyTermsJson:
     cost, lock = terms.cost, terms.lock
     shape = None
     if lock is not None:
         newest, *earlier = (one.reveal() for one in (lock.unlock_token, *lock.earlier))
         shape = _LockJson(lock.relay_url, lock.mailbox, newest, tuple(earlier))
-    return _TermsJson(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
+    return _KeyTermsJson(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
 
 
 _OFFLINE_FILE: Final = "offline.key"

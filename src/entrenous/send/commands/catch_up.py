@@ -11,16 +11,16 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.contact_history import take_contact_changes
-from entrenous.send.people.invite import take_link_notices
+from entrenous.send.people.invite import take_invite_notices
 from entrenous.send.people.notices import (
-    describe_change,
-    describe_link_notice,
+    describe_contact_change,
+    describe_invite_notice,
     describe_undecryptable,
 )
 from entrenous.terminal.output import hint, hint_problems
 
 
-def catch_up(device: Device) -> EntrenousError | None:
+def fetch_and_print_notices(device: Device) -> EntrenousError | None:
     """Fetch, and print notices. Returns our own relay's error, if the fetch failed.
 
     Raises:
@@ -34,15 +34,15 @@ def catch_up(device: Device) -> EntrenousError | None:
         hint_problems([error])
         return error
     finally:
-        _hint_at_unreadable(take_undecryptable(device))
+        _hint_about_undecryptable_letters(take_undecryptable(device))
         for changed in take_contact_changes(device):
-            hint(describe_change(changed))
-        for notice in take_link_notices(device):
-            hint(describe_link_notice(notice))
+            hint(describe_contact_change(changed))
+        for notice in take_invite_notices(device):
+            hint(describe_invite_notice(notice))
     return None
 
 
-def _hint_at_unreadable(count: int) -> None:
+def _hint_about_undecryptable_letters(count: int) -> None:
     if count:
         hint(describe_undecryptable(count))
 

@@ -17,7 +17,7 @@ from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_shee
 from entrenous.device.relay_lock_client import lock_at_new_relay, make_first_lock
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.commands import vault_lock
-from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.commands.setup import link_on_old_device
 from entrenous.send.commands.vault_lock import read_optional_sheet, read_sheet_file
 from entrenous.send.devices.device_wording import (
@@ -37,7 +37,7 @@ from entrenous.send.devices.own_devices import (
     device_overview,
     revoke_device,
 )
-from entrenous.send.set_up import join_relay, relay_address
+from entrenous.send.set_up import join_relay, normalized_relay_address
 from entrenous.terminal.output import key_fingerprint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, json_option
@@ -68,14 +68,14 @@ def add(
     device gets the people you know, and no earlier messages.
     """
     with opened_device(context) as device:
-        catch_up(device)
+        fetch_and_print_notices(device)
         link_on_old_device(read_optional_sheet(sheet), device, qr=qr, as_json=as_json)
 
 
 def list_devices(context: typer.Context, as_json: Json = False) -> None:
     """List your devices, and what your relay or other people have not been told about them yet."""
     with opened_device(context) as device:
-        catch_up(device)
+        fetch_and_print_notices(device)
         shown, person = device_overview(device), own_device(device).person.id
     if as_json:
         print_json({**_device_list_json(shown), "keys": person.hex()})
@@ -155,20 +155,20 @@ def move(
     paper = read_optional_sheet(sheet)
     with unlocked_device(context, paper) as (device, unlocked):
         if not has_relay(device):
-            _join(relay, unlocked, device, as_json=as_json)
+            _connect_device_to_relay(relay, unlocked, device, as_json=as_json)
             return
         if may_advance_ratchets(device):
-            catch_up(device)
-        if relay_address(relay) == own_device(device).home.relay_url:
+            fetch_and_print_notices(device)
+        if normalized_relay_address(relay) == own_device(device).home.relay_url:
             called_off = cancel_move(device)
             if called_off is not None:
-                catch_up(device)
+                fetch_and_print_notices(device)
                 _print_move_cancelled(relay, called_off, as_json=as_json)
                 return
         moved = move_device(relay, paper, device)
         with suppress(Unreachable):  # the next command moves the lock if this one cannot
             lock_at_new_relay(unlocked, device)
-        catch_up(device)
+        fetch_and_print_notices(device)
     if as_json:
         print_json(_move_as_json(moved))
         return
@@ -176,12 +176,14 @@ def move(
         print_line(line)
 
 
-def _join(relay: str, unlocked: Unlocked, device: Device, *, as_json: bool) -> None:
+def _connect_device_to_relay(
+    relay: str, unlocked: Unlocked, device: Device, *, as_json: bool
+) -> None:
     identity = join_relay(relay, device)
     with suppress(Unreachable):  # otherwise the next command makes the lock
         make_first_lock(unlocked, device)
     if as_json:
-        print_json({"schema": "entrenous/joined/1", "relay": relay_address(relay)})
+        print_json({"schema": "entrenous/joined/1", "relay": normalized_relay_address(relay)})
         return
     for line in describe_joining(identity):
         print_line(line)
@@ -241,7 +243,7 @@ def revoke(
         return
     try:
         with opened_device(context) as device:
-            catch_up(device)
+            fetch_and_print_notices(device)
             revoked = revoke_device(
                 name, lost=lost, sheet=read_optional_sheet(sheet), device=device
             )

@@ -14,7 +14,7 @@ from entrenous.base.picture import AlreadyThere, UnwritableFolder
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER, catch_up
+from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER, fetch_and_print_notices
 from entrenous.send.commands.message_list import (
     AllOption,
     LastOption,
@@ -90,7 +90,7 @@ def inbox(
         if wait:
             with suppress(Unreachable):  # reported below
                 wait_for_letter(wait, device)
-        if (error := catch_up(device)) is not None:
+        if (error := fetch_and_print_notices(device)) is not None:
             why = f"{join_wrapped_lines(str(error))} " if isinstance(error, Unreachable) else ""
             hint(why + translated("So nothing new was fetched. These messages came earlier:"))
         every = received_messages(device)
@@ -174,7 +174,7 @@ def open_(
     after it, by your program. Files that you write to a folder can't be taken back.
     """
     with opened_device(context) as device:
-        catch_up(device)  # messages that were opened before open without a relay
+        fetch_and_print_notices(device)  # messages that were opened before open without a relay
         received = find_received(message, device)
         if _is_unopened(received):  # for an opened message, receipts were decided before
             _ask_about_receipts(received, device)
@@ -208,7 +208,7 @@ def _write_message_files(
 
     def add_file(number: int, file: FrameFile, fill: WriteFile) -> None:
         arrived.append((file, fill))
-        files.add(file_path(message, number, file.media_type, out), file.size, fill)
+        files.add(message_file_path(message, number, file.media_type, out), file.size, fill)
 
     def begin_opening(size: int) -> None:
         nonlocal opening_begun
@@ -296,7 +296,7 @@ def _hint_about_counted_opening(message: str, opens: int | None) -> str:
     return f"{counted} {what_next}"
 
 
-def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
+def message_file_path(message: str, number: int, media_type: str, out: Path) -> Path:
     """Return the path of a message's file.
 
     Raises:

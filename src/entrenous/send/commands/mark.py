@@ -23,7 +23,7 @@ from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 
-_DEFAULT_FOLDER: Final = Path("copies")
+_DEFAULT_COPIES_FOLDER: Final = Path("copies")
 
 
 def join(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def mark(
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")
-    ] = _DEFAULT_FOLDER,
+    ] = _DEFAULT_COPIES_FOLDER,
     size: Annotated[
         int | None,
         typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures, in pixels."),

@@ -14,7 +14,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import NameOf, comparable_name, contacts, current_names, own_device
-from entrenous.send.conversations import STRANGER_LABEL, other_recipients, others_in_words
+from entrenous.send.conversations import STRANGER_LABEL, other_recipients, other_recipients_in_words
 from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
@@ -22,15 +22,16 @@ from entrenous.send.people.circle_members import people_by_name
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.output import print_line, rfc3339_utc
 
-Listed = TypeVar("Listed")
-NEWEST_LISTED: Final = 20
+ListedT = TypeVar("ListedT")
+NEWEST_MESSAGES_LISTED: Final = 20
 LastOption = Annotated[
     int | None, typer.Option("--last", min=1, metavar="N", help="List only the newest N.")
 ]
 AllOption = Annotated[
     bool,
     typer.Option(
-        "--all", help=f"List all, instead of those that wait and the newest {NEWEST_LISTED}."
+        "--all",
+        help=f"List all, instead of those that wait and the newest {NEWEST_MESSAGES_LISTED}.",
     ),
 ]
 
@@ -66,10 +67,10 @@ def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -
 
 
 @dataclass(frozen=True, slots=True)
-class MessageList(Generic[Listed]):
+class MessageList(Generic[ListedT]):
     """The messages to list, oldest first, and the number of older ones left out."""
 
-    these: tuple[Listed, ...]
+    these: tuple[ListedT, ...]
     older: int
 
     def print_how_to_list_older(self, command: str, option: str, names: Sequence[str]) -> None:
@@ -89,18 +90,18 @@ def refuse_last_with_all(last: int | None, *, everything: bool) -> None:
 
 
 def select_messages(
-    messages: Sequence[Listed],
-    waits: Callable[[Listed], bool],
+    messages: Sequence[ListedT],
+    waits: Callable[[ListedT], bool],
     last: int | None,
     *,
     everything: bool,
-) -> MessageList[Listed]:
+) -> MessageList[ListedT]:
     """Choose from messages, oldest first: all, the ``last`` ones, or those for which ``waits`` is
     true and the newest ones.
     """
     if everything:
         return MessageList(tuple(messages), 0)
-    start = max(0, len(messages) - (last or NEWEST_LISTED))
+    start = max(0, len(messages) - (last or NEWEST_MESSAGES_LISTED))
     before = () if last else tuple(filter(waits, messages[:start]))
     return MessageList((*before, *messages[start:]), start - len(before))
 
@@ -192,7 +193,7 @@ def print_other_recipients(message: dict[str, object], indent: str = "") -> None
     also = message["also"]
     if not isinstance(also, list) or not also:
         return
-    print_line(f"{indent}{others_in_words(also)}")
+    print_line(f"{indent}{other_recipients_in_words(also)}")
 
 
 def print_reply_and_reactions(message: dict[str, object], indent: str = "") -> None:

@@ -12,9 +12,9 @@ from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.commands.verify import verify
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
@@ -184,7 +184,7 @@ def add(
 def list_people(context: typer.Context, as_json: Json = False) -> None:
     """List everybody you can write to."""
     with opened_device(context) as device:
-        catch_up(device)
+        fetch_and_print_notices(device)
         known = contacts(device)
         speak = {contact.name: _protocol_difference(contact, device) for contact in known}
     if as_json:
@@ -217,7 +217,7 @@ def block(context: typer.Context, name: str) -> None:
     """
     with opened_device(context) as device:
         contact = block_contact(name, device)
-        flush(device)
+        flush_outbox(device)
         later = has_tokens_to_withdraw(device)
     print_line(
         translated(
@@ -239,7 +239,7 @@ def unblock(context: typer.Context, name: str) -> None:
     """Unblock somebody."""
     with opened_device(context) as device:
         contact = unblock_contact(name, device)
-        flush(device)
+        flush_outbox(device)
     print_line(
         translated(
             "{name} can write to you again, once their program has looked into its inbox."
@@ -255,7 +255,7 @@ def repair(context: typer.Context, name: str) -> None:
     """
     with opened_device(context) as device:
         contact = repair_sessions(name, device)
-        flush(device)
+        flush_outbox(device)
     print_line(
         translated(
             "You and {name} start over as soon as their program has looked into its inbox."
@@ -303,7 +303,7 @@ def forget(context: typer.Context, name: str) -> None:
     with opened_device(context) as device:
         within = names_of_circles_with(name, device)
         contact = forget_contact(name, device)
-        flush(device)
+        flush_outbox(device)
         later = has_tokens_to_withdraw(device)
     print_line(
         translated(

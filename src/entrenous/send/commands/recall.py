@@ -13,7 +13,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import NameOf, current_names, own_device
 from entrenous.device.sent_copies import CopyState, copy_state
 from entrenous.device.sent_messages import SendState
-from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
+from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
 from entrenous.send.commands.message_list import (
     AllOption,
     LastOption,
@@ -168,7 +168,7 @@ def _sent_json(
                 "to": to,
                 "state": fate.state,
                 "at": rfc3339_utc(fate.at) if fate.at else None,
-                "at_precision_s": _precision_s(fate),
+                "at_precision_s": _time_precision_s(fate),
                 "signed": fate.signed,
             }
             for to, fate in copies
@@ -189,7 +189,7 @@ def describe_copy_state(fate: CopyState) -> str:
     return f"{fate.state} {rfc3339_utc(fate.at)}"
 
 
-def _precision_s(fate: CopyState) -> int | None:
+def _time_precision_s(fate: CopyState) -> int | None:
     """Return the precision of the time ``at`` in seconds; None if no time is known."""
     if fate.at is None:
         return None
@@ -242,7 +242,7 @@ def react_(
         None if emoji is None else read_typed_line(emoji, translated("An emoji or two"), context)
     )
     with opened_device(context) as device:
-        catch_up(device)
+        fetch_and_print_notices(device)
         reacted = react(message, emoji, device)
     if as_json:
         answer = {"message": message, "reaction": emoji, "to": list(reacted.to)}

@@ -17,14 +17,14 @@ from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, UNDO_WINDOW_S, UNDO_WINDO
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import rounded_expiry
-from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
+from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
 from entrenous.send.conversations import contact_names_in, conversation_of
-from entrenous.send.flush import flush
-from entrenous.send.guard import Inspection, answers_doubt, inspect
+from entrenous.send.flush import flush_outbox
+from entrenous.send.guard import Inspection, answers_doubt, inspect_draft
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
-from entrenous.send.outbox import waiting_bytes
+from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
+from entrenous.send.outbox import waiting_upload_bytes
 from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.send import PostedMessage, send_inspected
 from entrenous.terminal.interrupts import checked_interrupts
@@ -149,19 +149,19 @@ def send(
     )
     written = _MessageContent(tuple(map(read_media, files or ())), text, caption, size, undo)
     with name_file_on_error(files or ()), opened_device(context) as device:
-        catch_up(device)  # sealing does not need our relay
+        fetch_and_print_notices(device)  # sealing does not need our relay
         policy = Policy(rounded_expiry(days, device), 1 if once else None, may_export=allow_export)
         draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = hint_animated(zip(files or (), written.files, strict=True))
         draft = replace(draft, confirmed=frozenset(confirm or ()))
-        inspection = _ask_to_confirm_recipients(inspect(draft, device))
+        inspection = _ask_to_confirm_recipients(inspect_draft(draft, device))
         with checked_interrupts(once=True) as check, stage_bars() as shown:
             sent = send_inspected(inspection, device, _progress_watch(shown, check, device))
     _print_sent(sent, draft, stills, as_json=as_json)
 
 
 def _progress_watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
-    def show_progress(stage: Stage, done: int, total: int) -> None:
+    def show_progress(stage: TransferStage, done: int, total: int) -> None:
         check()
         shown.report_bytes(stage, done, total)
 
@@ -241,8 +241,10 @@ def _print_sent(sent: PostedMessage, draft: Draft, stills: list[str], *, as_json
 
 def _resume_sending(device: Device, *, as_json: bool) -> None:
     with stage_bars() as shown:
-        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.report_bytes))
-        flushed = flush(device, sent.add)
+        sent = ByteCounter(
+            TransferStage.SENDING, waiting_upload_bytes(device), TransferWatch(shown.report_bytes)
+        )
+        flushed = flush_outbox(device, sent.add)
     if flushed.problems:
         # A refusal is reported only now; an unreachable relay will be reported again by the next
         # command.

@@ -16,7 +16,7 @@ from entrenous.device.commands import new_device, new_lockable_device
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_device, own_name, own_other_devices
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
     confirm_on_new_device,
@@ -152,7 +152,7 @@ def link_on_old_device(
     side = start_on_old_device(sheet, device)
     try:
         _print_link_code(side, qr=qr, as_json=as_json)
-        side = _process_until(
+        side = _poll_until_state(
             LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device
         )
         same = _ask_whether_same(side.short_string, _OTHER_DEVICE_QUESTION, as_json=as_json)
@@ -203,7 +203,7 @@ def link_on_new_device(
     side = start_on_new_device(code, name, device)
     try:
         lock(side.home)
-        side = _process_until(
+        side = _poll_until_state(
             LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device
         )
         if not _ask_whether_same(side.short_string, _YOUR_OTHER_DEVICE_QUESTION, as_json=as_json):
@@ -216,8 +216,10 @@ def link_on_new_device(
                 "device is not linked."
             )
         )
-        _process_until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
-        catch_up(device)  # if the relay does not answer now, the next command does this
+        _poll_until_state(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
+        fetch_and_print_notices(
+            device
+        )  # if the relay does not answer now, the next command does this
     except (KeyboardInterrupt, typer.Abort):
         end_on_new_device(side, device)
         if own_other_devices(device) is not None:
@@ -258,7 +260,7 @@ def _print_link_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
     )
 
 
-def _process_until(
+def _poll_until_state(
     state: LinkState,
     side: DeviceLinkSide,
     poll: Callable[[DeviceLinkSide], DeviceLinkSide],

@@ -14,7 +14,7 @@ from entrenous.device.commands import ask_replacement_passphrase, unlocked_devic
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
-from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.devices.device_wording import (
     ADVICE_AFTER_WRONG_TRIES,
     are_older_copies_shut,
@@ -107,7 +107,9 @@ def recovery(
     with unlocked_device(context) as (device, unlocked):
         # Without a relay, make_recovery_sheet below reports the error.
         with suppress(DeviceWithoutRelay):
-            catch_up(device)  # may fetch the news that a device was lost, which changes the sheet
+            fetch_and_print_notices(
+                device
+            )  # may fetch the news that a device was lost, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         delete_master_key(device)

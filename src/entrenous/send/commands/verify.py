@@ -10,8 +10,8 @@ from entrenous.base.language import translatable, translated
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.send.commands.catch_up import catch_up
-from entrenous.send.flush import flush
+from entrenous.send.commands.catch_up import fetch_and_print_notices
+from entrenous.send.flush import flush_outbox
 from entrenous.send.people.compare_keys import (
     accept_qr_code,
     auth_string_with,
@@ -27,7 +27,7 @@ from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
-_WAITING_SENTENCES = {
+_COMPARISON_STAGE_SENTENCES = {
     ComparisonStage.BEGUN: translatable(
         "Asked. On {name}'s device: entrenous person verify YOU --sas"
     ),
@@ -126,7 +126,7 @@ def _verify_by_number(name: str, device: Device, *, same: bool) -> None:
 
 
 def _verify_by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
-    catch_up(device)
+    fetch_and_print_notices(device)
     if differs:
         report_mismatch(name, device)
         print_line(
@@ -142,7 +142,7 @@ def _verify_by_signs(name: str, device: Device, *, same: bool, differs: bool) ->
         _confirm_match(name, device)
     else:
         _print_comparison(name, compare_keys(name, device), device)
-    flush(device)
+    flush_outbox(device)
 
 
 def _confirm_match(name: str, device: Device) -> None:
@@ -157,8 +157,8 @@ def _confirm_match(name: str, device: Device) -> None:
 
 
 def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
-    if comparing.stage in _WAITING_SENTENCES:
-        print_line(translated(_WAITING_SENTENCES[comparing.stage]).format(name=name))
+    if comparing.stage in _COMPARISON_STAGE_SENTENCES:
+        print_line(translated(_COMPARISON_STAGE_SENTENCES[comparing.stage]).format(name=name))
         print_line(
             translated("Then here: entrenous person verify {name} --sas").format(
                 name=quote_for_shell(name)

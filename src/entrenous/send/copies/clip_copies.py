@@ -42,11 +42,11 @@ from entrenous.media.clip_writer import (
 )
 from entrenous.send.copies.worker_pool import pool_size
 from entrenous.send.message.transfer_progress import (
-    ShareCallback,
-    ignore_share,
-    share_done,
-    share_range,
-    split_shares,
+    ProgressCallback,
+    fraction_done,
+    ignore_progress,
+    progress_range,
+    split_progress,
 )
 from entrenous.watermark.alignment.clip_timing import (
     Camera,
@@ -70,16 +70,16 @@ from entrenous.watermark.clip_mark import (
 from entrenous.watermark.pyramid import Plane
 
 _ALL_FRAMES: Final = FrameSelection()
-_TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
+_TRIAL_COPY_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
 _TRIAL_FRAMES_MAX: Final = 360
 _FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
-_SURVEY_SHARE: Final = 0.2
+_SURVEY_TIME_SHARE: Final = 0.2
 # encoding's share of the time for trying two qualities; comparing both takes the rest
-_ENCODING_SHARE: Final = 0.8
+_TRIAL_ENCODING_TIME_SHARE: Final = 0.8
 # seconds for which a mark's strength is reused; each pixel's strength is the minimum over its
 # neighbourhood, so a little motion does no harm
-_AMPLITUDE_REUSE_S: Final = 0.05
+_MARK_STRENGTH_REUSE_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ class _SharedFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CopyOrder:
+class ClipCopySpec:
     """The data of one copy to be written: the seed of its mark, its sound track, and its rate
     factor.
     """
@@ -133,7 +133,10 @@ class _CopyInProgress:
 
 
 def prepare_clip(
-    untrusted_data: bytes, shown: ClipFormat, device: Device, reached: ShareCallback = ignore_share
+    untrusted_data: bytes,
+    shown: ClipFormat,
+    device: Device,
+    reached: ProgressCallback = ignore_progress,
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
@@ -142,7 +145,7 @@ def prepare_clip(
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
-    surveyed = survey_clip(untrusted_data, device, share_range(reached, 0.0, _SURVEY_SHARE))
+    surveyed = survey_clip(untrusted_data, device, progress_range(reached, 0.0, _SURVEY_TIME_SHARE))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8)
@@ -155,21 +158,21 @@ def prepare_clip(
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _with_measured_quality(original, device, share_range(reached, _SURVEY_SHARE, 1.0))
+    return _choose_rate_factor(original, device, progress_range(reached, _SURVEY_TIME_SHARE, 1.0))
 
 
 def write_clips(
     original: ClipOriginal,
-    copies: Sequence[CopyOrder],
+    copies: Sequence[ClipCopySpec],
     device: Device,
     cut: FrameSelection = _ALL_FRAMES,
-    reached: ShareCallback = ignore_share,
+    reached: ProgressCallback = ignore_progress,
 ) -> list[bytes]:
     """Write one file per copy, all in one pass through the original.
 
     ``reached`` is called, in this thread, with the share of the work that is done.
     """
-    report = report_share_done(cut, original.camera, reached)
+    report = report_time_done(cut, original.camera, reached)
     workers = pool_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
@@ -207,7 +210,7 @@ def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[
     on, camera = original.stage, original.camera
     made: tuple[float, Plane] | None = None
     for frame in frames:
-        if made is None or not 0.0 <= frame.at_s - made[0] < _AMPLITUDE_REUSE_S:
+        if made is None or not 0.0 <= frame.at_s - made[0] < _MARK_STRENGTH_REUSE_S:
             made = frame.at_s, pattern_amplitude(working_luma(np.asarray(frame), on), on)
         nodes = tuple(
             (node, share, camera.motion_between(node, frame.at_s, on.working_size))
@@ -249,15 +252,15 @@ def _update_patterns(
         del patterns[node]
 
 
-def _with_measured_quality(
-    original: ClipOriginal, device: Device, reached: ShareCallback
+def _choose_rate_factor(
+    original: ClipOriginal, device: Device, reached: ProgressCallback
 ) -> ClipOriginal:
     """Choose the rate factor of the encoder from two trial copies, one coarser than the other."""
-    wanted = [CopyOrder(_TRIAL_SEED, None, crf) for crf in TRIED_CRFS]
+    wanted = [ClipCopySpec(_TRIAL_COPY_SEED, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_selections(original.camera)
     errors = [
         _measure_errors(original, wanted, cut, device, report_progress)
-        for cut, report_progress in zip(cuts, split_shares(reached, len(cuts)), strict=True)
+        for cut, report_progress in zip(cuts, split_progress(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
     return replace(original, crf=choose_rate_factor((float(coarse), float(fine))))
@@ -265,21 +268,27 @@ def _with_measured_quality(
 
 def _measure_errors(
     original: ClipOriginal,
-    trial_orders: Sequence[CopyOrder],
+    trial_orders: Sequence[ClipCopySpec],
     cut: FrameSelection,
     device: Device,
-    reached: ShareCallback,
+    reached: ProgressCallback,
 ) -> list[float]:
     trials = write_clips(
-        original, trial_orders, device, cut, share_range(reached, 0.0, _ENCODING_SHARE)
+        original,
+        trial_orders,
+        device,
+        cut,
+        progress_range(reached, 0.0, _TRIAL_ENCODING_TIME_SHARE),
     )
     errors = []
     for trial, report_progress in zip(
-        trials, split_shares(share_range(reached, _ENCODING_SHARE, 1.0), len(trials)), strict=True
+        trials,
+        split_progress(progress_range(reached, _TRIAL_ENCODING_TIME_SHARE, 1.0), len(trials)),
+        strict=True,
     ):
         with device.read_clip(original.source, cut) as clip:
-            frames = report_each_frame(
-                clip.frames, report_share_done(cut, original.camera, report_progress)
+            frames = report_frame_times(
+                clip.frames, report_time_done(cut, original.camera, report_progress)
             )
             errors.append(copy_error(trial, frames))
     return errors
@@ -301,14 +310,14 @@ _KEY_FRAME_INTERVAL_S: Final = 1.0
 _THUMBNAIL_INTERVAL_S: Final = 0.12
 _THUMBNAIL_SIDE_PX: Final = 96
 _KEY_FRAMES_MAX: Final = 240
-_KEY_SIDE_PX: Final = 640
-_KEYPOINTS_MAX: Final = 500
+_KEY_FRAME_SIDE_PX: Final = 640
+_KEYPOINTS_PER_KEY_FRAME_MAX: Final = 500
 # scales descriptors to bytes, since most of their entries are below a half
 _DESCRIPTOR_SCALE: Final = 512.0
 
 
 @dataclass(slots=True)
-class _Measurements:
+class _UnpackedMeasurements:
     times: list[float] = field(default_factory=list)
     motions: list[Row] = field(default_factory=list)
     keys: list[Future[KeyFrame]] = field(default_factory=list)
@@ -339,19 +348,19 @@ def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
 
 
 def survey_clip(
-    untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
+    untrusted_data: bytes, device: Device, reached: ProgressCallback = ignore_progress
 ) -> ClipMeasurements:
     """Decode the whole clip once, and measure it; ``reached`` is called with the progress, 0 to 1.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
-    seen, follower = _Measurements(), CameraTracker()
+    seen, follower = _UnpackedMeasurements(), CameraTracker()
     cut = FrameSelection(side_px=SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEY_FRAMES_MAX)
         for frame in clip.frames:
-            reached(share_done(frame.at_s, clip.shown.length_s))
+            reached(fraction_done(frame.at_s, clip.shown.length_s))
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
             seen.motions.append(follower.add_frame(luma))
@@ -372,23 +381,25 @@ def survey_clip(
 def _make_key_frame(frame: Frame) -> KeyFrame:
     luma: NDArray[np.uint8] = np.asarray(frame)
     seen = extract_features(
-        np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEYPOINTS_MAX
+        np.asarray(cv2.merge([luma] * 3)),
+        side_px=_KEY_FRAME_SIDE_PX,
+        limit=_KEYPOINTS_PER_KEY_FRAME_MAX,
     )
     looks = np.clip(np.rint(seen.descriptors * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8)
     points = seen.points.astype(np.float32)
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 
 
-def report_share_done(
-    cut: FrameSelection, camera: Camera, reached: ShareCallback
+def report_time_done(
+    cut: FrameSelection, camera: Camera, reached: ProgressCallback
 ) -> Callable[[float], None]:
     """Return a function that takes the next frame's time in seconds, and reports the progress."""
     start_s = max(cut.start_s, float(camera.times[0]))
     length_s = min(cut.stop_s, start_s + camera.length_s) - start_s
-    return lambda at_s: reached(share_done(at_s - start_s, length_s))
+    return lambda at_s: reached(fraction_done(at_s - start_s, length_s))
 
 
-def report_each_frame(frames: Iterable[Frame], report: Callable[[float], None]) -> Iterator[Frame]:
+def report_frame_times(frames: Iterable[Frame], report: Callable[[float], None]) -> Iterator[Frame]:
     """Yield the frames, reporting the time of each."""
     for frame in frames:
         report(frame.at_s)

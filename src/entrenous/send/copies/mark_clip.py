@@ -28,27 +28,31 @@ from entrenous.device.sent_messages import Message, SentClip, SentSound
 from entrenous.device.vault_tables import pack
 from entrenous.media.clip_writer import SUFFIX, Track
 from entrenous.send.copies.clip_copies import (
+    ClipCopySpec,
     ClipOriginal,
-    CopyOrder,
     frame_format,
     prepare_clip,
     write_clips,
 )
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
-from entrenous.send.copies.picture_copies import MadeCopy, new_seed
-from entrenous.send.message.transfer_progress import ShareCallback, ignore_share, share_range
+from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
+from entrenous.send.message.transfer_progress import (
+    ProgressCallback,
+    ignore_progress,
+    progress_range,
+)
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
 # bytes of all copies in one batch, estimated from the original's size
-_BATCH_BYTES: Final = 256 * 1024 * 1024
-_BATCH_COPIES_MAX: Final = 12
+_COPY_BATCH_BYTES_MAX: Final = 256 * 1024 * 1024
+_COPIES_PER_BATCH_MAX: Final = 12
 _SOUND_PROGRESS_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
-_FRAMES_PLACE: Final = 0  # index of the frames among the message's media
-_SOUND_PLACE: Final = 1
+_FRAMES_MEDIA_INDEX: Final = 0  # index of the frames among the message's media
+_SOUND_MEDIA_INDEX: Final = 1
 _NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
 # Pixels of one frame of every encoder, added up; a pixel takes 105 bytes.
-_BATCH_PIXELS: Final = 8_000_000
+_ENCODER_PIXELS_MAX: Final = 8_000_000
 
 
 def mark_clip_copies(
@@ -65,9 +69,9 @@ def mark_clip_copies(
         DamagedClip, ClipTooSmallToMark.
         UnsupportedSoundCodec, DamagedSound: its sound track cannot be read.
     """
-    original, sound = prepare_with_sound(untrusted_data, device)
+    original, sound = prepare_clip_with_sound(untrusted_data, device)
     recording = _begin_recording(original, sound, device)
-    with closing(clip_copies(original, sound, len(to), device)) as copies:
+    with closing(make_clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
             copy = Copy(person, made.seed, made.sha256)
             yield from recording.hand_over(copy, MarkedFile(person, made.data, SUFFIX))
@@ -93,8 +97,8 @@ class ClipSound:
         return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 
-def prepare_with_sound(
-    untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
+def prepare_clip_with_sound(
+    untrusted_data: bytes, device: Device, reached: ProgressCallback = ignore_progress
 ) -> tuple[ClipOriginal, ClipSound | None]:
     """Prepare a clip and its sound track (None if silent); ``reached`` is called with the
     progress, from 0 to 1.
@@ -104,34 +108,35 @@ def prepare_with_sound(
 
     Raises:
         NoVideoFound: the file is not a clip; raised before its sound is read.
-        The errors of :func:`.clip_sound` and :func:`.prepare_clip`.
+        The errors of :func:`.read_clip_sound` and :func:`.prepare_clip`.
     """
     shown = frame_format(untrusted_data, device)
-    sound = clip_sound(untrusted_data, device)
+    sound = read_clip_sound(untrusted_data, device)
     reached(_SOUND_PROGRESS_SHARE)
-    seen = share_range(reached, _SOUND_PROGRESS_SHARE, 1.0)
+    seen = progress_range(reached, _SOUND_PROGRESS_SHARE, 1.0)
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
-def clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and one callback
+def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and one callback
     original: ClipOriginal,
     sound: ClipSound | None,
     people: int,
     device: Device,
-    room_bytes: int = _BATCH_BYTES,
-    begun: Callable[[int], ShareCallback] = lambda _copies: ignore_share,
+    room_bytes: int = _COPY_BATCH_BYTES_MAX,
+    begun: Callable[[int], ProgressCallback] = lambda _copies: ignore_progress,
 ) -> Generator[MadeCopy, None, None]:
     """Yield ``people`` copies. One batch of them, about ``room_bytes``, is in memory at a time.
 
     ``begun`` is called before each pass with its number of copies, and returns the function that
     gets the pass's progress.
     """
-    size = _batch_size(original, room_bytes)
+    size = _copies_per_batch(original, room_bytes)
     for first in range(0, people, size):
-        seeds = [new_seed(device) for _ in range(min(size, people - first))]
+        seeds = [new_mark_seed(device) for _ in range(min(size, people - first))]
         tracks = (None if sound is None else sound.track(seed) for seed in seeds)
         wanted = [
-            CopyOrder(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
+            ClipCopySpec(seed, track, original.crf)
+            for seed, track in zip(seeds, tracks, strict=True)
         ]
         files = write_clips(original, wanted, device, reached=begun(len(seeds)))[::-1]
         for seed in seeds:
@@ -139,7 +144,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and one ca
             yield MadeCopy(seed, data, sha256(data))
 
 
-def sent_clip(original: ClipOriginal) -> SentClip:
+def clip_ledger_entry(original: ClipOriginal) -> SentClip:
     """Return the ledger's entry for a clip, before any file of it is stored or copied."""
     return SentClip(
         original=_NOT_STORED_BLOB,
@@ -162,7 +167,7 @@ def _begin_recording(
             device.vault.keep_file(original.source),
             device.vault.keep_file(pack(original.survey)),
         )
-        clip = replace(sent_clip(original), original=source, survey=survey)
+        clip = replace(clip_ledger_entry(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
         if marked_sound is not None:  # so that the sound can be traced without its picture
             kept = device.vault.keep_file(marked_sound.contour)
@@ -171,18 +176,20 @@ def _begin_recording(
 
     return CopyRecording(
         device,
-        (_FRAMES_PLACE,) if marked_sound is None else (_FRAMES_PLACE, _SOUND_PLACE),
+        (_FRAMES_MEDIA_INDEX,)
+        if marked_sound is None
+        else (_FRAMES_MEDIA_INDEX, _SOUND_MEDIA_INDEX),
         store_originals,
     )
 
 
-def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
+def _copies_per_batch(original: ClipOriginal, room_bytes: int) -> int:
     pixels = original.shown.width_px * original.shown.height_px
-    room = min(room_bytes // max(1, len(original.source)), _BATCH_PIXELS // pixels)
-    return min(max(room, 1), _BATCH_COPIES_MAX)
+    room = min(room_bytes // max(1, len(original.source)), _ENCODER_PIXELS_MAX // pixels)
+    return min(max(room, 1), _COPIES_PER_BATCH_MAX)
 
 
-def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
+def read_clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     """Read and prepare a clip's sound track; None if it is silent.
 
     Raises:

@@ -20,13 +20,13 @@ from entrenous.media.file_kind import medium_of
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
     PictureOriginal,
-    ledger_entry,
-    new_seed,
+    new_mark_seed,
+    picture_ledger_entry,
     prepare_original,
-    store_features,
-    write_copies,
+    store_picture_features,
+    write_picture_copies,
 )
-from entrenous.send.inbox import new_name
+from entrenous.send.inbox import new_message_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class MarkedFile:
     suffix: str
 
 
-def mark_copies(
+def mark_picture_copies(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
@@ -52,11 +52,13 @@ def mark_copies(
     """
     original = prepare_original(untrusted_data, size_px, device)
     message = MessageId(device.dice.token(ID_BYTES))
-    marking = _PictureMarking(original, message, new_name(device), device.clock.now(), device)
+    marking = _PictureMarking(
+        original, message, new_message_name(device), device.clock.now(), device
+    )
     suffix = original.picture.encoding.format.written.suffix
     people = iter(to)
     with (
-        closing(write_copies(original, (new_seed(device) for _ in to))) as made,
+        closing(write_picture_copies(original, (new_mark_seed(device) for _ in to))) as made,
         closing(marking),
     ):
         for batch in made:
@@ -111,9 +113,9 @@ class _PictureMarking:
 
     def _record_message(self) -> None:
         self.kept = self.device.vault.keep_file(self.original.source)
-        picture = ledger_entry(self.original, self.kept, ())
+        picture = picture_ledger_entry(self.original, self.kept, ())
         self.device.ledger.store_message(Message(self.id, self.name, self.at, (picture,)))
-        store_features(self.id, (self.original,), self.device)
+        store_picture_features(self.id, (self.original,), self.device)
 
 
 MarkedFiles = Generator[tuple[MessageName, MarkedFile], None, None]
@@ -126,7 +128,7 @@ def mark_file(
 
     Raises:
         OnlyPicturesHaveASize: a size was given, and the file is not a picture.
-        The errors of :func:`mark_copies`, mark_clip_copies and mark_sound_copies.
+        The errors of :func:`mark_picture_copies`, mark_clip_copies and mark_sound_copies.
     """
     with about_file(0):
         yield from _mark_picture(untrusted_data, to, size_px, device)
@@ -137,7 +139,7 @@ def _mark_picture(
 ) -> MarkedFiles:
     medium = medium_of(untrusted_data)
     if medium is MediaKind.PICTURE:
-        return mark_copies(untrusted_data, to, size_px, device)
+        return mark_picture_copies(untrusted_data, to, size_px, device)
     if size_px is not None:
         raise OnlyPicturesHaveASize
     if medium is MediaKind.CLIP:
@@ -190,7 +192,7 @@ class CopyRecording:
     ) -> None:
         self._device, self._positions, self._begin = device, positions, begin
         self._id = MessageId(device.dice.token(ID_BYTES))
-        self._name, self._at = new_name(device), device.clock.now()
+        self._name, self._at = new_message_name(device), device.clock.now()
         self._made = 0
 
     def hand_over(self, copy: Copy, file: MarkedFile) -> MarkedFiles:
@@ -206,10 +208,10 @@ class CopyRecording:
         try:
             yield self._name, file
         except CopyNotWritten:
-            self._drop_last()
+            self._drop_last_copy()
             raise
 
-    def _drop_last(self) -> None:
+    def _drop_last_copy(self) -> None:
         """Remove the last copy from the ledger; if it was the only one, the message too."""
         self._made -= 1
         ledger, vault = self._device.ledger, self._device.vault

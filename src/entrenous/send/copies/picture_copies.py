@@ -29,7 +29,7 @@ from entrenous.send.copies.worker_pool import (
     ordered_batches,
     ordered_results,
     pool_size,
-    run_now,
+    run_in_this_thread,
     start_in_thread,
 )
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
@@ -43,7 +43,7 @@ from entrenous.watermark.embed import (
 )
 from entrenous.watermark.pyramid import Pixels
 
-_TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
+_TRIAL_COPY_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +129,9 @@ def prepare_original(
     decoded = device.read_picture(untrusted_data)
     picture = decoded if size_px is None else resize(decoded, size_px)
     # Each step keeps one processor busy; doing two at once takes twice the memory.
-    look = (run_now if sparing else start_in_thread)(lambda: make_picture_record(picture))
+    look = (run_in_this_thread if sparing else start_in_thread)(
+        lambda: make_picture_record(picture)
+    )
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_KEY_CONTEXT, size)
@@ -138,7 +140,7 @@ def prepare_original(
 
     def finer_steps_needed(trial: Canvas) -> int:
         paint_copy(
-            prepared, separated, _copy_stream(picture, _TRIAL_SEED), dither_stream, onto=trial
+            prepared, separated, _mark_stream(picture, _TRIAL_COPY_SEED), dither_stream, onto=trial
         )
         return finer_needed(picture, trial.pixels)
 
@@ -148,16 +150,16 @@ def prepare_original(
     )
 
 
-def new_seed(device: Device) -> Secret:
+def new_mark_seed(device: Device) -> Secret:
     return Secret(device.dice.token(SEED_BYTES))
 
 
-def write_copy(original: PictureOriginal, seed: Secret) -> bytes:
+def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's format, size and colours."""
-    return _write_painted(original, seed, new_canvas(*original.prepared.layout.full))
+    return _write_copy_on_canvas(original, seed, new_canvas(*original.prepared.layout.full))
 
 
-def write_copies(
+def write_picture_copies(
     original: PictureOriginal, seeds: Iterable[Secret]
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """Make copies in the order of their seeds, on all processors; yield batches of finished ones.
@@ -173,7 +175,7 @@ def write_copies(
     def make_copy(seed: Secret) -> MadeCopy:
         canvas = free_canvases.get()
         try:
-            data = _write_painted(original, seed, canvas)
+            data = _write_copy_on_canvas(original, seed, canvas)
         finally:
             free_canvases.put(canvas)
         return MadeCopy(seed, data, sha256(data))
@@ -194,7 +196,7 @@ def write_copies_per_recipient(
     """
 
     def make_copy(job: tuple[PictureOriginal, Secret]) -> MadeCopy:
-        data = write_copy(*job)
+        data = write_picture_copy(*job)
         return MadeCopy(job[1], data, sha256(data))
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
@@ -206,10 +208,10 @@ def write_copies_per_recipient(
     )
     with closing(making) as made:
         for _ in seeds:
-            yield tuple(_report_each(originals, made, done))
+            yield tuple(_report_each_copy(originals, made, done))
 
 
-def _report_each(
+def _report_each_copy(
     originals: Sequence[PictureOriginal],
     made: Iterator[MadeCopy],
     done: Callable[[PictureOriginal], None],
@@ -219,22 +221,22 @@ def _report_each(
         yield copy
 
 
-def _write_painted(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
+def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
     original.trial.make(onto)
     _paint_copy(original, seed, onto)
     return write_picture(original.picture, onto.pixels, finer=original.finer_steps)
 
 
 def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
-    key_stream = _copy_stream(original.picture, seed)
+    key_stream = _mark_stream(original.picture, seed)
     paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 
 
-def _copy_stream(picture: Picture, seed: Secret) -> bytes:
+def _mark_stream(picture: Picture, seed: Secret) -> bytes:
     return stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
 
 
-def ledger_entry(
+def picture_ledger_entry(
     original: PictureOriginal, source_blob: BlobId, copies: tuple[Copy, ...]
 ) -> SentPicture:
     """Return the ledger's entry for one picture; ``source_blob`` is its file in the vault."""
@@ -248,7 +250,7 @@ def ledger_entry(
     )
 
 
-def store_features(
+def store_picture_features(
     message: MessageId, originals: Sequence[PictureOriginal], device: Device
 ) -> None:
     """Store the features of a recorded message's pictures, so that crops of them are found."""

@@ -18,7 +18,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_format
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
-from entrenous.send.copies.picture_copies import new_seed
+from entrenous.send.copies.picture_copies import new_mark_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
@@ -47,12 +47,12 @@ def mark_sound_copies(
         return Message(id_, name, at, (), sounds=(SentSound(*kept, sound.length_s, ()),))
 
     def make_copy(job: tuple[RecipientId, Secret]) -> tuple[Copy, bytes]:
-        data = write_copy(sound, prepared, job[1])
+        data = write_sound_copy(sound, prepared, job[1])
         return Copy(*job, sha256(data)), data
 
     recording = CopyRecording(device, (0,), store_original)
     workers = sound_pool_size(sound)
-    jobs = ((recipient, new_seed(device)) for recipient in to)
+    jobs = ((recipient, new_mark_seed(device)) for recipient in to)
     suffix = written_format(sound.encoding).suffix
     with closing(ordered_results(make_copy, jobs, workers)) as finished:
         for copy, data in finished:
@@ -64,7 +64,7 @@ def sound_pool_size(sound: Sound) -> int:
     return pool_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
 
 
-def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
+def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
     return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size)))

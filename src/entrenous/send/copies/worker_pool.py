@@ -8,8 +8,8 @@ from contextlib import closing
 from itertools import islice
 from typing import Final, TypeVar
 
-Job = TypeVar("Job")
-Made = TypeVar("Made")
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
 # pixels of all copies in progress, which take about 1 GB on any machine
 _PIXELS_IN_PROGRESS_MAX: Final = 100_000_000
 _JOBS_PER_WORKER: Final = (
@@ -29,7 +29,7 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
     return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
 
 
-def start_in_thread(work: Callable[[], Made]) -> Future[Made]:
+def start_in_thread(work: Callable[[], ResultT]) -> Future[ResultT]:
     """Start work in a thread of its own, and return its future."""
     pool = ThreadPoolExecutor(1)
     try:
@@ -38,22 +38,25 @@ def start_in_thread(work: Callable[[], Made]) -> Future[Made]:
         pool.shutdown(wait=False)
 
 
-def run_now(work: Callable[[], Made]) -> Future[Made]:
+def run_in_this_thread(work: Callable[[], ResultT]) -> Future[ResultT]:
     """Do work now, and return a finished future; the alternative to :func:`start_in_thread`."""
-    done = Future[Made]()
+    done = Future[ResultT]()
     done.set_result(work())
     return done
 
 
 def ordered_batches(
-    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH_JOBS_MAX
-) -> Generator[tuple[Made, ...], None, None]:
+    work: Callable[[JobT], ResultT],
+    jobs: Iterable[JobT],
+    workers: int,
+    batch: int = _BATCH_JOBS_MAX,
+) -> Generator[tuple[ResultT, ...], None, None]:
     """Yield the results of ``work`` in order. Each batch has all results that are ready.
 
     A job is taken when a worker is free. A job's exception is raised in its place; jobs in progress
     are then finished, and waiting ones cancelled.
     """
-    waiting = deque[Future[Made]]()
+    waiting = deque[Future[ResultT]]()
     jobs = iter(jobs)
     pool = ThreadPoolExecutor(workers)
     try:
@@ -68,15 +71,15 @@ def ordered_batches(
 
 
 def ordered_results(
-    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
-) -> Generator[Made, None, None]:
+    work: Callable[[JobT], ResultT], jobs: Iterable[JobT], workers: int
+) -> Generator[ResultT, None, None]:
     """Yield the results one by one; like :func:`ordered_batches`, but working less far ahead."""
     with closing(ordered_batches(work, jobs, workers, batch=1)) as batches:
         for batch in batches:
             yield from batch
 
 
-def _take_finished(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
+def _take_finished(waiting: deque[Future[ResultT]], batch: int) -> tuple[ResultT, ...]:
     """Return the next result together with those after it that are finished already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():

@@ -22,7 +22,7 @@ from entrenous.device.identities import known_heads, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.clock_sanity import is_recent, this_second
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
-from entrenous.send.devices.own_key_bundle import open_bundle
+from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.people.contact_history import record_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, ListToFetch
@@ -30,7 +30,7 @@ from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
-_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
+_LIST_FETCH_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
 _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
@@ -73,7 +73,9 @@ def fetch_named_lists(device: Device) -> None:
 
 
 def _is_retry_due(waiting: ListToFetch, device: Device) -> bool:
-    return waiting.asked_at is None or not is_recent(waiting.asked_at, _RETRY_INTERVAL, device)
+    return waiting.asked_at is None or not is_recent(
+        waiting.asked_at, _LIST_FETCH_RETRY_INTERVAL, device
+    )
 
 
 def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
@@ -98,7 +100,7 @@ def _ask_for_list(waiting: ListToFetch, contact: Contact, device: Device) -> Non
         raise
     except (Malformed, Unproven, Refused):
         # A bad key bundle must not stop the rest of this fetch, nor later fetches.
-        _count_try(waiting, contact, device)
+        _count_failed_fetch(waiting, contact, device)
 
 
 def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
@@ -129,7 +131,7 @@ def _compare_with_named(
     except ForkedDeviceList as fork:
         _handle_fork(fork, waiting, contact, device)
     except WithheldDeviceList:
-        _count_try(waiting, contact, device)
+        _count_failed_fetch(waiting, contact, device)
     else:
         NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
 
@@ -148,7 +150,7 @@ def _handle_fork(
         reported = replace(waiting, asked_at=this_second(device), tries=DEVICE_LIST_TRIES)
         NAMED_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
-            _store_named_list(Contradiction.SPLIT, contact, device)
+            _report_list_problem(Contradiction.SPLIT, contact, device)
 
 
 def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
@@ -164,7 +166,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
         url, mailbox = token_route_to(contact.person, key, device)
         try:
             shown = device.courier.key_bundle(url, mailbox, token)
-            return open_bundle(shown, contact.person.id, mailbox)
+            return open_key_bundle(shown, contact.person.id, mailbox)
         except Unreachable:
             raise
         except EntrenousError:
@@ -172,7 +174,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
     return None
 
 
-def _count_try(waiting: ListToFetch, contact: Contact, device: Device) -> None:
+def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) -> None:
     """Count a failed try to get a list.
 
     The last failure is reported; the person's next letter starts the count again. For our own list,
@@ -183,11 +185,11 @@ def _count_try(waiting: ListToFetch, contact: Contact, device: Device) -> None:
         NAMED_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
-            _store_named_list(
+            _report_list_problem(
                 Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device
             )
 
 
-def _store_named_list(lists: Contradiction, contact: Contact, device: Device) -> None:
+def _report_list_problem(lists: Contradiction, contact: Contact, device: Device) -> None:
     ours = contact.person.id == own_device(device).person.id
     record_contradiction(None if ours else contact.name, lists, device)

@@ -290,7 +290,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     me, person = own_device(device), verify_key_bundle(card)
     if not equal_in_constant_time(person.id, me.person.id):
         raise BadSignature(what="key bundle")
-    if _compare_with_own(card, me) is HistoryRelation.SAME:
+    if _compare_with_own_bundle(card, me) is HistoryRelation.SAME:
         return False
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or not _is_device_listed(person, me):
@@ -307,7 +307,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     )
     store_identity(updated, device)
     device.vault.put(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD, b"")
-    _close_mailboxes(gone, me, device)
+    _schedule_mailbox_deletions(gone, me, device)
     forget_devices(person.id, gone, device)
     _remove_unlisted_devices(listed - {me.key.device}, gone, device)
     if new is not None:
@@ -323,7 +323,7 @@ def _is_device_listed(person: Person, me: OwnIdentity) -> bool:
     return me.key in keys
 
 
-def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
+def _compare_with_own_bundle(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
     known = read_key_bundle(me.card)
     try:
         standing = compare_heads(list_heads(known.lists), list_heads(card.lists))
@@ -333,7 +333,9 @@ def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
         raise fork_error(me.person.id, list_heads(card.lists)[-1], write_key_bundle(card)) from None
 
 
-def _close_mailboxes(removed: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
+def _schedule_mailbox_deletions(
+    removed: Collection[DeviceId], me: OwnIdentity, device: Device
+) -> None:
     """Schedule the deletion of revoked devices' mailboxes.
 
     Every device of ours that knows a mailbox's token does this, because the revoking device may not

@@ -26,7 +26,6 @@ from entrenous.crypto.short_auth_string import (
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.devices.link_nouns import (
-    Grant,
     LinkAnswer,
     LinkCode,
     LinkDiffersOnNewDevice,
@@ -36,7 +35,8 @@ from entrenous.send.devices.link_nouns import (
     LinkNotProven,
     LinkRequest,
     LinkReveal,
-    Offer,
+    NewDeviceGrant,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.link_steps import (
     OLD_DEVICE_LABEL,
@@ -74,7 +74,7 @@ class NewDeviceLink:
     signer: DeviceSigner
     private: Secret
     unseal: Secret
-    offer: Offer
+    offer: NewDeviceOffer
     asked: bytes
     promise: bytes
     answer: LinkAnswer | None = None
@@ -115,7 +115,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
     close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
-    offer = Offer(
+    offer = NewDeviceOffer(
         ed25519=signing_key(signer.account),
         curve25519=identity_key(signer.account),
         mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
@@ -220,7 +220,7 @@ def _accept_grant(new: NewDeviceLink, message: LinkGrant, device: Device) -> New
     return replace(new, state=LinkState.LINKED)
 
 
-def _check_grant(grant: Grant, new: NewDeviceLink) -> None:
+def _check_grant(grant: NewDeviceGrant, new: NewDeviceLink) -> None:
     """Check that the grant is from the device with which this one compared pictures."""
     if new.answer is None:
         raise LinkNotProven

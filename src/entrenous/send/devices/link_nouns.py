@@ -62,7 +62,7 @@ LinkMessage = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class NewDeviceOffer:
     """The new device's keys, its mailbox, and the token that deletes that mailbox.
 
     ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is what the user calls it, known
@@ -81,7 +81,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class NewDeviceGrant:
     """What the new device receives from the old one.
 
     These are the key bundle that lists the new device, the master key (unless it is on a recovery

@@ -26,7 +26,7 @@ from entrenous.send.devices.link_nouns import (
     LinkRequest,
     LinkReveal,
     LinkStop,
-    Offer,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.link_steps import (
     ConfirmedLink,
@@ -48,7 +48,7 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.formats.linking import (
     link_commitment,
     link_transcript,
@@ -76,7 +76,7 @@ class OldDeviceLink:
     answered: bytes = b""
     shown: LinkReveal | None = None
     transcript: bytes = b""
-    offer: Offer | None = None
+    offer: NewDeviceOffer | None = None
 
     @property
     def code(self) -> str:
@@ -187,7 +187,7 @@ def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
         transcript=old.transcript,
     )
     add_new_device_to_list(compared, device)
-    flush(device)
+    flush_outbox(device)
     return replace(old, state=LinkState.GRANTED)
 
 
@@ -219,7 +219,7 @@ def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
     schedule_mailbox_deletion(
         MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device
     )
-    flush(device)
+    flush_outbox(device)
 
 
 def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:

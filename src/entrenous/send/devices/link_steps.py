@@ -41,14 +41,14 @@ from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_adding
 from entrenous.send.devices.link_nouns import (
-    Grant,
     LinkEnded,
     LinkGrant,
     LinkMessage,
     LinkNotProven,
     LinkRequest,
     LinkStop,
-    Offer,
+    NewDeviceGrant,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.linked_devices import (
     IntroducedDevice,
@@ -66,7 +66,12 @@ from entrenous.send.formats.linking import (
     write_grant,
     write_link_message,
 )
-from entrenous.send.outbox import OutboxItem, add_to_outbox, clock_difference, next_order
+from entrenous.send.outbox import (
+    OutboxItem,
+    add_to_outbox,
+    clock_difference_error,
+    next_outbox_order,
+)
 from entrenous.send.tokens.issue import issue_range, last_token_lock
 from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
@@ -98,7 +103,7 @@ class LinkEvent(StrEnum):
     STOP = "stop"  # not the same, too late, or an invalid message
 
 
-_REGULAR_STEPS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
+_REGULAR_LINK_TRANSITIONS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (LinkState.OFFERED, LinkEvent.ASK): LinkState.ANSWERED,
     (LinkState.ANSWERED, LinkEvent.SHOW): LinkState.COMPARING,
     (LinkState.COMPARING, LinkEvent.SAME): LinkState.GRANTED,
@@ -110,7 +115,7 @@ _REGULAR_STEPS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
 #: Once the list is signed, only ``entrenous device revoke`` can undo it.
 _UNSTOPPABLE_STATES: Final = (LinkState.GRANTED, LinkState.LINKED)
 NEXT_LINK_STATE: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
-    (state, event): _REGULAR_STEPS.get(
+    (state, event): _REGULAR_LINK_TRANSITIONS.get(
         (state, event), state if state in _UNSTOPPABLE_STATES else LinkState.ENDED
     )
     for state in LinkState
@@ -179,7 +184,7 @@ def post_link_message(  # noqa: PLR0913, PLR0917 - an address, a message and a t
     except (WrongToken, NoSuchMailbox):
         raise LinkEnded from None
     except (TooFarAhead, Expired) as why:
-        raise clock_difference(ClocksDiffer, why, url, device) from None
+        raise clock_difference_error(ClocksDiffer, why, url, device) from None
 
 
 def post_link_stop(  # noqa: PLR0913, PLR0917 - an address, a commitment and a time limit
@@ -211,7 +216,11 @@ def take_next_link_message(box: LinkMailbox, device: Device) -> tuple[LinkMessag
 
 
 def store_new_identity(
-    grant: Grant, offer: Offer, signer: DeviceSigner, box: LinkMailbox, device: Device
+    grant: NewDeviceGrant,
+    offer: NewDeviceOffer,
+    signer: DeviceSigner,
+    box: LinkMailbox,
+    device: Device,
 ) -> None:
     """Store this device's new identity, in one transaction; the next flush tells the relay.
 
@@ -242,7 +251,7 @@ def store_new_identity(
         _store_other_devices(grant, person, device)
 
 
-def _listed_key(person: Person, offer: Offer) -> DeviceKey:
+def _listed_key(person: Person, offer: NewDeviceOffer) -> DeviceKey:
     for key in person.devices:
         offered = (offer.device, offer.ed25519, offer.curve25519, offer.mldsa65_hash)
         if key.keys == offered and key.mailbox == offer.mailbox:
@@ -250,7 +259,7 @@ def _listed_key(person: Person, offer: Offer) -> DeviceKey:
     raise LinkNotProven
 
 
-def _check_master_key(grant: Grant, card: KeyBundle) -> None:
+def _check_master_key(grant: NewDeviceGrant, card: KeyBundle) -> None:
     if grant.master is None:
         return
     public = public_master_keys(grant.master)
@@ -260,7 +269,7 @@ def _check_master_key(grant: Grant, card: KeyBundle) -> None:
         raise LinkNotProven
 
 
-def _store_other_devices(grant: Grant, person: Person, device: Device) -> None:
+def _store_other_devices(grant: NewDeviceGrant, person: Person, device: Device) -> None:
     listed = {key.device for key in person.devices}
     for one in grant.siblings:
         if one.sibling.device in listed:
@@ -281,7 +290,7 @@ class ConfirmedLink:
     are what the pictures were computed from.
     """
 
-    offer: Offer
+    offer: NewDeviceOffer
     ask: LinkRequest
     until: datetime
     master: Secret
@@ -312,7 +321,7 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
         accept_own_bundle(card, device)
         send_bundle_to_own_devices({offer.device}, device)
         window = issue_range(own_device(device).person, offer.device, device)
-        add_to_outbox(_grant_item(compared, card, name, window, device), device)
+        add_to_outbox(_grant_outbox_item(compared, card, name, window, device), device)
         send_bundle_to_contacts(device)
 
 
@@ -333,10 +342,10 @@ def _certify_new_device(
     return SignedCertificate(certificate, statement, signature)
 
 
-def _grant_item(
+def _grant_outbox_item(
     compared: ConfirmedLink, card: KeyBundle, name: str, window: IssuedRange, device: Device
 ) -> OutboxItem:
-    grant = Grant(
+    grant = NewDeviceGrant(
         card=write_key_bundle(card),
         master=compared.handed_on,
         name=name,
@@ -352,7 +361,7 @@ def _grant_item(
     message = write_link_message(LinkGrant(sealed))
     envelope = link_envelope(compared.ask.mailbox, message, compared.until, device)
     return OutboxItem(
-        order=next_order(device),
+        order=next_outbox_order(device),
         relay_url=own_device(device).home.relay_url,
         token=compared.ask.token,
         envelope=envelope,

@@ -23,7 +23,12 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     SyncNote,
 )
-from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressees,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.tokens.issue import count_replaced_ranges
 from entrenous.send.tokens.use import has_tokens_for, receive_range
 from entrenous.wire.key_bundle import read_key_bundle
@@ -58,7 +63,7 @@ def _write_bundle_letter(to: Addressee, device: Device) -> None:
     peer = PEER_TABLE.load(peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
         write_letter(
-            KeyBundleNote(own_device(device).card), to, outer_without_content(device), device
+            KeyBundleNote(own_device(device).card), to, outer_parts_without_content(device), device
         )
 
 

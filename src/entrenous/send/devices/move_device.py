@@ -17,15 +17,15 @@ from entrenous.send.devices.device_lists import accept_own_bundle, find_master_k
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
-    cancel_next_mailbox,
+    cancel_move_led_here,
     move_target,
-    prepare_to_lead,
+    prepare_to_lead_move,
     ready_mailboxes,
 )
 from entrenous.send.devices.sync_send import send_sync_letters
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.outbox import OUTBOX_TABLE
-from entrenous.send.set_up import relay_address
+from entrenous.send.set_up import normalized_relay_address
 from entrenous.send.tokens.distribute import count_devices_to_greet, greet_devices
 
 
@@ -80,7 +80,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay;
         nothing has changed then.
     """
-    home, url = own_device(device).home, relay_address(relay_url)
+    home, url = own_device(device).home, normalized_relay_address(relay_url)
     if home.relay_url != url:
         master = find_master_key(sheet, device)
         if sheet is None:
@@ -88,7 +88,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         others = own_linked_devices(device)
         if others and not may_advance_ratchets(device):
             raise OtherDevicesMustMoveFirst(names=", ".join(one.name for one in others))
-        new = prepare_to_lead(url, device)
+        new = prepare_to_lead_move(url, device)
         ready = _new_mailboxes(url, device)
         mailboxes = {**ready, own_device(device).key.device: new.home.mailbox}
         with device.vault.transaction():
@@ -106,7 +106,7 @@ def cancel_move(device: Device) -> str | None:
     Return its target relay, None if there was no move.
     """
     led = move_target(device)
-    cancel_next_mailbox(device)
+    cancel_move_led_here(device)
     return led
 
 
@@ -116,7 +116,7 @@ def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
         return ready_mailboxes(url, device)
     except WaitsForDevices:
         send_sync_letters(device)
-        flush(device)
+        flush_outbox(device)
         raise
 
 
@@ -125,6 +125,6 @@ def _notify_everybody(old: FormerAddress, device: Device) -> MoveResult:
     with suppress(Unreachable):
         confirm_unlock(device)
     greet_devices(device)
-    flush(device)
+    flush_outbox(device)
     waiting = len(OUTBOX_TABLE.keys(device.vault)) + count_devices_to_greet(device)
     return MoveResult(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)

@@ -86,7 +86,7 @@ class MoveNotFollowed(Refused):
 
 
 _USES_WHEN_READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
-_IDLE_PERIOD: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
+_PREPARED_MAILBOX_IDLE_PERIOD: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
 
 
 def prepared_mailbox(url: str, device: Device) -> PreparedMailbox | None:
@@ -98,12 +98,12 @@ def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
     return tuple(PREPARED_MAILBOX_TABLE.all(device.vault))
 
 
-def lock_for_prepared(new: PreparedMailbox) -> RelayLock:
+def lock_for_prepared_mailbox(new: PreparedMailbox) -> RelayLock:
     """Return the lock at the new relay, which holds that relay's part of this vault's key."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 
-def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
+def prepare_to_lead_move(url: str, device: Device) -> PreparedMailbox:
     """Prepare to move to a relay, and tell our other devices to do the same; safe to repeat.
 
     Raises:
@@ -113,7 +113,7 @@ def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
     return _prepare_mailbox(url, device, leads=True)
 
 
-def cancel_next_mailbox(device: Device) -> None:
+def cancel_move_led_here(device: Device) -> None:
     """Cancel the move that was started on this device."""
     _cancel_moves_to_other_relays(None, device)
 
@@ -131,10 +131,10 @@ def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> Non
             idle = replace(new, leads=False, idle_since=this_second(device))
             PREPARED_MAILBOX_TABLE.store(idle, new.home.relay_url, device.vault)
         else:
-            _delete_unannounced(new, device)
+            _delete_unannounced_mailbox(new, device)
 
 
-def prepare_to_follow(device: Device) -> list[EntrenousError]:
+def prepare_to_follow_moves(device: Device) -> list[EntrenousError]:
     """Prepare a mailbox at each relay to which another device of ours leads a move.
 
     If no device has led a move to a relay for a long time, stop announcing the mailbox there, and
@@ -150,7 +150,7 @@ def prepare_to_follow(device: Device) -> list[EntrenousError]:
     }
     for new in prepared_mailboxes(device):
         if not new.leads:
-            _delete_if_idle(new, device, led=new.home.relay_url in led)
+            _delete_mailbox_if_idle(new, device, led=new.home.relay_url in led)
     problems = list[EntrenousError]()
     for url in sorted(led - {own_device(device).home.relay_url}):
         known = prepared_mailbox(url, device)
@@ -170,7 +170,7 @@ def _prepare_to_follow_to(url: str, device: Device) -> None:
     _prepare_mailbox(url, device, leads=False)
 
 
-def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
+def _delete_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Stop announcing an unused mailbox after some time, and delete it later.
 
     It is not deleted at once, since a list that names it may still be on its way.
@@ -180,12 +180,13 @@ def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
         after = replace(new, idle_since=None, hushed_since=None)
     elif new.idle_since is None:
         after = replace(new, idle_since=now)
-    elif new.hushed_since is None and now - new.idle_since >= _IDLE_PERIOD / 2:
+    elif new.hushed_since is None and now - new.idle_since >= _PREPARED_MAILBOX_IDLE_PERIOD / 2:
         after = replace(new, hushed_since=now)
     elif (
-        new.hushed_since is not None and trusted_time(device) - new.hushed_since >= _IDLE_PERIOD / 2
+        new.hushed_since is not None
+        and trusted_time(device) - new.hushed_since >= _PREPARED_MAILBOX_IDLE_PERIOD / 2
     ):
-        _delete_unannounced(new, device)
+        _delete_unannounced_mailbox(new, device)
         return
     else:
         return
@@ -229,7 +230,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
     for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
-            until = this_second(device) + _IDLE_PERIOD
+            until = this_second(device) + _PREPARED_MAILBOX_IDLE_PERIOD
             schedule_mailbox_deletion(
                 MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
             )
@@ -327,7 +328,7 @@ def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbo
     PREPARED_MAILBOX_TABLE.store(new, url, device.vault)
     home = new.home
     device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
-    device.courier.create_lock(lock_for_prepared(new), home.owner)
+    device.courier.create_lock(lock_for_prepared_mailbox(new), home.owner)
     made = replace(new, made=True)
     with device.vault.transaction():
         PREPARED_MAILBOX_TABLE.store(made, url, device.vault)
@@ -342,7 +343,7 @@ def _generate_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailb
     return PreparedMailbox(home, unlock, leads)
 
 
-def _delete_unannounced(new: PreparedMailbox, device: Device) -> None:
+def _delete_unannounced_mailbox(new: PreparedMailbox, device: Device) -> None:
     """Delete an empty mailbox that only our own devices know of."""
     home = new.home
     with suppress(EntrenousError):

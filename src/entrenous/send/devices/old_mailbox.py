@@ -36,7 +36,7 @@ from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
     PreparedMailbox,
     delete_prepared_mailboxes,
-    lock_for_prepared,
+    lock_for_prepared_mailbox,
 )
 from entrenous.send.devices.own_key_bundle import record_mailbox_deletion
 from entrenous.send.letter.prekeys import discard_unpublished_prekeys
@@ -51,8 +51,8 @@ from entrenous.send.tokens.use import has_tokens_for, record_former_mailboxes
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import NoLock, RolledBack
 
-_RETRY_INTERVAL: Final = timedelta(hours=1)
-_GIVE_UP_AFTER: Final = timedelta(
+_OLD_RELAY_RETRY_INTERVAL: Final = timedelta(hours=1)
+_GIVE_UP_ON_OLD_RELAY_AFTER: Final = timedelta(
     days=FORMER_MAILBOX_DAYS
 )  # counted from the time when the mailbox should have been deleted
 
@@ -68,7 +68,7 @@ def record_former_mailbox(
     """
     now = this_second(device)
     until = now + timedelta(days=FORMER_MAILBOX_DAYS)
-    asked = now + _RETRY_INTERVAL if silent else None
+    asked = now + _OLD_RELAY_RETRY_INTERVAL if silent else None
     FORMER_ADDRESS_TABLE.store(
         FormerAddress(home, until, asked, next_close=next_close), home.mailbox.hex(), device.vault
     )
@@ -104,7 +104,7 @@ def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
-    return old.ask_after is None or not now < old.ask_after <= now + _RETRY_INTERVAL
+    return old.ask_after is None or not now < old.ask_after <= now + _OLD_RELAY_RETRY_INTERVAL
 
 
 def replace_close_tokens(device: Device) -> None:
@@ -170,11 +170,16 @@ def note_failed_fetch(
     not know the mailbox, keep trying: it may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
-    if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP_AFTER:
+    if (
+        isinstance(why, WrongToken)
+        or trusted_time(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER
+    ):
         if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is None:
             FORMER_ADDRESS_TABLE.drop(key, device.vault)
         return None
-    FORMER_ADDRESS_TABLE.store(replace(old, ask_after=now + _RETRY_INTERVAL), key, device.vault)
+    FORMER_ADDRESS_TABLE.store(
+        replace(old, ask_after=now + _OLD_RELAY_RETRY_INTERVAL), key, device.vault
+    )
     return None if isinstance(why, NoSuchMailbox) else why
 
 
@@ -189,7 +194,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     record_former_mailbox(
         before.home, device, silent=not may_advance_ratchets(device), next_close=next_close
     )
-    store_next_lock(lock_for_prepared(new), device)
+    store_next_lock(lock_for_prepared_mailbox(new), device)
     drop_items_with_any_token(device)
     forget_issued_tokens(device)
     discard_unpublished_prekeys(device)
@@ -197,13 +202,13 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
         device.vault.drop(SELF, name)
     delete_prepared_mailboxes(new, device)
     device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
-    _queue_greetings(device)
+    _queue_greetings_to_everybody(device)
     if not led:
         record_move_progress(new.home.relay_url, FollowState.MOVED, device)
     _greet_own_devices(before, device)
 
 
-def _queue_greetings(device: Device) -> None:
+def _queue_greetings_to_everybody(device: Device) -> None:
     for contact in contacts(device):
         for key in () if contact.blocked else contact.person.devices:
             device.vault.put(DEVICE_TO_GREET, peer_key(contact.person.id, key.device), b"")

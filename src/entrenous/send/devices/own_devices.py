@@ -53,8 +53,8 @@ from entrenous.send.devices.own_key_bundle import (
     pending_mailbox_deletions,
     schedule_mailbox_deletion,
 )
-from entrenous.send.devices.sync_send import forget_synced
-from entrenous.send.flush import flush
+from entrenous.send.devices.sync_send import forget_synced_versions
+from entrenous.send.flush import flush_outbox
 from entrenous.send.outbox import OUTBOX_TABLE
 
 
@@ -186,10 +186,10 @@ def revoke_device(
         kind = RevocationReason.LOST if lost else RevocationReason.RETIRED
         accept_own_bundle(sign_list_revoking(master, one.device, kind, device), device)
         _close_with_sheet(one, mailbox, sheet, device)
-        forget_synced(one.device, device)
+        forget_synced_versions(one.device, device)
         send_bundle_to_own_devices((), device)
         send_bundle_to_contacts(device)
-    flush(device)
+    flush_outbox(device)
     return RevokedDeviceResult(one.name, _revocation_state(mailbox, every, device))
 
 

@@ -124,19 +124,19 @@ def sign_bundle(
     )
 
 
-_LENGTH_BYTES: Final = 4
+_BUNDLE_LENGTH_BYTES: Final = 4
 # First byte of a bundle in the older, unpadded form (a CBOR map); no length begins with it.
 _UNPADDED_BUNDLE_START: Final = b"\xa7"
 
 
-def seal_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
+def seal_key_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
-    said = len(card).to_bytes(_LENGTH_BYTES, "big") + card
+    said = len(card).to_bytes(_BUNDLE_LENGTH_BYTES, "big") + card
     size = next(one for one in SHOWN_CARD_SIZES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
 
-def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
+def open_key_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Open a published key bundle, which is still to be verified.
 
     Raises:
@@ -146,18 +146,18 @@ def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) ->
         opened = unseal_file(Secret(person), untrusted_shown, mailbox)
     except DecryptionFailed:
         raise InviteKeysDiffer from None
-    return opened if opened.startswith(_UNPADDED_BUNDLE_START) else _remove_padding(opened)
+    return opened if opened.startswith(_UNPADDED_BUNDLE_START) else _unpad_bundle(opened)
 
 
-def _remove_padding(opened: bytes) -> bytes:
+def _unpad_bundle(opened: bytes) -> bytes:
     """Remove the padding.
 
     The input is untrusted, since anybody with an invite could have encrypted it.
     """
-    end = _LENGTH_BYTES + int.from_bytes(opened[:_LENGTH_BYTES], "big")
+    end = _BUNDLE_LENGTH_BYTES + int.from_bytes(opened[:_BUNDLE_LENGTH_BYTES], "big")
     if len(opened) not in SHOWN_CARD_SIZES or end > len(opened) or opened[end:].strip(b"\0"):
         raise InviteKeysDiffer
-    return opened[_LENGTH_BYTES:end]
+    return opened[_BUNDLE_LENGTH_BYTES:end]
 
 
 def sign_batch(
@@ -185,10 +185,10 @@ def batch_positions(leaves: Sequence[bytes]) -> tuple[BatchPosition, ...]:
     return tuple(BatchPosition(*place) for place in enumerate(inclusion_proofs(leaves)))
 
 
-_RETRY_INTERVAL: Final = timedelta(hours=1)
+_DELETION_RETRY_INTERVAL: Final = timedelta(hours=1)
 
 
-def update_relay(device: Device) -> list[EntrenousError]:
+def send_own_changes_to_relay(device: Device) -> list[EntrenousError]:
     """Publish our newest key bundle, change our close token, delete mailboxes no longer in use.
 
     Returns: the errors met; the next call tries again.
@@ -248,7 +248,7 @@ def _publish_key_bundle(device: Device) -> None:
     if device.vault.get(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD) is None:
         return
     me = own_device(device)
-    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
+    shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     device.vault.drop(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD)
 
@@ -279,7 +279,10 @@ def _is_deletion_due(deletion: MailboxDeletion, now: datetime) -> bool:
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
-    return deletion.not_before is None or not now < deletion.not_before <= now + _RETRY_INTERVAL
+    return (
+        deletion.not_before is None
+        or not now < deletion.not_before <= now + _DELETION_RETRY_INTERVAL
+    )
 
 
 def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
@@ -288,7 +291,7 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
     # the mailbox never existed, or the relay temporarily uses another database
     except NoSuchMailbox:
         if deletion.name is not None:
-            _schedule_retry(deletion, device)
+            _schedule_deletion_retry(deletion, device)
             return
     except WrongToken:
         if deletion.name is None:
@@ -298,7 +301,7 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
     except Unreachable:
         if deletion.give_up_at is not None:  # that relay may be gone for good
             schedule_mailbox_deletion(
-                replace(deletion, not_before=device.clock.now() + _RETRY_INTERVAL), device
+                replace(deletion, not_before=device.clock.now() + _DELETION_RETRY_INTERVAL), device
             )
         raise
     with device.vault.transaction():
@@ -307,7 +310,7 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
         MAILBOX_TO_DELETE_TABLE.drop(deletion.mailbox.hex(), device.vault)
 
 
-def _schedule_retry(deletion: MailboxDeletion, device: Device) -> None:
+def _schedule_deletion_retry(deletion: MailboxDeletion, device: Device) -> None:
     """Schedule another try for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
@@ -316,7 +319,7 @@ def _schedule_retry(deletion: MailboxDeletion, device: Device) -> None:
     now = device.clock.now()
     give_up_at = deletion.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
     schedule_mailbox_deletion(
-        replace(deletion, not_before=now + _RETRY_INTERVAL, give_up_at=give_up_at), device
+        replace(deletion, not_before=now + _DELETION_RETRY_INTERVAL, give_up_at=give_up_at), device
     )
 
 
@@ -338,7 +341,7 @@ def _report_refused_token(deletion: MailboxDeletion, name: str, device: Device) 
     Raises:
         RevocationTokenOutdated: the first time.
     """
-    again = device.clock.now() + _RETRY_INTERVAL
+    again = device.clock.now() + _DELETION_RETRY_INTERVAL
     schedule_mailbox_deletion(replace(deletion, refused=True, not_before=again), device)
     if not deletion.refused:
         raise RevocationTokenOutdated(name=name)

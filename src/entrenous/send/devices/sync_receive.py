@@ -32,11 +32,11 @@ from entrenous.send.devices.linked_devices import (
     store_linked_device,
 )
 from entrenous.send.devices.sync_records import (
-    Stamp,
+    ChangeStamp,
     change_stamp_of,
     is_known_blocked,
-    record_digest,
-    record_key,
+    shared_record_digest,
+    shared_record_key,
     store_change_stamp,
 )
 from entrenous.send.devices.sync_send import mark_for_resync, note_synced
@@ -65,14 +65,16 @@ from entrenous.send.people.invite import note_joined_elsewhere
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
     forget_contact,
-    free_name,
+    free_contact_name,
     store_contact,
 )
 from entrenous.send.tokens.use import lacks_range, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 
 
-def resolve_name(wanted: str, before: str, owner: PersonId | CircleId, device: Device) -> str:
+def resolve_shared_name(
+    wanted: str, before: str, owner: PersonId | CircleId, device: Device
+) -> str:
     """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
     If two of them would have the same name, a person keeps it rather than a circle, and otherwise
@@ -80,9 +82,11 @@ def resolve_name(wanted: str, before: str, owner: PersonId | CircleId, device: D
     devices decide alike. ``before`` is the name used here so far. Call it in the transaction that
     stores the record, before storing.
     """
-    others = [one for one in _named_alike(wanted, device) if _id_of_named(one) != owner]
+    others = [
+        one for one in _contacts_and_circles_named(wanted, device) if _id_of_named(one) != owner
+    ]
     if any(_naming_rank(_id_of_named(one)) < _naming_rank(owner) for one in others):
-        name = free_name(wanted, device, owner)
+        name = free_contact_name(wanted, device, owner)
         if name != before:
             record_renaming(wanted, name, device)
         return name
@@ -91,7 +95,7 @@ def resolve_name(wanted: str, before: str, owner: PersonId | CircleId, device: D
     return wanted
 
 
-def _named_alike(name: str, device: Device) -> list[Contact | Circle]:
+def _contacts_and_circles_named(name: str, device: Device) -> list[Contact | Circle]:
     every: list[Contact | Circle] = [*contacts(device), *circles(device.vault)]
     return [one for one in every if comparable_name(one.name) == comparable_name(name)]
 
@@ -106,7 +110,7 @@ def _naming_rank(owner: PersonId | CircleId) -> tuple[int, bytes]:
 
 
 def _rename_to_free(named: Contact | Circle, device: Device) -> None:
-    renamed = replace(named, name=free_name(named.name, device))
+    renamed = replace(named, name=free_contact_name(named.name, device))
     record_renaming(named.name, renamed.name, device)
     if isinstance(renamed, Contact):
         CONTACT_TABLE.store(renamed, renamed.person.id.hex(), device.vault)
@@ -135,7 +139,7 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
         return
     # The record stored here may differ from the one received, for example if its name is taken
     # here. Then all_shared_records dates it as a new change.
-    key, said = record_key(shared), Stamp(shared.at, record_digest(shared))
+    key, said = shared_record_key(shared), ChangeStamp(shared.at, shared_record_digest(shared))
     known = change_stamp_of(key, device)
     if known is not None and _is_ours_current(known, said, shared):
         if known == said:
@@ -150,7 +154,7 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     note_synced(sender, key, device)
 
 
-def _is_ours_current(known: Stamp, received: Stamp, shared: SharedRecord) -> bool:
+def _is_ours_current(known: ChangeStamp, received: ChangeStamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
     Records that a single device writes arrive in order.
@@ -188,7 +192,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
     known = (
         _new_contact(shared, device) if before is None else _updated_contact(before, shared, device)
     )
-    name = resolve_name(shared.name, known.name, shared.person, device)
+    name = resolve_shared_name(shared.name, known.name, shared.person, device)
     trust = Trust.UNKNOWN if known.forked else shared.trust
     after = replace(known, name=name, trust=trust, since=shared.since, receipts=shared.receipts)
     if before is not None:
@@ -267,7 +271,7 @@ def _apply_circle(shared: SharedCircle, device: Device) -> None:
             delete_circle(known, device.vault)
         return
     before = shared.name if known is None else known.name
-    name = resolve_name(shared.name, before, shared.id, device)
+    name = resolve_shared_name(shared.name, before, shared.id, device)
     circle = Circle(shared.id, name, shared.people, shared.made_at)
     if known is not None:
         circle = replace(known, name=name, people=shared.people, made_at=shared.made_at)

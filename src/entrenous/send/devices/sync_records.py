@@ -48,7 +48,7 @@ _EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class ChangeStamp:
     """The time of a record's last change, and the hash of its content at that time."""
 
     at: datetime
@@ -63,14 +63,14 @@ class Stamp:
         return self.at, self.digest
 
 
-CHANGE_TIME_TABLE: Final = Table(CHANGE_TIME, Stamp)
+CHANGE_TIME_TABLE: Final = Table(CHANGE_TIME, ChangeStamp)
 
 
-def record_key(shared: SharedRecord) -> str:
+def shared_record_key(shared: SharedRecord) -> str:
     """Return the key of the subject that a record is about."""
     match shared:
         case SharedContact() | SharedForgottenContact():
-            return contact_key(shared.person)
+            return contact_record_key(shared.person)
         case SharedCircle():
             return _CIRCLE_KEY_PREFIX + shared.id.hex()
         case SharedCloseToken():
@@ -81,12 +81,12 @@ def record_key(shared: SharedRecord) -> str:
             return "homes " + shared.device.hex()
 
 
-def contact_key(person: PersonId) -> str:
+def contact_record_key(person: PersonId) -> str:
     """Return the key of records about a person, including that they were forgotten."""
     return _CONTACT_KEY_PREFIX + person.hex()
 
 
-def record_digest(shared: SharedRecord) -> bytes:
+def shared_record_digest(shared: SharedRecord) -> bytes:
     """Return a hash that is equal on devices with equal records."""
     return sha256(comparable_form(shared))
 
@@ -96,8 +96,8 @@ def all_shared_records(device: Device) -> dict[str, SharedRecord]:
     time of its last change; changes since the last call are dated now. Call it in a transaction.
     """
     now = this_second(device)
-    found = {record_key(one): one for one in _current_records(now, device)}
-    ours = contact_key(own_device(device).person.id)
+    found = {shared_record_key(one): one for one in _current_records(now, device)}
+    ours = contact_record_key(own_device(device).person.id)
     for key in CHANGE_TIME_TABLE.keys(device.vault):
         if (
             key not in found
@@ -110,7 +110,7 @@ def all_shared_records(device: Device) -> dict[str, SharedRecord]:
     return {key: _with_stamp(key, one, now, device) for key, one in sorted(found.items())}
 
 
-def date_changes(device: Device) -> None:
+def record_change_times(device: Device) -> None:
     """Record the times of changes, in the transaction that makes them.
 
     So a device that sends a change only days later does not undo newer changes made elsewhere.
@@ -120,30 +120,30 @@ def date_changes(device: Device) -> None:
             all_shared_records(device)
 
 
-def change_stamp_of(key: str, device: Device) -> Stamp | None:
+def change_stamp_of(key: str, device: Device) -> ChangeStamp | None:
     return CHANGE_TIME_TABLE.load(key, device.vault)
 
 
-def store_change_stamp(key: str, stamp: Stamp, device: Device) -> None:
+def store_change_stamp(key: str, stamp: ChangeStamp, device: Device) -> None:
     CHANGE_TIME_TABLE.store(stamp, key, device.vault)
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
     """Check whether the newest record about a person, who need not be a contact, is a block."""
     said = SharedBlock(person, _EARLIEST_TIME, blocked=True)
-    stamp = change_stamp_of(record_key(said), device)
-    return stamp is not None and stamp.digest == record_digest(said)
+    stamp = change_stamp_of(shared_record_key(said), device)
+    return stamp is not None and stamp.digest == shared_record_digest(said)
 
 
 def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -> SharedRecord:
-    stamp, digest = change_stamp_of(key, device), record_digest(shared)
+    stamp, digest = change_stamp_of(key, device), shared_record_digest(shared)
     if stamp is None or stamp.digest != digest:
-        stamp = Stamp(_changed_at(shared, stamp, now), digest)
+        stamp = ChangeStamp(_changed_at(shared, stamp, now), digest)
         store_change_stamp(key, stamp, device)
     return replace(shared, at=stamp.at)
 
 
-def _changed_at(shared: SharedRecord, before: Stamp | None, now: datetime) -> datetime:
+def _changed_at(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
     """Return the time of a change: now, or just after the change that it replaces if that one is
     later.
     """
@@ -166,7 +166,7 @@ def _current_records(now: datetime, device: Device) -> Iterator[SharedRecord]:
     if me.home.close is not None:
         yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)
     several = SharedMailboxes(me.key.device, now, own_mailboxes(device))
-    if len(several.homes) > 1 or change_stamp_of(record_key(several), device) is not None:
+    if len(several.homes) > 1 or change_stamp_of(shared_record_key(several), device) is not None:
         yield several
 
 

@@ -13,8 +13,8 @@ from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devic
 from entrenous.send.devices.sync_records import (
     all_shared_records,
     change_stamp_of,
-    contact_key,
-    record_digest,
+    contact_record_key,
+    shared_record_digest,
 )
 from entrenous.send.formats.sync_format import (
     SharedContact,
@@ -23,12 +23,17 @@ from entrenous.send.formats.sync_format import (
     write_sync,
 )
 from entrenous.send.letter.letter_nouns import PEER_TABLE
-from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressee_of,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
-_DIGEST_OFFSET: Final = 8  # offset of the digest, after the time in bytes
+_STAMP_DIGEST_OFFSET_BYTES: Final = 8  # offset of the digest, after the time in bytes
 _STAMP_BYTES: Final = 40  # time and digest; device ids follow
 
 
@@ -76,10 +81,10 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
     """Have the next sync resend a contact to another device of ours that has forgotten it."""
-    device.vault.drop(SYNCED_VERSION, _synced_key(sibling, contact_key(person)))
+    device.vault.drop(SYNCED_VERSION, _synced_key(sibling, contact_record_key(person)))
 
 
-def forget_synced(sibling: DeviceId, device: Device) -> None:
+def forget_synced_versions(sibling: DeviceId, device: Device) -> None:
     """Forget what was sent to a device that is no longer ours."""
     for key in device.vault.keys(SYNCED_VERSION, sibling.hex()):
         device.vault.drop(SYNCED_VERSION, key)
@@ -108,7 +113,7 @@ def _write_changed_records(
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
             continue  # we have no tokens yet for this contact
-        write_letter(write_sync(said), to, outer_without_content(device), device)
+        write_letter(write_sync(said), to, outer_parts_without_content(device), device)
         note_synced(linked.device, key, device, [who for who in lacked if who not in lent])
 
 
@@ -131,8 +136,8 @@ def _was_forgotten(sent_state: bytes, shared: SharedRecord) -> bool:
     """Check whether our other device's last record says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
-    gone = record_digest(SharedForgottenContact(shared.person, shared.at))
-    return sent_state[_DIGEST_OFFSET:_STAMP_BYTES] == gone
+    gone = shared_record_digest(SharedForgottenContact(shared.person, shared.at))
+    return sent_state[_STAMP_DIGEST_OFFSET_BYTES:_STAMP_BYTES] == gone
 
 
 def _is_encodable(shared: SharedRecord) -> bool:
@@ -162,7 +167,7 @@ def _synced_state(key: str, device: Device) -> bytes:
     stamp = change_stamp_of(key, device)
     if stamp is None:
         return b""
-    return int(stamp.at.timestamp()).to_bytes(_DIGEST_OFFSET, "big") + stamp.digest
+    return int(stamp.at.timestamp()).to_bytes(_STAMP_DIGEST_OFFSET_BYTES, "big") + stamp.digest
 
 
 def _synced_key(sibling: DeviceId, key: str) -> str:

@@ -66,7 +66,7 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
         to_unix_seconds(prekey.made_at),
         prekey.public,
     ]
-    return encode_checked(fields, _read_statement)
+    return encode_checked(fields, _parse_prekey_statement)
 
 
 def write_prekey(statement: bytes, position: BatchPosition, batch: SignedBatch | None) -> bytes:
@@ -91,14 +91,14 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
         if len(untrusted) > PREKEY_BYTES_MAX:
             raise BadCbor
         statement, index, path, signed = as_list(decode(untrusted), 4, 4)
-        prekey = _read_statement(as_bytes_up_to(statement, PREKEY_BYTES_MAX))
+        prekey = _parse_prekey_statement(as_bytes_up_to(statement, PREKEY_BYTES_MAX))
         batch = optional(signed, as_signed_batch)
         if (batch is None) == (prekey.kind is PrekeyKind.XWING):
             raise BadCbor
         return SignedPrekey(prekey, statement, as_position(index, path), batch)
 
 
-def _read_statement(encoded: bytes) -> Prekey:
+def _parse_prekey_statement(encoded: bytes) -> Prekey:
     kind, key_id, device, epoch, head, made_at, public = as_list(decode(encoded), 7, 7)
     known = PrekeyKind(as_uint(kind, max(PrekeyKind), min(PrekeyKind)))
     return Prekey(
@@ -124,7 +124,7 @@ def write_invite(invite: Invite) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [invite.name, invite.relay_url, invite.mailbox, invite.person, invite.token.reveal()]
-    return checked_text(
+    return checked_encoded_text(
         INVITE_PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite
     )
 
@@ -136,7 +136,7 @@ def read_invite(untrusted_link: str) -> Invite:
         BadInvite: not a complete link of this version.
     """
     with bad_cbor_as(BadInvite):
-        fields = read_code(untrusted_link, INVITE_PREFIX, LINK_CHARS_MAX)
+        fields = read_prefixed_code(untrusted_link, INVITE_PREFIX, LINK_CHARS_MAX)
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
@@ -148,7 +148,7 @@ def read_invite(untrusted_link: str) -> Invite:
         )
 
 
-def checked_text(text: str, read: Callable[[str], object]) -> str:
+def checked_encoded_text(text: str, read: Callable[[str], object]) -> str:
     """Return a text that was just encoded, after checking that it can be decoded.
 
     Raises:
@@ -161,14 +161,14 @@ def checked_text(text: str, read: Callable[[str], object]) -> str:
     return text
 
 
-def read_code(untrusted_text: str, prefix: str, chars_max: int) -> Any:
+def read_prefixed_code(untrusted_text: str, prefix: str, chars_max: int) -> Any:
     """Decode CBOR in base64url behind a prefix; raises BadCbor."""
     if not untrusted_text.startswith(prefix) or len(untrusted_text) > chars_max:
         raise BadCbor
-    return decode(decode_code(untrusted_text.removeprefix(prefix)))
+    return decode(decode_base64url_code(untrusted_text.removeprefix(prefix)))
 
 
-def decode_code(untrusted_code: str) -> bytes:
+def decode_base64url_code(untrusted_code: str) -> bytes:
     """Decode base64url; raises BadCbor."""
     try:
         return from_base64url(untrusted_code)
@@ -180,8 +180,10 @@ _SHEET_PREFIX: Final = "entrenous-recovery:2:"
 _RECOVERY_VERSION: Final = 2
 _SHEET_CHARS_MAX: Final = 4096
 _SHEET_CODE_PATTERN: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
-_CHECK_BYTES: Final = 4
-_LINE_CHARACTERS: Final = 64  # characters per line, so that a person can compare and type it
+_CHECKSUM_BYTES: Final = 4
+_CHARACTERS_PER_SHEET_LINE: Final = (
+    64  # characters per line, so that a person can compare and type it
+)
 
 
 def write_sheet(sheet: RecoverySheet) -> str:
@@ -197,8 +199,11 @@ def write_sheet(sheet: RecoverySheet) -> str:
         *(sheet.close.reveal(), sheet.output.reveal()),
     ]
     code = to_base64url(encode([*fields, _checksum(fields)]))
-    lines = [code[at : at + _LINE_CHARACTERS] for at in range(0, len(code), _LINE_CHARACTERS)]
-    return checked_text("\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""]), read_sheet)
+    lines = [
+        code[at : at + _CHARACTERS_PER_SHEET_LINE]
+        for at in range(0, len(code), _CHARACTERS_PER_SHEET_LINE)
+    ]
+    return checked_encoded_text("\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""]), read_sheet)
 
 
 def read_sheet(untrusted_text: str) -> RecoverySheet:
@@ -211,8 +216,8 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
     if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
         raise NotARecoverySheet
     with bad_cbor_as(NotARecoverySheet):
-        *fields, check = as_list(decode(decode_code("".join(found[1].split()))), 8, 8)
-        if as_bytes(check, _CHECK_BYTES) != _checksum(fields):
+        *fields, check = as_list(decode(decode_base64url_code("".join(found[1].split()))), 8, 8)
+        if as_bytes(check, _CHECKSUM_BYTES) != _checksum(fields):
             raise NotARecoverySheet
         return _parse_sheet(fields)
 
@@ -232,4 +237,4 @@ def _parse_sheet(fields: list[Any]) -> RecoverySheet:
 
 def _checksum(fields: list[Any]) -> bytes:
     """Return a checksum that detects typing errors; it is no protection against attackers."""
-    return hashlib.sha256(encode(fields)).digest()[:_CHECK_BYTES]
+    return hashlib.sha256(encode(fields)).digest()[:_CHECKSUM_BYTES]

@@ -159,9 +159,9 @@ def _parse_first_index(value: object) -> int:
     return as_uint(value, TOKEN_RANGE_FIRST_MAX)
 
 
-VERSION: Final = 2
-SUITE: Final = 0x647A
-_INFO_LABEL: Final = "entrenous/2 letter"
+LETTER_VERSION: Final = 2
+HPKE_SUITE: Final = 0x647A
+_HPKE_INFO_LABEL: Final = "entrenous/2 letter"
 
 
 def write_hpke_info(address: Address) -> bytes:
@@ -171,9 +171,9 @@ def write_hpke_info(address: Address) -> bytes:
         ValueError: a field does not have the length of its kind.
     """
     fields = [
-        _INFO_LABEL,
-        VERSION,
-        SUITE,
+        _HPKE_INFO_LABEL,
+        LETTER_VERSION,
+        HPKE_SUITE,
         address.to_person,
         address.to_device,
         address.key,
@@ -194,7 +194,7 @@ def write_sealed(key: bytes, around: bytes) -> bytes:
     """
     if len(key) != KEY_ID_BYTES:
         raise ValueError("a key id has 8 bytes")
-    return bytes([VERSION]) + key + around
+    return bytes([LETTER_VERSION]) + key + around
 
 
 def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
@@ -203,7 +203,7 @@ def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
     Raises:
         BadLetter: the version is not supported, or the length is impossible.
     """
-    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != VERSION:
+    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != LETTER_VERSION:
         raise BadLetter
     return untrusted[1 : 1 + KEY_ID_BYTES], untrusted[1 + KEY_ID_BYTES :]
 
@@ -216,7 +216,7 @@ def write_header(header: Header) -> bytes:
     """
     return encode_checked(
         {
-            1: VERSION,
+            1: LETTER_VERSION,
             2: header.from_person,
             3: header.from_device,
             4: header.to_person,
@@ -243,7 +243,7 @@ def read_header(untrusted: bytes) -> Header:
     """
     with bad_cbor_as(BadLetter):
         fields = as_map(decode(untrusted), 14)
-        as_uint(fields[1], VERSION, VERSION)
+        as_uint(fields[1], LETTER_VERSION, LETTER_VERSION)
         from_epoch, to_epoch = as_list(fields[6], 2, 2)
         envelope, body_sha256 = as_list(fields[12], 2, 2)
         from_head, to_head = as_list(fields[13], 2, 2)
@@ -269,7 +269,7 @@ def read_header(untrusted: bytes) -> Header:
 
 def _read_hpke_info(encoded: bytes) -> Address:
     fields = as_list(decode(encoded), 10, 10)
-    if fields[:3] != [_INFO_LABEL, VERSION, SUITE] or encode(fields) != encoded:
+    if fields[:3] != [_HPKE_INFO_LABEL, LETTER_VERSION, HPKE_SUITE] or encode(fields) != encoded:
         raise BadLetter
     return Address(
         to_person=_parse_person_id(fields[3]),
@@ -299,7 +299,7 @@ def _parse_xwing_key(value: Any) -> XWingKey:
     return XWingKey(_parse_key_id(key_id), as_bytes(public, 1216))
 
 
-_KIND_MAX: Final = 2**16 - 1
+_BODY_KIND_MAX: Final = 2**16 - 1
 
 
 class _BodyKind(NamedTuple):
@@ -355,7 +355,7 @@ def read_body(untrusted: bytes) -> Body:
     """
     with bad_cbor_as(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)
-        kind = _BODY_KINDS.get(as_uint(number, _KIND_MAX, 1))
+        kind = _BODY_KINDS.get(as_uint(number, _BODY_KIND_MAX, 1))
         return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
 
 
@@ -366,7 +366,7 @@ def _body_fields(body: Body) -> list[object]:
     return [number, _BODY_KINDS[number].plain(body)]
 
 
-def write_transcript(
+def write_comparison_transcript(
     transaction: bytes,
     starter: tuple[PersonId, ComparisonSide],
     other: tuple[PersonId, ComparisonSide],

@@ -13,7 +13,6 @@ from entrenous.crypto.hpke import open_sealed, seal_to
 from entrenous.send.devices.link_nouns import (
     BadLink,
     BadLinkCode,
-    Grant,
     LinkAnswer,
     LinkCode,
     LinkGrant,
@@ -21,10 +20,11 @@ from entrenous.send.devices.link_nouns import (
     LinkRequest,
     LinkReveal,
     LinkStop,
-    Offer,
+    NewDeviceGrant,
+    NewDeviceOffer,
 )
 from entrenous.send.devices.linked_devices import IntroducedDevice, LinkedDevice
-from entrenous.send.formats.identity_formats import checked_text, read_code
+from entrenous.send.formats.identity_formats import checked_encoded_text, read_prefixed_code
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
@@ -45,10 +45,12 @@ LINK_CODE_PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
 _CODE_CHARS_MAX: Final = 1024
 _TYPE_BYTE: Final = b"\x4c"
-_LENGTH_BYTES: Final = 4
-_LETTER_OVERHEAD: Final = 1145  # bytes; docs/spec/letter.md section 1
-_ENVELOPE_SIZES_BYTES: Final = tuple(_LETTER_OVERHEAD + 1024 * 2**power for power in range(1, 8))
-_XWING_BYTES: Final = 1216
+_MESSAGE_LENGTH_BYTES: Final = 4
+_LETTER_OVERHEAD_BYTES: Final = 1145  # bytes; docs/spec/letter.md section 1
+_ENVELOPE_SIZES_BYTES: Final = tuple(
+    _LETTER_OVERHEAD_BYTES + 1024 * 2**power for power in range(1, 8)
+)
+_XWING_KEY_BYTES: Final = 1216
 _SEALED_BYTES_MAX: Final = 128 * 1024
 
 
@@ -59,7 +61,7 @@ def write_link_code(code: LinkCode) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [_VERSION, code.relay_url, code.mailbox, code.token.reveal()]
-    return checked_text(LINK_CODE_PREFIX + to_base64url(encode(fields)), read_link_code)
+    return checked_encoded_text(LINK_CODE_PREFIX + to_base64url(encode(fields)), read_link_code)
 
 
 def read_link_code(untrusted_code: str) -> LinkCode:
@@ -69,7 +71,7 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         BadLinkCode: not a complete code of this version.
     """
     with bad_cbor_as(BadLinkCode):
-        fields = read_code(untrusted_code, LINK_CODE_PREFIX, _CODE_CHARS_MAX)
+        fields = read_prefixed_code(untrusted_code, LINK_CODE_PREFIX, _CODE_CHARS_MAX)
         version, relay_url, mailbox, token = as_list(fields, 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
@@ -105,7 +107,7 @@ def pad_link_message(message: bytes) -> bytes:
     Raises:
         ValueError: the message is too long.
     """
-    whole = _TYPE_BYTE + len(message).to_bytes(_LENGTH_BYTES, "big") + message
+    whole = _TYPE_BYTE + len(message).to_bytes(_MESSAGE_LENGTH_BYTES, "big") + message
     size = next((one for one in _ENVELOPE_SIZES_BYTES if one >= len(whole)), None)
     if size is None:
         raise ValueError("a message of a linking fits an envelope")
@@ -118,7 +120,7 @@ def unpad_link_message(untrusted: bytes) -> bytes:
     Raises:
         BadLink: there is none.
     """
-    begin = len(_TYPE_BYTE) + _LENGTH_BYTES
+    begin = len(_TYPE_BYTE) + _MESSAGE_LENGTH_BYTES
     end = begin + int.from_bytes(untrusted[len(_TYPE_BYTE) : begin], "big")
     if not untrusted.startswith(_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink
@@ -153,7 +155,7 @@ def _parse_request(fields: list[Any]) -> LinkRequest:
 
 def _parse_answer(fields: list[Any]) -> LinkAnswer:
     public, seal_to = as_list(fields, 2, 2)
-    return LinkAnswer(as_bytes(public, 32), as_bytes(seal_to, _XWING_BYTES))
+    return LinkAnswer(as_bytes(public, 32), as_bytes(seal_to, _XWING_KEY_BYTES))
 
 
 def _parse_reveal(fields: list[Any]) -> LinkReveal:
@@ -179,7 +181,7 @@ _ENFORCES_MAX: Final = 16
 _LENT_TOKENS_MAX: Final = 8
 
 
-def write_offer(offer: Offer) -> bytes:
+def write_offer(offer: NewDeviceOffer) -> bytes:
     """Encode the description of the new device.
 
     Raises:
@@ -195,7 +197,7 @@ def write_offer(offer: Offer) -> bytes:
     )
 
 
-def read_offer(untrusted: bytes) -> Offer:
+def read_offer(untrusted: bytes) -> NewDeviceOffer:
     """Decode the new device's description of itself.
 
     Raises:
@@ -205,20 +207,20 @@ def read_offer(untrusted: bytes) -> Offer:
         ed25519, curve25519, mldsa65, device, enforces, seal_to, mailbox, close, name = as_list(
             decode(untrusted), 9, 9
         )
-        return Offer(
+        return NewDeviceOffer(
             ed25519=as_bytes(ed25519, 32),
             curve25519=as_bytes(curve25519, 32),
             mldsa65_hash=as_bytes(mldsa65, 32),
             device=DeviceId(as_bytes(device, ID_BYTES)),
             enforces=_parse_enforced_limits(enforces),
-            seal_to=as_bytes(seal_to, _XWING_BYTES),
+            seal_to=as_bytes(seal_to, _XWING_KEY_BYTES),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
             close=_parse_token(close),
             name=optional(name, as_name),
         )
 
 
-def write_grant(grant: Grant) -> bytes:
+def write_grant(grant: NewDeviceGrant) -> bytes:
     """Encode what the new device is given.
 
     Raises:
@@ -229,7 +231,7 @@ def write_grant(grant: Grant) -> bytes:
     return encode_checked([grant.card, master, grant.name, siblings, grant.proof], read_grant)
 
 
-def read_grant(untrusted: bytes) -> Grant:
+def read_grant(untrusted: bytes) -> NewDeviceGrant:
     """Decode what the old device grants, without verifying it.
 
     Raises:
@@ -237,7 +239,7 @@ def read_grant(untrusted: bytes) -> Grant:
     """
     with bad_cbor_as(BadLink):
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
-        return Grant(
+        return NewDeviceGrant(
             card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
             master=optional(master, _parse_master_key),
             name=as_name(name),

@@ -144,20 +144,20 @@ def _parse_id(value: object) -> bytes:
     return as_bytes(value, ID_BYTES)
 
 
-_DEVICES_MAX: Final = 1024  # more do not fit into a letter
+_AUDIENCE_DEVICES_MAX: Final = 1024  # more do not fit into a letter
 _Audience = tuple[tuple[PersonId, DeviceId], ...]
 
 
 def _parse_audience(value: object) -> _Audience:
     """Read persons and devices, sorted without duplicates, so that all see the same list."""
-    found = tuple(map(_parse_recipient, as_list(value, 1, _DEVICES_MAX)))
+    found = tuple(map(_parse_recipient, as_list(value, 1, _AUDIENCE_DEVICES_MAX)))
     _check_ascending(found)
     return found
 
 
 def _parse_heads(value: object, audience: _Audience) -> tuple[PersonHead, ...]:
     """Read one head for each person of the audience, sorted."""
-    found = tuple(map(_parse_head, as_list(value, 1, _DEVICES_MAX)))
+    found = tuple(map(_parse_head, as_list(value, 1, _AUDIENCE_DEVICES_MAX)))
     _check_ascending([one.person for one in found])
     if {one.person for one in found} != {person for person, _ in audience}:
         raise BadCbor
@@ -179,9 +179,9 @@ def _parse_head(entry: object) -> PersonHead:
     return PersonHead(PersonId(as_bytes(person, 32)), as_uint(epoch, least=1), as_bytes(head, 32))
 
 
-VERSION: Final = 2
-_PADDED_BYTES_MIN: Final = 4096
-_LENGTH_BYTES: Final = 8
+FRAME_VERSION: Final = 2
+_PADDED_FILE_BYTES_MIN: Final = 4096
+_FRAME_LENGTH_BYTES: Final = 8
 
 
 def write_frame(frame: Frame) -> bytes:
@@ -192,8 +192,8 @@ def write_frame(frame: Frame) -> bytes:
             text that is too long or has control characters.
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
-    encoded = encode_checked({1: VERSION, 2: files, 3: frame.text}, _parse_frame)
-    return _add_padding(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
+    encoded = encode_checked({1: FRAME_VERSION, 2: files, 3: frame.text}, _parse_frame)
+    return _add_padding(len(encoded).to_bytes(_FRAME_LENGTH_BYTES, "big") + encoded)
 
 
 def read_frame(untrusted_padded: bytes) -> Frame:
@@ -208,7 +208,7 @@ def read_frame(untrusted_padded: bytes) -> Frame:
 
 def _parse_frame(encoded: bytes) -> Frame:
     fields = as_map(decode(encoded), 3)
-    as_uint(fields[1], VERSION, VERSION)
+    as_uint(fields[1], FRAME_VERSION, FRAME_VERSION)
     files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
     text = optional(fields[3], _parse_text)
     if not files and text is None:
@@ -264,10 +264,10 @@ def padded_length(length: int) -> int:
     Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
     PETS 2019, algorithm 1: at most 12 % longer, and it reveals only O(log log length) bits.
     """
-    exponent = max(length, _PADDED_BYTES_MIN).bit_length() - 1
+    exponent = max(length, _PADDED_FILE_BYTES_MIN).bit_length() - 1
     zeros = exponent - exponent.bit_length()
     mask = (1 << zeros) - 1
-    return (max(length, _PADDED_BYTES_MIN) + mask) & ~mask
+    return (max(length, _PADDED_FILE_BYTES_MIN) + mask) & ~mask
 
 
 class _PaddedReader(io.RawIOBase):
@@ -293,12 +293,12 @@ def _add_padding(data: bytes) -> bytes:
 
 
 def _remove_padding(untrusted: bytes) -> bytes:
-    end = _LENGTH_BYTES + int.from_bytes(untrusted[:_LENGTH_BYTES], "big")
+    end = _FRAME_LENGTH_BYTES + int.from_bytes(untrusted[:_FRAME_LENGTH_BYTES], "big")
     if end > len(untrusted) or len(untrusted) != padded_length(end):
         raise BadCbor
     if untrusted.count(0, end) != len(untrusted) - end:
         raise BadCbor
-    return untrusted[_LENGTH_BYTES:end]
+    return untrusted[_FRAME_LENGTH_BYTES:end]
 
 
 def _parse_file(entry: Any) -> FrameFile:

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.send.http.view_pages import VIEW_SECONDS, ViewedContent, ViewSession, view_app
+from entrenous.send.http.view_pages import VIEW_PAGE_SECONDS, ViewedContent, ViewSession, view_app
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
@@ -77,7 +77,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
                 why if isinstance(why, EntrenousError) else ViewNotCompleted(name=message)
             )
             raise
-        look.over.wait(VIEW_SECONDS)
+        look.over.wait(VIEW_PAGE_SECONDS)
     hint(translated("{message} was opened, and nothing of it was kept.").format(message=message))
 
 

@@ -26,15 +26,15 @@ from entrenous.send.letter.letter_nouns import ContentFile
 from entrenous.serving.private_pages import PrivatePages
 
 #: Seconds for which a page stays after it was shown.
-VIEW_SECONDS: Final = 600
+VIEW_PAGE_SECONDS: Final = 600
 _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
-_ALREADY_SHOWN: Final = translatable(
+_ALREADY_SHOWN_SENTENCE: Final = translatable(
     "This was given out already. To look again, type the command again."
 )
 
 
 def _random_path() -> str:
-    return secrets.token_urlsafe(_ADDRESS_BYTES)
+    return secrets.token_urlsafe(_PAGE_ADDRESS_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class ViewSession:
 
 def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
     """Return the application that serves one view on the socket ``taken``."""
-    pages = _Pages(look)
+    pages = _ViewOncePages(look)
     routes = [
         Route(f"/{look.cover}", pages.cover, methods=["GET"]),
         Route(f"/{look.inside}/show", pages.show, methods=["POST"]),
@@ -130,7 +130,7 @@ def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
     return PrivatePages(Starlette(routes=routes), taken)
 
 
-class _Pages:
+class _ViewOncePages:
     def __init__(self, look: ViewSession) -> None:
         self._look = look
         environment = jinja2.Environment(
@@ -141,13 +141,13 @@ class _Pages:
 
     async def cover(self, _: Request) -> Response:
         if not self._look.claim_first_page():
-            return self._page(words=translated(_ALREADY_SHOWN), status=410)
+            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         return self._page()
 
     async def show(self, _: Request) -> Response:
         """Request the opening, and wait for it."""
         if not self._look.request_opening():
-            return self._page(words=translated(_ALREADY_SHOWN), status=410)
+            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         try:
             shown = await asyncio.wrap_future(self._look.answer)
         except EntrenousError as why:
@@ -187,7 +187,7 @@ class _Pages:
                 sender=self._look.sender,
                 inside=inside,
                 end=f"{inside}/end",
-                seconds=VIEW_SECONDS,
+                seconds=VIEW_PAGE_SECONDS,
             ),
             status_code=status,
         )
@@ -201,4 +201,4 @@ def _read_asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-_ADDRESS_BYTES: Final = 32
+_PAGE_ADDRESS_BYTES: Final = 32

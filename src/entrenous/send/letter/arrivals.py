@@ -58,14 +58,14 @@ from entrenous.send.letter.receipts_owed import owe_delivery_receipt
 from entrenous.send.message.react import accept_reaction
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.block import is_blocked
-from entrenous.send.people.compare_keys import process_step
+from entrenous.send.people.compare_keys import process_comparison_step
 from entrenous.send.people.contact_history import note_heard_from
 from entrenous.send.people.invite import (
     accept_hello,
     handle_used_up_link,
-    link_by_lock,
-    note_joined,
-    refuse_joining,
+    invite_link_by_lock,
+    note_person_joined,
+    refuse_used_up_link,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.people.people_nouns import NotInvited
@@ -116,17 +116,17 @@ def _on_hello(hello: Hello, letter: Letter, _waiting: WaitingEnvelope, device: D
     if is_from_own_device(letter.header, device):
         accept_own_device_hello(hello, letter.header, device)
         return
-    invite = None if hello.invite_lock is None else link_by_lock(hello.invite_lock, device)
+    invite = None if hello.invite_lock is None else invite_link_by_lock(hello.invite_lock, device)
     is_new = contact_by_id(letter.person.id, device) is None
     if is_new and invite is None:
         raise NotInvited
     if is_new and invite is not None and invite.is_used_up:
-        refuse_joining(invite, hello, letter.person, letter.header, device)
+        refuse_used_up_link(invite, hello, letter.person, letter.header, device)
         return
     contact = accept_hello(hello, letter.person, invite, device)
     receive_range(letter.header, hello.seed, hello.first, device)
     if is_new and invite is not None:
-        note_joined(invite, contact, letter.header.from_device, device)
+        note_person_joined(invite, contact, letter.header.from_device, device)
     if invite is not None:
         mark_contact_for_resync(contact.person.id, device)
         device.vault.put(INVITE_USE_TO_ANSWER, contact.person.id.hex(), b"")
@@ -183,7 +183,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
     RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
-    CompareStep: lambda step, letter, _, device: process_step(
+    CompareStep: lambda step, letter, _, device: process_comparison_step(
         step, letter.header, sender_of(letter, device), device
     ),
     TokenRangeNote: _on_more_tokens,

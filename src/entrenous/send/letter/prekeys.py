@@ -27,9 +27,11 @@ from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS // 2
-_REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
-_DELETE_AFTER: Final = timedelta(days=14)  # time after which a replaced prekey is deleted
-_UNPUBLISHED_SET: Final = OwnRecord("prekeys", Prekeys)
+_PREKEY_ROTATED_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
+_REPLACED_PREKEY_DELETED_AFTER: Final = timedelta(
+    days=14
+)  # time after which a replaced prekey is deleted
+_UNPUBLISHED_PREKEYS_RECORD: Final = OwnRecord("prekeys", Prekeys)
 _FILLER_LEAF: Final = bytes(32)
 
 
@@ -43,7 +45,7 @@ class ReusableKeyStatements:
     xwing: bytes
 
 
-_REUSABLE_STATEMENTS: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
+_REUSABLE_STATEMENTS_RECORD: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
@@ -57,17 +59,17 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     weekly, however often one-time keys run out.
     """
     me = own_device(device)
-    prekeys = _UNPUBLISHED_SET.load(device.vault)
+    prekeys = _UNPUBLISHED_PREKEYS_RECORD.load(device.vault)
     prekeys = prekeys or _new_prekey_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
-    _UNPUBLISHED_SET.drop(device.vault)
+    _UNPUBLISHED_PREKEYS_RECORD.drop(device.vault)
 
 
 def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.transaction():
-        current = None if lasting else _REUSABLE_STATEMENTS.load(device.vault)
+        current = None if lasting else _REUSABLE_STATEMENTS_RECORD.load(device.vault)
         account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS)
         store_olm_account(account, device)
         kept = current or _new_reusable_keys(me, device)
@@ -76,7 +78,7 @@ def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekey
             for key_id, public in one_time.items()
         ]
         prekeys = _sign_prekey_set([*statements, kept.fallback, kept.xwing], me, device)
-        _UNPUBLISHED_SET.store(prekeys, device.vault)
+        _UNPUBLISHED_PREKEYS_RECORD.store(prekeys, device.vault)
     return prekeys
 
 
@@ -88,13 +90,13 @@ def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements
         _prekey_statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _prekey_statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )
-    _REUSABLE_STATEMENTS.store(made, device.vault)
+    _REUSABLE_STATEMENTS_RECORD.store(made, device.vault)
     return made
 
 
 def discard_unpublished_prekeys(device: Device) -> None:
     """Discard a set that the relay does not have yet, since a new relay needs a complete set."""
-    _UNPUBLISHED_SET.drop(device.vault)
+    _UNPUBLISHED_PREKEYS_RECORD.drop(device.vault)
 
 
 def top_up_prekeys(device: Device) -> None:
@@ -106,7 +108,7 @@ def top_up_prekeys(device: Device) -> None:
     )
     _redate_future_keys(device)
     is_fresh = any(
-        is_recent(key.made_at, _REPLACE_AFTER, device) for key in _own_xwing_prekeys(device)
+        is_recent(key.made_at, _PREKEY_ROTATED_AFTER, device) for key in _own_xwing_prekeys(device)
     )
     if left_at_relay < _TOP_UP_BELOW_KEYS or not is_fresh:
         publish_prekeys(device, lasting=not is_fresh)
@@ -121,7 +123,7 @@ def _redate_future_keys(device: Device) -> None:
     now = device.clock.now()
     for key in _own_xwing_prekeys(device):
         if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
-            due = replace(key, made_at=now - _REPLACE_AFTER)
+            due = replace(key, made_at=now - _PREKEY_ROTATED_AFTER)
             OWN_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
@@ -135,7 +137,7 @@ def _delete_old_prekeys(device: Device) -> None:
     """Delete replaced prekeys once no more letters to them can be written."""
     now = trusted_time(device)
     for key, successor in pairwise(_own_xwing_prekeys(device)):
-        if now - successor.made_at >= _DELETE_AFTER:
+        if now - successor.made_at >= _REPLACED_PREKEY_DELETED_AFTER:
             OWN_KEY_TABLE.drop(key.id.hex(), device.vault)
 
 

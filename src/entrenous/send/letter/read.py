@@ -121,7 +121,7 @@ def _open_inner_letter(
     for session in known_sessions:
         if outer.begins_session and not matches_session(session, outer):
             continue
-        opened = _try_session(session, outer)
+        opened = _open_with_session(session, outer)
         if opened is not None:
             others = tuple(other for other in known_sessions if other != session)
             return opened, (opened.session, *others)
@@ -132,7 +132,7 @@ def _open_inner_letter(
     return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
 
 
-def _try_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
+def _open_with_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
     try:
         return open_letter(session, outer)
     except NotForThisMailbox:

@@ -32,7 +32,7 @@ from entrenous.send.letter.receipts_owed import (
     may_get_receipts,
 )
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -61,7 +61,7 @@ def _send_receipts_to(peer_id: str, device: Device) -> None:
         ensure_session(to, device)
         receipts = tuple(_sign_receipts(one, PersonId(person), device) for one in owed)
         batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
-        write_letter(Receipts(receipts, batch), to, outer_without_content(device), device)
+        write_letter(Receipts(receipts, batch), to, outer_parts_without_content(device), device)
     for one_key in keys:
         OWED_RECEIPT_TABLE.drop(one_key, device.vault)
 

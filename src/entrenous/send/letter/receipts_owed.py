@@ -41,10 +41,10 @@ class OwedReceipt:
 OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 
-_DELAY_S_MIN: Final = 60
-_DELAY_S_MAX: Final = 900
+_RECEIPT_DELAY_S_MIN: Final = 60
+_RECEIPT_DELAY_S_MAX: Final = 900
 #: If a receipt is due later than this, its time was recorded by a clock that was ahead.
-MAX_RECEIPT_DELAY: Final = timedelta(seconds=_DELAY_S_MAX)
+MAX_RECEIPT_DELAY: Final = timedelta(seconds=_RECEIPT_DELAY_S_MAX)
 
 
 def owe_delivery_receipt(header: Header, received: Received, device: Device) -> None:
@@ -112,11 +112,13 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
         owed = OWED_RECEIPT_TABLE.load(key, device.vault)
         if owed is not None:
             return owed.due_at
-    delay_s = int.from_bytes(device.dice.token(8), "big") % (_DELAY_S_MAX - _DELAY_S_MIN + 1)
-    return this_second(device) + timedelta(seconds=_DELAY_S_MIN + delay_s)
+    delay_s = int.from_bytes(device.dice.token(8), "big") % (
+        _RECEIPT_DELAY_S_MAX - _RECEIPT_DELAY_S_MIN + 1
+    )
+    return this_second(device) + timedelta(seconds=_RECEIPT_DELAY_S_MIN + delay_s)
 
 
-def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
+def record_receipt_coverage(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
     """Store the data against which a receipt will be checked.
 
     Call it in the transaction that writes the letter.

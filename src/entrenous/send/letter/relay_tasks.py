@@ -24,11 +24,11 @@ from entrenous.send.devices.own_key_bundle import (
     relays_with_mailbox_deletions,
     repeat_mailbox_deletions,
     resend_close_token,
-    update_relay,
+    send_own_changes_to_relay,
 )
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.outbox import clock_difference
+from entrenous.send.outbox import clock_difference_error
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, register_tokens
 from entrenous.send.tokens.token_ranges import REVOKED_TOKEN_TABLE, TOKEN_REVOCATION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -47,7 +47,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     into the outbox: until they have left, no other device could close this one if it were lost.
     """
     close_token_changes = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None
-    problems = update_relay(device)
+    problems = send_own_changes_to_relay(device)
     if close_token_changes and device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is None:
         send_sync_letters(device)
     try:
@@ -55,7 +55,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     except Expired as why:
         home = own_device(device).home
         return [
-            clock_difference(PostponedUntilClockIsRight, why, home.relay_url, device),
+            clock_difference_error(PostponedUntilClockIsRight, why, home.relay_url, device),
             *problems,
         ]
     except EntrenousError as error:
@@ -107,7 +107,7 @@ def _relays_with_recent_requests(device: Device) -> set[str]:
     # For copies without our own recall date, only the relay said that they were recalled. Such a
     # copy alone is no reason to ask that relay for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
-    return taken_back | relays_with_mailbox_deletions(_repeat_since(device), device)
+    return taken_back | relays_with_mailbox_deletions(_repeat_period_start(device), device)
 
 
 def _is_check_due(record: bytes | None, device: Device) -> bool:
@@ -132,15 +132,15 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
     if seen not in (b"", known):
-        _withdraw_again(url, device)
+        _repeat_recalls(url, device)
         with device.vault.transaction():
-            repeat_mailbox_deletions(url, _repeat_since(device), device)
+            repeat_mailbox_deletions(url, _repeat_period_start(device), device)
         if url == home:
             _repeat_to_own_relay(device)
     device.vault.put(RELAY_RESTORE, url, b"%d %s" % (now, seen))
 
 
-def _withdraw_again(url: str, device: Device) -> None:
+def _repeat_recalls(url: str, device: Device) -> None:
     """Repeat the recent recalls at this relay."""
     for copy in list(_recent_recalls(device)):
         if copy.relay_url == url:
@@ -150,14 +150,14 @@ def _withdraw_again(url: str, device: Device) -> None:
 
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
     """Yield the copies recalled recently or at an unknown time, except those that never left."""
-    since = _repeat_since(device)
+    since = _repeat_period_start(device)
     for copy in SEALED_COPY_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
 
 
-def _repeat_since(device: Device) -> datetime:
+def _repeat_period_start(device: Device) -> datetime:
     """Return the start of the period whose requests are to be repeated.
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
@@ -173,7 +173,7 @@ def _repeat_to_own_relay(device: Device) -> None:
     """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
     token and prekeys.
     """
-    since = _repeat_since(device)
+    since = _repeat_period_start(device)
     with device.vault.transaction():
         resend_close_token(device)
         for key in REVOKED_TOKEN_TABLE.keys(device.vault):

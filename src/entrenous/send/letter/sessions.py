@@ -17,7 +17,12 @@ from entrenous.device.identities import check_list_head, olm_account_of, own_dev
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, Peer, XWingKey
-from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressees,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.tokens.issue import issue_range
@@ -161,4 +166,4 @@ def _greet_in_new_session(to: Addressee, device: Device) -> None:
     replace_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
     hello = Hello(own_device(device).card, issued.seed, issued.first, None)
-    write_letter(hello, to, outer_without_content(device), device)
+    write_letter(hello, to, outer_parts_without_content(device), device)

@@ -34,8 +34,8 @@ from entrenous.send.letter.letter_nouns import (
     XWingKey,
 )
 from entrenous.send.letter.prekeys import make_own_key
-from entrenous.send.letter.receipts_owed import record_receipt_terms
-from entrenous.send.outbox import OutboxItem, add_to_outbox, next_order
+from entrenous.send.letter.receipts_owed import record_receipt_coverage
+from entrenous.send.outbox import OutboxItem, add_to_outbox, next_outbox_order
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.use import Token, mailbox_for_token, use_token
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
@@ -89,7 +89,7 @@ def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee |
     return next((one for one in every if one.key.device == key), None)
 
 
-def outer_without_content(device: Device) -> OuterLetterParts:
+def outer_parts_without_content(device: Device) -> OuterLetterParts:
     """Return the outer parts of a letter without content, such as a hello or a recall."""
     return OuterLetterParts(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
@@ -127,7 +127,7 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         item = replace(item, needs=_last_token_lock_in(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
-            record_receipt_terms(body, outer.envelope, device)
+            record_receipt_coverage(body, outer.envelope, device)
 
 
 def _last_token_lock_in(body: Body) -> bytes | None:
@@ -203,5 +203,7 @@ def _outbox_item(
         share=outer.share,
         blobs=tuple(deposit.id for deposit, _ in outer.blobs),
     )
-    item = OutboxItem(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
+    item = OutboxItem(
+        next_outbox_order(device), person.relay_url, token.token, envelope, outer.blobs
+    )
     return replace(item, index=token.index, peer=peer_key(person.id, to.key.device))

@@ -20,15 +20,15 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
 from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, DownloadPart, Received
-from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
 
-OnSent = Callable[[int], None]  # called with the number of further bytes sent
+SentBytesCallback = Callable[[int], None]  # called with the number of further bytes sent
 
 
 def ignore_sent_bytes(_size: int) -> None:
-    """Ignore the progress of an upload; a no-op :data:`OnSent`."""
+    """Ignore the progress of an upload; a no-op :data:`SentBytesCallback`."""
 
 
 def is_worth_resuming(item: OutboxItem) -> bool:
@@ -36,7 +36,9 @@ def is_worth_resuming(item: OutboxItem) -> bool:
     return item.blob_bytes >= RESUMED_BYTES_MIN
 
 
-def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent_bytes) -> None:
+def upload_blobs(
+    item: OutboxItem, device: Device, on_sent: SentBytesCallback = ignore_sent_bytes
+) -> None:
     """Upload all blobs of an item, one after the other.
 
     Each is durable at the relay before the next.
@@ -47,11 +49,11 @@ def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent
     copy = SEALED_COPY_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
     for deposit, kept in item.blobs:
-        _Upload(item, deposit, kept, token, device).upload(on_sent)
+        _BlobUpload(item, deposit, kept, token, device).upload(on_sent)
 
 
 @dataclass(slots=True)
-class _Upload:
+class _BlobUpload:
     """The upload of one blob; ``withdraw`` is the token for asking how much arrived, if allowed."""
 
     item: OutboxItem
@@ -60,7 +62,7 @@ class _Upload:
     withdraw: Secret | None
     device: Device
 
-    def upload(self, on_sent: OnSent) -> None:
+    def upload(self, on_sent: SentBytesCallback) -> None:
         start = self._bytes_at_relay() if self.item.begun else 0
         with self.device.vault.open_sealed(self.kept) as file:
             counted, best, idle = _CountedReader(file, on_sent), start, 0
@@ -79,7 +81,7 @@ class _Upload:
                     start, idle = 0, idle + 1  # the relay lost the bytes that it had
                 else:
                     return counted.report_progress(self.deposit.size)
-                if idle > _IDLE_TRIES_MAX:
+                if idle > _UPLOAD_TRIES_WITHOUT_PROGRESS_MAX:
                     # A relay that claims progress but makes none is not asked again. From now on,
                     # the courier's own timeout ends the upload.
                     self.withdraw, start = None, 0
@@ -92,7 +94,7 @@ class _Upload:
         return min(size, deposit.size)
 
 
-_IDLE_TRIES_MAX: Final = 3
+_UPLOAD_TRIES_WITHOUT_PROGRESS_MAX: Final = 3
 
 
 class _RestartRequestedError(Exception):
@@ -102,7 +104,7 @@ class _RestartRequestedError(Exception):
 class _CountedReader(io.BufferedIOBase):
     """A file that reports how much was read, and that may be rewound only once."""
 
-    def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
+    def __init__(self, file: BinaryIO, on_sent: SentBytesCallback) -> None:
         self._file, self._on_sent, self._reported = file, on_sent, 0
         self._seeks_left: int | None = None
 
@@ -137,7 +139,7 @@ class _CountedReader(io.BufferedIOBase):
             self._reported = place
 
 
-def download(
+def download_blobs(
     received: Received, manifest: Manifest, device: Device, watch: TransferWatch
 ) -> tuple[BlobId, ...]:
     """Download all blobs of a message into the vault, sealed, and check them.
@@ -147,7 +149,7 @@ def download(
             kept.
         NoSuchBlob, RelayUnreachable, DiskFull.
     """
-    counted = ByteCounter(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
+    counted = ByteCounter(TransferStage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
     message_key = inbox_key(received.sender, received.id)
     return tuple(
         _download_blob(ref, f"{message_key} {place:04d}", manifest, device, counted)

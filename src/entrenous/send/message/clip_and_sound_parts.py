@@ -20,17 +20,22 @@ from entrenous.device.vault_tables import pack
 from entrenous.media.clip_writer import MEDIA_TYPE
 from entrenous.media.sound_writer import written_format
 from entrenous.send.copies.clip_copies import ClipOriginal
-from entrenous.send.copies.mark_clip import ClipSound, clip_copies, prepare_with_sound, sent_clip
-from entrenous.send.copies.picture_copies import MadeCopy, new_seed
-from entrenous.send.copies.sound_copies import sound_pool_size, write_copy
+from entrenous.send.copies.mark_clip import (
+    ClipSound,
+    clip_ledger_entry,
+    make_clip_copies,
+    prepare_clip_with_sound,
+)
+from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
+from entrenous.send.copies.sound_copies import sound_pool_size, write_sound_copy
 from entrenous.send.copies.worker_pool import ordered_results
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.file_plan import CopyShape, LedgerEntries
-from entrenous.send.message.transfer_progress import ByteCounter, ShareCallback
+from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, prepare_sound
 
-_PENDING_BYTES_MAX: Final = (
+_PENDING_COPIES_BYTES_MAX: Final = (
     64 * 1024 * 1024
 )  # bytes of copies that were made in one pass and wait to be encrypted
 
@@ -54,12 +59,12 @@ class ClipPart:
         several.
         """
         size = len(self.original.source)
-        making = clip_copies(
+        making = make_clip_copies(
             self.original,
             self.sound,
             people,
             device,
-            _PENDING_BYTES_MAX,
+            _PENDING_COPIES_BYTES_MAX,
             lambda several: marking.counting_callback(several * size),
         )
         with closing(making) as copies:
@@ -72,7 +77,7 @@ class ClipPart:
         kept = device.vault.keep_file(self.original.source)
         surveyed = device.vault.keep_file(pack(self.original.survey))
         clip = replace(
-            sent_clip(self.original),
+            clip_ledger_entry(self.original),
             original=kept,
             survey=surveyed,
             copies=made,
@@ -94,7 +99,7 @@ class ClipPart:
 
 
 def prepare_clip_part(
-    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> ClipPart:
     """Prepare a clip; ``reached`` receives the share that is done.
 
@@ -102,7 +107,7 @@ def prepare_clip_part(
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
             DamagedClip, ClipTooSmallToMark, UnsupportedSoundCodec, DamagedSound.
     """
-    original, sound = prepare_with_sound(untrusted_data, device, reached)
+    original, sound = prepare_clip_with_sound(untrusted_data, device, reached)
     reached(1.0)
     return ClipPart((place,), original, sound)
 
@@ -122,10 +127,10 @@ class SoundPart:
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         def make_copy(seed: Secret) -> tuple[MadeCopy, ...]:
-            data = write_copy(self.sound, self.prepared, seed)
+            data = write_sound_copy(self.sound, self.prepared, seed)
             return (MadeCopy(seed, data, sha256(data)),)
 
-        seeds = (new_seed(device) for _ in range(people))
+        seeds = (new_mark_seed(device) for _ in range(people))
         marking.add(0)  # shows the progress bar before the first is done
         with closing(ordered_results(make_copy, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
@@ -145,7 +150,7 @@ class SoundPart:
 
 
 def prepare_sound_part(
-    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> SoundPart:
     """Prepare a sound; ``reached`` is called at the end.
 

@@ -15,7 +15,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentClip, SentPicture, SentSound
 from entrenous.media.file_kind import medium_of
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.transfer_progress import ByteCounter, ShareCallback
+from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 
 if TYPE_CHECKING:
     from entrenous.send.copies.picture_copies import MadeCopy
@@ -66,7 +66,7 @@ class FilesCopiedTogether(Protocol):
         ...
 
 
-Entry = TypeVar("Entry")
+EntryT = TypeVar("EntryT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FilePlan:
         for part in self.parts:
             part.store_features(message, device)
 
-    def _in_message_order(self, by_part: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...]:
+    def _in_message_order(self, by_part: Sequence[tuple[EntryT, ...]]) -> tuple[EntryT, ...]:
         placed = {
             place: one
             for part, several in zip(self.parts, by_part, strict=True)
@@ -145,14 +145,14 @@ def plan_files(
     return FilePlan(tuple(parts))
 
 
-def _next_copies(part: FilesCopiedTogether, copies: Iterator[Entry]) -> Entry:
+def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
     """Return the next copies of a part; a clip may be shorter when it is read again."""
     with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 
 
 def _plan_clip(
-    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     """Prepare a clip, or a file without frames as a sound."""
     try:
@@ -167,7 +167,7 @@ def _plan_clip(
 
 
 def _plan_sound(
-    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     with about_file(place):
         return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(

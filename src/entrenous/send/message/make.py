@@ -47,7 +47,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.write import Addressee, OuterLetterParts, write_letter
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.file_plan import FilePlan
-from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.message_index import index_copy
 from entrenous.wire.receipt import write_mark
 from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
@@ -127,8 +127,8 @@ class _MessageInProgress:
     def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
         """Make and encrypt the copies, one device after the other, to save memory."""
         size = sum(map(len, self.draft.files))
-        marking = ByteCounter(Stage.MARKING, size * len(to), watch)
-        sealing = ByteCounter(Stage.SEALING, size * len(to), watch)
+        marking = ByteCounter(TransferStage.MARKING, size * len(to), watch)
+        sealing = ByteCounter(TransferStage.SEALING, size * len(to), watch)
         for one, copies in zip(to, self._copies(len(to), marking), strict=True):
             self.made.append(self._seal_for_device(one, copies))
             sealing.add(size)
@@ -207,7 +207,7 @@ def _make_sealed_copy(made: _SealedDeviceCopies, sending: SendingContext) -> Sea
 
 
 # ciphertext of up to this size is written at once, larger ciphertext in chunks
-_IN_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
+_CIPHERTEXT_IN_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ def seal_content(
     fetch_lock, withdraw_lock = token_hash(manifest.fetch_token), token_hash(withdraw_token)
     deposits = list[tuple[BlobDeposit, BlobId]]()
     for place, padded in enumerate(_padded_blobs(files, text)):
-        kept, size, sha256 = _encrypt(blob_key(key, place), *padded, device)
+        kept, size, sha256 = _encrypt_blob(blob_key(key, place), *padded, device)
         deposit = BlobDeposit(
             id=BlobId(device.dice.token(ID_BYTES)),
             mailbox=to.key.mailbox,
@@ -304,11 +304,13 @@ def _make_manifest(to: Addressee, sending: SendingContext, device: Device) -> Ma
     )
 
 
-def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[BlobId, int, bytes]:
+def _encrypt_blob(
+    key: Secret, padded: BinaryIO, size: int, device: Device
+) -> tuple[BlobId, int, bytes]:
     """Encrypt a blob into the vault; return its id there, its size in bytes and its SHA-256."""
     if size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    if size <= _IN_MEMORY_BYTES_MAX:
+    if size <= _CIPHERTEXT_IN_MEMORY_BYTES_MAX:
         buffer = io.BytesIO()
         length, sha256 = _encrypt_into(buffer, key, padded)
         kept = device.vault.keep_sealed(buffer.getvalue())

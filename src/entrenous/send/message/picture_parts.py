@@ -13,10 +13,10 @@ from entrenous.device.device import Device
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
     PictureOriginal,
-    ledger_entry,
-    new_seed,
+    new_mark_seed,
+    picture_ledger_entry,
     prepare_original,
-    store_features,
+    store_picture_features,
     write_copies_per_recipient,
 )
 from entrenous.send.letter.letter_nouns import FileRole
@@ -38,19 +38,19 @@ class PicturePart:
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         marking.add(0)  # shows the progress bar before the first is done
-        seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
+        seeds = [tuple(new_mark_seed(device) for _ in self.originals) for _ in range(people)]
         return write_copies_per_recipient(
             self.originals, seeds, lambda one: marking.add(len(one.source))
         )
 
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         kept = [device.vault.keep_file(original.source) for original in self.originals]
-        by_part = map(ledger_entry, self.originals, kept, copies)
+        by_part = map(picture_ledger_entry, self.originals, kept, copies)
         numbered = zip(by_part, self.places, strict=True)
         return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))
 
-    def store_features(self, message: MessageId, device: Device) -> None:
-        store_features(message, self.originals, device)
+    def store_picture_features(self, message: MessageId, device: Device) -> None:
+        store_picture_features(message, self.originals, device)
 
 
 def prepare_picture_part(

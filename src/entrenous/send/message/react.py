@@ -13,7 +13,7 @@ from entrenous.device.vault_tables import (
     inbox_key,
 )
 from entrenous.send.conversations import contact_names_in, conversation_of
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.letter.letter_nouns import (
     REACTION_TABLE,
@@ -25,7 +25,7 @@ from entrenous.send.letter.letter_nouns import (
     is_valid_reaction,
 )
 from entrenous.send.letter.sessions import ensure_sessions
-from entrenous.send.letter.write import addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.people.keep_contacts import (
     contacts_named,
@@ -64,12 +64,12 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
         refuse_other_protocols(readers, device)
         raise NobodyToReactTo(name=name)
     to = ensure_sessions([one for person in people for one in addressees(person, device)], device)
-    outers = [outer_without_content(device) for _ in to]
+    outers = [outer_parts_without_content(device) for _ in to]
     with device.vault.transaction():
         store_reaction(reaction, own_device(device).person.id, device)
         for one, outer in zip(to, outers, strict=True):
             write_letter(reaction, one, outer, device)
-    stayed = flush(device).stayed
+    stayed = flush_outbox(device).stayed
     waits = (
         one.contact.name for one, outer in zip(to, outers, strict=True) if outer.envelope in stayed
     )

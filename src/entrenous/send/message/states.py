@@ -172,7 +172,7 @@ MESSAGE_EVENT_ERRORS: Final[Mapping[tuple[InboxState, MessageEvent], type[Entren
 }
 
 
-def next_departure(departure: SendState, event: CopyEvent) -> SendState:
+def next_send_state(departure: SendState, event: CopyEvent) -> SendState:
     """Return the state of a copy after ``event``.
 
     Raises:
@@ -189,7 +189,7 @@ def can_be_cancelled(departure: SendState) -> bool:
     return (departure, CopyEvent.CALL_OFF) in NEXT_COPY_STATE
 
 
-def check_transition(state: InboxState, reached: InboxState) -> None:
+def check_inbox_transition(state: InboxState, reached: InboxState) -> None:
     """Check that a message may change from ``state`` to ``reached`` in one step or none.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.base.language import translatable
 
 
-class Stage(StrEnum):
+class TransferStage(StrEnum):
     """A long stage, with the name for its progress bar."""
 
     PREPARING = translatable("Preparing")
@@ -28,20 +28,20 @@ class TransferWatch:
     wait.
     """
 
-    step: Callable[[Stage, int, int], None] = lambda _stage, _done, _total: None
+    step: Callable[[TransferStage, int, int], None] = lambda _stage, _done, _total: None
     wait: Callable[[datetime], bool] = lambda _until: False
 
 
 NO_WATCH: Final = TransferWatch()
 #: A function that is called with the share of some work that is done, from 0 to 1.
-ShareCallback = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 
 
-def ignore_share(_share: float) -> None:
+def ignore_progress(_share: float) -> None:
     """Ignore progress."""
 
 
-def share_done(done: float, whole: float) -> float:
+def fraction_done(done: float, whole: float) -> float:
     """Return the share that is done, from 0 to 1.
 
     It is limited because ``whole``, which a file claims, may be wrong.
@@ -49,23 +49,23 @@ def share_done(done: float, whole: float) -> float:
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
-def share_range(reached: ShareCallback, start: float, stop: float) -> ShareCallback:
+def progress_range(reached: ProgressCallback, start: float, stop: float) -> ProgressCallback:
     """Return a callback for a part of the work: from share ``start`` to share ``stop`` of the
     whole.
     """
     return lambda share: reached(start + share * (stop - start))
 
 
-def split_shares(reached: ShareCallback, parts: int) -> tuple[ShareCallback, ...]:
+def split_progress(reached: ProgressCallback, parts: int) -> tuple[ProgressCallback, ...]:
     """Return callbacks for ``parts`` equally long parts of the work, in order."""
-    return tuple(share_range(reached, n / parts, (n + 1) / parts) for n in range(parts))
+    return tuple(progress_range(reached, n / parts, (n + 1) / parts) for n in range(parts))
 
 
 @dataclass(slots=True)
 class ByteCounter:
     """Adds up the bytes of one stage and reports them to the watch."""
 
-    stage: Stage
+    stage: TransferStage
     total: int
     watch: TransferWatch
     done: int = field(default=0, init=False)
@@ -75,7 +75,7 @@ class ByteCounter:
         self.done = min(self.done + size, self.total)
         self.watch.step(self.stage, self.done, self.total)
 
-    def counting_callback(self, size: int) -> ShareCallback:
+    def counting_callback(self, size: int) -> ProgressCallback:
         """Return a callback for ``size`` bytes that are done gradually, all of them at share 1.
 
         It reports once immediately, before any byte is done, since the first may take long.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from entrenous.base.identity import Contact, Trust
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DEVICE_TO_GREET, INVITE_USE_TO_ANSWER
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import (
@@ -37,7 +37,7 @@ def block_contact(name: str, device: Device) -> Contact:
         device.vault.drop(INVITE_USE_TO_ANSWER, person_key)
         KEY_COMPARISON_TABLE.drop(person_key, device.vault)
         store_contact(contact, device)
-        date_changes(device)
+        record_change_times(device)
     return contact
 
 
@@ -56,7 +56,7 @@ def unblock_contact(name: str, device: Device) -> Contact:
     with device.vault.transaction():
         store_contact(unblocked, device)
         queue_hello(unblocked, None, device)
-        date_changes(device)
+        record_change_times(device)
     return unblocked
 
 
@@ -78,7 +78,7 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
     renamed = replace(contact, name=new_name)
     with device.vault.transaction():
         store_contact(renamed, device)
-        date_changes(device)
+        record_change_times(device)
     return renamed
 
 
@@ -101,5 +101,5 @@ def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
     contact = replace(contact_named(name, device), receipts=wanted)
     with device.vault.transaction():
         store_contact(contact, device)
-        date_changes(device)
+        record_change_times(device)
     return contact

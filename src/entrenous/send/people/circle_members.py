@@ -8,7 +8,7 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name, contacts
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.people.circles import (
     Circle,
     CircleId,
@@ -108,7 +108,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
             else replace(known, people=tuple(sorted({*known.people, *added})))
         )
         store_circle(circle, device.vault)
-        date_changes(device)
+        record_change_times(device)
     return circle
 
 
@@ -125,7 +125,7 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
             delete_circle(circle, device.vault)
         else:
             store_circle(left, device.vault)
-        date_changes(device)
+        record_change_times(device)
     return left
 
 

@@ -25,11 +25,16 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.device_lists import unfreeze_contact
-from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.formats.letter_format import write_transcript
+from entrenous.send.devices.sync_records import record_change_times
+from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.letter.letter_nouns import CompareStep, Header
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressees,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import (
     KEY_COMPARISON_TABLE,
@@ -64,7 +69,9 @@ def delete_comparison(person: PersonId, device: Device) -> None:
 def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> ShortString:
     """Return the short authentication string that both people should see; raises BadKey."""
     return short_string(
-        comparing.private, _their_public_key(comparing), _transcript(comparing, person, device)
+        comparing.private,
+        _their_public_key(comparing),
+        _comparison_transcript(comparing, person, device),
     )
 
 
@@ -82,16 +89,16 @@ def _confirmation_proof(
     Raises:
         BadKey.
     """
-    transcript = _transcript(comparing, person, device)
+    transcript = _comparison_transcript(comparing, person, device)
     return agreement_proof(comparing.private, _their_public_key(comparing), transcript, by)
 
 
-def _transcript(comparing: Comparison, person: PersonId, device: Device) -> bytes:
+def _comparison_transcript(comparing: Comparison, person: PersonId, device: Device) -> bytes:
     if comparing.mine is None or comparing.theirs is None:
         raise LookupError("both public keys are needed for the transcript")
     ours, theirs = (own_device(device).person.id, comparing.mine), (person, comparing.theirs)
     starter, other = (ours, theirs) if comparing.starter else (theirs, ours)
-    return write_transcript(comparing.transaction, starter, other)
+    return write_comparison_transcript(comparing.transaction, starter, other)
 
 
 def compare_keys(name: str, device: Device) -> Comparison:
@@ -121,7 +128,7 @@ def auth_string_with(name: str, device: Device) -> ShortString:
         UnknownPerson, NothingToCompare, ComparisonNotReady.
     """
     contact = contact_named(name, device)
-    return auth_string_of(_require_ready(contact, device), contact.person.id, device)
+    return auth_string_of(_require_ready_comparison(contact, device), contact.person.id, device)
 
 
 def confirm_match(name: str, device: Device) -> Contact:
@@ -131,7 +138,7 @@ def confirm_match(name: str, device: Device) -> Contact:
         UnknownPerson, NothingToCompare, ComparisonNotReady.
     """
     contact = contact_named(name, device)
-    ready = _require_ready(contact, device)
+    ready = _require_ready_comparison(contact, device)
     with device.vault.transaction():
         if ready.stage is not ComparisonStage.AGREED and ready.their_device is not None:
             proof = _confirmation_proof(
@@ -156,7 +163,7 @@ def report_mismatch(name: str, device: Device) -> Contact:
         delete_comparison(contact.person.id, device)
         doubted = replace(contact, trust=Trust.UNKNOWN)
         store_contact(doubted, device)
-        date_changes(device)
+        record_change_times(device)
     return doubted
 
 
@@ -168,7 +175,7 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
     delete_comparison(contact.person.id, device)
     compared = replace(unfreeze_contact(contact, device), trust=Trust.COMPARED)
     store_contact(compared, device)
-    date_changes(device)
+    record_change_times(device)
     return compared
 
 
@@ -187,13 +194,13 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
         stage=ComparisonStage.BEGUN,
         starter=True,
         private=private,
-        mine=_our_side(private, device),
+        mine=_our_comparison_side(private, device),
     )
     commitment = CompareStep(begun.transaction, 1, key_commitment(public_key_of(private)))
     with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
-            write_letter(commitment, to, outer_without_content(device), device)
+            write_letter(commitment, to, outer_parts_without_content(device), device)
         store_comparison(contact.person.id, begun, device)
     return begun
 
@@ -201,13 +208,13 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
 def _answer_comparison(comparing: Comparison, contact: Contact, device: Device) -> Comparison:
     with device.vault.transaction():
         send_public_key(comparing, 2, contact, device)
-        mine = _our_side(comparing.private, device)
+        mine = _our_comparison_side(comparing.private, device)
         answered = replace(comparing, stage=ComparisonStage.ANSWERED, mine=mine)
         store_comparison(contact.person.id, answered, device)
     return answered
 
 
-def _our_side(private: Secret, device: Device) -> ComparisonSide:
+def _our_comparison_side(private: Secret, device: Device) -> ComparisonSide:
     """Return our side of the comparison, exactly as the other device will read it from the letter
     that is written now.
     """
@@ -215,7 +222,7 @@ def _our_side(private: Secret, device: Device) -> ComparisonSide:
     return ComparisonSide(me.key.device, me.person.head, public_key_of(private))
 
 
-def _require_ready(contact: Contact, device: Device) -> Comparison:
+def _require_ready_comparison(contact: Contact, device: Device) -> Comparison:
     found = comparison_with(contact.person.id, device)
     if found is None:
         raise NothingToCompare(name=contact.name)
@@ -229,10 +236,12 @@ def _write_step(step: CompareStep, contact: Contact, to: DeviceId, device: Devic
     if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
         ensure_session(addressee, device)
-        write_letter(step, addressee, outer_without_content(device), device)
+        write_letter(step, addressee, outer_parts_without_content(device), device)
 
 
-def process_step(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
+def process_comparison_step(
+    step: CompareStep, header: Header, contact: Contact, device: Device
+) -> None:
     """Process a comparison step from a contact, inside the transaction that advances the
     ratchet.
     """
@@ -380,11 +389,11 @@ def _downgrade_link_trust(contact: Contact, device: Device) -> None:
     if contact.trust is Trust.BY_LINK:
         with device.vault.transaction():
             store_contact(replace(contact, trust=Trust.UNKNOWN), device)
-            date_changes(device)
+            record_change_times(device)
 
 
-_DIGIT_GROUPS = 12
-_HASH_ROUNDS = (
+_SAFETY_NUMBER_DIGIT_GROUPS = 12
+_SAFETY_NUMBER_HASH_ROUNDS = (
     5200  # as in Signal's numeric fingerprints, to slow down the search for a similar number
 )
 
@@ -398,8 +407,11 @@ def safety_number(name: str, device: Device) -> str:
     mine = own_device(device).person.id
     theirs = contact_named(name, device).person.id
     digest = b"".join(sorted((bytes(mine), bytes(theirs))))
-    for _ in range(_HASH_ROUNDS):
+    for _ in range(_SAFETY_NUMBER_HASH_ROUNDS):
         digest = sha256(b"entrenous/1 safety number\x00" + digest)
     digest += sha256(b"entrenous/1 safety number\x01" + digest)
-    groups = (int.from_bytes(digest[5 * i : 5 * i + 5]) % 100_000 for i in range(_DIGIT_GROUPS))
+    groups = (
+        int.from_bytes(digest[5 * i : 5 * i + 5]) % 100_000
+        for i in range(_SAFETY_NUMBER_DIGIT_GROUPS)
+    )
     return " ".join(f"{group:05d}" for group in groups)

@@ -67,7 +67,7 @@ class LastHeard:
 LAST_HEARD_TABLE: Final = Table(LAST_HEARD, LastHeard)
 
 
-_QUERY_INTERVAL: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
+_PREKEY_QUERY_INTERVAL: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
 
 
 def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
@@ -95,11 +95,11 @@ def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
     looked_at = None if heard is None else heard.looked_at
-    if looked_at is not None and is_recent(looked_at, _QUERY_INTERVAL, device):
+    if looked_at is not None and is_recent(looked_at, _PREKEY_QUERY_INTERVAL, device):
         return
     at = last_heard_at(contact, key, device)
     with suppress(EntrenousError):
-        at = max(at, min(now, _newest_prekey(contact, key, device)))
+        at = max(at, min(now, _newest_prekey_made_at(contact, key, device)))
     LAST_HEARD_TABLE.store(LastHeard(at, now), whose, device.vault)
 
 
@@ -108,7 +108,7 @@ def forget_last_heard(person: PersonId, vault: Vault) -> None:
         LAST_HEARD_TABLE.drop(key, vault)
 
 
-def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+def _newest_prekey_made_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     token = token_for(contact, key.device, device)
     url, mailbox = token_route_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
@@ -121,13 +121,15 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
 
 # several are kept, so that an earlier one remains when some messages are cancelled
 _SENT_RECORDS_PER_PERSON_MAX: Final = 5
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_INDEXED_KEY: Final = "talks-indexed"  # set once messages older than this index were added to it
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OLDER_MESSAGES_INDEXED_KEY: Final = (
+    "talks-indexed"  # set once messages older than this index were added to it
+)
 
 
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
-    _build_index_once(device)
+    _index_older_messages_once(device)
     keys = LAST_SENT_TABLE.keys(device.vault, _history_key(person))
     found = (LAST_SENT_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
@@ -135,7 +137,7 @@ def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]
 
 def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
     """Record a message to a person, in the transaction that records the message."""
-    _build_index_once(device)
+    _index_older_messages_once(device)
     _store_sent_record(person, talk, device.vault)
 
 
@@ -162,14 +164,14 @@ def copies_of_media(message: Message) -> Iterator[Copy]:
         yield from sound.copies
 
 
-def _build_index_once(device: Device) -> None:
+def _index_older_messages_once(device: Device) -> None:
     """Add the messages sent before this index existed, once."""
-    if device.vault.get(SELF, _INDEXED_KEY) is not None:
+    if device.vault.get(SELF, _OLDER_MESSAGES_INDEXED_KEY) is not None:
         return
     for message in device.ledger.messages():
         for person, talk in _sent_records_of(message, device.vault):
             _store_sent_record(person, talk, device.vault)
-        device.vault.put(SELF, _INDEXED_KEY, b"")
+        device.vault.put(SELF, _OLDER_MESSAGES_INDEXED_KEY, b"")
 
 
 def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
@@ -184,7 +186,7 @@ def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId,
 
 def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
     start = _history_key(person)
-    microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
+    microseconds = (talk.at - _UNIX_EPOCH) // timedelta(microseconds=1)
     LAST_SENT_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
     for old in LAST_SENT_TABLE.keys(vault, start)[:-_SENT_RECORDS_PER_PERSON_MAX]:
         LAST_SENT_TABLE.drop(old, vault)
@@ -194,9 +196,9 @@ def _history_key(person: PersonId) -> str:
     return f"{person.hex()} "
 
 
-Notice = TypeVar("Notice")
+NoticeT = TypeVar("NoticeT")
 # so that neither senders nor people with an invite link can fill the vault
-_UNREPORTED_MAX: Final = 1000
+_UNREPORTED_NOTICES_MAX: Final = 1000
 
 
 def record_contact_change(before: Contact, after: Contact, device: Device) -> Contact:
@@ -253,15 +255,15 @@ def _store_change(changed: ContactChange, device: Device) -> None:
     add_notice(changed, KEY_CHANGE_TABLE, device)
 
 
-def add_notice(notice: Notice, table: Table[Notice], device: Device) -> None:
+def add_notice(notice: NoticeT, table: Table[NoticeT], device: Device) -> None:
     """Store a notice until it is shown, unless there are too many."""
     unreported = table.keys(device.vault)
-    if len(unreported) < _UNREPORTED_MAX:
+    if len(unreported) < _UNREPORTED_NOTICES_MAX:
         number = int(unreported[-1]) + 1 if unreported else 0
         table.store(notice, f"{number:012d}", device.vault)
 
 
-def take_all_notices(table: Table[Notice], device: Device) -> tuple[Notice, ...]:
+def take_all_notices(table: Table[NoticeT], device: Device) -> tuple[NoticeT, ...]:
     """Return a table's notices, oldest first, and remove them."""
     with device.vault.transaction():
         notices = tuple(table.all(device.vault))

@@ -36,20 +36,25 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
-from entrenous.send.devices.own_key_bundle import open_bundle
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.own_key_bundle import open_key_bundle
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import mark_contact_for_resync
-from entrenous.send.flush import flush
+from entrenous.send.flush import flush_outbox
 from entrenous.send.formats.identity_formats import read_invite, write_invite
 from entrenous.send.letter.letter_nouns import Header, Hello, InviteLinkUsedUp
 from entrenous.send.letter.sessions import ensure_sessions, replace_session
-from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressees,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.people.contact_history import add_notice, take_all_notices
 from entrenous.send.people.keep_contacts import (
     compare_bundle,
     contact_by_id,
     forget_contact,
-    free_name,
+    free_contact_name,
     refuse_bad_name,
     store_contact,
 )
@@ -97,8 +102,8 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
     registered = SendToken(token_hash(token), INVITE_USES * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
-    delete_expired_links(device)
-    store_link(InviteLink(registered, people, name), device)
+    delete_expired_invite_links(device)
+    store_invite_link(InviteLink(registered, people, name), device)
     return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
 
 
@@ -139,8 +144,8 @@ def add_person(link: str, name: str, device: Device) -> Contact:
             _replace_all_sessions(contact, device)
             mark_contact_for_resync(person.id, device)
         hellos = queue_hello(contact, token_hash(invite.token), device)
-        date_changes(device)
-    stayed = flush(device).stayed
+        record_change_times(device)
+    stayed = flush_outbox(device).stayed
     for hello in hellos:
         if hello in stayed:
             raise stayed[hello]
@@ -160,7 +165,7 @@ def _trust_after_readding(known: Contact, standing: HistoryRelation) -> Trust:
 
 def _refuse_known_name(name: str, device: Device) -> None:
     refuse_bad_name(name)
-    if free_name(name, device) != name:
+    if free_contact_name(name, device) != name:
         raise NameTaken(name=name)
 
 
@@ -201,7 +206,10 @@ def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: 
             # the letter is from a device of theirs that does not have the newest list yet
             return known
     meant = None if link is None else link.name
-    name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
+    name, token = (
+        free_contact_name(meant or person.name, device),
+        send_token(hello.seed, hello.first),
+    )
     trust = Trust.UNKNOWN if link is None else Trust.BY_LINK
     contact = Contact(name, person, token, trust, since=this_second(device))
     store_contact(contact, device)
@@ -252,7 +260,7 @@ def _device_of_invite(invite: Invite, person: Person) -> DeviceId:
 def _fetch_inviter_bundle(invite: Invite, device: Device) -> bytes:
     refuse_local_address(invite.relay_url, device)
     untrusted_shown = device.courier.key_bundle(invite.relay_url, invite.mailbox, invite.token)
-    return open_bundle(untrusted_shown, invite.person, invite.mailbox)
+    return open_key_bundle(untrusted_shown, invite.person, invite.mailbox)
 
 
 def _verify_inviter(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
@@ -270,11 +278,11 @@ _LETTER_LIFETIME: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay ke
 _REFUSALS_PER_LINK_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
-def store_link(link: InviteLink, device: Device) -> None:
+def store_invite_link(link: InviteLink, device: Device) -> None:
     INVITE_TABLE.store(link, link.token.lock.hex(), device.vault)
 
 
-def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
+def invite_link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
     """Return this device's link with that token hash; None if there is none, or if no hello that
     was sent in time can still arrive.
     """
@@ -282,22 +290,24 @@ def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
     return None if made is None or _has_link_expired(made, device) else made
 
 
-def delete_expired_links(device: Device) -> None:
+def delete_expired_invite_links(device: Device) -> None:
     """Delete links that no hello can use any more."""
     for made in INVITE_TABLE.all(device.vault):
         if _has_link_expired(made, device):
             INVITE_TABLE.drop(made.token.lock.hex(), device.vault)
 
 
-def note_joined(link: InviteLink, contact: Contact, device_id: DeviceId, device: Device) -> None:
+def note_person_joined(
+    link: InviteLink, contact: Contact, device_id: DeviceId, device: Device
+) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
     before = _names_that_used(link, device)
-    store_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
+    store_invite_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
     notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, device_id, device)
     add_notice(replace(notice, meant_for=link.name, before=before), LINK_NOTICE_TABLE, device)
 
 
-def refuse_joining(
+def refuse_used_up_link(
     link: InviteLink, hello: Hello, person: Person, header: Header, device: Device
 ) -> None:
     """Refuse a person whose link was used up, with one notice to each side.
@@ -308,7 +318,7 @@ def refuse_joining(
     """
     if person.id in link.refused or len(link.refused) >= _REFUSALS_PER_LINK_MAX:
         return
-    store_link(replace(link, refused=(*link.refused, person.id)), device)
+    store_invite_link(replace(link, refused=(*link.refused, person.id)), device)
     if link.uses == 1:
         _downgrade_link_trust(link.used_by[0], device)
     notice = _invite_notice(InviteEvent.REFUSED, person.name, person, header.from_device, device)
@@ -316,7 +326,7 @@ def refuse_joining(
     add_notice(replace(notice, for_one=link.uses == 1), LINK_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
-        _reply_refused(hello, person, header, device)
+        _reply_that_link_is_used_up(hello, person, header, device)
 
 
 def handle_used_up_link(note: InviteLinkUsedUp, contact: Contact, device: Device) -> None:
@@ -351,7 +361,7 @@ def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[
     return tuple(other for other in others if is_similar(name, other))
 
 
-def take_link_notices(device: Device) -> tuple[InviteNotice, ...]:
+def take_invite_notices(device: Device) -> tuple[InviteNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
     return take_all_notices(LINK_NOTICE_TABLE, device)
 
@@ -377,14 +387,16 @@ def _downgrade_link_trust(person: PersonId, device: Device) -> None:
         store_contact(replace(contact, trust=Trust.UNKNOWN), device)
 
 
-def _reply_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
+def _reply_that_link_is_used_up(
+    hello: Hello, person: Person, header: Header, device: Device
+) -> None:
     """Reply in the session that their hello began, then delete their tokens."""
     now, first = this_second(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)
     note = InviteLinkUsedUp(hello.invite_lock or b"")
-    write_letter(note, Addressee(stranger, key), outer_without_content(device), device)
+    write_letter(note, Addressee(stranger, key), outer_parts_without_content(device), device)
     forget_tokens_of(person.id, device)
 
 

@@ -30,7 +30,7 @@ from entrenous.device.vault_tables import (
     peer_key,
 )
 from entrenous.send.devices.own_key_bundle import PROTOCOLS_SPOKEN
-from entrenous.send.devices.sync_records import date_changes
+from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
 from entrenous.send.people.circles import circles, remove_from_all_circles
@@ -107,7 +107,7 @@ def store_contact(contact: Contact, device: Device) -> None:
     CONTACT_TABLE.store(contact, person.hex(), device.vault)
 
 
-def free_name(wanted: str, device: Device, owner: bytes | None = None) -> str:
+def free_contact_name(wanted: str, device: Device, owner: bytes | None = None) -> str:
     """Return ``wanted``, or the first free name of "wanted 2", "wanted 3" and so on.
 
     ``owner`` is the person or circle to be named, whose own name counts as free. Long names are
@@ -150,7 +150,7 @@ def mark_compared(name: str, device: Device) -> Contact:
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.transaction():
         store_contact(contact, device)
-        date_changes(device)
+        record_change_times(device)
     return contact
 
 
@@ -180,7 +180,7 @@ def forget_contact(name: str, device: Device) -> Contact:
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
-        date_changes(device)
+        record_change_times(device)
     return contact
 
 

@@ -23,7 +23,7 @@ TRUST_WORDS: Final = {
 }
 
 
-def describe_change(changed: ContactChange) -> str:
+def describe_contact_change(changed: ContactChange) -> str:
     """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
         words = _CONTACT_LIST_SENTENCES if changed.name else _OWN_LIST_SENTENCES
@@ -58,7 +58,7 @@ def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
     )
 
 
-def describe_link_notice(notice: InviteNotice) -> str:
+def describe_invite_notice(notice: InviteNotice) -> str:
     """Return the notice of a link event: who, when, with which device, and what to do."""
     sentence = fill_message(
         translated(_LINK_EVENT_SENTENCES[notice.event]),
@@ -66,7 +66,7 @@ def describe_link_notice(notice: InviteNotice) -> str:
         name=notice.name,
         called=notice.called,
         device=_describe_device(notice),
-        link=_describe_link(notice),
+        link=_describe_invite_link(notice),
         before=translated(", by {names}").format(names=join_names(notice.before))
         if notice.before
         else "",
@@ -106,7 +106,7 @@ def ask_for_receipts_in_words(name: str) -> str:
     return translated("Tell {name} when you open what they send?").format(name=name)
 
 
-def _describe_link(notice: InviteNotice) -> str:
+def _describe_invite_link(notice: InviteNotice) -> str:
     if not notice.meant_for:
         return translated("your link")
     return translated("the link that you made for {name}").format(name=notice.meant_for)

@@ -9,7 +9,12 @@ from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.people.people_nouns import NoCodeInPicture
 
 _PIXELS_PER_SQUARE: Final = 8  # pixels for each square of the code
-_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides, in pixels, at which a code is looked for
+_SEARCH_SIDES_PX: Final = (
+    1600,
+    1000,
+    640,
+    400,
+)  # longest sides, in pixels, at which a code is looked for
 
 
 def qr_picture(link: str) -> bytes:
@@ -30,7 +35,7 @@ def read_qr(untrusted_data: bytes) -> str:
     import numpy as np  # noqa: PLC0415 - only a code in a picture needs it
 
     pixels = np.asarray(decode_untrusted(untrusted_data))
-    for side_px in _SIDES_PX:
+    for side_px in _SEARCH_SIDES_PX:
         factor = min(1.0, side_px / max(pixels.shape[:2]))
         smaller = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         for reader in (cv2.QRCodeDetector(), cv2.QRCodeDetectorAruco()):

@@ -13,8 +13,8 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.notices import (
-    describe_change,
-    describe_link_notice,
+    describe_contact_change,
+    describe_invite_notice,
     describe_undecryptable,
 )
 from entrenous.send.people.people_nouns import (
@@ -52,14 +52,14 @@ def _link_notices(device: Device) -> Iterator[UnreadNotice]:
     for key in LINK_NOTICE_TABLE.keys(device.vault):
         notice = LINK_NOTICE_TABLE.load(key, device.vault)
         if notice is not None:
-            yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_link_notice(notice))
+            yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_invite_notice(notice))
 
 
 def _key_change_notices(device: Device) -> Iterator[UnreadNotice]:
     for key in KEY_CHANGE_TABLE.keys(device.vault):
         changed = KEY_CHANGE_TABLE.load(key, device.vault)
         if changed is not None:
-            yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_change(changed))
+            yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_contact_change(changed))
 
 
 def _letter_notices(device: Device) -> Iterator[UnreadNotice]:

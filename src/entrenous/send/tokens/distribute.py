@@ -35,7 +35,12 @@ from entrenous.send.clock_sanity import (
 )
 from entrenous.send.letter.letter_nouns import Hello, TokenRangeNote
 from entrenous.send.letter.sessions import ensure_session, replace_session
-from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
+from entrenous.send.letter.write import (
+    Addressee,
+    addressee_of,
+    outer_parts_without_content,
+    write_letter,
+)
 from entrenous.send.tokens.issue import (
     extend_range,
     issue_range,
@@ -133,7 +138,7 @@ def queue_greeting(to: Addressee, invite_lock: bytes | None, device: Device) -> 
     ensure_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
     hello = Hello(own_device(device).card, issued.seed, issued.first, invite_lock)
-    outer = outer_without_content(device)
+    outer = outer_parts_without_content(device)
     write_letter(hello, to, outer, device)
     peer_id, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
     device.vault.put(GREETING_SENT, peer_id, b"%d" % int(now.timestamp()))
@@ -141,8 +146,8 @@ def queue_greeting(to: Addressee, invite_lock: bytes | None, device: Device) -> 
     return outer.envelope
 
 
-_REPLACE_AFTER: Final = timedelta(days=TOKEN_RANGE_DAYS)
-_TOP_UP_WAIT: Final = timedelta(hours=TOKEN_RANGE_TOP_UP_HOURS)
+_RANGE_REPLACED_AFTER: Final = timedelta(days=TOKEN_RANGE_DAYS)
+_TOP_UP_INTERVAL: Final = timedelta(hours=TOKEN_RANGE_TOP_UP_HOURS)
 
 
 def top_up_ranges(device: Device) -> None:
@@ -173,7 +178,7 @@ def _due_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask |
     """Return the task that is due for a range, or None."""
     heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at
-    too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
+    too_old = age >= _RANGE_REPLACED_AFTER or _was_issued_in_future(age, device)
     too_long = issued.until - issued.first >= TOKEN_RANGE_INDEXES_MAX
     if too_old or too_long or heads != (issued.theirs, issued.ours):
         return _replace_range
@@ -199,7 +204,7 @@ def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
     them.
     """
     told_at = issued.told_at or issued.made_at
-    return issued.used_count >= TOKEN_RANGE_LOW or not is_recent(told_at, _TOP_UP_WAIT, device)
+    return issued.used_count >= TOKEN_RANGE_LOW or not is_recent(told_at, _TOP_UP_INTERVAL, device)
 
 
 def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:
@@ -220,4 +225,6 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
 
 def _send_tokens(issued: IssuedRange, first: int, to: Addressee, device: Device) -> None:
     ensure_session(to, device)
-    write_letter(TokenRangeNote(issued.seed, first), to, outer_without_content(device), device)
+    write_letter(
+        TokenRangeNote(issued.seed, first), to, outer_parts_without_content(device), device
+    )

@@ -58,7 +58,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import TokenBatch
 
-_RETIRED_VALIDITY: Final = timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
+_RETIRED_RANGE_VALIDITY: Final = timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
 
 
 def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
@@ -127,7 +127,7 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
         return
     skipped = (*issued.skipped, *range(issued.next_unused, index))
     for run in _split_into_runs(skipped[:-TOKEN_RANGE_SKIPPED_MAX]):
-        _queue_withdrawal(issued.seed, run, device)
+        _queue_withdrawal_of_run(issued.seed, run, device)
     noted = replace(
         issued,
         next_unused=index + 1,
@@ -148,7 +148,7 @@ def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
         needs.append(last_token_lock(issued) if issued else b"")
         withdraw_range(key, device)
     for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, person.hex()):
-        _withdraw_old(key, device)
+        _withdraw_retired_range(key, device)
     return tuple(needs)
 
 
@@ -158,7 +158,7 @@ def withdraw_range(peer_id: str, device: Device) -> None:
         _withdraw_indexes(issued.seed, range(issued.first, issued.until), device)
         TOKEN_RANGE_IN_TABLE.drop(peer_id, device.vault)
     for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, peer_id):
-        _withdraw_old(key, device)
+        _withdraw_retired_range(key, device)
 
 
 def withdraw_expired_ranges(device: Device) -> None:
@@ -171,12 +171,12 @@ def withdraw_expired_ranges(device: Device) -> None:
         retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
         if retired is None:
             continue
-        too_far = retired.drop_at - now > _RETIRED_VALIDITY + MAX_TIME_IN_TRANSIT
+        too_far = retired.drop_at - now > _RETIRED_RANGE_VALIDITY + MAX_TIME_IN_TRANSIT
         if retired.drop_at <= trusted_now:
             with device.vault.transaction():
-                _withdraw_old(key, device)
+                _withdraw_retired_range(key, device)
         elif too_far and not is_clock_implausible(device):
-            retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
+            retired = replace(retired, drop_at=now + _RETIRED_RANGE_VALIDITY)
             TOKEN_RANGE_OLD_TABLE.store(retired, key, device.vault)
 
 
@@ -208,13 +208,13 @@ def count_replaced_ranges(peer_id: str, device: Device) -> int:
 
 
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
-    drop_at = this_second(device) + _RETIRED_VALIDITY
+    drop_at = this_second(device) + _RETIRED_RANGE_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
     TOKEN_RANGE_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 
 
-def _withdraw_old(key: str, device: Device) -> None:
+def _withdraw_retired_range(key: str, device: Device) -> None:
     retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
     if retired is not None:
         _withdraw_indexes(retired.seed, range(retired.first, retired.until), device)
@@ -227,10 +227,10 @@ def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
             RELAY_TASK_TABLE.drop(key, device.vault)
     for start in range(indexes.start, indexes.stop, TOKEN_BATCH_MAX):
         part = range(start, min(start + TOKEN_BATCH_MAX, indexes.stop))
-        _queue_withdrawal(seed, part, device)
+        _queue_withdrawal_of_run(seed, part, device)
 
 
-def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
+def _queue_withdrawal_of_run(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
     TOKEN_REVOCATION_TABLE.store(withdrawal, _last_token_lock_of(seed, part).hex(), device.vault)
 
@@ -254,13 +254,13 @@ def _last_token_lock_of(seed: Secret, indexes: range) -> bytes:
     return token_hash(send_token(seed, indexes[-1]))
 
 
-Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
+TokensT = TypeVar("TokensT", QueuedRegistration, TokenWithdrawal)
 _BATCH_PEOPLE_MIN: Final = (
     2  # a batch for fewer people is easy to recognize, so it gets more padding
 )
 # At most this many other people get tokens too, to hide who needs them.
 _COVER_PEOPLE_MAX: Final = 4
-_COVER_TOKENS_MIN: Final = 4  # at least this many tokens for each of them
+_COVER_TOKENS_PER_PERSON_MIN: Final = 4  # at least this many tokens for each of them
 _TOKEN_VALIDITY: Final = timedelta(
     days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
 )  # the last three days are slack
@@ -397,11 +397,11 @@ def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
     return {key: one for key, one in found if one is not None}
 
 
-def _fitting_in_batch(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
+def _fitting_in_batch(waiting: dict[str, TokensT]) -> dict[str, TokensT]:
     """Return as many items as fit into one batch, in the order of hashes, so that nobody is
     preferred.
     """
-    going, size = dict[str, Tokens](), 0
+    going, size = dict[str, TokensT](), 0
     for key, one in waiting.items():
         size += one.until - one.first
         if size <= TOKEN_BATCH_MAX:
@@ -418,11 +418,13 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
     ]
     others.sort(key=lambda one: one[1].until - one[1].next_unused)
     for key, issued in others[:_COVER_PEOPLE_MAX]:
-        until = max(issued.until + _COVER_TOKENS_MIN, issued.next_unused + TOKEN_RANGE_SIZE)
+        until = max(
+            issued.until + _COVER_TOKENS_PER_PERSON_MIN, issued.next_unused + TOKEN_RANGE_SIZE
+        )
         extend_range(issued, key, min(until, issued.next_unused + TOKEN_RANGE_UNUSED_MAX), device)
 
 
-def _pad_locks(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
+def _pad_locks(tokens: Iterable[TokensT], further: int, device: Device) -> tuple[bytes, ...]:
     """Pad with random hashes to 64, 128, 256, ... hashes; at least ``further`` of them are
     random.
     """

@@ -24,7 +24,7 @@ from entrenous.send.tokens.use import (
 
 #: Tokens of a range that are reserved for letters with an index. From these letters, the issuer of
 #: the range sees how many tokens were used, and issues more.
-_RESERVED_TOKENS: Final = 16
+_RESERVED_TOKENS_PER_RANGE: Final = 16
 
 
 def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
@@ -80,7 +80,7 @@ def _with_first_token(
         return None
     if item.blobs and valid_at != _mailbox_of(item):
         raise WrongToken
-    if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS:
+    if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS_PER_RANGE:
         return None
     if is_only_reserved_left(peer_id, held, device):
         return None

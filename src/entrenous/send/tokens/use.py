@@ -341,7 +341,7 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
     if held.place is not None:
         return held.place.relay_url, held.place.mailbox
     person, one = (bytes.fromhex(part) for part in peer_id.split(" "))
-    known = _contact_or_self(person, device)
+    known = _person_by_id(person, device)
     if known is None:
         return None
     keys = known.devices
@@ -353,7 +353,7 @@ def was_given_under_unknown_list(announced: AnnouncedRange, device: Device) -> b
 
     The mailbox at which its tokens are valid is then unknown too.
     """
-    person = _contact_or_self(announced.person, device)
+    person = _person_by_id(announced.person, device)
     return person is not None and announced.under.epoch > person.epoch
 
 
@@ -373,7 +373,7 @@ def mailbox_under_list(
     Raises:
         AddressOnThisMachine: the mailbox was on this machine.
     """
-    person = _contact_or_self(announced.person, device)
+    person = _person_by_id(announced.person, device)
     if person is None or announced.under.epoch >= person.epoch:
         return None
     listed_then = _device_list_of(person.id, announced.under.epoch, device)
@@ -390,26 +390,26 @@ def mailbox_under_list(
 
 def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
     """Return the list of this epoch in the newest key bundle of a person, or our own."""
-    card = _own_card(person, device) or known_key_bundle(person, device)
+    card = _own_key_bundle(person, device) or known_key_bundle(person, device)
     lists = () if card is None else read_key_bundle(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
 
 
 def _known_heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
-    own = _own_card(person, device)
+    own = _own_key_bundle(person, device)
     if own is not None:
         return list_heads(read_key_bundle(own).lists)
     known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     return () if known is None else known.heads
 
 
-def _own_card(person: PersonId, device: Device) -> bytes | None:
+def _own_key_bundle(person: PersonId, device: Device) -> bytes | None:
     """Return our own key bundle, if ``person`` is ourselves."""
     identity = OWN_IDENTITY.load(device.vault)
     return identity.card if identity is not None and _is_own_person(person, device) else None
 
 
-def _contact_or_self(person: bytes, device: Device) -> Person | None:
+def _person_by_id(person: bytes, device: Device) -> Person | None:
     """Return a contact, or ourselves."""
     contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is not None:

@@ -14,9 +14,9 @@ from entrenous.cli import run
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import WrongPassphrase
 from entrenous.device.open_device import create_lockable_device, open_unlocked
-from entrenous.device.store.vault_folder import has_vault, read_head, unlock
+from entrenous.device.store.vault_folder import has_vault, read_vault_head, unlock
 from entrenous.send.commands import setup
-from entrenous.send.commands.catch_up import describe_change
+from entrenous.send.commands.catch_up import describe_contact_change
 from entrenous.send.devices.device_wording import describe_revocation
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
@@ -135,7 +135,7 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
         pytest.raises(KeyboardInterrupt),
     ):
         stopped(laptop)
-    assert read_head(stolen).now.lock is not None
+    assert read_vault_head(stolen).now.lock is not None
     with pytest.raises(WrongPassphrase):
         unlock(stolen, words, no_relay)
     assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
@@ -214,15 +214,17 @@ def test_setup_refuses_conflicting_options(
 @pytest.mark.parametrize("lists", list(Contradiction))
 def test_contradictory_lists_are_reported(lists: Contradiction) -> None:
     now = Clock().now()
-    others = describe_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
-    ours = describe_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
+    others = describe_contact_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
+    ours = describe_contact_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
     assert "Ben" in others
     assert "your" in ours
     assert "{" not in others + ours
 
 
 def test_renaming_of_a_duplicate_name_is_reported() -> None:
-    told = describe_change(ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
+    told = describe_contact_change(
+        ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim")
+    )
     assert "called two different people or circles Kim." in told
     assert "Kim 2" in told
 
@@ -233,7 +235,7 @@ def test_a_device_without_a_relay_is_connected_and_locked(town: Town) -> None:
     assert "connect it to a relay: entrenous device move --relay URL" in refused
     said = town.types("ben", "device", "move", "--relay", town.url)
     assert f"This device is connected to {town.url}." in said
-    locked = read_head(town.folder / "ben").now.lock
+    locked = read_vault_head(town.folder / "ben").now.lock
     assert locked is not None
     assert locked.relay_url == town.url
     town.types("ben", "inbox")
