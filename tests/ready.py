@@ -56,7 +56,7 @@ MODULES: Final = (
     *("entrenous.send.commands.inbox", "entrenous.send.commands.people"),
     *("entrenous.send.commands.recall", "entrenous.send.commands.send"),
     *("entrenous.send.commands.setup", "entrenous.send.commands.vault_lock"),
-    *("entrenous.send.message.picture_parts", "entrenous.serving.http_server"),
+    *("entrenous.send.copies.picture_copies", "entrenous.serving.http_server"),
     *("entrenous.stop.commands.gate_run", "entrenous.stop.commands.gate_status"),
     *("entrenous.stop.commands.protect_command", "entrenous.stop.http.gate_app"),
     *("entrenous.respond.commands.case", "entrenous.respond.commands.evidence"),

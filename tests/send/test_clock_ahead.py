@@ -41,7 +41,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
 from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, PersonHead, RecallNote
-from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
+from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.draft import RecallIncomplete
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message

@@ -22,8 +22,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.letter.receipt_batches import send_receipts
-from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE
+from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, send_receipts
 from entrenous.send.people.contact_history import last_heard_at, query_prekey_date
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared

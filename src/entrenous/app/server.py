@@ -40,8 +40,8 @@ from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import speaking
 from entrenous.device.device import Device
-from entrenous.device.failed_tries import take_failed_tries_warning
 from entrenous.device.identities import own_name
+from entrenous.device.open_device import take_failed_tries_warning
 from entrenous.serving.private_pages import PrivatePages
 
 _ASSETS: Final = {

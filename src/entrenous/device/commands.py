@@ -14,10 +14,13 @@ import typer
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.failed_tries import take_failed_tries_warning
 from entrenous.device.identities import MailboxAddress, own_name
 from entrenous.device.lock_errors import NoPassphrase, NoSuchDescriptor, PassphrasesDiffer
-from entrenous.device.open_device import create_lockable_device, open_unlocked
+from entrenous.device.open_device import (
+    create_lockable_device,
+    open_unlocked,
+    take_failed_tries_warning,
+)
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.terminal.interrupts import terminate_like_interrupt

@@ -37,7 +37,7 @@ from entrenous.send.letter.arrivals import (
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.prekeys import top_up_prekeys
 from entrenous.send.letter.read import read_letter
-from entrenous.send.letter.receipt_batches import send_receipts
+from entrenous.send.letter.receipts import send_receipts
 from entrenous.send.letter.relay_tasks import repeat_after_restore
 from entrenous.send.open import report_finished_openings
 from entrenous.send.people.invite import answer_greetings

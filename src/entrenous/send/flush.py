@@ -1,4 +1,7 @@
-"""Post the outbox in order, to relays that may be unreachable, busy, or refuse an item."""
+"""Post the outbox in order, to relays that may be unreachable, busy, or refuse an item.
+
+An item that waited for a long time, or that has no token yet, first gets another token.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,15 +20,19 @@ from entrenous.base.errors import (
     TooFarAhead,
     TooMany,
     Unreachable,
+    WaitedTooLong,
     WrongToken,
 )
-from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
 from entrenous.base.language import translated
-from entrenous.base.limits import UNDO_WINDOW_S_MAX
+from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, UNDO_WINDOW_S_MAX
+from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
+from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN
 from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RELAY_TASK
+from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
     SentBytesCallback,
@@ -50,8 +57,15 @@ from entrenous.send.outbox import (
 )
 from entrenous.send.people.people_nouns import FORK_TABLE, ContradictoryLists
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.outbox_tokens import has_no_token, with_token, without_refused_token
-from entrenous.send.tokens.token_ranges import OutOfTokens
+from entrenous.send.tokens.token_ranges import HeldRange, OutOfTokens
+from entrenous.send.tokens.use import (
+    Token,
+    first_token_for,
+    held_range,
+    is_only_reserved_left,
+    token_mailbox,
+    use_range_token,
+)
 
 # After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
 # the bytes were damaged in transit, or no expiry computed from this clock is acceptable to the
@@ -180,7 +194,7 @@ def _try_to_post(
     try:
         ready = _with_stored_token(item, device)
         if ready is None:
-            if not has_no_token(item):  # a later hello may bring the token that the item needs
+            if not _has_no_token(item):  # a later hello may bring the token that the item needs
                 current_pass.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         current = ready  # possibly for another relay
@@ -192,7 +206,7 @@ def _try_to_post(
         current_pass.problems.append(why)
         return why
     except WrongToken as why:
-        updated = without_refused_token(current, device)
+        updated = _without_refused_token(current, device)
         if updated is None:
             current_pass.problems.append(_drop_refused(item, why, device))
             return why
@@ -206,7 +220,7 @@ def _try_to_post(
 
 def _with_stored_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     with device.vault.transaction():
-        ready = with_token(item, device)
+        ready = _with_accepted_token(item, device)
         if ready is not None and ready is not item:
             add_to_outbox(ready, device)
     return ready
@@ -293,3 +307,116 @@ def _message_name(copy: SealedCopy | None, device: Device) -> str:
         return device.ledger.message(copy.message).name
     except UnknownMessage:
         return translated("a message")
+
+
+#: Tokens of a range that are reserved for letters with an index. From these letters, the issuer of
+#: the range sees how many tokens were used, and issues more.
+_RESERVED_TOKENS_PER_RANGE: Final = 16
+
+
+def _with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
+    """Return the item with a token that its relay accepts; None if there is none yet.
+
+    An item whose range was replaced and has expired, or that was written without a token, gets
+    another token. If that token is valid at another mailbox, the item goes there, unless it has
+    files, whose location is fixed in the letter. Call it in the transaction that stores the item.
+
+    Raises:
+        WaitedTooLong: no relay would accept it any more.
+        WrongToken: it has files at a mailbox where no token of ours is valid.
+    """
+    if item.peer is None:
+        return item
+    held = held_range(item.peer, device)
+    if _has_no_token(item):
+        return _with_first_token(item, item.peer, held, device)
+    if item.index is None or held.seed is None:
+        return item
+    if item.token == send_token(held.seed, item.index):
+        return item if item.index < held.until else None
+    return _with_next_token(item, item.peer, held, device)
+
+
+def _has_no_token(item: OutboxItem) -> bool:
+    """Return whether the item was written while we had no token for that device."""
+    return item.index is None and item.token == NO_TOKEN
+
+
+def _without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None:
+    """Return the item without its refused token, to wait for another; None if the item must be
+    dropped.
+
+    Only a lent token is replaced: the device that lent it may be lost, and its tokens with it. A
+    token that came from its issuer is not replaced.
+    """
+    if item.peer is None or item.index is None:
+        return None
+    held = held_range(item.peer, device)
+    if held.seed is not None or held.old is not None:
+        return None
+    return replace(item, token=NO_TOKEN, index=None)
+
+
+def _with_first_token(
+    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
+) -> OutboxItem | None:
+    if item.envelope.expires_at <= trusted_time(device):
+        raise WaitedTooLong
+    valid_at = token_mailbox(peer_id, held, device)
+    if valid_at is None:
+        return None
+    if item.blobs and valid_at != _mailbox_of(item):
+        raise WrongToken
+    if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS_PER_RANGE:
+        return None
+    if is_only_reserved_left(peer_id, held, device):
+        return None
+    token = use_range_token(peer_id, held, device) or _first_token(peer_id, device)
+    return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
+
+
+def _with_next_token(
+    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
+) -> OutboxItem | None:
+    valid_at = token_mailbox(peer_id, held, device)
+    is_there = valid_at == _mailbox_of(item)
+    if valid_at is None or (item.blobs and not is_there):
+        return item
+    if _is_still_valid(item, held, device, is_there=is_there):
+        return item
+    token = use_range_token(peer_id, held, device) if held.next < held.until else None
+    return None if token is None else _with_mailbox_and_token(valid_at, item, token)
+
+
+def _first_token(peer_id: str, device: Device) -> Token:
+    person, one = peer_id.split(" ")
+    contact = CONTACT_TABLE.load(person, device.vault)
+    of = DeviceId(bytes.fromhex(one))
+    return Token(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
+
+
+def _with_mailbox_and_token(
+    valid_at: tuple[str, MailboxId], item: OutboxItem, token: Token
+) -> OutboxItem:
+    fresh = replace(item, token=token.token, index=token.index)
+    return replace(
+        fresh, relay_url=valid_at[0], envelope=replace(item.envelope, mailbox=valid_at[1])
+    )
+
+
+def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
+    return item.relay_url, item.envelope.mailbox
+
+
+def _is_still_valid(item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool) -> bool:
+    """Return whether a token that is not in the current range is still accepted.
+
+    At the current mailbox it is accepted for some days; at the former one, if it was registered
+    there at all.
+    """
+    old, index = held.old, item.index
+    if old is None or index is None or item.token != send_token(old.seed, index):
+        return not is_there
+    left = old.lapses_at - device.clock.now()  # the time is longer if a clock that was ahead set it
+    in_time = timedelta() < left <= timedelta(days=REPLACED_TOKEN_RANGE_DAYS) or not is_there
+    return in_time and index < old.until

@@ -22,7 +22,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.letter_nouns import ReplyTo
-from entrenous.send.letter.receipts_owed import owe_opening_receipt
+from entrenous.send.letter.receipts import owe_opening_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts
 from entrenous.send.message.draft import CannotOpenOwnMessage
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_inbox_transition

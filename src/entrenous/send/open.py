@@ -40,7 +40,7 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Manifest,
 )
-from entrenous.send.letter.receipts_owed import owe_export_receipt
+from entrenous.send.letter.receipts import owe_export_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts, download_blobs
 from entrenous.send.message.states import (
     MESSAGE_EVENT_ERRORS,

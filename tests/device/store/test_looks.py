@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.device.store.picture_looks import PictureRecords
+from entrenous.device.store.picture_search import PictureRecords
 from entrenous.fingerprint.picture_record import make_picture_record
 
 SENT = 30

@@ -16,9 +16,8 @@ from entrenous.base.audio_video import (
     UnsupportedVideoCodec,
 )
 from entrenous.media.clip_reader import read_clip
-from entrenous.send.copies.mark_clip import mark_clip_copies
+from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_message_clip
 from entrenous.send.copies.mark_file import CopyNotWritten, mark_file
-from entrenous.send.message.clip_and_sound_parts import prepare_clip_part
 from entrenous.send.message.transfer_progress import ignore_progress
 from entrenous.trace.trace_file import trace_file
 from tests.clips import beside, wander, written
@@ -58,7 +57,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     talk = beside(written(wander(seconds=2.0)), heard)
     for ask in (
         lambda: next(mark_clip_copies(talk, PEOPLE, device)),
-        lambda: prepare_clip_part(0, talk, device, ignore_progress),
+        lambda: prepare_message_clip(0, talk, device, ignore_progress),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
             ask()

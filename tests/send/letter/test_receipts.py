@@ -19,9 +19,9 @@ from entrenous.device.vault_tables import (
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter import receipt_batches
+from entrenous.send.letter import receipts
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
+from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.states import ExportForbidden
 from entrenous.send.open import open_message, open_message_to
 from entrenous.send.people.block import block_contact, sender_without_receipt_choice, set_receipts
@@ -135,7 +135,7 @@ def unverify(who: Person) -> None:
 
 def changed_receipt(**fields: Any) -> Any:
     """A receipt of Ben's whose fields differ from what he signed."""
-    honest = receipt_batches._sign_receipts
+    honest = receipts._sign_receipts
 
     def lying(*arguments: Any) -> Any:
         return replace(honest(*arguments), **fields)
@@ -159,7 +159,7 @@ def test_a_receipt_signed_for_something_else_is_refused(
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipt_batches, "_sign_receipts", changed_receipt(**fields))
+    monkeypatch.setattr(receipts, "_sign_receipts", changed_receipt(**fields))
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)

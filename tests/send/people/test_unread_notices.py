@@ -2,7 +2,7 @@
 
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.unread_notices import dismiss_notice, unread_notices
+from entrenous.send.people.notices import dismiss_notice, unread_notices
 from tests.send.send_device import Room
 
 

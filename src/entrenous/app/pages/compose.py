@@ -17,7 +17,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, has_relay
-from entrenous.send.drafts import StoredDraft, find_draft, store_draft
+from entrenous.send.message.draft import StoredDraft, find_draft, store_draft
 from entrenous.send.people.circles import circles
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)

@@ -22,7 +22,7 @@ from entrenous.app.web import (
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
-from entrenous.send.drafts import stored_drafts
+from entrenous.send.message.draft import stored_drafts
 from entrenous.send.timeline import count_unopened
 
 

@@ -31,7 +31,7 @@ from entrenous.send.inbox import remove_received
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.react import react
 from entrenous.send.open import kept_frame
-from entrenous.send.people.unread_notices import dismiss_notice, unread_notices
+from entrenous.send.people.notices import dismiss_notice, unread_notices
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import UnsentMessage, unsent_messages
 from entrenous.send.timeline import (

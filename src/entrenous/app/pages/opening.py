@@ -32,8 +32,7 @@ from entrenous.app.web import (
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.send.http.view_once import open_for_view
-from entrenous.send.http.view_pages import ViewSession
+from entrenous.send.http.view_once import ViewSession, open_for_view
 from entrenous.send.inbox import find_received
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import Received

@@ -35,21 +35,23 @@ from entrenous.media.file_kind import is_voice_recording, medium_of
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import contact_names_in, conversation_of
-from entrenous.send.drafts import (
+from entrenous.send.guard import inspect_draft
+from entrenous.send.inbox import received_named, reference_to_message
+from entrenous.send.message.draft import (
+    Doubt,
+    Draft,
     NoSuchDraft,
+    Policy,
     StoredDraft,
     discard_draft,
     find_draft,
     remove_draft_file,
 )
-from entrenous.send.guard import inspect_draft
-from entrenous.send.inbox import received_named, reference_to_message
-from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.people.contact_history import messages_sent_to
 
 if TYPE_CHECKING:
-    from entrenous.send.preview import CopyPreview
+    from entrenous.send.copies.picture_copies import CopyPreview
 
 _QUOTED_CHARS_MAX: Final = 120  # number of characters shown of an answered message
 SMALL_PX: Final = 480
@@ -204,7 +206,7 @@ async def make_preview(request: Request) -> Response:
     draft = request.path_params["draft"]
 
     def work(device: Device, _: Report) -> TheirCopy:
-        from entrenous.send.preview import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
+        from entrenous.send.copies.picture_copies import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
 
         kept = draft_at_address(request, device)
         if not 0 <= place < len(kept.files):

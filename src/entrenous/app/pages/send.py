@@ -28,13 +28,13 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identifiers import MessageName
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import RecallResult, SendState
-from entrenous.send.drafts import discard_draft
 from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     Draft,
     MessageNotSentYet,
     StoppedWhileSending,
     UndoWindowStillOpen,
+    discard_draft,
 )
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.recall import recall_in_words, recall_message

@@ -30,7 +30,7 @@ from entrenous.fingerprint.nouns import Candidate
 from entrenous.watermark.verdict import Trace
 
 if TYPE_CHECKING:
-    from entrenous.device.store.picture_looks import PictureRecords
+    from entrenous.device.store.picture_search import PictureRecords
 
 
 _MESSAGE_TABLE: Final = "message"
@@ -175,7 +175,7 @@ class VaultLedger:
 
         Those without a picture record come last, ordered by fingerprint.
         """
-        from entrenous.device.store.picture_looks import sort_by_fingerprint  # noqa: PLC0415 - loads OpenCV
+        from entrenous.device.store.picture_search import sort_by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
         looks = self._picture_records()
         unlearnt = [
@@ -205,7 +205,7 @@ class VaultLedger:
         return (*seen.damaged, *never)
 
     def _picture_records(self) -> "PictureRecords":
-        from entrenous.device.store.picture_looks import PictureRecords  # noqa: PLC0415 - loads OpenCV
+        from entrenous.device.store.picture_search import PictureRecords  # noqa: PLC0415 - loads OpenCV
 
         if self._looks is None:
             self._looks = PictureRecords.read(self._vault.items(_PICTURE_RECORD_TABLE))

@@ -1,4 +1,6 @@
-"""Mark copies of a clip, sound track included, for people who get them by another channel."""
+"""Make marked copies of a clip, sound track included: for a message, or for people who get them by
+another channel.
+"""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -26,7 +28,7 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentSound
 from entrenous.device.vault_tables import pack
-from entrenous.media.clip_writer import SUFFIX, Track
+from entrenous.media.clip_writer import MEDIA_TYPE, SUFFIX, Track
 from entrenous.send.copies.clip_copies import (
     ClipCopySpec,
     ClipOriginal,
@@ -36,7 +38,10 @@ from entrenous.send.copies.clip_copies import (
 )
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
+from entrenous.send.letter.letter_nouns import FileRole
+from entrenous.send.message.file_plan import CopyShape, LedgerEntries
 from entrenous.send.message.transfer_progress import (
+    ByteCounter,
     ProgressCallback,
     ignore_progress,
     progress_range,
@@ -221,3 +226,80 @@ def _refuse_long_sound(sound: Sound) -> None:
     """
     if len(sound) + sound.timing.silent_samples > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
+
+
+_PENDING_COPIES_BYTES_MAX: Final = (
+    64 * 1024 * 1024
+)  # bytes of copies that were made in one pass and wait to be encrypted
+
+
+@dataclass(frozen=True, slots=True)
+class MessageClip:
+    """One clip of a message; ``sound`` is None if it is silent."""
+
+    places: tuple[int]
+    original: ClipOriginal
+    sound: ClipSound | None
+
+    @property
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
+        return (CopyShape(MEDIA_TYPE, FileRole.CLIP),)
+
+    def copies(
+        self, people: int, device: Device, marking: ByteCounter
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        """Yield the copies, one recipient after the other; one pass through the clip makes
+        several.
+        """
+        size = len(self.original.source)
+        making = make_clip_copies(
+            self.original,
+            self.sound,
+            people,
+            device,
+            _PENDING_COPIES_BYTES_MAX,
+            lambda several: marking.counting_callback(several * size),
+        )
+        with closing(making) as copies:
+            for made in copies:
+                yield (made,)
+
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+        """Store the original, and the data for tracing it by its sound alone."""
+        (made,) = copies
+        kept = device.vault.keep_file(self.original.source)
+        surveyed = device.vault.keep_file(pack(self.original.survey))
+        clip = replace(
+            clip_ledger_entry(self.original),
+            original=kept,
+            survey=surveyed,
+            copies=made,
+            place=self.places[0] + 1,
+        )
+        return LedgerEntries(clips=(clip,), sounds=self._sent_sound(kept, made, device))
+
+    def store_features(self, message: MessageId, device: Device) -> None:
+        """Do nothing: a clip is found by its measurements."""
+
+    def _sent_sound(
+        self, original_blob: BlobId, made: tuple[Copy, ...], device: Device
+    ) -> tuple[SentSound, ...]:
+        if self.sound is None or not self.sound.contour:
+            return ()
+        contour = device.vault.keep_file(self.sound.contour)
+        length_s, place = self.sound.sound.length_s, self.places[0] + 1
+        return (SentSound(original_blob, contour, length_s, made, place),)
+
+
+def prepare_message_clip(
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
+) -> MessageClip:
+    """Prepare a clip; ``reached`` receives the share that is done.
+
+    Raises:
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
+            DamagedClip, ClipTooSmallToMark, UnsupportedSoundCodec, DamagedSound.
+    """
+    original, sound = prepare_clip_with_sound(untrusted_data, device, reached)
+    reached(1.0)
+    return MessageClip((place,), original, sound)

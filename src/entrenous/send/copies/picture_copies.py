@@ -5,14 +5,16 @@ features.
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Lock
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from entrenous.base.copies import Copy
+from entrenous.base.errors import about_file
 from entrenous.base.identifiers import BlobId, MessageId
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT, SEED_BYTES
 from entrenous.base.picture import Picture
@@ -24,6 +26,7 @@ from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.media.picture_writer import finer_needed, write_picture
+from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
 from entrenous.media.resize import resize
 from entrenous.send.copies.worker_pool import (
     ordered_batches,
@@ -32,6 +35,9 @@ from entrenous.send.copies.worker_pool import (
     run_in_this_thread,
     start_in_thread,
 )
+from entrenous.send.letter.letter_nouns import FileRole
+from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.transfer_progress import ByteCounter
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
 from entrenous.watermark.embed import (
     Canvas,
@@ -256,3 +262,92 @@ def store_picture_features(
     """Store the features of a recorded message's pictures, so that crops of them are found."""
     for position, original in enumerate(originals):
         device.ledger.store_existing_picture_record(message, position, original.look.result())
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePictures:
+    """The pictures of one message, prepared for marking and copied together."""
+
+    places: tuple[int, ...]
+    originals: tuple[PictureOriginal, ...]
+
+    @property
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
+        formats = (original.picture.encoding.format for original in self.originals)
+        return tuple(CopyShape(one.written.media_type, FileRole.PICTURE) for one in formats)
+
+    def copies(
+        self, people: int, device: Device, marking: ByteCounter
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        marking.add(0)  # shows the progress bar before the first is done
+        seeds = [tuple(new_mark_seed(device) for _ in self.originals) for _ in range(people)]
+        return write_copies_per_recipient(
+            self.originals, seeds, lambda one: marking.add(len(one.source))
+        )
+
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+        kept = [device.vault.keep_file(original.source) for original in self.originals]
+        by_part = map(picture_ledger_entry, self.originals, kept, copies)
+        numbered = zip(by_part, self.places, strict=True)
+        return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))
+
+    def store_picture_features(self, message: MessageId, device: Device) -> None:
+        store_picture_features(message, self.originals, device)
+
+
+def prepare_message_pictures(
+    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: ByteCounter
+) -> MessagePictures:
+    """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
+
+    Raises:
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
+    """
+    places = tuple(place for place, _ in files)
+    return MessagePictures(
+        places, tuple(_prepare_picture(*file, size_px, device, preparing) for file in files)
+    )
+
+
+def _prepare_picture(
+    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: ByteCounter
+) -> PictureOriginal:
+    reached = preparing.counting_callback(len(untrusted_data))
+    with about_file(place):
+        original = prepare_original(untrusted_data, size_px, device, sparing=True)
+    reached(1.0)
+    return original
+
+
+DIFFERENCE_FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPreview:
+    """JPEGs of one size: the original, a copy with a real mark, and their difference multiplied by
+    :data:`DIFFERENCE_FACTOR`.
+    """
+
+    width_px: int
+    height_px: int
+    original: bytes
+    copy: bytes
+    difference: bytes
+
+
+def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) -> CopyPreview:
+    """Mark a scaled-down picture like a recipient's copy, and compare it with the original.
+
+    Raises:
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
+    """
+    original = prepare_original(untrusted_data, longest_side_px, device)
+    copy = device.read_picture(write_picture_copy(original, new_mark_seed(device)))
+    apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
+    return CopyPreview(
+        copy.width_px,
+        copy.height_px,
+        small_jpeg(original.picture, longest_side_px),
+        small_jpeg(copy, longest_side_px),
+        jpeg_of(Image.fromarray(apart)),
+    )

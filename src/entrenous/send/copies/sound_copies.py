@@ -1,7 +1,8 @@
-"""Marked copies of a sound."""
+"""Make marked copies of a sound: for a message, or for people who get them by another channel."""
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,8 +19,11 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_format
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
-from entrenous.send.copies.picture_copies import new_mark_seed
+from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
+from entrenous.send.letter.letter_nouns import FileRole
+from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
@@ -68,3 +72,57 @@ def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> byt
     """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
     return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageSound:
+    """One sound of a message."""
+
+    places: tuple[int]
+    source: bytes
+    sound: Sound
+    prepared: PreparedSound
+
+    @property
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
+        return (CopyShape(written_format(self.sound.encoding).media_type, FileRole.VOICE),)
+
+    def copies(
+        self, people: int, device: Device, marking: ByteCounter
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        def make_copy(seed: Secret) -> tuple[MadeCopy, ...]:
+            data = write_sound_copy(self.sound, self.prepared, seed)
+            return (MadeCopy(seed, data, sha256(data)),)
+
+        seeds = (new_mark_seed(device) for _ in range(people))
+        marking.add(0)  # shows the progress bar before the first is done
+        with closing(ordered_results(make_copy, seeds, sound_pool_size(self.sound))) as made:
+            for one in made:
+                marking.add(len(self.source))
+                yield one
+
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+        """Store the original, and the data for tracing it."""
+        (made,) = copies
+        kept = device.vault.keep_file(self.source)
+        contour_blob = device.vault.keep_file(contour(self.prepared.mono))
+        length_s, place = self.sound.length_s, self.places[0] + 1
+        return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
+
+    def store_features(self, message: MessageId, device: Device) -> None:
+        """Do nothing: a sound is found by its contour."""
+
+
+def prepare_message_sound(
+    place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
+) -> MessageSound:
+    """Prepare a sound; ``reached`` is called at the end.
+
+    Raises:
+        NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound, SoundTooShortToMark,
+        TooQuietToMark.
+    """
+    sound = device.read_sound(untrusted_data)
+    prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
+    reached(1.0)
+    return MessageSound((place,), untrusted_data, sound, prepared)

@@ -1,24 +1,219 @@
-"""Open a message whose openings are counted, and show it in the system's browser."""
+"""Open a message whose openings are counted, and show it once, in the system's browser.
 
+The function that opens the message and the server that shows it share a :class:`ViewSession`.
+"""
+
+import asyncio
 import io
+import re
+import secrets
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from importlib.resources import files
+from threading import Event, Lock
 from typing import BinaryIO, Final
 
+import jinja2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
 from entrenous.base.errors import EntrenousError
-from entrenous.base.language import translated
+from entrenous.base.language import current_catalogue, language_of_person, translatable, translated
 from entrenous.device.device import Device
-from entrenous.send.http.view_pages import VIEW_PAGE_SECONDS, ViewedContent, ViewSession, view_app
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import WriteFile, download_message, open_message_to, unsafe_files
 from entrenous.serving.http_server import bind_socket, make_server, url_of
-from entrenous.serving.private_pages import open_browser
+from entrenous.serving.private_pages import PrivatePages, open_browser
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import stage_bars
+
+#: Seconds for which a page stays after it was shown.
+VIEW_PAGE_SECONDS: Final = 600
+_RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
+_ALREADY_SHOWN_SENTENCE: Final = translatable(
+    "This was given out already. To look again, type the command again."
+)
+
+
+def _random_path() -> str:
+    return secrets.token_urlsafe(_PAGE_ADDRESS_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedContent:
+    """The content of a message while it is shown, in memory only."""
+
+    text: str | None
+    files: tuple[ContentFile, ...]
+
+
+@dataclass(slots=True, eq=False)
+class ViewSession:
+    """One view of a message. ``cover`` is the path of the first page, served once; ``inside`` is
+    the path of everything after it.
+
+    The command waits for ``asked``, then answers with :meth:`provide_content` or
+    :meth:`report_failure`. ``loaded`` is set once the page has requested every file, ``over`` once
+    it was left.
+    """
+
+    sender: str
+    cover: str = field(default_factory=_random_path)
+    inside: str = field(default_factory=_random_path)
+    asked: Event = field(default_factory=Event)
+    loaded: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    answer: "Future[ViewedContent]" = field(default_factory=Future)
+    _shown: ViewedContent | None = None
+    _unasked: set[int] = field(default_factory=set)
+    _given: bool = False
+    _was_shown: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def claim_first_page(self) -> bool:
+        """Return whether the first page may be served: only the first time."""
+        with self._lock:
+            given, self._given = self._given, True
+            return not given
+
+    def request_opening(self) -> bool:
+        """Request the opening; returns whether this is the first request."""
+        with self._lock:
+            first = not self.asked.is_set()
+            self.asked.set()
+            return first
+
+    def provide_content(self, shown: ViewedContent) -> None:
+        """Provide the opened content."""
+        self._shown, self._unasked = shown, set(range(len(shown.files)))
+        self._was_shown = True
+        if not self._unasked:
+            self.loaded.set()
+        self.answer.set_result(shown)
+
+    def report_failure(self, why: Exception) -> None:
+        """Report that the message was not opened, or will not be shown."""
+        if not self.answer.done():
+            self.answer.set_exception(why)
+
+    def file(self, index: int) -> ContentFile | None:
+        """Return a file by its index, while the content may be viewed."""
+        shown = self._shown
+        if shown is None or self.over.is_set() or not 0 <= index < len(shown.files):
+            return None
+        with self._lock:
+            self._unasked.discard(index)
+            if not self._unasked:
+                self.loaded.set()
+        return shown.files[index]
+
+    def has_requested_all(self) -> bool:
+        """Return whether the page has requested every file."""
+        return self._was_shown and not self._unasked
+
+    def end(self) -> None:
+        """Delete the content, and release everything that waits."""
+        self._shown = None
+        for one in (self.over, self.asked, self.loaded):
+            one.set()
+
+
+def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
+    """Return the application that serves one view on the socket ``taken``."""
+    pages = _ViewOncePages(look)
+    routes = [
+        Route(f"/{look.cover}", pages.cover, methods=["GET"]),
+        Route(f"/{look.inside}/show", pages.show, methods=["POST"]),
+        Route(f"/{look.inside}/end", pages.end, methods=["POST"]),
+        Route(f"/{look.inside}/{{number:int}}", pages.file, methods=["GET"]),
+        Route("/look.css", _serve_asset("look.css", "text/css"), methods=["GET"]),
+        Route("/look.js", _serve_asset("look.js", "text/javascript"), methods=["GET"]),
+    ]
+    return PrivatePages(Starlette(routes=routes), taken)
+
+
+class _ViewOncePages:
+    def __init__(self, look: ViewSession) -> None:
+        self._look = look
+        environment = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
+        )
+        environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
+        self._template = environment.from_string(_read_asset("page.html.j2"))
+
+    async def cover(self, _: Request) -> Response:
+        if not self._look.claim_first_page():
+            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
+        return self._page()
+
+    async def show(self, _: Request) -> Response:
+        """Request the opening, and wait for it."""
+        if not self._look.request_opening():
+            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
+        try:
+            shown = await asyncio.wrap_future(self._look.answer)
+        except EntrenousError as why:
+            return self._page(words=str(why), status=409)
+        return self._page(shown=shown)
+
+    async def end(self, _: Request) -> Response:
+        self._look.end()
+        return HTMLResponse("<!doctype html><title></title>")
+
+    async def file(self, request: Request) -> Response:
+        """Return a file, or the range that a player requests (RFC 9110, 14.2)."""
+        file = self._look.file(request.path_params["number"] - 1)
+        if file is None:
+            return Response(status_code=404)
+        size = len(file.data)
+        headers = {"accept-ranges": "bytes"}
+        wanted = _RANGE_PATTERN.fullmatch(request.headers.get("range", ""))
+        if wanted is None:
+            return Response(file.data, media_type=file.media_type, headers=headers)
+        first, last = int(wanted[1]), min(int(wanted[2] or size), size - 1)
+        if first > last:
+            return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+        part = file.data[first : last + 1]
+        return Response(part, status_code=206, media_type=file.media_type, headers=headers)
+
+    def _page(
+        self, *, shown: ViewedContent | None = None, words: str = "", status: int = 200
+    ) -> Response:
+        inside = f"/{self._look.inside}"
+        return HTMLResponse(
+            self._template.render(
+                lang=language_of_person(),
+                shown=shown,
+                words=words,
+                sender=self._look.sender,
+                inside=inside,
+                end=f"{inside}/end",
+                seconds=VIEW_PAGE_SECONDS,
+            ),
+            status_code=status,
+        )
+
+
+def _serve_asset(name: str, media_type: str) -> ASGIApp:
+    return Response(_read_asset(name), media_type=media_type)
+
+
+def _read_asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+_PAGE_ADDRESS_BYTES: Final = 32
 
 
 @contextmanager

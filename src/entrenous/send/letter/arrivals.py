@@ -53,8 +53,7 @@ from entrenous.send.letter.letter_nouns import (
     TokenRangeNote,
 )
 from entrenous.send.letter.read import Letter
-from entrenous.send.letter.receipt_batches import store_receipts
-from entrenous.send.letter.receipts_owed import owe_delivery_receipt
+from entrenous.send.letter.receipts import owe_delivery_receipt, store_receipts
 from entrenous.send.message.react import accept_reaction
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.block import is_blocked

@@ -12,6 +12,7 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed
+from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, ReceiptCoverage
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.formats.letter_format import (
@@ -20,6 +21,7 @@ from entrenous.send.formats.letter_format import (
     write_hpke_info,
     write_sealed,
 )
+from entrenous.send.formats.message_format import write_manifest
 from entrenous.send.letter.letter_nouns import (
     OWN_KEY_TABLE,
     PEER_TABLE,
@@ -34,7 +36,6 @@ from entrenous.send.letter.letter_nouns import (
     XWingKey,
 )
 from entrenous.send.letter.prekeys import make_own_key
-from entrenous.send.letter.receipts_owed import record_receipt_coverage
 from entrenous.send.outbox import OutboxItem, add_to_outbox, next_outbox_order
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.use import Token, mailbox_for_token, use_token
@@ -127,7 +128,16 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         item = replace(item, needs=_last_token_lock_in(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
-            record_receipt_coverage(body, outer.envelope, device)
+            _record_receipt_coverage(body, outer.envelope, device)
+
+
+def _record_receipt_coverage(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
+    """Store the data against which a receipt will be checked.
+
+    Call it in the transaction that writes the letter.
+    """
+    covered = ReceiptCoverage(sha256(write_manifest(manifest)), manifest.marks)
+    RECEIPT_COVERAGE_TABLE.store(covered, envelope.hex(), device.vault)
 
 
 def _last_token_lock_in(body: Body) -> bytes | None:

@@ -1,14 +1,19 @@
-"""A draft and its policy, the doubts that the guard (send/guard.py) has about its recipients, and
-the errors of sending.
+"""Drafts: a message to be sent with its policy, and messages that wait in the vault until they are
+sent or discarded. Also the doubts that the guard (send/guard.py) has about recipients, and the
+errors of sending.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final, TypeVar
 
 from entrenous.base.errors import DiskFull, EntrenousError, NotFound, Refused, Unreachable
-from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import PICTURES_MAX, UNDO_WINDOW_S_MAX
+from entrenous.base.identifiers import ID_BYTES, BlobId, RecipientId
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, PICTURES_MAX, UNDO_WINDOW_S_MAX
 from entrenous.base.screen_text import check_caption, check_text
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import DRAFT, Table
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.people.circles import CircleId, Conversation
 
@@ -206,3 +211,94 @@ class NothingToRecall(NotFound):
     Message {name} was only marked, so that you could send it by other means. No relay has it, so it
     cannot be taken back from here. Nothing was changed. Ask the people who have it to delete it.
     """
+
+
+ItemT = TypeVar("ItemT")
+
+
+class NoSuchDraft(NotFound):
+    """This message was sent or discarded already. Nothing was changed. Write a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDraft:
+    """A message that was written but not sent.
+
+    ``to`` are the typed names of people and circles, ``files`` the sealed files in the vault,
+    ``names`` their original names, ``reply`` the name of the message being answered.
+    """
+
+    id: bytes
+    written_at: datetime
+    files: tuple[BlobId, ...] = ()
+    text: str = ""
+    to: tuple[str, ...] = ()
+    days: int = DEFAULT_EXPIRY_DAYS
+    once: bool = False
+    may_export: bool = False
+    reply: str = ""
+    names: tuple[str, ...] = ()
+
+
+DRAFT_TABLE: Final = Table(DRAFT, StoredDraft)
+
+
+def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) -> StoredDraft:
+    """Store a draft and its files; an empty ``id`` makes a new one.
+
+    ``files`` are added to those that it has. Raises DiskFull.
+    """
+    with device.vault.transaction():
+        blobs = (*draft.files, *(device.vault.keep_file(data) for data in files))
+        number = draft.id or device.dice.token(ID_BYTES)
+        kept = replace(draft, id=number, files=blobs)
+        DRAFT_TABLE.store(kept, number.hex(), device.vault)
+    return kept
+
+
+def stored_drafts(device: Device) -> tuple[StoredDraft, ...]:
+    """Return all drafts, newest first."""
+    found: Iterator[StoredDraft] = DRAFT_TABLE.all(device.vault)
+    return tuple(sorted(found, key=lambda draft: draft.written_at, reverse=True))
+
+
+def find_draft(number: bytes, device: Device) -> StoredDraft:
+    """Return a draft; raises NoSuchDraft."""
+    draft = DRAFT_TABLE.load(number.hex(), device.vault)
+    if draft is None:
+        raise NoSuchDraft
+    return draft
+
+
+def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> StoredDraft:
+    """Delete a draft's file ``number_in_draft``, counted from 0; a missing file is no error.
+
+    Raises NoSuchDraft.
+    """
+    draft = find_draft(number, device)
+    if not 0 <= number_in_draft < len(draft.files):
+        return draft
+    rest = replace(
+        draft,
+        files=_remove_at(draft.files, number_in_draft),
+        names=_remove_at(draft.names, number_in_draft),
+    )
+    with device.vault.transaction():
+        DRAFT_TABLE.store(rest, number.hex(), device.vault)
+        device.vault.delete_file(draft.files[number_in_draft])
+    return rest
+
+
+def _remove_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, ...]:
+    return (*several[:place], *several[place + 1 :])
+
+
+def discard_draft(number: bytes, device: Device) -> None:
+    """Delete a draft and its files; a missing one is no error."""
+    draft = DRAFT_TABLE.load(number.hex(), device.vault)
+    if draft is None:
+        return
+    with device.vault.transaction():
+        DRAFT_TABLE.drop(number.hex(), device.vault)
+        for blob in draft.files:
+            device.vault.delete_file(blob)

@@ -126,7 +126,8 @@ def plan_files(
 
     Raises:
         OnlyPicturesHaveASize: a size was given, but there is no picture.
-        What ``prepare_picture_part``, ``prepare_clip_part`` and ``prepare_sound_part`` raise.
+        The errors of ``prepare_message_pictures``, ``prepare_message_clip`` and
+            ``prepare_message_sound``.
     """
     by_kind: dict[MediaKind, list[tuple[int, bytes]]] = {medium: [] for medium in MediaKind}
     for place, data in enumerate(files):
@@ -136,7 +137,7 @@ def plan_files(
         raise OnlyPicturesHaveASize
     parts: list[FilesCopiedTogether] = []
     if pictures:
-        prepare = _lazy_import("entrenous.send.message.picture_parts:prepare_picture_part")
+        prepare = _lazy_import("entrenous.send.copies.picture_copies:prepare_message_pictures")
         parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[MediaKind.CLIP]:
         parts.append(_plan_clip(place, data, device, preparing.counting_callback(len(data))))
@@ -157,7 +158,7 @@ def _plan_clip(
     """Prepare a clip, or a file without frames as a sound."""
     try:
         with about_file(place):
-            return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_clip_part")(
+            return _lazy_import("entrenous.send.copies.mark_clip:prepare_message_clip")(
                 place, untrusted_data, device, reached
             )
     except UnsupportedVideoCodec:  # it has pictures, so it must not be sent as sound alone
@@ -170,7 +171,7 @@ def _plan_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     with about_file(place):
-        return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(
+        return _lazy_import("entrenous.send.copies.sound_copies:prepare_message_sound")(
             place, untrusted_data, device, reached
         )
 
