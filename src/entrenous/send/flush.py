@@ -78,14 +78,14 @@ RETRYABLE_ERRORS: Final = (
     DamagedBlob,
     PostponedUntilClockIsRight,
 )
-# The subset that concerns only one mailbox at the relay.
+# Those of the errors above that concern only one mailbox at the relay.
 _ERRORS_OF_ONE_MAILBOX: Final = (
     NotUnderstood,
     DamagedBlob,
     MailboxFull,
     PostponedUntilClockIsRight,
 )
-_UPLOADS_PER_LETTER_MAX: Final = 3  # times that the blobs of one letter are uploaded, at most
+_UPLOADS_PER_LETTER_MAX: Final = 3  # at most this many uploads of the blobs of one letter
 # times that a letter gets a new expiry: once because it waited too long, and once because its relay
 # keeps letters for only a few days
 _NEW_EXPIRIES_PER_LETTER_MAX: Final = 2

@@ -1,5 +1,5 @@
-"""The guard: checks for signs of a wrong recipient before a message is sent. For each sign that
-they find (a doubt), the user has to type the recipient's name.
+"""The guard: checks for signs of a wrong recipient before a message is sent. Each sign that is
+found is a doubt, and for each doubt the user has to type the recipient's name.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -60,8 +60,8 @@ from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
 _FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text need less
 #: Writes a whole file of a message to a writer, a chunk at a time.
 WriteFile = Callable[[BinaryIO], None]
-#: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. Each
-#: Fill stays usable until the text is shown.
+#: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. The
+#: :data:`WriteFile` stays usable until the text is shown.
 ShowFile = Callable[[int, FrameFile, WriteFile], None]
 #: Shows the text, after all files. An exception from it also undoes the opening.
 ShowText = Callable[[Frame], None]

@@ -157,8 +157,8 @@ _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename"
 def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for each contact with a similar name.
 
-    There is none in a conversation in which they already got something from us. Frequent contacts
-    are not excepted, since people often type the usual name by mistake.
+    No doubt is raised in a conversation in which the recipient already got something from us.
+    Frequent contacts are not excepted, since people often type the usual name by mistake.
     """
     if _had_message_in_conversation(contact, context):
         return
@@ -256,7 +256,8 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
 def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
     """Return the recipients who have the message being answered only according to its sender.
 
-    No message of ours went to both of them, and no circle of ours has both.
+    That is, we neither sent one message to both the recipient and the sender, nor have a circle
+    with both of them.
     """
     within = draft.within
     if within is None or within.told_by is None:
@@ -286,7 +287,7 @@ def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str
 def former_recipients_named(
     draft: Draft, to: tuple[Contact, ...], known: tuple[Contact, ...], device: Device
 ) -> tuple[Contact, ...]:
-    """Return the people whom the text names, who got one of the pictures before and are no
+    """Return the people whom the text names and who got one of the pictures before, but are not
     recipients.
 
     Raises:

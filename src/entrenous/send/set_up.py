@@ -57,8 +57,8 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
 
 
 def join_relay(relay_url: str, device: Device) -> Identity:
-    """Give a device that was set up without a relay its keys and a mailbox. A device that has a
-    relay stays at it.
+    """Give a device that was set up without a relay its keys and a mailbox. A device that
+    already has a relay keeps it.
 
     Its vault gets a lock at the relay afterwards (:func:`.make_first_lock`), at the latest when it
     is next unlocked. If the relay does not create a mailbox, nothing is stored.

@@ -1,4 +1,4 @@
-"""A key change is recorded once, with its time, and reported once."""
+"""A key change is recorded once, with its time, and reported once; notices stay until dismissed."""
 
 from dataclasses import replace
 
@@ -8,8 +8,9 @@ from entrenous.send.devices.device_lists import removed_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.people.contact_history import record_contact_change, take_contact_changes
-from entrenous.send.people.invite import queue_hello
+from entrenous.send.people.invite import add_person, make_invite, queue_hello
 from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.notices import dismiss_notice, unread_notices
 from tests.send.cards import another_device, issue_card
 from tests.send.send_device import Room
 
@@ -62,3 +63,17 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
     assert record_contact_change(before, after, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)
+
+
+def test_a_notice_stays_until_it_is_dismissed() -> None:
+    room = Room()
+    ana, ben = room.settles("ana"), room.settles("ben")
+    add_person(make_invite(ana.device), "ana", ben.device)
+    fetch_messages(ana.device)
+    for _ in range(2):
+        (notice,) = unread_notices(ana.device)
+        assert "joined by your link" in notice.words
+    dismiss_notice(notice.id, ana.device)
+    assert unread_notices(ana.device) == ()
+    dismiss_notice(notice.id, ana.device)
+    dismiss_notice("self name", ana.device)

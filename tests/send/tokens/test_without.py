@@ -11,7 +11,7 @@ from entrenous.base.identifiers import ID_BYTES, MessageId
 from entrenous.base.secret import Secret
 from entrenous.device.identities import NO_TOKEN, own_device
 from entrenous.device.vault_tables import OUTBOX, peer_key
-from entrenous.send import flush_outbox as flushing
+from entrenous.send import flush as flushing
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages

@@ -179,7 +179,7 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> Unlocked:
         raise VaultNotFound(home=home)
     lock_descriptor = lock_folder(home, LOCK_WAIT_S)
     try:
-        # swept before the passphrase is checked, since an unfinished file may hold part of a key
+        # Before the passphrase is checked, since an unfinished file may hold part of a key.
         sweep_unfinished(home)
         return _unlock_locked_folder(home, passphrase, ask, lock_descriptor)
     except BaseException:

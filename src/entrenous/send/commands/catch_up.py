@@ -47,12 +47,12 @@ def _hint_about_undecryptable_letters(count: int) -> None:
         hint(describe_undecryptable(count))
 
 
-#: Text for senders, and below lists of sent messages.
+#: Printed after a message was sent, and below a list of sent messages.
 COPIES_DISCLAIMER: Final = translatable(
     "Until a copy is first opened, taking it back and its expiry are enforced by cryptography; "
     "after that, by the program of whoever opened it."
 )
-#: Text for recipients.
+#: Printed below a list of received messages.
 MESSAGES_DISCLAIMER: Final = translatable(
     "Until you first open a message, taking it back and its expiry are enforced by cryptography; "
     "after that, by your program."

@@ -174,7 +174,8 @@ def open_(
     after it, by your program. Files that you write to a folder can't be taken back.
     """
     with opened_device(context) as device:
-        fetch_and_print_notices(device)  # messages that were opened before open without a relay
+        # Its error is ignored: a message that was opened before can be opened without the relay.
+        fetch_and_print_notices(device)
         received = find_received(message, device)
         if _is_unopened(received):  # for an opened message, receipts were decided before
             _ask_about_receipts(received, device)

@@ -56,7 +56,7 @@ _SOUND_PROGRESS_SHARE: Final = 0.05  # the sound's share of the time for prepari
 _FRAMES_MEDIA_INDEX: Final = 0  # index of the frames among the message's media
 _SOUND_MEDIA_INDEX: Final = 1
 _NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
-# Pixels of one frame of every encoder, added up; a pixel takes 105 bytes.
+# Limit for the pixels of one frame, summed over all encoders. Each pixel takes 105 bytes of memory.
 _ENCODER_PIXELS_MAX: Final = 8_000_000
 
 

@@ -161,7 +161,8 @@ def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
 def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
     """Record the user's answer that the devices show different pictures.
 
-    The old device may not know: an attacker in the middle may already be on its list.
+    The error also says how to check the old device, since an attacker in the middle may already be
+    on its list.
 
     Raises:
         LinkDiffersOnNewDevice: always.

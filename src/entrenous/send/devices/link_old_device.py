@@ -279,7 +279,7 @@ def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink
 def _refuse_if_ended_by_new_device(old: OldDeviceLink, device: Device) -> None:
     """Raise an error if the new device ended linking after the grant.
 
-    A message in the link mailbox can only say so, since the new device's first letter arrives in
+    Any message in the link mailbox now means that, since the new device's first letter arrives in
     our own mailbox.
     """
     try:

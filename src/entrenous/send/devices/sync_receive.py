@@ -77,10 +77,12 @@ def resolve_shared_name(
 ) -> str:
     """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
-    If two of them would have the same name, a person keeps it rather than a circle, and otherwise
-    the one with the lower id. The other one gets a free name, and the user is notified. So all our
-    devices decide alike. ``before`` is the name used here so far. Call it in the transaction that
-    stores the record, before storing.
+    If two of them would have the same name, one keeps it: the person, if the other is a circle, and
+    otherwise the one with the lower id. The other one gets a free name, and the user is notified.
+    All our devices apply this rule, so they decide alike.
+
+    ``before`` is the name used here so far. Call it in the transaction that stores the record,
+    before storing.
     """
     others = [
         one for one in _contacts_and_circles_named(wanted, device) if _id_of_named(one) != owner

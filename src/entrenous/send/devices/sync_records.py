@@ -42,7 +42,7 @@ from entrenous.send.people.circles import CircleId, circles
 _CONTACT_KEY_PREFIX: Final = "contact "
 _CIRCLE_KEY_PREFIX: Final = "circle "
 _DEVICES_WHEN_INTRODUCED: Final = 2  # if we have two devices, one has just linked the other
-# Another device may send it as the time of a change.
+# The latest time that can be encoded; another device may send it as the time of a change.
 _LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,9 +56,9 @@ class ChangeStamp:
 
     @property
     def sort_key(self) -> tuple[datetime, bytes]:
-        """Return a sort key: the greater stamp wins.
+        """Return a sort key: the stamp with the greater key wins.
 
-        Within one second, all devices choose the same one.
+        If two changes were made within one second, the hash decides, the same way on all devices.
         """
         return self.at, self.digest
 
@@ -113,7 +113,7 @@ def all_shared_records(device: Device) -> dict[str, SharedRecord]:
 def record_change_times(device: Device) -> None:
     """Record the times of changes, in the transaction that makes them.
 
-    So a device that sends a change only days later does not undo newer changes made elsewhere.
+    Otherwise a device that sends a change only days later would undo newer changes made elsewhere.
     """
     if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK_RECORD) is None:
         with device.vault.transaction():

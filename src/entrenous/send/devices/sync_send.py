@@ -40,7 +40,7 @@ _STAMP_BYTES: Final = 40  # time and digest; device ids follow
 def send_sync_letters(device: Device) -> None:
     """Queue a letter for each record that one of our other devices does not have yet.
 
-    A device that has not written to us yet gets its letters after it has.
+    A device that has not written to us yet gets its letters once it has written.
     """
     others = [one for one in own_linked_devices(device) if one.heard]
     if not others or not may_advance_ratchets(device):

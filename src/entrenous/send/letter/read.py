@@ -200,7 +200,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in list_heads(read_key_bundle(me.card).lists)}
-        # if our key bundle no longer has so old a list, the letter's word is taken
+        # if the list is too old for our key bundle, accept the head that the letter names
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)

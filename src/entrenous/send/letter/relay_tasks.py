@@ -44,7 +44,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
 
     Tasks that our relay refuses or does not answer are repeated next time; their errors are
     returned. If the token that deletes our mailbox changes, letters to our other devices are put
-    into the outbox: until they have left, no other device could close this one if it were lost.
+    into the outbox: until these are sent, no other device could revoke this one if it were lost.
     """
     close_token_changes = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None
     problems = send_own_changes_to_relay(device)
@@ -104,7 +104,7 @@ def repeat_after_restore(device: Device) -> None:
 
 
 def _relays_with_recent_requests(device: Device) -> set[str]:
-    # For copies without our own recall date, only the relay said that they were recalled. Such a
+    # If a copy has no recall date of ours, only its relay said that it was recalled. Such a
     # copy alone is no reason to ask that relay for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
     return taken_back | relays_with_mailbox_deletions(_repeat_period_start(device), device)

@@ -262,7 +262,7 @@ def process_comparison_step(
 def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
     """Step 1: they began.
 
-    If we began too, both sides continue the comparison with the lower number.
+    If we began one too, both sides continue the one with the lower transaction number.
     """
     known = comparison_with(contact.person.id, device)
     busy = (

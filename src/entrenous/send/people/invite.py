@@ -191,8 +191,8 @@ def _replace_all_sessions(contact: Contact, device: Device) -> None:
 def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: Device) -> Contact:
     """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
 
-    A new sender is known by link and gets the name our link gives; otherwise the name they use
-    for themselves.
+    A new sender counts as known by link. They get the name that our link was made for or, if it has
+    none, the name that they use for themselves.
 
     Raises:
         ForkedDeviceList, AddressOnThisMachine.

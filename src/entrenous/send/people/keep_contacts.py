@@ -157,8 +157,9 @@ def mark_compared(name: str, device: Device) -> Contact:
 def forget_contact(name: str, device: Device) -> Contact:
     """Forget a person: keys, sessions, tokens in both directions, membership in our circles.
 
-    Their queued outbox items are dropped, except recalls. Our relay refuses their letters as soon
-    as the outbox has next been sent. An invite that they still hold stays valid until it expires.
+    Their queued outbox items are dropped, except recalls. Our relay refuses their letters from
+    the next time that the outbox is sent. An invite that they still have stays valid until it
+    expires.
 
     Raises:
         UnknownPerson.
