@@ -291,7 +291,7 @@ class MessagePictures:
         numbered = zip(by_part, self.places, strict=True)
         return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))
 
-    def store_picture_features(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         store_picture_features(message, self.originals, device)
 
 
