@@ -327,6 +327,8 @@ def delete_device_list(person: PersonId, device: Device) -> None:
     DEVICE_LIST_TABLE.drop(person.hex(), device.vault)
 
 
+#: Returns the name to show for a person, given the label of their copy. The person is None if the
+#: copy was made for somebody without keys.
 NameOf = Callable[[PersonId | None, str], str]
 FORMER_NAME_LABEL: Final = translatable("{label} (not the one you know now)")
 

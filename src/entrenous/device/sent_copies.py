@@ -5,7 +5,7 @@ been renamed, and somebody else may have the old name. This module is in the dev
 trace and respond use it as well: they show current names and put receipts into reports.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from entrenous.base.copies import (
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.device.identities import current_names, key_bundle_with_head
+from entrenous.device.identities import NameOf, current_names, key_bundle_with_head
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import (
     RECEIPT,
@@ -35,11 +35,6 @@ from entrenous.watermark.verdict import Trace, Verdict
 from entrenous.wire.relay_nouns import EnvelopeState
 
 ValueT = TypeVar("ValueT")
-
-
-#: Returns the name to show for a person, given the label of their copy. The person is None if the
-#: copy was made for somebody without keys.
-NameOf = Callable[[PersonId | None, str], str]
 
 
 def name_when_sent(_: PersonId | None, label: str) -> str:

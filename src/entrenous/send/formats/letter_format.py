@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
-from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MessageId, PersonId
+from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import (
     KEY_ID_BYTES,
     PLAIN_CARD_BYTES_MAX,
@@ -20,8 +20,10 @@ from entrenous.base.screen_text import is_terminal_control
 from entrenous.crypto.nouns import BadLetter
 from entrenous.send.formats.message_format import (
     message_fields,
+    parse_device_id,
     parse_hash,
     parse_message,
+    parse_person_id,
     parse_secret,
 )
 from entrenous.send.letter.letter_nouns import (
@@ -248,10 +250,10 @@ def read_header(untrusted: bytes) -> Header:
         envelope, body_sha256 = as_list(fields[12], 2, 2)
         from_head, to_head = as_list(fields[13], 2, 2)
         return Header(
-            from_person=_parse_person_id(fields[2]),
-            from_device=_parse_device_id(fields[3]),
-            to_person=_parse_person_id(fields[4]),
-            to_device=_parse_device_id(fields[5]),
+            from_person=parse_person_id(fields[2]),
+            from_device=parse_device_id(fields[3]),
+            to_person=parse_person_id(fields[4]),
+            to_device=parse_device_id(fields[5]),
             from_epoch=as_uint(from_epoch, least=1),
             to_epoch=as_uint(to_epoch, least=1),
             prekey=optional(fields[7], _parse_key_id),
@@ -272,22 +274,14 @@ def _read_hpke_info(encoded: bytes) -> Address:
     if fields[:3] != [_HPKE_INFO_LABEL, LETTER_VERSION, HPKE_SUITE] or encode(fields) != encoded:
         raise BadLetter
     return Address(
-        to_person=_parse_person_id(fields[3]),
-        to_device=_parse_device_id(fields[4]),
+        to_person=parse_person_id(fields[3]),
+        to_device=parse_device_id(fields[4]),
         key=_parse_key_id(fields[5]),
         epoch=as_uint(fields[8], least=1),
         head=as_bytes(fields[9], 32),
-        from_person=optional(fields[6], _parse_person_id),
-        from_device=optional(fields[7], _parse_device_id),
+        from_person=optional(fields[6], parse_person_id),
+        from_device=optional(fields[7], parse_device_id),
     )
-
-
-def _parse_person_id(value: object) -> PersonId:
-    return PersonId(as_bytes(value, 32))
-
-
-def _parse_device_id(value: object) -> DeviceId:
-    return DeviceId(as_bytes(value, ID_BYTES))
 
 
 def _parse_key_id(value: object) -> bytes:

@@ -140,6 +140,16 @@ def parse_hash(value: object) -> bytes:
     return as_bytes(value, 32)
 
 
+def parse_person_id(value: object) -> PersonId:
+    """Read 32 bytes."""
+    return PersonId(as_bytes(value, 32))
+
+
+def parse_device_id(value: object) -> DeviceId:
+    """Read 16 bytes."""
+    return DeviceId(as_bytes(value, ID_BYTES))
+
+
 def _parse_id(value: object) -> bytes:
     return as_bytes(value, ID_BYTES)
 
@@ -171,12 +181,12 @@ def _check_ascending(found: Sequence[Any]) -> None:
 
 def _parse_recipient(entry: object) -> tuple[PersonId, DeviceId]:
     person, device = as_list(entry, 2, 2)
-    return PersonId(as_bytes(person, 32)), DeviceId(as_bytes(device, ID_BYTES))
+    return parse_person_id(person), parse_device_id(device)
 
 
 def _parse_head(entry: object) -> PersonHead:
     person, epoch, head = as_list(entry, 3, 3)
-    return PersonHead(PersonId(as_bytes(person, 32)), as_uint(epoch, least=1), as_bytes(head, 32))
+    return PersonHead(parse_person_id(person), as_uint(epoch, least=1), parse_hash(head))
 
 
 FRAME_VERSION: Final = 2

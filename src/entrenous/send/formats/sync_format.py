@@ -19,6 +19,7 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.send.devices.linked_devices import LinkedMailbox, MailboxUse
 from entrenous.send.formats.linking import lent_token_fields, parse_lent_tokens
+from entrenous.send.formats.message_format import parse_device_id, parse_person_id
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
 from entrenous.send.tokens.token_ranges import LentToken
@@ -196,7 +197,7 @@ def _record_fields(shared: SharedRecord) -> list[object]:
 def _parse_contact(value: Any) -> SharedContact:
     person, at, name, trust, since, card, lent, receipts = as_list(value, 8, 8)
     return SharedContact(
-        person=_parse_person_id(person),
+        person=parse_person_id(person),
         at=as_time(at),
         name=as_name(name),
         trust=_TRUST_BY_NUMBER[as_uint(trust, len(_TRUST_BY_NUMBER) - 1)],
@@ -209,12 +210,12 @@ def _parse_contact(value: Any) -> SharedContact:
 
 def _parse_forgotten_contact(value: Any) -> SharedForgottenContact:
     person, at = as_list(value, 2, 2)
-    return SharedForgottenContact(_parse_person_id(person), as_time(at))
+    return SharedForgottenContact(parse_person_id(person), as_time(at))
 
 
 def _parse_circle(value: Any) -> SharedCircle:
     circle, at, name, people, made_at = as_list(value, 5, 5)
-    members = tuple(map(_parse_person_id, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
+    members = tuple(map(parse_person_id, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
     if any(one >= after for one, after in pairwise(members)):
         raise BadCbor
     circle_name = optional(name, as_name)
@@ -230,12 +231,12 @@ def _parse_circle(value: Any) -> SharedCircle:
 def _parse_close_token(value: Any) -> SharedCloseToken:
     device, at, name, close = as_list(value, 4, 4)
     token = Secret(as_bytes(close, TOKEN_BYTES))
-    return SharedCloseToken(_parse_device_id(device), as_time(at), as_name(name), token)
+    return SharedCloseToken(parse_device_id(device), as_time(at), as_name(name), token)
 
 
 def _parse_block(value: Any) -> SharedBlock:
     person, at, blocked = as_list(value, 3, 3)
-    return SharedBlock(_parse_person_id(person), as_time(at), _parse_flag(blocked))
+    return SharedBlock(parse_person_id(person), as_time(at), _parse_flag(blocked))
 
 
 def _parse_mailboxes(value: Any) -> SharedMailboxes:
@@ -243,7 +244,7 @@ def _parse_mailboxes(value: Any) -> SharedMailboxes:
     every = tuple(map(_parse_mailbox, as_list(homes, 1, MAILBOXES_PER_DEVICE_MAX)))
     if len({home.mailbox for home in every}) < len(every):
         raise BadCbor
-    return SharedMailboxes(_parse_device_id(device), as_time(at), every)
+    return SharedMailboxes(parse_device_id(device), as_time(at), every)
 
 
 def _parse_mailbox(entry: Any) -> LinkedMailbox:
@@ -258,19 +259,11 @@ def _parse_mailbox(entry: Any) -> LinkedMailbox:
 
 def _parse_lent_tokens(entry: Any) -> Any:
     device, tokens = as_list(entry, 2, 2)
-    return _parse_device_id(device), parse_lent_tokens(tokens)
+    return parse_device_id(device), parse_lent_tokens(tokens)
 
 
 def _parse_flag(value: object) -> bool:
     return bool(as_uint(value, 1))
-
-
-def _parse_person_id(value: object) -> PersonId:
-    return PersonId(as_bytes(value, 32))
-
-
-def _parse_device_id(value: object) -> DeviceId:
-    return DeviceId(as_bytes(value, ID_BYTES))
 
 
 _TOPICS: Final[Mapping[type[SharedRecord], SyncTopic]] = {

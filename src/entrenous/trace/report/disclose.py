@@ -11,7 +11,8 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.identity_keys import sign_as_device, signing_key
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import NameOf, current_labels, name_when_sent, pseudonyms
+from entrenous.device.identities import NameOf
+from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import original_of
 from entrenous.trace.report.check_report import SIGNATURE_CONTEXT, cards_for, proof_for
