@@ -43,7 +43,7 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, SendState
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
     index_message_name,
@@ -108,8 +108,8 @@ def fill(home: Path, url: str, messages: int, people: int = _PEOPLE) -> None:
 def _fill(messages: int, ana: Device) -> None:
     """Store earlier messages as sending and fetching do, in one transaction."""
     known = contacts(ana)
-    began = this_second(ana) - timedelta(days=300)
-    until = this_second(ana) + timedelta(days=7)
+    began = now_in_whole_seconds(ana) - timedelta(days=300)
+    until = now_in_whole_seconds(ana) + timedelta(days=7)
     with ana.vault.transaction():
         for number in range(messages):
             contact = known[0 if number % 5 == 0 else number % len(known)]

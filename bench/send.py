@@ -44,7 +44,7 @@ from entrenous.device.identities import contacts
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.sessions import ensure_session
@@ -122,8 +122,8 @@ def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
     return SendingContext(
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
-        sent_at=this_second(ana),
-        policy=Policy(this_second(ana) + timedelta(days=1)),
+        sent_at=now_in_whole_seconds(ana),
+        policy=Policy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=tuple(PersonHead(who, person.epoch, person.head) for who, person in people),
         groups=Secret(ana.dice.token(32)),

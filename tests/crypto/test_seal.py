@@ -44,7 +44,7 @@ from entrenous.send.formats.letter_format import (
     write_header,
     write_hpke_info,
 )
-from entrenous.send.letter.letter_nouns import Address, Header, Manifest, PersonHead, XWingKey
+from entrenous.send.letter.letter_nouns import Header, LetterAddress, Manifest, PersonHead, XWingKey
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, ANAS = PersonId(b"a" * 32), DeviceId(b"A" * 16)
@@ -64,7 +64,7 @@ BODY = write_body(
         heads=(PersonHead(BEN, 1, b"2" * 32),),
     )
 )
-ADDRESS = Address(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
+ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
 HEADER = Header(
     from_person=ANA,
     from_device=ANAS,
@@ -143,7 +143,7 @@ def another(value: Any) -> Any:
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("name", [part.name for part in fields(Address)])
+@pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
 def test_another_address_does_not_open(name: str) -> None:
     swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
     with pytest.raises(NotForThisMailbox):
@@ -166,7 +166,7 @@ def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
         first(open_outer_seal(BENS_KEY, INFO, resealed))
 
 
-@pytest.mark.parametrize("name", [part.name for part in fields(Address)])
+@pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
 def test_the_same_inside_under_another_address_does_not_open(name: str) -> None:
     info = write_hpke_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):

@@ -20,7 +20,11 @@ from entrenous.device.identities import (
     may_advance_ratchets,
 )
 from entrenous.device.lock_errors import RevokedDeviceLocked, UnlockNotConfirmed
-from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, mailbox_address
+from entrenous.device.relay_lock_client import (
+    confirm_unlock,
+    mailbox_address,
+    mark_unlock_unconfirmed,
+)
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import OUTBOX, OWN_KEY, PEER, SELF
 from entrenous.send.fetch import fetch_messages
@@ -53,7 +57,7 @@ def room() -> Room:
 
 
 def opens(device: Device) -> None:
-    begin_unlock(device.vault)
+    mark_unlock_unconfirmed(device.vault)
     confirm_unlock(device)
 
 
@@ -119,7 +123,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
 
 def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
     ana = room["ana"]
-    begin_unlock(ana.device.vault)
+    mark_unlock_unconfirmed(ana.device.vault)
     before = dict(ana.vault.items(PEER))
     for forbidden in (
         lambda: sends(ana.device, room["ben"]),
@@ -134,7 +138,7 @@ def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
 
 def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     ana = room["ana"]
-    begin_unlock(ana.device.vault)
+    mark_unlock_unconfirmed(ana.device.vault)
     room.silence(HERE)
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
@@ -154,7 +158,7 @@ def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     """Killed after the relay heard, before that was written down: the next number is a new one."""
     ana, told = room["ana"], ana_hears()
     for _ in range(3):
-        begin_unlock(ana.device.vault)
+        mark_unlock_unconfirmed(ana.device.vault)
         with ana.courier.playing(note_opened=told), pytest.raises(Killed):
             confirm_unlock(ana.device)
     opens(ana.device)
@@ -184,7 +188,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     room = Room()
     ana = room.settles("ana")
     offline = replace(ana.device, vault=vault)
-    begin_unlock(vault)
+    mark_unlock_unconfirmed(vault)
     confirm_unlock(offline)
     assert vault.keys(SELF, "generation") == ()
 
@@ -227,7 +231,7 @@ class Copies(RuleBasedStateMachine):
             return
         device, allowed = self.devices[which], self.knows[which] == self.taken
         arrives = fate != "request lost"
-        begin_unlock(device.vault)
+        mark_unlock_unconfirmed(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
         with courier.playing(note_opened=partial(losing, fate)):

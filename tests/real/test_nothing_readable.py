@@ -33,7 +33,7 @@ from entrenous.device.vault_tables import (
     unpack,
 )
 from entrenous.send.formats.identity_formats import read_invite
-from entrenous.send.letter.letter_nouns import OwnKey, Peer
+from entrenous.send.letter.letter_nouns import OwnXWingKey, Peer
 from entrenous.send.message.states import Received
 from entrenous.send.people.people_nouns import InviteLink
 from entrenous.stop.registration import Protection
@@ -49,7 +49,7 @@ DRAWERS: dict[str, type] = {
     CONTACT: Contact,
     INBOX: Received,
     INVITE: InviteLink,
-    OWN_KEY: OwnKey,
+    OWN_KEY: OwnXWingKey,
     PEER: Peer,
     SEALED_COPY: SealedCopy,
     "protection": Protection,

@@ -20,7 +20,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
@@ -84,8 +84,8 @@ def lay_out(ana: Device) -> None:
     sending = SendingContext(
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
-        sent_at=this_second(ana),
-        policy=Policy(this_second(ana) + timedelta(days=1)),
+        sent_at=now_in_whole_seconds(ana),
+        policy=Policy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
         heads=(PersonHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),

@@ -15,7 +15,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import Content
+from entrenous.send.letter.letter_nouns import OpenedContent
 from entrenous.send.open import open_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.courier import App, memory_courier
@@ -45,7 +45,7 @@ class Person(Villager):
         home = own_device(self.device).home
         return home.relay_url, home.mailbox, home.owner
 
-    def opens_newest(self) -> Content:
+    def opens_newest(self) -> OpenedContent:
         fetch_messages(self.device)
         return open_message(received_messages(self.device)[-1].name, self.device)
 

@@ -40,7 +40,7 @@ from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
 from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, PersonHead, RecallNote
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnXWingKey, PersonHead, RecallNote
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.draft import RecallIncomplete
 from entrenous.send.message.states import InboxState
@@ -199,7 +199,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
     assert len(contacts(ben.device)) == 1
 
 
-def public_keys(who: Person) -> list[OwnKey]:
+def public_keys(who: Person) -> list[OwnXWingKey]:
     return [key for key in OWN_KEY_TABLE.all(who.device.vault) if key.peer is None]
 
 

@@ -5,7 +5,7 @@ import secrets
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
 from entrenous.send.letter.sessions import ensure_sessions
@@ -27,7 +27,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
     (whom,) = ensure_sessions(addressees(contact, sender), sender)
     sending = SendingContext(
-        *(message, MessageName("7-large-whale"), this_second(sender), policy),
+        *(message, MessageName("7-large-whale"), now_in_whole_seconds(sender), policy),
         ((contact.person.id, whom.key.device),),
         (PersonHead(contact.person.id, contact.person.epoch, contact.person.head),),
         Secret(secrets.token_bytes(32)),

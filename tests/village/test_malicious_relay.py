@@ -29,7 +29,7 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, Content
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OpenedContent
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
@@ -65,7 +65,7 @@ def ben(room: Room) -> Person:
     return room["ben"]
 
 
-def opened(who: Person) -> list[Content]:
+def opened(who: Person) -> list[OpenedContent]:
     """Everything that opens for somebody, oldest first."""
     fetch_messages(who.device)
     return [open_message(one.name, who.device) for one in received_messages(who.device)]

@@ -20,7 +20,7 @@ from entrenous.device.vault_tables import SELF
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_hpke_info
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnKey
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnXWingKey
 from entrenous.send.letter.read import _letter_address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
@@ -40,7 +40,7 @@ class Heard:
     """
 
     waiting: WaitingEnvelope
-    key: OwnKey
+    key: OwnXWingKey
     info: bytes
     around: OuterLetter
 
@@ -144,7 +144,7 @@ def opens_outer(vault: Vault, letter: Heard) -> bool:
     return any(_outer(key, letter) for key in OWN_KEY_TABLE.all(vault))
 
 
-def _outer(key: OwnKey, letter: Heard) -> bool:
+def _outer(key: OwnXWingKey, letter: Heard) -> bool:
     try:
         open_outer_seal(key.private, letter.info, letter.outer)
     except (NotForThisMailbox, BadLetter):

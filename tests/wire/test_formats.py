@@ -65,7 +65,6 @@ from entrenous.send.formats.message_format import (
     write_manifest,
 )
 from entrenous.send.letter.letter_nouns import (
-    Address,
     BadContent,
     CompareStep,
     FileRole,
@@ -75,6 +74,7 @@ from entrenous.send.letter.letter_nouns import (
     Hello,
     InviteLinkUsedUp,
     KeyBundleNote,
+    LetterAddress,
     Manifest,
     PersonHead,
     Reaction,
@@ -159,7 +159,7 @@ HEADER = Header(
     to_head=b"2" * 32,
     token=None,
 )
-ADDRESS = Address(BEN, BENS, b"k" * 8, 2, b"2" * 32)
+ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 2, b"2" * 32)
 BATCH = Batch(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
 SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)

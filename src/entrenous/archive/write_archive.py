@@ -54,7 +54,7 @@ from entrenous.device.vault_tables import (
     unpack,
 )
 from entrenous.respond.nouns import Case
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 
@@ -185,7 +185,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
         *(ArchivePart(name, len(data), sha256(data)) for name, data in every),
         *present.values(),
     )
-    index = ArchiveIndex(this_second(device), own_person(device), parts)
+    index = ArchiveIndex(now_in_whole_seconds(device), own_person(device), parts)
     out = _ProgressWriter(writer, index.size, progress)
     _write_entry(INDEX_FILE_NAME, write_index(index), writer)
     for name, data in every:

@@ -22,7 +22,7 @@ from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
 from entrenous.device.relay_lock_client import (
     RelayShareClient,
     complete_unlock,
-    lock_before_use,
+    lock_new_vault_at_mailbox,
     make_first_lock,
 )
 from entrenous.device.store.ledger import VaultLedger
@@ -123,7 +123,7 @@ def create_lockable_device(
 
     def lock_at_mailbox(mail: MailboxAddress) -> None:
         nonlocal made
-        made = lock_before_use(made, mail, device)
+        made = lock_new_vault_at_mailbox(made, mail, device)
 
     with (
         _cleaned_up_on_error(settings.home, folder_too=not was_there),

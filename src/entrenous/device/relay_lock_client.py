@@ -214,7 +214,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     return unlocked
 
 
-def lock_before_use(unlocked: Unlocked, mail: MailboxAddress, device: Device) -> Unlocked:
+def lock_new_vault_at_mailbox(unlocked: Unlocked, mail: MailboxAddress, device: Device) -> Unlocked:
     """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.create_lock(lock, mail.owner)
@@ -310,7 +310,7 @@ def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> Re
 
 
 def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> None:
-    begin_unlock(device.vault, unlocked.asked)
+    mark_unlock_unconfirmed(device.vault, unlocked.asked)
     try:
         with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
             confirm_unlock(asked)
@@ -374,7 +374,7 @@ def mailbox_to_lock(device: Device) -> MailboxAddress | None:
     return None if unfinished else mailbox_address(device.vault)
 
 
-def begin_unlock(vault: Vault, used_tries: int = 0) -> None:
+def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
     """Keep ratchets from advancing until the relay confirms this unlock.
 
     ``used_tries`` is the number of tries that the unlock used.

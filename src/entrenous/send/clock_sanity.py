@@ -14,7 +14,7 @@ from entrenous.device.vault_tables import OwnRecord
 MAX_TIME_IN_TRANSIT: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
 
 
-def this_second(device: Device) -> datetime:
+def now_in_whole_seconds(device: Device) -> datetime:
     """Return the current time in whole seconds, the resolution of the wire formats."""
     return device.clock.now().replace(microsecond=0)
 
@@ -27,7 +27,7 @@ def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> d
     that a clock that is off by a few hours does not matter.
     """
     taken = timedelta(days=keep_days)
-    return this_second(device) + taken - min(timedelta(days=1), taken / 2)
+    return now_in_whole_seconds(device) + taken - min(timedelta(days=1), taken / 2)
 
 
 def rounded_expiry(days: int, device: Device) -> datetime:

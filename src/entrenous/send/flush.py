@@ -59,7 +59,7 @@ from entrenous.send.people.people_nouns import FORK_TABLE, ContradictoryLists
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.token_ranges import HeldRange, OutOfTokens
 from entrenous.send.tokens.use import (
-    Token,
+    IndexedToken,
     first_token_for,
     held_range,
     is_only_reserved_left,
@@ -388,15 +388,15 @@ def _with_next_token(
     return None if token is None else _with_mailbox_and_token(valid_at, item, token)
 
 
-def _first_token(peer_id: str, device: Device) -> Token:
+def _first_token(peer_id: str, device: Device) -> IndexedToken:
     person, one = peer_id.split(" ")
     contact = CONTACT_TABLE.load(person, device.vault)
     of = DeviceId(bytes.fromhex(one))
-    return Token(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
+    return IndexedToken(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
 
 
 def _with_mailbox_and_token(
-    valid_at: tuple[str, MailboxId], item: OutboxItem, token: Token
+    valid_at: tuple[str, MailboxId], item: OutboxItem, token: IndexedToken
 ) -> OutboxItem:
     fresh = replace(item, token=token.token, index=token.index)
     return replace(

@@ -116,7 +116,7 @@ def inspect_draft(draft: Draft, device: Device) -> Inspection:
         NotAPicture and similar errors, if a picture has to be examined.
     """
     context = _draft_context(draft, device)
-    outside = _outside_circles(context)
+    outside = _recipients_outside_circles(context)
     asked = [_circle_doubt(circle, context) for circle in context.circles]
     asked.extend(_person_doubt(contact, context) for contact in outside)
     people = (contact.name for contact in outside)
@@ -129,7 +129,7 @@ def inspect_draft(draft: Draft, device: Device) -> Inspection:
     )
 
 
-def _outside_circles(context: DraftContext) -> tuple[Contact, ...]:
+def _recipients_outside_circles(context: DraftContext) -> tuple[Contact, ...]:
     """Return the recipients who are in none of the draft's circles."""
     in_circles = {person for circle in context.circles for person in circle.people}
     return tuple(contact for contact in context.to if contact.person.id not in in_circles)

@@ -21,7 +21,7 @@ from entrenous.device.vault_tables import (
 from entrenous.send.message.states import InboxState, Received
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MINE, _THEIRS = "out", "in"
+_SENT_SIDE, _RECEIVED_SIDE = "out", "in"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,7 +76,7 @@ def newest_place_per_person(vault: Vault) -> tuple[TimelinePlace, ...]:
 
 def newest_sent_places(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
     """Return the places of our newest messages, oldest first; one message may have several."""
-    mine = [key for key in vault.keys(TIMELINE) if f" {_MINE} " in key]
+    mine = [key for key in vault.keys(TIMELINE) if f" {_SENT_SIDE} " in key]
     return tuple(map(_parse_place_key, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
 
 
@@ -124,7 +124,7 @@ def _copy_key(copy: SealedCopy) -> str:
 
 def _place_key(place: TimelinePlace) -> str:
     microseconds = (place.at - _UNIX_EPOCH) // timedelta(microseconds=1)
-    side = _MINE if place.mine else _THEIRS
+    side = _SENT_SIDE if place.mine else _RECEIVED_SIDE
     head = f"{place.person.hex()} {microseconds:018d} {place.sequence:012d}"
     return f"{head} {side} {place.message.hex()}"
 
@@ -135,6 +135,6 @@ def _parse_place_key(key: str) -> TimelinePlace:
         PersonId(bytes.fromhex(person)),
         _UNIX_EPOCH + timedelta(microseconds=int(microseconds)),
         int(sequence),
-        side == _MINE,
+        side == _SENT_SIDE,
         MessageId(bytes.fromhex(message)),
     )

@@ -33,12 +33,12 @@ from entrenous.send.formats.message_format import UnpaddingWriter, read_frame, w
 from entrenous.send.inbox import find_received, has_expired, store_message_state
 from entrenous.send.letter.letter_nouns import (
     BadContent,
-    Content,
     ContentFile,
     FileRole,
     Frame,
     FrameFile,
     Manifest,
+    OpenedContent,
 )
 from entrenous.send.letter.receipts import owe_export_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts, download_blobs
@@ -129,7 +129,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
     return unlocked.frame
 
 
-def open_message(name: str, device: Device) -> Content:
+def open_message(name: str, device: Device) -> OpenedContent:
     """Like :func:`open_message_to`, but return all files in memory."""
     files: list[ContentFile] = []
 
@@ -139,10 +139,10 @@ def open_message(name: str, device: Device) -> Content:
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
     frame = open_message_to(name, show, device)
-    return Content(tuple(files), frame.text)
+    return OpenedContent(tuple(files), frame.text)
 
 
-def kept_frame(name: str, device: Device) -> Frame:
+def stored_frame(name: str, device: Device) -> Frame:
     """Return the list of files, and the text, of an opened message that is kept here.
 
     Raises:
@@ -151,7 +151,7 @@ def kept_frame(name: str, device: Device) -> Frame:
     return _unlocked_from_vault(name, device).frame
 
 
-def kept_file(name: str, number: int, device: Device) -> ContentFile:
+def stored_file(name: str, number: int, device: Device) -> ContentFile:
     """Return one file, numbered from 1, of an opened message that is kept here.
 
     Raises:
@@ -378,7 +378,7 @@ class _FrameBuffer(io.BytesIO):
 _MEDIA_KINDS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRole.VOICE: "audio"}
 
 
-def unsafe_files(
+def find_unsafe_files(
     files: Sequence[tuple[FrameFile, Callable[[BinaryIO], None]]], device: Device
 ) -> tuple[int, ...]:
     """Return the numbers, from 1, of the files that Entrenous would not have written.

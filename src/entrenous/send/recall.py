@@ -22,7 +22,7 @@ from entrenous.device.sent_messages import (
     UnknownMessage,
 )
 from entrenous.device.vault_tables import UNCONFIRMED_RECALL
-from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush_outbox
 from entrenous.send.inbox import inbox_names
@@ -155,11 +155,11 @@ def _recall_copy(
     left = _may_be_at_relay(copy)
     if (
         status is _RECALLED_BEFORE_ARRIVAL
-        and this_second(device) >= message.sent_at + _RELAY_REMEMBERS_ENDED_FOR
+        and now_in_whole_seconds(device) >= message.sent_at + _RELAY_REMEMBERS_ENDED_FOR
     ):
         status = None  # the relay may also have had the copy and forgotten it
     opened = _was_opened(copy, status)
-    ended_at = copy.ended_at or this_second(device)
+    ended_at = copy.ended_at or now_in_whole_seconds(device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.transaction():
@@ -216,7 +216,7 @@ def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device:
         arrived = replace(copy, departure=SendState.ACKNOWLEDGED, opened=opened)
         SEALED_COPY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
-        recalled_at = copy.ended_at or this_second(device)
+        recalled_at = copy.ended_at or now_in_whole_seconds(device)
         if trusted_time(device) < recalled_at + _REQUEST_TRANSIT_TIME:
             return
     device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())

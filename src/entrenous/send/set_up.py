@@ -24,7 +24,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.vault_tables import SELF
-from entrenous.send.clock_sanity import record_clock, this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds, record_clock
 from entrenous.send.devices.own_key_bundle import (
     certify_device,
     make_first_list,
@@ -47,7 +47,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
     """
     refuse_bad_name(name)
     if relay_url is None:
-        identity = Identity(name, _new_device_id(device), this_second(device))
+        identity = Identity(name, _new_device_id(device), now_in_whole_seconds(device))
         store_identity(identity, device)
         return identity
     home = _new_mailbox(normalized_relay_address(relay_url), device)
@@ -96,7 +96,7 @@ def _make_and_store_keys(
 ) -> Identity:
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
     master = master_keys(device.dice.token(MASTER_SEED_BYTES))
-    now = this_second(device)
+    now = now_in_whole_seconds(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
     card = sign_bundle(master, (make_first_list(name, home, signed, now),), (signed,))

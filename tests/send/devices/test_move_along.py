@@ -8,7 +8,7 @@ from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
 from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
 from entrenous.device.identities import clear_next_lock, next_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
-from entrenous.device.relay_lock_client import begin_unlock, former_addresses
+from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, PREPARED_MAILBOX, RELAY_TASK
 from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
 from entrenous.send.devices.move_device import OtherDevicesMustMoveFirst, cancel_move, move_device
@@ -284,7 +284,7 @@ def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
     sheet = sheet_of(ana)
     gets_ready(ana, phone)
     town.silence(HERE)
-    begin_unlock(ana.device.vault)
+    mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
         move_device(THERE, sheet, ana.device)
 

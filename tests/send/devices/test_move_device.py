@@ -26,7 +26,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.lock_errors import UnlockNotConfirmed
 from entrenous.device.recovery_sheet import MasterKeyNotHere
-from entrenous.device.relay_lock_client import begin_unlock, former_addresses
+from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
 from entrenous.device.vault_tables import DEVICE_TO_GREET, peer_key
 from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_device
 from entrenous.send.devices.own_devices import delete_master_key
@@ -355,7 +355,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
     town.silence(HERE)
-    begin_unlock(ana.device.vault)
+    mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(UnlockNotConfirmed):
         move_device(THERE, None, ana.device)
     move_device(THERE, sheet, ana.device)

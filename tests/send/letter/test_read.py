@@ -29,10 +29,10 @@ from entrenous.send.formats.letter_format import (
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import (
     PEER_TABLE,
-    Address,
     Body,
     Hello,
     KeyBundleNote,
+    LetterAddress,
     NeedsUpdate,
     RecallNote,
     TokenRangeNote,
@@ -202,7 +202,7 @@ ADDRESSES: dict[str, Change] = {
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ADDRESSES)
 def test_an_outer_address_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
-    def wrong(address: Address) -> Address:
+    def wrong(address: LetterAddress) -> LetterAddress:
         return ADDRESSES[field](address)  # type: ignore[no-any-return]
 
     forge.is_refused(forge.letter(address=wrong))

@@ -14,7 +14,7 @@ from entrenous.crypto.hashing import mark_commitment
 from entrenous.device.sent_messages import Message
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import name_of_message, received_messages, reference_to_message
-from entrenous.send.letter.letter_nouns import Content, FileRole
+from entrenous.send.letter.letter_nouns import FileRole, OpenedContent
 from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
 from entrenous.send.message.file_plan import plan_files
 from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, TransferStage
@@ -29,7 +29,7 @@ from tests.send.send_device import Room
 
 pytestmark = pytest.mark.slow
 
-Opened = Mapping[str, Content]
+Opened = Mapping[str, OpenedContent]
 
 
 def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:

@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_blob
 from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key, content_key
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.formats.message_format import (
     UnpaddingWriter,
     padded_length,
@@ -38,8 +38,8 @@ def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
     sending = SendingContext(
         message=MessageId(ana.device.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
-        sent_at=this_second(ana.device),
-        policy=Policy(this_second(ana.device) + timedelta(days=1)),
+        sent_at=now_in_whole_seconds(ana.device),
+        policy=Policy(now_in_whole_seconds(ana.device) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
         heads=(PersonHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),

@@ -35,7 +35,7 @@ from entrenous.send.people.people_nouns import (
     OwnInviteLink,
 )
 from entrenous.send.set_up import set_up
-from entrenous.send.tokens.use import keep_first_token, lend_tokens, may_write_now, token_for
+from entrenous.send.tokens.use import lend_tokens, may_write_now, store_first_token, token_for
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import is_local_address
 from tests.in_memory.vault import MemoryVault
@@ -523,7 +523,7 @@ def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
 
 def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
     """As if another device of the sender had been given a token for this one."""
-    keep_first_token(of.id, key, Secret(bytes(range(32))), who.device)
+    store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
 def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:

@@ -9,7 +9,7 @@ from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -67,7 +67,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     sending = SendingContext(
         MessageId(sender.device.dice.token(16)),
         MessageName("7-lunar-otter"),
-        this_second(sender.device),
+        now_in_whole_seconds(sender.device),
         Policy(sender.device.clock.now() + timedelta(days=1)),
         tuple(sorted((one.id, one.devices[0].device) for one in people)),
         tuple(sorted(heads, key=lambda head: head.person)),

@@ -20,7 +20,7 @@ from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.send.inbox import ENDED_STATES, received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, Content
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OpenedContent
 from entrenous.send.message.states import Received
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
@@ -112,7 +112,7 @@ class Oracle:
                 self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")
 
     def opened(
-        self, device: str, who: Villager, before: Received, content: Content, at: datetime
+        self, device: str, who: Villager, before: Received, content: OpenedContent, at: datetime
     ) -> None:
         """A message opened on ``device`` (who's own, or a copy of it); it was ``before``.
 

@@ -19,7 +19,11 @@ from typing import Any, Final
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, evaluate_at_relay
+from entrenous.device.relay_lock_client import (
+    confirm_unlock,
+    evaluate_at_relay,
+    mark_unlock_unconfirmed,
+)
 from entrenous.device.sent_messages import Message
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
@@ -230,7 +234,7 @@ class Siege:
         self._do("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
 
         def opening() -> None:
-            begin_unlock(who.vault)
+            mark_unlock_unconfirmed(who.vault)
             confirm_unlock(who.device)
 
         if self.dice.random() < 0.3:

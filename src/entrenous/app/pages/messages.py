@@ -30,7 +30,7 @@ from entrenous.send.conversations import other_recipients_in_words
 from entrenous.send.inbox import remove_received
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.react import react
-from entrenous.send.open import kept_frame
+from entrenous.send.open import stored_frame
 from entrenous.send.people.notices import dismiss_notice, unread_notices
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import UnsentMessage, unsent_messages
@@ -158,7 +158,7 @@ def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple
     """Return the kind of each stored file of a message: picture, clip or voice."""
     found = state.slots.kinds.get(name)
     if found is None:
-        found = tuple(_KINDS[one.role] for one in kept_frame(name, device).files)
+        found = tuple(_KINDS[one.role] for one in stored_frame(name, device).files)
         state.slots.kinds[name] = found
     return found
 

@@ -37,7 +37,7 @@ from entrenous.send.inbox import find_received
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import Received
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
-from entrenous.send.open import download_message, kept_file, open_message_to
+from entrenous.send.open import download_message, open_message_to, stored_file
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 
@@ -142,7 +142,7 @@ async def serve_file(request: Request) -> Response:
     def read(device: Device) -> ContentFile | None:
         if find_received(name, device).key is None:  # the message has ended in the meantime
             slots.drop(name)
-        return None if slots.find(key) else kept_file(name, number, device)
+        return None if slots.find(key) else stored_file(name, number, device)
 
     kept = await in_vault(request, read)
     found = slots.find(key)
@@ -162,7 +162,7 @@ def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -
 async def serve_file_to_save(request: Request) -> Response:
     """Hand one file of an opened message to the browser to save; its name says nothing."""
     name, number = find_message_name(request), int(request.path_params["number"])
-    kept = await in_vault(request, lambda device: kept_file(name, number, device))
+    kept = await in_vault(request, lambda device: stored_file(name, number, device))
     return file_response(
         request,
         kept.data,

@@ -49,14 +49,14 @@ SheetOption = Annotated[
 
 def join(app: typer.Typer) -> None:
     device = vault_lock.device_command_group()
-    device.command("add")(add)
+    device.command("add")(link_device)
     device.command("list")(list_devices)
-    device.command("move")(move)
-    device.command("revoke")(revoke)
+    device.command("move")(move_to_relay)
+    device.command("revoke")(revoke_linked_device)
     app.add_typer(device, name="device")
 
 
-def add(
+def link_device(
     context: typer.Context,
     sheet: SheetOption = None,
     qr: Annotated[bool, typer.Option("--qr", help="Also show the code as a QR code.")] = False,
@@ -137,7 +137,7 @@ def _device_list_json(shown: DeviceOverview) -> dict[str, object]:
     }
 
 
-def move(
+def move_to_relay(
     context: typer.Context,
     relay: Annotated[str, typer.Option(metavar="URL", help="The relay to move to.")],
     sheet: SheetOption = None,
@@ -210,7 +210,7 @@ def _move_as_json(moved: MoveResult) -> dict[str, object]:
     }
 
 
-def revoke(
+def revoke_linked_device(
     context: typer.Context,
     name: Annotated[
         str | None,

@@ -19,12 +19,12 @@ from entrenous.send.commands.message_list import (
     AllOption,
     LastOption,
     current_people_names,
-    person_filter,
     print_message,
     print_other_recipients,
     print_reply_and_reactions,
     print_text,
     refuse_last_with_all,
+    resolve_person_filter,
     select_messages,
     shown_messages,
 )
@@ -33,7 +33,7 @@ from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, Frame,
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import InboxState, MessageIsViewOnly, Received, UnsafeFiles
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import WriteFile, open_message_to, unsafe_files
+from entrenous.send.open import WriteFile, find_unsafe_files, open_message_to
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
@@ -44,7 +44,7 @@ from entrenous.terminal.typed_input import Json, ask_yes_or_no
 
 def join(app: typer.Typer) -> None:
     app.command("inbox")(inbox)
-    app.command("open")(open_)
+    app.command("open")(open_received_message)
 
 
 def inbox(
@@ -117,7 +117,7 @@ def _filter_by_sender(
 ) -> tuple[Received, ...]:
     names = current_people_names(device)
     by = [names.sender(message) for message in messages]
-    who = person_filter(sender, by, device)
+    who = resolve_person_filter(sender, by, device)
     return tuple(
         message
         for message, name in zip(messages, by, strict=True)
@@ -146,7 +146,7 @@ def _remove_message(name: str, device: Device, *, as_json: bool) -> None:
         print_line(gone.format(name=name, state=translated(removed.state.value)))
 
 
-def open_(
+def open_received_message(
     context: typer.Context,
     message: str,
     out: Annotated[
@@ -275,7 +275,7 @@ def _refuse_unsafe_files(
     message: str, files: list[tuple[FrameFile, WriteFile]], device: Device
 ) -> None:
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
-    unsafe = unsafe_files(files, device)
+    unsafe = find_unsafe_files(files, device)
     if unsafe:
         numbers = ", ".join(map(str, unsafe))
         which = translated("file {numbers}") if len(unsafe) == 1 else translated("files {numbers}")

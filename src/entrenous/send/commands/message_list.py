@@ -51,7 +51,9 @@ class PersonFilter:
         return person in self.people or comparable_name(name) in self.names
 
 
-def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -> PersonFilter:
+def resolve_person_filter(
+    names: Sequence[str], listed: Iterable[str], device: Device
+) -> PersonFilter:
     """Resolve names of people, of circles, and of people who are ``listed`` but no longer known.
 
     Raises:

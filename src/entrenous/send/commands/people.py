@@ -44,21 +44,21 @@ _PROTOCOL_NOTES: Final = {
 
 def join(app: typer.Typer) -> None:
     group = typer.Typer(help="Groups of people to whom you send together.", no_args_is_help=True)
-    group.command("add")(circle_add)
+    group.command("add")(add_circle_members)
     group.command("list")(list_circles)
-    group.command("remove")(remove)
+    group.command("remove")(remove_circle_members)
     app.add_typer(group, name="circle")
     app.command("invite")(invite)
     people = typer.Typer(help="The people you write to.", no_args_is_help=True)
     people.command("add")(add)
     people.command("list")(list_people)
     people.command("verify")(verify)
-    people.command("rename")(rename)
-    people.command("block")(block)
-    people.command("unblock")(unblock)
-    people.command("repair")(repair)
-    people.command("receipts")(receipts)
-    people.command("forget")(forget)
+    people.command("rename")(rename_person)
+    people.command("block")(block_person)
+    people.command("unblock")(unblock_person)
+    people.command("repair")(repair_sessions_with_person)
+    people.command("receipts")(choose_receipts)
+    people.command("forget")(forget_person)
     app.add_typer(people, name="person")
 
 
@@ -202,14 +202,14 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         print_line(translated("Nobody yet. Make a link for people to add you: entrenous invite"))
 
 
-def rename(context: typer.Context, name: str, new_name: str) -> None:
+def rename_person(context: typer.Context, name: str, new_name: str) -> None:
     """Rename somebody, for example when two names are easily mistaken for each other."""
     with opened_device(context) as device:
         contact = rename_contact(name, new_name, device)
     print_line(translated("You call this person {name} from now on.").format(name=contact.name))
 
 
-def block(context: typer.Context, name: str) -> None:
+def block_person(context: typer.Context, name: str) -> None:
     """Accept nothing from somebody any more, and let nothing go to them.
 
     They are not told. But their next messages are refused, and they see that. Their earlier
@@ -235,7 +235,7 @@ def block(context: typer.Context, name: str) -> None:
     )
 
 
-def unblock(context: typer.Context, name: str) -> None:
+def unblock_person(context: typer.Context, name: str) -> None:
     """Unblock somebody."""
     with opened_device(context) as device:
         contact = unblock_contact(name, device)
@@ -247,7 +247,7 @@ def unblock(context: typer.Context, name: str) -> None:
     )
 
 
-def repair(context: typer.Context, name: str) -> None:
+def repair_sessions_with_person(context: typer.Context, name: str) -> None:
     """Start over with somebody whose letters can't be opened here, or who can't open yours.
 
     This happens after one of you restored an older copy of the device. Keys stay the same, and what
@@ -264,7 +264,7 @@ def repair(context: typer.Context, name: str) -> None:
     print_line(translated("Ask for what you miss to be sent again."))
 
 
-def receipts(
+def choose_receipts(
     context: typer.Context,
     name: str,
     on: Annotated[
@@ -295,7 +295,7 @@ def receipts(
         print_line(translated("{name} is not told.").format(name=contact.name))
 
 
-def forget(context: typer.Context, name: str) -> None:
+def forget_person(context: typer.Context, name: str) -> None:
     """Forget somebody: their keys, your way to write to them, and theirs to write to you.
 
     Their messages stay in your inbox, and copies that you sent them can still be traced.
@@ -369,7 +369,7 @@ PersonOption = Annotated[
 ]
 
 
-def circle_add(
+def add_circle_members(
     context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
 ) -> None:
     """Add people to a circle, creating it if there is none with that name.
@@ -406,7 +406,7 @@ def list_circles(context: typer.Context, as_json: Json = False) -> None:
         print_line(translated("None yet. Make one: entrenous circle add NAME --person NAME"))
 
 
-def remove(
+def remove_circle_members(
     context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
 ) -> None:
     """Remove people from a circle, or delete the whole circle; the people stay."""

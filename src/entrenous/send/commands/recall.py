@@ -17,8 +17,8 @@ from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_
 from entrenous.send.commands.message_list import (
     AllOption,
     LastOption,
-    person_filter,
     refuse_last_with_all,
+    resolve_person_filter,
     select_messages,
 )
 from entrenous.send.message.react import ReactionResult, react, reactions_to
@@ -32,8 +32,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 def join(app: typer.Typer) -> None:
     app.command("recall")(recall)
-    app.command("sent")(sent)
-    app.command("react")(react_)
+    app.command("sent")(list_sent_messages)
+    app.command("react")(react_to_message)
 
 
 def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
@@ -61,7 +61,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
         print_line(recall_in_words(who[one.to], one))
 
 
-def sent(
+def list_sent_messages(
     context: typer.Context,
     to: Annotated[
         list[str] | None,
@@ -122,7 +122,9 @@ def _filter_by_recipient(
     names: list[str], statuses: tuple[SentStatus, ...], name_of: NameOf, device: Device
 ) -> tuple[SentStatus, ...]:
     recipients = [tuple(_recipients(status, name_of)) for status in statuses]
-    wanted = person_filter(names, {name for people in recipients for _, name in people}, device)
+    wanted = resolve_person_filter(
+        names, {name for people in recipients for _, name in people}, device
+    )
     return tuple(
         status
         for status, people in zip(statuses, recipients, strict=True)
@@ -220,7 +222,7 @@ def _reactions_with_names(
     ]
 
 
-def react_(
+def react_to_message(
     context: typer.Context,
     message: str,
     emoji: Annotated[

@@ -43,19 +43,19 @@ def read_sheet_file(path: Path) -> RecoverySheet:
 def device_command_group() -> typer.Typer:
     """Return the group ``entrenous device`` with the commands of the lock; devices.py adds more."""
     device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
-    device.command("offline")(offline)
-    device.command("recovery")(recovery)
-    device.command("unlock")(unlock)
+    device.command("offline")(allow_offline_opening)
+    device.command("recovery")(write_recovery_sheet)
+    device.command("unlock")(allow_ten_more_tries)
     return device
 
 
 def join(app: typer.Typer) -> None:
     passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
-    passphrase.command("change")(change)
+    passphrase.command("change")(choose_new_passphrase)
     app.add_typer(passphrase, name="passphrase")
 
 
-def offline(
+def allow_offline_opening(
     context: typer.Context,
     hours: Annotated[
         int | None,
@@ -89,7 +89,7 @@ def offline(
         print_line(translated("This device opens only with its relay."))
 
 
-def recovery(
+def write_recovery_sheet(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet.")],
     old: Annotated[
@@ -122,7 +122,7 @@ def recovery(
     )
 
 
-def unlock(
+def allow_ten_more_tries(
     context: typer.Context,
     sheet: Annotated[Path, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")],
     as_json: Json = False,
@@ -149,7 +149,7 @@ def unlock(
     print_line(translated(ADVICE_AFTER_WRONG_TRIES))
 
 
-def change(
+def choose_new_passphrase(
     context: typer.Context,
     descriptor: Annotated[
         int | None,

@@ -20,7 +20,7 @@ from entrenous.crypto.statements import check_named_head, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import known_heads, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
-from entrenous.send.clock_sanity import is_recent, this_second
+from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.people.contact_history import record_contradiction
@@ -147,7 +147,7 @@ def _handle_fork(
             freeze_contact(fork, device)
             NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
             return
-        reported = replace(waiting, asked_at=this_second(device), tries=DEVICE_LIST_TRIES)
+        reported = replace(waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_TRIES)
         NAMED_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
             _report_list_problem(Contradiction.SPLIT, contact, device)
@@ -180,7 +180,7 @@ def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) 
     The last failure is reported; the person's next letter starts the count again. For our own list,
     another person's claim alone is not reported.
     """
-    tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
+    tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():
         NAMED_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == DEVICE_LIST_TRIES and waiting.proven:

@@ -61,7 +61,7 @@ from entrenous.device.vault_tables import (
     TOKEN_RANGE_PENDING,
     peer_key,
 )
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.linked_devices import (
     LINKED_DEVICE_TABLE,
     LinkedDevice,
@@ -120,7 +120,9 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
-    kept = ForkEvidence(this_second(device), _known_key_bundle(contact, device), head, shown)
+    kept = ForkEvidence(
+        now_in_whole_seconds(device), _known_key_bundle(contact, device), head, shown
+    )
     FORK_TABLE.store(kept, whose, device.vault)
     ours = person == own_device(device).person.id
     if not ours:
@@ -254,7 +256,7 @@ def sign_list_revoking(
     """Sign a list in which the device ``device_id`` is revoked; returns the new key bundle."""
     card = read_key_bundle(own_device(device).card)
     said = card.newest.said
-    revoked = (*said.revoked, RevokedDevice(device_id, this_second(device), kind))
+    revoked = (*said.revoked, RevokedDevice(device_id, now_in_whole_seconds(device), kind))
     following = replace(
         said,
         devices=tuple(one for one in said.devices if one.device != device_id),
@@ -387,7 +389,7 @@ def _sign_next_list(
         following,
         epoch=card.newest.said.epoch + 1,
         previous=list_head(card.newest.statement),
-        issued_at=max(card.newest.said.issued_at, this_second(device)),
+        issued_at=max(card.newest.said.issued_at, now_in_whole_seconds(device)),
     )
     statement = read_device_list(write_device_list(said))
     return sign_bundle(master, (*card.lists, statement), certificates)

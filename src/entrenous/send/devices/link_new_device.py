@@ -39,7 +39,7 @@ from entrenous.send.devices.link_nouns import (
     NewDeviceOffer,
 )
 from entrenous.send.devices.link_steps import (
-    OLD_DEVICE_LABEL,
+    OLD_DEVICE_TRANSCRIPT_LABEL,
     LinkEvent,
     LinkMailbox,
     LinkState,
@@ -225,6 +225,8 @@ def _check_grant(grant: NewDeviceGrant, new: NewDeviceLink) -> None:
     """Check that the grant is from the device with which this one compared pictures."""
     if new.answer is None:
         raise LinkNotProven
-    proof = agreement_proof(new.private, new.answer.public, new.transcript, OLD_DEVICE_LABEL)
+    proof = agreement_proof(
+        new.private, new.answer.public, new.transcript, OLD_DEVICE_TRANSCRIPT_LABEL
+    )
     if not equal_in_constant_time(proof, grant.proof):
         raise LinkNotProven

@@ -38,7 +38,7 @@ from entrenous.device.identities import (
     store_signer,
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_adding
 from entrenous.send.devices.link_nouns import (
     LinkEnded,
@@ -151,7 +151,7 @@ def create_link_mailbox(
     Raises:
         RelayUnreachable, MailboxesClosed, NotEncrypted.
     """
-    until = this_second(device) + timedelta(minutes=LINK_MINUTES)
+    until = now_in_whole_seconds(device) + timedelta(minutes=LINK_MINUTES)
     token = Secret(device.dice.token(TOKEN_BYTES))
     device.courier.create_mailbox(relay_url, mailbox, owner, close)
     lent = SendToken(token_hash(token), LINK_USES, until)
@@ -278,7 +278,9 @@ def _store_other_devices(grant: NewDeviceGrant, person: Person, device: Device) 
             device.vault.put(DEVICE_TO_GREET, peer_key(person.id, one.sibling.device), b"")
 
 
-OLD_DEVICE_LABEL: Final = b"old"  # identifies the old device in its confirmation of the transcript
+OLD_DEVICE_TRANSCRIPT_LABEL: Final = (
+    b"old"  # identifies the old device in its confirmation of the transcript
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +336,7 @@ def _certify_new_device(
         ed25519=compared.offer.ed25519,
         curve25519=compared.offer.curve25519,
         mldsa65_hash=compared.offer.mldsa65_hash,
-        created_at=this_second(device),
+        created_at=now_in_whole_seconds(device),
         enforces=compared.offer.enforces,
     )
     statement = write_certificate(certificate)
@@ -354,7 +356,7 @@ def _grant_outbox_item(
             *_introduce_contacts(compared.offer.device, device),
         ),
         proof=agreement_proof(
-            compared.private, compared.public, compared.transcript, OLD_DEVICE_LABEL
+            compared.private, compared.public, compared.transcript, OLD_DEVICE_TRANSCRIPT_LABEL
         ),
     )
     sealed = seal_grant(compared.offer.seal_to, compared.transcript, write_grant(grant))

@@ -29,7 +29,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import PREPARED_MAILBOX, SELF, Table
-from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
     LinkedMailbox,
@@ -128,7 +128,7 @@ def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> Non
         if not new.leads or new.home.relay_url == except_url:
             continue
         if own_linked_devices(device):
-            idle = replace(new, leads=False, idle_since=this_second(device))
+            idle = replace(new, leads=False, idle_since=now_in_whole_seconds(device))
             PREPARED_MAILBOX_TABLE.store(idle, new.home.relay_url, device.vault)
         else:
             _delete_unannounced_mailbox(new, device)
@@ -175,7 +175,7 @@ def _delete_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) 
 
     It is not deleted at once, since a list that names it may still be on its way.
     """
-    now = this_second(device)
+    now = now_in_whole_seconds(device)
     if led:
         after = replace(new, idle_since=None, hushed_since=None)
     elif new.idle_since is None:
@@ -230,7 +230,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
     for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
-            until = this_second(device) + _PREPARED_MAILBOX_IDLE_PERIOD
+            until = now_in_whole_seconds(device) + _PREPARED_MAILBOX_IDLE_PERIOD
             schedule_mailbox_deletion(
                 MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
             )
@@ -315,7 +315,7 @@ def _mailbox_deletion(home: LinkedMailbox, linked: LinkedDevice, device: Device)
     so we do not try for ever.
     """
     if home.what is MailboxUse.LEFT:
-        give_up_at = this_second(device) + timedelta(days=FORMER_MAILBOX_DAYS)
+        give_up_at = now_in_whole_seconds(device) + timedelta(days=FORMER_MAILBOX_DAYS)
         return MailboxDeletion(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
     return MailboxDeletion(home.relay_url, home.mailbox, home.close, name=linked.name)
 

@@ -31,7 +31,7 @@ from entrenous.device.relay_lock_client import (
     report_unlock_to,
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
-from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
     PreparedMailbox,
@@ -66,7 +66,7 @@ def record_former_mailbox(
     ``next_close`` is the new close token that its relay does not have yet. Call it in a
     transaction.
     """
-    now = this_second(device)
+    now = now_in_whole_seconds(device)
     until = now + timedelta(days=FORMER_MAILBOX_DAYS)
     asked = now + _OLD_RELAY_RETRY_INTERVAL if silent else None
     FORMER_ADDRESS_TABLE.store(
@@ -169,7 +169,7 @@ def note_failed_fetch(
     Stop trying if the relay no longer accepts our token, or has failed for a long time. If it does
     not know the mailbox, keep trying: it may temporarily use another database.
     """
-    key, now = old.home.mailbox.hex(), this_second(device)
+    key, now = old.home.mailbox.hex(), now_in_whole_seconds(device)
     if (
         isinstance(why, WrongToken)
         or trusted_time(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER

@@ -185,7 +185,7 @@ def revoke_device(
     with device.vault.transaction():
         kind = RevocationReason.LOST if lost else RevocationReason.RETIRED
         accept_own_bundle(sign_list_revoking(master, one.device, kind, device), device)
-        _close_with_sheet(one, mailbox, sheet, device)
+        _also_try_close_token_of_sheet(one, mailbox, sheet, device)
         forget_synced_versions(one.device, device)
         send_bundle_to_own_devices((), device)
         send_bundle_to_contacts(device)
@@ -193,7 +193,7 @@ def revoke_device(
     return RevokedDeviceResult(one.name, _revocation_state(mailbox, every, device))
 
 
-def _close_with_sheet(
+def _also_try_close_token_of_sheet(
     linked: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
     """Also try the sheet's close token.

@@ -24,7 +24,7 @@ from entrenous.device.vault_tables import (
     SELF,
     Table,
 )
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import own_mailboxes
 from entrenous.send.formats.sync_format import (
@@ -95,7 +95,7 @@ def all_shared_records(device: Device) -> dict[str, SharedRecord]:
     """Return every shared record by key, deleted ones included. The field ``at`` of each is the
     time of its last change; changes since the last call are dated now. Call it in a transaction.
     """
-    now = this_second(device)
+    now = now_in_whole_seconds(device)
     found = {shared_record_key(one): one for one in _current_records(now, device)}
     ours = contact_record_key(own_device(device).person.id)
     for key in CHANGE_TIME_TABLE.keys(device.vault):

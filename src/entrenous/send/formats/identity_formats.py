@@ -113,7 +113,7 @@ def _parse_prekey_statement(encoded: bytes) -> Prekey:
 
 
 INVITE_PREFIX: Final = "entrenous:1:"
-LINK_CHARS_MAX: Final = 1024
+INVITE_LINK_CHARS_MAX: Final = 1024
 _INVITE_VERSION: Final = 1
 
 
@@ -136,7 +136,7 @@ def read_invite(untrusted_link: str) -> Invite:
         BadInvite: not a complete link of this version.
     """
     with bad_cbor_as(BadInvite):
-        fields = read_prefixed_code(untrusted_link, INVITE_PREFIX, LINK_CHARS_MAX)
+        fields = read_prefixed_code(untrusted_link, INVITE_PREFIX, INVITE_LINK_CHARS_MAX)
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
@@ -177,7 +177,7 @@ def decode_base64url_code(untrusted_code: str) -> bytes:
 
 
 _SHEET_PREFIX: Final = "entrenous-recovery:2:"
-_RECOVERY_VERSION: Final = 2
+_SHEET_VERSION: Final = 2
 _SHEET_CHARS_MAX: Final = 4096
 _SHEET_CODE_PATTERN: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
 _CHECKSUM_BYTES: Final = 4
@@ -195,7 +195,7 @@ def write_sheet(sheet: RecoverySheet) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [
-        *(_RECOVERY_VERSION, sheet.person, sheet.master.reveal(), sheet.relay_url, sheet.mailbox),
+        *(_SHEET_VERSION, sheet.person, sheet.master.reveal(), sheet.relay_url, sheet.mailbox),
         *(sheet.close.reveal(), sheet.output.reveal()),
     ]
     code = to_base64url(encode([*fields, _checksum(fields)]))
@@ -224,7 +224,7 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
 
 def _parse_sheet(fields: list[Any]) -> RecoverySheet:
     version, person, master, relay_url, mailbox, close, output = fields
-    as_uint(version, _RECOVERY_VERSION, _RECOVERY_VERSION)
+    as_uint(version, _SHEET_VERSION, _SHEET_VERSION)
     return RecoverySheet(
         person=PersonId(as_bytes(person, 32)),
         master=Secret(as_bytes(master, 64)),

@@ -27,13 +27,13 @@ from entrenous.send.formats.message_format import (
     parse_secret,
 )
 from entrenous.send.letter.letter_nouns import (
-    Address,
     Body,
     CompareStep,
     Header,
     Hello,
     InviteLinkUsedUp,
     KeyBundleNote,
+    LetterAddress,
     Manifest,
     Reaction,
     RecallNote,
@@ -166,7 +166,7 @@ HPKE_SUITE: Final = 0x647A
 _HPKE_INFO_LABEL: Final = "entrenous/2 letter"
 
 
-def write_hpke_info(address: Address) -> bytes:
+def write_hpke_info(address: LetterAddress) -> bytes:
     """Encode the data that HPKE binds; both ends know it, so it is never decoded.
 
     Raises:
@@ -269,11 +269,11 @@ def read_header(untrusted: bytes) -> Header:
         )
 
 
-def _read_hpke_info(encoded: bytes) -> Address:
+def _read_hpke_info(encoded: bytes) -> LetterAddress:
     fields = as_list(decode(encoded), 10, 10)
     if fields[:3] != [_HPKE_INFO_LABEL, LETTER_VERSION, HPKE_SUITE] or encode(fields) != encoded:
         raise BadLetter
-    return Address(
+    return LetterAddress(
         to_person=parse_person_id(fields[3]),
         to_device=parse_device_id(fields[4]),
         key=_parse_key_id(fields[5]),

@@ -31,7 +31,7 @@ from entrenous.device.device import Device
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import WriteFile, download_message, open_message_to, unsafe_files
+from entrenous.send.open import WriteFile, download_message, find_unsafe_files, open_message_to
 from entrenous.serving.http_server import bind_socket, make_server, url_of
 from entrenous.serving.private_pages import PrivatePages, open_browser
 from entrenous.terminal.output import hint, print_line
@@ -304,7 +304,7 @@ def _refuse_unsafe_files(
 ) -> None:
     """Raise UnsafeToShow or DecoderDidNotStart if a file cannot be shown."""
     fills = [partial(_write_data, one.data) for one in files]
-    if unsafe_files(list(zip(frame.files, fills, strict=True)), device):
+    if find_unsafe_files(list(zip(frame.files, fills, strict=True)), device):
         raise UnsafeToShow(name=message)
 
 

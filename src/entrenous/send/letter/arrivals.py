@@ -26,7 +26,7 @@ from entrenous.device.vault_tables import (
     Table,
     inbox_key,
 )
-from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, this_second, trusted_time
+from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, now_in_whole_seconds, trusted_time
 from entrenous.send.devices.ask_for_lists import note_named_list
 from entrenous.send.devices.list_letters import (
     accept_bundle_letter,
@@ -143,7 +143,7 @@ def _on_message(
     for one in manifest.heads:
         own = one.person == letter.person.id
         note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
-    sender, now = sender_of(letter, device), this_second(device)
+    sender, now = sender_of(letter, device), now_in_whole_seconds(device)
     last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
     received = Received(
         id=message,
@@ -308,7 +308,7 @@ def keep_until_list_known(waiting: WaitingEnvelope, why: EntrenousError, device:
         or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_PER_SENDER_MAX
     ):
         return False
-    waiting_letters = AwaitingLetter(waiting, lacks, by, this_second(device))
+    waiting_letters = AwaitingLetter(waiting, lacks, by, now_in_whole_seconds(device))
     AWAITING_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
     return True
 

@@ -23,7 +23,7 @@ class XWingKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class LetterAddress:
     """The data that both ends know before a letter is opened (docs/spec/letter.md section 2).
 
     ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) identify the
@@ -276,7 +276,7 @@ class ContentFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class OpenedContent:
     """The opened files and text of one copy."""
 
     files: tuple[ContentFile, ...]
@@ -362,7 +362,7 @@ PEER_TABLE: Final = Table(PEER, Peer)
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKey:
+class OwnXWingKey:
     """One of our X-Wing keys: ``peer`` is the ``peer_key`` (device/vault_tables.py) of the device
     it was made for, None for a public prekey.
     """
@@ -375,4 +375,4 @@ class OwnKey:
     peer: str | None = None
 
 
-OWN_KEY_TABLE: Final = Table(OWN_KEY, OwnKey)
+OWN_KEY_TABLE: Final = Table(OWN_KEY, OwnXWingKey)

@@ -18,12 +18,12 @@ from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
     is_clock_implausible,
     is_recent,
-    this_second,
+    now_in_whole_seconds,
     trusted_time,
 )
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, XWingKey
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnXWingKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS // 2
@@ -127,7 +127,7 @@ def _redate_future_keys(device: Device) -> None:
             OWN_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
-def _own_xwing_prekeys(device: Device) -> list[OwnKey]:
+def _own_xwing_prekeys(device: Device) -> list[OwnXWingKey]:
     """Return our X-Wing prekeys, oldest first."""
     public = [key for key in OWN_KEY_TABLE.all(device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
@@ -145,7 +145,7 @@ def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
     private = private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
-    own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
+    own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_KEY_TABLE.store(own, key_id.hex(), device.vault)
     return XWingKey(key_id, public_key(private))
 
@@ -153,7 +153,7 @@ def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
 def _prekey_statement(
     kind: PrekeyKind, key_id: bytes, public: bytes, me: OwnIdentity, device: Device
 ) -> bytes:
-    now, person = this_second(device), me.person
+    now, person = now_in_whole_seconds(device), me.person
     return write_prekey_statement(
         Prekey(kind, key_id, me.key.device, person.epoch, person.head, now, public)
     )

@@ -34,12 +34,12 @@ from entrenous.send.formats.letter_format import (
 from entrenous.send.letter.letter_nouns import (
     OWN_KEY_TABLE,
     PEER_TABLE,
-    Address,
     Body,
     Header,
     Hello,
     KeyBundleNote,
-    OwnKey,
+    LetterAddress,
+    OwnXWingKey,
     Peer,
     PersonHead,
     RequestNote,
@@ -87,8 +87,8 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     return Letter(header, body, person)
 
 
-def _letter_address(own_key: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
-    return Address(
+def _letter_address(own_key: OwnXWingKey, made_for: Peer | None, me: OwnIdentity) -> LetterAddress:
+    return LetterAddress(
         to_person=me.person.id,
         to_device=me.key.device,
         key=own_key.id,
@@ -240,7 +240,11 @@ def _check_next_key(header: Header) -> None:
 
 
 def _store_ratchet_state(
-    header: Header, own_key: OwnKey, peer: Peer | None, sessions: tuple[Secret, ...], device: Device
+    header: Header,
+    own_key: OwnXWingKey,
+    peer: Peer | None,
+    sessions: tuple[Secret, ...],
+    device: Device,
 ) -> None:
     """Store the new ratchet state, and delete keys that the peer no longer needs."""
     seen = frozenset[int]() if peer is None else peer.seen
@@ -265,7 +269,7 @@ def _store_ratchet_state(
     PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _drop_unneeded_keys(moved: Peer, own_key: OwnKey, peer: Peer, device: Device) -> Peer:
+def _drop_unneeded_keys(moved: Peer, own_key: OwnXWingKey, peer: Peer, device: Device) -> Peer:
     """Delete our keys that are older than the newest one used, once no letter to them can arrive.
 
     A peer never uses an older key again, so only letters with lower counters can be encrypted with

@@ -32,7 +32,7 @@ from entrenous.device.vault_tables import (
     inbox_key,
     peer_key,
 )
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.message_format import write_manifest, write_marks
 from entrenous.send.letter.letter_nouns import Header
@@ -112,7 +112,7 @@ def _store_owed_receipt(event: ReceiptEvent, received: Received, device: Device)
         event=event,
         message=received.id,
         envelope=received.envelope,
-        at=this_second(device).replace(second=0),
+        at=now_in_whole_seconds(device).replace(second=0),
         manifest=sha256(write_manifest(manifest)),
         marks=marks_hash(write_marks(manifest)),
         due_at=_next_due_time(peer_id, device),
@@ -133,7 +133,7 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
     delay_s = int.from_bytes(device.dice.token(8), "big") % (
         _RECEIPT_DELAY_S_MAX - _RECEIPT_DELAY_S_MIN + 1
     )
-    return this_second(device) + timedelta(seconds=_RECEIPT_DELAY_S_MIN + delay_s)
+    return now_in_whole_seconds(device) + timedelta(seconds=_RECEIPT_DELAY_S_MIN + delay_s)
 
 
 def send_receipts(device: Device) -> None:

@@ -25,10 +25,10 @@ from entrenous.send.formats.message_format import write_manifest
 from entrenous.send.letter.letter_nouns import (
     OWN_KEY_TABLE,
     PEER_TABLE,
-    Address,
     Body,
     Header,
     Hello,
+    LetterAddress,
     Manifest,
     Peer,
     RecallNote,
@@ -38,7 +38,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.outbox import OutboxItem, add_to_outbox, next_outbox_order
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.tokens.use import Token, mailbox_for_token, use_token
+from entrenous.send.tokens.use import IndexedToken, mailbox_for_token, use_token
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
 
@@ -147,8 +147,8 @@ def _last_token_lock_in(body: Body) -> bytes | None:
     return None
 
 
-def _letter_address(peer: Peer, to: Addressee, me: OwnIdentity) -> Address:
-    return Address(
+def _letter_address(peer: Peer, to: Addressee, me: OwnIdentity) -> LetterAddress:
+    return LetterAddress(
         to_person=to.contact.person.id,
         to_device=to.key.device,
         key=peer.seal_to.id,
@@ -201,7 +201,7 @@ def _store_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device)
 
 
 def _outbox_item(
-    sealed: bytes, to: Addressee, outer: OuterLetterParts, token: Token, device: Device
+    sealed: bytes, to: Addressee, outer: OuterLetterParts, token: IndexedToken, device: Device
 ) -> OutboxItem:
     person = to.contact.person
     envelope = Envelope(

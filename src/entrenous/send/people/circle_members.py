@@ -7,7 +7,7 @@ from entrenous.base.identity import Contact
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name, contacts
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.people.circles import (
     Circle,
@@ -103,7 +103,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
             raise NameTaken(name=name)
     with device.vault.transaction():
         circle = (
-            Circle(CircleId(device.dice.token(ID_BYTES)), name, added, this_second(device))
+            Circle(CircleId(device.dice.token(ID_BYTES)), name, added, now_in_whole_seconds(device))
             if known is None
             else replace(known, people=tuple(sorted({*known.people, *added})))
         )

@@ -23,7 +23,7 @@ from entrenous.crypto.short_auth_string import (
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
-from entrenous.send.clock_sanity import this_second
+from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.formats.letter_format import write_comparison_transcript
@@ -190,7 +190,7 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
     private = Secret(device.dice.token(32))
     begun = Comparison(
         transaction=device.dice.token(ID_BYTES),
-        began_at=this_second(device),
+        began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.BEGUN,
         starter=True,
         private=private,
@@ -274,7 +274,7 @@ def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Devic
         return
     asked = Comparison(
         transaction=step.transaction,
-        began_at=this_second(device),
+        began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.ASKED,
         starter=False,
         private=Secret(device.dice.token(32)),

@@ -25,7 +25,7 @@ from entrenous.device.vault_tables import (
     Table,
     peer_key,
 )
-from entrenous.send.clock_sanity import is_recent, this_second
+from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.people.people_nouns import (
     KEY_CHANGE_TABLE,
@@ -211,7 +211,7 @@ def record_contact_change(before: Contact, after: Contact, device: Device) -> Co
     in_doubt = before.trust is not Trust.UNKNOWN and after.trust is Trust.UNKNOWN
     if old == new and not in_doubt:
         return after
-    now = this_second(device)
+    now = now_in_whole_seconds(device)
     changed = ContactChange(after.name, now, len(new - old), len(old - new), in_doubt)
     _store_change(changed, device)
     return replace(after, changed_at=now)
@@ -223,7 +223,8 @@ def record_contradiction(name: str | None, lists: Contradiction, device: Device)
     They are our own lists if the name is None.
     """
     _store_change(
-        ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device
+        ContactChange(name or "", now_in_whole_seconds(device), 0, 0, in_doubt=False, lists=lists),
+        device,
     )
 
 
@@ -233,7 +234,9 @@ def record_renaming(was: str, name: str, device: Device) -> None:
 
     Call it in the transaction that renames.
     """
-    _store_change(ContactChange(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
+    _store_change(
+        ContactChange(name, now_in_whole_seconds(device), 0, 0, in_doubt=False, was=was), device
+    )
 
 
 def record_move_progress(relay_url: str, moving: FollowState, device: Device) -> None:
@@ -242,7 +245,8 @@ def record_move_progress(relay_url: str, moving: FollowState, device: Device) ->
     Call it in the transaction that does so.
     """
     _store_change(
-        ContactChange(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device
+        ContactChange(relay_url, now_in_whole_seconds(device), 0, 0, in_doubt=False, moving=moving),
+        device,
     )
 
 

@@ -34,7 +34,7 @@ from entrenous.device.identities import (
 from entrenous.device.vault_tables import (
     INVITE_USE_TO_ANSWER,
 )
-from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.devices.sync_records import record_change_times
@@ -99,7 +99,7 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     finish_set_up(device)
     me = own_device(device)
     token = Secret(device.dice.token(32))
-    expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
+    expires_at = now_in_whole_seconds(device) + timedelta(days=INVITE_DAYS)
     registered = SendToken(token_hash(token), INVITE_USES * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
     delete_expired_invite_links(device)
@@ -126,7 +126,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         raise ContradictoryLists(name=known.name)
     card = _fetch_inviter_bundle(invite, device)
     person = _verify_inviter(card, invite, device)
-    contact = Contact(name, person, invite.token, Trust.BY_LINK, since=this_second(device))
+    contact = Contact(name, person, invite.token, Trust.BY_LINK, since=now_in_whole_seconds(device))
     if known is not None:
         trust = _trust_after_readding(known, compare_bundle(read_key_bundle(card), known, device))
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
@@ -211,7 +211,7 @@ def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: 
         send_token(hello.seed, hello.first),
     )
     trust = Trust.UNKNOWN if link is None else Trust.BY_LINK
-    contact = Contact(name, person, token, trust, since=this_second(device))
+    contact = Contact(name, person, token, trust, since=now_in_whole_seconds(device))
     store_contact(contact, device)
     store_device_list(person.id, hello.card, device)
     return contact
@@ -301,7 +301,7 @@ def note_person_joined(
     link: InviteLink, contact: Contact, device_id: DeviceId, device: Device
 ) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
-    before = _names_that_used(link, device)
+    before = _names_that_used_link(link, device)
     store_invite_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
     notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, device_id, device)
     add_notice(replace(notice, meant_for=link.name, before=before), LINK_NOTICE_TABLE, device)
@@ -322,7 +322,9 @@ def refuse_used_up_link(
     if link.uses == 1:
         _downgrade_link_trust(link.used_by[0], device)
     notice = _invite_notice(InviteEvent.REFUSED, person.name, person, header.from_device, device)
-    notice = replace(notice, meant_for=link.name, before=_names_that_used(link, device), alike=())
+    notice = replace(
+        notice, meant_for=link.name, before=_names_that_used_link(link, device), alike=()
+    )
     add_notice(replace(notice, for_one=link.uses == 1), LINK_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
@@ -339,7 +341,7 @@ def handle_used_up_link(note: InviteLinkUsedUp, contact: Contact, device: Device
     )
     if knows_us or not equal_in_constant_time(note.invite_lock, token_hash(contact.send_token)):
         return
-    now, own_name = this_second(device), contact.person.name
+    now, own_name = now_in_whole_seconds(device), contact.person.name
     add_notice(
         InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE_TABLE, device
     )
@@ -372,7 +374,7 @@ def _invite_notice(
     made_at = next((key.created_at for key in person.devices if key.device == device_id), None)
     return InviteNotice(
         event=event,
-        at=this_second(device),
+        at=now_in_whole_seconds(device),
         name=name,
         called=person.name,
         device=device_id,
@@ -391,7 +393,7 @@ def _reply_that_link_is_used_up(
     hello: Hello, person: Person, header: Header, device: Device
 ) -> None:
     """Reply in the session that their hello began, then delete their tokens."""
-    now, first = this_second(device), send_token(hello.seed, hello.first)
+    now, first = now_in_whole_seconds(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)
@@ -400,7 +402,7 @@ def _reply_that_link_is_used_up(
     forget_tokens_of(person.id, device)
 
 
-def _names_that_used(link: InviteLink, device: Device) -> tuple[str, ...]:
+def _names_that_used_link(link: InviteLink, device: Device) -> tuple[str, ...]:
     known = (contact_by_id(person, device) for person in link.used_by)
     return tuple(one.name for one in known if one is not None)
 

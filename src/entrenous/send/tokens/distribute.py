@@ -31,7 +31,7 @@ from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
     is_clock_implausible,
     is_recent,
-    this_second,
+    now_in_whole_seconds,
 )
 from entrenous.send.letter.letter_nouns import Hello, TokenRangeNote
 from entrenous.send.letter.sessions import ensure_session, replace_session
@@ -217,7 +217,7 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         extend_range(issued, peer_id, end, device),
         handed_out=end,
         used_count=0,
-        told_at=this_second(device),
+        told_at=now_in_whole_seconds(device),
     )
     TOKEN_RANGE_IN_TABLE.store(extended, peer_id, device.vault)
     _send_tokens(extended, issued.next_unused, to, device)

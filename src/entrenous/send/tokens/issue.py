@@ -40,7 +40,7 @@ from entrenous.device.vault_tables import (
 from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
     is_clock_implausible,
-    this_second,
+    now_in_whole_seconds,
     trusted_time,
 )
 from entrenous.send.tokens.token_ranges import (
@@ -67,7 +67,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     Call it in the transaction that writes the letter with the range. Indexes continue from the
     previous range, so that an index identifies its range.
     """
-    peer_id, now = peer_key(person.id, key), this_second(device)
+    peer_id, now = peer_key(person.id, key), now_in_whole_seconds(device)
     previous = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
     if previous is not None:
         _retire_range(previous, peer_id, device)
@@ -208,7 +208,7 @@ def count_replaced_ranges(peer_id: str, device: Device) -> int:
 
 
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
-    drop_at = this_second(device) + _RETIRED_RANGE_VALIDITY
+    drop_at = now_in_whole_seconds(device) + _RETIRED_RANGE_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
     TOKEN_RANGE_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
@@ -379,7 +379,7 @@ def _token_expiry(device: Device) -> datetime:
     """Return the expiry of the tokens: the end of a day, the same for everybody who registers
     that day.
     """
-    end = this_second(device) + _TOKEN_VALIDITY + timedelta(days=1)
+    end = now_in_whole_seconds(device) + _TOKEN_VALIDITY + timedelta(days=1)
     return end.replace(hour=0, minute=0, second=0)
 
 

@@ -57,7 +57,7 @@ def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
     return contact.send_token if len(contact.person.devices) == 1 else NO_TOKEN
 
 
-def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
+def store_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
     device.vault.put(FIRST_LETTER_TOKEN, peer_key(person, of), token.reveal())
 
 
@@ -67,7 +67,7 @@ _LENT_TOKENS_MAX: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class IndexedToken:
     """A token, and its index in its range; None for an invite's."""
 
     token: Secret
@@ -89,27 +89,29 @@ def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     return token
 
 
-def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool = False) -> Token:
+def use_token(
+    contact: Contact, key: DeviceId, device: Device, *, greets: bool = False
+) -> IndexedToken:
     """Use up the next token for this device; call it in the transaction that writes the letter. The
     last lent token is reserved for the letter that ``greets``: the answer to it brings a range.
     """
     peer_id = peer_key(contact.person.id, key)
     held = held_range(peer_id, device)
     if is_only_reserved_left(peer_id, held, device) and not greets:
-        return Token(NO_TOKEN, None)
-    return use_range_token(peer_id, held, device) or Token(
+        return IndexedToken(NO_TOKEN, None)
+    return use_range_token(peer_id, held, device) or IndexedToken(
         first_token_for(contact, key, device), None
     )
 
 
-def use_range_token(peer_id: str, held: HeldRange, device: Device) -> Token | None:
+def use_range_token(peer_id: str, held: HeldRange, device: Device) -> IndexedToken | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
         TOKEN_RANGE_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
-        return Token(send_token(held.seed, held.next), held.next)
+        return IndexedToken(send_token(held.seed, held.next), held.next)
     if held.lent:
         TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
-        return Token(held.lent[0].token, held.lent[0].index)
+        return IndexedToken(held.lent[0].token, held.lent[0].index)
     return None
 
 
@@ -178,7 +180,7 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
 def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
     """Use an invite's token for this person from now on, until they give us a range."""
     forget_tokens_of(person, device)
-    keep_first_token(person, key, token, device)
+    store_first_token(person, key, token, device)
 
 
 def forget_tokens_of(person: PersonId, device: Device) -> None:
