@@ -46,7 +46,7 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
-def received_at(key: str, device: Device) -> Received | None:
+def received_by_key(key: str, device: Device) -> Received | None:
     """Return the message under this key, or None. If it has expired, it is first marked as
     expired.
     """
@@ -81,7 +81,7 @@ def received_named(name: str, device: Device) -> Received | None:
     _complete_name_index(device)
     start = name_index_key(name, "")
     for key in device.vault.keys(INBOX_NAME, start):
-        received = received_at(key.removeprefix(start), device)
+        received = received_by_key(key.removeprefix(start), device)
         if received is not None and received.name == name:
             return received
     return None
