@@ -41,7 +41,7 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.store.schema import UPLOAD, UPLOAD_FRAMES
+from entrenous.stop.store.schema import UPLOAD_FRAMES_TABLE, UPLOAD_TABLE
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _ROWS: Final = 10_000
@@ -78,7 +78,7 @@ def _let_through(engine: sa.Engine, count: int) -> list[bytes]:
         bits = [rng.bytes(32) for _ in range(min(_ROWS, count - first))]
         rows = [_row(f"case-{first + at}", one) for at, one in enumerate(bits)]
         with engine.begin() as db:
-            db.execute(UPLOAD.insert(), rows)
+            db.execute(UPLOAD_TABLE.insert(), rows)
         some += bits[:1]
     return some[:_FITTING]
 
@@ -98,8 +98,8 @@ def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
         names = [f"clip-{number}" for number in range(first, min(first + _FRAMES, count))]
         rows = [_row(name, b"") | {"bits": None} for name in names]
         with engine.begin() as db:
-            db.execute(UPLOAD.insert(), rows)
-            numbered = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number.in_(names))
+            db.execute(UPLOAD_TABLE.insert(), rows)
+            numbered = sa.select(UPLOAD_TABLE.c.number).where(UPLOAD_TABLE.c.case_number.in_(names))
             kept = [
                 {
                     "number": number,
@@ -109,7 +109,7 @@ def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
                 }
                 for number in db.execute(numbered).scalars()
             ]
-            db.execute(UPLOAD_FRAMES.insert(), kept)
+            db.execute(UPLOAD_FRAMES_TABLE.insert(), kept)
         part = part or kept[0]["words"][: 4 * 80]
     return part
 

@@ -34,13 +34,13 @@ import sqlalchemy as sa
 from bench.stopping.lookups import BATCH, scratch
 from entrenous.base.identifiers import ClaimId
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.index.base_file import Shard, read_bank, write_base
+from entrenous.stop.index.base_file import Shard, build_from_bank, write_base
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.deferred_scan import deferred_views
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, BankCounts, HashEntry
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine, open_postgres_engine, scrub
+from entrenous.stop.store.engine import open_engine, open_postgres_engine, overwrite_deleted_data
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 
@@ -80,7 +80,7 @@ def made(count: int, shards: int) -> dict[str, float]:
         bank = cast("BankStore", Made(count))
         began = time.process_time()
         for shard in Shard.all(shards):
-            write_base(Path(folder) / shard.file, *read_bank(bank, shard), shard)
+            write_base(Path(folder) / shard.file, *build_from_bank(bank, shard), shard)
         took = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
         index = FileIndex(Path(folder), bank, shards)
@@ -174,7 +174,7 @@ def _upload(number: int) -> Review:
 
 def _size(engine: sa.Engine) -> int:
     """After what is only on its way, or deleted, was put away."""
-    scrub(engine)
+    overwrite_deleted_data(engine)
     asked = "SELECT pg_database_size(current_database())"
     if engine.dialect.name != "postgresql":
         asked = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"

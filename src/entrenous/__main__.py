@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from entrenous.carry.relay import Relay
     from entrenous.device.device import Device
     from entrenous.stop.client.gate_answer import ClientSettings
-    from entrenous.stop.gate_settings import GateFront
+    from entrenous.stop.gate_settings import GateHttpSettings
     from entrenous.stop.judge.judge_pool import JudgePool
     from entrenous.stop.platform import Platform
     from entrenous.stop.store.open_gate import GateTokens
@@ -60,7 +60,7 @@ def _gate_app(
     platform: Platform,
     tokens: GateTokens,
     judges: JudgePool | None = None,
-    front: GateFront | None = None,
+    front: GateHttpSettings | None = None,
 ) -> Starlette:
     """Return the gate, with the partners' exchange (docs/spec/exchange.md) below /exchange, and the
     same banks in the format of Meta's HMA (docs/spec/hma.md) below /hma.
@@ -68,14 +68,14 @@ def _gate_app(
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
     from entrenous.stop.exchange_serving import update_marks
-    from entrenous.stop.gate_settings import GateFront
-    from entrenous.stop.http.access import BehindProxies, GateAccess
+    from entrenous.stop.gate_settings import GateHttpSettings
+    from entrenous.stop.http.access import ForwardedAddressMiddleware, GateAccess
     from entrenous.stop.http.gate_app import BackgroundTasks, gate_app
-    from entrenous.stop.register import relist_due
-    from entrenous.stop.store.gate_figures import figures_source
-    from entrenous.stop.store.open_gate import exchange_of, listings_of
+    from entrenous.stop.register import relist_due_claims
+    from entrenous.stop.store.gate_figures import make_figures_counter
+    from entrenous.stop.store.open_gate import open_exchange, platform_listings
 
-    front = front or GateFront()
+    front = front or GateHttpSettings()
     access = GateAccess(
         tokens.operator,
         tokens.uploader,
@@ -84,15 +84,17 @@ def _gate_app(
         uploads_per_account=front.uploads_per_account,
         refused_per_account=front.refused_per_account,
     )
-    exchange, listings = exchange_of(platform), listings_of(platform)
+    exchange, listings = open_exchange(platform), platform_listings(platform)
     chores = BackgroundTasks(
-        (partial(update_marks, exchange),), (partial(relist_due, platform, listings),)
+        (partial(update_marks, exchange),), (partial(relist_due_claims, platform, listings),)
     )
-    app = gate_app(platform, access, chores, count_rows=figures_source(platform), judges=judges)
+    app = gate_app(
+        platform, access, chores, count_rows=make_figures_counter(platform), judges=judges
+    )
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
     if front.trusted_proxies:
-        app.add_middleware(BehindProxies, trusted=front.trusted_proxies)
+        app.add_middleware(ForwardedAddressMiddleware, trusted=front.trusted_proxies)
     return app
 
 

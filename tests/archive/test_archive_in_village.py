@@ -22,7 +22,7 @@ from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.open_case import add_file, open_case
 from entrenous.respond.situation import Situation
 from entrenous.send.copies.mark_file import mark_file
-from entrenous.stop.protect import protections, save_protection
+from entrenous.stop.protect import all_protections, save_protection
 from entrenous.stop.registration import Protection
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import everything, exported, fresh_device, imported
@@ -106,7 +106,7 @@ def test_imported_case_verifies_and_can_be_continued(home: Home) -> None:
     assert verify_case(home.case, anew) == find_case(home.case, home.device)
     assert read_evidence(home.case, 1, "to look", anew) == b"a screenshot"
     assert anew.ledger.traces() == home.device.ledger.traces()
-    assert protections(anew) == protections(home.device)
+    assert all_protections(anew) == all_protections(home.device)
     verify_case(home.case, anew)
 
 

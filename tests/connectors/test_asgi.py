@@ -216,7 +216,7 @@ def test_disconnected_sender_reaches_no_application() -> None:
 
 
 def test_slow_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
+    monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
     sent: list[Any] = []
@@ -333,7 +333,7 @@ async def _until(holds: Any) -> None:
 def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a request ends: refused, disconnected, too slow, or failed in the application."""
     monkeypatch.setattr(asgi, "PLACE_WAIT_S_MAX", 0.05)
-    monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
+    monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
     gate = Scripted()
 
     async def failing(*_: Any) -> None:

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.environment import BadSetting
-from entrenous.connectors.upload_rules import header_value, headers_of, make_rules, reply_to
+from entrenous.connectors.upload_rules import (
+    decision_header_value,
+    make_rules,
+    reply_headers,
+    reply_to,
+)
 from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest_answer
 from tests.connectors.running_gates import CASE
 
@@ -153,7 +158,7 @@ def test_reply_to_the_uploader(answer: GateAnswer, on_hold: str, status: int, ki
     assert said.get("case", "") == answer.case
     assert said.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
     assert ("https://site.example/appeal" in said["detail"]) is bool(answer.case)
-    assert (("Retry-After", "30") in headers_of(reply)) is (status == 503)
+    assert (("Retry-After", "30") in reply_headers(reply)) is (status == 503)
 
 
 def test_account_limit_reply_has_retry_after() -> None:
@@ -164,7 +169,7 @@ def test_account_limit_reply_has_retry_after() -> None:
     assert (reply.status, said["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
     assert "Try again in 26 minutes" in said["detail"]
     assert "https://site.example/appeal" in said["detail"]
-    assert ("Retry-After", "1501") in headers_of(reply)
+    assert ("Retry-After", "1501") in reply_headers(reply)
 
 
 @pytest.mark.parametrize(
@@ -183,14 +188,19 @@ def test_which_answers_reach_the_application(answer: GateAnswer, on_hold: str) -
 
 
 def test_decision_header_format() -> None:
-    assert header_value(HELD) == f"hold; case={CASE}; why=gate"
-    assert header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY)) == "hold; why=gate-away"
+    assert decision_header_value(HELD) == f"hold; case={CASE}; why=gate"
+    assert (
+        decision_header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY))
+        == "hold; why=gate-away"
+    )
     named = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, secret="AAEC")
-    assert header_value(named) == f"hold; case={CASE}; secret=AAEC; why=gate"
+    assert decision_header_value(named) == f"hold; case={CASE}; secret=AAEC; why=gate"
     shadowed = GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE, shadow=True)
-    assert header_value(shadowed) == f"refuse; case={CASE}; why=gate; shadow"
+    assert decision_header_value(shadowed) == f"refuse; case={CASE}; why=gate; shadow"
     listed = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True, also=("3f9a", "70c2"))
-    assert header_value(listed) == f"hold; case={CASE}; why=gate; also=3f9a,70c2; published"
+    assert (
+        decision_header_value(listed) == f"hold; case={CASE}; why=gate; also=3f9a,70c2; published"
+    )
 
 
 LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)

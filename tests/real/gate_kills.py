@@ -42,7 +42,7 @@ from entrenous.stop.index import file_index
 from entrenous.stop.judge import look_back
 from entrenous.stop.store import open_gate
 
-look_back.LEASE = timedelta(seconds=2)
+look_back.LEASE_DURATION = timedelta(seconds=2)
 file_index._UNMERGED_HASHES_MAX = 10
 open_gate.open_index = partial(open_gate.open_index, round_s=0.05, withdrawn_s=0.3)
 words = ["--data", sys.argv[1], "--listen", "127.0.0.1:0", "--json", sys.argv[2]]

@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.registration import ClaimRequest, claim_id_of, holder_token_hash
-from entrenous.stop.registration_format import write_request
+from entrenous.stop.registration_format import write_registration_request
 from entrenous.wire.encodings import to_base64url
 
 THROUGH, HOLD, REFUSE = "let through", "hold", "refuse"
@@ -136,7 +136,9 @@ class Story:
         picture = read_picture(self.jpeg)
         parts = tuple(part_hashes(picture)) if windows else ()
         holder = holder_token_hash(self.tokens[int(which)])
-        return write_request(ClaimRequest(PicturePrint(fingerprint(picture), parts), holder))
+        return write_registration_request(
+            ClaimRequest(PicturePrint(fingerprint(picture), parts), holder)
+        )
 
 
 class Unanswered(Exception):

@@ -20,11 +20,11 @@ from entrenous.connectors.exchange.commands import join
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import Exchange
-from entrenous.stop.exchange_serving import add_partner, update_marks
+from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import begun
 from tests.real.exchange_server import BehindClock, serving
 from tests.stop.exchange.exchange_for_tests import bits
@@ -94,8 +94,8 @@ class Giving:
 def giving(folder: Path) -> Iterator[Giving]:
     with open_platform(folder) as (opened, _):
         platform = replace(opened, clock=BehindClock(20))
-        exchange = exchange_of(platform)
-        key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
+        exchange = open_exchange(platform)
+        key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
         update_marks(exchange)

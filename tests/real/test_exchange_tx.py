@@ -24,7 +24,7 @@ from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import done
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
-from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits, open_room
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits, open_room
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
@@ -218,6 +218,6 @@ def match(home: Path, environment: Mapping[str, str], number: int) -> str:
 def registered(room: Room, name: str, of: bytes) -> None:
     """In the bank, and in the feed."""
     claim = ClaimId(name)
-    made = Claim(claim, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (of,)))
     room.feed.put(name, of)

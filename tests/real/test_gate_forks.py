@@ -36,8 +36,8 @@ def by_vfork(trace: str) -> list[str]:
 @pytest.mark.parametrize("whole", [True, False])
 def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
     """Without being told it would not: otherwise the next test finds nothing."""
-    from_module = "from entrenous.stop.judge.judge_pool import use_fork_exec"
-    said = f"{from_module}; use_fork_exec()" if whole else ""
+    from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
+    said = f"{from_module}; disable_vfork()" if whole else ""
     program = f"{said}\nimport subprocess; subprocess.run(['true'], check=True)"
     trace = tmp_path / "trace"
     with subprocess.Popen([*strace(trace), sys.executable, "-c", program]) as process:

@@ -32,11 +32,11 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import Exchange
-from entrenous.stop.exchange_serving import add_partner, update_marks
+from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
 from tests.stop.exchange.exchange_for_tests import bits
@@ -142,8 +142,8 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
     with open_platform(tmp_path / "ours") as (opened, _):
         clock = BehindClock(20)
         platform = replace(opened, clock=clock)
-        exchange = exchange_of(platform)
-        key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
+        exchange = open_exchange(platform)
+        key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
             lines = "\n".join(bits(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)

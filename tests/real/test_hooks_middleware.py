@@ -57,7 +57,7 @@ from starlette.routing import Route
 from entrenous.connectors import asgi
 from entrenous.connectors.asgi import GateMiddleware
 
-asgi.ARRIVAL_S_MAX = 3  # seconds instead of 60
+asgi.BODY_ARRIVAL_S_MAX = 3  # seconds instead of 60
 seen = []
 
 async def behind(request):

@@ -13,10 +13,10 @@ from entrenous.base.identifiers import BankName
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.exchange_nouns import Source, SourceKind
-from entrenous.stop.exchange_serving import add_partner
+from entrenous.stop.exchange_serving import add_exchange_partner
 from entrenous.stop.nouns import PEOPLE_BANK
-from entrenous.stop.protect import unprotect
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.protect import withdraw_protection
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.stop.commands.gates import Running, running
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
@@ -47,7 +47,7 @@ def fetching_from(there: Running, kind: SourceKind, key: str, folder: Path) -> P
     where = f"{there.url}{path}"
     with open_platform(folder) as (platform, _):
         source = Source("theirs", kind, where, BankName("theirs"), credentials=str(file))
-        exchange_of(platform).sources.add(source)
+        open_exchange(platform).sources.add(source)
     return folder
 
 
@@ -56,7 +56,11 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
     """One gate in each form."""
     theirs, hers, quick = tmp_path / "theirs", skimage.data.astronaut(), ("--no-slow-look",)
     with open_platform(theirs) as (platform, _):
-        key = add_partner("friends", [PEOPLE_BANK], exchange_of(platform)).reveal().decode()
+        key = (
+            add_exchange_partner("friends", [PEOPLE_BANK], open_exchange(platform))
+            .reveal()
+            .decode()
+        )
     with ExitStack() as opened:
         there = opened.enter_context(running(theirs, "--judges", "0", *quick))
         data = [fetching_from(there, kind, key, tmp_path / kind) for kind in FORMS]
@@ -72,5 +76,5 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
             picture(hers), adult=True, parts=False, gate=gate, device=device
         )
         soon(lambda: decide("hold"))
-        unprotect(protection, gate, device)
+        withdraw_protection(protection, gate, device)
         soon(lambda: decide("let through"))

@@ -22,10 +22,15 @@ from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import fingerprint_picture_file, protect
+from entrenous.stop.protect import fingerprint_picture, register_fingerprints
 from entrenous.stop.register import accepted_embedding_model, register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimStatus, Consent, Opinion, Protection
-from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
+from entrenous.stop.registration_format import (
+    read_claim_status,
+    read_registration_request,
+    write_claim_status,
+    write_registration_request,
+)
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Publishes
 from entrenous.wire.encodings import to_base64url
@@ -66,8 +71,8 @@ class NearGate:
         return accepted_embedding_model(self.platform)
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        self.sent.append(write_request(request))
-        claim = register_claim(read_request(self.sent[-1]), self.platform)
+        self.sent.append(write_registration_request(request))
+        claim = register_claim(read_registration_request(self.sent[-1]), self.platform)
         return _over_the_wire(ClaimStatus(claim.id, claim.kind, claim.state))
 
     def status(self, claim: ClaimId) -> ClaimStatus:
@@ -80,7 +85,7 @@ class NearGate:
 
 
 def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
-    return read_claim(write_claim(status))
+    return read_claim_status(write_claim_status(status))
 
 
 @dataclass
@@ -175,7 +180,7 @@ def protect_picture(
 ) -> Protection:
     """Register a decoded picture."""
     consent = Consent(adult=adult, parts=parts)
-    return protect(fingerprint_picture_file(picture, consent, device), gate, device)
+    return register_fingerprints(fingerprint_picture(picture, consent, device), gate, device)
 
 
 def write_opinion(opinion: Opinion, signature: bytes) -> bytes:

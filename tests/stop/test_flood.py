@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from entrenous.stop.nouns import RELEASED_BANK, GateLimits
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome, ReviewState
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
 
@@ -22,7 +22,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     decisions = [judge_upload(jpeg(hers, quality), room.platform) for quality in range(40, 47)]
     assert {decision.outcome for decision in decisions} == {Outcome.HOLD}
     assert room.platform.reviews.waiting() == 1
-    released = release(decisions[0].case, room.platform)
+    released = release_case(decisions[0].case, room.platform)
     assert set(released.also) == {decision.case for decision in decisions[1:]}
     for decision in decisions:
         assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
@@ -35,7 +35,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
 def test_confirming_one_upload_of_a_flood_confirms_all(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
-    confirm(cases[0], room.platform)
+    confirm_case(cases[0], room.platform)
     for case in cases:
         assert room.platform.reviews.review(case).state is ReviewState.CONFIRMED
 

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from entrenous.stop.gate_settings import (
-    GateFront,
+    GateHttpSettings,
     GateSettings,
     SettingsForm,
-    default_settings,
-    gate_settings,
+    default_gate_toml,
+    parse_gate_settings,
     read_gate_settings,
 )
 from entrenous.stop.nouns import (
@@ -31,7 +31,7 @@ EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processe
 
 
 def test_missing_file_gives_the_defaults(tmp_path: Path) -> None:
-    assert gate_settings(tmp_path) == GateSettings()
+    assert read_gate_settings(tmp_path) == GateSettings()
 
 
 def test_settings_in_the_file_are_read(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_settings_in_the_file_are_read(tmp_path: Path) -> None:
         free_mb_min=5000,
     )
     page = ("tell", "--to", "ana b")
-    assert gate_settings(tmp_path) == GateSettings(
+    assert read_gate_settings(tmp_path) == GateSettings(
         *("postgresql://gate@/gate", limits, 4, 90),
         page=page,
         slow_look_processes=3,
@@ -65,7 +65,7 @@ def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
         "uploads_per_account = 0\nrefused_per_account = 7\n"
     )
-    assert gate_settings(tmp_path).front == GateFront(
+    assert read_gate_settings(tmp_path).front == GateHttpSettings(
         tls_cert=tmp_path / "cert.pem",
         tls_key=Path("/etc/key.pem"),
         trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
@@ -79,23 +79,23 @@ def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
     "url", ["http://127.0.0.1:8000/x", "http://localhost/", "https://a.example"]
 )
 def test_valid_appeal_urls_are_accepted(url: str) -> None:
-    assert read_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
+    assert parse_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
 
 
 def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: Path) -> None:
-    assert read_gate_settings(default_settings()) == GateSettings()
-    lines = [line.removeprefix("# ") for line in default_settings().decode().splitlines()]
+    assert parse_gate_settings(default_gate_toml()) == GateSettings()
+    lines = [line.removeprefix("# ") for line in default_gate_toml().decode().splitlines()]
     named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
     names = [line.split(" ")[0] for line in named]
     assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(SettingsForm))
     assert sorted(names) == sorted(_told_known())
-    assert read_gate_settings("\n".join(named).encode()).front.appeal_url
+    assert parse_gate_settings("\n".join(named).encode()).front.appeal_url
     usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
-    assert read_gate_settings(usual.encode()) == GateSettings()
+    assert parse_gate_settings(usual.encode()) == GateSettings()
     with open_platform(tmp_path / "gate"):
         pass
     kept = tmp_path / "gate" / "gate.toml"
-    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_settings(), 0o600)
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
     kept.unlink()
     with open_platform(tmp_path / "gate"):  # the folder exists, so no file is added
         assert not kept.exists()
@@ -103,7 +103,7 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
 
 def _told_known() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
-        read_gate_settings(b"x = 1")
+        parse_gate_settings(b"x = 1")
     told = " ".join(str(caught.value).split())
     return told.partition("The settings are: ")[2].replace(" and ", ", ").rstrip(".").split(", ")
 
@@ -155,7 +155,7 @@ def _told_known() -> list[str]:
 )
 def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
     with pytest.raises(BadGateSettings) as caught:
-        read_gate_settings(toml)
+        parse_gate_settings(toml)
     assert "gate.toml" in str(caught.value)
     assert "hunter2" not in str(caught.value).replace("hunter2 is not a gate setting", "")
 
@@ -186,7 +186,7 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
 )
 def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, told: str) -> None:
     with pytest.raises(BadGateSettings) as caught:
-        read_gate_settings(toml)
+        parse_gate_settings(toml)
     assert type(caught.value) is kind
     assert told in " ".join(str(caught.value).split())
 
@@ -194,7 +194,7 @@ def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, 
 def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").mkdir()
     with pytest.raises(UnreadableGateSettings, match="it is a folder"):
-        gate_settings(tmp_path)
+        read_gate_settings(tmp_path)
 
 
 @pytest.mark.real

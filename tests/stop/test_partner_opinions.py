@@ -17,7 +17,7 @@ from entrenous.stop.partners import (
     drop_partner,
     opinion_statement,
 )
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import (
     BadOpinion,
     BadPartner,
@@ -87,7 +87,7 @@ def test_confirming_opinions_confirm_no_claim(room: Room, claim: ClaimId) -> Non
 def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: ClaimId) -> None:
     assert claim
     protection = room.protect(hers, parts=False)
-    unprotect(protection, room.gate, room.device)
+    withdraw_protection(protection, room.gate, room.device)
     for number in range(4):
         assert say(room, protection.claim, D, number) is ClaimState.WITHDRAWN
 

@@ -10,7 +10,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, import_hashes, set_policy
 from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, BadPolicy, Bank, NoSuchBank
 from entrenous.stop.registration import ClaimEvent, ClaimState
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
@@ -71,7 +71,7 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, h
     import_hashes(listed, tried, room.platform, confirmed=True)
     set_policy(tried, SHADOW, room.platform)
     would: Outcome | None = Outcome.REFUSE
-    for decide, state in ((release, ClaimState.WAITING), (confirm, ClaimState.CONFIRMED)):
+    for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
         room.clock.wind(minutes=1)
         mine = room.protect(hers, parts=False).claim  # a new claim after a release
         decision = judge_upload(jpeg(hers), room.platform)

@@ -15,14 +15,14 @@ from entrenous.fingerprint.nouns import TooFlat
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.nouns import BadAnswer, GateRefused, GateUnreachable, NoConnection
 from entrenous.stop.protect import (
+    all_protections,
     find_active_registration,
     find_protection,
     fingerprint_file,
-    fingerprint_picture_file,
-    protect,
-    protections,
+    fingerprint_picture,
     refresh_protection,
-    unprotect,
+    register_fingerprints,
+    withdraw_protection,
 )
 from entrenous.stop.registration import (
     ClaimEvent,
@@ -35,7 +35,7 @@ from entrenous.stop.registration import (
     RegistrationUnanswered,
     holder_token_hash,
 )
-from entrenous.stop.registration_format import write_request
+from entrenous.stop.registration_format import write_registration_request
 from tests.stop.platform_for_tests import NearGate, Room, picture
 
 pytestmark = pytest.mark.slow
@@ -98,13 +98,13 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
     room.gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered) as told:
         room.protect(hers)
-    (asked,) = protections(room.device)
+    (asked,) = all_protections(room.device)
     assert asked.state is None
     assert f"entrenous unprotect {asked.claim}" in " ".join(str(told.value).split())
     assert room.platform.bank.claim(asked.claim).state is ClaimState.WAITING
-    unprotect(asked, room.gate, room.device)
+    withdraw_protection(asked, room.gate, room.device)
     assert room.platform.bank.claim(asked.claim).state is ClaimState.WITHDRAWN
-    assert protections(room.device)[0].state is ClaimState.WITHDRAWN
+    assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
 
 
 def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> None:
@@ -118,7 +118,7 @@ def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> N
     room.gate = Stops(room.platform)
     with pytest.raises(KeyboardInterrupt):
         room.protect(hers)
-    (asked,) = protections(room.device)
+    (asked,) = all_protections(room.device)
     assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_token_hash(asked.token)
 
 
@@ -128,7 +128,7 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: 
         room.protect(hers)
     gate.lost = False
     protection = room.protect(hers)
-    assert protections(room.device) == (protection,)
+    assert all_protections(room.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.counts().claims == 1
     assert (
@@ -142,7 +142,7 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
         heard_once: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_request(request))
+            self.sent.append(write_registration_request(request))
             if self.heard_once:
                 self.heard_once = False
                 raise GateUnreachable(url=self.url)
@@ -151,46 +151,46 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
     room.gate = gate = Unreached(room.platform)
     with pytest.raises(NoConnection, match="Nothing was sent"):
         room.protect(hers)
-    assert protections(room.device) == ()
+    assert all_protections(room.device) == ()
     gate.heard_once = True
     for _ in range(2):  # the second error does not tell what became of the first request
         with pytest.raises(RegistrationUnanswered):
             room.protect(hers)
-    assert len(protections(room.device)) == 1
+    assert len(all_protections(room.device)) == 1
 
 
 def test_registered_already_finds_only_an_active_registration(room: Room, hers: Any) -> None:
-    what = fingerprint_picture_file(picture(hers), Consent(adult=True, parts=False), room.device)
+    what = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
     assert find_active_registration(what, room.gate, room.device) is None
-    made = protect(what, room.gate, room.device)
+    made = register_fingerprints(what, room.gate, room.device)
     assert find_active_registration(what, room.gate, room.device) == made
-    unprotect(made, room.gate, room.device)
+    withdraw_protection(made, room.gate, room.device)
     assert find_active_registration(what, room.gate, room.device) is None
 
 
 def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any) -> None:
     class Away(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_request(request))
+            self.sent.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
     room.gate = Away(room.platform)
     with pytest.raises(RegistrationUnanswered):
         room.protect(hers)
-    (asked,) = protections(room.device)
-    assert unprotect(asked, room.gate, room.device).state is ClaimState.WITHDRAWN
+    (asked,) = all_protections(room.device)
+    assert withdraw_protection(asked, room.gate, room.device).state is ClaimState.WITHDRAWN
 
 
 def test_no_record_is_kept_of_a_refused_registration(room: Room, hers: Any) -> None:
     class Refuses(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_request(request))
+            self.sent.append(write_registration_request(request))
             raise GateRefused(url=self.url, detail="no")
 
     room.gate = Refuses(room.platform)
     with pytest.raises(GateRefused):
         room.protect(hers)
-    assert protections(room.device) == ()
+    assert all_protections(room.device) == ()
 
 
 def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
@@ -201,7 +201,7 @@ def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
     room.gate = Odd(room.platform)
     with pytest.raises(BadAnswer):
         room.protect(hers)
-    (asked,) = protections(room.device)
+    (asked,) = all_protections(room.device)
     assert asked.state is None
 
 

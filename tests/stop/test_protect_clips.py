@@ -16,7 +16,7 @@ from entrenous.fingerprint.nouns import (
     SoundPrint,
     VideoPrint,
 )
-from entrenous.stop.protect import protect, protections, unprotect
+from entrenous.stop.protect import all_protections, register_fingerprints, withdraw_protection
 from entrenous.stop.registration import ClaimState, Protection, RegistrationUnanswered
 from tests.stop.platform_for_tests import Room
 from tests.stop.test_protect import LostAnswers
@@ -30,7 +30,7 @@ HERS = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 @pytest.mark.parametrize("what", HERS)
 def test_clip_request_has_only_fingerprints_and_a_token_hash(room: Room, what: Print) -> None:
-    protection = protect(what, room.gate, room.device)
+    protection = register_fingerprints(what, room.gate, room.device)
     (sent,) = room.gate.sent
     form = json.loads(sent)
     own = {"frames", "sound"} if what is HERS[0] else {"frames"} if what is HERS[1] else {"sound"}
@@ -43,11 +43,11 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(room: Room, what: P
 
 @pytest.mark.parametrize("what", HERS)
 def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(room: Room, what: Print) -> None:
-    protection = protect(what, room.gate, room.device)
-    assert protections(room.device) == (protection,)
+    protection = register_fingerprints(what, room.gate, room.device)
+    assert all_protections(room.device) == (protection,)
     assert (protection.kind, protection.state) == (what.kind, ClaimState.WAITING)
-    unprotect(protection, room.gate, room.device)
-    assert protections(room.device)[0].state is ClaimState.WITHDRAWN
+    withdraw_protection(protection, room.gate, room.device)
+    assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
 
 
@@ -68,18 +68,18 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     """A request that differs in anything is another claim."""
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered):
-        protect(HERS[0], gate, room.device)
+        register_fingerprints(HERS[0], gate, room.device)
     gate.lost = False
-    different = protect(other(VIDEO), gate, room.device)
-    again = protect(HERS[0], gate, room.device)
+    different = register_fingerprints(other(VIDEO), gate, room.device)
+    again = register_fingerprints(HERS[0], gate, room.device)
     assert again.claim != different.claim
     assert room.platform.bank.counts().claims == 2
-    assert {one.state for one in protections(room.device)} == {ClaimState.WAITING}
+    assert {one.state for one in all_protections(room.device)} == {ClaimState.WAITING}
 
 
 def test_record_of_a_picture_registration_is_unchanged_by_clips(room: Room) -> None:
     """The record has the same fields; only its kind has new values."""
-    protection = protect(SOUND, room.gate, room.device)
+    protection = register_fingerprints(SOUND, room.gate, room.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names
     picture = replace(protection, kind=PicturePrint.kind)

@@ -6,7 +6,7 @@ from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.stop.protect import originals_of
+from entrenous.stop.protect import original_files_of
 from tests.stop.platform_for_tests import a_device
 
 
@@ -26,6 +26,6 @@ def test_originals_come_once_each_in_the_order_sent() -> None:
     )
     device.ledger.store_message(message)
     kept = device.ledger.message_named("7-lunar-otter")
-    assert list(originals_of(kept, device)) == [b"clip", b"note", b"picture"]
+    assert list(original_files_of(kept, device)) == [b"clip", b"note", b"picture"]
     words = Message(message.id, message.name, message.sent_at, ())
-    assert list(originals_of(words, device)) == []
+    assert list(original_files_of(words, device)) == []

@@ -21,14 +21,14 @@ from entrenous.fingerprint.nouns import PicturePrint, Print
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.stop.banks import suspend_claim
-from entrenous.stop.judge.decide import appeal
+from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.nouns import GateLimits
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimState
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import FoundBy, Outcome, ReviewState, UnshownMatches
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
@@ -71,13 +71,13 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
     claim = room.protect(another, parts=False).claim
     case = judge_upload(jpeg(beside(hers, another)), room.platform).case
     assert run_deferred_scan(room.platform)
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
     again = judge_upload(jpeg(beside(hers, another)), room.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
-    confirm(again.case, room.platform)  # this does not confirm it either
+    confirm_case(again.case, room.platform)  # this does not confirm it either
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
 
 
@@ -91,7 +91,7 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     cut = hers[40:-40, 40:-40]
     held = judge_upload(jpeg(cut), room.platform)
     assert held.outcome is Outcome.HOLD
-    confirm(held.case, room.platform)
+    confirm_case(held.case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
     assert judge_upload(jpeg(cut, 70), room.platform).outcome is Outcome.REFUSE
@@ -108,11 +108,11 @@ def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
     cut = hers[40:-40, 40:-40]
     earlier = judge_upload(jpeg(cut), room.platform)
     claim = registered(room, made)
-    confirm(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
     assert look_back_due(room.platform) == 1
     review = room.platform.reviews.review(earlier.case)
     assert [match.added for match in review.decision.matches] == [True]
-    confirm(earlier.case, room.platform)
+    confirm_case(earlier.case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
 
 
@@ -125,7 +125,7 @@ def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
     apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
     assert 4 < apart <= 31
     claim = room.protect(hers).claim
-    release(judge_upload(png(made), room.platform).case, room.platform)
+    release_case(judge_upload(png(made), room.platform).case, room.platform)
     assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
@@ -137,12 +137,12 @@ def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, he
     first = judge_upload(png(covered(hers)), room.platform).case
     real = [judge_upload(jpeg(hers, 60 + number), room.platform).case for number in range(21)]
     assert (room.platform.reviews.waiting(), len(real)) == (1, 21)
-    assert release(first, room.platform).also == ()
+    assert release_case(first, room.platform).also == ()
     states = {room.platform.reviews.review(case).state for case in real}
     assert states == {ReviewState.WAITING}
     another = room.platform.reviews.next()
     assert another is not None
-    assert set(confirm(another.case, room.platform).also) | {another.case} == set(real)
+    assert set(confirm_case(another.case, room.platform).also) | {another.case} == set(real)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
 
 
@@ -160,7 +160,7 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
         decision = judge_upload(png(made), room.platform)
         if decision.outcome is Outcome.HOLD:
             asked += 1
-            release(decision.case, room.platform)
+            release_case(decision.case, room.platform)
     assert asked >= 3
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
@@ -173,7 +173,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
     assert look_back_due(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
 
 
@@ -181,7 +181,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
 def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -> None:
     """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
     mine = registered(room, print_of(hers))
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     upload = jpeg(hers, 60)
     refused = judge_upload(upload, room.platform)
     assert refused.secret is not None
@@ -189,13 +189,13 @@ def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -
     her = room.protect(hers)
     look_back_due(room.platform)
     withdraw_claim(mine.id, TOKEN, room.platform)
-    appeal(refused.case, refused.secret, upload, room.platform)
+    submit_appeal(refused.case, refused.secret, upload, room.platform)
     with pytest.raises(UnshownMatches, match="look at the case again"):
-        release(refused.case, room.platform)
+        release_case(refused.case, room.platform)
     review = room.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [mine.id, her.claim]
-    release(refused.case, room.platform)  # now the reviewer has seen all claims
+    release_case(refused.case, room.platform)  # now the reviewer has seen all claims
 
 
 @pytest.mark.threat("released-first")
@@ -206,10 +206,10 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
     case = judge_upload(jpeg(hers[:, ::-1]), room.platform).case
     second = room.protect(hers).claim
     with pytest.raises(UnshownMatches):
-        release(case, room.platform)
+        release_case(case, room.platform)
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches][1:] == [second]
-    release(case, room.platform)
+    release_case(case, room.platform)
 
 
 @pytest.mark.threat("released-first")
@@ -222,12 +222,12 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     case = judge_upload(jpeg(hers), room.platform).case
     second = room.protect(hers).claim
     look_back_due(room.platform)
-    for verb in (confirm, release):
+    for verb in (confirm_case, release_case):
         with pytest.raises(UnshownMatches):
             verb(case, room.platform, "ana", {first})
     review = room.platform.reviews.review(case)
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
-    done = release(case, room.platform, "ana", {first, second})
+    done = release_case(case, room.platform, "ana", {first, second})
     assert done.state is ReviewState.RELEASED
 
 
@@ -246,28 +246,28 @@ def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: An
     room = Room(limits=GateLimits(confirmers=2))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
-    assert confirm(case, room.platform, "ada").first_confirmer == "ada"
+    assert confirm_case(case, room.platform, "ada").first_confirmer == "ada"
     second = room.protect(hers).claim
     look_back_due(room.platform)
     assert room.platform.reviews.review(case).first_confirmer == ""
-    assert confirm(case, room.platform, "bob").first_confirmer == "bob"
-    confirm(case, room.platform, "ada")
+    assert confirm_case(case, room.platform, "bob").first_confirmer == "bob"
+    confirm_case(case, room.platform, "ada")
     assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
 
 
 def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
     """The claim was confirmed before."""
     room.protect(hers, parts=False)
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     made = png(covered(hers))
     refused = judge_upload(made, room.platform)
     assert refused.secret is not None
-    appeal(refused.case, refused.secret, made, room.platform)
-    release(refused.case, room.platform)
+    submit_appeal(refused.case, refused.secret, made, room.platform)
+    release_case(refused.case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.LET_THROUGH
     room.clock.wind(minutes=1)
     room.protect(hers, parts=False)  # another person's claim, so that the upload is held again
-    confirm(judge_upload(made, room.platform).case, room.platform)
+    confirm_case(judge_upload(made, room.platform).case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
 
 
@@ -277,7 +277,7 @@ def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     """The sound is registered while the same file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
     registered(room, make_sound_fingerprint(talk, 16_000))
-    release(judge_upload(upload, room.platform).case, room.platform)
+    release_case(judge_upload(upload, room.platform).case, room.platform)
     record = type(room.platform.reviews).record
 
     def meanwhile(queue: Any, review: Any, untrusted: Any) -> None:
@@ -304,24 +304,24 @@ def test_reference_is_deleted_once_it_is_not_needed(hers: Any) -> None:
 def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     upload = jpeg(hers, 60)
     refused = judge_upload(upload, room.platform)
     assert refused.secret is not None
-    appeal(refused.case, refused.secret, upload, room.platform)
+    submit_appeal(refused.case, refused.secret, upload, room.platform)
 
     def unreadable(_untrusted: bytes) -> Any:
         raise NotAPicture
 
-    assert release(refused.case, replace(room.platform, read_picture=unreadable)).state
+    assert release_case(refused.case, replace(room.platform, read_picture=unreadable)).state
     assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
 def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
-    confirm(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
     assert set(room.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
-    unprotect(protection, room.gate, room.device)
+    withdraw_protection(protection, room.gate, room.device)
     assert room.platform.bank.hashes_added_to([protection.claim]) == {}
     assert room.platform.bank.counts().hashes == 0
 
@@ -351,10 +351,10 @@ def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
     far = next(one for away, one in versions(hers) if 18 <= away <= 28)
     near = next(one for away, one in versions(hers) if 6 <= away <= 14 and apart(one, far) <= 31)
     room.protect(hers, parts=False)
-    confirm(judge_upload(png(far), room.platform).case, room.platform)
+    confirm_case(judge_upload(png(far), room.platform).case, room.platform)
     held = judge_upload(png(near), room.platform)
     assert held.outcome is Outcome.HOLD  # it is nearer to the registered picture
-    release(held.case, room.platform)
+    release_case(held.case, room.platform)
     assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
@@ -368,7 +368,7 @@ def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
     made[20:80, 20:80] = cv2.resize(another, (60, 60))
     assert 8 < apart(made, hers) <= 31
     claim = room.protect(hers, parts=False).claim
-    confirm(judge_upload(jpeg(made), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(made), room.platform).case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
     assert judge_upload(jpeg(made, 80), room.platform).outcome is Outcome.REFUSE
@@ -383,7 +383,7 @@ def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
     case = judge_upload(upload, room.platform).case
     assert run_deferred_scan(room.platform)
     for _ in range(3):
-        confirm(case, room.platform)
+        confirm_case(case, room.platform)
         held = judge_upload(upload, room.platform)
         assert held.outcome is Outcome.HOLD
         case = held.case
@@ -394,7 +394,7 @@ def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: 
     claim = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
     suspend_claim(claim, room.platform)
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
@@ -405,14 +405,14 @@ def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
     first = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
     look_back_due(room.platform)
-    release(case, room.platform)
+    release_case(case, room.platform)
     for _ in range(3):
         room.clock.wind(minutes=5)
         other = room.protect(hers, parts=False).claim
         look_back_due(room.platform)
         matches = room.platform.reviews.review(case).decision.matches
         assert [match.claim for match in matches] == [other]
-        release(case, room.platform)
+        release_case(case, room.platform)
     held = room.platform.bank.claim(first)
     assert (held.disputes, held.state) == (1, ClaimState.WAITING)
 
@@ -421,12 +421,12 @@ def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(room: Room, 
     room.protect(hers)
     cut = hers[40:-40, 40:-40]
     first = judge_upload(jpeg(cut), room.platform)
-    release(first.case, room.platform)
+    release_case(first.case, room.platform)
     look_back_due(room.platform)
     room.clock.wind(minutes=1)
     room.protect(hers)  # another person's claim, so that the upload is held again
     look_back_due(room.platform)
-    confirm(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
     assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
     look_back_due(room.platform)
     assert room.platform.reviews.review(first.case).state is ReviewState.WAITING

@@ -21,11 +21,11 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.registration import BadClaim, ClaimRequest, ClaimState, ClaimStatus
 from entrenous.stop.registration_format import (
-    BYTES_MAX,
-    read_claim,
-    read_request,
-    write_claim,
-    write_request,
+    REQUEST_BYTES_MAX_BY_KIND,
+    read_claim_status,
+    read_registration_request,
+    write_claim_status,
+    write_registration_request,
 )
 
 hashes = st.binary(min_size=32, max_size=32)
@@ -63,7 +63,7 @@ requests = st.builds(
 SOUND = SoundPrint(bytes(8))
 VIDEO = VideoPrint((FramePrint(7, bytes(32), 90, bytes(32)), FramePrint(9, bytes(32), 80)))
 GOOD, GOOD_VIDEO, GOOD_SOUND = (
-    write_request(ClaimRequest(one, bytes(32)))
+    write_registration_request(ClaimRequest(one, bytes(32)))
     for one in (
         PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
         ClipPrint(VIDEO, SOUND),
@@ -74,18 +74,18 @@ GOOD, GOOD_VIDEO, GOOD_SOUND = (
 
 @given(requests)
 def test_request_survives_a_round_trip(request: ClaimRequest) -> None:
-    assert read_request(write_request(request)) == request
+    assert read_registration_request(write_registration_request(request)) == request
 
 
 @given(st.text(min_size=1, max_size=64), st.sampled_from(ClaimState))
 def test_answer_survives_a_round_trip(name: str, state: ClaimState) -> None:
     status = ClaimStatus(ClaimId(name), "pdq", state)
-    assert read_claim(write_claim(status)) == status
+    assert read_claim_status(write_claim_status(status)) == status
 
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(data: bytes) -> None:
-    for read in (read_request, read_claim):
+    for read in (read_registration_request, read_claim_status):
         with pytest.raises(BadClaim):
             read(data)
 
@@ -110,7 +110,7 @@ def test_random_bytes_are_refused(data: bytes) -> None:
 def test_picture_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
     assert old in GOOD
     with pytest.raises(BadClaim):
-        read_request(GOOD.replace(old, new, 1))
+        read_registration_request(GOOD.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_picture_request_with_one_error_is_refused(old: bytes, new: bytes) -> No
     ],
 )
 def test_video_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
-    assert read_request(GOOD_VIDEO).print == ClipPrint(VIDEO, SOUND)
+    assert read_registration_request(GOOD_VIDEO).print == ClipPrint(VIDEO, SOUND)
     assert old in GOOD_VIDEO
     with pytest.raises(BadClaim):
-        read_request(GOOD_VIDEO.replace(old, new, 1))
+        read_registration_request(GOOD_VIDEO.replace(old, new, 1))
 
 
 def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
@@ -147,18 +147,20 @@ def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
     frames = [
         {"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(REGISTERED_FRAMES_MAX + 1)
     ]
-    assert read_request(json.dumps({**form, "frames": frames[:-1]}).encode())
+    assert read_registration_request(json.dumps({**form, "frames": frames[:-1]}).encode())
     for wrong in ([], frames):
         with pytest.raises(BadClaim):
-            read_request(json.dumps({**form, "frames": wrong}).encode())
+            read_registration_request(json.dumps({**form, "frames": wrong}).encode())
 
 
 def test_sound_request_that_is_too_long_is_refused() -> None:
     form = json.loads(GOOD_SOUND)
-    assert read_request(json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode())
+    assert read_registration_request(
+        json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode()
+    )
     for wrong in ("00" * 4 * (SOUND_WORDS_MAX + 1), "000000"):
         with pytest.raises(BadClaim):
-            read_request(json.dumps({**form, "sound": wrong}).encode())
+            read_registration_request(json.dumps({**form, "sound": wrong}).encode())
 
 
 def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
@@ -171,20 +173,20 @@ def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
     picture = PicturePrint(Fingerprint("pdq", bits, 100), (bits,) * 600)
     for largest in (picture, ClipPrint(VideoPrint(tuple(frames)), sound), sound):
         request = ClaimRequest(largest, bits, "\N{GRINNING FACE}" * 64, "\N{GRINNING FACE}" * 8)
-        spaced = json.dumps(json.loads(write_request(request))).encode()
-        assert read_request(spaced) == request
-        assert len(spaced) <= BYTES_MAX[request.kind]
+        spaced = json.dumps(json.loads(write_registration_request(request))).encode()
+        assert read_registration_request(spaced) == request
+        assert len(spaced) <= REQUEST_BYTES_MAX_BY_KIND[request.kind]
 
 
 def test_optional_fields_are_absent_if_unset() -> None:
     plain = ClipPrint(VideoPrint((FramePrint(0, bytes(32), 90),)))
-    sent = write_request(ClaimRequest(plain, bytes(32)))
+    sent = write_registration_request(ClaimRequest(plain, bytes(32)))
     assert b"inner" not in sent
     assert b"sound" not in sent
 
 
 def test_error_does_not_repeat_the_request() -> None:
     with pytest.raises(BadClaim) as caught:
-        read_request(GOOD.replace(b'"reason":""', b'"reason":"","secret":"Ana"'))
+        read_registration_request(GOOD.replace(b'"reason":""', b'"reason":"","secret":"Ana"'))
     assert "Ana" not in str(caught.value)
     assert "secret" not in str(caught.value)

@@ -10,9 +10,9 @@ from entrenous.base.picture import PictureDecodingFailed
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import BankUnreachable, GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import AlreadyDecided, NoSuchReview, Outcome, Review
 from tests.new_bank import busy_at
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
@@ -27,22 +27,22 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
         assert review is not None
         assert review.case == case
         assert room.platform.reviews.upload(case)
-        confirm(case, room.platform)
+        confirm_case(case, room.platform)
     assert next_review(room.platform) is None
 
 
 @pytest.mark.slow
 def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
-    confirm(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
     whole = judge_upload(jpeg(hers), room.platform)
     assert whole.outcome is Outcome.HOLD  # nobody has reviewed the rest of it
-    confirm(whole.case, room.platform)
+    confirm_case(whole.case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    unprotect(protection, room.gate, room.device)
+    withdraw_protection(protection, room.gate, room.device)
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
@@ -50,7 +50,7 @@ def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) ->
 @pytest.mark.threat("claim-censors")
 def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> None:
     room.protect(hers)
-    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    release_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     decision = judge_upload(jpeg(hers, 70), room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.waiting() == 0
@@ -59,7 +59,7 @@ def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> N
 @pytest.mark.slow
 def test_new_claim_after_a_release_holds_the_upload(room: Room, hers: Any) -> None:
     room.protect(hers)
-    release(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    release_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     room.clock.wind(minutes=1)
     room.protect(hers)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
@@ -72,14 +72,14 @@ def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(3)]
     for case in cases:
         assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-        release(case, room.platform)
+        release_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
 @pytest.mark.slow
 def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
-    release(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+    release_case(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
@@ -92,9 +92,9 @@ def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) 
     room = Room(limits=GateLimits(look_back_days=days))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 1").case
-    release(case, room.platform)
+    release_case(case, room.platform)
     with pytest.raises(AlreadyDecided):
-        confirm(case, room.platform)
+        confirm_case(case, room.platform)
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload(case)
     kept = room.platform.reviews.review(case)
@@ -106,8 +106,8 @@ def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) 
 def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
-    unprotect(protection, room.gate, room.device)
-    confirm(case, room.platform)
+    withdraw_protection(protection, room.gate, room.device)
+    confirm_case(case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
     assert room.platform.bank.counts().hashes == 0
 
@@ -117,7 +117,7 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
     whole = jpeg(hers)
     cut = whole[: int(len(whole) * kept)]
     case = judge_upload(cut, room.platform).case
-    release(case, room.platform)
+    release_case(case, room.platform)
     assert judge_upload(cut, room.platform).outcome is Outcome.LET_THROUGH
     assert dry_run(cut, room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
@@ -126,12 +126,12 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
 @pytest.mark.slow
 def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
     upload = jpeg(hers)
-    release(judge_upload(upload, unable(room)).case, unable(room))
+    release_case(judge_upload(upload, unable(room)).case, unable(room))
     assert judge_upload(upload, unable(room)).outcome is Outcome.LET_THROUGH
     room.protect(hers)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.HOLD
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert judge_upload(upload, room.platform).outcome is Outcome.REFUSE
 
 
@@ -145,7 +145,7 @@ def unable(room: Room) -> Platform:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("decide", [confirm, release])
+@pytest.mark.parametrize("decide", [confirm_case, release_case])
 def test_upload_stays_undecided_if_the_database_is_busy(
     hers: Any, decide: Callable[[str, Platform], Review]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
@@ -45,12 +45,12 @@ def test_until_a_second_person_confirms_nothing_is_refused(
     room: Room, claim: ClaimId, hers: Any
 ) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
-    assert confirm(case, room.platform, "ana").state is ReviewState.WAITING
+    assert confirm_case(case, room.platform, "ana").state is ReviewState.WAITING
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.HOLD
     with pytest.raises(SecondPersonNeeded):
-        confirm(case, room.platform, "ana")
+        confirm_case(case, room.platform, "ana")
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert confirm(case, room.platform, "ben").state is ReviewState.CONFIRMED
+    assert confirm_case(case, room.platform, "ben").state is ReviewState.CONFIRMED
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
 
 
@@ -60,33 +60,33 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
 ) -> None:
     add_reviewer("ana", room.platform)
     case = judge_upload(jpeg(hers), room.platform).case
-    confirm(case, room.platform, "ana")
+    confirm_case(case, room.platform, "ana")
     racing = replace(room.platform, reviews=Removing(room.platform.reviews, "ana"))  # type: ignore[arg-type]
     with pytest.raises(SecondPersonNeeded):
-        confirm(case, racing, "ben")
+        confirm_case(case, racing, "ben")
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert room.platform.reviews.review(case).state is ReviewState.WAITING
-    assert confirm(case, room.platform, "ben").first_confirmer == "ben"
+    assert confirm_case(case, room.platform, "ben").first_confirmer == "ben"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("claim")
 def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
-    confirm(cases[0], room.platform, "ana")
+    confirm_case(cases[0], room.platform, "ana")
     judge_upload(
         jpeg(hers, 48), room.platform
     )  # one more upload joins, and the first confirmation stands
-    assert set(confirm(cases[0], room.platform, "ben").also) >= set(cases[1:])
+    assert set(confirm_case(cases[0], room.platform, "ben").also) >= set(cases[1:])
 
 
 @pytest.mark.usefixtures("claim")
 def test_case_released_by_one_person_cannot_be_confirmed(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
-    confirm(case, room.platform, "ana")
-    assert release(case, room.platform, "ben").state is ReviewState.RELEASED
+    confirm_case(case, room.platform, "ana")
+    assert release_case(case, room.platform, "ben").state is ReviewState.RELEASED
     with pytest.raises(AlreadyDecided):
-        confirm(case, room.platform, "cara")
+        confirm_case(case, room.platform, "cara")
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.LET_THROUGH
 
 
@@ -94,11 +94,11 @@ def test_first_confirmer_sees_the_case_again_if_one_person_suffices(
     room: Room, claim: ClaimId, hers: Any
 ) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
-    confirm(case, room.platform, "ana")
+    confirm_case(case, room.platform, "ana")
     assert next_review(room.platform, by="ana") is None
     alone = replace(room.platform, limits=replace(room.platform.limits, confirmers=1))
     shown = next_review(alone, by="ana")
     assert shown is not None
     assert shown.decision.case == case
-    assert confirm(case, alone, "ana").state is ReviewState.CONFIRMED
+    assert confirm_case(case, alone, "ana").state is ReviewState.CONFIRMED
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED

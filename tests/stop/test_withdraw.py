@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.registration import ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.stop.upload_record import Outcome
@@ -18,28 +18,28 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
-    assert unprotect(protection, room.gate, room.device).state is ClaimState.WITHDRAWN
+    assert withdraw_protection(protection, room.gate, room.device).state is ClaimState.WITHDRAWN
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert room.platform.bank.counts().hashes == 0
 
 
 @pytest.mark.slow
 def test_withdrawing_again_changes_nothing(room: Room, hers: Any) -> None:
-    protection = unprotect(room.protect(hers), room.gate, room.device)
-    assert unprotect(protection, room.gate, room.device) == protection
+    protection = withdraw_protection(room.protect(hers), room.gate, room.device)
+    assert withdraw_protection(protection, room.gate, room.device) == protection
 
 
 @pytest.mark.slow
 def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -> None:
     first, second = room.protect(hers), room.protect(hers)
-    unprotect(first, room.gate, room.device)
+    withdraw_protection(first, room.gate, room.device)
     (match,) = judge_upload(jpeg(hers), room.platform).matches
     assert match.claim == second.claim
 
 
 @pytest.mark.slow
 def test_registration_after_a_withdrawal_matches(room: Room, hers: Any) -> None:
-    unprotect(room.protect(hers), room.gate, room.device)
+    withdraw_protection(room.protect(hers), room.gate, room.device)
     again = room.protect(hers)
     (match,) = judge_upload(jpeg(hers), room.platform).matches
     assert match.claim == again.claim

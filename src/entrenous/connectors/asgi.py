@@ -12,12 +12,12 @@ from entrenous.connectors.upload_rules import (
     Reply,
     SlowUpload,
     body_bytes_limit,
-    files_of,
-    header_value,
-    headers_of,
+    decision_header_value,
     make_rules,
     problem_document,
+    reply_headers,
     reply_to,
+    uploads_in_body,
 )
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
@@ -39,7 +39,7 @@ SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 # Seconds that a large body waits for a place; then it is treated as if the gate were busy.
 PLACE_WAIT_S_MAX: Final = 10
 # Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
-ARRIVAL_S_MAX: Final = 60
+BODY_ARRIVAL_S_MAX: Final = 60
 
 
 class SenderDisconnected(Exception):
@@ -83,7 +83,7 @@ class BodyPlace:
             self._room.release()
 
 
-class Body:
+class RequestBody:
     """A request's body.
 
     ``held`` has the bytes read so far, and ``is_whole`` says whether that is the whole body.
@@ -104,11 +104,11 @@ class Body:
             SenderDisconnected, NoRoom.
             TimeoutError: the body took too long to arrive.
         """
-        with anyio.fail_after(ARRIVAL_S_MAX):
+        with anyio.fail_after(BODY_ARRIVAL_S_MAX):
             await self._collect_body(SMALL_BODY_BYTES_MAX)
         if not self._has_ended:
             await self._place.take()
-            with anyio.fail_after(ARRIVAL_S_MAX):
+            with anyio.fail_after(BODY_ARRIVAL_S_MAX):
                 await self._collect_body(limit)
         self.is_whole = self._has_ended and len(self.held) <= limit
 
@@ -150,7 +150,7 @@ class GateMiddleware:
         setting: the hook's settings, or a mapping of their names and values.
         paths: the paths of uploads.
         on_hold: what to do with a held upload; see
-            :class:`entrenous.connectors.upload_rules.Rules`.
+            :class:`entrenous.connectors.upload_rules.UploadRules`.
         client: replaces the client for the gate.
         account: a function that finds the user of a request in its scope, by something that the
             sender cannot choose, such as the name of the user who is signed in. Only the hash of
@@ -187,11 +187,11 @@ class GateMiddleware:
         ]
         target = scope.get("raw_path") or b""
         if self._rules.may_contain_upload(scope["method"], scope["path"], target):
-            await self._check(scope, headers, receive, send)
+            await self._check_request(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)
 
-    async def _check(
+    async def _check_request(
         self,
         scope: MutableMapping[str, Any],
         headers: list[tuple[bytes, bytes]],
@@ -201,7 +201,7 @@ class GateMiddleware:
         name = self._account and self._account({**scope, "headers": headers})
         account = user_or_network(name, (scope.get("client") or [""])[0])
         async with BodyPlace(self._room) as place:
-            body = Body(receive, place)
+            body = RequestBody(receive, place)
             try:
                 answer = await self._ask_gate(body, headers, account)
             except SenderDisconnected:
@@ -214,11 +214,11 @@ class GateMiddleware:
                 if reply is not None:
                     await send_reply(reply, send)
                     return
-                headers = [*headers, (DECISION_HEADER_NAME, header_value(answer).encode())]
+                headers = [*headers, (DECISION_HEADER_NAME, decision_header_value(answer).encode())]
             await self._app({**scope, "headers": headers}, body.receive_again, send)
 
     async def _ask_gate(
-        self, body: Body, headers: list[tuple[bytes, bytes]], account: str
+        self, body: RequestBody, headers: list[tuple[bytes, bytes]], account: str
     ) -> GateAnswer | None:
         try:
             await body.read(body_bytes_limit(self._setting.upload_bytes_max))
@@ -229,14 +229,14 @@ class GateMiddleware:
         types = _header_values(headers, b"content-type")
         codings = _header_values(headers, b"content-encoding")
         try:
-            files = await anyio.to_thread.run_sync(files_of, body.held, types, codings)
+            files = await anyio.to_thread.run_sync(uploads_in_body, body.held, types, codings)
         except Unreadable:
             return hold_without_asking(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
             return hold_without_asking(GateReason.TOO_MANY, self._setting)
-        return await self._ask_in_thread(files, account)
+        return await self._ask_about_files(files, account)
 
-    async def _ask_in_thread(self, files: list[bytes], account: str) -> GateAnswer | None:
+    async def _ask_about_files(self, files: list[bytes], account: str) -> GateAnswer | None:
         answers: list[GateAnswer] = []
         left = TimeLeft(self._setting.budget_s)  # one budget of time for all files of the request
         for untrusted_data in files:
@@ -263,6 +263,6 @@ def _header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]
 
 async def send_reply(reply: Reply, send: Send) -> None:
     """Send a reply that the middleware made itself."""
-    headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(reply)]
+    headers = [(name.lower().encode(), value.encode()) for name, value in reply_headers(reply)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

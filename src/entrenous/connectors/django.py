@@ -141,7 +141,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     def file_complete(self, file_size: int) -> None:
         """Ask the gate. Raises StopUpload for a file that is not accepted."""
         del file_size
-        answer = self._answer()
+        answer = self._ask_gate()
         answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(
             REQUEST_ATTRIBUTE, {}
         )
@@ -150,7 +150,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         if is_held or answer.action is GateVerdict.REFUSE:
             raise StopUpload(connection_reset=False)
 
-    def _answer(self) -> GateAnswer:
+    def _ask_gate(self) -> GateAnswer:
         data, self._held = self._held, None
         if data is None:
             return hold_without_asking(GateReason.TOO_LARGE, gate_client().setting)

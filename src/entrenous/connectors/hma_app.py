@@ -28,7 +28,7 @@ from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import SourceStore
-from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.registration_changes import PlatformListingStore
 
 LIVE_ANSWER = "I-AM-ALIVE"
 INDEX_NOT_LOADED_ANSWER = "INDEX-NOT-LOADED"
@@ -44,7 +44,7 @@ class AboutRequests:
     async def status(self, _request: Request) -> Response:
         """Check whether the database answers, since the index depends on it."""
         try:
-            await run_in_threadpool(self.platform.bank.log_head)
+            await run_in_threadpool(self.platform.bank.audit_log_head)
         except BankUnreachable:
             return PlainTextResponse(INDEX_NOT_LOADED_ANSWER, 503, PRIVATE_HEADERS)
         return PlainTextResponse(LIVE_ANSWER, headers=PRIVATE_HEADERS)
@@ -88,7 +88,7 @@ class AboutRequests:
         raise NotSupportedHere(instead=_PDQ_ALWAYS_ENABLED)
 
     def _index_size(self) -> tuple[int, int]:
-        head = self.platform.bank.log_head()
+        head = self.platform.bank.audit_log_head()
         newest = self.platform.bank.log(head.number - 1, 1)
         at = int(newest[0].at.timestamp()) if newest else -1
         return self.platform.bank.counts().hashes, at
@@ -115,7 +115,7 @@ _BRACES_TO_ANGLE_BRACKETS: Final = str.maketrans("{}", "<>")  # Flask's syntax f
 
 
 def hma_app(
-    platform: Platform, access: GateAccess, listings: ListingStore, sources: SourceStore
+    platform: Platform, access: GateAccess, listings: PlatformListingStore, sources: SourceStore
 ) -> Starlette:
     """Build HMA's API over this platform's banks, for holders of the operator's token."""
     about = AboutRequests(platform)

@@ -22,9 +22,9 @@ from entrenous.connectors.hma_requests import (
 )
 from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE_BANK, Bank, PlatformListing
 from entrenous.stop.platform import Platform
-from entrenous.stop.register import list_hashes, relist
+from entrenous.stop.register import register_platform_claim, relist_claims
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
-from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.registration_changes import PlatformListingStore
 
 NOTE_CHARS_MAX: Final = 255
 SWITCHED_OFF_PERIOD_MAX: Final = timedelta(days=5 * 365)
@@ -125,12 +125,12 @@ def _parse_content_id(untrusted_id: object) -> str:
 
 
 # Digits; larger numbers might exceed the 63 bits of the tables' numbers.
-NUMBER_DIGITS_MAX: Final = 18
-_PAGE: Final = 1000
+CONTENT_NUMBER_DIGITS_MAX: Final = 18
+_CHANGES_PER_READ: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class HmaContent:
     """The ``claims`` of one bank on one hash of 32 bytes; ``on`` says if they match uploads."""
 
     number: int
@@ -145,23 +145,23 @@ class Content:
         return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
 
 
-def find_content(number: int, bank: Bank, platform: Platform) -> Content:
+def find_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
     """Find a bank's content; raises NoSuchContent, which names the next number.
 
     One look-up finds a content that is on or missing. For one that is off, all claims are read.
     """
-    there = platform.bank.next_content(bank.name, number - 1)
+    there = platform.bank.next_content_number(bank.name, number - 1)
     if there != number:
         raise NoSuchContent(next=there)
     found = platform.bank.claims_on({number})
     live = tuple(claim for _, claim in found if claim.bank == bank.name)
-    bits = _bits_on(number, live[0], platform) if live else _bits_numbered(number, platform)
+    bits = _hash_of_claim(number, live[0], platform) if live else _hash_numbered(number, platform)
     if bits is None:
         raise NoSuchContent
-    claims = live or tuple(_suspended_on(bits, bank, platform))
+    claims = live or tuple(_suspended_claims_on(bits, bank, platform))
     if not claims:
         raise NoSuchContent
-    return Content(number, bank, bits, claims, on=bool(live))
+    return HmaContent(number, bank, bits, claims, on=bool(live))
 
 
 def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Claim | None]:
@@ -180,7 +180,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     for number, claim in _claims_at(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:
             return number, None
-    made = list_hashes([bits], bank.name, note, platform)
+    made = register_platform_claim([bits], bank.name, note, platform)
     numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
     if at is None:  # another request has withdrawn it meanwhile
@@ -189,7 +189,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
 
 
 def switch_off(
-    content: Content, until: datetime | None, platform: Platform, listings: ListingStore
+    content: HmaContent, until: datetime | None, platform: Platform, listings: PlatformListingStore
 ) -> None:
     """Suspend the listed claims, for good or ``until`` that time; raises NotOwnContent.
 
@@ -200,39 +200,41 @@ def switch_off(
         platform.bank.move(claim.id, ClaimEvent.SUSPEND)
 
 
-def switch_on(content: Content, platform: Platform, listings: ListingStore) -> Claim | None:
+def switch_on(
+    content: HmaContent, platform: Platform, listings: PlatformListingStore
+) -> Claim | None:
     """Let a suspended content match again.
 
     Returns:
         The claim that matches now, or None if the content matched already.
     """
     listed = _require_own(content)
-    return None if content.on else relist(listed, [content.bits], platform, listings)
+    return None if content.on else relist_claims(listed, [content.bits], platform, listings)
 
 
-def set_content_id(content: Content, content_id: str, listings: ListingStore) -> None:
+def set_content_id(content: HmaContent, content_id: str, listings: PlatformListingStore) -> None:
     """Store the platform's own id for the content; it replaces an earlier id."""
     until = _matches_again_at(content, listings)
     listings.keep([claim.id for claim in _require_own(content)], PlatformListing(content_id, until))
 
 
-def content_id_of(content: Content, listings: ListingStore) -> str:
+def content_id_of(content: HmaContent, listings: PlatformListingStore) -> str:
     """Return the platform's own id for the content, or "" if it has none."""
     names = (known.content_id for known in _listing_of(content, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
-def replace_note(content: Content, note: str, listings: ListingStore) -> None:
+def replace_note(content: HmaContent, note: str, listings: PlatformListingStore) -> None:
     """Replace the note; raises NotOwnContent."""
     listings.annotate([claim.id for claim in _require_own(content)], note)
 
 
-def delete_content(content: Content, platform: Platform) -> int:
+def delete_content(content: HmaContent, platform: Platform) -> int:
     """Withdraw the listed claims for good; raises NotOwnContent."""
     return min(platform.bank.withdraw(*(claim.id for claim in _require_own(content))), 1)
 
 
-def describe_content(content: Content, listings: ListingStore) -> dict[str, Any]:
+def describe_content(content: HmaContent, listings: PlatformListingStore) -> dict[str, Any]:
     """Return a content in HMA's form; fields that we do not store are empty."""
     notes = [claim.reason for claim in content.claims_without_person if claim.reason]
     until = None if content.on else _matches_again_at(content, listings)
@@ -251,23 +253,25 @@ def describe_bank(bank: Bank) -> dict[str, Any]:
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
 
 
-def signals_of(content: Content) -> dict[str, str]:
+def signals_json(content: HmaContent) -> dict[str, str]:
     return {SIGNAL_TYPE: content.bits.hex()}
 
 
-def _require_own(content: Content) -> tuple[Claim, ...]:
+def _require_own(content: HmaContent) -> tuple[Claim, ...]:
     if not content.claims_without_person:
         raise NotOwnContent(why="A person registered this, and it is theirs to take back")
     return content.claims_without_person
 
 
-def _matches_again_at(content: Content, listings: ListingStore) -> datetime | None:
+def _matches_again_at(content: HmaContent, listings: PlatformListingStore) -> datetime | None:
     """Return the time at which the last of the content's claims matches again."""
     times = [known.on_at for known in _listing_of(content, listings).values() if known.on_at]
     return max(times, default=None)
 
 
-def _listing_of(content: Content, listings: ListingStore) -> Mapping[ClaimId, PlatformListing]:
+def _listing_of(
+    content: HmaContent, listings: PlatformListingStore
+) -> Mapping[ClaimId, PlatformListing]:
     return listings.listings([claim.id for claim in content.claims_without_person])
 
 
@@ -277,7 +281,7 @@ def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]
     return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
 
 
-def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
+def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:
     """Return the claim's hash with that number; return None for the hash of a part of a picture."""
     hashes = platform.bank.hashes_of(claim.id)
     near = platform.index.near(hashes, part=False) if hashes else ()
@@ -285,16 +289,16 @@ def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
     return next((hashes[one.query] for one in exact), None)
 
 
-def _bits_numbered(number: int, platform: Platform) -> bytes | None:
+def _hash_numbered(number: int, platform: Platform) -> bytes | None:
     entries = platform.bank.entries(number - 1)
     if entries and entries[0].number == number and not entries[0].part:
         return entries[0].bits
     return None
 
 
-def _suspended_on(bits: bytes, bank: Bank, platform: Platform) -> Iterator[Claim]:
+def _suspended_claims_on(bits: bytes, bank: Bank, platform: Platform) -> Iterator[Claim]:
     after = 0
-    while changes := platform.bank.changes(after, _PAGE):
+    while changes := platform.bank.changes(after, _CHANGES_PER_READ):
         for change in changes:
             suspended = change.state is ClaimState.SUSPENDED and change.bank == bank.name
             if suspended and bits in change.hashes:

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from entrenous.base.limits import PDQ_QUALITY_MIN
 from entrenous.connectors.hma_contents import (
-    NUMBER_DIGITS_MAX,
-    Content,
+    CONTENT_NUMBER_DIGITS_MAX,
     ContentChange,
     ContentMetadata,
+    HmaContent,
     add_content,
     content_id_of,
     delete_content,
@@ -26,7 +26,7 @@ from entrenous.connectors.hma_contents import (
     parse_ratio,
     replace_note,
     set_content_id,
-    signals_of,
+    signals_json,
     switch_off,
     switch_on,
 )
@@ -41,7 +41,7 @@ from entrenous.connectors.hma_requests import (
     hma_name,
     json_member,
     json_object,
-    new_name,
+    new_bank_name,
     parse_flag,
     parse_pdq_signal,
     refuse_url,
@@ -52,12 +52,12 @@ from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
 from entrenous.stop.http.answers import run_after_answer
-from entrenous.stop.judge.look_back import look_back_now
+from entrenous.stop.judge.look_back import look_back_for_newest_claims
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.store.exchange_partners import SourceStore
-from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.registration_changes import PlatformListingStore
 
 _API_NAMES: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "fb_threatexchange",
@@ -128,7 +128,7 @@ def _unix_seconds(at: datetime | None) -> int | None:
     return None if at is None else int(at.timestamp())
 
 
-_HOW_TO_DROP: Final = (
+_HOW_TO_DROP_BANK: Final = (
     'Claims belong to their bank. Send PUT {"enabled": false} to stop acting on it, or DELETE its '
     "contents one by one."
 )
@@ -142,7 +142,7 @@ class ContentRequests:
 
     platform: Platform
     pictures: PictureRequests
-    listings: ListingStore
+    listings: PlatformListingStore
 
     async def banks(self, _request: Request) -> Response:
         """Return all banks except the internal one of released uploads."""
@@ -172,7 +172,7 @@ class ContentRequests:
     async def drop_bank(self, request: Request) -> Response:
         """Refuse, and say what to do instead."""
         await self._bank_of_request(request)
-        raise NotSupportedHere(instead=_HOW_TO_DROP)
+        raise NotSupportedHere(instead=_HOW_TO_DROP_BANK)
 
     async def add_signal(self, request: Request) -> Response:
         """Add a hash."""
@@ -204,9 +204,9 @@ class ContentRequests:
             find_content, _content_number(request), bank, self.platform
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
-        if _query_parameter(request, "include_signals"):
-            answer["signals"] = signals_of(content)
-        if _query_parameter(request, "include_metadata"):
+        if _query_flag(request, "include_signals"):
+            answer["signals"] = signals_json(content)
+        if _query_flag(request, "include_metadata"):
             own = await run_in_threadpool(content_id_of, content, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
         return json_answer(answer)
@@ -219,7 +219,7 @@ class ContentRequests:
             self._change_content, _content_number(request), bank, change
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
-        answer |= {"signals": signals_of(content)} | _NO_METADATA
+        answer |= {"signals": signals_json(content)} | _NO_METADATA
         return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
@@ -242,7 +242,7 @@ class ContentRequests:
         return _with_background(answer, self._look_back_task(made))
 
     def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (run in a thread)
-        bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
+        bank = Bank(new_bank_name(untrusted_name, self.platform), shadow=bool(shadow))
         self.platform.bank.set_bank(bank)
         return bank
 
@@ -258,7 +258,7 @@ class ContentRequests:
 
     def _change_content(
         self, number: int, bank: Bank, change: ContentChange
-    ) -> tuple[Content, Claim | None]:
+    ) -> tuple[HmaContent, Claim | None]:
         content, made = find_content(number, bank, self.platform), None
         if change.note is not None:
             replace_note(content, change.note, self.listings)
@@ -281,7 +281,7 @@ class ContentRequests:
         """
         if made is None:
             return None
-        return BackgroundTask(run_after_answer, look_back_now, self.platform)
+        return BackgroundTask(run_after_answer, look_back_for_newest_claims, self.platform)
 
 
 def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | None) -> Response:
@@ -293,12 +293,12 @@ def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | 
 def _content_number(request: Request) -> int:
     """Return the content's number; raises NoSuchContent if it is malformed."""
     text = request.path_params["content"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
+    if not (text.isascii() and text.isdecimal() and len(text) <= CONTENT_NUMBER_DIGITS_MAX):
         raise NoSuchContent
     return int(text)
 
 
-def _query_parameter(request: Request, name: str) -> bool:
+def _query_flag(request: Request, name: str) -> bool:
     return parse_flag(request.query_params.get(name, ""), name)
 
 

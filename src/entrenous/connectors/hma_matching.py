@@ -38,7 +38,7 @@ from entrenous.stop.http.request_body import (
     LongForm,
     parse_form,
     read_body,
-    too_large,
+    too_large_error,
 )
 from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import HashViews, first_scan
@@ -52,14 +52,14 @@ _PHOTO_FIELD: Final = b"photo"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class PhotoForm:
     """The form's file, and its other fields as text."""
 
     untrusted_photo: bytes
     untrusted_fields: dict[str, str]
 
 
-async def read_form(request: Request, limit_bytes: int) -> Form:
+async def read_photo_form(request: Request, limit_bytes: int) -> PhotoForm:
     """Read a form with a field "photo". Of several other fields with the same name, the first
     counts.
 
@@ -72,13 +72,13 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
     if declared != b"multipart/form-data":
         raise NoPhoto
     body = await read_body(request, limit_bytes + FORM_BYTES_MAX)
-    form = await run_in_threadpool(form_of, body, options.get(b"boundary", b""))
+    form = await run_in_threadpool(parse_photo_form, body, options.get(b"boundary", b""))
     if len(form.untrusted_photo) > limit_bytes:
-        raise too_large(limit_bytes)
+        raise too_large_error(limit_bytes)
     return form
 
 
-def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
+def parse_photo_form(untrusted_form: bytes, boundary: bytes) -> PhotoForm:
     """Parse a form; raises TwoFiles, or NoPhoto if there is no photo or a limit is exceeded."""
     try:
         fields = parse_form(untrusted_form, boundary, file=_PHOTO_FIELD)
@@ -87,7 +87,7 @@ def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
     photo = fields.pop(_PHOTO_FIELD, b"")
     if not photo:
         raise NoPhoto
-    return Form(
+    return PhotoForm(
         photo, {_decode_field(name): _decode_field(value) for name, value in fields.items()}
     )
 
@@ -131,7 +131,7 @@ def matches_in_banks(
     Matches that the gate does not act on are included.
     """
     first: dict[int, HashMatch] = {}
-    for match in _group_by_bank(matches, bank_names):
+    for match in _matches_of_banks(matches, bank_names):
         first.setdefault(match.number, match)
     return list(first.values())
 
@@ -145,15 +145,15 @@ def matches_acted_on(
     overruled by releasing this picture.
     """
     released = [
-        release_of(_hash_match_json(match), match.claim)
+        release_of(_as_match(match), match.claim)
         for match in matches
         if match.bank.name == RELEASED_BANK
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
-    for match in _group_by_bank(matches, bank_names):
-        outcome = outcome_of_hit(_hash_match_json(match), match.claim, match.bank)
+    for match in _matches_of_banks(matches, bank_names):
+        outcome = outcome_of_hit(_as_match(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and is_released(
-            outcome, _hash_match_json(match), match.claim, released
+            outcome, _as_match(match), match.claim, released
         )
         if match.bank.shadow or is_answered:
             continue
@@ -169,7 +169,7 @@ def describe_match(match: HashMatch) -> dict[str, Any]:
     return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
-def _group_by_bank(
+def _matches_of_banks(
     matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> Iterator[HashMatch]:
     shown = (match for match in matches if match.bank.name != RELEASED_BANK)
@@ -178,7 +178,7 @@ def _group_by_bank(
     )
 
 
-def _hash_match_json(match: HashMatch) -> Match:
+def _as_match(match: HashMatch) -> Match:
     return Match(match.claim.bank, match.claim.id, match.distance, "")
 
 
@@ -196,10 +196,10 @@ class PictureRequests:
         places = anyio.CapacityLimiter(access.uploads_at_once)
         return cls(platform, access.upload_bytes_max, places)
 
-    async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
+    async def fingerprint(self, request: Request) -> tuple[Fingerprint, PhotoForm]:
         """Return the hash of the form's picture at full size, and the form."""
         async with take_place(self.places, request):
-            form = await read_form(request, self.limit_bytes)
+            form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
     async def views(self, request: Request) -> HashViews:
@@ -207,7 +207,7 @@ class PictureRequests:
         flat.
         """
         async with take_place(self.places, request):
-            form = await read_form(request, self.limit_bytes)
+            form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._scan_picture, form.untrusted_photo)
 
     def _hash_picture(self, untrusted_photo: bytes) -> Fingerprint:

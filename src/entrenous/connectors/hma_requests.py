@@ -72,7 +72,7 @@ class NotSupportedHere(Refused):
     """This gate does not support this request. Nothing was changed. {instead}"""
 
 
-_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+_STATUS_BY_ERROR: Final[Mapping[type[EntrenousError], int]] = {
     TooFlat: 400,
     WrongToken: 401,
     BankAlreadyExists: 403,
@@ -86,7 +86,11 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     NotSupportedHere: 501,
 }
 _RETRY_HEADER: Final = {"Retry-After": "5"}
-_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY_HEADER, 503: _RETRY_HEADER}
+_HEADERS_BY_STATUS: Final = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: _RETRY_HEADER,
+    503: _RETRY_HEADER,
+}
 
 
 def on_error(_request: Request, error: Exception) -> Response:
@@ -94,11 +98,11 @@ def on_error(_request: Request, error: Exception) -> Response:
     own = error if isinstance(error, EntrenousError) else GateFault()
     if own is not error:
         log_bug(error)
-    status = status_of(type(own), _STATUS)
+    status = status_of(type(own), _STATUS_BY_ERROR)
     content: dict[str, Any] = {"message": " ".join(str(own).split())}
     if isinstance(own, NoSuchContent) and "next" in own.facts:
         content["next"] = own.facts["next"]
-    return JSONResponse(content, status, PRIVATE_HEADERS | _HEADERS.get(status, {}))
+    return JSONResponse(content, status, PRIVATE_HEADERS | _HEADERS_BY_STATUS.get(status, {}))
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
@@ -110,10 +114,10 @@ def on_http_error(_request: Request, error: Exception) -> Response:
 
 SIGNAL_TYPE: Final = "pdq"
 CONTENT_TYPE: Final = "photo"
-_HEX: Final = frozenset("0123456789abcdefABCDEF")
-_TRUE: Final = frozenset({"true", "1", "yes", "on"})
-_FALSE: Final = frozenset({"false", "0", "no", "off", ""})
-_T = TypeVar("_T")
+_HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
+_TRUE_WORDS: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE_WORDS: Final = frozenset({"false", "0", "no", "off", ""})
+MemberT = TypeVar("MemberT")
 
 
 def required_parameter(request: Request, name: str) -> str:
@@ -127,9 +131,9 @@ def required_parameter(request: Request, name: str) -> str:
 def parse_flag(untrusted_value: object, name: str) -> bool:
     """Parse a boolean in JSON or text; raises BadParameter."""
     text = str(untrusted_value).lower()
-    if text not in _TRUE | _FALSE:
+    if text not in _TRUE_WORDS | _FALSE_WORDS:
         raise BadParameter(why=f'"{name}" is true or false')
-    return text in _TRUE
+    return text in _TRUE_WORDS
 
 
 def refuse_url(request: Request) -> None:
@@ -155,7 +159,7 @@ def parse_pdq_signal(untrusted_signal: object) -> bytes:
     """Parse a PDQ hash of 64 hexadecimal digits; raises BadFingerprint."""
     if not isinstance(untrusted_signal, str) or len(untrusted_signal) != 2 * PDQ_BYTES:
         raise BadFingerprint
-    if not set(untrusted_signal) <= _HEX:
+    if not set(untrusted_signal) <= _HEX_DIGITS:
         raise BadFingerprint
     return bytes.fromhex(untrusted_signal)
 
@@ -169,7 +173,7 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadParameter(why="the body is not a JSON object") from problem
 
 
-def json_member(document: dict[str, Any], name: str, kind: type[_T]) -> _T:
+def json_member(document: dict[str, Any], name: str, kind: type[MemberT]) -> MemberT:
     """Return a member of a JSON object; raises Missing, BadParameter."""
     if name not in document:
         raise MissingParameter(name=name)
@@ -204,7 +208,7 @@ def bank_named(untrusted_name: str, platform: Platform) -> Bank:
     return banks[0]
 
 
-def new_name(untrusted_name: str, platform: Platform) -> BankName:
+def new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
         why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"

@@ -42,7 +42,7 @@ _PROTECTED_HEADERS: Final = frozenset(
 )
 _HEADER_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _TIMEOUT: Final = httpx.Timeout(300, connect=10)
-_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
+_CONNECTION_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
 
 class UpstreamUnreachable(Unreachable):
@@ -74,7 +74,7 @@ def proxy_app(
         BadSetting.
     """
     name = _header_name(account_header)
-    account = partial(_user_in, name) if name else None
+    account = partial(_user_in_header, name) if name else None
     return GateMiddleware(
         Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
     )
@@ -86,7 +86,7 @@ def _header_name(text: str) -> bytes:
     return text.lower().encode()
 
 
-def _user_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
+def _user_in_header(name: bytes, scope: MutableMapping[str, Any]) -> str:
     """Return the value of this header; "" if it is missing or repeated, since the sender may have
     added one.
     """
@@ -105,7 +105,7 @@ class Upstream:
             trust_env=False,
             follow_redirects=False,
             timeout=_TIMEOUT,
-            limits=_LIMITS,
+            limits=_CONNECTION_LIMITS,
         )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdic
 from entrenous.stop.client.uploaded_files import Unreadable, extract_uploads
 
 PROBLEM_TYPE: Final = "application/problem+json"  # RFC 9457
-_RETRY_S: Final = 30
+_RETRY_AFTER_S: Final = 30
 
 
 class StoppedUpload(Refused):
@@ -112,7 +112,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
 def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     """Return the reply to a request that is not accepted; None if the application is to receive it.
 
-    ``on_hold`` is explained at :class:`entrenous.connectors.upload_rules.Rules`.
+    ``on_hold`` is explained at :class:`entrenous.connectors.upload_rules.UploadRules`.
     """
     error = error_for(answer, appeal_url)
     if error is None or (answer.action is GateVerdict.HOLD and on_hold == "header"):
@@ -124,12 +124,12 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     )
     return replace(
         problem_document(error, status, **_appeal_members(answer)),
-        retry_after_s=_again_s(answer, status),
+        retry_after_s=_retry_after_s(answer, status),
     )
 
 
-def _again_s(answer: GateAnswer, status: int) -> int | None:
-    return _RETRY_S if status == 503 else answer.retry_after_s
+def _retry_after_s(answer: GateAnswer, status: int) -> int | None:
+    return _RETRY_AFTER_S if status == 503 else answer.retry_after_s
 
 
 def _appeal_members(answer: GateAnswer) -> dict[str, str]:
@@ -151,7 +151,7 @@ def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
     return Reply(status, PROBLEM_TYPE, json.dumps(document).encode())
 
 
-def headers_of(reply: Reply) -> list[tuple[str, str]]:
+def reply_headers(reply: Reply) -> list[tuple[str, str]]:
     again = [] if reply.retry_after_s is None else [("Retry-After", str(reply.retry_after_s))]
     length = ("Content-Length", str(len(reply.body)))
     return [("Content-Type", reply.kind), length, ("Cache-Control", "no-store"), *again]
@@ -181,7 +181,7 @@ _ON_HOLD_CHOICES: Final = ("publish", "header")
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class UploadRules:
     """Which requests a middleware checks, and what happens to held uploads.
 
     Args:
@@ -236,9 +236,9 @@ class Rules:
         )
 
 
-def make_rules(paths: Iterable[str], on_hold: str) -> Rules:
+def make_rules(paths: Iterable[str], on_hold: str) -> UploadRules:
     """Build rules; raises BadSetting, for example if ``paths`` is a string instead of a list."""
-    return Rules(() if isinstance(paths, str) else tuple(paths), on_hold)
+    return UploadRules(() if isinstance(paths, str) else tuple(paths), on_hold)
 
 
 def body_bytes_limit(upload_bytes_max: int) -> int:
@@ -246,7 +246,7 @@ def body_bytes_limit(upload_bytes_max: int) -> int:
     return upload_bytes_max + _FORM_BYTES_MAX
 
 
-def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> list[bytes]:
+def uploads_in_body(untrusted_body: bytes, types: list[str], encodings: list[str]) -> list[bytes]:
     """Return the bytes of each upload in a body.
 
     ``types`` and ``encodings`` are the values of Content-Type and Content-Encoding.
@@ -273,7 +273,7 @@ def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> G
     return strictest_answer(answers)
 
 
-def header_value(answer: GateAnswer) -> str:
+def decision_header_value(answer: GateAnswer) -> str:
     """Return the value of the header for the application, e.g. "hold; case=3f9a-70c2-b11e;
     secret=...; why=gate".
     """

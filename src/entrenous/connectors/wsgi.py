@@ -14,11 +14,11 @@ from entrenous.connectors.upload_rules import (
     Reply,
     ask_about_files,
     body_bytes_limit,
-    files_of,
-    header_value,
-    headers_of,
+    decision_header_value,
     make_rules,
+    reply_headers,
     reply_to,
+    uploads_in_body,
 )
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
@@ -53,7 +53,8 @@ class GateMiddleware:
         app: the application.
         setting: the hook's settings, or a mapping of their names and values.
         paths: the paths of uploads.
-        on_hold: what to do with a held upload (:class:`entrenous.connectors.upload_rules.Rules`).
+        on_hold: what to do with a held upload; see
+            :class:`entrenous.connectors.upload_rules.UploadRules`.
         client: replaces the client for the gate.
         account: a function that finds the user of a request in its environ, by something that the
             sender cannot choose; REMOTE_USER by default. Only the hash of the name is sent. Without
@@ -91,7 +92,7 @@ class GateMiddleware:
             reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
             if reply is not None:
                 return _send_reply(reply, start_response)
-            environ[DECISION_ENVIRON_KEY] = header_value(answer)
+            environ[DECISION_ENVIRON_KEY] = decision_header_value(answer)
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
     def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:
@@ -102,8 +103,8 @@ class GateMiddleware:
         if whole is None:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)
         try:
-            files = files_of(
-                whole, _content_length(environ, "CONTENT_TYPE"), _content_encoding(environ)
+            files = uploads_in_body(
+                whole, _environ_values(environ, "CONTENT_TYPE"), _content_encoding(environ)
             )
         except Unreadable:
             return hold_without_asking(GateReason.UNREADABLE, self._setting)
@@ -172,15 +173,15 @@ def _has_body(environ: Mapping[str, Any]) -> bool:
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
 
 
-def _content_length(environ: Mapping[str, Any], name: str) -> list[str]:
+def _environ_values(environ: Mapping[str, Any], name: str) -> list[str]:
     return [environ[name]] if environ.get(name) else []
 
 
 def _content_encoding(environ: Mapping[str, Any]) -> list[str]:
-    return _content_length(environ, "HTTP_CONTENT_ENCODING")
+    return _environ_values(environ, "HTTP_CONTENT_ENCODING")
 
 
 def _send_reply(reply: Reply, start_response: Any) -> list[bytes]:
     status = HTTPStatus(reply.status)
-    start_response(f"{status.value} {status.phrase}", headers_of(reply))
+    start_response(f"{status.value} {status.phrase}", reply_headers(reply))
     return [reply.body]

@@ -149,7 +149,7 @@ def verify_audit_log(bank: BankStore, noted: AuditHead | None = None) -> AuditHe
             raise AuditLogChanged(number=min(head.number, noted.number))
     head = check_chain(audit_rows(bank, head.number), head)
     # Either rows were added meanwhile, or the log was tampered with.
-    if head != (stored := bank.log_head()):
+    if head != (stored := bank.audit_log_head()):
         head = check_chain(_rows_up_to(stored, head, bank), head)
         if head != stored:
             raise AuditLogChanged(number=min(head.number, stored.number) + 1)

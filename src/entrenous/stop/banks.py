@@ -26,7 +26,7 @@ from entrenous.stop.nouns import (
 )
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
-from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.registration import MATCHING_STATES, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.upload_record import REVIEWER_NAME_PATTERN, Outcome
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     elif shadow and not banks[name].shadow:
         raise BankAlreadyActive(bank=name)
     # A waiting claim does not count as confirmed.
-    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING
+    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING_STATES
     known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
     wanted = [

@@ -22,7 +22,11 @@ from entrenous.stop.exchange_nouns import (
     SourcePage,
     SourceRecord,
 )
-from entrenous.stop.exchange_serving import derived_claim_id, ensure_bank, register_missing
+from entrenous.stop.exchange_serving import (
+    create_bank_if_missing,
+    derive_claim_id,
+    register_missing_claims,
+)
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 
@@ -30,7 +34,7 @@ GENERATION_RECORD_KEY: Final = b"generation"
 _GENERATION_INCOMPLETE: Final = b"incomplete"
 
 
-def _generation_note(generation: int, live: int) -> KnownRecord:
+def _generation_marker(generation: int, live: int) -> KnownRecord:
     """Return the pseudo-record that marks a new generation (one complete reading of the source);
     ``live`` records had a claim at its start.
 
@@ -40,8 +44,8 @@ def _generation_note(generation: int, live: int) -> KnownRecord:
     return KnownRecord(GENERATION_RECORD_KEY, generation, live, b"", None)
 
 
-_HASHES_PENDING: Final = b""
-ClaimRank = tuple[int, int, bool, bytes]
+_PENDING_HASHES_SHA256: Final = b""
+RecordRank = tuple[int, int, bool, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class MergeResult:
     known: tuple[KnownRecord, ...]
 
 
-def key_sha256(key: str) -> bytes:
+def record_key_sha256(key: str) -> bytes:
     """Return the SHA-256 (32 bytes) of a record's key, which may be a protected hash itself."""
     return hashlib.sha256(key.encode()).digest()
 
@@ -66,16 +70,16 @@ def merge_records(
     records: Iterable[SourceRecord],
     known: Mapping[bytes, KnownRecord],
 ) -> MergeResult:
-    """Compute what these records change; ``known`` is indexed by :func:`key_sha256`."""
+    """Compute what these records change; ``known`` is indexed by :func:`record_key_sha256`."""
     now = dict(known)
     make = dict[ClaimId, tuple[bytes, ...]]()
     withdraw = dict[ClaimId, None]()
     for record in records:
-        key = key_sha256(record.key)
+        key = record_key_sha256(record.key)
         before, after = now.get(key), _known_record(source, generation, record)
-        if before is not None and _claim_rank(after) <= _claim_rank(before):
+        if before is not None and _record_rank(after) <= _record_rank(before):
             continue
-        now[key] = after = _with_same_claim(before, after)
+        now[key] = after = _keep_claim_if_unchanged(before, after)
         _merge_record(before, after, record, make, withdraw)
     return MergeResult(
         make, tuple(withdraw), tuple(now[key] for key in now if now[key] != known.get(key))
@@ -88,7 +92,7 @@ def pending_record(known: KnownRecord) -> KnownRecord:
     It counts as older than the record, so that after a crash the page is fetched again and missing
     claims are registered.
     """
-    return replace(known, hashes_sha256=_HASHES_PENDING)
+    return replace(known, hashes_sha256=_PENDING_HASHES_SHA256)
 
 
 def _merge_record(
@@ -99,7 +103,7 @@ def _merge_record(
     withdraw: dict[ClaimId, None],
 ) -> None:
     old = before.claim if before else None
-    if old == after.claim and not (before and before.hashes_sha256 == _HASHES_PENDING):
+    if old == after.claim and not (before and before.hashes_sha256 == _PENDING_HASHES_SHA256):
         return
     if old not in (None, after.claim) and make.pop(old, None) is None:
         withdraw[old] = None
@@ -107,7 +111,7 @@ def _merge_record(
         make[after.claim] = record.hashes
 
 
-def _with_same_claim(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
+def _keep_claim_if_unchanged(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
     """Return ``after`` with the claim of ``before``, since the record's hashes have not changed."""
     if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
         return after
@@ -115,18 +119,18 @@ def _with_same_claim(before: KnownRecord | None, after: KnownRecord) -> KnownRec
 
 
 def _known_record(source: str, generation: int, record: SourceRecord) -> KnownRecord:
-    key, hashes = key_sha256(record.key), tuple(sorted(set(record.hashes)))
+    key, hashes = record_key_sha256(record.key), tuple(sorted(set(record.hashes)))
     hashes_sha256 = hashlib.sha256(b"".join(hashes)).digest()
     version = f"{generation} {record.version}".encode()
     claim = (
         None
         if record.is_withdrawal
-        else derived_claim_id(source.encode(), key, version, hashes_sha256)
+        else derive_claim_id(source.encode(), key, version, hashes_sha256)
     )
     return KnownRecord(key, generation, record.version, hashes_sha256, claim)
 
 
-def _claim_rank(known: KnownRecord) -> ClaimRank:
+def _record_rank(known: KnownRecord) -> RecordRank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
@@ -153,12 +157,12 @@ def fetch_source(
     Raises:
         SourceUnreachable, SourceRefused, BadPage: earlier pages are kept; try again later.
     """
-    ensure_bank(source.bank, platform.bank)
+    create_bank_if_missing(source.bank, platform.bank)
     run = _FetchInProgress(source, exchange, platform)
     before = exchange.sources.checkpoint(source.name)
     checkpoint = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
     if checkpoint.generation != before.generation:
-        note = _generation_note(checkpoint.generation, exchange.sources.count_live(source.name))
+        note = _generation_marker(checkpoint.generation, exchange.sources.count_live(source.name))
         exchange.sources.store_page(source.name, [note], checkpoint)
     for page in fetcher.pages(checkpoint.token):
         checkpoint = run.store_page(page, checkpoint)
@@ -212,7 +216,9 @@ class _FetchInProgress:
         and the page is fetched again.
         """
         name, sources = self.source.name, self.exchange.sources
-        known = sources.known_records(name, {key_sha256(record.key) for record in page.records})
+        known = sources.known_records(
+            name, {record_key_sha256(record.key) for record in page.records}
+        )
         merged = merge_records(name, checkpoint.generation, page.records, known)
         withdrawn = self.platform.bank.withdraw(*merged.withdraw)
         if merged.make:
@@ -222,7 +228,7 @@ class _FetchInProgress:
                 checkpoint,
             )
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
-        made = register_missing(merged.make, self.source.bank, state, self.platform)
+        made = register_missing_claims(merged.make, self.source.bank, state, self.platform)
         checkpoint = replace(checkpoint, token=page.checkpoint)
         # The pseudo-record is stored with the page, so that a fetch that continues later knows that
         # records were unreadable.
@@ -240,7 +246,7 @@ class _FetchInProgress:
     def _generation_record(self, checkpoint: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
         stored = sources.known_records(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
-        return stored or _generation_note(checkpoint.generation, sources.count_live(name))
+        return stored or _generation_marker(checkpoint.generation, sources.count_live(name))
 
     def withdraw_missing(self, checkpoint: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
@@ -273,7 +279,7 @@ class _FetchInProgress:
 _BACKOFF_MAX: Final = timedelta(hours=6)
 # The pause before another attempt at a source that another process is fetching.
 _RECHECK_AFTER: Final = timedelta(minutes=1)
-_DOUBLINGS_MAX: Final = 16
+_BACKOFF_DOUBLINGS_MAX: Final = 16
 
 
 @dataclass(slots=True)
@@ -303,7 +309,9 @@ class FetchSchedule:
         """Record a failure and return how long to wait before the next attempt."""
         count = self._failures.get(name, 0)
         self._failures[name] = count + 1
-        doubled = timedelta(seconds=self.every.total_seconds() * 2.0 ** min(count, _DOUBLINGS_MAX))
+        doubled = timedelta(
+            seconds=self.every.total_seconds() * 2.0 ** min(count, _BACKOFF_DOUBLINGS_MAX)
+        )
         wait = min(doubled, max(self.every, _BACKOFF_MAX))
         self._not_before[name] = now + wait
         return wait

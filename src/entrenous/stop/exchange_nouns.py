@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrenous.stop.store.exchange_served import ServedStore
 
 PAGE_RECORDS_MAX: Final = 1000  # records per page in both protocols; section 1.3
-OWN_NUMBER: Final = 1  # this platform's number among NCMEC's members
+OWN_MEMBER_NUMBER: Final = 1  # this platform's number among NCMEC's members
 EXCHANGE_NAME_PATTERN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
@@ -43,7 +43,7 @@ class ExchangePartner:
     def __post_init__(self) -> None:
         if not EXCHANGE_NAME_PATTERN.fullmatch(self.name):
             raise ValueError("a partner's name has 2 to 40 of the characters a-z, 0-9 and -")
-        if self.number <= OWN_NUMBER:
+        if self.number <= OWN_MEMBER_NUMBER:
             raise ValueError("partners are numbered from 2")
 
     @property

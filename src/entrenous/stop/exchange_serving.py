@@ -36,10 +36,10 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
-    MATCHING,
+    MATCHING_STATES,
     STANCES_AGAINST,
-    Change,
     Claim,
+    ClaimChange,
     ClaimEvent,
     ClaimState,
     NoSuchClaim,
@@ -52,27 +52,29 @@ if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
     from entrenous.stop.store.exchange_partners import PartnerStore
 
-KEY_BYTES: Final = 32
+PARTNER_KEY_BYTES: Final = 32
 
 
-def add_partner(
+def add_exchange_partner(
     name: str, banks: Collection[BankName], exchange: Exchange, *, submits: bool = False
 ) -> Secret:
     """Let a platform fetch these banks; return its key as text, of which only the hash is stored.
 
     Raises BadPartnerName, PartnerKnown.
     """
-    key = Secret(to_base64url(exchange.dice.token(KEY_BYTES)).encode())
-    exchange.partners.add(name, banks, submits=submits, key=_key_hash(key))
+    key = Secret(to_base64url(exchange.dice.token(PARTNER_KEY_BYTES)).encode())
+    exchange.partners.add(name, banks, submits=submits, key=_partner_key_sha256(key))
     return key
 
 
-def partner_with(key: Secret, exchange: Exchange, *, name: str | None = None) -> ExchangePartner:
+def authenticate_partner(
+    key: Secret, exchange: Exchange, *, name: str | None = None
+) -> ExchangePartner:
     """Return the partner with this key and, if one was given, this name; raises WrongKey.
 
     The key is looked up by its hash, so that timing reveals nothing about it.
     """
-    partner = exchange.partners.with_key(_key_hash(key))
+    partner = exchange.partners.with_key(_partner_key_sha256(key))
     if partner is None:
         raise WrongKey
     if name is not None and not hmac.compare_digest(name.encode(), partner.name.encode()):
@@ -80,13 +82,13 @@ def partner_with(key: Secret, exchange: Exchange, *, name: str | None = None) ->
     return partner
 
 
-def _key_hash(key: Secret) -> bytes:
+def _partner_key_sha256(key: Secret) -> bytes:
     """Return a key's SHA-256; 256 random bits need no slow hash."""
     return hashlib.sha256(key.reveal()).digest()
 
 
 TOMBSTONE_DAYS: Final = 35  # days; a client of StopNCII starts over after 30
-_MARKS_KEPT_S: Final = 100 * 24 * 3600
+_MARK_RETENTION_S: Final = 100 * 24 * 3600
 _NO_MARK: Final = ChangeMark(0, 0)
 
 
@@ -125,10 +127,10 @@ def update_served_claims(exchange: Exchange) -> ChangeMark:
     last = exchange.served.newest_mark()
     known = last or _NO_MARK
     now_s = unix_seconds(exchange.clock.now())
-    newest = newest_number(exchange.feed, known.number)
+    newest = newest_change_number(exchange.feed, known.number)
     if newest > known.number and now_s > known.at_s:
-        at_s = now_s if last else _first_mark(exchange.feed, newest, now_s)
-        exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARKS_KEPT_S)
+        at_s = now_s if last else _first_mark_second(exchange.feed, newest, now_s)
+        exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARK_RETENTION_S)
         # Another process may have added a newer mark.
         known = exchange.served.newest_mark() or known
     exchange.served.follow(exchange.feed, known.number)
@@ -152,7 +154,7 @@ def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: Exchange) -> Change
     return update_served_claims(exchange)
 
 
-def newest_number(feed: BankStore, known: int) -> int:
+def newest_change_number(feed: BankStore, known: int) -> int:
     """Return the highest number of any change, or ``known`` if none is higher.
 
     This takes about 2 log2(n) queries for n changes, or one query if nothing is new.
@@ -166,7 +168,7 @@ def newest_number(feed: BankStore, known: int) -> int:
     return high
 
 
-def number_before(at_s: int, exchange: Exchange) -> int:
+def change_number_before(at_s: int, exchange: Exchange) -> int:
     """Return the number up to which changes were seen before that second.
 
     Returns 0 for a time in the future, so that a client with a wrong checkpoint starts over.
@@ -185,7 +187,7 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
     return [marks[min(bisect_left(tops, one), len(marks) - 1)].at_s for one in numbers]
 
 
-def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
+def _first_mark_second(feed: BankStore, newest: int, now_s: int) -> int:
     """Return the time of the first change mark, in seconds: when its change was made.
 
     This may be in the past. No partner has asked before, so none can have missed the change.
@@ -203,7 +205,7 @@ _READS_PER_PAGE_MAX: Final = 20
 class ChangePage:
     """Changes that a partner may see, up to number ``reached``, and whether there are more."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[ClaimChange, ...]
     reached: int
     more: bool
 
@@ -219,7 +221,7 @@ class HashStatus:
     @property
     def live(self) -> bool:
         """Return whether any claim on the hash is waiting or confirmed."""
-        return any(case.state in MATCHING for case in self.cases)
+        return any(case.state in MATCHING_STATES for case in self.cases)
 
     @property
     def confirmed(self) -> bool:
@@ -232,19 +234,19 @@ class HashStatus:
         return not self.live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 
 
-def changes_for(
+def changes_for_partner(
     partner: ExchangePartner, after: int, upto: int, size: int, feed: BankStore
 ) -> ChangePage:
     """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
     The result may have fewer changes, even none, although more follow.
     """
-    found = list[Change]()
+    found = list[ClaimChange]()
     for _ in range(_READS_PER_PAGE_MAX):
         read = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
         if not read:
             return ChangePage(tuple(found), max(after, upto), more=False)
-        fitting = islice(filter(_visible_states_filter(partner), read), size - len(found))
+        fitting = islice(filter(_visible_change_filter(partner), read), size - len(found))
         found.extend(fitting)
         after = found[-1].number if len(found) == size else read[-1].number
         if len(found) == size:
@@ -252,7 +254,7 @@ def changes_for(
     return ChangePage(tuple(found), after, more=after < upto and bool(feed.changes(after, 1)))
 
 
-def group_by_hash(
+def group_changes_by_hash(
     partner: ExchangePartner, page: ChangePage, newest_number_seen: int, exchange: Exchange
 ) -> tuple[HashStatus, ...]:
     """Group a page of changes by hash, for protocols that have hashes instead of claims.
@@ -260,7 +262,7 @@ def group_by_hash(
     Served claims are recorded, so that their withdrawal can be served too (section 5.2).
     ``newest_number_seen`` is the number of the newest change that was known when the page was made.
     """
-    live = [one for one in page.changes if one.state in MATCHING]
+    live = [one for one in page.changes if one.state in MATCHING_STATES]
     exchange.served.remember(partner, live, newest_number_seen)
     touched = _touched_hashes(partner, page, exchange)
     claims = exchange.served.claims_on_hashes(partner.banks, touched)
@@ -268,7 +270,7 @@ def group_by_hash(
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
         # Hide the withdrawal of claims that were served only to other partners.
-        if claim.state in MATCHING or claim.claim in served:
+        if claim.state in MATCHING_STATES or claim.claim in served:
             cases.setdefault(bits, []).append(claim)
     return tuple(
         HashStatus(bits, at_s, tuple(cases[bits]))
@@ -284,9 +286,9 @@ def _touched_hashes(
 
     Withdrawn claims count only if they were served to this partner.
     """
-    ended = [one.claim for one in page.changes if one.state not in MATCHING]
+    ended = [one.claim for one in page.changes if one.state not in MATCHING_STATES]
     served_claims = exchange.served.served_to(partner, ended)
-    hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING}
+    hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING_STATES}
     hashes |= {claim: served.hashes for claim, served in served_claims.items()}
     times = seconds_first_seen([one.number for one in page.changes], exchange)
     touched = dict[bytes, int]()
@@ -295,15 +297,15 @@ def _touched_hashes(
     return touched
 
 
-def _visible_states_filter(partner: ExchangePartner) -> Callable[[Change], bool]:
-    def is_visible(change: Change) -> bool:
+def _visible_change_filter(partner: ExchangePartner) -> Callable[[ClaimChange], bool]:
+    def is_visible(change: ClaimChange) -> bool:
         known = change.bank in partner.banks and change.kind == "pdq"
-        return known and (bool(change.hashes) or change.state not in MATCHING)
+        return known and (bool(change.hashes) or change.state not in MATCHING_STATES)
 
     return is_visible
 
 
-_PARTNERS_AGAINST_MAX: Final = 3  # a claim is suspended when this many partners are against it
+_PARTNERS_TO_SUSPEND: Final = 3  # a claim is suspended when this many partners are against it
 _QUALITY_UNKNOWN: Final = 100  # the quality of a hash if the source does not state it
 _CLAIM_ID_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
@@ -334,7 +336,7 @@ class PartnerOpinions:
                     raise NoSuchClaim(claim=claim)
             old, against = _partners_against(before), _partners_against(now)
             new = [claim for claim in stances if partner.number in against[claim] - old[claim]]
-            enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_AGAINST_MAX]
+            enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_TO_SUSPEND]
             bank.move_all(ClaimEvent.SUSPEND, *enough)
 
         self.partners.record_opinions(partner, stances, self.clock.now(), suspend_if_rejected)
@@ -361,12 +363,12 @@ class PartnerSubmissions:
         If a hash is submitted again, it gets the same claim, even if that claim has been withdrawn
         since.
         """
-        claims = {derived_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
-        ensure_bank(partner.own_bank, self.platform.bank)
-        register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
+        claims = {derive_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
+        create_bank_if_missing(partner.own_bank, self.platform.bank)
+        register_missing_claims(claims, partner.own_bank, ClaimState.WAITING, self.platform)
 
 
-def derived_claim_id(*origin: bytes) -> ClaimId:
+def derive_claim_id(*origin: bytes) -> ClaimId:
     """Derive a claim's id from its origin.
 
     Equal origins give equal ids, which do not reveal the origin.
@@ -375,13 +377,13 @@ def derived_claim_id(*origin: bytes) -> ClaimId:
     return ClaimId(hashlib.sha256(_CLAIM_ID_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
 
 
-def ensure_bank(name: BankName, bank: BankStore) -> None:
+def create_bank_if_missing(name: BankName, bank: BankStore) -> None:
     """Create a bank of that name if there is none."""
     if name not in {one.name for one in bank.banks()}:
         bank.set_bank(Bank(name))
 
 
-def register_missing(
+def register_missing_claims(
     claims: Mapping[ClaimId, tuple[bytes, ...]],
     bank: BankName,
     state: ClaimState,

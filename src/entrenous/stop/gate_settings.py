@@ -21,11 +21,11 @@ from entrenous.stop.nouns import (
     UnreadableGateSettings,
 )
 
-Network = IPv4Network | IPv6Network
+IpNetwork = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class GateFront:
+class GateHttpSettings:
     """Settings of the gate's HTTP server, which the public can reach (docs/spec/gate.md sections
     6.2 and 6.3).
 
@@ -37,7 +37,7 @@ class GateFront:
 
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: tuple[IpNetwork, ...] = ()
     appeal_url: str = ""
     uploads_per_account: int = 200
     refused_per_account: int = 20
@@ -74,8 +74,8 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
     tls_key: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     appeal_url: str = ""
-    uploads_per_account: int = GateFront().uploads_per_account
-    refused_per_account: int = GateFront().refused_per_account
+    uploads_per_account: int = GateHttpSettings().uploads_per_account
+    refused_per_account: int = GateHttpSettings().refused_per_account
     slow_look_processes: int | None = None
     held_key: str | None = None
     shadow: bool = GateLimits().shadow
@@ -95,7 +95,7 @@ _EXPECTED_VALUES: Final[Mapping[str, str]] = {
 }
 
 
-def read_form(toml: bytes, file: Path) -> SettingsForm:
+def parse_settings_form(toml: bytes, file: Path) -> SettingsForm:
     """Parse settings.
 
     Raises:
@@ -104,7 +104,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
         BadGateSettings: a value is of the wrong kind. The message does not repeat it, since it may
             contain a password.
     """
-    table = _parse_table(toml, file)
+    table = _parse_toml(toml, file)
     kinds = {one.name: one.type for one in msgspec.structs.fields(SettingsForm)}
     for name, value in table.items():
         if name not in kinds:
@@ -117,7 +117,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
     return msgspec.convert(table, SettingsForm)
 
 
-def _parse_table(toml: bytes, file: Path) -> Mapping[str, Any]:
+def _parse_toml(toml: bytes, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml.decode())
     except tomllib.TOMLDecodeError as problem:  # the text of this error contains no values
@@ -152,7 +152,7 @@ class GateSettings:
     limits: GateLimits = field(default_factory=GateLimits)
     index_shards: int = 1
     fetch_minutes: float = 0.0
-    front: GateFront = field(default_factory=GateFront)
+    front: GateHttpSettings = field(default_factory=GateHttpSettings)
     page: tuple[str, ...] = ()
     slow_look_processes: int | None = None
     held_key: Path | None = None
@@ -171,12 +171,12 @@ class GateSettings:
             raise ValueError("held_key should be the whole path of a file, from /")
 
 
-def default_settings() -> bytes:
+def default_gate_toml() -> bytes:
     """Return the ``gate.toml`` of a new gate."""
     return (files("entrenous.stop") / "gate_default.toml").read_bytes()
 
 
-def gate_settings(folder: Path) -> GateSettings:
+def read_gate_settings(folder: Path) -> GateSettings:
     """Read the settings in that folder; raises BadGateSettings."""
     file = folder / SETTINGS_FILE
     try:
@@ -190,24 +190,24 @@ def gate_settings(folder: Path) -> GateSettings:
         raise UnreadableGateSettings(file=file, why="it is a folder") from None
     except PermissionError:
         raise UnreadableGateSettings(file=file, why="this account may not read it") from None
-    return read_gate_settings(toml, folder)
+    return parse_gate_settings(toml, folder)
 
 
-def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
+def parse_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
     """Parse and check settings; paths are relative to ``folder``.
 
     Raises:
         BadGateSettings: this is not TOML, a name is unknown, or a value is of the wrong kind or out
             of range. The message does not repeat the value, since it may contain a password.
     """
-    form = read_form(toml, folder / SETTINGS_FILE)
+    form = parse_settings_form(toml, folder / SETTINGS_FILE)
     try:
         return GateSettings(
             database=form.database,
             limits=GateLimits(**{one.name: getattr(form, one.name) for one in fields(GateLimits)}),
             index_shards=form.index_shards,
             fetch_minutes=form.fetch_minutes,
-            front=_front_settings(form, folder),
+            front=_http_settings(form, folder),
             page=form.page,
             slow_look_processes=form.slow_look_processes,
             held_key=None if form.held_key is None else Path(form.held_key),
@@ -216,8 +216,8 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
         raise BadGateSettings(file=folder / SETTINGS_FILE, why=problem) from None
 
 
-def _front_settings(form: SettingsForm, folder: Path) -> GateFront:
-    return GateFront(
+def _http_settings(form: SettingsForm, folder: Path) -> GateHttpSettings:
+    return GateHttpSettings(
         tls_cert=folder / form.tls_cert if form.tls_cert else None,
         tls_key=folder / form.tls_key if form.tls_key else None,
         trusted_proxies=tuple(_parse_network(text) for text in form.trusted_proxies),
@@ -227,7 +227,7 @@ def _front_settings(form: SettingsForm, folder: Path) -> GateFront:
     )
 
 
-def _parse_network(text: str) -> Network:
+def _parse_network(text: str) -> IpNetwork:
     """Parse an address or a network. 0.0.0.0/0 is refused: every client could then state a false
     address.
     """

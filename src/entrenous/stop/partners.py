@@ -20,7 +20,7 @@ from entrenous.stop.registration import (
     Partner,
     PartnerAlreadyKnown,
 )
-from entrenous.stop.review import DISPUTES_MAX
+from entrenous.stop.review import DISPUTES_TO_SUSPEND
 from entrenous.wire.encodings import canonical_json
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
         against = _platforms_against(bank.opinions(opinion.claim))
         is_new = opinion.key in against - _platforms_against(before)
         withdrawn = bank.claim(opinion.claim).state is ClaimState.WITHDRAWN
-        if is_new and len(against) >= DISPUTES_MAX and not withdrawn:
+        if is_new and len(against) >= DISPUTES_TO_SUSPEND and not withdrawn:
             bank.move(opinion.claim, ClaimEvent.SUSPEND)
 
     platform.bank.record_opinion(opinion, suspend_if_rejected)

@@ -49,7 +49,7 @@ from entrenous.fingerprint.video_hash import REGISTERED_FRAMES, make_video_finge
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
-    MATCHING,
+    MATCHING_STATES,
     ClaimRequest,
     ClaimState,
     Consent,
@@ -67,7 +67,9 @@ if TYPE_CHECKING:
     from entrenous.stop.client.registration_client import RegistrationClient
 
 
-def unprotect(protection: Protection, gate: RegistrationClient, device: Device) -> Protection:
+def withdraw_protection(
+    protection: Protection, gate: RegistrationClient, device: Device
+) -> Protection:
     """Withdraw a registration that this device made.
 
     Raises:
@@ -102,7 +104,7 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
         raise NotEverybodyAdult
     medium = medium_of(untrusted_data)
     if medium is MediaKind.PICTURE:
-        return fingerprint_picture_file(device.read_picture(untrusted_data), consent, device)
+        return fingerprint_picture(device.read_picture(untrusted_data), consent, device)
     if medium is MediaKind.CLIP:
         try:
             return _fingerprint_clip(untrusted_data, consent, device)
@@ -115,7 +117,7 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     return _fingerprint_sound(untrusted_data, device)
 
 
-def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
+def fingerprint_picture(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
     """Hash a picture and, if the person agreed, its windows (parts); compute an embedding if
     agreed.
 
@@ -173,7 +175,7 @@ def _fingerprint_sound(untrusted_data: bytes, device: Device) -> SoundPrint:
 PROTECTION_TABLE: Final = Table("protection", Protection)  # keyed by claim
 
 
-def protections(device: Device) -> tuple[Protection, ...]:
+def all_protections(device: Device) -> tuple[Protection, ...]:
     """Return all registrations by this device, withdrawn ones too, the oldest first."""
     return tuple(sorted(PROTECTION_TABLE.all(device.vault), key=lambda one: one.made_at))
 
@@ -188,7 +190,7 @@ def find_protection(claim: str, device: Device) -> Protection:
 
 def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
     """Return the registration of these fingerprints that the platform has not answered, or None."""
-    for one in protections(device):
+    for one in all_protections(device):
         if one.state is None and (one.sent_sha256, one.gate_url) == (sent_sha256, gate_url):
             return one
     return None
@@ -218,7 +220,9 @@ def refresh_protection(
     return asked
 
 
-def protect(fingerprint: Print, gate: RegistrationClient, device: Device) -> Protection:
+def register_fingerprints(
+    fingerprint: Print, gate: RegistrationClient, device: Device
+) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
     The record is stored before the request, with ``state`` None. If the answer is lost, registering
@@ -240,7 +244,7 @@ def protect(fingerprint: Print, gate: RegistrationClient, device: Device) -> Pro
     _refuse_unused_embedding(fingerprint, gate)
     sent_sha256 = _request_digest(fingerprint)
     before = find_unanswered(sent_sha256, gate.url, device)
-    asked = before or _new_record(fingerprint.kind, sent_sha256, gate, device)
+    asked = before or _create_protection(fingerprint.kind, sent_sha256, gate, device)
     try:
         status = gate.register(ClaimRequest(fingerprint, holder_token_hash(asked.token)))
     except NoConnection:
@@ -270,14 +274,14 @@ def find_active_registration(
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
     sent_sha256 = _request_digest(fingerprint)
-    for one in protections(device):
+    for one in all_protections(device):
         is_it = (one.sent_sha256, one.gate_url) == (sent_sha256, gate.url)
-        if is_it and one.state in MATCHING:
+        if is_it and one.state in MATCHING_STATES:
             try:
                 asked = refresh_protection(one, gate, device)
             except NoSuchClaim:  # the platform has lost it
                 continue
-            if asked.state in MATCHING:
+            if asked.state in MATCHING_STATES:
                 return asked
     return None
 
@@ -306,7 +310,7 @@ def _request_digest(fingerprint: Print) -> bytes:
     return hashlib.sha256(b"".join(sent)).digest()
 
 
-def _new_record(
+def _create_protection(
     kind: str, sent_sha256: bytes, gate: RegistrationClient, device: Device
 ) -> Protection:
     token = Secret(device.dice.token(HOLDER_TOKEN_BYTES))
@@ -316,7 +320,7 @@ def _new_record(
     return record
 
 
-def originals_of(message: Message, device: Device) -> Iterator[bytes]:
+def original_files_of(message: Message, device: Device) -> Iterator[bytes]:
     """Yield the unmarked original of each file, one at a time, in the order sent.
 
     The sound of a clip is part of the clip and not a separate file.

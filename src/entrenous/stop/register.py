@@ -39,7 +39,7 @@ from entrenous.stop.registration import (
 )
 
 if TYPE_CHECKING:
-    from entrenous.stop.store.registration_changes import ListingStore
+    from entrenous.stop.store.registration_changes import PlatformListingStore
 
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
@@ -155,7 +155,9 @@ _PICTURE_KIND = "pdq"
 _QUALITY_UNKNOWN = 100  # the quality of a hash from a list, whose picture is unknown
 
 
-def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform) -> Claim:
+def register_platform_claim(
+    hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform
+) -> Claim:
     """Make a waiting claim without a holder, with a look-back due; raises NoSuchBank."""
     claim = Claim(
         id=new_claim_id(platform),
@@ -170,15 +172,18 @@ def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Pl
     return claim
 
 
-def relist(
-    old: Sequence[Claim], hashes: Iterable[bytes], platform: Platform, listings: ListingStore
+def relist_claims(
+    old: Sequence[Claim],
+    hashes: Iterable[bytes],
+    platform: Platform,
+    listings: PlatformListingStore,
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
     The new claim keeps the platform's name for the content. A repetition is harmless, since two
     claims on one hash act as one.
     """
-    made = list_hashes(hashes, old[0].bank, old[0].reason, platform)
+    made = register_platform_claim(hashes, old[0].bank, old[0].reason, platform)
     known = listings.listings([one.id for one in old])
     name = next((known[one.id].content_id for one in old if one.id in known), "")
     if name:
@@ -187,13 +192,13 @@ def relist(
     return made
 
 
-def relist_due(platform: Platform, listings: ListingStore) -> int:
+def relist_due_claims(platform: Platform, listings: PlatformListingStore) -> int:
     """Relist claims whose suspension is over; return how many match again."""
     due = listings.due(platform.clock.now())
-    return sum(_relist_one(platform.bank.claim(one), platform, listings) for one in due)
+    return sum(_relist_claim(platform.bank.claim(one), platform, listings) for one in due)
 
 
-def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
+def _relist_claim(claim: Claim, platform: Platform, listings: PlatformListingStore) -> bool:
     """Relist one suspended claim.
 
     If the claim is not suspended after all, because suspending it was interrupted, only clear its
@@ -202,7 +207,7 @@ def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> boo
     added = platform.bank.hashes_added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
-        relist([claim], hashes, platform, listings)
+        relist_claims([claim], hashes, platform, listings)
         return True
     kept = listings.listings([claim.id]).get(claim.id, PlatformListing())
     listings.keep([claim.id], PlatformListing(kept.content_id))

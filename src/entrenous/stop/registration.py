@@ -82,7 +82,7 @@ CLAIM_TRANSITIONS: Final[Mapping[tuple[ClaimState, ClaimEvent], ClaimState]] = {
     (ClaimState.SUSPENDED, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
     (ClaimState.WITHDRAWN, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
 }
-MATCHING: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
+MATCHING_STATES: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClaimChange:
     """The newest change of a claim, with its state, for partners (docs/spec/gate.md section 4,
     4.2).
 
@@ -178,7 +178,7 @@ class AlreadyWithdrawn(Refused):
     """
 
 
-ED25519_BYTES: Final = 32
+ED25519_KEY_BYTES: Final = 32
 
 
 class Stance(StrEnum):
@@ -222,7 +222,7 @@ class Partner:
     key: bytes
 
     def __post_init__(self) -> None:
-        if len(self.key) != ED25519_BYTES:
+        if len(self.key) != ED25519_KEY_BYTES:
             raise ValueError("an Ed25519 public key has 32 bytes")
         if not (1 <= len(self.name) <= 100 and self.name.isprintable()):
             raise ValueError("a partner's name has 1 to 100 printable characters")

@@ -32,74 +32,76 @@ from entrenous.stop.registration import BadClaim, ClaimRequest, ClaimState, Clai
 
 REQUEST_SCHEMA: Final = "entrenous/claim-request/1"
 CLAIM_SCHEMA: Final = "entrenous/claim/1"
-BYTES_MAX: Final = {
+REQUEST_BYTES_MAX_BY_KIND: Final = {
     PICTURE_KIND: CLAIM_BYTES_MAX,
     VIDEO_KIND: VIDEO_CLAIM_BYTES_MAX,
     SOUND_KIND: SOUND_CLAIM_BYTES_MAX,
 }
-_Hash = Annotated[str, msgspec.Meta(min_length=2 * PDQ_BYTES, max_length=2 * PDQ_BYTES)]
-_Words = Annotated[str, msgspec.Meta(min_length=8, max_length=8 * SOUND_WORDS_MAX)]
+_HashHex = Annotated[str, msgspec.Meta(min_length=2 * PDQ_BYTES, max_length=2 * PDQ_BYTES)]
+_WordsHex = Annotated[str, msgspec.Meta(min_length=8, max_length=8 * SOUND_WORDS_MAX)]
 
 
-class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
+class _EmbeddingForm(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     numbers: Annotated[
         str, msgspec.Meta(min_length=2 * EMBEDDING_NUMBERS, max_length=2 * EMBEDDING_NUMBERS)
     ]
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+class _RequestForm(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     schema: str
-    holder: _Hash
+    holder: _HashHex
     reason: str = ""
     jurisdiction: str = ""
 
 
-class _Picture(_Request, tag=PICTURE_KIND):
-    hex: _Hash
+class _PictureForm(_RequestForm, tag=PICTURE_KIND):
+    hex: _HashHex
     quality: int
-    parts: Annotated[list[_Hash], msgspec.Meta(max_length=PARTS_MAX)] = []
-    embedding: _Embedding | msgspec.UnsetType = msgspec.UNSET
+    parts: Annotated[list[_HashHex], msgspec.Meta(max_length=PARTS_MAX)] = []
+    embedding: _EmbeddingForm | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Frame(msgspec.Struct, forbid_unknown_fields=True):
+class _FrameForm(msgspec.Struct, forbid_unknown_fields=True):
     at_ms: int
-    hex: _Hash
+    hex: _HashHex
     quality: int
-    inner: _Hash | msgspec.UnsetType = msgspec.UNSET
+    inner: _HashHex | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Video(_Request, tag=VIDEO_KIND):
-    frames: Annotated[list[_Frame], msgspec.Meta(min_length=1, max_length=REGISTERED_FRAMES_MAX)]
-    sound: _Words | msgspec.UnsetType = msgspec.UNSET
+class _VideoForm(_RequestForm, tag=VIDEO_KIND):
+    frames: Annotated[
+        list[_FrameForm], msgspec.Meta(min_length=1, max_length=REGISTERED_FRAMES_MAX)
+    ]
+    sound: _WordsHex | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Sound(_Request, tag=SOUND_KIND):
-    sound: _Words
+class _SoundForm(_RequestForm, tag=SOUND_KIND):
+    sound: _WordsHex
 
 
-class _Claim(msgspec.Struct, forbid_unknown_fields=True):
+class _ClaimForm(msgspec.Struct, forbid_unknown_fields=True):
     schema: str
     claim: str
     kind: str
     state: ClaimState
 
 
-def write_request(request: ClaimRequest) -> bytes:
-    form = _form_of(request.print)
+def write_registration_request(request: ClaimRequest) -> bytes:
+    form = _fingerprint_form(request.print)
     form.holder = request.holder_sha256.hex()
     form.reason, form.jurisdiction = request.reason, request.jurisdiction
     return msgspec.json.encode(form)
 
 
-def read_request(untrusted_data: bytes) -> ClaimRequest:
+def read_registration_request(untrusted_data: bytes) -> ClaimRequest:
     """Parse a request.
 
     Raises:
         BadClaim: the message says what is wrong and does not repeat what was sent.
     """
     try:
-        form = msgspec.json.decode(untrusted_data, type=_Picture | _Video | _Sound)
+        form = msgspec.json.decode(untrusted_data, type=_PictureForm | _VideoForm | _SoundForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadClaim(why="it is not the JSON object that is expected") from problem
     if form.schema != REQUEST_SCHEMA:
@@ -112,14 +114,14 @@ def read_request(untrusted_data: bytes) -> ClaimRequest:
         raise BadClaim(why="a hash, a number, the order or a text is out of range") from problem
 
 
-def write_claim(status: ClaimStatus) -> bytes:
-    return msgspec.json.encode(_Claim(CLAIM_SCHEMA, status.claim, status.kind, status.state))
+def write_claim_status(status: ClaimStatus) -> bytes:
+    return msgspec.json.encode(_ClaimForm(CLAIM_SCHEMA, status.claim, status.kind, status.state))
 
 
-def read_claim(untrusted_data: bytes) -> ClaimStatus:
+def read_claim_status(untrusted_data: bytes) -> ClaimStatus:
     """Parse a gate's answer about a claim; raises BadClaim."""
     try:
-        form = msgspec.json.decode(untrusted_data, type=_Claim)
+        form = msgspec.json.decode(untrusted_data, type=_ClaimForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadClaim(why="it is not the JSON object that is expected") from problem
     if form.schema != CLAIM_SCHEMA or not 1 <= len(form.claim) <= 64:
@@ -127,11 +129,11 @@ def read_claim(untrusted_data: bytes) -> ClaimStatus:
     return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
 
 
-def _form_of(fingerprint: Print) -> _Picture | _Video | _Sound:
+def _fingerprint_form(fingerprint: Print) -> _PictureForm | _VideoForm | _SoundForm:
     """Return the request's form without its holder."""
     match fingerprint:
         case PicturePrint(whole, parts, one):
-            return _Picture(
+            return _PictureForm(
                 schema=REQUEST_SCHEMA,
                 holder="",
                 hex=whole.hex,
@@ -139,23 +141,23 @@ def _form_of(fingerprint: Print) -> _Picture | _Video | _Sound:
                 parts=[part.hex() for part in parts],
                 embedding=msgspec.UNSET
                 if one is None
-                else _Embedding(one.model, one.numbers.hex()),
+                else _EmbeddingForm(one.model, one.numbers.hex()),
             )
         case ClipPrint(video, sound):
-            frames = [_frame_json(one) for one in video.frames]
+            frames = [_frame_form(one) for one in video.frames]
             words = msgspec.UNSET if sound is None else sound.words.hex()
-            return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=words)
+            return _VideoForm(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=words)
         case SoundPrint(words):
-            return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
+            return _SoundForm(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
 
 
-def _frame_json(frame: FramePrint) -> _Frame:
+def _frame_form(frame: FramePrint) -> _FrameForm:
     inner = msgspec.UNSET if frame.inner is None else frame.inner.hex()
-    return _Frame(frame.at_ms, frame.bits.hex(), frame.quality, inner)
+    return _FrameForm(frame.at_ms, frame.bits.hex(), frame.quality, inner)
 
 
-def _parse_fingerprint(form: _Picture | _Video | _Sound) -> Print:
-    if isinstance(form, _Picture):
+def _parse_fingerprint(form: _PictureForm | _VideoForm | _SoundForm) -> Print:
+    if isinstance(form, _PictureForm):
         whole = Fingerprint(PICTURE_KIND, _parse_hex(form.hex), form.quality)
         parts = tuple(_parse_hex(one) for one in form.parts)
         sent = form.embedding
@@ -163,7 +165,7 @@ def _parse_fingerprint(form: _Picture | _Video | _Sound) -> Print:
             None if sent is msgspec.UNSET else Embedding(_parse_hex(sent.numbers), sent.model)
         )
         return PicturePrint(whole, parts, embedding)
-    if isinstance(form, _Sound):
+    if isinstance(form, _SoundForm):
         return SoundPrint(_parse_hex(form.sound))
     video = VideoPrint(tuple(_parse_frame(one) for one in form.frames))
     return ClipPrint(
@@ -171,7 +173,7 @@ def _parse_fingerprint(form: _Picture | _Video | _Sound) -> Print:
     )
 
 
-def _parse_frame(form: _Frame) -> FramePrint:
+def _parse_frame(form: _FrameForm) -> FramePrint:
     inner = None if form.inner is msgspec.UNSET else _parse_hex(form.inner)
     return FramePrint(form.at_ms, _parse_hex(form.hex), form.quality, inner)
 

@@ -33,7 +33,7 @@ from entrenous.stop.judge.decide import (
 from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import decode_for_hashing, first_scan
 from entrenous.stop.judge.weigh import (
-    FROM_LARGER_UPLOAD,
+    IN_LARGER_PICTURE_EDIT,
     is_released,
     matches_to_review,
     policy_outcome,
@@ -48,9 +48,9 @@ from entrenous.stop.nouns import (
 )
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
-from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
+from entrenous.stop.registration import MATCHING_STATES, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.upload_record import (
-    OPERATOR,
+    OPERATOR_NAME,
     FoundBy,
     NoView,
     RetroactiveMatch,
@@ -64,8 +64,10 @@ from entrenous.stop.upload_record import (
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all waiting uploads without a hash together
-HOUR: Final = timedelta(hours=1)
+UNDECODABLE_BYTES_MAX: Final = (
+    256 * 1024 * 1024
+)  # bytes of all waiting uploads without a hash together
+FLOOD_PERIOD: Final = timedelta(hours=1)
 _FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_TOGETHER_BITS_MAX: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS_BITS,
@@ -90,12 +92,14 @@ def should_wait_together(review: Review, others: Sequence[Review], held_per_hash
     if was_undecodable(review):
         return True
     recent = [
-        one for one in others if review.found is FoundBy.LOOK_BACK or one.at > review.at - HOUR
+        one
+        for one in others
+        if review.found is FoundBy.LOOK_BACK or one.at > review.at - FLOOD_PERIOD
     ]
     return len(recent) + 1 > held_per_hash
 
 
-def is_same_flood(
+def are_similar_hashes(
     bits: bytes | None, other: bytes | None, radius: int = RELEASED_RADIUS_BITS
 ) -> bool:
     """Return whether two uploads' hashes are at most ``radius`` bits apart."""
@@ -121,7 +125,7 @@ def find_decided_together(
 
 
 def _is_covered_by_decision(review: Review, other: Review, state: ReviewState) -> bool:
-    near = is_same_flood(review.bits, other.bits, _DECIDED_TOGETHER_BITS_MAX[state])
+    near = are_similar_hashes(review.bits, other.bits, _DECIDED_TOGETHER_BITS_MAX[state])
     return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
 
 
@@ -130,7 +134,7 @@ def _release_covers(review: Review, other: Review) -> bool:
     wholes = [match.distance for match in other.decision.matches if not match.part]
     claims = {match.claim for match in other.decision.matches}
     known = claims <= {match.claim for match in review.decision.matches}
-    return known and is_same_flood(
+    return known and are_similar_hashes(
         other.bits, review.bits, max(SAME_PICTURE_BITS_MAX, min(wholes, default=0))
     )
 
@@ -206,10 +210,10 @@ def _log_view(case: str, by: str, event: str, platform: Platform) -> None:
     platform.bank.note("upload seen", case, {"by": by, "as": event})
 
 
-DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagreed with it
+DISPUTES_TO_SUSPEND: Final = 3  # a claim is suspended when this many reviewers disagreed with it
 # The largest distance in bits from the registered hash at which the content is certainly the same.
 _UNCHANGED_BITS_MAX: Final = 8
-_Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
+_DecisionEffect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 ShownClaims = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
 
@@ -223,7 +227,9 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
     return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
 
 
-def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaims = None) -> Review:
+def confirm_case(
+    case: str, platform: Platform, by: str = OPERATOR_NAME, shown: ShownClaims = None
+) -> Review:
     """Confirm that the upload shows what was registered, and refuse it.
 
     A claim becomes confirmed if the upload is the registered picture, video or sound itself. The
@@ -261,7 +267,9 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaim
     )
 
 
-def release(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaims = None) -> Review:
+def release_case(
+    case: str, platform: Platform, by: str = OPERATOR_NAME, shown: ShownClaims = None
+) -> Review:
     """Accept the upload because it shows something else; similar ones are not reviewed again.
 
     Claims whose *whole* picture it matches are disputed; three disputes suspend a waiting claim.
@@ -280,7 +288,7 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaim
             changed.
     """
     recomputed = _recomputed_hash(case, platform)
-    _require_all_named(case, recomputed, platform)
+    _require_newer_claims_shown(case, recomputed, platform)
 
     def dispute_and_release(review: Review, bank: BankStore) -> None:
         facts = bank.facts({match.claim for match in review.decision.matches})
@@ -306,14 +314,14 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: ShownClaim
 
 
 def _close_case(
-    case: str, state: ReviewState, effect: _Effect, by: str, platform: Platform
+    case: str, state: ReviewState, effect: _DecisionEffect, by: str, platform: Platform
 ) -> Review:
     keeps = platform.limits.look_back_days > 0
     review = platform.reviews.close(case, state, effect, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
-def _only_if_shown(shown: ShownClaims, effect: _Effect) -> _Effect:
+def _only_if_shown(shown: ShownClaims, effect: _DecisionEffect) -> _DecisionEffect:
     def check_and_apply(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
         effect(review, bank)
@@ -340,7 +348,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
     return None
 
 
-def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) -> None:
+def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: Platform) -> None:
     """If newer claims match the upload, add their matches to the case and raise UnshownMatches.
 
     A release applies to all earlier claims, so the reviewer has to see them first. The look-back
@@ -374,14 +382,14 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     # Skip claims that were withdrawn or suspended while the upload waited, since those decisions
     # stand.
     facts = bank.facts({match.claim for match in review.decision.matches})
-    matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
+    matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING_STATES}
     live = [match for match in _live_matches(review, bank) if match.claim in matching]
     # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
     # part, or only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
     bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
     if review.bits is not None:
-        larger = {match.claim for match in live if FROM_LARGER_UPLOAD in match.how}
+        larger = {match.claim for match in live if IN_LARGER_PICTURE_EDIT in match.how}
         bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
         bank.extend(larger, review.bits, confirmed=False)
 
@@ -412,7 +420,7 @@ def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     """
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
-    suspended = [one.id for one in waiting if one.disputes >= DISPUTES_MAX]
+    suspended = [one.id for one in waiting if one.disputes >= DISPUTES_TO_SUSPEND]
     bank.move_all(ClaimEvent.SUSPEND, *suspended)
 
 

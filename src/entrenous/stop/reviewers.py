@@ -9,7 +9,7 @@ from entrenous.base.secret import Secret
 from entrenous.stop.platform import Platform
 from entrenous.wire.encodings import to_base64url
 
-_TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
+_TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 def add_reviewer(name: str, platform: Platform) -> Secret:
@@ -22,13 +22,13 @@ def add_reviewer(name: str, platform: Platform) -> Secret:
     return token
 
 
-def reviewer_with(untrusted_token: bytes, platform: Platform) -> str | None:
+def reviewer_with_token(untrusted_token: bytes, platform: Platform) -> str | None:
     """Return the name of the reviewer with this token, or None.
 
     The token is looked up by its hash, so that timing reveals nothing about it. Malformed tokens
     are not looked up.
     """
-    if not _TOKEN_FORM.fullmatch(untrusted_token):
+    if not _TOKEN_PATTERN.fullmatch(untrusted_token):
         return None
     found = platform.reviews.reviewer_with(_token_hash(untrusted_token))
     return None if found is None else found.name

@@ -276,7 +276,7 @@ class BadReference(Malformed):
 
 
 # Names the holder of the operator's token, so it is not allowed as a reviewer's name.
-OPERATOR: Final = "operator"
+OPERATOR_NAME: Final = "operator"
 REVIEWER_NAME_PATTERN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
@@ -294,7 +294,7 @@ class Reviewer:
 
 def is_reviewer_name(name: str) -> bool:
     """Return whether a reviewer may have this name."""
-    return REVIEWER_NAME_PATTERN.fullmatch(name) is not None and name != OPERATOR
+    return REVIEWER_NAME_PATTERN.fullmatch(name) is not None and name != OPERATOR_NAME
 
 
 class BadReviewerName(Malformed):

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from entrenous.base.errors import EntrenousError
 from entrenous.connectors.exchange.commands import join
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.exchange_partners import source_lock
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.store.exchange_partners import hold_source_lock
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.stop.exchange.exchange_for_tests import bits
 
 
@@ -89,7 +89,7 @@ def test_concurrent_fetch_is_refused(gate: Gate, tmp_path: Path) -> None:
     file.write_text(bits(1).hex())
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
     engine = open_engine(gate.data / "bank.db")
-    with source_lock(engine, "list"), pytest.raises(EntrenousError, match="still running"):
+    with hold_source_lock(engine, "list"), pytest.raises(EntrenousError, match="still running"):
         gate.say("fetch")
     engine.dispose()
     assert gate.matching() == 0
@@ -170,4 +170,4 @@ def test_one_source_that_fails_does_not_stop_the_others(gate: Gate, tmp_path: Pa
 
 def test_partner_fetches_the_gate_s_claims(gate: Gate) -> None:
     with open_platform(gate.data) as (platform, _):
-        assert exchange_of(platform).feed is platform.bank
+        assert open_exchange(platform).feed is platform.bank

@@ -16,15 +16,15 @@ from starlette.applications import Starlette
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.exchange_client import TRIES_MAX, ExchangeHttp
-from entrenous.connectors.exchange.fetch_ncmec import Ncmec
+from entrenous.connectors.exchange.fetch_ncmec import NcmecFetcher
 from entrenous.connectors.exchange.fetchers import (
-    HashFile,
-    Hma,
-    StopNcii,
-    ThreatExchange,
-    read_line,
-    read_record,
-    read_update,
+    HashFileFetcher,
+    HmaFetcher,
+    StopNciiFetcher,
+    ThreatExchangeFetcher,
+    parse_hash_line,
+    parse_stopncii_record,
+    parse_threatexchange_update,
 )
 from entrenous.connectors.exchange.untrusted_pages import BadRecord
 from entrenous.stop.exchange_fetch import fetch_source
@@ -101,13 +101,13 @@ def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fet
     flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)
     if request.param == "stopncii":
         headers = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-        yield room, StopNcii(web_of(flaky, f"{BASE}/stopncii/v1", headers))
+        yield room, StopNciiFetcher(web_of(flaky, f"{BASE}/stopncii/v1", headers))
     else:
         import base64
 
         basic = base64.b64encode(f"friends:{key}".encode()).decode()
         web = web_of(flaky, f"{BASE}/ncmec", {"Authorization": f"Basic {basic}"})
-        yield room, Ncmec(web, room.clock)
+        yield room, NcmecFetcher(web, room.clock)
 
 
 def protected(room: Room) -> set[bytes]:
@@ -243,7 +243,7 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         GOOD | {"hashValue": bits(2).hex(), "hashStatus": "Withdrawn"},
     )
     web = web_of(lambda _: httpx.Response(200, content=stop_page(*found)))
-    [page] = StopNcii(web).pages("")
+    [page] = StopNciiFetcher(web).pages("")
     assert page.records == (
         SourceRecord(bits(1).hex(), 5, (bits(1),)),
         SourceRecord(bits(2).hex(), 5),
@@ -270,12 +270,12 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
 )
 def test_malformed_page_ends_the_fetch(body: bytes) -> None:
     with pytest.raises(BadPage):
-        list(StopNcii(web_of(lambda _: httpx.Response(200, content=body))).pages(""))
+        list(StopNciiFetcher(web_of(lambda _: httpx.Response(200, content=body))).pages(""))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
 def test_any_record_is_parsed_or_refused(noise: object) -> None:
-    for read in (read_record, read_update):
+    for read in (parse_stopncii_record, parse_threatexchange_update):
         for one in (noise, dict.fromkeys((*GOOD, "id", "type", "last_updated"), noise)):
             with suppress(BadRecord):
                 read(one)
@@ -312,7 +312,7 @@ def test_ncmec_entries_are_parsed() -> None:
         entry("f", AT),
     )
     web = web_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
-    [page] = Ncmec(web, WoundClock()).pages("")
+    [page] = NcmecFetcher(web, WoundClock()).pages("")
     at_s = 1767225600
     assert page.records == (
         SourceRecord("7-a", at_s, (bits(1), bits(2))),
@@ -333,7 +333,11 @@ def test_ncmec_entries_are_parsed() -> None:
 )
 def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
-        list(Ncmec(web_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(""))
+        list(
+            NcmecFetcher(web_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(
+                ""
+            )
+        )
 
 
 def test_ncmec_next_page_expires_after_twelve_hours() -> None:
@@ -344,7 +348,7 @@ def test_ncmec_next_page_expires_after_twelve_hours() -> None:
         again = "" if "start" in str(request.url) else "/v2/entries?start=5&amp;size=1&amp;max=9"
         return httpx.Response(200, content=ncmec_page(following=again))
 
-    fetcher = Ncmec(web_of(answer), clock)
+    fetcher = NcmecFetcher(web_of(answer), clock)
     first = next(fetcher.pages(""))
     clock.wind(hours=11)
     list(fetcher.pages(first.checkpoint))
@@ -368,7 +372,7 @@ def test_update_dated_ahead_hides_nothing() -> None:
     ahead = update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
     page = {"data": [update("1", 100), broken, ahead]}
     web = web_of(lambda _: httpx.Response(200, json=page))
-    [got] = ThreatExchange(web, "9", clock).pages("7")
+    [got] = ThreatExchangeFetcher(web, "9", clock).pages("7")
     assert ([record.key for record in got.records], got.checkpoint) == (["1"], "100")
     assert len(got.refused) == 2
 
@@ -383,21 +387,21 @@ def test_refused_page_token_restarts_the_fetch(status: int) -> None:
         refused = "nextPageToken" in asked[-1]
         return httpx.Response(status) if refused else httpx.Response(200, json=page)
 
-    [got] = StopNcii(web_of(answer)).pages("20 T1")
+    [got] = StopNciiFetcher(web_of(answer)).pages("20 T1")
     assert got.checkpoint == "50"
     assert [(one["startTimestamp"], one.get("nextPageToken")) for one in asked] == [
         ("20", "T1"),
         ("20", None),
     ]
     with pytest.raises(SourceRefused):
-        list(StopNcii(web_of(lambda _: httpx.Response(401))).pages("20 T1"))
+        list(StopNciiFetcher(web_of(lambda _: httpx.Response(401))).pages("20 T1"))
 
 
 def test_repeated_page_token_ends_the_fetch() -> None:
     page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
     answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
     with pytest.raises(BadPage):
-        list(StopNcii(web_of(lambda _: answer)).pages(""))
+        list(StopNciiFetcher(web_of(lambda _: answer)).pages(""))
 
 
 def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
@@ -416,7 +420,7 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
         return httpx.Response(200, json=pages[len(asked) - 1])
 
     web = web_of(answer, f"{BASE}/v26.0", {"Authorization": "Bearer app|secret"})
-    got = list(ThreatExchange(web, "9").pages("7"))
+    got = list(ThreatExchangeFetcher(web, "9").pages("7"))
     assert dict(asked[0].url.params)["start_time"] == "7"
     assert all(one.headers["authorization"] == "Bearer app|secret" for one in asked)
     assert "app" not in str(asked[0].url)
@@ -439,13 +443,15 @@ def test_a_cursor_that_leads_elsewhere_is_not_followed(following: object) -> Non
         return httpx.Response(200, json={"data": [], "paging": {"next": following}})
 
     with pytest.raises(BadPage):
-        list(ThreatExchange(web_of(answer), "9").pages(""))
+        list(ThreatExchangeFetcher(web_of(answer), "9").pages(""))
     assert asked == ["charity.example"]
 
 
 def test_cursor_loop_ends() -> None:
     page = {"data": [], "paging": {"next": f"{BASE}/again"}}
-    pages = list(ThreatExchange(web_of(lambda _: httpx.Response(200, json=page)), "9").pages(""))
+    pages = list(
+        ThreatExchangeFetcher(web_of(lambda _: httpx.Response(200, json=page)), "9").pages("")
+    )
     assert len(pages) == 2
 
 
@@ -483,7 +489,7 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
         157: content(157, bank="B"),
         1300: content(1300),
     }
-    pages = list(Hma(web_of(hma(contents)), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(web_of(hma(contents)), "B", WoundClock()).pages(""))
     found = [record for page in pages for record in page.records]
     live = {record.key for record in found if not record.is_withdrawal}
     assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
@@ -498,7 +504,9 @@ def test_content_of_other_banks_is_no_gap() -> None:
     other = {"name": "C", "matching_enabled_ratio": 1.0}
     contents = {number: content(number, bank=other) for number in range(1, 1_500)}
     contents[1_500] = content(1_500)
-    assert [one.key for one in records(Hma(web_of(hma(contents)), "B", WoundClock()))] == ["1500"]
+    assert [one.key for one in records(HmaFetcher(web_of(hma(contents)), "B", WoundClock()))] == [
+        "1500"
+    ]
 
 
 def test_hinted_next_number_is_used() -> None:
@@ -515,7 +523,7 @@ def test_hinted_next_number_is_used() -> None:
         after = min((one for one in contents if one > asked[-1]), default=None)
         return httpx.Response(404, json={"message": "none", "next": after})
 
-    fetcher = Hma(web_of(answer), "B", WoundClock())
+    fetcher = HmaFetcher(web_of(answer), "B", WoundClock())
     (page,) = fetcher.pages("")
     assert [one.key for one in page.records] == ["5000", "9000"]
     assert asked == [1, 5_000, 5_001, 9_000, 9_001]
@@ -529,20 +537,20 @@ def test_invalid_next_number_is_ignored(said: str) -> None:
             return httpx.Response(200, json={"name": "B"})
         return httpx.Response(404, text=said)
 
-    pages = list(Hma(web_of(answer), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(web_of(answer), "B", WoundClock()).pages(""))
     assert pages[-1].checkpoint == "1001 1000"
 
 
 def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
-        list(Hma(web_of(hma({}, name="C")), "B", WoundClock()).pages(""))
+        list(HmaFetcher(web_of(hma({}, name="C")), "B", WoundClock()).pages(""))
     with pytest.raises(SourceRefused):
-        list(Hma(web_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
+        list(HmaFetcher(web_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
 
 
 def test_hma_fetch_resumes() -> None:
     contents = {number: content(number) for number in range(1, 251)}
-    fetcher = Hma(web_of(hma(contents)), "B", WoundClock())
+    fetcher = HmaFetcher(web_of(hma(contents)), "B", WoundClock())
     first = next(fetcher.pages(""))
     assert len(records(fetcher, first.checkpoint)) == 150
 
@@ -562,12 +570,12 @@ def test_hma_fetch_resumes() -> None:
     ],
 )
 def test_file_lines_with_a_hash(line: str) -> None:
-    assert read_line(line) == SourceRecord(bits(1).hex(), 0, (bits(1),))
+    assert parse_hash_line(line) == SourceRecord(bits(1).hex(), 0, (bits(1),))
 
 
 @pytest.mark.parametrize("line", ["", "# a comment", "hash", "PDQ,quality", "video_md5 0123", " "])
 def test_file_lines_without_a_hash(line: str) -> None:
-    assert read_line(line) is None
+    assert parse_hash_line(line) is None
 
 
 def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> None:
@@ -575,7 +583,7 @@ def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> No
     lines[7] = "no hash at all"
     file = tmp_path / "list.csv"
     file.write_text("\ufeffhash\r\n" + "\r\n".join(lines), encoding="utf-8")
-    pages = list(HashFile("list", file).pages(""))
+    pages = list(HashFileFetcher("list", file).pages(""))
     assert [len(page.records) for page in pages] == [998, 501]
     assert [why for page in pages for why in page.refused] == [
         "record 9: its hash is not 64 hexadecimal digits"
@@ -584,10 +592,10 @@ def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> No
 
 def test_a_file_that_is_missing_or_is_no_list_ends_by_name(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreachable):
-        list(HashFile("list", tmp_path / "none").pages(""))
+        list(HashFileFetcher("list", tmp_path / "none").pages(""))
     (tmp_path / "blob").write_bytes(b"\0" * 100_000)
     with pytest.raises(BadPage):
-        list(HashFile("list", tmp_path / "blob").pages(""))
+        list(HashFileFetcher("list", tmp_path / "blob").pages(""))
 
 
 JUDGES = Path(__file__).parents[4] / "shared" / "judges"
@@ -598,7 +606,7 @@ NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
 def test_meta_needle_hashes_are_read(room: Room, judged: Callable[[str, int], None]) -> None:
     source = Source("needles", SourceKind.FILE, str(NEEDLES), THEIRS)
     room.exchange.sources.add(source)
-    fetcher = HashFile("needles", NEEDLES)
+    fetcher = HashFileFetcher("needles", NEEDLES)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     wanted = {bytes.fromhex(line) for line in NEEDLES.read_text().split()}
     assert (done.refused, protected(room)) == (0, wanted)

@@ -17,8 +17,8 @@ from entrenous.stop.commands.gate_run import follow_command
 from entrenous.stop.exchange_fetch import FetchSchedule
 from entrenous.stop.exchange_nouns import Exchange, Source, SourceKind
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.exchange_partners import source_lock
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.store.exchange_partners import hold_source_lock
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
 
 EVERY = timedelta(minutes=60)
@@ -32,7 +32,7 @@ def source(name: str, file: Path) -> Source:
 @contextmanager
 def gate(data: Path) -> Iterator[tuple[Platform, Exchange]]:
     with open_platform(data) as (platform, _):
-        yield platform, exchange_of(platform)
+        yield platform, open_exchange(platform)
 
 
 def fetch(rounds: FetchSchedule, exchange: Exchange, platform: Platform) -> None:
@@ -101,7 +101,7 @@ def test_follow_never_fetches_a_source_twice_at_once(
     with gate(data) as (platform, exchange):
         exchange.sources.add(source("theirs", file))
         rounds = FetchSchedule(EVERY)
-        with source_lock(platform.bank.engine, "theirs"):  # type: ignore[attr-defined]
+        with hold_source_lock(platform.bank.engine, "theirs"):  # type: ignore[attr-defined]
             fetch(rounds, exchange, platform)
         assert platform.bank.counts().hashes == 0
         fetch(FetchSchedule(EVERY), exchange, platform)

@@ -16,7 +16,7 @@ from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, Direct
-from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
 BEGINNING = "1970-01-01T00:00:00Z"
@@ -193,7 +193,7 @@ def test_ncmec_needs_name_and_key(room: Room, web: httpx.Client, key: str) -> No
 def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     giver, _ = room.partner("giver", submits=True)
     room.partner("stranger")
-    _, key = room.partner("friends", PEOPLE, giver.own_bank)
+    _, key = room.partner("friends", PEOPLE_BANK, giver.own_bank)
     known = {one.text for one in ask(web, key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
     room.feed.put("brought", bits(1), bank=giver.own_bank)
@@ -212,7 +212,7 @@ def put(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
 
 def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) -> None:
     hers = ClaimId("hers")
-    made = Claim(hers, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    made = Claim(hers, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (bits(1),)))
     guid = next(guid for guid, stance in FEEDBACK_REASONS.items() if stance is Stance.NOT_INTIMATE)
     against = f"<negative><reasonIds><guid>{guid}</guid></reasonIds></negative>"

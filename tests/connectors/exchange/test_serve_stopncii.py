@@ -20,12 +20,12 @@ from entrenous.stop.exchange_serving import (
     unix_seconds,
     update_marks,
 )
-from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
+from entrenous.stop.registration import ClaimChange, ClaimEvent, ClaimState, NoSuchClaim, Stance
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import writing
+from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
 from tests.connectors.exchange.conftest import URL, Direct
-from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
 pytestmark = pytest.mark.slow
@@ -215,7 +215,7 @@ def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client)
     room.partner("others")
     room.feed.put("hers", bits(1))
     everything(web, key)
-    with writing(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
+    with exclusive_write(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
         db.execute(SERVED_TO_TABLE.delete())
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
@@ -298,7 +298,7 @@ def test_concurrent_remember_and_follow_miss_no_withdrawal(
     room.feed.withdraw("hers")
     room.feed.put("more", bits(3))
 
-    def interleaved(after: int, limit: int) -> tuple[Change, ...]:
+    def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
         if after == 3:  # her withdrawal is behind the one who follows
             served.remember(partner, [one for one in page if one.claim == hers], 2)
         return changes(after, limit)
@@ -324,7 +324,7 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
 
 def test_stopncii_serves_only_the_partner_s_banks(room: Room, web: httpx.Client) -> None:
     _, key = room.partner("friends", OTHER)
-    room.feed.put("hers", bits(1), bank=PEOPLE)
+    room.feed.put("hers", bits(1), bank=PEOPLE_BANK)
     room.feed.put("listed", bits(2), bank=OTHER)
     room.feed.put("clip", bits(3), bank=OTHER, kind="pdq-video")
     assert everything(web, key)[0] == {bits(2).hex(): "Active"}
@@ -360,10 +360,10 @@ def test_key_guessing_is_limited_without_blocking_partners(room: Room, web: http
 
 
 def test_too_many_requests_have_retry_after(room: Room) -> None:
-    from entrenous.connectors.exchange.exchange_access import Allowance
+    from entrenous.connectors.exchange.exchange_access import TokenBuckets
     from entrenous.stop.exchange_nouns import TooManyRequests
 
-    allowed = Allowance(3, 0.5)
+    allowed = TokenBuckets(3, 0.5)
     for _ in range(3):
         allowed.take("friends", room.clock.now())
     with pytest.raises(TooManyRequests) as told:
@@ -459,7 +459,7 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
     for partner in partners[:2]:
         opinions.record(partner, {claim: Stance.DISPUTED})
     with monkeypatch.context() as dying:
-        dying.delattr(BankStore, "move_all")
+        dying.delattr(BankStore, "apply_event_to_all")
         with pytest.raises(AttributeError):
             opinions.record(partners[2], {claim: Stance.DISPUTED})
     assert len(room.exchange.partners.opinions_on([claim])) == 2
@@ -560,7 +560,7 @@ def _claim(room: Room, name: str, of: bytes) -> Any:
     from entrenous.stop.registration import Claim, Registration
 
     claim = ClaimId(name)
-    made = Claim(claim, PEOPLE, ClaimState.WAITING, "pdq", 90, room.clock.now())
+    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (of,)))
     room.feed.put(name, of)
     return claim

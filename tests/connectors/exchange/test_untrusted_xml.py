@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import Malformed
-from entrenous.connectors.exchange.untrusted_pages import DEPTH_MAX, read_xml
+from entrenous.connectors.exchange.untrusted_pages import XML_DEPTH_MAX, read_xml
 from entrenous.stop.exchange_nouns import BadXml, TooLong
 
 BILLION_LAUGHS = b"""<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l>&b;</l>"""
@@ -34,7 +34,7 @@ def test_xml_names_have_no_namespace() -> None:
         b"<a>&nbsp;</a>",
         b"\xff\xfe<\0a\0/\0>\0",
         b"<a>\0</a>",
-        b"<a>" * (DEPTH_MAX + 1) + b"</a>" * (DEPTH_MAX + 1),
+        b"<a>" * (XML_DEPTH_MAX + 1) + b"</a>" * (XML_DEPTH_MAX + 1),
     ],
 )
 def test_malformed_xml_is_refused(data: bytes) -> None:
@@ -43,7 +43,7 @@ def test_malformed_xml_is_refused(data: bytes) -> None:
 
 
 def test_deepest_accepted_xml() -> None:
-    read_xml(b"<a>" * DEPTH_MAX + b"</a>" * DEPTH_MAX, 10_000)
+    read_xml(b"<a>" * XML_DEPTH_MAX + b"</a>" * XML_DEPTH_MAX, 10_000)
 
 
 def test_long_xml_is_not_parsed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_client import ExchangeHttp
-from entrenous.connectors.exchange.fetchers import Hma as Fetched
+from entrenous.connectors.exchange.fetchers import HmaFetcher as Fetched
 from entrenous.connectors.hma_contents import find_content
 from entrenous.connectors.hma_requests import NoSuchContent, bank_named
 from entrenous.stop.banks import create_built_in_banks, import_hashes
@@ -17,7 +17,7 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
 from tests.stop.http.conftest import WoundClock
@@ -106,7 +106,7 @@ def test_person_s_claim_is_found_but_not_changeable(
     assert hma.get(address).json()["note"] is None
     for answer in (hma.put(address, json=OFF), hma.delete(address)):
         assert answer.status_code == 403
-    unprotect(protection, device_gate, a_device())
+    withdraw_protection(protection, device_gate, a_device())
     assert hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json() == {"pdq": {}}
     assert hma.get(address).status_code == 404
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN

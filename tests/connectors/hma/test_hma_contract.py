@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 from entrenous.base.identifiers import BankName
 from entrenous.base.secret import Secret
-from entrenous.connectors.exchange.fetchers import HashFile
+from entrenous.connectors.exchange.fetchers import HashFileFetcher
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.open_gate import exchange_of
+from entrenous.stop.store.open_gate import open_exchange
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform, an_app
 from tests.stop.http.conftest import WoundClock
 from tests.stop.platform_for_tests import jpeg, png
@@ -300,14 +300,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fetched_once(platform: Platform, file: Path) -> None:
     """Two sources: an empty file that was read to its end, and one that was not."""
-    exchange = exchange_of(platform)
+    exchange = open_exchange(platform)
     file.write_text("# empty\n")
     ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
     exchange.sources.add(ally)
     exchange.sources.add(
         Source("ncmec", SourceKind.NCMEC, "https://private.example/npo", BankName("test"))
     )
-    fetch_source(ally, HashFile(ally.name, file), exchange, platform)
+    fetch_source(ally, HashFileFetcher(ally.name, file), exchange, platform)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName
-from entrenous.connectors.hma_matching import form_of
+from entrenous.connectors.hma_matching import parse_photo_form
 from entrenous.connectors.hma_requests import NoPhoto, hma_name, parse_pdq_signal
 from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.audit import AuditHead
@@ -63,24 +63,24 @@ def test_broken_picture_is_a_client_error(hma: httpx.Client, hers: Any, cut: int
 @given(st.binary(max_size=400))
 def test_random_bytes_are_no_hma_form(noise: bytes) -> None:
     with pytest.raises(NoPhoto):
-        form_of(noise, b"never-in-it-------")
+        parse_photo_form(noise, b"never-in-it-------")
 
 
 @given(st.data())
 def test_truncated_form_is_a_form_or_refused(data: st.DataObject) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\nxyz\r\n--b--\r\n'
-    assert form_of(head, b"b").untrusted_photo == b"xyz"
+    assert parse_photo_form(head, b"b").untrusted_photo == b"xyz"
     at = data.draw(st.integers(0, len(head) - 1))
     broken = head[:at] + data.draw(st.binary(max_size=3)) + head[at + 1 :]
     with suppress(NoPhoto):
-        assert form_of(broken, b"b").untrusted_photo
+        assert parse_photo_form(broken, b"b").untrusted_photo
 
 
 def test_first_field_of_a_name_counts() -> None:
     part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     many = "".join(part.format(f"f{n}", n) for n in range(15))
     body = part.format("note", "a") + part.format("note", "b") + many
-    form = form_of((body + part.format("photo", "x") + "--b--\r\n").encode(), b"b")
+    form = parse_photo_form((body + part.format("photo", "x") + "--b--\r\n").encode(), b"b")
     assert (form.untrusted_fields["note"], form.untrusted_photo) == ("a", b"x")
     assert len(form.untrusted_fields) == 16
 
@@ -131,7 +131,7 @@ def test_large_body_is_refused(hma: httpx.Client) -> None:
 class Away:
     """A database that does not answer."""
 
-    def log_head(self) -> AuditHead:
+    def audit_log_head(self) -> AuditHead:
         raise BankUnreachable(why="it is away")
 
     def banks(self) -> Any:
@@ -191,5 +191,5 @@ def test_a_form_of_a_million_parts_is_refused_before_it_is_read() -> None:
     body = b"--b\r\na:b\r\n\r\n\r\n" * 1_000_000
     began = time.process_time()
     with pytest.raises(NoPhoto):
-        form_of(body, b"b")
+        parse_photo_form(body, b"b")
     assert time.process_time() - began < 1

@@ -44,12 +44,17 @@ from entrenous.respond.manifest_format import (
 from entrenous.respond.nouns import EvidenceLevel
 from entrenous.stop.banks import read_hashes
 from entrenous.stop.client.registration_client import _HttpAnswer, _is_problem, _problem_detail
-from entrenous.stop.http.request_body import upload_in_form
+from entrenous.stop.http.request_body import parse_upload_form
 from entrenous.stop.http.review_requests import parse_verdict
 from entrenous.stop.nouns import GateRefused
 from entrenous.stop.registration import ClaimRequest, ClaimState, ClaimStatus
-from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
-from entrenous.stop.review import confirm, release
+from entrenous.stop.registration_format import (
+    read_claim_status,
+    read_registration_request,
+    write_claim_status,
+    write_registration_request,
+)
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.trace.report.nouns import (
     DisclosedCopy,
     Disclosure,
@@ -155,7 +160,7 @@ def _form_of(untrusted: bytes) -> bytes:
     """A multipart form; its first line is the Content-Type that it came with."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    return upload_in_form(form, options.get(b"boundary", b"")).untrusted_data
+    return parse_upload_form(form, options.get(b"boundary", b"")).untrusted_data
 
 
 _FORM: Final = (
@@ -201,7 +206,9 @@ def _settings(untrusted: bytes) -> bool:
 
 def _verdict(untrusted: bytes) -> bool:
     verb, _, shown = parse_verdict(untrusted)
-    return verb in (confirm, release) and (shown is None or all(isinstance(c, str) for c in shown))
+    return verb in (confirm_case, release_case) and (
+        shown is None or all(isinstance(c, str) for c in shown)
+    )
 
 
 def _listed(untrusted: bytes) -> bool:
@@ -230,9 +237,9 @@ _LOOKS: Final = Embedding(b"\x7f" * EMBEDDING_NUMBERS)
 TARGETS: Final = (
     Target(
         "claim-request",
-        one_noun(read_request, write_request),
+        one_noun(read_registration_request, write_registration_request),
         lambda: [
-            write_request(ClaimRequest(one, bytes(32), "hers", "FR"))
+            write_registration_request(ClaimRequest(one, bytes(32), "hers", "FR"))
             for one in (
                 PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
                 PicturePrint(Fingerprint("pdq", bytes(32), 90), embedding=_LOOKS),
@@ -246,8 +253,10 @@ TARGETS: Final = (
     ),
     Target(
         "claim",
-        one_noun(read_claim, write_claim),
-        lambda: [write_claim(ClaimStatus(ClaimId("c" * 22), "pdq", one)) for one in ClaimState],
+        one_noun(read_claim_status, write_claim_status),
+        lambda: [
+            write_claim_status(ClaimStatus(ClaimId("c" * 22), "pdq", one)) for one in ClaimState
+        ],
         change_json,
         longest=512,
     ),

@@ -3,14 +3,19 @@
 import json
 from typing import Any, Final
 
-from entrenous.connectors.exchange.fetch_ncmec import read_entry
-from entrenous.connectors.exchange.fetchers import read_line, read_missing, read_record, read_update
+from entrenous.connectors.exchange.fetch_ncmec import parse_ncmec_entry
+from entrenous.connectors.exchange.fetchers import (
+    parse_hash_line,
+    parse_missing_content,
+    parse_stopncii_record,
+    parse_threatexchange_update,
+)
 from entrenous.connectors.exchange.untrusted_pages import (
     BadRecord,
     Element,
-    json_page,
-    list_in,
-    read_all,
+    page_list,
+    parse_json_page,
+    parse_records,
     read_xml,
 )
 from entrenous.stop.exchange_nouns import SourceRecord
@@ -46,18 +51,18 @@ Read = tuple[tuple[SourceRecord, ...], tuple[str, ...]]
 def _entries(untrusted: bytes) -> Read:
     root = read_xml(untrusted, 8192)
     images = [child for one in root.children_named("images") for child in one.children]
-    return read_all(images, read_entry)
+    return parse_records(images, parse_ncmec_entry)
 
 
 def _page(untrusted: bytes, of: str) -> Read:
-    found = list_in("fuzz", json_page("fuzz", untrusted), of)
-    first = read_all(found, read_record)
-    second = read_all(found, read_update)
+    found = page_list("fuzz", parse_json_page("fuzz", untrusted), of)
+    first = parse_records(found, parse_stopncii_record)
+    second = parse_records(found, parse_threatexchange_update)
     return first[0] + second[0], first[1] + second[1]
 
 
 def _lines(untrusted: bytes) -> Read:
-    return read_all(untrusted.decode("utf-8", errors="replace").split("\n"), read_line)
+    return parse_records(untrusted.decode("utf-8", errors="replace").split("\n"), parse_hash_line)
 
 
 def _tidy(read: Read) -> bool:
@@ -105,7 +110,7 @@ TARGETS: Final = (
     ),
     Target(
         "exchange-missing",
-        holds(lambda data: read_missing(data).next_number_and_gap(41, 3), _goes_on),
+        holds(lambda data: parse_missing_content(data).next_number_and_gap(41, 3), _goes_on),
         lambda: [b'{"message": "no", "next": 77}', b'{"next": null}', b'{"message": "no"}'],
     ),
 )

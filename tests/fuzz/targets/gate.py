@@ -6,10 +6,10 @@ from typing import Final
 from python_multipart.multipart import parse_options_header
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.connectors.hma_matching import Form, form_of
+from entrenous.connectors.hma_matching import PhotoForm, parse_photo_form
 from entrenous.stop.audit import AuditHead
-from entrenous.stop.http.registration_requests import read_opinion
-from entrenous.stop.http.request_body import ReceivedUpload, read_reference, upload_in_form
+from entrenous.stop.http.registration_requests import parse_opinion
+from entrenous.stop.http.request_body import ReceivedUpload, check_reference, parse_upload_form
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds, one_noun
@@ -27,17 +27,17 @@ _FORM: Final = (
 _PHOTO: Final = _FORM.replace(b'"file"', b'"photo"')
 
 
-def _hma(untrusted: bytes) -> Form:
+def _hma(untrusted: bytes) -> PhotoForm:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    return form_of(form, options.get(b"boundary", b""))
+    return parse_photo_form(form, options.get(b"boundary", b""))
 
 
 def _sent(untrusted: bytes) -> ReceivedUpload:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    sent = upload_in_form(form, options.get(b"boundary", b""))
-    return ReceivedUpload(sent.untrusted_data, read_reference(sent.reference))
+    sent = parse_upload_form(form, options.get(b"boundary", b""))
+    return ReceivedUpload(sent.untrusted_data, check_reference(sent.reference))
 
 
 def _fits(sent: ReceivedUpload) -> bool:
@@ -48,7 +48,7 @@ TARGETS: Final = (
     Target(
         "opinion",
         one_noun(
-            lambda untrusted: read_opinion(untrusted, _CLAIM), lambda read: write_opinion(*read)
+            lambda untrusted: parse_opinion(untrusted, _CLAIM), lambda read: write_opinion(*read)
         ),
         lambda: [
             write_opinion(Opinion(_CLAIM, stance, _AT, b"\x07" * 32), b"\x08" * 64)

@@ -12,7 +12,12 @@ import skimage.data
 
 from entrenous.base.picture import NotAPicture
 from entrenous.stop.commands.gate_run import judge_command
-from entrenous.stop.judge.judge_pool import ANSWER_SIZE, READY, read_answer, write_judge_request
+from entrenous.stop.judge.judge_pool import (
+    ANSWER_LENGTH_STRUCT,
+    READY_MESSAGE,
+    decode_decision_or_raise,
+    write_judge_request,
+)
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
 from tests.stop.commands.gates import PATIENCE_S, Running, running
@@ -95,8 +100,8 @@ def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Deci
     assert judge.stdout is not None
     judge.stdin.write(b"".join(write_judge_request(upload, reference)))
     judge.stdin.flush()
-    (size,) = ANSWER_SIZE.unpack(judge.stdout.read(ANSWER_SIZE.size))
-    return read_answer(judge.stdout.read(size))
+    (size,) = ANSWER_LENGTH_STRUCT.unpack(judge.stdout.read(ANSWER_LENGTH_STRUCT.size))
+    return decode_decision_or_raise(judge.stdout.read(size))
 
 
 def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         told = judge_upload(jpeg(hers), platform)
     given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(judge_command(data, slow_look=False), **given) as judge:  # type: ignore[call-overload]
-        assert judge.stdout.read(len(READY)) == READY
+        assert judge.stdout.read(len(READY_MESSAGE)) == READY_MESSAGE
         held = asked(judge, jpeg(hers), "post 17")
         passed = asked(judge, jpeg(skimage.data.coffee()), "")
         with pytest.raises(NotAPicture):

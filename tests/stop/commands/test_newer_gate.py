@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.cli import run
-from entrenous.stop.store.open_gate import exchange_of, open_platform
+from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import done
 
 OF_EXCHANGES = [
@@ -24,7 +24,7 @@ OF_THE_GATE = [("status",), ("bank", "list"), ("review",), *OF_EXCHANGES]
 def newer(data: Path, table: str) -> list[str]:
     """Mark ``table`` as written by a newer version; return the database's contents."""
     with open_platform(data) as (platform, _):
-        exchange_of(platform)
+        open_exchange(platform)
     with closing(sqlite3.connect(data / "bank.db")) as db:
         with db:
             assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1

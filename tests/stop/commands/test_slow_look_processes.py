@@ -10,8 +10,8 @@ import skimage.data
 import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
-from entrenous.stop.store.engine import open_engine, open_postgres_engine, reading_once
-from entrenous.stop.store.schema import UPLOAD
+from entrenous.stop.store.engine import open_engine, open_postgres_engine, single_read
+from entrenous.stop.store.schema import UPLOAD_TABLE
 from tests.sizes import size
 from tests.stop.commands.gates import PATIENCE_S, running
 from tests.stop.platform_for_tests import jpeg
@@ -69,8 +69,10 @@ def test_two_processes_scan_each_upload_once(
 
 def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
     """For each upload, what is due, and how often it was taken."""
-    with reading_once(engine) as db:
-        rows = db.execute(sa.select(UPLOAD.c.slow_look, UPLOAD.c.slow_looks_taken)).all()
+    with single_read(engine) as db:
+        rows = db.execute(
+            sa.select(UPLOAD_TABLE.c.slow_look, UPLOAD_TABLE.c.slow_looks_taken)
+        ).all()
     return [(row[0], row[1]) for row in rows]
 
 

@@ -15,13 +15,13 @@ from entrenous.stop.exchange_nouns import Exchange, ExchangePartner
 from entrenous.stop.exchange_serving import (
     PartnerOpinions,
     PartnerSubmissions,
-    add_partner,
-    partner_with,
+    add_exchange_partner,
+    authenticate_partner,
 )
 from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.registration import Change, ClaimState
+from entrenous.stop.registration import ClaimChange, ClaimState
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
@@ -39,10 +39,10 @@ class MemoryFeed:
     """Claims in their latest state, as a bank store returns them."""
 
     clock: Clock
-    newest: dict[ClaimId, Change] = field(default_factory=dict)
+    newest: dict[ClaimId, ClaimChange] = field(default_factory=dict)
     last: int = 0
 
-    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+    def changes(self, after: int, limit: int) -> tuple[ClaimChange, ...]:
         found = [change for change in self.newest.values() if change.number > after]
         return tuple(found[:limit])
 
@@ -58,7 +58,7 @@ class MemoryFeed:
         name = ClaimId(claim)
         self.newest.pop(name, None)  # dictionaries keep the order of the newest
         now = self.clock.now()
-        self.newest[name] = Change(self.last, now, name, bank, kind, state, hashes)
+        self.newest[name] = ClaimChange(self.last, now, name, bank, kind, state, hashes)
         return name
 
     def move(self, claim: str, state: ClaimState) -> None:
@@ -83,11 +83,11 @@ class Room:
     def partner(
         self, name: str = "friends", *banks: BankName, submits: bool = False
     ) -> tuple[ExchangePartner, str]:
-        key = add_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
-        return partner_with(key, self.exchange), key.reveal().decode()
+        key = add_exchange_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
+        return authenticate_partner(key, self.exchange), key.reveal().decode()
 
     def again(self, key: str) -> ExchangePartner:
-        return partner_with(Secret(key.encode()), self.exchange)
+        return authenticate_partner(Secret(key.encode()), self.exchange)
 
     def lies_on_disk(self, secret: bytes) -> bool:
         """Whether these bytes are anywhere in the database's files."""

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from entrenous.stop.exchange_nouns import FetchAlreadyRunning
 from entrenous.stop.store.engine import open_postgres_engine
-from entrenous.stop.store.exchange_partners import source_lock
+from entrenous.stop.store.exchange_partners import hold_source_lock
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import Room
 
@@ -24,12 +24,15 @@ def test_fetch_lock_in_postgresql(postgres: Cluster) -> None:
 
 
 def _one_at_a_time(engine: sa.Engine) -> None:
-    with source_lock(engine, "charity"):
-        with pytest.raises(FetchAlreadyRunning, match="charity"), source_lock(engine, "charity"):
+    with hold_source_lock(engine, "charity"):
+        with (
+            pytest.raises(FetchAlreadyRunning, match="charity"),
+            hold_source_lock(engine, "charity"),
+        ):
             pass
-        with source_lock(engine, "another"):
+        with hold_source_lock(engine, "another"):
             pass
-    with pytest.raises(ZeroDivisionError), source_lock(engine, "charity"):
+    with pytest.raises(ZeroDivisionError), hold_source_lock(engine, "charity"):
         raise ZeroDivisionError
-    with source_lock(engine, "charity"):
+    with hold_source_lock(engine, "charity"):
         pass

@@ -13,13 +13,13 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, SourceRecord
-from entrenous.stop.exchange_serving import add_partner, partner_with
+from entrenous.stop.exchange_serving import add_exchange_partner, authenticate_partner
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.open_gate import exchange_of
+from entrenous.stop.store.open_gate import open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy
 from tests.stop.exchange.test_fetch import Script
@@ -52,7 +52,7 @@ def waits(platform: Platform, case: str, bank: str) -> None:
 
 def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> None:
     case = judge_upload(jpeg(hers), platform, "post 17").case
-    exchange = exchange_of(platform)
+    exchange = open_exchange(platform)
     exchange.sources.add(SOURCE)
     page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
     fetch_source(SOURCE, Script([page]), exchange, platform)
@@ -63,8 +63,8 @@ def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> No
 
 def test_earlier_upload_waits_after_a_submission(platform: Platform, hers: Any) -> None:
     case = judge_upload(jpeg(hers), platform, "post 17").case
-    exchange = exchange_of(platform)
-    key = add_partner("friends", [BankName("people")], exchange, submits=True)
-    partner = partner_with(key, exchange)
+    exchange = open_exchange(platform)
+    key = add_exchange_partner("friends", [BankName("people")], exchange, submits=True)
+    partner = authenticate_partner(key, exchange)
     exchange.submissions.submit(partner, [fingerprint(picture(hers)).bits])
     waits(platform, case, "from-friends")

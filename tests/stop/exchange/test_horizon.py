@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from entrenous.stop.exchange_nouns import ChangeMark
 from entrenous.stop.exchange_serving import (
-    newest_number,
-    number_before,
+    change_number_before,
+    newest_change_number,
     seconds_first_seen,
     unix_seconds,
     update_marks,
@@ -25,7 +25,7 @@ def test_the_newest_number_is_found_wherever_one_begins(numbers: list[int], know
     for number in sorted(numbers):
         feed.last = number - 1
         feed.put(f"c{number}", bits(number))
-    assert newest_number(feed, known) == max([known, *numbers])
+    assert newest_change_number(feed, known) == max([known, *numbers])
 
 
 def test_no_news_costs_one_query(room: Room) -> None:
@@ -33,7 +33,7 @@ def test_no_news_costs_one_query(room: Room) -> None:
     asked = list[int]()
     changes = room.feed.changes
     room.feed.changes = lambda after, limit: (asked.append(after), changes(after, limit))[1]  # type: ignore[method-assign]
-    assert newest_number(room.feed, 1) == 1
+    assert newest_change_number(room.feed, 1) == 1
     assert asked == [1]
 
 
@@ -59,12 +59,12 @@ def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.clock.wind(seconds=10)
     asked_s = unix_seconds(room.clock.now())
     update_marks(room.exchange)
-    assert number_before(asked_s, room.exchange) == 1
+    assert change_number_before(asked_s, room.exchange) == 1
     room.clock.wind(seconds=-9)
     room.feed.put("late", bits(2))  # its own clock is behind
     room.clock.wind(seconds=20)
     update_marks(room.exchange)
-    assert number_before(asked_s, room.exchange) == 1
+    assert change_number_before(asked_s, room.exchange) == 1
     assert seconds_first_seen([2], room.exchange)[0] >= asked_s
 
 
@@ -73,8 +73,8 @@ def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     update_marks(room.exchange)
     room.clock.wind(seconds=5)
     now_s = unix_seconds(room.clock.now())
-    assert number_before(now_s, room.exchange) == 1
-    assert number_before(now_s + 3600, room.exchange) == 0
+    assert change_number_before(now_s, room.exchange) == 1
+    assert change_number_before(now_s + 3600, room.exchange) == 0
 
 
 def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
@@ -84,8 +84,8 @@ def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
         room.clock.wind(days=60)
     oldest = room.exchange.served.marks_over(0, 5)[0]
     assert oldest.number == 3  # the newest of those that are older than 100 days
-    assert number_before(oldest.at_s, room.exchange) == 0
-    assert number_before(oldest.at_s + 1, room.exchange) == 3
+    assert change_number_before(oldest.at_s, room.exchange) == 0
+    assert change_number_before(oldest.at_s + 1, room.exchange) == 3
 
 
 def test_concurrent_mark_of_another_process_wins(
@@ -102,7 +102,7 @@ def test_concurrent_mark_of_another_process_wins(
         add_mark(self, mark, drop_before_s)  # the other one, who did not see the newest yet
         add_mark(self, replace(mark, number=3), drop_before_s)
 
-    newest = newest_number(room.feed, 1)
+    newest = newest_change_number(room.feed, 1)
     room.feed.put("c", bits(3))
     monkeypatch.setattr(
         store,

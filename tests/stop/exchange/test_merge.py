@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.exchange_fetch import key_sha256, merge_records
+from entrenous.stop.exchange_fetch import merge_records, record_key_sha256
 from entrenous.stop.exchange_nouns import KnownRecord, SourceRecord
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -113,7 +113,7 @@ def test_record_table_contains_no_plain_hash() -> None:
     merged = merge_records("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
     kept = repr(merged.known)
     assert bits(1).hex() not in kept
-    assert merged.known[0].key_sha256 == key_sha256(bits(1).hex())
+    assert merged.known[0].key_sha256 == record_key_sha256(bits(1).hex())
 
 
 def test_two_sources_make_two_claims_of_one_hash() -> None:

@@ -10,7 +10,7 @@ from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import SERVED_HASH_TABLE, ServedStore, prepare_tables
 from tests.postgres import Cluster
-from tests.stop.exchange.exchange_for_tests import PEOPLE, MemoryFeed, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, bits
 from tests.stop.platform_for_tests import WoundClock
 
 pytestmark = pytest.mark.real
@@ -30,7 +30,7 @@ def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
 def _tombstones(engine: sa.Engine) -> None:
     clock = WoundClock()
     feed, partners, served = MemoryFeed(clock), PartnerStore(engine), ServedStore(engine)
-    partners.add("friends", [PEOPLE], submits=False, key=bytes(32))
+    partners.add("friends", [PEOPLE_BANK], submits=False, key=bytes(32))
     partner = partners.with_key(bytes(32))
     assert partner is not None
     claim = feed.put("hers", bits(1))

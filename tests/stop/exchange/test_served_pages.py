@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
-from entrenous.stop.exchange_serving import changes_for
+from entrenous.stop.exchange_serving import changes_for_partner
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.stop.exchange.exchange_for_tests import Room, bits
@@ -22,5 +22,5 @@ def test_videos_and_sounds_are_given_to_no_partner(room: Room) -> None:
         Registration(picture, (bits(1),)),
     )
     room.bank.extend([film.id], bits(3), confirmed=True)  # a still of it that a reviewer confirmed
-    page = changes_for(partner, 0, 10, 10, room.bank)
+    page = changes_for_partner(partner, 0, 10, 10, room.bank)
     assert [(one.claim, one.hashes) for one in page.changes] == [("p", (bits(1),))]

@@ -14,7 +14,7 @@ from entrenous.base.secret import Secret
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.gate_settings import read_gate_settings
+from entrenous.stop.gate_settings import parse_gate_settings
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.index.file_index import FileIndex
@@ -69,7 +69,7 @@ def access() -> GateAccess:
         operator=Secret(b"operator-token"),
         uploader=Secret(b"uploader-token"),
         upload_bytes_max=1_000_000,
-        appeal_url=read_gate_settings(SETTINGS).front.appeal_url,
+        appeal_url=parse_gate_settings(SETTINGS).front.appeal_url,
     )
 
 

@@ -15,7 +15,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http import access as counting
-from entrenous.stop.http.access import Accounts, GateAccess, Role, TooManyUploads
+from entrenous.stop.http.access import AccountCounter, GateAccess, TokenRole, TooManyUploads
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
@@ -163,8 +163,11 @@ def test_account_name_is_neither_stored_nor_logged(
     access: GateAccess, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    one, other = (Accounts(access, Secret(key * 32)) for key in (b"a", b"b"))
-    names = [each.names_of(_request(b"ana@example.org"), Role.OPERATOR) for each in (one, other)]
+    one, other = (AccountCounter(access, Secret(key * 32)) for key in (b"a", b"b"))
+    names = [
+        each.counted_names(_request(b"ana@example.org"), TokenRole.OPERATOR)
+        for each in (one, other)
+    ]
     assert names[0] != names[1]  # what is known of one process is of no use with another
     one.count(names[0], NOON)
     one.count_refusal(names[0], NOON)
@@ -180,7 +183,7 @@ def test_number_of_remembered_accounts_is_limited(
     access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "_NAMES_REMEMBERED_MAX", 3)
-    one = Accounts(access, Secret(bytes(32)))
+    one = AccountCounter(access, Secret(bytes(32)))
     names = [((bytes([number]), 1),) for number in range(5)]
     for _ in range(4):
         for each in names:
@@ -193,20 +196,26 @@ def test_number_of_remembered_accounts_is_limited(
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
 def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
-    one = Accounts(replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32)))
-    names = one.names_of(_request(b"", address), Role.UPLOADER)
+    one = AccountCounter(
+        replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32))
+    )
+    names = one.counted_names(_request(b"", address), TokenRole.UPLOADER)
     for _ in range(1000):
         one.count(names, NOON)
         one.count_refusal(names, NOON)
 
 
 def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
-    one = Accounts(access, Secret(bytes(32)))
+    one = AccountCounter(access, Secret(bytes(32)))
     for number in range(4):
-        one.count(one.names_of(_request(b"", f"2001:db8:1:2::{number}"), Role.UPLOADER), NOON)
+        one.count(
+            one.counted_names(_request(b"", f"2001:db8:1:2::{number}"), TokenRole.UPLOADER), NOON
+        )
     with pytest.raises(TooManyUploads):
-        one.count(one.names_of(_request(b"", "2001:db8:1:2:ffff::9"), Role.UPLOADER), NOON)
-    one.count(one.names_of(_request(b"", "2001:db8:1:3::9"), Role.UPLOADER), NOON)
+        one.count(
+            one.counted_names(_request(b"", "2001:db8:1:2:ffff::9"), TokenRole.UPLOADER), NOON
+        )
+    one.count(one.counted_names(_request(b"", "2001:db8:1:3::9"), TokenRole.UPLOADER), NOON)
 
 
 def _request(account: bytes, address: str = "192.0.2.1") -> Any:

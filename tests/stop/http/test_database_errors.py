@@ -71,7 +71,9 @@ def test_failure_after_the_answer_logs_only_its_class(
         raise BankUnreachable(why="disk is full at [SQL: her hash]")
 
     monkeypatch.setattr("entrenous.stop.http.upload_requests.store_upload_bytes", full)
-    monkeypatch.setattr("entrenous.stop.http.registration_requests.look_back_now", full)
+    monkeypatch.setattr(
+        "entrenous.stop.http.registration_requests.look_back_for_newest_claims", full
+    )
     with caplog.at_level(logging.DEBUG):
         protect(hers, device_gate)
         assert upload(web, jpeg(hers), OPERATOR)["decision"] == "hold"

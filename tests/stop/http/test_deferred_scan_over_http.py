@@ -162,7 +162,8 @@ def test_gate_resumes_work_of_a_killed_one(
     """The claim was answered but not looked back for; the next gate does so."""
     case = judge_upload(jpeg(hers), platform).case
     monkeypatch.setattr(
-        "entrenous.stop.http.registration_requests.look_back_now", lambda _platform: None
+        "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
+        lambda _platform: None,
     )
     protect(device_gate, hers)
     app = gate_app(platform, GateAccess(Secret(b"o")))

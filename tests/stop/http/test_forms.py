@@ -19,7 +19,7 @@ from entrenous.stop.http.request_body import (
     NoFile,
     ReceivedUpload,
     TwoFiles,
-    upload_in_form,
+    parse_upload_form,
 )
 from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
@@ -37,21 +37,21 @@ def field(name: bytes, value: bytes) -> bytes:
 @given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
 def test_form_file_of_any_bytes_is_returned(data: bytes) -> None:
     form = field(b"reference", b"post 17") + field(b"file", data) + END
-    assert upload_in_form(form, b"b") == ReceivedUpload(data, "post 17")
+    assert parse_upload_form(form, b"b") == ReceivedUpload(data, "post 17")
 
 
 @given(st.binary(max_size=400))
 def test_random_bytes_are_no_form(noise: bytes) -> None:
     for form in (noise, field(b"other", noise), field(b"file", noise)):
         with pytest.raises(NoFile):
-            upload_in_form(form, b"b")
+            parse_upload_form(form, b"b")
 
 
 def test_number_of_form_parts_is_limited() -> None:
     file = field(b"file", b"x")
-    assert upload_in_form(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
+    assert parse_upload_form(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
     with pytest.raises(LongForm):
-        upload_in_form(EMPTY * FORM_PARTS_MAX + file + END, b"b")
+        parse_upload_form(EMPTY * FORM_PARTS_MAX + file + END, b"b")
 
 
 @pytest.mark.parametrize("large", [100_000, 1_000_000])
@@ -65,8 +65,8 @@ def test_number_of_form_parts_is_limited() -> None:
 )
 def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
-        upload_in_form(form(large), b"b")
-    assert upload_in_form(
+        parse_upload_form(form(large), b"b")
+    assert parse_upload_form(
         field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b"
     )
 
@@ -75,7 +75,7 @@ def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
 def test_second_file_in_a_form_is_refused(first: bytes) -> None:
     between = field(b"reference", b"post 17")
     with pytest.raises(TwoFiles):
-        upload_in_form(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
+        parse_upload_form(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_parsing_stops_at_the_form_limit() -> None:
     form = EMPTY * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
-        upload_in_form(form, b"b")
+        parse_upload_form(form, b"b")
     assert time.process_time() - began < 1
 
 
@@ -117,9 +117,9 @@ def test_form_parsing_does_not_block_other_requests(
             loops.append(True)
         except RuntimeError:
             loops.append(False)
-        return upload_in_form(form, boundary)
+        return parse_upload_form(form, boundary)
 
-    monkeypatch.setattr("entrenous.stop.http.request_body.upload_in_form", note)
+    monkeypatch.setattr("entrenous.stop.http.request_body.parse_upload_form", note)
 
     async def ask() -> int:
         transport = httpx.ASGITransport(gate_app(platform, access))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import BehindProxies, forwarded_client
+from entrenous.stop.http.access import ForwardedAddressMiddleware, forwarded_client
 
 NEAR, FAR, HERS, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
 TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
@@ -89,6 +89,6 @@ def test_middleware_sets_the_client(
         found.append(scope["client"])
 
     scope = {"type": "http", "client": client, "headers": headers}
-    anyio.run(BehindProxies(app, TRUSTED), scope, None, None)
+    anyio.run(ForwardedAddressMiddleware(app, TRUSTED), scope, None, None)
     assert found == [seen]
     assert scope["client"] == client

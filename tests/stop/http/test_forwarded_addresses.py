@@ -17,7 +17,7 @@ from entrenous.fingerprint.nouns import Fingerprint, PicturePrint
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.registration import ClaimRequest, ClaimState
-from entrenous.stop.registration_format import write_request
+from entrenous.stop.registration_format import write_registration_request
 from tests.nginx import needs_nginx, nginx
 from tests.serving.certificates import Pair, certificate, renewed, version_of
 from tests.serving.slow_clients import assert_refuses_endless_heads
@@ -54,7 +54,7 @@ def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
 
 
 def claimed(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
-    bodies = (write_request(request(number)) for number in numbers)
+    bodies = (write_registration_request(request(number)) for number in numbers)
     return [web.post("/v1/claims", content=body, headers=headers).status_code for body in bodies]
 
 
@@ -156,7 +156,7 @@ def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None
         taken = hours = 0
         wait_s = 3600
         for number in range(size(1_000, 10_000)):
-            line.request("POST", "/v1/claims", write_request(request(number)))
+            line.request("POST", "/v1/claims", write_registration_request(request(number)))
             with line.getresponse() as answer:
                 problem = answer.read()
                 if answer.status == 201:

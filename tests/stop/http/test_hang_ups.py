@@ -21,8 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.connectors.exchange.exchange_access import (
-    body_of,
     json_error_handlers,
+    read_body,
     xml_error_handlers,
 )
 from entrenous.stop.http.access import GateAccess
@@ -100,7 +100,7 @@ def test_disconnected_partner_is_not_a_gate_fault(
     errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def read(request: Request) -> Response:
-        return Response(await body_of(request, 1000))
+        return Response(await read_body(request, 1000))
 
     app = Starlette(routes=[Route("/", read, methods=["POST"])], exception_handlers=errors())
     assert anyio.run(partial(hung_up, app, "/", HEADERS)) == [400]

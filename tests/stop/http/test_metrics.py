@@ -17,11 +17,16 @@ from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
-from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot, event_of
+from entrenous.stop.http.metrics import (
+    FiguresAndIndexSize,
+    GateMetrics,
+    MetricsMiddleware,
+    request_kind,
+)
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.gate_figures import figures_of
+from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
 from tests.stop.http.conftest import URL, Direct, WoundClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
@@ -35,8 +40,8 @@ Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def look(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
-    def look() -> Snapshot:
-        return figures_of(platform), index.size()
+    def look() -> FiguresAndIndexSize:
+        return count_platform_figures(platform), index.size()
 
     return look
 
@@ -152,7 +157,7 @@ def test_queue_metrics_are_refreshed_once_a_minute(
     clock.wind(hours=1)
     assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
     access = GateAccess(Secret(b"operator-token"))
-    fresh = gate_app(platform, access, count_rows=lambda: (figures_of(platform), None))
+    fresh = gate_app(platform, access, count_rows=lambda: (count_platform_figures(platform), None))
     with httpx.Client(transport=Direct(fresh), base_url=URL) as client:
         told = figures(client)
     assert figure(told, "review_oldest_seconds") == 31 * 3600
@@ -238,4 +243,4 @@ def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:
     ],
 )
 def test_metric_events_contain_no_ids(method: str, path: str, event: str) -> None:
-    assert event_of(method, path) == event
+    assert request_kind(method, path) == event

@@ -14,7 +14,7 @@ import pytest
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from entrenous.stop.registration_format import write_request
+from entrenous.stop.registration_format import write_registration_request
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, Direct
@@ -62,7 +62,7 @@ def test_invalid_name_in_an_address_is_not_found(either: httpx.Client) -> None:
 @pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
 @pytest.mark.parametrize("text", ["reason", "jurisdiction"])
 def test_unprintable_claim_text_is_refused(either: httpx.Client, odd: str, text: str) -> None:
-    body = json.loads(write_request(REQUEST)) | {text: odd}
+    body = json.loads(write_registration_request(REQUEST)) | {text: odd}
     answer = either.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
     said = either.post("/v1/claims", json=body | {text: "é"})

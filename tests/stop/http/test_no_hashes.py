@@ -12,11 +12,11 @@ from entrenous.__main__ import _gate_app
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.exchange_serving import add_partner
+from entrenous.stop.exchange_serving import add_exchange_partner
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.store.open_gate import GateTokens, exchange_of
+from entrenous.stop.store.open_gate import GateTokens, open_exchange
 from entrenous.wire.encodings import to_base64url
 from tests.stop.http.conftest import URL, Direct, WoundClock
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
@@ -100,8 +100,8 @@ def test_no_route_reveals_a_hash_to_a_stranger(
 @pytest.mark.threat("hash-inversion")
 def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
     """So the search above would find a hash; and the key ends with the partner."""
-    exchange = exchange_of(platform)
-    key = add_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
+    exchange = open_exchange(platform)
+    key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
     with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
         page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"

@@ -14,7 +14,7 @@ from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.audit import verify_audit_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
@@ -79,7 +79,7 @@ def test_claims_and_withdrawals_survive_sigkill(
         assert decision(url, screenshot_crop(hers)) == "hold"
         assert decision(url, jpeg(another)) == "let through"
         gate = RegistrationClient(url, outside)
-        assert unprotect(protection, gate, a_device()).state is ClaimState.WITHDRAWN
+        assert withdraw_protection(protection, gate, a_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "let through"
 
@@ -100,7 +100,7 @@ def test_two_gates_share_a_postgresql(
             picture(hers), adult=True, parts=False, gate=gates[0], device=a_device()
         )
         assert decision(two, jpeg(hers)) == "hold"
-        assert unprotect(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
+        assert withdraw_protection(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
         assert decision(one, jpeg(hers)) == "let through"
         kept = protect_picture(
             picture(hers), adult=True, parts=False, gate=gates[1], device=a_device()

@@ -22,7 +22,7 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateBusy, GateRefused
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import (
     ClaimRequest,
     ClaimState,
@@ -32,7 +32,7 @@ from entrenous.stop.registration import (
     claim_id_of,
     holder_token_hash,
 )
-from entrenous.stop.registration_format import write_request
+from entrenous.stop.registration_format import write_registration_request
 from tests.stop.http.conftest import WoundClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
@@ -58,17 +58,17 @@ def test_register_query_and_withdraw(
     protection = protect(hers, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
     assert decision(web, jpeg(hers)) == "hold"
-    assert unprotect(protection, device_gate, a_device()).state is ClaimState.WITHDRAWN
+    assert withdraw_protection(protection, device_gate, a_device()).state is ClaimState.WITHDRAWN
     assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
     assert decision(web, jpeg(hers)) == "let through"
-    unprotect(protection, device_gate, a_device())
+    withdraw_protection(protection, device_gate, a_device())
 
 
 @pytest.mark.slow
 def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, hers: Any) -> None:
     protection = protect(hers, device_gate)
     with pytest.raises(NotTheHolder):
-        unprotect(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
+        withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
     for ask in (
         lambda: device_gate.status(ClaimId("0" * 32)),
         lambda: device_gate.withdraw(ClaimId("0" * 32), protection.token),
@@ -138,7 +138,7 @@ def test_large_registration_is_refused(web: httpx.Client) -> None:
 def test_each_kind_of_claim_has_its_own_size_limit(
     web: httpx.Client, one: Print, limit: int
 ) -> None:
-    whole = write_request(replace(REQUEST, print=one)).ljust(1024 * limit)
+    whole = write_registration_request(replace(REQUEST, print=one)).ljust(1024 * limit)
     assert web.post("/v1/claims", content=whole + b" ").status_code == 413
     assert web.post("/v1/claims", content=whole).status_code == 201
 

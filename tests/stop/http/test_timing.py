@@ -24,7 +24,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from tests.sizes import size
 from tests.stop.commands.gates import Running, running
 from tests.stop.platform_for_tests import a_device, picture, protect_picture
@@ -110,7 +110,7 @@ def claimed(gate: Running, pixels: Any) -> Iterator[None]:
             picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()
         )
         yield
-        unprotect(protection, bank, a_device())
+        withdraw_protection(protection, bank, a_device())
 
 
 def chance_of(positive: int, of: int) -> float:

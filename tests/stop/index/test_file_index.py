@@ -315,7 +315,7 @@ def known_snapshot() -> IndexSnapshot:
         HashEntry(number, bits, part=False)
         for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
     ]
-    return IndexSnapshot.nothing().with_added_entries(news)
+    return IndexSnapshot.empty_snapshot().with_added_entries(news)
 
 
 def test_second_look_up_is_cached_and_the_third_is_not() -> None:

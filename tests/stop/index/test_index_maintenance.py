@@ -111,14 +111,14 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         data, _ = sections[section]
         size = (folder / "base").stat().st_size
         steps = 2 + size // 100_000
-        assert not any(index.is_damaged(100_000) for _ in range(2 * steps))
+        assert not any(index.verify_some_bytes(100_000) for _ in range(2 * steps))
         before = sum(one.size for one, _ in sections[:section])
         header = size - sum(one.size for one, _ in sections)
         spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
-        assert any(index.is_damaged(100_000) for _ in range(2 * steps)), section
-        assert index.is_damaged(1)  # until it was repaired, which may fail at first
+        assert any(index.verify_some_bytes(100_000) for _ in range(2 * steps)), section
+        assert index.verify_some_bytes(1)  # until it was repaired, which may fail at first
         index.replace_damaged()
-        assert not any(index.is_damaged(100_000) for _ in range(steps)), section
+        assert not any(index.verify_some_bytes(100_000) for _ in range(steps)), section
     agrees(index, bank, most=33)
 
 
@@ -127,9 +127,9 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     index = FileIndex(folder, bank)
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
-    assert index.is_damaged(1_000_000)
+    assert index.verify_some_bytes(1_000_000)
     index.replace_damaged()
-    assert not index.is_damaged(1_000_000)
+    assert not index.verify_some_bytes(1_000_000)
     agrees(index, bank)
 
 

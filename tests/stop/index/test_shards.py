@@ -10,8 +10,8 @@ from entrenous.fingerprint import multi_index
 from entrenous.fingerprint.linear_scan import as_words
 from entrenous.fingerprint.multi_index import Searchable
 from entrenous.stop.index import file_index
-from entrenous.stop.index.base_file import Shard, read_base, rows_of, shard_of, write_base
-from entrenous.stop.index.file_index import FileIndex, condition_of
+from entrenous.stop.index.base_file import Shard, hash_words, read_base, shard_of, write_base
+from entrenous.stop.index.file_index import FileIndex, index_condition
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from tests.new_bank import new_bank
@@ -62,7 +62,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -
     told = 0
     for shard in Shard.all(4):
         for kind in read_base(folder / shard.file).segments:
-            rows = rows_of(kind)
+            rows = hash_words(kind)
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
             assert shard.contains(rows).all()
@@ -126,10 +126,10 @@ def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str)
     match harm:
         case "gone":
             one.unlink()
-            assert condition_of(folder, 2) == "missing"
+            assert index_condition(folder, 2) == "missing"
         case "cut":
             one.write_bytes(one.read_bytes()[:-64])
-            assert condition_of(folder, 2) == "damaged"
+            assert index_condition(folder, 2) == "damaged"
         case _:
             shutil.copyfile(other, one)
     agrees(FileIndex(folder, bank, 2), bank)

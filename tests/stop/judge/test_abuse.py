@@ -10,9 +10,9 @@ import skimage.data
 
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.pdq import distance, fingerprint
-from entrenous.stop.judge.decide import appeal
+from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
@@ -46,7 +46,7 @@ def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
     claim = room.protect(hers).claim
     cases = {how: judge_upload(made(hers), room.platform) for how, made in FORMS.items()}
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
-    release(cases["as it is"].case, room.platform)
+    release_case(cases["as it is"].case, room.platform)
     again = {how: judge_upload(made(hers), room.platform).outcome for how, made in FORMS.items()}
     assert again == dict.fromkeys(FORMS, Outcome.LET_THROUGH)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
@@ -80,7 +80,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     assert room.platform.reviews.upload(decision.case) == png(
         made
     )  # not of the claim: the gate has no picture of it
-    release(decision.case, room.platform)
+    release_case(decision.case, room.platform)
     assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
     assert room.platform.bank.claim(claim).disputes == 0  # it only resembles what she registered
@@ -94,13 +94,13 @@ def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_pers
     """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
     made = png(crafted(another, hers))
     claim = room.protect(hers, parts=False).claim
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     decision = judge_upload(made, room.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
-    appeal(decision.case, decision.secret, made, room.platform)
+    submit_appeal(decision.case, decision.secret, made, room.platform)
     assert room.platform.reviews.upload(decision.case) == made
-    release(decision.case, room.platform)
+    release_case(decision.case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 

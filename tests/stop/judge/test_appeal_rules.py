@@ -6,12 +6,12 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.judge.decide import appeal
+from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import (
     AlreadyAppealed,
     Decision,
@@ -39,14 +39,14 @@ def judged(room: Room, data: bytes) -> tuple[Decision, Secret]:
 def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> None:
     decision, secret = refused(room, hers)
     assert decision.outcome is Outcome.REFUSE
-    appeal(decision.case, secret, jpeg(hers), room.platform)
+    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     review = room.platform.reviews.next()
     assert review is not None
     assert (review.case, review.found) == (decision.case, FoundBy.APPEAL)
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)
     with pytest.raises(AlreadyAppealed):
-        appeal(decision.case, secret, None, room.platform)
-    release(decision.case, room.platform)
+        submit_appeal(decision.case, secret, None, room.platform)
+    release_case(decision.case, room.platform)
     claim = room.platform.bank.claim(decision.matches[0].claim)
     assert (claim.state, claim.disputes) == (ClaimState.CONFIRMED, 1)
 
@@ -58,8 +58,8 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> N
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload(decision.case)
     with pytest.raises(UploadFileDiffers):
-        appeal(decision.case, secret, jpeg(hers, 51), room.platform)
-    appeal(decision.case, secret, None, room.platform)
+        submit_appeal(decision.case, secret, jpeg(hers, 51), room.platform)
+    submit_appeal(decision.case, secret, None, room.platform)
 
 
 def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
@@ -67,7 +67,7 @@ def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
     other = Secret(bytes(16))
     for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
-            appeal(case, shown, None, room.platform)
+            submit_appeal(case, shown, None, room.platform)
     assert room.platform.reviews.waiting() == 0
 
 
@@ -77,18 +77,18 @@ def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, anoth
     for pixels in (hers, another):
         decision, secret = judged(room, jpeg(pixels))
         before = room.platform.reviews.review(decision.case)
-        appeal(decision.case, secret, b"whatever it is", room.platform)
+        submit_appeal(decision.case, secret, b"whatever it is", room.platform)
         with pytest.raises(AlreadyAppealed):
-            appeal(decision.case, secret, b"whatever it is", room.platform)
+            submit_appeal(decision.case, secret, b"whatever it is", room.platform)
         assert room.platform.reviews.review(decision.case) == before
 
 
 def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     decision, secret = judged(room, jpeg(hers))
-    confirm(decision.case, room.platform)
-    appeal(decision.case, secret, jpeg(hers), room.platform)
-    assert release(decision.case, room.platform).found is FoundBy.APPEAL
+    confirm_case(decision.case, room.platform)
+    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
+    assert release_case(decision.case, room.platform).found is FoundBy.APPEAL
     assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
 
 
@@ -96,12 +96,12 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> 
 def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
     """The order of decisions counts, not the clock, which runs backwards here."""
     claim = room.protect(hers, parts=False).claim
-    confirm(judged(room, jpeg(hers))[0].case, room.platform)
+    confirm_case(judged(room, jpeg(hers))[0].case, room.platform)
     decision, secret = judged(room, jpeg(hers))
     assert decision.outcome is Outcome.REFUSE
-    appeal(decision.case, secret, jpeg(hers), room.platform)
+    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     room.clock.wind(hours=-1)
-    release(decision.case, room.platform)
+    release_case(decision.case, room.platform)
     for quality in (50, 60):  # and similar ones
         assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
@@ -114,8 +114,8 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     room: Room, hers: Any
 ) -> None:
     decision, secret = refused(room, hers)
-    appeal(decision.case, secret, None, room.platform)
-    release(decision.case, room.platform)
+    submit_appeal(decision.case, secret, None, room.platform)
+    release_case(decision.case, room.platform)
     assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     assert run_deferred_scan(room.platform)
@@ -126,13 +126,13 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
 @pytest.mark.slow
 def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
     room.protect(hers)
-    release(judged(room, jpeg(hers))[0].case, room.platform)
+    release_case(judged(room, jpeg(hers))[0].case, room.platform)
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     room.clock.wind(minutes=1)
     room.protect(hers)  # another person's claim, so that the upload is held again
     case = judged(room, jpeg(hers))[0].case
     room.clock.wind(hours=-1)
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
 
 

@@ -26,13 +26,13 @@ from entrenous.fingerprint.video_hash import (
 )
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
-from entrenous.stop.judge.decide import appeal
+from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, look_back
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
-from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
 from tests.clips import Rgb, beep, beside, wander, written
 from tests.stop.platform_for_tests import Room, a_device, jpeg, judge_upload, picture, png
@@ -135,7 +135,7 @@ def test_a_registered_video_is_held_and_refused_when_confirmed(
     assert (match.bank, match.claim, match.part) == (PEOPLE_BANK, claim, False)
     assert match.how.startswith("as it is; ")
     assert room.platform.reviews.upload(decision.case) == upload
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert judged(room, small(scene, 136, 34)).outcome is Outcome.REFUSE
 
 
@@ -157,7 +157,7 @@ def test_truncated_video_passes_after_its_release(room: Room, film: bytes) -> No
     cut = film[: len(film) * 9 // 10]
     decision = judged(room, cut)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-    release(decision.case, room.platform)
+    release_case(decision.case, room.platform)
     assert judged(room, cut).outcome is Outcome.LET_THROUGH
     assert judged(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
 
@@ -238,7 +238,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
-    release(case, room.platform)
+    release_case(case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0  # a person saw only a part of it
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0  # the release covers this claim
@@ -271,7 +271,7 @@ def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
     decision = judged(room, jpeg(still, 60))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert judged(room, jpeg(still, 60)).outcome is Outcome.REFUSE
 
 
@@ -329,9 +329,9 @@ def test_new_sound_claim_finds_an_accepted_upload(
         )  # position in the upload, which begins two seconds later
     assert found[note].reference == "post 1"
     assert look_back([claim], room.platform) == 0
-    release(note, room.platform)
+    release_case(note, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
-    confirm(under, room.platform)
+    confirm_case(under, room.platform)
     kept = {one.case for one in room.platform.reviews.kept_sounds(0, 9)}
     assert kept & {note, under} == {note}
 
@@ -395,7 +395,7 @@ def test_released_clip_file_passes_until_a_newer_claim(
 ) -> None:
     claim = register(room, film)
     upload, other = posted, small(scene, 136)
-    release(judged(room, upload).case, room.platform)
+    release_case(judged(room, upload).case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 1
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
     assert judged(room, other).outcome is Outcome.HOLD
@@ -410,7 +410,7 @@ def test_released_clip_is_not_held_by_a_repeated_look_back(
     claim = register(room, film)
     upload = posted
     first = judged(room, upload).case
-    release(first, room.platform)
+    release_case(first, room.platform)
     again = let_through(room, upload, "post 1")
     assert look_back([claim], room.platform) == 0
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
@@ -427,14 +427,14 @@ def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
     assert look_back([second], room.platform) == 0
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first, second]
-    release(case, room.platform)
+    release_case(case, room.platform)
     assert look_back([first, second], room.platform) == 0
     room.clock.wind(days=1)
     third = register(room, film, name="third")
     assert look_back([third], room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, [match.claim for match in found.decision.matches]) == (case, [third])
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert room.platform.reviews.kept_clips(0, 9) == room.platform.reviews.kept_sounds(0, 9) == ()
 
 
@@ -446,9 +446,9 @@ def test_clip_released_after_an_appeal_is_not_refused_again(
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
-    appeal(decision.case, decision.secret, upload, room.platform)
+    submit_appeal(decision.case, decision.secret, upload, room.platform)
     room.clock.wind(hours=-1)
-    release(decision.case, room.platform)
+    release_case(decision.case, room.platform)
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
     assert judged(room, film).outcome is Outcome.REFUSE
     register(room, film, name="later", state=ClaimState.CONFIRMED)
@@ -460,7 +460,7 @@ def test_released_picture_does_not_release_a_video_that_shows_it(
 ) -> None:
     register(room, film)
     room.protect(other_scene[0], parts=False)
-    release(judged(room, jpeg(other_scene[0])).case, room.platform)
+    release_case(judged(room, jpeg(other_scene[0])).case, room.platform)
     assert judged(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
     assert judged(room, small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
 
@@ -576,7 +576,7 @@ def test_a_confirmed_still_confirms_no_film(
     for _ in range(2):
         held = judge_upload(png(still), room.platform)
         if held.outcome is Outcome.HOLD:
-            confirm(held.case, room.platform)
+            confirm_case(held.case, room.platform)
     assert judge_upload(png(still), room.platform).outcome is Outcome.REFUSE
     assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
     assert judge_upload(film, room.platform).outcome is Outcome.HOLD
@@ -590,7 +590,7 @@ def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
     case = judge_upload(film, room.platform, "post 1").case
     room.clock.wind(seconds=10)
     hers = register(room, film)
-    release(case, room.platform)  # before a look-back for her claim
+    release_case(case, room.platform)  # before a look-back for her claim
     assert look_back([hers], room.platform) == 1
     assert room.platform.reviews.review(case).state is ReviewState.WAITING
     assert judge_upload(film, room.platform).outcome is Outcome.HOLD

@@ -16,7 +16,7 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.review import confirm
+from entrenous.stop.review import confirm_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png, screenshot_crop
 
@@ -184,7 +184,7 @@ def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> Non
 
 def test_a_refused_upload_is_stored_with_what_the_platform_calls_it(room: Room, hers: Any) -> None:
     room.protect(hers)
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     refused = judge_upload(jpeg(hers), room.platform, "post 9")
     assert refused.outcome is Outcome.REFUSE
     assert room.platform.reviews.review(refused.case).reference == "post 9"

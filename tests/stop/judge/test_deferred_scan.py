@@ -15,9 +15,9 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, record_clock
 from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, FoundBy, Outcome, ReviewState
 from tests.stop.judge.test_decide import Counting
@@ -75,18 +75,18 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
 ) -> None:
     """The page around it may be around other pictures too, so a person reviews it each time."""
     protection = room.protect(hers, parts=False)
-    confirm(found(room, hers), room.platform)
+    confirm_case(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     held = judge_upload(jpeg(on_a_page(hers)), room.platform)
     assert held.outcome is Outcome.HOLD
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
 
 
 def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
-    release(found(room, hers), room.platform)
+    release_case(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only a part
     found(room, hers)
     assert room.platform.reviews.waiting() == 0
@@ -100,7 +100,7 @@ def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, h
 def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     case = found(room, hers)
-    unprotect(protection, room.gate, room.device)
+    withdraw_protection(protection, room.gate, room.device)
     assert room.platform.reviews.waiting() == 0
     assert room.platform.reviews.review(case).state is ReviewState.CLOSED
 
@@ -191,7 +191,7 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
     after = room.platform.reviews.review(case)
     assert after.bits is not None
     assert after.upload_sha256 is not None
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
 
 

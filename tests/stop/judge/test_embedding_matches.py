@@ -24,7 +24,7 @@ from entrenous.stop.judge.deferred_scan import (
     lookalike_hits,
 )
 from entrenous.stop.platform import EmbeddingComparison
-from entrenous.stop.protect import fingerprint_picture_file, protect
+from entrenous.stop.protect import fingerprint_picture, register_fingerprints
 from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
 from tests.embedder import FineEmbedder
@@ -57,8 +57,8 @@ def room(room: Room) -> Room:
 
 
 def register(pixels: Any, room: Room, consent: Consent = AGREED) -> Protection:
-    return protect(
-        fingerprint_picture_file(picture(pixels), consent, room.device), room.gate, room.device
+    return register_fingerprints(
+        fingerprint_picture(picture(pixels), consent, room.device), room.gate, room.device
     )
 
 
@@ -151,7 +151,7 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> 
 
 def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
     """The device does not ask first; the rest of its claim is stored."""
-    what = fingerprint_picture_file(picture(hers), AGREED, room.device)
+    what = fingerprint_picture(picture(hers), AGREED, room.device)
     assert what.embedding is not None
     other = replace(what, embedding=Embedding(what.embedding.numbers, "another-network"))
 
@@ -159,7 +159,7 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
         def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
-    asked = protect(other, Unasked(room.platform), room.device)
+    asked = register_fingerprints(other, Unasked(room.platform), room.device)
     assert room.bank.embedding_count() == 0
     assert room.bank.hashes_of(asked.claim) == (what.whole.bits,)
 
@@ -167,9 +167,9 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
 def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
     device: Device = replace(room.device, embedder=None)
     with pytest.raises(EmbeddingModelMissing, match=r"Python 3\.12"):
-        fingerprint_picture_file(picture(hers), AGREED, device)
+        fingerprint_picture(picture(hers), AGREED, device)
     assert (
-        fingerprint_picture_file(picture(hers), replace(AGREED, embedding=False), device).embedding
+        fingerprint_picture(picture(hers), replace(AGREED, embedding=False), device).embedding
         is None
     )
 

@@ -12,11 +12,11 @@ from entrenous.base.picture import NotAPicture, TooManyPixels
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.judge.judge_pool import (
-    ANSWER_SIZE,
+    ANSWER_LENGTH_STRUCT,
     JudgeFailed,
-    read_answer,
+    decode_decision_or_raise,
+    encode_decision_or_error,
     read_judge_request,
-    write_answer,
     write_judge_request,
 )
 from entrenous.stop.nouns import BankUnreachable
@@ -39,9 +39,9 @@ decisions = st.builds(
 
 
 def heard(answer: bytes) -> Decision:
-    (size,) = ANSWER_SIZE.unpack(answer[: ANSWER_SIZE.size])
-    assert size == len(answer) - ANSWER_SIZE.size
-    return read_answer(answer[ANSWER_SIZE.size :])
+    (size,) = ANSWER_LENGTH_STRUCT.unpack(answer[: ANSWER_LENGTH_STRUCT.size])
+    assert size == len(answer) - ANSWER_LENGTH_STRUCT.size
+    return decode_decision_or_raise(answer[ANSWER_LENGTH_STRUCT.size :])
 
 
 @given(st.binary(max_size=300), words, st.sampled_from(Publishes))
@@ -57,7 +57,7 @@ def test_request_is_read_back_until_the_end_of_input(
 
 @given(decisions)
 def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
-    found = heard(write_answer(lambda: decision))
+    found = heard(encode_decision_or_error(lambda: decision))
     assert found == decision
     assert found.secret == decision.secret  # not part of the comparison of decisions
 
@@ -75,7 +75,7 @@ def test_error_is_read_back_as_the_same_error(failure: EntrenousError) -> None:
         raise failure
 
     with pytest.raises(type(failure)) as raised:
-        heard(write_answer(fails))
+        heard(encode_decision_or_error(fails))
     assert raised.value.facts == failure.facts
 
 
@@ -84,10 +84,10 @@ def test_only_the_type_of_a_bug_is_sent() -> None:
         raise KeyError("hers.jpg")
 
     with pytest.raises(JudgeFailed) as raised:
-        heard(write_answer(fails))
+        heard(encode_decision_or_error(fails))
     assert str(raised.value) == "KeyError"
 
 
 def test_unknown_error_is_read_as_a_bug() -> None:
     with pytest.raises(JudgeFailed):
-        read_answer(b'{"failure":"NoSuchFailure","facts":{}}')
+        decode_decision_or_raise(b'{"failure":"NoSuchFailure","facts":{}}')

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.judge.look_back import (
-    LEASE,
+    LEASE_DURATION,
     delete_expired,
     look_back,
     look_back_due,
@@ -16,9 +16,9 @@ from entrenous.stop.judge.look_back import (
     schedule_look_backs,
 )
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
-from entrenous.stop.protect import unprotect
+from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import PUBLISHED_LISTING_PERIOD, FoundBy, Outcome, ReviewState
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
@@ -66,7 +66,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
 ) -> None:
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     protect(room, hers)
-    assert confirm(case, room.platform).reference == "post 17"
+    assert confirm_case(case, room.platform).reference == "post 17"
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
     room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then the platform is told to remove it
@@ -78,7 +78,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
 def test_release_after_a_look_back_is_remembered(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     claim = protect(room, hers).claim
-    release(case, room.platform)
+    release_case(case, room.platform)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0
 
@@ -95,7 +95,7 @@ def test_who_claims_what_was_released_before_is_asked_about(
     else:
         room.protect(hers, parts=False)
         case = judge_upload(jpeg(hers), room.platform, "post 17").case
-    release(case, room.platform)
+    release_case(case, room.platform)
     room.clock.wind(days=1)
     second = protect(room, hers)
     review = room.platform.reviews.review(case)
@@ -104,18 +104,18 @@ def test_who_claims_what_was_released_before_is_asked_about(
         [second.claim],
         "post 17",
     )
-    unprotect(second, room.gate, room.device)
+    withdraw_protection(second, room.gate, room.device)
     assert room.platform.reviews.waiting() == 0
     protect(room, hers)
     assert room.platform.reviews.waiting() == 1
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 
 def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
-    release(case, room.platform)
+    release_case(case, room.platform)
     room.clock.wind(days=31)
     delete_expired(room.platform)
     kept = room.platform.reviews.review(case)
@@ -128,7 +128,7 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
 def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     before = room.platform.reviews.review(case)
-    unprotect(protect(room, hers), room.gate, room.device)
+    withdraw_protection(protect(room, hers), room.gate, room.device)
     assert room.platform.reviews.waiting() == 0
     assert room.platform.reviews.review(case) == before
     protect(room, hers)
@@ -192,7 +192,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> N
     judge_upload(jpeg(hers), room.platform)
     room.protect(hers, parts=False)
     assert (
-        len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE, 9)) == 1
+        len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
     )  # and it is killed
     assert look_back_due(room.platform) == 0
     room.clock.wind(minutes=2)
@@ -205,14 +205,14 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: An
     look_back_due(room.platform)
     kept = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
     assert kept == {one.claim for one in made}
-    confirm(cases[0], room.platform)
+    confirm_case(cases[0], room.platform)
     states = {room.platform.bank.claim(one.claim).state for one in made}
     assert states == {ClaimState.CONFIRMED}
     for one in made[:59]:
-        unprotect(one, room.gate, room.device)
+        withdraw_protection(one, room.gate, room.device)
     (left,) = room.platform.reviews.review(cases[1]).decision.matches
     assert left.claim == made[59].claim
-    unprotect(made[59], room.gate, room.device)
+    withdraw_protection(made[59], room.gate, room.device)
     assert room.platform.reviews.waiting() == 0
 
 
@@ -221,7 +221,7 @@ def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, he
     """Otherwise a publisher could claim first, withdraw after her claim, and keep it online."""
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     first, second = protect(room, hers), protect(room, hers)
-    unprotect(first, room.gate, room.device)
+    withdraw_protection(first, room.gate, room.device)
     review = room.platform.reviews.review(case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [second.claim]
@@ -237,7 +237,7 @@ def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
     assert [match.claim for match in review.decision.matches] == [first, second]
     assert [one.what for one in room.platform.bank.log(0, 99)][-1] == "case fits more"
     assert look_back([first, second], room.platform) == 0
-    confirm(case, room.platform)
+    confirm_case(case, room.platform)
     states = {room.platform.bank.claim(one).state for one in (first, second)}
     assert states == {ClaimState.CONFIRMED}
 
@@ -256,7 +256,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     assert room.platform.reviews.waiting() == 0
     later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
     assert later.outcome is Outcome.HOLD
-    confirm(later.case, room.platform)
+    confirm_case(later.case, room.platform)
     assert look_back_due(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
@@ -266,7 +266,7 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
     """A reviewer released a similar upload after the claim was made; confirming changes that."""
     claim = room.protect(hers, parts=False).claim
     first = judge_upload(jpeg(hers), room.platform)
-    release(first.case, room.platform)
+    release_case(first.case, room.platform)
     again = judge_upload(jpeg(hers, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
     look_back_due(room.platform)

@@ -13,7 +13,7 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.look_back import delete_expired, look_back_due
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.register import withdraw_claim
-from entrenous.stop.review import confirm, next_review, release
+from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import (
     PUBLISHED_LISTING_PERIOD,
     Decision,
@@ -54,7 +54,7 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     waits = of(room, decision.case)
     assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(room.platform) == waits
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
     assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
     room.clock.moment += PUBLISHED_LISTING_PERIOD
@@ -66,13 +66,13 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
 @pytest.mark.threat("shadow-acts")
 def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, hers: Any) -> None:
     room.protect(hers)
-    confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     decision = in_shadow(room, jpeg(hers), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert published(room) == {decision.case: ReviewState.WAITING}
     again = judge_upload(jpeg(hers), room.platform)
     assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # another hook, which refuses
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert published(room) == {decision.case: ReviewState.CONFIRMED}
 
 
@@ -86,7 +86,7 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     assert (first.outcome, first.listed, published(room)) == (Outcome.LET_THROUGH, False, {})
     room.protect(hers)
     held = judge_upload(jpeg(hers, 60), room.platform)
-    confirm(held.case, room.platform)
+    confirm_case(held.case, room.platform)
     while look_back_due(room.platform):
         pass
     assert published(room) == {first.case: ReviewState.WAITING}
@@ -105,7 +105,7 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
         Outcome.LET_THROUGH,
     ]
     assert not any(one.listed for one in (held, unread, fine))
-    confirm(held.case, room.platform)
+    confirm_case(held.case, room.platform)
     refused = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD)
     assert (refused.outcome, refused.listed, published(room)) == (Outcome.REFUSE, False, {})
     broken = in_shadow(room, jpeg(hers)[:9000])
@@ -117,7 +117,7 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
 def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD).case
-    release(case, room.platform)
+    release_case(case, room.platform)
     assert (published(room), of(room, case).state) == ({}, ReviewState.RELEASED)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
@@ -166,7 +166,7 @@ def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     ]
     assert room.platform.reviews.waiting() == 1
     assert set(published(room)) == set(cases)
-    confirm(cases[0], room.platform)
+    confirm_case(cases[0], room.platform)
     assert set(published(room)) == set(cases)
     assert set(published(room).values()) == {ReviewState.CONFIRMED}
     assert of(room, cases[-1]).reference == "post 66"
@@ -182,7 +182,7 @@ def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another:
     part = judge_upload(screenshot_crop(hers), room.platform, "post 2")
     unread = judge_upload(jpeg(hers)[:9000], room.platform, "post 3")
     fine = judge_upload(jpeg(another), room.platform, "post 4")
-    confirm(waiting.case, room.platform)
+    confirm_case(waiting.case, room.platform)
     confirmed = judge_upload(jpeg(hers), room.platform, "post 5")
     every = (waiting, part, unread, fine, confirmed)
     assert {one.outcome for one in every} == {Outcome.LET_THROUGH}

@@ -14,13 +14,13 @@ from entrenous.fingerprint.nouns import NearHash, PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, create_built_in_banks, import_hashes, set_policy
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.decide import appeal
+from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
 from entrenous.stop.platform import IndexStore, Platform
 from entrenous.stop.register import register_claim
 from entrenous.stop.registration import BadClaim, Claim, ClaimRequest, NoSuchClaim
-from entrenous.stop.review import confirm, release
+from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
@@ -122,9 +122,9 @@ def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, hers: An
 def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, hers: Any) -> None:
     decision = judge_upload(jpeg(hers), room.platform)
     claimed(room, hers)
-    confirm(decision.case, room.platform)
+    confirm_case(decision.case, room.platform)
     assert decision.secret is not None
-    appeal(decision.case, decision.secret, jpeg(hers), room.platform)
+    submit_appeal(decision.case, decision.secret, jpeg(hers), room.platform)
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)
 
 
@@ -166,7 +166,7 @@ def test_concurrent_identical_requests_make_one_claim(
     engine.dispose()
 
 
-@pytest.mark.parametrize("decide", [release, confirm])
+@pytest.mark.parametrize("decide", [release_case, confirm_case])
 def test_deciding_thousands_of_claims_takes_few_statements(
     room: Room, hers: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
 ) -> None:
@@ -183,5 +183,5 @@ def test_deciding_thousands_of_claims_takes_few_statements(
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     decide(case, platform)
     assert len(asked) <= 40
-    assert {claim.disputes for _, claim in bank.claims_on({1})} == {int(decide is release)}
+    assert {claim.disputes for _, claim in bank.claims_on({1})} == {int(decide is release_case)}
     engine.dispose()

@@ -11,11 +11,11 @@ from entrenous.fingerprint.linear_scan import as_words
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.judge.retroactive_matches import (
-    SoughtHashes,
+    SoughtHash,
     StoredUploads,
     matching_uploads,
-    rotate_hash_back,
-    stored_uploads,
+    read_stored_uploads,
+    undone_orientations,
 )
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
@@ -36,14 +36,12 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def brute_force(
-    sought: list[SoughtHashes], kept: StoredUploads
-) -> dict[str, list[tuple[str, int]]]:
+def brute_force(sought: list[SoughtHash], kept: StoredUploads) -> dict[str, list[tuple[str, int]]]:
     """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
         for one in sought:
-            ways = as_words(list(rotate_hash_back(one.bits).values()))
+            ways = as_words(list(undone_orientations(one.bits).values()))
             apart = np.bitwise_count(ways ^ upload).sum(axis=1, dtype=np.int64)
             distance = int(min(*apart, *(256 - apart)))
             if distance <= one.radius:
@@ -55,8 +53,8 @@ def brute_force(
 @pytest.mark.parametrize("hashes", [1, 40])
 def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     rng = np.random.default_rng(uploads + hashes)
-    sought = [SoughtHashes(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
-    ways = [list(rotate_hash_back(one.bits).values()) for one in sought]
+    sought = [SoughtHash(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
+    ways = [list(undone_orientations(one.bits).values()) for one in sought]
     bits = [rng.bytes(32) for _ in range(uploads)]
     for at in range(min(uploads, 60)):
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
@@ -80,7 +78,7 @@ def test_no_hashes_give_no_matches() -> None:
 def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
-    sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
+    sought = [SoughtHash(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
     (found,) = matching_uploads(sought, StoredUploads(["case"], as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
@@ -90,7 +88,7 @@ def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.Monkey
     monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
-    pieces = list(stored_uploads(room.platform.reviews))
+    pieces = list(read_stored_uploads(room.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint.pdq import UPRIGHT, orientations
-from entrenous.stop.judge.retroactive_matches import rotate_hash, rotate_hash_back
+from entrenous.stop.judge.retroactive_matches import hash_orientations, undone_orientations
 from tests.stop.platform_for_tests import picture
 
 PICTURES = ["astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry"]
@@ -21,17 +21,17 @@ def apart(one: bytes, other: bytes) -> int:
 @pytest.mark.parametrize("name", PICTURES)
 def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> None:
     true = orientations(picture(getattr(skimage.data, name)()))
-    nearly = rotate_hash(true[UPRIGHT].bits)
+    nearly = hash_orientations(true[UPRIGHT].bits)
     assert nearly.keys() == true.keys()
     assert max(apart(nearly[how], true[how].bits) for how in true) <= 18
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_rotating_back_restores_the_hash(bits: bytes) -> None:
-    for how, turn in rotate_hash(bits).items():
-        assert rotate_hash_back(turn)[how] == bits
+    for how, turn in hash_orientations(bits).items():
+        assert undone_orientations(turn)[how] == bits
 
 
 def test_orientations_of_a_hash_are_far_apart(hers: Any) -> None:
-    ways = list(rotate_hash(orientations(picture(hers))[UPRIGHT].bits).values())
+    ways = list(hash_orientations(orientations(picture(hers))[UPRIGHT].bits).values())
     assert min(apart(a, b) for n, a in enumerate(ways) for b in ways[:n]) > 60

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, SoundPrint
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView, as_words
 from entrenous.stop.judge import retroactive_matches
-from entrenous.stop.judge.retroactive_matches import SoughtSounds, kept_sounds, matching_sounds
+from entrenous.stop.judge.retroactive_matches import SoughtSounds, matching_sounds, read_kept_sounds
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSound
@@ -93,14 +93,14 @@ def test_position_of_a_match_is_in_the_upload() -> None:
 def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_SOUNDS_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_WORDS_PER_INDEX", 50)
-    assert list(kept_sounds(room.platform.reviews)) == []
+    assert list(read_kept_sounds(room.platform.reviews)) == []
     for at in range(8):
         review = Review(
             Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
             sound=printed(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
         room.platform.reviews.record(review, None)
-    pieces = list(kept_sounds(room.platform.reviews))
+    pieces = list(read_kept_sounds(room.platform.reviews))
     assert [[one.case for one in piece] for piece in pieces] == [
         ["0", "1", "2", "3", "4"],
         ["5", "6", "7"],

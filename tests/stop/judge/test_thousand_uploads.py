@@ -12,7 +12,7 @@ from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import Alert, AlertKind
 from entrenous.stop.platform import Platform
-from entrenous.stop.review import next_review, release
+from entrenous.stop.review import next_review, release_case
 from entrenous.stop.upload_record import Outcome, ReviewState
 from tests.sizes import size
 from tests.stop.platform_for_tests import (
@@ -68,11 +68,11 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
     assert platform.reviews.take_due_alerts(hour, 20) == (
         Alert(AlertKind.FLOOD, 1, reported_floods=1),
     )
-    released = release(first.case, platform)
+    released = release_case(first.case, platform)
     done = {first.case, *released.also}
     for _ in range(len(forms) - 1):  # each encoding of so small a picture differs a little
         if (another := next_review(platform)) is not None:
-            done |= {another.case, *release(another.case, platform).also}
+            done |= {another.case, *release_case(another.case, platform).also}
     assert done == {one.case for one in said}
     assert (platform.reviews.waiting(), next_review(platform)) == (0, None)
     for one in (said[1], said[count // 2], said[-1]):

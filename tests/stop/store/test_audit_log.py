@@ -25,7 +25,7 @@ from entrenous.stop.audit import (
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import writing
+from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.new_bank import new_bank, reviews_beside
 from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
@@ -62,12 +62,12 @@ TOLD = [
 
 
 def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
-    assert made.bank.log_head() == AuditHead(1, next(audit_rows(made.bank)).hash)
+    assert made.bank.audit_log_head() == AuditHead(1, next(audit_rows(made.bank)).hash)
     live(made)
     rows = list(audit_rows(made.bank))
     assert sorted(row.what for row in rows) == sorted(TOLD)
     assert [row.number for row in rows] == list(range(1, len(TOLD) + 1))
-    assert verify_audit_log(made.bank) == made.bank.log_head() == rows[-1].head
+    assert verify_audit_log(made.bank) == made.bank.audit_log_head() == rows[-1].head
     assert verify_audit_log(made.bank, rows[4].head) == rows[-1].head
     assert rows[1].at == AT
     assert (rows[3].of, rows[3].at > AT) == ("a", True)
@@ -82,7 +82,7 @@ def test_audit_log_contains_nothing_about_people_or_pictures(made: Stores) -> No
 
 def test_failed_changes_are_not_logged(made: Stores) -> None:
     made.reviews.record(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
-    before = made.bank.log_head()
+    before = made.bank.audit_log_head()
 
     def breaks(_review: Review, bank: Any) -> None:
         bank.set_bank(Bank(BankName("new")))
@@ -90,7 +90,7 @@ def test_failed_changes_are_not_logged(made: Stores) -> None:
 
     with pytest.raises(RuntimeError):
         made.reviews.close("c", ReviewState.RELEASED, breaks)
-    assert made.bank.log_head() == before
+    assert made.bank.audit_log_head() == before
 
 
 TAMPERINGS: dict[str, str] = {
@@ -131,12 +131,12 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
     for store in (bank, forged):
         store.set_bank(Bank(BankName("people")))
         live(Stores(store, reviews_beside(store)))
-    noted = bank.log_head()
+    noted = bank.audit_log_head()
     assert verify_audit_log(bank, noted) == noted
     verify_audit_log(forged)
     with pytest.raises(AuditLogChanged):
         verify_audit_log(forged, noted)
-    with writing(forged.engine) as db:
+    with exclusive_write(forged.engine) as db:
         db.exec_driver_sql("DELETE FROM audit")
         db.exec_driver_sql("DELETE FROM audit_head")
     assert tuple(forged.log(0, 1)) == ()

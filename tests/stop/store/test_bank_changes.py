@@ -111,7 +111,7 @@ def test_newest_opinion_of_each_key_counts(bank: BankStore) -> None:
 def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.add_partner(Partner("one", KEY))
-    before = bank.log_head()
+    before = bank.audit_log_head()
     heard: list[tuple[Opinion, ...]] = []
 
     def breaks(_before: tuple[Opinion, ...], store: BankStore) -> None:
@@ -125,7 +125,7 @@ def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
     first = opinion(Stance.DISPUTED)
     with pytest.raises(BankUnreachable):
         bank.record_opinion(first, breaks)
-    assert (bank.opinions(A), bank.log_head()) == ((), before)
+    assert (bank.opinions(A), bank.audit_log_head()) == ((), before)
     assert bank.claim(A).state is ClaimState.WAITING
     assert bank.record_opinion(first, suspends) == (first,)
     assert heard == [(), (first,)]

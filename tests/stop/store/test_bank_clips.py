@@ -133,21 +133,21 @@ def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:
 
 
 def test_latest_release_of_a_file_counts(made: Stores) -> None:
-    assert made.bank.file_released(ONE) is None
+    assert made.bank.release_of_file(ONE) is None
     made.bank.release_file(ONE, made.clock.now())
     made.clock.wind(hours=1)
     made.bank.release_file(TWO, made.clock.now())
-    first = made.bank.file_released(ONE)
+    first = made.bank.release_of_file(ONE)
     assert first is not None
     assert first.at == AT
     made.bank.register(Registration(replace(claim("a"), state=ClaimState.CONFIRMED), (ONE,)))
     made.bank.release_file(ONE, made.clock.now())
-    second, other = made.bank.file_released(ONE), made.bank.file_released(TWO)
+    second, other = made.bank.release_of_file(ONE), made.bank.release_of_file(TWO)
     assert second is not None
     assert other is not None
     assert second.at == other.at == made.clock.now()
     assert first.number <= made.bank.claim(ClaimId("a")).confirmed < second.number
-    assert made.bank.file_released(THREE) is None
+    assert made.bank.release_of_file(THREE) is None
 
 
 def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:

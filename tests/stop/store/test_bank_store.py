@@ -24,7 +24,7 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
-from entrenous.stop.store.schema import VERSION
+from entrenous.stop.store.schema import SCHEMA_VERSION
 from entrenous.stop.upload_record import Outcome
 from tests.postgres import Cluster
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
@@ -175,13 +175,13 @@ def test_next_content_skips_hashes_that_are_no_content_of_the_bank(bank: BankSto
     bank.register(Registration(claim("a"), (TWO,), (THREE,)))
     bank.register(Registration(replace(claim("b"), bank=BankName("other")), (THREE,)))
     numbers = [entry.number for entry in bank.entries(0)]
-    assert bank.next_content(PEOPLE, 0) == numbers[1]
-    assert bank.next_content(PEOPLE, numbers[1]) is None
+    assert bank.next_content_number(PEOPLE, 0) == numbers[1]
+    assert bank.next_content_number(PEOPLE, numbers[1]) is None
     bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
-    assert bank.next_content(PEOPLE, 0) == numbers[1]
+    assert bank.next_content_number(PEOPLE, 0) == numbers[1]
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
-    assert bank.next_content(PEOPLE, 0) is None
-    assert bank.next_content(BankName("other"), 0) == numbers[-1]
+    assert bank.next_content_number(PEOPLE, 0) is None
+    assert bank.next_content_number(BankName("other"), 0) == numbers[-1]
 
 
 def test_disputes_are_counted(bank: BankStore) -> None:
@@ -394,7 +394,7 @@ def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
     assert "relay" not in str(caught.value)  # a gate has this setting, too
 
 
-OTHERS = [(VERSION + 1, NewerBank), (VERSION - 1, OlderBank)]
+OTHERS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]
 
 
 @pytest.mark.parametrize(("version", "refusal"), OTHERS)
@@ -418,7 +418,7 @@ def test_sqlite_second_start_changes_nothing(tmp_path: Path) -> None:
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db:
         before = list(db.iterdump())
-        assert db.execute("SELECT version FROM schema_version").fetchall() == [(VERSION,)]
+        assert db.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
         open_engine(path).dispose()
         assert list(db.iterdump()) == before
 
@@ -463,7 +463,7 @@ def test_postgres_concurrent_starts_create_tables_once(postgres: Cluster) -> Non
     assert len(opened) == len(threads)
     with opened[0].connect() as db:
         versions = db.exec_driver_sql("SELECT version FROM schema_version").scalars().all()
-        assert versions == [VERSION]
+        assert versions == [SCHEMA_VERSION]
     for engine in opened:
         engine.dispose()
 

@@ -21,7 +21,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store import due_work
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import adding, open_engine, open_postgres_engine
+from entrenous.stop.store.engine import concurrent_write, open_engine, open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import (
@@ -555,7 +555,7 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
     """This is queried every few seconds, and must not delay uploads."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
-    with adding(engine):
+    with concurrent_write(engine):
         assert queue.lease_deferred_scan(LEASE) is None
         assert queue.lease_look_backs(AT, 9) == {}
         assert queue.skip_deferred_scans(AT) == 0

@@ -16,7 +16,7 @@ from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.store.schema import UPLOAD
+from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
 from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, engine_of
@@ -95,7 +95,7 @@ def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
             microseconds=1
         )
-        db.execute(UPLOAD.update().values(state="waiting", outcome="hold", waits_since=now))
+        db.execute(UPLOAD_TABLE.update().values(state="waiting", outcome="hold", waits_since=now))
     gate.clock.wind(hours=3)
     assert gate.stands().oldest_wait == timedelta(hours=3)
     gate.decide("old", ReviewState.CONFIRMED)

@@ -12,7 +12,7 @@ from entrenous.stop.nouns import Bank, PlatformListing
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.registration_changes import PlatformListingStore
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, WoundClock, claim, engine_of
 
 A, B, NOBODY = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
@@ -22,13 +22,13 @@ LATER = AT + timedelta(minutes=5)
 @dataclass
 class Both:
     bank: BankStore
-    listings: ListingStore
+    listings: PlatformListingStore
 
 
 @pytest.fixture(params=KINDS)
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
     engine = engine_of(request.param, request, tmp_path)
-    made = Both(BankStore(engine, WoundClock()), ListingStore(engine, WoundClock()))
+    made = Both(BankStore(engine, WoundClock()), PlatformListingStore(engine, WoundClock()))
     made.bank.set_bank(Bank(PEOPLE))
     made.bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
     yield made
@@ -68,7 +68,7 @@ def test_withdrawn_claim_has_no_listing(both: Both) -> None:
 
 
 def test_annotating_changes_the_reason_and_is_logged(both: Both) -> None:
-    before = both.bank.log_head().number
+    before = both.bank.audit_log_head().number
     both.listings.annotate([A, NOBODY], "from another list")
     assert (both.bank.claim(A).reason, both.bank.claim(B).reason) == ("from another list", "mine")
     [row] = both.bank.log(before, 9)
@@ -86,7 +86,7 @@ def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     bank = BankStore(engine, WoundClock())
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    ListingStore(engine, WoundClock()).keep([A], PlatformListing("upload-of-somebody"))
+    PlatformListingStore(engine, WoundClock()).keep([A], PlatformListing("upload-of-somebody"))
     assert b"upload-of-somebody" in _bytes(tmp_path)
     bank.withdraw(A)
     assert b"upload-of-somebody" not in _bytes(tmp_path)

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import reading, reading_once
-from entrenous.stop.store.schema import BANK
+from entrenous.stop.store.engine import single_read, snapshot_read
+from entrenous.stop.store.schema import BANK_TABLE
 from tests.stop.store.bank_stores import engine_of
 
-COUNT = sa.select(sa.func.count()).select_from(BANK)
+COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
@@ -25,7 +25,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 
 def counted(engine: sa.Engine) -> int:
-    with reading_once(engine) as db:
+    with single_read(engine) as db:
         return int(db.execute(COUNT).scalar_one())
 
 
@@ -38,22 +38,22 @@ def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
 
 
 def test_nested_single_read_has_its_own_connection(engine: sa.Engine) -> None:
-    with reading_once(engine) as one, reading_once(engine) as other:
+    with single_read(engine) as one, single_read(engine) as other:
         assert one is not other
         assert one.execute(COUNT).scalar_one() == other.execute(COUNT).scalar_one()
-    with reading_once(engine) as again:
+    with single_read(engine) as again:
         assert again is one
 
 
 def test_pinned_connection_is_replaced_after_an_error(engine: sa.Engine) -> None:
-    with pytest.raises(BankUnreachable), reading_once(engine) as broken:
+    with pytest.raises(BankUnreachable), single_read(engine) as broken:
         broken.exec_driver_sql("SELECT nothing FROM nowhere")
     assert broken.closed
     assert counted(engine) >= 0
 
 
 def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
-    with reading_once(engine) as kept:
+    with single_read(engine) as kept:
         pass
     engine.dispose()
     assert kept.closed
@@ -65,7 +65,7 @@ def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     BankStore(engine).set_bank(Bank(BankName("one")))
     counted(engine)
-    with reading(engine):
+    with snapshot_read(engine):
         pass
     engine.dispose()
     assert not list(tmp_path.rglob("*-wal"))

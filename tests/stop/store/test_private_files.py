@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.stop.store.engine import open_engine, reading
+from entrenous.stop.store.engine import open_engine, snapshot_read
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +27,14 @@ PRIVATE = {"bank.db": 0o600, "bank.db-wal": 0o600, "bank.db-shm": 0o600}
 def test_database_is_private_in_a_public_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     engine = open_engine(tmp_path / "bank.db")
-    with reading(engine):
+    with snapshot_read(engine):
         assert modes(tmp_path) == PRIVATE
     engine.dispose()
 
 
 def test_readable_database_is_made_private_even_while_open(tmp_path: Path) -> None:
     first = open_engine(tmp_path / "bank.db")
-    with reading(first):
+    with snapshot_read(first):
         for file in tmp_path.iterdir():
             file.chmod(0o644)
         second = open_engine(tmp_path / "bank.db")

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import adding, reading
-from entrenous.stop.store.schema import BANK
+from entrenous.stop.store.engine import concurrent_write, snapshot_read
+from entrenous.stop.store.schema import BANK_TABLE
 from tests.stop.store.bank_stores import engine_of
 
-COUNT = sa.select(sa.func.count()).select_from(BANK)
+COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
@@ -22,11 +22,13 @@ def test_reading_sees_one_snapshot(
     engine = engine_of(kind, request, tmp_path)
     bank = BankStore(engine)
     bank.set_bank(Bank(BankName("one")))
-    with reading(engine) as db:
+    with snapshot_read(engine) as db:
         assert db.execute(COUNT).scalar_one() == 1
         bank.set_bank(Bank(BankName("two")))
         assert db.execute(COUNT).scalar_one() == 1
-    with adding(engine) as db:  # the same connection, perhaps, and not bound to that any more
+    with concurrent_write(
+        engine
+    ) as db:  # the same connection, perhaps, and not bound to that any more
         assert db.execute(COUNT).scalar_one() == 2
         if kind == "postgres":
             level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()

@@ -13,9 +13,9 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import inserting_once, reading, reading_once
+from entrenous.stop.store.engine import single_insert, single_read, snapshot_read
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
-from entrenous.stop.store.schema import BANK, UPLOAD
+from entrenous.stop.store.schema import BANK_TABLE, UPLOAD_TABLE
 from entrenous.stop.upload_record import Outcome
 from tests.stop.store.bank_stores import engine_of
 
@@ -29,9 +29,11 @@ ROW: dict[str, Any] = {
     "bits": bytes(range(32)),
     "entry": None,
 }
-INSERT = PreparedInsert(UPLOAD, list(ROW))
-EVERY = PreparedSelect(sa.select(UPLOAD).order_by(UPLOAD.c.number))
-WIDER = PreparedSelect(sa.select(BANK).where(BANK.c.radius >= sa.bindparam("least", 20)))
+INSERT = PreparedInsert(UPLOAD_TABLE, list(ROW))
+EVERY = PreparedSelect(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number))
+WIDER = PreparedSelect(
+    sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least", 20))
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -42,16 +44,16 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 
 def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
-    with reading(engine) as db:
-        return list(db.execute(sa.select(UPLOAD).order_by(UPLOAD.c.number)))
+    with snapshot_read(engine) as db:
+        return list(db.execute(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number)))
 
 
 def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
-    with inserting_once(engine) as db:
+    with single_insert(engine) as db:
         INSERT.run(db, [ROW])
     (there,) = by_sqlalchemy(engine)
     assert {name: there._mapping[name] for name in ROW} == ROW
-    with reading_once(engine) as db:
+    with single_read(engine) as db:
         (found,) = EVERY.rows(db)
     assert found._asdict() == dict(there._mapping)
 
@@ -60,10 +62,10 @@ def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
     """In SQLite, where uploads are written this way."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
-    with pytest.raises(BankUnreachable, match="UNIQUE"), inserting_once(engine) as db:
+    with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
         INSERT.run(db, [other, ROW, ROW])
     assert by_sqlalchemy(engine) == []
-    with inserting_once(engine) as db:
+    with single_insert(engine) as db:
         INSERT.run(db, [other, ROW])
     assert len(by_sqlalchemy(engine)) == 2
     engine.dispose()
@@ -73,7 +75,7 @@ def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> Non
     bank = BankStore(engine)
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
-    with reading_once(engine) as db:
+    with single_read(engine) as db:
         assert [(one.name, one.shadow) for one in WIDER.rows(db)] == [("shadow", True)]
         every = WIDER.rows(db, {"least": 0})
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
@@ -83,37 +85,39 @@ def test_missing_parameter_raises_and_writes_nothing(
     engine: sa.Engine,
 ) -> None:
     without = {name: value for name, value in ROW.items() if name != "bits"}
-    with pytest.raises(KeyError, match="bits"), inserting_once(engine) as db:
+    with pytest.raises(KeyError, match="bits"), single_insert(engine) as db:
         INSERT.run(db, [without])
     assert by_sqlalchemy(engine) == []
-    asked = PreparedSelect(sa.select(BANK).where(BANK.c.radius >= sa.bindparam("least")))
-    with pytest.raises(KeyError, match="least"), reading_once(engine) as db:
+    asked = PreparedSelect(
+        sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least"))
+    )
+    with pytest.raises(KeyError, match="least"), single_read(engine) as db:
         asked.rows(db)
 
 
 def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
-    with reading(engine) as db:
+    with snapshot_read(engine) as db:
         assert EVERY.rows(db) == []
-        with inserting_once(engine) as beside:
+        with single_insert(engine) as beside:
             INSERT.run(beside, [ROW])
         assert EVERY.rows(db) == []
-    with reading(engine) as db:
+    with snapshot_read(engine) as db:
         assert len(EVERY.rows(db)) == 1
 
 
 def test_insert_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
-    with reading_once(engine), inserting_once(engine) as db:
+    with single_read(engine), single_insert(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
-    with inserting_once(engine) as db:
+    with single_insert(engine) as db:
         INSERT.run(db, [{**ROW, "case_number": "next"}])
     assert len(by_sqlalchemy(engine)) == 2
 
 
 def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
-    with reading_once(engine) as db:
-        assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD)).scalar_one() == 0
-    with inserting_once(engine) as db:
+    with single_read(engine) as db:
+        assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD_TABLE)).scalar_one() == 0
+    with single_insert(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
@@ -122,24 +126,24 @@ def test_refused_insert_raises_and_the_next_succeeds(
     engine: sa.Engine,
 ) -> None:
     for _ in range(2):
-        with pytest.raises(BankUnreachable) as told, inserting_once(engine) as db:
+        with pytest.raises(BankUnreachable) as told, single_insert(engine) as db:
             INSERT.run(db, [{**ROW, "outcome": None}])
         assert "3f9a" not in str(told.value)  # no value of a row
         assert by_sqlalchemy(engine) == []
-    with inserting_once(engine) as db:
+    with single_insert(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
 
 def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     engine = engine_of("sqlite", request, tmp_path)
-    with reading_once(engine) as db:
+    with single_read(engine) as db:
         driver = db.connection.driver_connection
         assert driver is not None
         driver.close()
-    with pytest.raises(BankUnreachable), reading_once(engine) as db:
+    with pytest.raises(BankUnreachable), single_read(engine) as db:
         EVERY.rows(db)
-    with reading_once(engine) as db:
+    with single_read(engine) as db:
         assert EVERY.rows(db) == []
     engine.dispose()
 

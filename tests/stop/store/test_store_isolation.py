@@ -3,7 +3,12 @@
 import psycopg
 import pytest
 
-from entrenous.stop.store.engine import adding, open_postgres_engine, reading, writing
+from entrenous.stop.store.engine import (
+    concurrent_write,
+    exclusive_write,
+    open_postgres_engine,
+    snapshot_read,
+)
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real
@@ -18,9 +23,9 @@ def test_bank_transactions_have_the_expected_isolation(postgres: Cluster, defaul
     engine = open_postgres_engine(url)
     try:
         for how, level in (
-            (writing, "read committed"),
-            (adding, "read committed"),
-            (reading, "repeatable read"),
+            (exclusive_write, "read committed"),
+            (concurrent_write, "read committed"),
+            (snapshot_read, "repeatable read"),
         ):
             with how(engine) as db:
                 said = db.exec_driver_sql("SHOW transaction_isolation").scalar()

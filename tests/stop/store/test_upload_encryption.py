@@ -7,7 +7,11 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import BadUploadKeys
-from entrenous.stop.store.upload_encryption import UploadCipher, open_upload_keys, upload_keys
+from entrenous.stop.store.upload_encryption import (
+    UploadCipher,
+    read_or_create_upload_keys,
+    read_upload_keys,
+)
 from entrenous.stop.upload_record import UploadKeyMissing, UploadNotKept
 
 OLD, NEW = Secret(b"1" * 32), Secret(b"2" * 32)
@@ -58,10 +62,10 @@ def test_ciphertext_is_bound_to_its_case() -> None:
 
 def test_gate_creates_one_private_key_file(tmp_path: Path) -> None:
     place = tmp_path / "held.key"
-    [key] = open_upload_keys(place)
+    [key] = read_or_create_upload_keys(place)
     assert (len(key), place.stat().st_mode & 0o777) == (32, 0o600)
     place.chmod(0o644)
-    assert open_upload_keys(place) == (key,)
+    assert read_or_create_upload_keys(place) == (key,)
     assert place.stat().st_mode & 0o777 == 0o600
 
 
@@ -69,7 +73,7 @@ def test_key_file_with_several_keys(tmp_path: Path) -> None:
     place = tmp_path / "keys"
     place.write_bytes(b"\n".join(base64.b64encode(key.reveal()) for key in (NEW, OLD)))
     place.chmod(0o600)
-    assert upload_keys(place) == (NEW, OLD)
+    assert read_upload_keys(place) == (NEW, OLD)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +84,15 @@ def test_malformed_key_file_is_refused(tmp_path: Path, text: str) -> None:
     place.write_text(text)
     place.chmod(0o600)
     with pytest.raises(BadUploadKeys, match="32 bytes in base64"):
-        upload_keys(place)
+        read_upload_keys(place)
 
 
 def test_operator_key_file_is_never_created_and_must_be_private(tmp_path: Path) -> None:
     place = tmp_path / "away" / "keys"
     with pytest.raises(BadUploadKeys, match="not there"):
-        upload_keys(place)
+        read_upload_keys(place)
     place.parent.mkdir()
     place.write_bytes(base64.b64encode(NEW.reveal()))
     place.chmod(0o640)
     with pytest.raises(BadUploadKeys, match="others can read it"):
-        upload_keys(place)
+        read_upload_keys(place)

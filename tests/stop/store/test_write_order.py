@@ -13,7 +13,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store import engine as engines
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import open_engine, writing
+from entrenous.stop.store.engine import exclusive_write, open_engine
 
 # Has the file nearly all of the time, as several that write one after the other have.
 GREEDY = """
@@ -56,12 +56,12 @@ def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
 def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_LOCK_WAIT_S", 0.3)
     one, other = open_engine(path), open_engine(path)
-    with writing(one):
+    with exclusive_write(one):
         began = time.monotonic()
-        with pytest.raises(BankUnreachable, match="locked"), writing(other):
+        with pytest.raises(BankUnreachable, match="locked"), exclusive_write(other):
             pytest.fail("two write at once")
         assert 0.3 <= time.monotonic() - began < 10
-    with writing(other) as db:  # and everything is as before
+    with exclusive_write(other) as db:  # and everything is as before
         assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
     one.dispose()
     other.dispose()
@@ -75,7 +75,7 @@ def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
         BankStore(other).set_bank(Bank(BankName("late")))
         done.set()
 
-    with writing(one):
+    with exclusive_write(one):
         waits = threading.Thread(target=write)
         waits.start()
         assert not done.wait(0.2)

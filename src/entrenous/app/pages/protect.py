@@ -30,15 +30,15 @@ from entrenous.device.device import Device
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.client.registration_client import open_registration_client
 from entrenous.stop.protect import (
+    all_protections,
     delete_protection,
     find_active_registration,
     find_protection,
     fingerprint_file,
-    protections,
     refresh_protection,
-    unprotect,
+    withdraw_protection,
 )
-from entrenous.stop.protect import protect as register
+from entrenous.stop.protect import register_fingerprints as register
 from entrenous.stop.protect_wording import describe_what_is_sent, kind_in_words, state_in_words
 from entrenous.stop.registration import (
     ClaimState,
@@ -160,7 +160,7 @@ async def show_registered(request: Request) -> Response:
 
 async def show_registrations(request: Request, words: str = "", status: int = 200) -> Response:
     """List the registrations, newest first."""
-    every = await in_vault(request, protections)
+    every = await in_vault(request, all_protections)
     login = state_of(request).login
     return show(
         request,
@@ -180,7 +180,7 @@ async def refresh_registrations(request: Request) -> Response:
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
     def work(device: Device, report: Report) -> str:
-        every = protections(device)
+        every = all_protections(device)
         for number, one in enumerate(every):
             report(one.gate_url, number, len(every))
             try:
@@ -210,7 +210,7 @@ async def start_withdrawing(request: Request) -> Response:
                 "name {claim}."
             ).format(claim=claim)
         with open_registration_client(protection.gate_url, proxy) as gate:
-            unprotect(protection, gate, device)
+            withdraw_protection(protection, gate, device)
         return translated("It is withdrawn. The platform forgets its fingerprints.")
 
     return start_job(request, say("Withdrawing it"), work, "unprotected")

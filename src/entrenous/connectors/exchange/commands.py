@@ -26,15 +26,15 @@ from entrenous.stop.exchange_nouns import (
     Source,
     SourceKind,
 )
-from entrenous.stop.exchange_serving import add_partner, update_marks
-from entrenous.stop.gate_settings import gate_settings
+from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
+from entrenous.stop.gate_settings import read_gate_settings
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_source
+from entrenous.stop.store.open_gate import open_exchange, open_existing, remove_source
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 
-Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+GateFolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def source_add(
@@ -46,7 +46,7 @@ def source_add(
     bank: Annotated[
         str, typer.Option(metavar="NAME", help="Bank to fetch into; created if it is missing.")
     ],
-    data: Data,
+    data: GateFolderOption,
     part: Annotated[
         str, typer.Option(metavar="NAME", help="The group at ThreatExchange, or the bank at HMA.")
     ] = "",
@@ -57,7 +57,7 @@ def source_add(
         Path | None,
         typer.Option(metavar="FILE", help="File with the source's credentials, of mode 0600."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Add a source of hashes. Nothing is fetched yet."""
     file = str(credentials.absolute()) if credentials else ""
@@ -66,7 +66,7 @@ def source_add(
     source = Source(name, kind, place, BankName(bank), part, confirmed, file)
     check_source(source)
     with open_existing(data) as (platform, _):
-        exchange_of(platform).sources.add(source)
+        open_exchange(platform).sources.add(source)
     if as_json:
         print_json(_source_json(source) | {"schema": "entrenous/exchange-source/1"})
         return
@@ -78,21 +78,21 @@ def source_add(
 
 def source_remove(
     name: Annotated[str, typer.Argument(help="Its name.")],
-    data: Data,
+    data: GateFolderOption,
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Withdraw its hashes; they match nothing any more.")
     ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep its hashes, though nobody will withdraw them.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Remove a source, and say what to do with its hashes."""
     if withdraw and keep:
         raise typer.BadParameter("give --withdraw or --keep")
     wanted = True if withdraw else False if keep else None
     with open_existing(data) as (platform, _):
-        removed = remove_source(name, exchange_of(platform), platform, withdraw=wanted)
+        removed = remove_source(name, open_exchange(platform), platform, withdraw=wanted)
     if as_json:
         document = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
         print_json(document | {"withdrawn": removed.withdrawn, "kept": removed.kept})
@@ -104,10 +104,10 @@ def source_remove(
         print_line(f"  {removed.kept:,} of its claims stay, even when they are withdrawn there.")
 
 
-def source_list(data: Data, as_json: AsJson = False) -> None:
+def source_list(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """List sources, their number of claims here, and when each was last read to its end."""
     with open_existing(data) as (platform, _):
-        sources = exchange_of(platform).sources
+        sources = open_exchange(platform).sources
         known = [
             (one, sources.count_live(one.name), sources.checkpoint(one.name))
             for one in sources.sources()
@@ -139,7 +139,7 @@ def _source_json(source: Source) -> dict[str, object]:
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
-    gate.command("follow", hidden=True)(follow)
+    gate.command("follow", hidden=True)(follow_sources)
     exchange = typer.Typer(
         help="Exchange banks of fingerprints with other platforms.", no_args_is_help=True
     )
@@ -148,7 +148,7 @@ def join(gate: typer.Typer) -> None:
     partner.command("list")(partner_list)
     partner.command("remove")(partner_remove)
     exchange.add_typer(partner, name="partner")
-    exchange.command("fetch")(fetch)
+    exchange.command("fetch")(fetch_sources)
     exchange.command("add")(source_add)
     exchange.command("remove")(source_remove)
     exchange.command("list")(source_list)
@@ -157,7 +157,7 @@ def join(gate: typer.Typer) -> None:
 
 def partner_add(
     name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
-    data: Data,
+    data: GateFolderOption,
     bank: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A bank that it may fetch; may be given several times."),
@@ -165,14 +165,18 @@ def partner_add(
     may_submit: Annotated[
         bool, typer.Option("--may-submit", help="It may also submit hashes, as waiting claims.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Let a platform fetch your banks; prints its key once."""
     banks = [BankName(one) for one in bank or [PEOPLE_BANK]]
     with open_existing(data) as (platform, _):
         for one in banks:
             platform.bank.bank(one)
-        key = add_partner(name, banks, exchange_of(platform), submits=may_submit).reveal().decode()
+        key = (
+            add_exchange_partner(name, banks, open_exchange(platform), submits=may_submit)
+            .reveal()
+            .decode()
+        )
     if as_json:
         document = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
         print_json(document | {"may_submit": may_submit, "key": key})
@@ -185,10 +189,10 @@ def partner_add(
     print_line("  the function key and the subscription key. NCMEC clients must run with TZ=UTC.")
 
 
-def partner_list(data: Data, as_json: AsJson = False) -> None:
+def partner_list(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """List who may fetch what, and when they last asked."""
     with open_existing(data) as (platform, _):
-        known = exchange_of(platform).partners.partners()
+        known = open_exchange(platform).partners.partners()
     if as_json:
         shown = [
             {
@@ -209,19 +213,21 @@ def partner_list(data: Data, as_json: AsJson = False) -> None:
 
 
 def partner_remove(
-    name: Annotated[str, typer.Argument(help="Its name.")], data: Data, as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    data: GateFolderOption,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Revoke a partner's key, and forget what it was served."""
     with open_existing(data) as (platform, _):
-        exchange_of(platform).partners.remove(name)
+        open_exchange(platform).partners.remove(name)
     if as_json:
         print_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
         return
     print_line(f"{name} can no longer fetch. What it fetched before, it still has.")
 
 
-def fetch(
-    data: Data,
+def fetch_sources(
+    data: GateFolderOption,
     names: Annotated[list[str] | None, typer.Argument(help="Sources; all if none.")] = None,
     accept_shrinking: Annotated[
         bool,
@@ -231,11 +237,11 @@ def fetch(
             "cannot be read.",
         ),
     ] = False,
-    as_json: AsJson = False,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Fetch from where the last fetch ended; claims withdrawn at the source are withdrawn here."""
     with open_existing(data) as (platform, _), exchange_client() as client:
-        exchange = exchange_of(platform)
+        exchange = open_exchange(platform)
         update_marks(exchange)
         chosen = [
             exchange.sources.source(name) for name in names or ()
@@ -301,17 +307,17 @@ _CHECKS_PER_INTERVAL: Final = 10  # how many times per interval to check which s
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
-def follow(
+def follow_sources(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
 ) -> None:
     """Fetch each source at the interval in the gate's settings, until standard input ends."""
     start_log(LogKind.ERRORS, sys.stderr)
-    every = timedelta(minutes=gate_settings(data).fetch_minutes)
+    every = timedelta(minutes=read_gate_settings(data).fetch_minutes)
     if not every:
         return
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    threading.Thread(target=_exit_at_input_end, daemon=True).start()
     with open_existing(data) as (platform, _), exchange_client() as client:
-        schedule, exchange = FetchSchedule(every), exchange_of(platform)
+        schedule, exchange = FetchSchedule(every), open_exchange(platform)
         look_s = min(_CHECK_INTERVAL_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
         while True:
             fetch_due(schedule, exchange, platform, client)
@@ -366,7 +372,7 @@ def _warn_about_fetch(result: FetchResult) -> None:
         _LOG.warning("fetch incomplete: %(kept)d kept", log_fields, extra={"said": log_fields})
 
 
-def _end_with_input(exit_process: Callable[[int], object] = os._exit) -> None:
+def _exit_at_input_end(exit_process: Callable[[int], object] = os._exit) -> None:
     """Exit at once when standard input ends, even in the middle of a page.
 
     The next fetch resumes at the checkpoint, as after a crash.

@@ -29,12 +29,12 @@ from entrenous.stop.exchange_nouns import (
     TooManyRequests,
     WrongKey,
 )
-from entrenous.stop.exchange_serving import partner_with
+from entrenous.stop.exchange_serving import authenticate_partner
 from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
 
-NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
+NCMEC_NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 
 def xml_element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
@@ -46,7 +46,7 @@ def xml_element(name: str, text: str = "", /, *inside: str, **attributes: object
 def xml_document(root: str, *inside: str) -> bytes:
     """Return an XML document with these elements."""
     head = '<?xml version="1.0" encoding="UTF-8"?>'
-    return f'{head}<{root} xmlns="{NAMESPACE}">{"".join(inside)}</{root}>'.encode()
+    return f'{head}<{root} xmlns="{NCMEC_NAMESPACE}">{"".join(inside)}</{root}>'.encode()
 
 
 def xml_response(root: str, *inside: str, **headers: str) -> Response:
@@ -59,7 +59,7 @@ class ExchangeFault(EntrenousError):
     """The exchange failed. Nothing was changed; try again later."""
 
 
-_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+_STATUS_BY_ERROR: Final[Mapping[type[EntrenousError], int]] = {
     WrongKey: 401,
     MayNotSubmit: 403,
     TooLong: 413,
@@ -67,28 +67,28 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     TimeNotReached: 429,  # clients obey Retry-After only with the status 429
 }
 _RETRY_AFTER_S: Final = "5"
-Handlers = dict[Any, Callable[[Request, Exception], Response]]
+ErrorHandlers = dict[Any, Callable[[Request, Exception], Response]]
 _RenderError = Callable[[int, str], tuple[bytes, str]]
 
 
-def json_error_handlers() -> Handlers:
+def json_error_handlers() -> ErrorHandlers:
     """Return error handlers for StopNCII's protocol."""
     return _error_handlers(_render_json)
 
 
-def xml_error_handlers() -> Handlers:
+def xml_error_handlers() -> ErrorHandlers:
     """Return error handlers for NCMEC's protocol."""
     return _error_handlers(_render_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
-def _error_handlers(render: _RenderError, challenge: str = "") -> Handlers:
+def _error_handlers(render: _RenderError, challenge: str = "") -> ErrorHandlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
         if isinstance(own, BankUnreachable):  # only the operator may see details of the database
             own = BankUnreachable(why="it is busy or stopped")
-        status = status_of(type(own), _STATUS)
+        status = status_of(type(own), _STATUS_BY_ERROR)
         body, media_type = render(status, " ".join(str(own).split()))
-        headers = PRIVATE_HEADERS | _problem_fields(status, own, challenge)
+        headers = PRIVATE_HEADERS | _error_headers(status, own, challenge)
         return Response(body, status, headers, media_type=media_type)
 
     def on_http_error(_request: Request, error: Exception) -> Response:
@@ -104,7 +104,7 @@ def _error_handlers(render: _RenderError, challenge: str = "") -> Handlers:
     }
 
 
-def _problem_fields(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
+def _error_headers(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED and challenge:
         return {"WWW-Authenticate": challenge}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -135,7 +135,7 @@ class _Bucket:
 
 
 @dataclass(slots=True)
-class Allowance:
+class TokenBuckets:
     """A token bucket per name, in memory: ``burst_max`` tokens, refilled with ``per_second``."""
 
     burst_max: int
@@ -163,11 +163,11 @@ class PartnerAuth:
     """
 
     exchange: Exchange
-    requests: Allowance = field(
-        default_factory=lambda: Allowance(REQUEST_BURST_MAX, REQUESTS_PER_SECOND)
+    requests: TokenBuckets = field(
+        default_factory=lambda: TokenBuckets(REQUEST_BURST_MAX, REQUESTS_PER_SECOND)
     )
-    wrong_keys: Allowance = field(
-        default_factory=lambda: Allowance(WRONG_KEYS_PER_MINUTE, WRONG_KEYS_PER_MINUTE / 60)
+    wrong_keys: TokenBuckets = field(
+        default_factory=lambda: TokenBuckets(WRONG_KEYS_PER_MINUTE, WRONG_KEYS_PER_MINUTE / 60)
     )
 
     async def authenticate(
@@ -176,7 +176,7 @@ class PartnerAuth:
         """Return the partner with this key; raises WrongKey, TooManyRequests."""
         now = self.exchange.clock.now()
         try:
-            partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
+            partner = await run_in_threadpool(authenticate_partner, key, self.exchange, name=name)
         except WrongKey:
             self.wrong_keys.take(_client_network(request), now)
             raise
@@ -199,7 +199,7 @@ def basic_credentials(request: Request) -> tuple[str, Secret]:
     return name, Secret(key.encode())
 
 
-async def body_of(request: Request, bytes_max: int) -> bytes:
+async def read_body(request: Request, bytes_max: int) -> bytes:
     """Read the body.
 
     Raises TooLong as soon as the body is known to be too long, and BadQuery if it takes more than a

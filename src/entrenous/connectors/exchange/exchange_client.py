@@ -47,7 +47,7 @@ def credentials_variable(source: Source) -> str:
     return f"ENTRENOUS_EXCHANGE_{source.name.upper().replace('-', '_')}"
 
 
-def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str]:
+def credential_headers(source: Source, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the headers with a source's credentials.
 
     Raises:
@@ -60,21 +60,21 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
         if source.kind is SourceKind.HMA:
             return {}
         raise _missing_credentials(source)
-    return _credential_headers(source, known.reveal().decode("latin-1"))
+    return _parse_credentials(source, known.reveal().decode("latin-1"))
 
 
 def check_credentials_file(source: Source) -> None:
-    """Check the source's credentials file, if it has one; raises what :func:`headers_for`
+    """Check the source's credentials file, if it has one; raises what :func:`credential_headers`
     raises.
     """
     if source.credentials:
-        known = _read_file(source)
+        known = _read_credentials_file(source)
         if known is None:
             raise _missing_credentials(source)
-        _credential_headers(source, known.reveal().decode("latin-1"))
+        _parse_credentials(source, known.reveal().decode("latin-1"))
 
 
-def _credential_headers(source: Source, text: str) -> dict[str, str]:
+def _parse_credentials(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
         raise _malformed_credentials(source)
     if source.kind is SourceKind.STOPNCII:
@@ -93,10 +93,10 @@ def _read_credentials(source: Source, environment: Mapping[str, str]) -> Secret 
     text = environment.get(credentials_variable(source), "").strip()
     if text:
         return Secret(text.encode())
-    return _read_file(source) if source.credentials else None
+    return _read_credentials_file(source) if source.credentials else None
 
 
-def _read_file(source: Source) -> Secret | None:
+def _read_credentials_file(source: Source) -> Secret | None:
     """Check the credentials file and read it through one descriptor, so that it cannot be replaced
     in between.
     """
@@ -201,7 +201,7 @@ class ExchangeHttp:
             raise BadPage(name=self.name, why="the address of its next page is invalid") from None
         return self._request(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
 
-    def follow(self, untrusted_url: str) -> bytes:
+    def get_next_page(self, untrusted_url: str) -> bytes:
         """Get the next page that an answer named, if it is on the same server; raises BadPage."""
         try:
             url, own = httpx.URL(untrusted_url), httpx.URL(self.base)

@@ -13,7 +13,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
     BadRecord,
     Element,
     parse_pdq_hash,
-    read_all,
+    parse_records,
     read_xml,
     record_key,
 )
@@ -26,7 +26,7 @@ _NEXT_PAGE_VALID: Final = timedelta(hours=12)  # how long the address of a next 
 _NEXT_ADDRESS_CHARS_MAX: Final = 2000
 
 
-class _RangePlace(msgspec.Struct, frozen=True):
+class _RangeCheckpoint(msgspec.Struct, frozen=True):
     """The range of time that is being read, or, if ``to`` is None, the start of the next range."""
 
     start: str = _FIRST_RANGE_START
@@ -43,7 +43,7 @@ class _RangePlace(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Ncmec:
+class NcmecFetcher:
     """A fetcher for NCMEC's API; the checkpoint is a range of time and its next page, as JSON."""
 
     web: ExchangeHttp
@@ -52,24 +52,24 @@ class Ncmec:
 
     def pages(self, token: str) -> Iterator[SourcePage]:
         """Yield pages of the entries that are at least five seconds old."""
-        place = self._resumed(_RangePlace.read(token))
+        place = self._resumed(_RangeCheckpoint.read(token))
         if place.to <= place.start:
             return
         while place.to:
             root = self._request_page(place)
-            records, refused = read_all(_read_entries(root), read_entry)
+            records, refused = parse_records(_entry_elements(root), parse_ncmec_entry)
             place = self._place_after(root, place)
             yield SourcePage(records, place.to_token(), refused)
 
-    def _resumed(self, place: _RangePlace) -> _RangePlace:
+    def _resumed(self, place: _RangeCheckpoint) -> _RangeCheckpoint:
         """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
         held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALID
         if place.next and held:
             return place
-        return _RangePlace(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))
+        return _RangeCheckpoint(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))
 
-    def _request_page(self, place: _RangePlace) -> Element:
+    def _request_page(self, place: _RangeCheckpoint) -> Element:
         if place.next:
             body = self.web.get(place.next)
         else:
@@ -79,20 +79,20 @@ class Ncmec:
         except BadXml as problem:
             raise BadPage(name=self.web.name, why="it is not valid XML") from problem
 
-    def _place_after(self, root: Element, place: _RangePlace) -> _RangePlace:
+    def _place_after(self, root: Element, place: _RangeCheckpoint) -> _RangeCheckpoint:
         if root.name != "queryResult":
             raise BadPage(name=self.web.name, why="it is not a queryResult")
         following = root.child("paging", "next")
         path = following.text.strip() if following is not None else ""
         if not path:
-            return _RangePlace(place.to)
+            return _RangeCheckpoint(place.to)
         if not path.startswith("/v2/") or len(path) > _NEXT_ADDRESS_CHARS_MAX or path == place.next:
             raise BadPage(name=self.web.name, why="its next page is at another place")
         asked = self.clock.now().strftime(_DATE_FORMAT)
         return msgspec.structs.replace(place, next=path, asked=asked)
 
 
-def read_entry(entry: Element) -> SourceRecord | None:
+def parse_ncmec_entry(entry: Element) -> SourceRecord | None:
     """Parse an entry; return None for a video or an entry without a PDQ hash. Raises BadRecord."""
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
@@ -112,7 +112,7 @@ def read_entry(entry: Element) -> SourceRecord | None:
     return replace(record, hashes=hashes) if hashes else None
 
 
-def _read_entries(root: Element) -> Iterator[Element]:
+def _entry_elements(root: Element) -> Iterator[Element]:
     for images in root.children_named("images"):
         yield from images.children
 

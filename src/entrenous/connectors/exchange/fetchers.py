@@ -20,20 +20,20 @@ from entrenous.base.environment import Clock, SystemClock
 from entrenous.connectors.exchange.exchange_client import (
     ExchangeHttp,
     check_credentials_file,
-    headers_for,
+    credential_headers,
     parse_exchange_address,
 )
-from entrenous.connectors.exchange.fetch_ncmec import Ncmec
+from entrenous.connectors.exchange.fetch_ncmec import NcmecFetcher
 from entrenous.connectors.exchange.untrusted_pages import (
     BadRecord,
-    json_page,
-    list_in,
+    page_list,
+    parse_json_page,
     parse_pdq_hash,
+    parse_records,
     parse_whole_number,
-    read_all,
-    record_fields,
     record_key,
     record_type,
+    require_object,
 )
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
@@ -50,7 +50,7 @@ from entrenous.stop.exchange_nouns import (
     SourceUnreachable,
 )
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.exchange_partners import source_lock
+from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import engine_of
 
 
@@ -69,12 +69,12 @@ def fetch_from(
         BadSource.
         Others: what :func:`fetch_source` raises.
     """
-    fetcher = fetcher_of(source, client, exchange.clock, os.environ)
-    with source_lock(engine_of(platform), source.name):
+    fetcher = make_fetcher(source, client, exchange.clock, os.environ)
+    with hold_source_lock(engine_of(platform), source.name):
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
 
 
-_PAGE_SIZE: Final = "800"
+_STOPNCII_PAGE_SIZE: Final = "800"
 _FIRST_START_TIME: Final = "10"  # the start time that the public client sends at first
 _TOKEN_CHARS_MAX: Final = 2000
 _LIVE_STATUSES: Final = frozenset({"Unknown", "Received", "Active"})
@@ -82,7 +82,7 @@ _ENDED_STATUSES: Final = frozenset({"Withdrawn", "Deleted"})
 
 
 @dataclass(frozen=True, slots=True)
-class StopNcii:
+class StopNciiFetcher:
     """A fetcher for StopNCII's API; the checkpoint is "start_time", or "start_time page_token"
     within a fetch.
     """
@@ -101,8 +101,8 @@ class StopNcii:
         while more:
             page = page or self._request_page(start, cursor)
             more, cursor, following = self._next_page_url(page, cursor)
-            raw = list_in(self.web.name, page, "hashRecords")
-            records, refused = read_all(raw, read_record)
+            raw = page_list(self.web.name, page, "hashRecords")
+            records, refused = parse_records(raw, parse_stopncii_record)
             place = f"{start} {cursor}" if more else following
             page = {}
             yield SourcePage(records, place, refused)
@@ -116,10 +116,10 @@ class StopNcii:
             return self._request_page(start, "")
 
     def _request_page(self, start: str, cursor: str) -> dict[str, object]:
-        query = {"startTimestamp": start, "pageSize": _PAGE_SIZE}
+        query = {"startTimestamp": start, "pageSize": _STOPNCII_PAGE_SIZE}
         if cursor:
             query["nextPageToken"] = cursor
-        return json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
+        return parse_json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
 
     def _next_page_url(self, answer: dict[str, object], before: str) -> tuple[bool, str, str]:
         more, cursor = answer.get("hasMoreRecords"), answer.get("nextPageToken") or ""
@@ -138,9 +138,9 @@ class StopNcii:
         return more, cursor, following
 
 
-def read_record(untrusted: object) -> SourceRecord | None:
+def parse_stopncii_record(untrusted: object) -> SourceRecord | None:
     """Parse a record; return None for a hash of a different kind. Raises BadRecord."""
-    record = record_fields(untrusted)
+    record = require_object(untrusted)
     if record_type(record.get("signalType")) != "ImagePDQ":
         return None
     bits, version = (
@@ -162,7 +162,7 @@ _CLOCK_AHEAD_MAX: Final = timedelta(days=1)  # how far the source's clock may be
 
 
 @dataclass(frozen=True, slots=True)
-class ThreatExchange:
+class ThreatExchangeFetcher:
     """A fetcher for ThreatExchange's API; the checkpoint is the time of the newest update read so
     far.
 
@@ -187,22 +187,22 @@ class ThreatExchange:
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
         seen = set[str]()
         while True:
-            page = json_page(self.web.name, body)
-            raw = list_in(self.web.name, page, "data")
-            records, refused = read_all(raw, self._parse_update)
+            page = parse_json_page(self.web.name, body)
+            raw = page_list(self.web.name, page, "data")
+            records, refused = parse_records(raw, self._parse_update)
             newest = max([newest, *(record.version for record in records)])
             yield SourcePage(records, str(newest), refused)
             following = self._next_page_url(page)
             if not following or following in seen:
                 return
             seen.add(following)
-            body = self.web.follow(following)
+            body = self.web.get_next_page(following)
 
     def _parse_update(self, untrusted: object) -> SourceRecord | None:
         """Parse an update, and refuse one that is dated in the future: as a checkpoint, it would
         hide all updates until that time.
         """
-        record = read_update(untrusted)
+        record = parse_threatexchange_update(untrusted)
         ahead_s = (self.clock.now() + _CLOCK_AHEAD_MAX).timestamp()
         if record is not None and record.version > ahead_s:
             raise BadRecord("it is dated ahead")
@@ -218,9 +218,9 @@ class ThreatExchange:
         return following
 
 
-def read_update(untrusted: object) -> SourceRecord | None:
+def parse_threatexchange_update(untrusted: object) -> SourceRecord | None:
     """Parse an update; return None for an indicator of a different type. Raises BadRecord."""
-    update = record_fields(untrusted)
+    update = require_object(untrusted)
     if record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
     name, version = record_key(update.get("id")), parse_whole_number(update.get("last_updated"))
@@ -251,7 +251,7 @@ class _NextHint(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Hma:
+class HmaFetcher:
     """A fetcher for HMA's API; the checkpoint is the next number, and how many were missing in a
     row.
     """
@@ -281,7 +281,7 @@ class Hma:
             yield SourcePage(tuple(records), f"{number} {missing}", tuple(refused))
 
     def _check_bank(self) -> None:
-        bank = json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
+        bank = parse_json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
         if bank.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
@@ -294,16 +294,16 @@ class Hma:
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.get_or_404(path, {"include_signals": "true"})
         if not there:
-            return read_missing(body)
+            return parse_missing_content(body)
         try:
-            record = self._make_record(number, json_page(self.web.name, body))
+            record = self._make_record(number, parse_json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
             refused.append(f"content {number}: {_problem_reason(problem)}")
             return ()
         return () if record is None else (record,)
 
     def _make_record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
-        if record_fields(content.get("bank")).get("name") != self.bank:
+        if require_object(content.get("bank")).get("name") != self.bank:
             return None
         name = record_key(content.get("id", number))
         until = content.get("disable_until_ts", _ON_UNTIL_DISABLED)
@@ -341,7 +341,7 @@ class MissingContent:
         return (number, _MISSING_NUMBERS_MAX) if self.next is None else (self.next, 0)
 
 
-def read_missing(untrusted_body: bytes) -> MissingContent:
+def parse_missing_content(untrusted_body: bytes) -> MissingContent:
     """Parse the hint to the next number in the body of a 404; HMA's own servers give none."""
     try:
         hint = msgspec.json.decode(untrusted_body, type=_NextHint)
@@ -366,7 +366,7 @@ _TYPED_HASH: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class HashFile:
+class HashFileFetcher:
     """A fetcher for a file of hashes; every fetch reads the whole file, so the checkpoint does not
     matter.
     """
@@ -388,12 +388,12 @@ class HashFile:
     def _pages(self, lines: Iterable[str]) -> Iterator[SourcePage]:
         left, done = iter(lines), 0
         while batch := list(islice(left, _LINES_PER_PAGE)):
-            records, refused = read_all(batch, read_line)
+            records, refused = parse_records(batch, parse_hash_line)
             done += len(batch)
             yield SourcePage(records, str(done), refused)
 
 
-def read_line(untrusted_line: str) -> SourceRecord | None:
+def parse_hash_line(untrusted_line: str) -> SourceRecord | None:
     """Parse a line: a hash alone, in the first column, or after "pdq".
 
     Return None for an empty line, a comment, a heading, or a hash of a different type. Raises
@@ -444,7 +444,7 @@ def check_source(source: Source) -> None:
         raise BadSource(why="there is no such file")
 
 
-def fetcher_of(
+def make_fetcher(
     source: Source, client: httpx.Client, clock: Clock, environment: Mapping[str, str]
 ) -> Fetcher:
     """Return the fetcher for a source, with credentials from ``environment`` or the source's file.
@@ -454,13 +454,13 @@ def fetcher_of(
         NoCredentials, CredentialsReadableByOthers, MalformedCredentials.
     """
     if source.kind is SourceKind.FILE:
-        return HashFile(source.name, Path(source.place))
+        return HashFileFetcher(source.name, Path(source.place))
     parse_exchange_address(source.place)
-    web = ExchangeHttp(source.name, source.place, client, headers_for(source, environment))
+    web = ExchangeHttp(source.name, source.place, client, credential_headers(source, environment))
     if source.kind is SourceKind.STOPNCII:
-        return StopNcii(web)
+        return StopNciiFetcher(web)
     if source.kind is SourceKind.NCMEC:
-        return Ncmec(web, clock)
+        return NcmecFetcher(web, clock)
     if source.kind is SourceKind.THREATEXCHANGE:
-        return ThreatExchange(web, source.part, clock)
-    return Hma(web, source.part, clock)
+        return ThreatExchangeFetcher(web, source.part, clock)
+    return HmaFetcher(web, source.part, clock)

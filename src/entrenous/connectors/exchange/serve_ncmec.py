@@ -17,15 +17,15 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
     basic_credentials,
-    body_of,
     query_number,
+    read_body,
     xml_element,
     xml_error_handlers,
     xml_response,
 )
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_nouns import (
-    OWN_NUMBER,
+    OWN_MEMBER_NUMBER,
     PAGE_RECORDS_MAX,
     BadQuery,
     BadXml,
@@ -37,15 +37,21 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import (
     ChangePage,
-    changes_for,
-    number_before,
+    change_number_before,
+    changes_for_partner,
     seconds_first_seen,
     settle_marks,
     time_from_seconds,
     unix_seconds,
     update_marks,
 )
-from entrenous.stop.registration import MATCHING, STANCES_AGAINST, Change, ClaimState, Stance
+from entrenous.stop.registration import (
+    MATCHING_STATES,
+    STANCES_AGAINST,
+    ClaimChange,
+    ClaimState,
+    Stance,
+)
 
 _DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -67,26 +73,26 @@ class MemberNumbers:
 
     def members(self) -> list[tuple[int, str]]:
         """Return the numbers and names of the members, in order."""
-        known = {OWN_NUMBER: self.ours, self.asking.number: self.asking.name}
+        known = {OWN_MEMBER_NUMBER: self.ours, self.asking.number: self.asking.name}
         known |= {one.number: one.name for one in self.by_bank.values()}
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
         """Return number and name of the member who submitted the content of that bank."""
         one = self.by_bank.get(bank)
-        return (OWN_NUMBER, self.ours) if one is None else (one.number, one.name)
+        return (OWN_MEMBER_NUMBER, self.ours) if one is None else (one.number, one.name)
 
 
-def member(number: int, name: str) -> str:
+def member_element(number: int, name: str) -> str:
     return xml_element("member", name, id=number)
 
 
-def entries(
+def entries_element(
     page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: Exchange
 ) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_from_seconds(at_s).strftime(_DATE_FORMAT) for at_s in times]
-    claims = [one.claim for one in page.changes if one.state in MATCHING]
+    claims = [one.claim for one in page.changes if one.state in MATCHING_STATES]
     opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):
         opinions.setdefault(opinion.claim, []).append(opinion)
@@ -98,14 +104,14 @@ def entries(
 
 
 def _entry_element(
-    change: Change, at: str, numbers: MemberNumbers, opinions: Sequence[PartnerOpinion]
+    change: ClaimChange, at: str, numbers: MemberNumbers, opinions: Sequence[PartnerOpinion]
 ) -> str:
     head = (
-        member(*numbers.owner(change.bank)),
+        member_element(*numbers.owner(change.bank)),
         xml_element("timestamp", at),
         xml_element("id", change.claim),
     )
-    if change.state not in MATCHING:
+    if change.state not in MATCHING_STATES:
         return xml_element("deletedImage", "", *head)
     confirmed = change.state is ClaimState.CONFIRMED
     # The public client keeps the last of several hashes, so the first registered one comes last.
@@ -122,7 +128,9 @@ def _entry_element(
 
 def _feedback_element(opinions: Sequence[PartnerOpinion]) -> list[str]:
     agree = [
-        member(one.number, one.partner) for one in opinions if one.stance not in STANCES_AGAINST
+        member_element(one.number, one.partner)
+        for one in opinions
+        if one.stance not in STANCES_AGAINST
     ]
     inside = list[str]()
     if agree:
@@ -137,11 +145,11 @@ def _feedback_element(opinions: Sequence[PartnerOpinion]) -> list[str]:
 
 
 def _reason_element(one: PartnerOpinion) -> tuple[str, str]:
-    members = xml_element("members", "", member(one.number, one.partner))
+    members = xml_element("members", "", member_element(one.number, one.partner))
     return xml_element("reason", "", name=one.stance), members
 
 
-BODY_BYTES_MAX: Final = 16_000
+FEEDBACK_BODY_BYTES_MAX: Final = 16_000
 FEEDBACK_REASONS: Final = {
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c01": Stance.NOT_INTIMATE,
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c02": Stance.DISPUTED,
@@ -150,7 +158,7 @@ _CLIENT_CLOCK_AHEAD_S_MAX: Final = 120
 _HALF_HOUR_S: Final = 1800
 _HALF_HOUR_TOLERANCE_S: Final = 60
 _TIME_ZONE_OFFSET_S_MAX: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
-_DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+_DATE_PATTERN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
 _LOCAL_TIME_WARNING: Final = (
     '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
@@ -174,7 +182,7 @@ def ncmec_app(auth: PartnerAuth) -> Starlette:
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class _TimeRange:
     from_s: int
     to_s: int
     after: int | None  # None for the first page, which is selected by time
@@ -190,13 +198,13 @@ class _NcmecApi:
     async def status(self, request: Request) -> Response:
         """Return the partner that is asking."""
         partner = await self._partner(request)
-        return xml_response("status", member(partner.number, partner.name))
+        return xml_response("status", member_element(partner.number, partner.name))
 
     async def members(self, request: Request) -> Response:
         """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
         numbers = await run_in_threadpool(MemberNumbers.of, partner, self.exchange)
-        return xml_response("members", *(member(*one) for one in numbers.members()))
+        return xml_response("members", *(member_element(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
         """Return the reasons that negative feedback can have."""
@@ -212,14 +220,16 @@ class _NcmecApi:
         """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
         time_range = self._range(request)
-        headers = self._future_time_warning(partner, time_range)
+        headers = self._local_time_warning(partner, time_range)
         inside = await run_in_threadpool(self._page, partner, time_range)
         return xml_response("queryResult", *inside, **headers)
 
     async def feedback(self, request: Request) -> Response:
         """Record an opinion on one entry."""
         partner = await self._partner(request)
-        stance = _parse_stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
+        stance = _parse_stance(
+            read_xml(await read_body(request, FEEDBACK_BODY_BYTES_MAX), FEEDBACK_BODY_BYTES_MAX)
+        )
         entry = ClaimId(request.path_params["entry"][:64])
         await run_in_threadpool(self.exchange.opinions.record, partner, {entry: stance})
         return xml_response("feedbackSubmissionResult")
@@ -228,7 +238,7 @@ class _NcmecApi:
         name, key = basic_credentials(request)
         return await self.auth.authenticate(request, key, name)
 
-    def _range(self, request: Request) -> _Range:
+    def _range(self, request: Request) -> _TimeRange:
         from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")
         ahead_s = to_s - unix_seconds(self.exchange.clock.now())
         if ahead_s > _CLIENT_CLOCK_AHEAD_S_MAX:
@@ -236,13 +246,15 @@ class _NcmecApi:
         if ahead_s > 0:  # otherwise the client's next range would miss the changes made until then
             raise TimeNotReached(seconds=ahead_s)
         if "start" not in request.query_params:
-            return _Range(from_s, to_s, None, 0, PAGE_RECORDS_MAX)
+            return _TimeRange(from_s, to_s, None, 0, PAGE_RECORDS_MAX)
         size = min(max(query_number(request, "size", PAGE_RECORDS_MAX), 1), PAGE_RECORDS_MAX)
-        return _Range(
+        return _TimeRange(
             from_s, to_s, query_number(request, "start"), query_number(request, "max"), size
         )
 
-    def _future_time_warning(self, partner: ExchangePartner, time_range: _Range) -> dict[str, str]:
+    def _local_time_warning(
+        self, partner: ExchangePartner, time_range: _TimeRange
+    ) -> dict[str, str]:
         behind_s = unix_seconds(self.exchange.clock.now()) - time_range.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
@@ -258,23 +270,23 @@ class _NcmecApi:
         _LOG.warning(words, log_fields, extra={"said": log_fields})
         return {"Warning": _LOCAL_TIME_WARNING}
 
-    def _page(self, partner: ExchangePartner, time_range: _Range) -> list[str]:
+    def _page(self, partner: ExchangePartner, time_range: _TimeRange) -> list[str]:
         seen = update_marks(self.exchange)
         after, upto = time_range.after, time_range.upto
         if after is None:
             seen = settle_marks(time_range.to_s, seen, self.exchange)
-            after = number_before(time_range.from_s, self.exchange)
+            after = change_number_before(time_range.from_s, self.exchange)
             upto = self.exchange.served.number_before(time_range.to_s)
-        page = changes_for(
+        page = changes_for_partner(
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )
         times = seconds_first_seen([one.number for one in page.changes], self.exchange)
         numbers = MemberNumbers.of(partner, self.exchange) if page.changes else None
-        inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
+        inside = [] if numbers is None else [entries_element(page, times, numbers, self.exchange)]
         return [*inside, *_paging_element(time_range, page, upto)]
 
 
-def _paging_element(time_range: _Range, page: ChangePage, upto: int) -> list[str]:
+def _paging_element(time_range: _TimeRange, page: ChangePage, upto: int) -> list[str]:
     if not page.more:
         return []
     said = {"from": _format_time(time_range.from_s), "to": _format_time(time_range.to_s)}
@@ -301,7 +313,7 @@ def _parse_stance(root: Element) -> Stance:
 
 def _parse_date(request: Request, name: str) -> int:
     text = request.query_params.get(name, "")
-    if not _DATE_FORM.fullmatch(text):
+    if not _DATE_PATTERN.fullmatch(text):
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
     try:
         at = datetime.strptime(text[:19] + "Z", _DATE_FORMAT).replace(tzinfo=UTC)

@@ -16,10 +16,10 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
-    body_of,
     json_error_handlers,
     parse_whole_number,
     query_number,
+    read_body,
 )
 from entrenous.stop.exchange_nouns import (
     PAGE_RECORDS_MAX,
@@ -35,18 +35,18 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.exchange_serving import (
     ChangePage,
     HashStatus,
-    changes_for,
-    group_by_hash,
-    number_before,
+    change_number_before,
+    changes_for_partner,
+    group_changes_by_hash,
     seconds_first_seen,
     update_marks,
 )
 from entrenous.stop.http.answers import PRIVATE_HEADERS
-from entrenous.stop.registration import MATCHING, STANCES_AGAINST, ClaimState, Stance
+from entrenous.stop.registration import MATCHING_STATES, STANCES_AGAINST, ClaimState, Stance
 
-Form = TypeVar("Form")
-Item = TypeVar("Item")
-BODY_BYTES_MAX: Final = 1_000_000
+FormT = TypeVar("FormT")
+ItemT = TypeVar("ItemT")
+REQUEST_BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE_SIZE: Final = 800
 _CASES_MAX: Final = 100  # one record names at most this many cases; all are counted
 # The names of PDQ that are accepted; the public client sends the second one by mistake.
@@ -69,23 +69,23 @@ _STATUS_BY_STATE: Final[Mapping[ClaimState, str]] = {
 }
 
 
-class _Feedback(msgspec.Struct):
+class _FeedbackForm(msgspec.Struct):
     hashValue: str  # noqa: N815 (StopNCII's name)
     feedbackValue: str  # noqa: N815
     tags: list[str] = []
 
 
-class _Feedbacks(msgspec.Struct):
-    hashFeedbacks: list[_Feedback]  # noqa: N815
+class _FeedbacksForm(msgspec.Struct):
+    hashFeedbacks: list[_FeedbackForm]  # noqa: N815
 
 
-class _Submitted(msgspec.Struct):
+class _SubmittedHashForm(msgspec.Struct):
     signalType: str  # noqa: N815
     hashValue: str  # noqa: N815
 
 
-class _Submission(msgspec.Struct):
-    hashRecords: list[_Submitted]  # noqa: N815
+class _SubmissionForm(msgspec.Struct):
+    hashRecords: list[_SubmittedHashForm]  # noqa: N815
 
 
 def stopncii_app(auth: PartnerAuth) -> Starlette:
@@ -120,7 +120,9 @@ class _StopNciiApi:
     async def feedback(self, request: Request) -> Response:
         """Record opinions on hashes that this partner was served."""
         partner = await self._partner(request)
-        form = _parse_body(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
+        form = _parse_body(
+            await read_body(request, REQUEST_BODY_BYTES_MAX), _FeedbacksForm
+        ).hashFeedbacks
         said = {
             _parse_hash(one.hashValue): _parse_stance(one.feedbackValue)
             for one in _check_count(form)
@@ -135,7 +137,9 @@ class _StopNciiApi:
         partner = await self._partner(request)
         if not partner.submits:
             raise MayNotSubmit
-        form = _parse_body(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
+        form = _parse_body(
+            await read_body(request, REQUEST_BODY_BYTES_MAX), _SubmissionForm
+        ).hashRecords
         if any(one.signalType not in _PDQ_SIGNAL_NAMES for one in _check_count(form)):
             raise BadQuery(why="only ImagePDQ is taken here")
         hashes = {_parse_hash(one.hashValue): None for one in form}
@@ -158,20 +162,22 @@ class _StopNciiApi:
         # Only a start time proves which records a client has stored, since it may crash between
         # pages.
         else:
-            after, upto = number_before(start_s, self.exchange), seen.number
+            after, upto = change_number_before(start_s, self.exchange), seen.number
             self.exchange.served.record_read_position(partner, after)
-        page = changes_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
-        hashes = group_by_hash(partner, page, seen.number, self.exchange)
+        page = changes_for_partner(partner, after, min(upto, seen.number), size, self.exchange.feed)
+        hashes = group_changes_by_hash(partner, page, seen.number, self.exchange)
         records = _records_json(hashes, self.exchange)
         return {
             "count": len(records),
             "nextPageToken": f"{page.reached}.{upto}" if page.more else None,
-            "nextSetTimestamp": self._checkpoint(page, upto, seen, start_s),
+            "nextSetTimestamp": self._next_start_second(page, upto, seen, start_s),
             "hasMoreRecords": page.more,
             "hashRecords": records,
         }
 
-    def _checkpoint(self, page: ChangePage, upto: int, seen_mark: ChangeMark, start_s: int) -> int:
+    def _next_start_second(
+        self, page: ChangePage, upto: int, seen_mark: ChangeMark, start_s: int
+    ) -> int:
         """Return a start time that misses nothing, even for a client that stores it after every
         page.
         """
@@ -227,7 +233,7 @@ def _record_json(
 
 def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
     """Return as many cases as a client can use, those that are still live first."""
-    return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
+    return sorted(cases, key=lambda case: case.state not in MATCHING_STATES)[:_CASES_MAX]
 
 
 def _feedbacks_json(
@@ -259,14 +265,14 @@ def _parse_token(untrusted_text: str) -> tuple[int, int]:
     return parse_whole_number(after), parse_whole_number(upto)
 
 
-def _parse_body(untrusted_body: bytes, form: type[Form]) -> Form:
+def _parse_body(untrusted_body: bytes, form: type[FormT]) -> FormT:
     try:
         return msgspec.json.decode(untrusted_body, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadQuery(why="this is not JSON in StopNCII's form") from problem
 
 
-def _check_count(things: list[Item]) -> list[Item]:
+def _check_count(things: list[ItemT]) -> list[ItemT]:
     if len(things) > PAGE_RECORDS_MAX:
         raise BadQuery(why=f"at most {PAGE_RECORDS_MAX} at once")
     return things

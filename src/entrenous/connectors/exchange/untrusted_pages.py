@@ -14,8 +14,8 @@ import msgspec
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.stop.exchange_nouns import BadPage, BadXml, SourceRecord, TooLong
 
-DEPTH_MAX: Final = 16
-ELEMENTS_MAX: Final = 400_000
+XML_DEPTH_MAX: Final = 16
+XML_ELEMENTS_MAX: Final = 400_000
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
     """
     if len(untrusted_data) > bytes_max:
         raise TooLong(limit_bytes=bytes_max)
-    builder = _Builder()
+    builder = _TreeBuilder()
     parser = expat.ParserCreate(encoding="UTF-8", namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
@@ -65,7 +65,7 @@ def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
     return builder.root
 
 
-class _Builder:
+class _TreeBuilder:
     """Builds the tree from expat's callbacks."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Builder:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
-        if len(self._open) > DEPTH_MAX or self._count > ELEMENTS_MAX:
+        if len(self._open) > XML_DEPTH_MAX or self._count > XML_ELEMENTS_MAX:
             raise BadXml(why="it has too many elements or levels")
         element = Element(name.rpartition(" ")[2], attributes)
         self._open[-1].children.append(element)
@@ -95,7 +95,7 @@ class _Builder:
         raise BadXml(why="it declares a document type")
 
 
-Raw = TypeVar("Raw")
+RawT = TypeVar("RawT")
 _KEY_CHARACTERS_MAX: Final = 200  # characters
 _VERSION_MAX: Final = 2**53
 _RECORDS_PER_PAGE_MAX: Final = 20_000  # per page
@@ -105,8 +105,8 @@ class BadRecord(Exception):
     """A record was skipped; the message describes its form and never quotes its content."""
 
 
-def read_all(
-    untrusted: Iterable[Raw], read: Callable[[Raw], SourceRecord | None]
+def parse_records(
+    untrusted: Iterable[RawT], read: Callable[[RawT], SourceRecord | None]
 ) -> tuple[tuple[SourceRecord, ...], tuple[str, ...]]:
     """Parse each record with ``read``; ignore those for which it returns None.
 
@@ -125,7 +125,7 @@ def read_all(
     return tuple(records), tuple(refused)
 
 
-def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
+def parse_json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
     """Parse a JSON object; raises BadPage."""
     try:
         page = msgspec.json.decode(untrusted_body)
@@ -136,7 +136,7 @@ def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
     return page
 
 
-def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
+def page_list(name: str, page: dict[str, Any], key: str) -> list[Any]:
     """Return the list under this key of a page; raises BadPage."""
     found = page.get(key)
     if not isinstance(found, list) or len(found) > _RECORDS_PER_PAGE_MAX:
@@ -144,7 +144,7 @@ def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
     return found
 
 
-def record_fields(untrusted: object) -> dict[str, Any]:
+def require_object(untrusted: object) -> dict[str, Any]:
     """Check that a record is an object; raises BadRecord."""
     if not isinstance(untrusted, dict):
         raise BadRecord("it is not an object")

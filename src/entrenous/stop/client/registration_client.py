@@ -36,7 +36,7 @@ from entrenous.stop.registration import (
     NoSuchClaim,
     NotTheHolder,
 )
-from entrenous.stop.registration_format import read_claim, write_request
+from entrenous.stop.registration_format import read_claim_status, write_registration_request
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
@@ -105,7 +105,7 @@ class RegistrationClient:
         The request is POST /v1/claims; it may be repeated with the same holder.
         """
         sent = {"Content-Type": "application/json"}
-        answer = self._request("POST", "/v1/claims", sent, write_request(request))
+        answer = self._request("POST", "/v1/claims", sent, write_registration_request(request))
         if _is_problem(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
         if _is_problem(answer, SoundTooQuiet):
@@ -171,7 +171,7 @@ class RegistrationClient:
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
         try:
-            return read_claim(answer.untrusted_body)
+            return read_claim_status(answer.untrusted_body)
         except BadClaim as problem:
             raise BadAnswer(url=self.url) from problem
 

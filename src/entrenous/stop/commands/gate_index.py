@@ -13,8 +13,8 @@ from entrenous.base.files import folder_errors
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
-from entrenous.stop.gate_settings import gate_settings
-from entrenous.stop.index.file_index import FileIndex, condition_of, written_at
+from entrenous.stop.gate_settings import read_gate_settings
+from entrenous.stop.index.file_index import FileIndex, index_condition, index_written_at
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
@@ -72,14 +72,14 @@ def look_up_hashes(
 
 def print_index_status(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
-    folder, shards = data / INDEX_FOLDER, gate_settings(data).index_shards
+    folder, shards = data / INDEX_FOLDER, read_gate_settings(data).index_shards
     with folder_errors(folder):
         # Read this first, since opening the index repairs its file.
-        condition = condition_of(folder, shards)
+        condition = index_condition(folder, shards)
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.has_withdrawn_hashes()
-        age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
+        age = max(timedelta(), platform.clock.now() - index_written_at(folder, shards))
     if as_json:
         print_json(
             {
@@ -106,7 +106,7 @@ def rebuild_index(data: GateFolderOption, as_json: AsJsonOption = False) -> None
     """Rebuild the index's file from the bank; a running gate switches to it by itself."""
     folder = data / INDEX_FOLDER
     with open_existing(data) as (platform, _), folder_errors(folder):
-        index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
+        index = FileIndex(folder, platform.bank, read_gate_settings(data).index_shards)
         index.rebuild()
         state = index.state()
     if as_json:

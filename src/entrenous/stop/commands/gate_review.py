@@ -25,7 +25,7 @@ from entrenous.stop.client.review_client import (
 )
 from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
 from entrenous.stop.commands.gate_drop import client_settings_from_options
-from entrenous.stop.registration import MATCHING
+from entrenous.stop.registration import MATCHING_STATES
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
@@ -311,6 +311,6 @@ def _why_not_refused(review: ShownReview) -> str:
         return (
             "It could not be read, so it is not refused from now on; the same file is held again."
         )
-    if not any(match.state in MATCHING for match in review.matches):
+    if not any(match.state in MATCHING_STATES for match in review.matches):
         return "No claim that it matches is left, so nothing follows: the same file is not stopped."
     return ""

@@ -24,17 +24,21 @@ from entrenous.serving.http_server import ServeOptions, serve
 from entrenous.serving.server_process import LogKind, start_log, tune_garbage_collection
 from entrenous.serving.tls import Certificate
 from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING
-from entrenous.stop.gate_settings import SLOW_LOOK_PROCESSES_MAX, GateFront, gate_settings
+from entrenous.stop.gate_settings import (
+    SLOW_LOOK_PROCESSES_MAX,
+    GateHttpSettings,
+    read_gate_settings,
+)
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.judge_pool import (
-    READY,
+    READY_MESSAGE,
     JudgePool,
+    disable_vfork,
+    encode_decision_or_error,
     keep_running,
     processor_count,
     read_judge_request,
-    use_fork_exec,
-    write_answer,
 )
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import (
@@ -42,8 +46,8 @@ from entrenous.stop.store.open_gate import (
     GateTokens,
     open_existing,
     open_platform,
-    read_front_settings,
-    token_file,
+    read_gate_http_settings,
+    token_path,
 )
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
@@ -97,13 +101,13 @@ def run_gate(
     The gate's tokens are files in its data folder; only the account that runs it can read them.
     """
     host, port = parse_host_and_port(listen)
-    front = read_front_settings(data)
+    front = read_gate_http_settings(data)
     options = ServeOptions(_certificate_from_settings(front))
     if not front.appeal_url:
         hint(NO_APPEAL_WARNING)
     start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
-    use_fork_exec()
+    disable_vfork()
     with ExitStack() as opened:
         platform, tokens = opened.enter_context(open_platform(data, serves=True))
         if not slow_look:
@@ -111,7 +115,7 @@ def run_gate(
         if platform.limits.slow_looks > 0:
             count = _deferred_scan_process_count(data)
             opened.enter_context(keep_running(deferred_scan_command(data), count=count))
-        if gate_settings(data).fetch_minutes:
+        if read_gate_settings(data).fetch_minutes:
             opened.enter_context(keep_running(follow_command(data)))
 
         def announce(url: str) -> None:
@@ -133,7 +137,7 @@ def run_gate(
         serve(app, host, port, announce, options)
 
 
-def _certificate_from_settings(front: GateFront) -> Certificate | None:
+def _certificate_from_settings(front: GateHttpSettings) -> Certificate | None:
     if front.tls_cert is None or front.tls_key is None:
         return None
     return Certificate(front.tls_cert, front.tls_key)
@@ -175,7 +179,7 @@ def _deferred_scan_process_count(data: Path) -> int:
     Half are enough, since each process needs memory and runs only while uploads leave processors
     idle.
     """
-    wanted = gate_settings(data).slow_look_processes
+    wanted = read_gate_settings(data).slow_look_processes
     return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
@@ -184,7 +188,7 @@ def _token_files(data: Path) -> dict[str, str]:
 
     The tokens themselves are not printed, since other people may read the log.
     """
-    return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
+    return {f"{role}_token_file": str(token_path(data.absolute(), role)) for role in TOKEN_ROLES}
 
 
 def _shown_tokens(tokens: GateTokens) -> dict[str, str]:
@@ -200,11 +204,11 @@ def judge_from_stdin(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = reserve_answer_fd()
     keep_freed_memory()
-    use_fork_exec()
+    disable_vfork()
     with open_platform(data, serves=True) as (opened, _):
         platform = opened if slow_look else without_deferred_scans(opened)
         tune_garbage_collection()
-        write_to(answers, READY)
+        write_to(answers, READY_MESSAGE)
         while _judge_one(platform, answers):
             pass
 
@@ -219,7 +223,7 @@ def _judge_one(platform: Platform, answers: int) -> bool:
         return False
     upload, reference, publishes = judge_request
     decide = partial(decide_upload, upload, platform, reference, publishes)
-    write_to(answers, write_answer(decide))
+    write_to(answers, encode_decision_or_error(decide))
     return True
 
 
@@ -241,7 +245,7 @@ def make_deferred_scans(
     """Search accepted uploads for parts of registered ones; a running gate does so by itself."""
     with suppress(AttributeError, OSError):  # os.nice does not exist on Windows
         os.nice(_NICENESS_MAX)
-    use_fork_exec()
+    disable_vfork()
     with open_existing(data) as (platform, _):
         if follow:
             _scan_until_end(platform)

@@ -15,12 +15,12 @@ from entrenous.base.files import files_readable_by_others, folder_errors
 from entrenous.serving.host_checks import is_private
 from entrenous.stop.audit import AuditHead, AuditRow, audit_rows, verify_audit_log
 from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
-from entrenous.stop.gate_settings import SETTINGS_FILE, gate_settings
-from entrenous.stop.index.file_index import condition_of, written_at
+from entrenous.stop.gate_settings import SETTINGS_FILE, read_gate_settings
+from entrenous.stop.index.file_index import index_condition, index_written_at
 from entrenous.stop.nouns import GateFigures, ShadowOutcome
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
-from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_front_settings
+from entrenous.stop.store.gate_figures import count_platform_figures, undecryptable_uploads
+from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_gate_http_settings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 NO_APPEAL_WARNING: Final = (
@@ -54,7 +54,7 @@ def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> 
     """Count registrations and waiting work, and say what is wrong, if anything is."""
     file = _index_file(data)  # read this before opening the gate, which repairs the file
     with open_existing(data) as (platform, _):
-        figures = figures_of(platform, with_shadow=True)
+        figures = count_platform_figures(platform, with_shadow=True)
         wrong = [
             *_figure_warnings(figures, file),
             *_missing_reviewers_warning(platform),
@@ -62,7 +62,7 @@ def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> 
         ]
         wrong += _undecryptable_warning(platform)
         wrong += [*_exposed_files_warnings(data), *_unencrypted_warning(data)]
-        if not read_front_settings(data).appeal_url:
+        if not read_gate_http_settings(data).appeal_url:
             wrong.append(NO_APPEAL_WARNING)
         in_shadow = platform.limits.shadow
     if as_json:
@@ -77,11 +77,11 @@ def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> 
 
 
 def _index_file(data: Path) -> _IndexFile:
-    folder, shards = data / INDEX_FOLDER, gate_settings(data).index_shards
+    folder, shards = data / INDEX_FOLDER, read_gate_settings(data).index_shards
     with folder_errors(folder):
-        condition = condition_of(folder, shards)
+        condition = index_condition(folder, shards)
         try:
-            return _IndexFile(condition, written_at(folder, shards))
+            return _IndexFile(condition, index_written_at(folder, shards))
         except FileNotFoundError:  # this also happens while a gate changes its number of shards
             return _IndexFile("missing", None)
 
@@ -135,7 +135,7 @@ def _exposed_files_warnings(data: Path) -> Iterator[str]:
     """
     if is_private(data):
         return
-    is_plain = gate_settings(data).database is None
+    is_plain = read_gate_settings(data).database is None
     files = [
         file
         for file in files_readable_by_others(data)
@@ -151,7 +151,7 @@ def _unencrypted_warning(data: Path) -> Iterator[str]:
 
     With PostgreSQL, which several gates may share, no key is created.
     """
-    settings = gate_settings(data)
+    settings = read_gate_settings(data)
     if settings.database is not None and settings.held_key is None:
         yield (
             "Uploads that wait for a reviewer are stored unencrypted in PostgreSQL: name a file of"

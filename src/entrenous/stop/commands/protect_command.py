@@ -26,16 +26,16 @@ from entrenous.fingerprint.nouns import (
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.client.registration_client import RegistrationClient, open_registration_client
 from entrenous.stop.protect import (
+    all_protections,
     delete_protection,
     find_active_registration,
     find_protection,
     fingerprint_file,
-    originals_of,
-    protections,
+    original_files_of,
     refresh_protection,
 )
-from entrenous.stop.protect import protect as protect_protect
-from entrenous.stop.protect import unprotect as withdraw
+from entrenous.stop.protect import register_fingerprints as protect_protect
+from entrenous.stop.protect import withdraw_protection as withdraw
 from entrenous.stop.protect_wording import (
     WHAT_EMBEDDINGS_REVEAL,
     describe_video,
@@ -117,7 +117,7 @@ def _message_files(
     except UnknownMessage:
         yield from received(message, device)
     else:
-        yield from originals_of(sent, device)
+        yield from original_files_of(sent, device)
 
 
 _SKIPPED_FILE_ERRORS: Final = (
@@ -355,7 +355,7 @@ def _print_forgotten(protection: Protection, *, as_json: bool) -> None:
 
 def _list_protections(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with opened_device(context) as device:
-        noted = protections(device)
+        noted = all_protections(device)
         known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
         _print_protections(known, as_json=True)

@@ -21,19 +21,19 @@ from entrenous.base.errors import Malformed, NotUnderstood, Unproven, Unreachabl
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
-from entrenous.stop.gate_settings import GateFront, Network
-from entrenous.stop.judge.decide import SECRET_BYTES
+from entrenous.stop.gate_settings import GateHttpSettings, IpNetwork
+from entrenous.stop.judge.decide import APPEAL_SECRET_BYTES
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import NoSuchClaim
-from entrenous.stop.reviewers import reviewer_with
-from entrenous.stop.upload_record import OPERATOR, NoSuchReview, Publishes
+from entrenous.stop.reviewers import reviewer_with_token
+from entrenous.stop.upload_record import OPERATOR_NAME, NoSuchReview, Publishes
 from entrenous.wire.encodings import from_base64url
 
-_NAME_CHARS_MAX: Final = 64
+_PATH_NAME_CHARS_MAX: Final = 64
 
 
-def claim_in(request: Request) -> ClaimId:
+def claim_id_in_path(request: Request) -> ClaimId:
     """Return the claim's id in the address; raises NoSuchClaim."""
     name = request.path_params["claim"]
     if not _is_valid_name(name):
@@ -41,12 +41,12 @@ def claim_in(request: Request) -> ClaimId:
     return ClaimId(name)
 
 
-def case_in(request: Request) -> str:
+def case_number_in_path(request: Request) -> str:
     """Return the case's number in the address; raises NoSuchReview."""
-    return checked_case(str(request.path_params["case"]))
+    return check_case_number(str(request.path_params["case"]))
 
 
-def checked_case(untrusted_name: str) -> str:
+def check_case_number(untrusted_name: str) -> str:
     """Check that this may be a case's number; raises NoSuchReview."""
     if not _is_valid_name(untrusted_name):
         raise NoSuchReview(case="that was given")
@@ -54,7 +54,7 @@ def checked_case(untrusted_name: str) -> str:
 
 
 def _is_valid_name(untrusted_name: str) -> bool:
-    return len(untrusted_name) <= _NAME_CHARS_MAX and untrusted_name.isprintable()
+    return len(untrusted_name) <= _PATH_NAME_CHARS_MAX and untrusted_name.isprintable()
 
 
 # Prefix lengths of IPv6 networks, each with a multiple of the limit of one household. A household
@@ -64,7 +64,7 @@ _HOUR_S: Final = 3600
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     """What a token permits."""
 
     OPERATOR = "operator"  # the platform's own server or staff: sees the reasons
@@ -85,8 +85,8 @@ class GateAccess:
     upload_bytes_max: int = UPLOAD_BYTES_MAX
     uploads_at_once: int = 8
     appeal_url: str = ""
-    uploads_per_account: int = GateFront().uploads_per_account
-    refused_per_account: int = GateFront().refused_per_account
+    uploads_per_account: int = GateHttpSettings().uploads_per_account
+    refused_per_account: int = GateHttpSettings().refused_per_account
 
 
 class BadPublishes(Malformed):
@@ -100,20 +100,20 @@ class WrongToken(Unproven):
     """
 
 
-def role_of(request: Request, access: GateAccess) -> Role:
+def token_role(request: Request, access: GateAccess) -> TokenRole:
     """Return the role of the request's token, operator or uploader. Tokens are compared in constant
     time.
 
     Raises WrongToken.
     """
     if is_operator(request, access):
-        return Role.OPERATOR
+        return TokenRole.OPERATOR
     if _has_token(request, access.uploader):
-        return Role.UPLOADER
+        return TokenRole.UPLOADER
     raise WrongToken
 
 
-def publishes_of(request: Request, role: Role) -> Publishes:
+def declared_publishing(request: Request, role: TokenRole) -> Publishes:
     """Return what the platform publishes whatever the gate decides.
 
     The header is ignored in an uploader's request.
@@ -122,7 +122,7 @@ def publishes_of(request: Request, role: Role) -> Publishes:
         BadPublishes.
     """
     header = request.headers.get(PUBLISHES_HEADER)
-    if header is None or role is not Role.OPERATOR:
+    if header is None or role is not TokenRole.OPERATOR:
         return Publishes.NOTHING
     if header not in (Publishes.HELD, Publishes.ALL):
         raise BadPublishes
@@ -145,8 +145,8 @@ def require_operator(request: Request, access: GateAccess) -> None:
 async def require_reviewer(request: Request, access: GateAccess, platform: Platform) -> str:
     """Return the operator or the name of the token's reviewer; raises WrongToken."""
     if is_operator(request, access):
-        return OPERATOR
-    name = await run_in_threadpool(reviewer_with, bearer_token(request), platform)
+        return OPERATOR_NAME
+    name = await run_in_threadpool(reviewer_with_token, bearer_token(request), platform)
     if name is None:
         raise WrongToken
     return name
@@ -181,10 +181,10 @@ def appeal_secret(request: Request) -> Secret:
         NoSuchReview: it is malformed, so it belongs to no case.
     """
     try:
-        return _base64url_secret(request, SECRET_BYTES)
+        return _base64url_secret(request, APPEAL_SECRET_BYTES)
     except WrongToken:
         if bearer_token(request):
-            raise NoSuchReview(case=case_in(request)) from None
+            raise NoSuchReview(case=case_number_in_path(request)) from None
         raise
 
 
@@ -253,16 +253,16 @@ class HourlyLimit:
 
 
 ACCOUNT_HEADER: Final = "Entrenous-Account"
-_ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
+_ACCOUNT_PATTERN: Final = re.compile(r"[!-~]{1,128}")
 # At most this many names are remembered, in about 30 MB. Uploads under further names are not
 # counted.
 _NAMES_REMEMBERED_MAX: Final = 200_000
-_NAME_BYTES: Final = 16
+_ACCOUNT_HASH_BYTES: Final = 16
 # All uploads without a known account count as one account. That account has this multiple of the
 # limit on refusals, and no limit on uploads.
 _ANONYMOUS_LIMIT_FACTOR: Final = 50
 #: Hashes of the names under which a client is counted, each with a multiple of the limit.
-Names = tuple[tuple[bytes, int], ...]
+CountedNames = tuple[tuple[bytes, int], ...]
 
 
 class TooManyUploads(Unreachable):
@@ -281,7 +281,7 @@ class BadAccount(Malformed):
 
 
 @dataclass(slots=True)
-class Accounts:
+class AccountCounter:
     """Counts uploads and refusals of each account in each hour of the clock, in memory only.
 
     Accounts and addresses are remembered only as hashes that are keyed with the random ``key``.
@@ -293,7 +293,7 @@ class Accounts:
     uploads: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
 
-    def names_of(self, request: Request, role: Role) -> Names:
+    def counted_names(self, request: Request, role: TokenRole) -> CountedNames:
         """Return the names under which an upload counts.
 
         The operator's server names the account; uploads without a name count as one account. For an
@@ -302,19 +302,19 @@ class Accounts:
         Raises:
             BadAccount.
         """
-        if role is Role.OPERATOR:
+        if role is TokenRole.OPERATOR:
             account = request.headers.get(ACCOUNT_HEADER)
             if account is None:
                 return self._anonymous_name()
-            if not _ACCOUNT.fullmatch(account):
+            if not _ACCOUNT_PATTERN.fullmatch(account):
                 raise BadAccount
-            return ((self._account_key("account", account), 1),)
+            return ((self._hash_account("account", account), 1),)
         client = request.client.host if request.client else ""
         return tuple(
-            (self._account_key("network", name), times) for name, times in client_networks(client)
+            (self._hash_account("network", name), times) for name, times in client_networks(client)
         )
 
-    def count(self, names: Names, now: datetime) -> None:
+    def count(self, names: CountedNames, now: datetime) -> None:
         """Count one more upload; raises TooManyUploads."""
         self._start_hour(now)
         known = () if names == self._anonymous_name() else names
@@ -322,12 +322,12 @@ class Accounts:
             known, self.uploads, self.access.uploads_per_account
         ) or _is_limit_reached(names, self.refused, self.access.refused_per_account):
             raise self._too_many_uploads(now)
-        _add_one(known, self.uploads)
+        _count_one(known, self.uploads)
 
-    def count_refusal(self, names: Names, now: datetime) -> None:
+    def count_refusal(self, names: CountedNames, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
         self._start_hour(now)
-        _add_one(names, self.refused)
+        _count_one(names, self.refused)
 
     def _start_hour(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -341,19 +341,19 @@ class Accounts:
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
-    def _anonymous_name(self) -> Names:
-        return ((self._account_key("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
+    def _anonymous_name(self) -> CountedNames:
+        return ((self._hash_account("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
 
-    def _account_key(self, kind: str, text: str) -> bytes:
+    def _hash_account(self, kind: str, text: str) -> bytes:
         text_with_kind = f"{kind}\0{text}".encode()
-        return hmac.digest(self.key.reveal(), text_with_kind, "sha256")[:_NAME_BYTES]
+        return hmac.digest(self.key.reveal(), text_with_kind, "sha256")[:_ACCOUNT_HASH_BYTES]
 
 
-def _is_limit_reached(names: Names, counts: dict[bytes, int], most: int) -> bool:
+def _is_limit_reached(names: CountedNames, counts: dict[bytes, int], most: int) -> bool:
     return most > 0 and any(counts.get(name, 0) >= most * times for name, times in names)
 
 
-def _add_one(names: Names, counts: dict[bytes, int]) -> None:
+def _count_one(names: CountedNames, counts: dict[bytes, int]) -> None:
     for name, _ in names:
         if name in counts or len(counts) < _NAMES_REMEMBERED_MAX:
             counts[name] = counts.get(name, 0) + 1
@@ -363,17 +363,17 @@ _FORWARDED_HEADER: Final = b"x-forwarded-for"
 # Matches a node of RFC 7239, section 6, without quotes, or IPv6 without brackets, as proxies write
 # it. Neither "unknown" nor obfuscated names match.
 _FORWARDED_PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
-_FORWARDED_HOP: Final = re.compile(
+_FORWARDED_HOP_PATTERN: Final = re.compile(
     rf"(?P<four>[\d.]+){_FORWARDED_PORT}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT}|(?P<bare>[\da-f:.]+)",
     re.IGNORECASE | re.ASCII,
 )
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class BehindProxies:
+class ForwardedAddressMiddleware:
     """ASGI middleware that sets each request's ``client`` to the forwarded address."""
 
-    def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
+    def __init__(self, app: ASGIApp, trusted: Sequence[IpNetwork]) -> None:
         self._app = app
         self._trusted = tuple(trusted)
 
@@ -389,7 +389,7 @@ class BehindProxies:
         await self._app(scope, receive, send)
 
 
-def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
+def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[IpNetwork]) -> str:
     """Return the address of the client behind trusted proxies.
 
     Args:
@@ -417,7 +417,7 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
 
 def _forwarded_node(untrusted_hop: str) -> str:
     """Return the address without brackets and port; "" if it is malformed."""
-    found = _FORWARDED_HOP.fullmatch(untrusted_hop.strip(" \t"))
+    found = _FORWARDED_HOP_PATTERN.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 
 

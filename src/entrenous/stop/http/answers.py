@@ -21,7 +21,13 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.picture import NotAPicture, TooManyPixels
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.http.access import GateAccess, Role, TooManyUploads, WrongToken, is_operator
+from entrenous.stop.http.access import (
+    GateAccess,
+    TokenRole,
+    TooManyUploads,
+    WrongToken,
+    is_operator,
+)
 from entrenous.stop.http.request_body import NotMedia, TooLarge, TooSlow
 from entrenous.stop.nouns import BankUnreachable, GateBusy
 from entrenous.stop.registration import ClaimFacts, Stance
@@ -32,7 +38,7 @@ from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
 PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
+def decision_json(role: TokenRole, decision: Decision, appeal_url: str) -> dict[str, Any]:
     """Render a decision; only the operator sees outcome and matches.
 
     An uploader learns only whether the upload was refused: a quarantined one is answered like one
@@ -41,7 +47,7 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
     answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
     if decision.secret is not None:
         answer["secret"] = to_base64url(decision.secret.reveal())
-    if role is Role.OPERATOR:
+    if role is TokenRole.OPERATOR:
         shadow = {} if decision.would is None else {"shadow": decision.would}
         published = {"published": True} if decision.listed else {}
         return (
@@ -50,22 +56,22 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
             | published
             | {
                 "decision": decision.outcome,
-                "matches": [match_for_operator(match) for match in decision.matches],
+                "matches": [match_json(match) for match in decision.matches],
             }
         )
     refused = decision.outcome is Outcome.REFUSE
     seen = Outcome.REFUSE if refused else Outcome.LET_THROUGH
-    return answer | {"decision": seen, "matches": [], "appeal": _appeal_fields(appeal_url, refused)}
+    return answer | {"decision": seen, "matches": [], "appeal": _appeal_text(appeal_url, refused)}
 
 
-def match_for_operator(match: Match) -> dict[str, Any]:
+def match_json(match: Match) -> dict[str, Any]:
     """Render a match: the bank, the distance in bits, and how the upload was derived from the
     registered picture.
     """
     return {"bank": match.bank, "distance": match.distance, "how": match.how}
 
 
-def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+def review_json(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
     """Render a judged upload with the facts for a decision; its bytes have their own address."""
     return {
         "schema": "entrenous/review/1",
@@ -73,7 +79,7 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
         "state": review.state,
         "at": review.at.isoformat(),
         "decision": review.decision.outcome,
-        "matches": [_match_in_review(match, facts) for match in review.decision.matches],
+        "matches": [_review_match_json(match, facts) for match in review.decision.matches],
         "found": review.found,
         "reference": review.reference,
         "gathered": review.gathered,
@@ -83,9 +89,9 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
     }
 
 
-def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
+def _review_match_json(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
     """Return the match with the claim's id, state, reason and partners' opinions."""
-    document = match_for_operator(match) | {"claim": match.claim}
+    document = match_json(match) | {"claim": match.claim}
     if match.claim not in facts:
         return document
     claim_facts = facts[match.claim]
@@ -94,12 +100,12 @@ def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[
     return document | {"state": claim_facts.claim.state} | reason | {"opinions": opinions}
 
 
-def appeal_answer(case: str) -> dict[str, Any]:
+def appeal_json(case: str) -> dict[str, Any]:
     """Return the same answer whether the upload was refused, quarantined or let through."""
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
-def _appeal_fields(url: str, refused: bool) -> str:  # noqa: FBT001 (private; its caller names it)
+def _appeal_text(url: str, refused: bool) -> str:  # noqa: FBT001 (private; its caller names it)
     where = f" here: {url}" if url else ""
     if refused:
         return (
@@ -113,7 +119,7 @@ def _appeal_fields(url: str, refused: bool) -> str:  # noqa: FBT001 (private; it
     )
 
 
-_STATUS: Final[Mapping[type[EntrenousError], int]] = {
+_STATUS_BY_ERROR: Final[Mapping[type[EntrenousError], int]] = {
     WrongToken: 401,
     TooSlow: 408,
     TooLarge: 413,
@@ -135,7 +141,7 @@ class GateFault(EntrenousError):
     """
 
 
-def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
+def make_error_handler(access: GateAccess) -> Callable[[Request, Exception], Response]:
     """Return a handler that answers an error with its own message.
 
     Details of database errors are shown only to the operator.
@@ -180,7 +186,7 @@ def log_bug(error: Exception) -> None:
 
 
 def _problem_response(error: EntrenousError) -> Response:
-    status = status_of(type(error), _STATUS)
+    status = status_of(type(error), _STATUS_BY_ERROR)
     body = write_problem(error, status)
     return Response(
         body, status, PRIVATE_HEADERS | _problem_headers(status, error), media_type=MEDIA_TYPE

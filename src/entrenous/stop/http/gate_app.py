@@ -25,13 +25,18 @@ from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess, require_metrics_token, require_operator
 from entrenous.stop.http.answers import (
     PRIVATE_HEADERS,
+    make_error_handler,
     on_bug,
     on_disconnect,
-    on_error,
     on_http_error,
     run_after_answer,
 )
-from entrenous.stop.http.metrics import CONTENT_TYPE, GateMetrics, MetricsMiddleware, Snapshot
+from entrenous.stop.http.metrics import (
+    CONTENT_TYPE,
+    FiguresAndIndexSize,
+    GateMetrics,
+    MetricsMiddleware,
+)
 from entrenous.stop.http.registration_requests import ClaimRequests
 from entrenous.stop.http.review_requests import ReviewRequests
 from entrenous.stop.http.upload_requests import UploadRequests
@@ -63,7 +68,7 @@ def gate_app(
     platform: Platform,
     access: GateAccess,
     tasks: BackgroundTasks = BackgroundTasks(),
-    count_rows: Callable[[], Snapshot] | None = None,
+    count_rows: Callable[[], FiguresAndIndexSize] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
     """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
@@ -125,7 +130,7 @@ def gate_app(
         lifespan=lambda _: _run_background(platform, tasks, judges),
         middleware=[Middleware(MetricsMiddleware, meters=meters)],
         exception_handlers={
-            EntrenousError: on_error(access),
+            EntrenousError: make_error_handler(access),
             HTTPException: on_http_error,
             ClientDisconnect: on_disconnect,
             Exception: on_bug,

@@ -19,7 +19,21 @@ from entrenous.base.program import this_program
 from entrenous.stop.nouns import Bank, GateFigures, IndexSize, round_down_to_even
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
-_BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_ANSWER_TIME_BUCKETS_S: Final = (
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+    60.0,
+)
 _ANSWERS_KEPT_MAX: Final = (
     1_000  # how many of the newest answers to uploads the quantiles are computed from
 )
@@ -28,7 +42,7 @@ _QUANTILES: Final = (0.5, 0.95, 0.99)
 _COUNT_VALID_S: Final = 60.0
 UPLOAD_EVENT: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-Snapshot = tuple[GateFigures, IndexSize | None]
+FiguresAndIndexSize = tuple[GateFigures, IndexSize | None]
 
 
 class GateMetrics:
@@ -36,7 +50,7 @@ class GateMetrics:
     index.
     """
 
-    def __init__(self, count_rows: Callable[[], Snapshot] | None = None) -> None:
+    def __init__(self, count_rows: Callable[[], FiguresAndIndexSize] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         about = asdict(this_program())
@@ -51,10 +65,10 @@ class GateMetrics:
         self._seconds = Histogram(
             *("entrenous_gate_answer_seconds", "How long answers took.", ("event",)),
             registry=self.registry,
-            buckets=_BUCKETS_S,
+            buckets=_ANSWER_TIME_BUCKETS_S,
         )
         self._newest: deque[float] = deque(maxlen=_ANSWERS_KEPT_MAX)
-        self.registry.register(_Quantiles(self._newest))
+        self.registry.register(_UploadTimeQuantiles(self._newest))
         if count_rows is not None:
             self.registry.register(_DatabaseCollector(count_rows))
 
@@ -104,7 +118,7 @@ class MetricsMiddleware:
             await self.app(scope, receive, send)
             return
         began, status, is_answered = time.perf_counter(), 500, False
-        event = event_of(scope["method"], scope["path"])
+        event = request_kind(scope["method"], scope["path"])
 
         async def send_and_count(message: Message) -> None:
             nonlocal status, is_answered
@@ -123,7 +137,7 @@ class MetricsMiddleware:
             raise
 
 
-def event_of(method: str, path: str) -> str:
+def request_kind(method: str, path: str) -> str:
     """Return the kind of request, without any id in it."""
     match path.strip("/").split("/"):
         case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
@@ -145,7 +159,7 @@ def event_of(method: str, path: str) -> str:
             return "other"
 
 
-class _Quantiles(Collector):
+class _UploadTimeQuantiles(Collector):
     """Quantiles of the newest answers to uploads."""
 
     def __init__(self, newest: deque[float]) -> None:
@@ -165,9 +179,9 @@ class _DatabaseCollector(Collector):
     minute.
     """
 
-    def __init__(self, count_rows: Callable[[], Snapshot]) -> None:
+    def __init__(self, count_rows: Callable[[], FiguresAndIndexSize]) -> None:
         self._count_rows, self._lock = count_rows, threading.Lock()
-        self._last_counts: Snapshot | None = None
+        self._last_counts: FiguresAndIndexSize | None = None
         self._counted_at = -math.inf
 
     def describe(self) -> Iterator[Metric]:

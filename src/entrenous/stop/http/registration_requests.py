@@ -14,15 +14,15 @@ from starlette.responses import Response
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
-from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
+from entrenous.stop.http.access import HourlyLimit, claim_id_in_path, holder_token
 from entrenous.stop.http.answers import PRIVATE_HEADERS, run_after_answer
-from entrenous.stop.http.request_body import read_body, too_large
-from entrenous.stop.judge.look_back import look_back_now
+from entrenous.stop.http.request_body import read_body, too_large_error
+from entrenous.stop.judge.look_back import look_back_for_newest_claims
 from entrenous.stop.partners import accept_opinion
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import (
-    ED25519_BYTES,
+    ED25519_KEY_BYTES,
     BadClaim,
     BadOpinion,
     Claim,
@@ -31,7 +31,11 @@ from entrenous.stop.registration import (
     Opinion,
     Stance,
 )
-from entrenous.stop.registration_format import BYTES_MAX, read_request, write_claim
+from entrenous.stop.registration_format import (
+    REQUEST_BYTES_MAX_BY_KIND,
+    read_registration_request,
+    write_claim_status,
+)
 from entrenous.wire.encodings import from_base64url
 
 OPINION_SCHEMA: Final = "entrenous/opinion/1"
@@ -40,7 +44,7 @@ _SIGNATURE_BYTES: Final = 64
 _UNIX_SECONDS_MAX: Final = 2**34  # the year 2514
 
 
-class _Opinion(msgspec.Struct, forbid_unknown_fields=True):
+class _OpinionForm(msgspec.Struct, forbid_unknown_fields=True):
     schema: str
     opinion: Stance
     at: int
@@ -48,7 +52,7 @@ class _Opinion(msgspec.Struct, forbid_unknown_fields=True):
     signature: str
 
 
-def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]:
+def parse_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]:
     """Parse an opinion on ``claim``.
 
     Returns:
@@ -58,14 +62,14 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
         BadOpinion: the data is malformed; the message does not repeat it.
     """
     try:
-        form = msgspec.json.decode(untrusted_data, type=_Opinion)
+        form = msgspec.json.decode(untrusted_data, type=_OpinionForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadOpinion(why="it is not the JSON object that is expected") from problem
     if form.schema != OPINION_SCHEMA or not 0 <= form.at < _UNIX_SECONDS_MAX:
         raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time is invalid")
     try:
         key, signature = (
-            from_base64url(form.key, ED25519_BYTES),
+            from_base64url(form.key, ED25519_KEY_BYTES),
             from_base64url(form.signature, _SIGNATURE_BYTES),
         )
     except NotUnderstood as problem:
@@ -98,32 +102,35 @@ class ClaimRequests:
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._register_body, body)
         looking = BackgroundTask(
-            run_after_answer, look_back_now, self.platform, places=self.look_back_limiter
+            run_after_answer,
+            look_back_for_newest_claims,
+            self.platform,
+            places=self.look_back_limiter,
         )
         return _claim_response(claim, 201, looking)
 
     def _register_body(self, untrusted_body: bytes) -> Claim:
-        form = _check_printable(read_request(untrusted_body))
-        limit = BYTES_MAX[form.kind]
+        form = _check_printable(read_registration_request(untrusted_body))
+        limit = REQUEST_BYTES_MAX_BY_KIND[form.kind]
         if len(untrusted_body) > limit:
-            raise too_large(limit)
+            raise too_large_error(limit)
         return register_claim(form, self.platform)
 
     async def claim(self, request: Request) -> Response:
         """Return the claim's state; its id is random, so knowing it is permission enough."""
-        name = claim_in(request)
+        name = claim_id_in_path(request)
         return _claim_response(await run_in_threadpool(self.platform.bank.claim, name))
 
     async def withdraw(self, request: Request) -> Response:
         """Withdraw a claim with the holder's token."""
-        name = claim_in(request)
+        name = claim_id_in_path(request)
         token = holder_token(request)
         return _claim_response(await run_in_threadpool(withdraw_claim, name, token, self.platform))
 
     async def opinion(self, request: Request) -> Response:
         """Submit a partner platform's signed opinion."""
-        name = claim_in(request)
-        opinion, signature = read_opinion(await read_body(request, OPINION_BYTES_MAX), name)
+        name = claim_id_in_path(request)
+        opinion, signature = parse_opinion(await read_body(request, OPINION_BYTES_MAX), name)
         return _claim_response(
             await run_in_threadpool(accept_opinion, opinion, signature, self.platform)
         )
@@ -141,5 +148,5 @@ def _check_printable(request: ClaimRequest) -> ClaimRequest:
 def _claim_response(
     claim: Claim, status_code: int = 200, background_task: BackgroundTask | None = None
 ) -> Response:
-    body = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
+    body = write_claim_status(ClaimStatus(claim.id, claim.kind, claim.state))
     return Response(body, status_code, PRIVATE_HEADERS, "application/json", background_task)

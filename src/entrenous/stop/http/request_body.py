@@ -129,7 +129,7 @@ def _long_form_error() -> LongForm:
 _FILE_FIELD: Final = b"file"
 _MEDIA_TYPE_PREFIXES: Final = ("image/", "video/", "audio/")
 # Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
-ARRIVAL_S_MAX: Final = 60
+BODY_ARRIVAL_S_MAX: Final = 60
 
 
 class TooLarge(Malformed):
@@ -181,16 +181,16 @@ async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
     named = request.headers.get("entrenous-reference", "")
     if kind == "multipart/form-data":
         form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
-        sent = await run_in_threadpool(upload_in_form, form, options.get(b"boundary", b""))
+        sent = await run_in_threadpool(parse_upload_form, form, options.get(b"boundary", b""))
         if len(sent.untrusted_data) > limit_bytes:
-            raise too_large(limit_bytes)
-        return ReceivedUpload(sent.untrusted_data, read_reference(sent.reference or named))
+            raise too_large_error(limit_bytes)
+        return ReceivedUpload(sent.untrusted_data, check_reference(sent.reference or named))
     if kind.startswith(_MEDIA_TYPE_PREFIXES) or kind == "application/octet-stream":
-        return ReceivedUpload(await read_body(request, limit_bytes), read_reference(named))
+        return ReceivedUpload(await read_body(request, limit_bytes), check_reference(named))
     raise NotMedia(content_type=kind or "nothing")
 
 
-def read_reference(untrusted_text: str) -> str:
+def check_reference(untrusted_text: str) -> str:
     """Check a platform's own id for an upload; raises BadReference."""
     if len(untrusted_text) > REFERENCE_CHARS_MAX or not untrusted_text.isprintable():
         raise BadReference(most=REFERENCE_CHARS_MAX)
@@ -201,15 +201,15 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Read at most ``limit_bytes``; raises TooLarge, TooSlow."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
-        raise too_large(limit_bytes)
+        raise too_large_error(limit_bytes)
     try:
-        with anyio.fail_after(ARRIVAL_S_MAX):
+        with anyio.fail_after(BODY_ARRIVAL_S_MAX):
             return await _collect_body(request, limit_bytes)
     except TimeoutError as problem:
-        raise TooSlow(limit_s=ARRIVAL_S_MAX) from problem
+        raise TooSlow(limit_s=BODY_ARRIVAL_S_MAX) from problem
 
 
-def too_large(limit_bytes: int) -> TooLarge:
+def too_large_error(limit_bytes: int) -> TooLarge:
     """Return the error with the limit in megabytes: a whole number, or two digits if it is below
     one (for claims and opinions).
     """
@@ -222,11 +222,11 @@ async def _collect_body(request: Request, limit_bytes: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit_bytes:
-            raise too_large(limit_bytes)
+            raise too_large_error(limit_bytes)
     return bytes(body)
 
 
-def upload_in_form(untrusted_form: bytes, boundary: bytes) -> ReceivedUpload:
+def parse_upload_form(untrusted_form: bytes, boundary: bytes) -> ReceivedUpload:
     """Read the field "file" of a multipart form, and the first field "reference".
 
     Raises:

@@ -16,20 +16,20 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import CLAIM_BYTES_MAX
 from entrenous.stop.http.access import (
     GateAccess,
-    case_in,
-    checked_case,
+    case_number_in_path,
+    check_case_number,
     require_operator,
     require_reviewer,
 )
-from entrenous.stop.http.answers import PRIVATE_HEADERS, review_for_operator
+from entrenous.stop.http.answers import PRIVATE_HEADERS, review_json
 from entrenous.stop.http.request_body import read_body
 from entrenous.stop.platform import Platform
 from entrenous.stop.review import (
     ShownClaims,
     blurred_view,
-    confirm,
+    confirm_case,
     next_review,
-    release,
+    release_case,
     unblurred_upload,
 )
 from entrenous.stop.upload_record import Review, ReviewState
@@ -51,7 +51,7 @@ class BadVerdict(Malformed):
     """
 
 
-class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
+class _VerdictForm(msgspec.Struct, forbid_unknown_fields=True):
     decision: str
     shown: tuple[ClaimId, ...] | None = None
 
@@ -70,7 +70,7 @@ class ReviewRequests:
     async def reviews(self, request: Request) -> Response:
         """Return the oldest item in the queue, or with ``?after=CASE`` the next one."""
         by = await self._reviewer(request)
-        after = checked_case(request.query_params.get("after", ""))
+        after = check_case_number(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
         waiting = await run_in_threadpool(self.platform.reviews.waiting)
         shown = await self._render_reviews(*([] if review is None else [review]))
@@ -86,7 +86,7 @@ class ReviewRequests:
         require_operator(request, self.access)
         after = request.query_params.get("after", "")
         page = self.platform.reviews.published
-        found = await run_in_threadpool(page, checked_case(after), PUBLISHED_MAX + 1)
+        found = await run_in_threadpool(page, check_case_number(after), PUBLISHED_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
             "cases": await self._render_reviews(*found[:PUBLISHED_MAX]),
@@ -97,7 +97,7 @@ class ReviewRequests:
     async def review(self, request: Request) -> Response:
         """Return one case; the platform learns the decision in this way."""
         await self._reviewer(request)
-        review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
+        review = await run_in_threadpool(self.platform.reviews.review, case_number_in_path(request))
         (shown,) = await self._render_reviews(review)
         return JSONResponse(shown, headers=PRIVATE_HEADERS)
 
@@ -105,7 +105,7 @@ class ReviewRequests:
         """Confirm or release a case; ``shown`` lists the claims that the reviewer saw."""
         by = await self._reviewer(request)
         verb, state, shown = parse_verdict(await read_body(request, CLAIM_BYTES_MAX))
-        case = case_in(request)
+        case = case_number_in_path(request)
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
         if review.state is state:  # otherwise a second person has to confirm first
             self.reviewed(review, state)
@@ -115,14 +115,16 @@ class ReviewRequests:
     async def view(self, request: Request) -> Response:
         """Return the picture of a case as a small, grey, blurred PNG."""
         by = await self._reviewer(request)
-        make_view = partial(blurred_view, case_in(request), by, self.platform)
+        make_view = partial(blurred_view, case_number_in_path(request), by, self.platform)
         data = await anyio.to_thread.run_sync(make_view, limiter=self.views)
         return Response(data, media_type="image/png", headers=_UPLOAD_HEADERS)
 
     async def held_upload(self, request: Request) -> Response:
         """Return the original bytes of the upload."""
         by = await self._reviewer(request)
-        data = await run_in_threadpool(unblurred_upload, case_in(request), by, self.platform)
+        data = await run_in_threadpool(
+            unblurred_upload, case_number_in_path(request), by, self.platform
+        )
         return Response(data, media_type="application/octet-stream", headers=_UPLOAD_HEADERS)
 
     async def _reviewer(self, request: Request) -> str:
@@ -132,7 +134,7 @@ class ReviewRequests:
         """Render reviews with the facts of their claims, read in one query."""
         claims = {match.claim for one in reviews for match in one.decision.matches}
         facts = await run_in_threadpool(self.platform.bank.facts, claims)
-        return [review_for_operator(one, facts) for one in reviews]
+        return [review_json(one, facts) for one in reviews]
 
 
 def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, ShownClaims]:
@@ -145,11 +147,11 @@ def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, ShownClaims]
         BadVerdict.
     """
     verbs = {
-        "confirm": (confirm, ReviewState.CONFIRMED),
-        "release": (release, ReviewState.RELEASED),
+        "confirm": (confirm_case, ReviewState.CONFIRMED),
+        "release": (release_case, ReviewState.RELEASED),
     }
     try:
-        verdict = msgspec.json.decode(untrusted_data, type=_Verdict)
+        verdict = msgspec.json.decode(untrusted_data, type=_VerdictForm)
         return (*verbs[verdict.decision], verdict.shown)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as problem:
         raise BadVerdict from problem

@@ -16,27 +16,27 @@ from entrenous.base.picture import MediaKind
 from entrenous.base.secret import Secret
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.http.access import (
-    Accounts,
+    AccountCounter,
     GateAccess,
-    Role,
+    TokenRole,
     appeal_secret,
-    case_in,
-    publishes_of,
-    role_of,
+    case_number_in_path,
+    declared_publishing,
+    token_role,
 )
 from entrenous.stop.http.answers import (
     PRIVATE_HEADERS,
-    appeal_answer,
-    decision_for,
+    appeal_json,
+    decision_json,
     run_after_answer,
 )
 from entrenous.stop.http.request_body import read_upload
 from entrenous.stop.judge.decide import (
-    appeal,
     decide_upload,
     hash_appeal_secret,
     needs_upload_bytes,
     store_upload_bytes,
+    submit_appeal,
 )
 from entrenous.stop.judge.judge_pool import JudgePool, processor_count
 from entrenous.stop.judge.look_back import delete_expired
@@ -44,8 +44,8 @@ from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, Publishes
 
-_KEY_BYTES: Final = 32
-_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
+_ACCOUNT_KEY_BYTES: Final = 32
+_TURN_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
 
 
 @dataclass(slots=True)
@@ -63,10 +63,10 @@ class UploadRequests:
     platform: Platform
     access: GateAccess
     deciding: anyio.CapacityLimiter
-    bodies: Mapping[Role, anyio.CapacityLimiter]
+    bodies: Mapping[TokenRole, anyio.CapacityLimiter]
     appeals: anyio.CapacityLimiter
     clips: anyio.CapacityLimiter
-    accounts: Accounts
+    accounts: AccountCounter
     judges: JudgePool | None = None
     tidied: datetime | None = None
     judged: Callable[[Decision], object] = lambda _: None
@@ -84,10 +84,10 @@ class UploadRequests:
             # With two bodies for each judge, no judge has to wait for a body.
             at_once, waiting = judges.most, max(most, 2 * judges.most)
         deciding = anyio.CapacityLimiter(at_once)
-        bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
+        bodies = {role: anyio.CapacityLimiter(waiting) for role in TokenRole}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
         clips = anyio.CapacityLimiter(max(1, most // 4))
-        accounts = Accounts(access, Secret(platform.dice.token(_KEY_BYTES)))
+        accounts = AccountCounter(access, Secret(platform.dice.token(_ACCOUNT_KEY_BYTES)))
         return cls(platform, access, deciding, bodies, appeals, clips, accounts, judges)
 
     async def upload(self, request: Request) -> Response:
@@ -95,14 +95,14 @@ class UploadRequests:
 
         Work for quarantined uploads is done after the answer, so that timing reveals nothing.
         """
-        role = role_of(request, self.access)
-        names = self.accounts.names_of(request, role)
+        role = token_role(request, self.access)
+        names = self.accounts.counted_names(request, role)
         async with take_place(self.bodies[role], request):
-            publishes = publishes_of(request, role)
+            publishes = declared_publishing(request, role)
             if self._may_answer_reveal(publishes):
                 self.accounts.count(names, self.platform.clock.now())
             received = await read_upload(request, self.access.upload_bytes_max)
-            if role is not Role.OPERATOR:
+            if role is not TokenRole.OPERATOR:
                 received = replace(received, reference="")
             data, reference = received.untrusted_data, received.reference
             if medium_of(data) is MediaKind.PICTURE:
@@ -116,7 +116,7 @@ class UploadRequests:
                     decision = await self._decide(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.count_refusal(names, self.platform.clock.now())
-        answer = decision_for(role, decision, self.access.appeal_url)
+        answer = decision_json(role, decision, self.access.appeal_url)
         return JSONResponse(
             answer,
             headers=PRIVATE_HEADERS,
@@ -125,16 +125,16 @@ class UploadRequests:
 
     async def appeal(self, request: Request) -> Response:
         """Appeal with the decision's secret, and optionally the file again."""
-        case, secret = case_in(request), appeal_secret(request)
+        case, secret = case_number_in_path(request), appeal_secret(request)
         await self._require_secret(case, secret)
         if not request.headers.get("content-type"):
-            await run_in_threadpool(appeal, case, secret, None, self.platform)
-            return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
+            await run_in_threadpool(submit_appeal, case, secret, None, self.platform)
+            return JSONResponse(appeal_json(case), headers=PRIVATE_HEADERS)
         async with take_place(self.appeals, case):
             received = await read_upload(request, self.access.upload_bytes_max)
             data = received.untrusted_data or None
-            await run_in_threadpool(appeal, case, secret, data, self.platform)
-        return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
+            await run_in_threadpool(submit_appeal, case, secret, data, self.platform)
+        return JSONResponse(appeal_json(case), headers=PRIVATE_HEADERS)
 
     def _may_answer_reveal(self, publishes: Publishes) -> bool:
         """Return whether the answer can tell the uploader anything.
@@ -214,7 +214,7 @@ async def _wait_for_place(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
 
 async def _acquire(places: anyio.CapacityLimiter) -> None:
     try:
-        with anyio.fail_after(_WAIT_S_MAX):
+        with anyio.fail_after(_TURN_WAIT_S_MAX):
             await places.acquire()
     except TimeoutError as problem:
         raise GateBusy from problem

@@ -89,7 +89,9 @@ def shard_of(bits: bytes, of: int) -> int:
     return bits[0] * of >> 8
 
 
-def not_in_base(new_entries: Sequence[HashEntry], upto: Sequence[int]) -> Sequence[HashEntry]:
+def entries_not_in_base(
+    new_entries: Sequence[HashEntry], upto: Sequence[int]
+) -> Sequence[HashEntry]:
     """Return the entries that no shard's file has; ``upto`` has the highest entry number of each
     shard.
     """
@@ -98,7 +100,7 @@ def not_in_base(new_entries: Sequence[HashEntry], upto: Sequence[int]) -> Sequen
     return [one for one in new_entries if one.number > upto[shard_of(one.bits, len(upto))]]
 
 
-def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
+def remove_files_of_other_shard_counts(folder: Path, shards: Sequence[Shard]) -> None:
     """Remove the files of an index with a different number of shards.
 
     They contain hashes and are no longer updated.
@@ -109,21 +111,21 @@ def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
             path.unlink(missing_ok=True)
 
 
-Rows = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
+NumberedHashes = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
 
 
-def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry]]:
+def read_entry_pages(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry]]:
     """Yield entries with a number above ``after``, in order, a page of the bank at a time."""
     while new_entries := bank.entries(after):
         yield new_entries
         after = new_entries[-1].number
 
 
-def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
+def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
         tuple(shard.select(*_rows_of_entries(new_entries, part=part)) for part in (False, True))
-        for new_entries in read_new_hashes(bank, 0)
+        for new_entries in read_entry_pages(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
     return build_searchable(*_join_pages(whole), inverted=True), build_searchable(
@@ -131,13 +133,13 @@ def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable,
     )
 
 
-def _rows_of_entries(new_entries: Sequence[HashEntry], *, part: bool) -> Rows:
+def _rows_of_entries(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
     entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, as_words([entry.bits for entry in entries])
 
 
-def _join_pages(pages: Sequence[Rows]) -> Rows:
+def _join_pages(pages: Sequence[NumberedHashes]) -> NumberedHashes:
     none = (np.zeros(0, dtype=np.int64), as_words([]))
     numbers, words = zip(none, *pages, strict=True)
     return np.concatenate(numbers), np.concatenate(words)
@@ -179,12 +181,12 @@ def _try_lock(handle: int, *, wait: bool) -> bool:
     return True
 
 
-VERSION: Final = 1
+BASE_FILE_VERSION: Final = 1
 _MAGIC: Final = b"ENTRINDX"
 _ALIGNMENT_BYTES: Final = 64
-_HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
-_HEADER_BYTES: Final = _HEADER.size + 4
-_CRC: Final = struct.Struct("<I")
+_HEADER_STRUCT: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
+_HEADER_BYTES: Final = _HEADER_STRUCT.size + 4
+_CRC_STRUCT: Final = struct.Struct("<I")
 _SUBSTRING_COUNTS: Final = frozenset({0, 11, 12, 13, 16})
 # NumPy types of the sections: hashes, entry numbers, starts, order.
 _SECTION_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
@@ -199,7 +201,7 @@ class DamagedBase(Malformed):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Base:
+class IndexBase:
     """Hashes of whole pictures and of parts that were registered up to some time.
 
     ``file`` identifies its file by (device, inode); a file that replaces it is a different base.
@@ -217,13 +219,13 @@ class Base:
     @property
     def upto(self) -> int:
         """Return the highest entry number in the base; 0 if it is empty."""
-        return highest_number(self.segments)
+        return highest_entry_number(self.segments)
 
     @property
     def last(self) -> HashEntry | None:
         """Return the entry with the highest number; None if the base is empty."""
         ends = [
-            HashEntry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
+            HashEntry(int(one.entries[-1]), hash_words(one)[-1].tobytes(), part)
             for one, part in ((self.whole, False), (self.parts, True))
             if one.entries.size
         ]
@@ -238,7 +240,7 @@ class Base:
         return self.whole.entries.size + self.parts.entries.size
 
 
-def highest_number(kinds: Iterable[Searchable]) -> int:
+def highest_entry_number(kinds: Iterable[Searchable]) -> int:
     """Return the highest entry number in these indexes; 0 if they are empty."""
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
@@ -254,12 +256,12 @@ def write_base(
         file.write(header)
         for section in sections:
             file.write(section.data)
-            file.write(_padding_length(section.nbytes))
+            file.write(_padding(section.nbytes))
 
     write_private_with(path, write_content)
 
 
-def read_base(path: Path) -> Base:
+def read_base(path: Path) -> IndexBase:
     """Map the base at ``path`` and check every byte of it; about 0.4 s for a gigabyte.
 
     Raises:
@@ -269,14 +271,14 @@ def read_base(path: Path) -> Base:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         about = os.fstat(handle)
-        content = _mapped_content(handle, about.st_size)
+        content = _map_content(handle, about.st_size)
     finally:
         os.close(handle)
     if content is None:
         raise DamagedBase(path=path)
     whole, parts, shard, sections = content
     at = datetime.fromtimestamp(about.st_mtime, UTC)
-    return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
+    return IndexBase(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
@@ -288,7 +290,7 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def rows_of(index: Searchable) -> Array:
+def hash_words(index: Searchable) -> Array:
     """Return the hashes of this index as words, shape (N, 4)."""
     return index.words.T if isinstance(index, ScanIndex) else index.words
 
@@ -296,7 +298,7 @@ def rows_of(index: Searchable) -> Array:
 def _sections_of(index: Searchable) -> list[Array]:
     none = np.zeros(0, dtype=np.uint32)
     tables = [none, none] if isinstance(index, ScanIndex) else [index.starts, index.order]
-    made = zip(_SECTION_TYPES, [rows_of(index), index.entries, *tables], strict=True)
+    made = zip(_SECTION_TYPES, [hash_words(index), index.entries, *tables], strict=True)
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 
@@ -309,20 +311,22 @@ def _encode_header(
         for number in (one.entries.size, 0 if isinstance(one, ScanIndex) else one.plan.substrings)
     ]
     divided = (0, 0) if shard == SINGLE_SHARD else (shard.number, shard.of)
-    header = _HEADER.pack(_MAGIC, VERSION, *shape, *sums, *divided)
-    return header + _CRC.pack(zlib.crc32(header))
+    header = _HEADER_STRUCT.pack(_MAGIC, BASE_FILE_VERSION, *shape, *sums, *divided)
+    return header + _CRC_STRUCT.pack(zlib.crc32(header))
 
 
-def _mapped_content(
+def _map_content(
     handle: int, size: int
 ) -> tuple[Searchable, Searchable, Shard, ChecksummedRanges] | None:
     """Map whole pictures, parts, shard, and all sections; None if the file is damaged."""
     if size < _HEADER_BYTES:
         return None
     mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-    magic, version, *numbers = _HEADER.unpack_from(mapped)
-    (header_crc,) = _CRC.unpack_from(mapped, _HEADER.size)
-    if (magic, version) != (_MAGIC, VERSION) or header_crc != zlib.crc32(mapped[: _HEADER.size]):
+    magic, version, *numbers = _HEADER_STRUCT.unpack_from(mapped)
+    (header_crc,) = _CRC_STRUCT.unpack_from(mapped, _HEADER_STRUCT.size)
+    if (magic, version) != (_MAGIC, BASE_FILE_VERSION) or header_crc != zlib.crc32(
+        mapped[: _HEADER_STRUCT.size]
+    ):
         return None
     shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _parse_shard(*numbers[12:])
     if shard is None or not _SUBSTRING_COUNTS.issuperset(cut for _, cut in shapes):
@@ -331,7 +335,7 @@ def _mapped_content(
     offsets = list(_section_offsets(lengths))
     if offsets[-1] != size:
         return None
-    sections = _mapped_sections(mapped, offsets, sums)
+    sections = _map_sections(mapped, offsets, sums)
     if any(zlib.crc32(data.data) != wanted for data, wanted in sections):
         return None
     arrays = [
@@ -351,7 +355,7 @@ def _parse_shard(number: int, of: int) -> Shard | None:
     return Shard(number, of) if number < of <= SHARDS_MAX else None
 
 
-def _mapped_sections(
+def _map_sections(
     mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]
 ) -> ChecksummedRanges:
     return tuple(
@@ -380,19 +384,19 @@ def _section_offsets(lengths: Sequence[int]) -> Iterator[int]:
     yield at
     for length, kind in zip(lengths, 2 * _SECTION_TYPES, strict=True):
         size = length * np.dtype(kind).itemsize
-        at += size + len(_padding_length(size))
+        at += size + len(_padding(size))
         yield at
 
 
-def _padding_length(size: int) -> bytes:
+def _padding(size: int) -> bytes:
     return bytes(-size % _ALIGNMENT_BYTES)
 
 
 def _section_checksum(section: Array) -> int:
-    return zlib.crc32(_padding_length(section.nbytes), zlib.crc32(section.data))
+    return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
 
 
-def was_truncated(path: Path, base: Base) -> bool:
+def was_truncated(path: Path, base: IndexBase) -> bool:
     """Return whether the file that ``base`` maps changed its length, so that reading it is not
     safe.
 
@@ -410,7 +414,7 @@ class BaseVerifier:
 
     __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
 
-    def __init__(self, bases: Sequence[Base]) -> None:
+    def __init__(self, bases: Sequence[IndexBase]) -> None:
         self.bases = bases
         self._left = [one for base in bases for one in base.sections]
         self._at, self._crc, self._sound = 0, 0, True

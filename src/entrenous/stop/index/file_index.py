@@ -23,19 +23,19 @@ from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import (
     SINGLE_SHARD,
-    Base,
     BaseVerifier,
     DamagedBase,
+    IndexBase,
     Shard,
+    build_from_bank,
+    entries_not_in_base,
     file_identity,
-    highest_number,
-    not_in_base,
-    read_bank,
+    hash_words,
+    highest_entry_number,
     read_base,
-    read_new_hashes,
+    read_entry_pages,
+    remove_files_of_other_shard_counts,
     remove_leftovers,
-    remove_other_divisions,
-    rows_of,
     was_truncated,
     write_base,
     write_lock,
@@ -84,8 +84,8 @@ class HashKind:
     def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
         """Return the entry numbers of a shard, ascending, and their hashes."""
         base = self.bases[shard.number]
-        entries, words = shard.select(self.later.entries, rows_of(self.later))
-        return np.concatenate([base.entries, entries]), np.concatenate([rows_of(base), words])
+        entries, words = shard.select(self.later.entries, hash_words(self.later))
+        return np.concatenate([base.entries, entries]), np.concatenate([hash_words(base), words])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,11 +110,11 @@ class IndexSnapshot:
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
         """Make a snapshot of these bases, which have whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
-        upto = tuple(highest_number(kinds) for kinds in bases)
+        upto = tuple(highest_entry_number(kinds) for kinds in bases)
         return cls(HashKind.of(*wholes), HashKind.of(*parts), min(upto), upto)
 
     @classmethod
-    def nothing(cls) -> Self:
+    def empty_snapshot(cls) -> Self:
         return cls.of((ScanIndex.empty(), ScanIndex.empty()))
 
     @property
@@ -145,12 +145,12 @@ class IndexSnapshot:
         """Return a snapshot that also has these entries of the bank, which are in order."""
         if not new_entries:
             return self
-        unknown = not_in_base(new_entries, self.upto)
+        unknown = entries_not_in_base(new_entries, self.upto)
         whole = self.whole.with_added_entries([one for one in unknown if not one.part])
         parts = self.parts.with_added_entries([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=new_entries[-1].number)
 
-    def sorted(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
+    def sorted_shard(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
         """Return all hashes of a shard, ready to be written as a base: whole pictures, and
         parts.
         """
@@ -166,8 +166,8 @@ _UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them 
 # Or one in this many of all hashes, so that a large base is not rewritten too often.
 _UNMERGED_FRACTION: Final = 100
 _RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
-Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
-Bases = tuple[Base, ...]  # one for each shard
+WholesAndParts = tuple[Searchable, Searchable]  # whole pictures, and parts
+Bases = tuple[IndexBase, ...]  # one for each shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class FileIndex:
         self._map: MapSearch = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
         self._bases = self._usable_bases() or self._make_bases()
-        self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
+        self._known, self._reread = IndexSnapshot.empty_snapshot(), BaseVerifier(self._bases)
         self._switch_to_bases(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
@@ -222,7 +222,7 @@ class FileIndex:
         else:
             self._switch_to_bases(bases)
 
-    def is_damaged(self, most_bytes: int) -> bool:
+    def verify_some_bytes(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more of the bases in use; return whether they changed.
 
         Repeated calls verify everything.
@@ -260,7 +260,7 @@ class FileIndex:
                     self._write_and_use(self._base_from_bank)
                 else:
                     self._switch_to_bases(bases)
-                    self._write_and_use(self._catch_up().sorted)
+                    self._write_and_use(self._catch_up().sorted_shard)
         return locked
 
     def rebuild(self) -> None:
@@ -294,31 +294,31 @@ class FileIndex:
 
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:
-            for news in read_new_hashes(self._bank, self._known.seen):
+            for news in read_entry_pages(self._bank, self._known.seen):
                 self._known = self._known.with_added_entries(news)
             return self._known
 
     def _switch_to_bases(self, bases: Bases) -> None:
         """Use these bases, and read later entries again, since the bank may have been restored."""
         known = IndexSnapshot.of(*(base.segments for base in bases))
-        for news in read_new_hashes(self._bank, known.seen):
+        for news in read_entry_pages(self._bank, known.seen):
             known = known.with_added_entries(news)
         with self._lock:
             self._bases, self._known = bases, known
 
-    def _write_and_use(self, make_segments: Callable[[Shard], Kinds]) -> None:
+    def _write_and_use(self, make_segments: Callable[[Shard], WholesAndParts]) -> None:
         """Write and use bases; call it only with the write lock."""
         self._switch_to_bases(self._write_shards(make_segments))
 
-    def _write_shards(self, make_segments: Callable[[Shard], Kinds]) -> Bases:
+    def _write_shards(self, make_segments: Callable[[Shard], WholesAndParts]) -> Bases:
         """Make and write shards one by one, to save memory, and map them from the disk."""
         for shard in self._shards:
             write_base(self._folder / shard.file, *make_segments(shard), shard)
-        remove_other_divisions(self._folder, self._shards)
+        remove_files_of_other_shard_counts(self._folder, self._shards)
         return tuple(read_base(self._folder / shard.file) for shard in self._shards)
 
-    def _base_from_bank(self, shard: Shard) -> Kinds:
-        return read_bank(self._bank, shard)
+    def _base_from_bank(self, shard: Shard) -> WholesAndParts:
+        return build_from_bank(self._bank, shard)
 
     def _make_bases(self) -> Bases:
         """Make bases, unless another process has just made them."""
@@ -331,7 +331,7 @@ class FileIndex:
         usable = tuple(base for base in bases if base is not None)
         return usable if len(usable) == len(bases) else None
 
-    def _usable_base(self, shard: Shard) -> Base | None:
+    def _usable_base(self, shard: Shard) -> IndexBase | None:
         try:
             base = read_base(self._folder / shard.file)
         except (FileNotFoundError, DamagedBase):
@@ -339,7 +339,7 @@ class FileIndex:
         return base if base.shard == shard and _belongs_to_bank(base, self._bank) else None
 
 
-def condition_of(folder: Path, shards: int = 1) -> str:
+def index_condition(folder: Path, shards: int = 1) -> str:
     """Check the bases in ``folder``: "sound", "damaged" or "missing". Changes nothing."""
     try:
         for shard in Shard.all(shards):
@@ -351,13 +351,13 @@ def condition_of(folder: Path, shards: int = 1) -> str:
     return "sound"
 
 
-def written_at(folder: Path, shards: int = 1) -> datetime:
+def index_written_at(folder: Path, shards: int = 1) -> datetime:
     """Return when the oldest base in ``folder`` was written."""
     first = min((folder / shard.file).stat().st_mtime for shard in Shard.all(shards))
     return datetime.fromtimestamp(first, UTC)
 
 
-def _belongs_to_bank(base: Base, bank: BankStore) -> bool:
+def _belongs_to_bank(base: IndexBase, bank: BankStore) -> bool:
     """Return whether the last entry in the base is in the bank, with the same number and bits.
 
     If that entry was withdrawn, the base has to be rewritten anyway. If an older bank was restored,

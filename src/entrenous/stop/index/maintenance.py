@@ -77,7 +77,7 @@ class MaintainedIndex:
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.refresh()
-        if self.index.is_damaged(_REREAD_BYTES_PER_ROUND):
+        if self.index.verify_some_bytes(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
             self.index.replace_damaged()
         elif withdrawn_too and self.index.has_withdrawn_hashes():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Words in the later part, which is sorted again for each addition. That takes a few milliseconds.
 _LATER_WORDS_MAX: Final = 100_000
 _LATER_FRACTION: Final = 8  # or one in this many of all words
-Numbered = tuple[int, SoundPrint]
+NumberedSound = tuple[int, SoundPrint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _NumberedSounds:
     index: SoundIndex
 
     @classmethod
-    def of(cls, sounds: Iterable[Numbered]) -> Self:
+    def of(cls, sounds: Iterable[NumberedSound]) -> Self:
         every = tuple(sounds)
         prints = tuple(sound for _, sound in every)
         return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
@@ -53,7 +53,7 @@ class _NumberedSounds:
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 
-    def with_added_entries(self, new_entries: Iterable[Numbered]) -> Self:
+    def with_added_entries(self, new_entries: Iterable[NumberedSound]) -> Self:
         return self.of((*zip(self.numbers, self.prints, strict=True), *new_entries))
 
 
@@ -108,7 +108,7 @@ class RegisteredSounds:
         self.base, self.later = _NumberedSounds.of(self._all_sounds()), _NumberedSounds.of(())
         self.seen = max((self.seen, *self.base.numbers))
 
-    def _all_sounds(self) -> Iterator[Numbered]:
+    def _all_sounds(self) -> Iterator[NumberedSound]:
         after = 0
         while page := self.bank.sounds(after):
             yield from page

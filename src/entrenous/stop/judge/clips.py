@@ -51,7 +51,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
 # The longest time for decoding one clip, by the gate's clock.
-SCAN_S_MAX: Final = timedelta(seconds=120)
+CLIP_SCAN_TIME_MAX: Final = timedelta(seconds=120)
 # Hashes looked up at once, so that a long clip needs no more memory than a short one.
 _HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
@@ -92,7 +92,7 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
         return ScannedClip(video)
 
 
-def clip_matches(
+def find_clip_matches(
     clip: ScannedClip, platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the claims that a clip matches, and the banks, which are read after the claims.
@@ -146,7 +146,7 @@ def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
     return sound
 
 
-def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
+def claims_near_frames(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
     """Return the claims on hashes near these frames; this is quicker than a full comparison."""
     entries = {one.entry for one in _near_hashes(frames, platform, part=False)}
     return {claim.id for _, claim, _ in platform.bank.claims_by_hash(entries)}
@@ -156,20 +156,20 @@ def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
     with platform.read_clip(untrusted_data, UPLOAD_FRAMES) as clip:
         frames = _frames_within_time(clip, platform)
         look = video_views(frames, clip.shown.length_s)
-        _require_announced_end(frames, clip.shown.length_s)
+        _refuse_frames_after_declared_end(frames, clip.shown.length_s)
     return look
 
 
 def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
     """Yield a clip's frames; raise DamagedClip when the time is up."""
-    end = platform.clock.now() + SCAN_S_MAX
+    end = platform.clock.now() + CLIP_SCAN_TIME_MAX
     for frame in clip.frames:
         if platform.clock.now() > end:
             raise DamagedClip
         yield frame
 
 
-def _require_announced_end(frames: Iterator[Frame], length_s: float) -> None:
+def _refuse_frames_after_declared_end(frames: Iterator[Frame], length_s: float) -> None:
     """Raise ClipTooLong if frames follow after the length that the file declares."""
     seen_s = max(length_s, UPLOAD_FRAMES_MAX * UPLOAD_FRAMES.apart_s)
     if any(frame.at_s > seen_s + _DECLARED_LENGTH_TOLERANCE_S for frame in frames):
@@ -230,7 +230,7 @@ def _first_entries(
 
 
 # The share of an upload's half seconds that must match; measured in bench/stopping/recall_reel.py.
-SHARE_MIN: Final = 0.5
+MATCHING_SHARE_MIN: Final = 0.5
 MATCHING_MOMENTS_MIN: Final = (
     # The least number of half seconds of the upload, and of frames of the claim, that must match.
     # Fewer matches prove no more than a still picture would.
@@ -368,7 +368,7 @@ def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
 
 
 def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
-    in_order_min = max(MATCHING_MOMENTS_MIN, SHARE_MIN * video.moments)
+    in_order_min = max(MATCHING_MOMENTS_MIN, MATCHING_SHARE_MIN * video.moments)
     is_whole = (
         pairs.moments_in_order() >= in_order_min
         and pairs.distinct_claim_frames() >= MATCHING_MOMENTS_MIN

@@ -24,7 +24,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.judge.clips import ClaimFrame
-from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
+from entrenous.stop.judge.scan import FirstScanHashes, HashViews, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
     as_shadow_decision,
@@ -56,7 +56,7 @@ def releases_of_file(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
 
     Every upload is looked up, so that held and accepted uploads take the same time.
     """
-    released = platform.bank.file_released(sha256)
+    released = platform.bank.release_of_file(sha256)
     return () if released is None else (released,)
 
 
@@ -71,12 +71,12 @@ def unreadable_release_key(sha256: bytes) -> bytes:
 
 def outcome_for_unreadable(sha256: bytes, platform: Platform) -> Outcome:
     """Return the outcome for an unreadable file: hold, unless a reviewer released these bytes."""
-    released = platform.bank.file_released(unreadable_release_key(sha256))
+    released = platform.bank.release_of_file(unreadable_release_key(sha256))
     return Outcome.HOLD if released is None else Outcome.LET_THROUGH
 
 
-CASE_BYTES: Final = 6
-SECRET_BYTES: Final = 16  # length of the secret that an uploader needs to appeal
+CASE_NUMBER_BYTES: Final = 6
+APPEAL_SECRET_BYTES: Final = 16  # length of the secret that an uploader needs to appeal
 UNREADABLE_ERRORS: Final = (
     *(IncompletePicture, PictureDecodingFailed),
     *(DamagedClip, IncompleteClip, ClipTooLong, UnsupportedVideoCodec),
@@ -140,7 +140,7 @@ def decide_upload(
         picture, first_views = first_scan(untrusted_data, platform)
     except UNREADABLE_ERRORS:
         outcome = outcome_for_unreadable(upload.sha256, platform)
-        unread = Decision(outcome, new_case_number(platform), secret=_new_secret(platform))
+        unread = Decision(outcome, new_case_number(platform), secret=_new_appeal_secret(platform))
         return _store_decision(unread, upload, platform)
     return _decide_picture(picture, first_views, upload, platform)
 
@@ -174,7 +174,7 @@ def _is_published(decision: Decision) -> bool:
 
 
 def _decide_picture(
-    picture: Picture, first_views: Views, upload: _UploadInput, platform: Platform
+    picture: Picture, first_views: FirstScanHashes, upload: _UploadInput, platform: Platform
 ) -> Decision:
     second = partial(_second_scan, upload.untrusted_data, picture, first_views, platform)
     whole = _find_near_views(first_views.whole, platform, part=False)
@@ -189,12 +189,12 @@ def _decide_picture(
     again = _find_near_views(first_views.whole, platform, part=False)
     if not parts:  # part hashes may have been registered since this upload was scanned
         again += _find_near_views(second(), platform, part=True)
-    _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
+    _hold_for_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
 
 
 def _second_scan(
-    untrusted_data: bytes, picture: Picture, first_views: Views, platform: Platform
+    untrusted_data: bytes, picture: Picture, first_views: FirstScanHashes, platform: Platform
 ) -> HashViews:
     """Scan for parts; return nothing if the upload cannot be decoded again.
 
@@ -211,8 +211,8 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
     """Decide on a clip; claims are queried after decoding, so that claims made meanwhile count."""
     # Imported here: judging pictures need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import (  # noqa: PLC0415
-        claims_near,
-        clip_matches,
+        claims_near_frames,
+        find_clip_matches,
         frames_to_store,
         scan_clip,
         sound_to_store,
@@ -220,13 +220,13 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
 
     clip = scan_clip(upload.untrusted_data, platform)
     frames, sound = frames_to_store(clip), sound_to_store(clip)
-    known, newest = claims_near(frames, platform), platform.sounds.newest()
-    found, banks = clip_matches(clip, platform)
+    known, newest = claims_near_frames(frames, platform), platform.sounds.newest()
+    found, banks = find_clip_matches(clip, platform)
     decided = _make_decision(found, banks, upload, platform)
     kept = _StorableData(entry=best_entry_number(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
-    if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
-        found, banks = clip_matches(clip, platform)
+    if claims_near_frames(frames, platform) - known or platform.sounds.newest() != newest:
+        found, banks = find_clip_matches(clip, platform)
         if _weigh_found(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
             _hold_accepted(decision, found, banks, platform)
     return decision
@@ -239,7 +239,7 @@ def _make_decision(
     platform: Platform,
 ) -> Decision:
     weighed = _weigh_found(found, banks, upload, platform)
-    return replace(weighed, case=new_case_number(platform), secret=_new_secret(platform))
+    return replace(weighed, case=new_case_number(platform), secret=_new_appeal_secret(platform))
 
 
 def _weigh_found(
@@ -252,7 +252,7 @@ def _weigh_found(
     return decision_of(hits, banks, releases_of_file(upload.sha256, platform))
 
 
-def _check_newer_claims(
+def _hold_for_newer_claims(
     decision: Decision, near_views: list[_NearView], known: set[int], platform: Platform
 ) -> None:
     """Hold an accepted upload for a claim that was made while the upload was judged.
@@ -329,7 +329,7 @@ def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
 
 def new_case_number(platform: Platform) -> str:
     """Make a case number that can be read aloud but cannot be guessed, such as "3f9a-70c2-b11e"."""
-    digits = platform.dice.token(CASE_BYTES).hex()
+    digits = platform.dice.token(CASE_NUMBER_BYTES).hex()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
@@ -338,8 +338,8 @@ def hash_appeal_secret(secret: Secret) -> bytes:
     return hashlib.sha256(secret.reveal()).digest()
 
 
-def _new_secret(platform: Platform) -> Secret:
-    return Secret(platform.dice.token(SECRET_BYTES))
+def _new_appeal_secret(platform: Platform) -> Secret:
+    return Secret(platform.dice.token(APPEAL_SECRET_BYTES))
 
 
 def _store_decision(
@@ -392,7 +392,9 @@ def _is_published_against_decision(decision: Decision, publishes: Publishes) -> 
     return publishes is Publishes.ALL and decision.outcome is not Outcome.LET_THROUGH
 
 
-def appeal(case: str, secret: Secret, untrusted_upload: bytes | None, platform: Platform) -> None:
+def submit_appeal(
+    case: str, secret: Secret, untrusted_upload: bytes | None, platform: Platform
+) -> None:
     """Appeal: put the case before a reviewer, with the file if the uploader sends it again.
 
     Appeals are possible for held and accepted uploads too, so that the answer does not reveal the

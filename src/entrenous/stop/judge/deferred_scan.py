@@ -40,17 +40,17 @@ from entrenous.fingerprint.pdq import (
 )
 from entrenous.fingerprint.screenshots import BOX_SIDE_PX_MIN, find_boxes, usual_boxes
 from entrenous.stop.judge.decide import find_numbered_hits, releases_of_file
-from entrenous.stop.judge.look_back import LEASE, days_ahead
+from entrenous.stop.judge.look_back import LEASE_DURATION, clock_days_ahead
 from entrenous.stop.judge.scan import (
-    PART,
-    UNBORDERED,
+    BORDER_REMOVED_EDIT,
+    CUT_OUT_EDIT,
     HashViews,
     describe_edits,
     fast_views,
     split_hashes,
 )
 from entrenous.stop.judge.weigh import (
-    FROM_LARGER_UPLOAD,
+    IN_LARGER_PICTURE_EDIT,
     Hit,
     best_hit_of_each_claim,
     decision_of,
@@ -64,16 +64,16 @@ from entrenous.stop.upload_record import DeferredScan, FoundBy, Outcome, Retroac
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-CUT_EDGES: Final = "edges cut off"
-COVERED: Final = "partly covered"
-ASKEW: Final = "turned a little"
-WRITTEN_OVER: Final = "written over"
-MIRROR: Final = "mirror"
+EDGES_CUT_OFF_EDIT: Final = "edges cut off"
+PARTLY_COVERED_EDIT: Final = "partly covered"
+SLIGHTLY_TURNED_EDIT: Final = "turned a little"
+OVERLAID_TEXT_EDIT: Final = "written over"
+MIRRORED: Final = "mirror"
 SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
-_UPRIGHT_ORIENTATIONS: Final = (UPRIGHT, MIRROR)
+_UPRIGHT_ORIENTATIONS: Final = (UPRIGHT, MIRRORED)
 _OTHER_ORIENTATIONS: Final = tuple(
     how for how in ORIENTATION_NAMES if how not in _UPRIGHT_ORIENTATIONS
 )
@@ -129,26 +129,29 @@ def deferred_views(
         return
     found = find_boxes(grey)
     inside = [*found, *usual_boxes(grey)]
-    yield _describe_views([(FROM_LARGER_UPLOAD, _in_boxes(grey, inside))], part=False)
+    yield _make_views([(IN_LARGER_PICTURE_EDIT, _spectra_in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
-    frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
+    frames += [(BORDER_REMOVED_EDIT, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
     for place, (how, frame) in enumerate(frames):
-        edges, is_far = describe_edits(UPRIGHT, how, CUT_EDGES), place in (0, len(frames) - 1)
+        edges, is_far = (
+            describe_edits(UPRIGHT, how, EDGES_CUT_OFF_EDIT),
+            place in (0, len(frames) - 1),
+        )
         written = [
             (
-                describe_edits(UPRIGHT, how, WRITTEN_OVER),
+                describe_edits(UPRIGHT, how, OVERLAID_TEXT_EDIT),
                 spectra_without_text(frame, PDQ_QUALITY_MIN),
             )
         ]
-        yield _describe_views(written, part=False)
+        yield _make_views(written, part=False)
         # The FAR views include these, in the orientations of _UPRIGHT_ORIENTATIONS.
-        yield _describe_views(
+        yield _make_views(
             [(edges, enlarged_spectra(frame))],
             part=False,
             turns=_OTHER_ORIENTATIONS if is_far else None,
         )
         if is_far:
-            yield _describe_views(
+            yield _make_views(
                 [(edges, enlarged_spectra(frame, FAR_ENLARGEMENT_COUNT))],
                 part=False,
                 turns=_UPRIGHT_ORIENTATIONS,
@@ -156,43 +159,50 @@ def deferred_views(
     slight = np.concatenate(
         [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES_DEG)]
     )
-    yield _describe_views(
-        [(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT_ORIENTATIONS
+    yield _make_views(
+        [(describe_edits(UPRIGHT, SLIGHTLY_TURNED_EDIT), slight)],
+        part=False,
+        turns=_UPRIGHT_ORIENTATIONS,
     )
     if not has_parts():
         return
     for how, frame in frames:
-        yield _describe_views(
-            [(describe_edits(UPRIGHT, how, PART), trimmed_spectra(frame))], part=True
+        yield _make_views(
+            [(describe_edits(UPRIGHT, how, CUT_OUT_EDIT), trimmed_spectra(frame))], part=True
         )
-        yield _describe_views(
-            [(describe_edits(UPRIGHT, how, COVERED), registered_window_spectra(frame))],
+        yield _make_views(
+            [(describe_edits(UPRIGHT, how, PARTLY_COVERED_EDIT), registered_window_spectra(frame))],
             part=True,
             turns=_UPRIGHT_ORIENTATIONS,
         )
     for a, b, c, d in found[:SEARCHED_BOXES_MAX]:
         inner = [
-            (describe_edits(UPRIGHT, FROM_LARGER_UPLOAD, PART), trimmed_spectra(grey[a:b, c:d]))
+            (
+                describe_edits(UPRIGHT, IN_LARGER_PICTURE_EDIT, CUT_OUT_EDIT),
+                trimmed_spectra(grey[a:b, c:d]),
+            )
         ]
         inner += [
             (
-                describe_edits(UPRIGHT, FROM_LARGER_UPLOAD, COVERED),
+                describe_edits(UPRIGHT, IN_LARGER_PICTURE_EDIT, PARTLY_COVERED_EDIT),
                 registered_window_spectra(grey[a:b, c:d]),
             )
         ]
-        yield _describe_views(inner, part=True, turns=_UPRIGHT_ORIENTATIONS)
+        yield _make_views(inner, part=True, turns=_UPRIGHT_ORIENTATIONS)
     askew = trimmed_spectra(rotations(frames[-1][1]))
-    yield _describe_views(
-        [(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT_ORIENTATIONS
+    yield _make_views(
+        [(describe_edits(UPRIGHT, SLIGHTLY_TURNED_EDIT, CUT_OUT_EDIT), askew)],
+        part=True,
+        turns=_UPRIGHT_ORIENTATIONS,
     )
 
 
-def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
+def _spectra_in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
     both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _BOX_INSETS_PX
     return box_spectra(grey, both.reshape(-1, 4), PART_QUALITY_MIN)
 
 
-def _describe_views(
+def _make_views(
     spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = None
 ) -> DeferredViews:
     seen = [
@@ -211,8 +221,8 @@ WINDOW_COSINE_MIN: Final = 0.6
 # Flat drawings look alike to a network that was trained on photographs. The share was chosen on the
 # pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above it, and
 # so are pieces of two drawings that were confused with each other.
-LEVEL_SHARE_MAX: Final = 0.85
-LEVEL_COSINE_MIN: Final = 0.7
+FLAT_SHARE_MAX: Final = 0.85
+FLAT_COSINE_MIN: Final = 0.7
 # Angles are counted in 256ths of a half turn. Opposite vectors are half a turn apart, and would be
 # separated by all of 256 random hyperplanes (Charikar 2002).
 _HALF_TURN_UNITS: Final = 256
@@ -254,7 +264,7 @@ def least_cosines(squares: Sequence[bytes]) -> tuple[float, ...]:
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
-        LEVEL_COSINE_MIN if flat_step_share(one) > LEVEL_SHARE_MAX else least
+        FLAT_COSINE_MIN if flat_step_share(one) > FLAT_SHARE_MAX else least
         for one, least in zip(squares, usual, strict=True)
     )
 
@@ -275,7 +285,7 @@ def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
 
 #: The bytes of an upload are written to the database at most this long after its row, unless the
 #: gate crashes in between.
-BYTES_ARRIVE_WITHIN: Final = timedelta(minutes=1)
+BYTES_ARRIVAL_TIME_MAX: Final = timedelta(minutes=1)
 
 
 def run_deferred_scan(platform: Platform) -> bool:
@@ -287,7 +297,7 @@ def run_deferred_scan(platform: Platform) -> bool:
         PictureDecodingFailed, BankUnreachable: the scan was not made, and is due again in some
             minutes.
     """
-    upload = platform.reviews.lease_deferred_scan(LEASE)
+    upload = platform.reviews.lease_deferred_scan(LEASE_DURATION)
     if upload is None:
         return False
     retroactive_match = _find_reviewable(
@@ -307,9 +317,9 @@ def skip_deferred_scans(platform: Platform) -> int:
 
     Returns 0 while the clock is implausible.
     """
-    if days_ahead(platform):
+    if clock_days_ahead(platform):
         return 0
-    return platform.reviews.skip_deferred_scans(platform.clock.now() - BYTES_ARRIVE_WITHIN)
+    return platform.reviews.skip_deferred_scans(platform.clock.now() - BYTES_ARRIVAL_TIME_MAX)
 
 
 def _find_reviewable(

@@ -25,7 +25,7 @@ from entrenous.stop.nouns import GateBusy
 from entrenous.stop.upload_record import Decision, Outcome, Publishes
 
 
-def use_fork_exec() -> None:
+def disable_vfork() -> None:
     """Make ``subprocess`` use fork and exec from now on, not vfork.
 
     After vfork the child shares its parent's memory, including locks, until exec. If the parent is
@@ -99,9 +99,9 @@ def _run_process(command: Sequence[str], closing: threading.Event) -> None:
             child.kill()
 
 
-READY: Final = b"R"
-ANSWER_SIZE: Final = struct.Struct(">I")
-_REQUEST_HEADER: Final = struct.Struct(">IQB")
+READY_MESSAGE: Final = b"R"
+ANSWER_LENGTH_STRUCT: Final = struct.Struct(">I")
+_REQUEST_HEADER_STRUCT: Final = struct.Struct(">IQB")
 _PUBLISHES_BY_NUMBER: Final = tuple(Publishes)
 
 
@@ -114,7 +114,7 @@ def write_judge_request(
 ) -> tuple[bytes, bytes]:
     """Return the request in two pieces, so that the upload is not copied."""
     name, which = reference.encode(), _PUBLISHES_BY_NUMBER.index(publishes)
-    return _REQUEST_HEADER.pack(len(name), len(untrusted_data), which) + name, untrusted_data
+    return _REQUEST_HEADER_STRUCT.pack(len(name), len(untrusted_data), which) + name, untrusted_data
 
 
 def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publishes] | None:
@@ -122,22 +122,22 @@ def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publis
 
     ``read(n)`` returns n bytes, or fewer at the end.
     """
-    head = read(_REQUEST_HEADER.size)
-    if len(head) < _REQUEST_HEADER.size:
+    head = read(_REQUEST_HEADER_STRUCT.size)
+    if len(head) < _REQUEST_HEADER_STRUCT.size:
         return None
-    name_bytes, data_bytes, which = _REQUEST_HEADER.unpack(head)
+    name_bytes, data_bytes, which = _REQUEST_HEADER_STRUCT.unpack(head)
     name, data = read(name_bytes), read(data_bytes)
     is_whole = (len(name), len(data)) == (name_bytes, data_bytes)
     return (data, name.decode(), _PUBLISHES_BY_NUMBER[which]) if is_whole else None
 
 
-def write_answer(decide: Callable[[], Decision]) -> bytes:
+def encode_decision_or_error(decide: Callable[[], Decision]) -> bytes:
     """Encode a decision, or the error that deciding raised."""
     try:
         answer = msgspec.json.encode(_decision_or_failure(decide))
     except Exception as bug:  # noqa: BLE001 -- the gate raises it as JudgeFailed
         answer = msgspec.json.encode({"bug": type(bug).__name__})
-    return ANSWER_SIZE.pack(len(answer)) + answer
+    return ANSWER_LENGTH_STRUCT.pack(len(answer)) + answer
 
 
 def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
@@ -147,12 +147,12 @@ def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
         return {"failure": _error_class_name(type(failure)), "facts": failure.facts}
 
 
-def read_answer(answer: bytes) -> Decision:
+def decode_decision_or_raise(answer: bytes) -> Decision:
     """Decode a decision; raises the error that deciding raised, or JudgeFailed."""
     form = msgspec.json.decode(answer)
     if "case" in form:
         return _read_decision(form)
-    errors = {_error_class_name(kind): kind for kind in _with_subclasses(EntrenousError)}
+    errors = {_error_class_name(kind): kind for kind in _class_and_subclasses(EntrenousError)}
     kind = errors.get(form.get("failure", ""))
     if kind is None:
         raise JudgeFailed(form.get("bug", ""))
@@ -185,10 +185,10 @@ def _error_class_name(kind: type[EntrenousError]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError]]:
+def _class_and_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError]]:
     yield kind
     for subclass in kind.__subclasses__():
-        yield from _with_subclasses(subclass)
+        yield from _class_and_subclasses(subclass)
 
 
 # The longest time for a judge to start: it first checks an index of several gigabytes.
@@ -264,7 +264,7 @@ class JudgePool:
                 raise GateBusy from problem
             raise
         self._idle.append(judge)
-        return read_answer(answer)
+        return decode_decision_or_raise(answer)
 
     def _idle_process(self) -> Process | None:
         """Return an idle process that is still running; None if there is none."""
@@ -285,11 +285,11 @@ class JudgePool:
             self._unready.add(judge)
             try:
                 async with asyncio.timeout(_START_TIMEOUT_S):
-                    ready = await _read_exactly(judge, len(READY))
+                    ready = await _read_exactly(judge, len(READY_MESSAGE))
             except _PIPE_ERRORS:
                 ready = b""
             self._unready.discard(judge)
-            if ready == READY:
+            if ready == READY_MESSAGE:
                 self._running.add(judge)
                 self._idle.append(judge)
             else:
@@ -311,7 +311,7 @@ async def _ask_process(
         raise EOFError
     judge.stdin.writelines(write_judge_request(untrusted_data, reference, publishes))
     await judge.stdin.drain()
-    (size,) = ANSWER_SIZE.unpack(await _read_exactly(judge, ANSWER_SIZE.size))
+    (size,) = ANSWER_LENGTH_STRUCT.unpack(await _read_exactly(judge, ANSWER_LENGTH_STRUCT.size))
     return await _read_exactly(judge, size)
 
 

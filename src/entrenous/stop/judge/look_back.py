@@ -16,36 +16,38 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.stop.judge.decide import find_hits as find_in
 from entrenous.stop.judge.decide import releases_of_file
 from entrenous.stop.judge.retroactive_matches import (
-    SoughtHashes,
+    SoughtHash,
     SoughtSounds,
     all_orientations,
-    kept_sounds,
     matching_sounds,
     matching_uploads,
-    stored_uploads,
+    read_kept_sounds,
+    read_stored_uploads,
 )
 from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
 from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.registration import MATCHING, Claim
+from entrenous.stop.registration import MATCHING_STATES, Claim
 from entrenous.stop.upload_record import RetroactiveMatch, ReviewState
 
 MINUTE: Final = timedelta(minutes=1)
 
 
 def record_clock(platform: Platform) -> int:
-    """Record the clock's time; call it every minute. Returns :func:`days_ahead`."""
+    """Record the clock's time; call it every minute. Returns :func:`clock_days_ahead`."""
     platform.reviews.record_clock(MINUTE)
-    return days_ahead(platform)
+    return clock_days_ahead(platform)
 
 
-def days_ahead(platform: Platform) -> int:
+def clock_days_ahead(platform: Platform) -> int:
     """Return by how many days the clock is implausibly ahead; 0 if it may be right."""
     mark, now = platform.reviews.clock_mark(), platform.clock.now()
     return (now - mark.at).days if mark is not None and mark.is_ahead(now) else 0
 
 
-LEASE: Final = timedelta(minutes=2)  # the time in which one process does work that it has leased
+LEASE_DURATION: Final = timedelta(
+    minutes=2
+)  # the time in which one process does work that it has leased
 # The number of claims per look-back, which takes a few seconds for each million uploads.
 CLAIMS_PER_LOOK_BACK: Final = 1000
 _CLAIMS_PER_REGISTRATION: Final = 100
@@ -88,13 +90,13 @@ def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
 def look_back_due(platform: Platform, most: int = CLAIMS_PER_LOOK_BACK) -> int:
     """Look back for claims that are due and not leased to others, the newest first.
 
-    If the look-back takes longer than :data:`LEASE`, another process may repeat it, which is
-    harmless.
+    If the look-back takes longer than :data:`LEASE_DURATION`, another process may repeat it, which
+    is harmless.
 
     Returns:
         The number of claims for which the look-back was done; 0 if none is due.
     """
-    until = platform.clock.now() + LEASE
+    until = platform.clock.now() + LEASE_DURATION
     taken = platform.reviews.lease_look_backs(until, most)
     if taken:
         look_back(taken, platform)
@@ -115,7 +117,7 @@ def schedule_look_backs(bank: Bank, platform: Platform) -> int:
     return platform.reviews.schedule_look_backs(bank.name)
 
 
-def look_back_now(platform: Platform) -> None:
+def look_back_for_newest_claims(platform: Platform) -> None:
     """Look back for the newest 100 claims that are due, among them one that was just registered.
 
     The rest, such as an imported list of a million, is left to background work.
@@ -128,7 +130,7 @@ def delete_expired(platform: Platform) -> None:
 
     Nothing is deleted while the clock is implausible.
     """
-    if days_ahead(platform):
+    if clock_days_ahead(platform):
         return
     days = timedelta(days=platform.limits.look_back_days)
     platform.reviews.delete_accepted_data(platform.clock.now() - days)
@@ -137,31 +139,31 @@ def delete_expired(platform: Platform) -> None:
 
 def _hashes_to_search(
     claims: Collection[ClaimId], platform: Platform
-) -> tuple[list[SoughtHashes], SoughtSounds]:
+) -> tuple[list[SoughtHash], SoughtSounds]:
     """Return the hashes and sounds of matching claims whose bank holds or refuses uploads."""
-    wanted_hashes, wanted_sounds = list[SoughtHashes](), SoughtSounds()
+    wanted_hashes, wanted_sounds = list[SoughtHash](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
     sounds, added = platform.bank.sounds_of(claims), platform.bank.hashes_added_to(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
         bank, on_added = banks[claim.bank], added.get(claim.id, {})
-        if claim.state not in MATCHING:
+        if claim.state not in MATCHING_STATES:
             continue
         for bits in hashes:
             claim_on_hash = on_added.get(bits, claim)
             if needs_action(claim_on_hash, bank):
-                wanted_hashes.append(SoughtHashes(claim_on_hash, bits, bank.radius))
+                wanted_hashes.append(SoughtHash(claim_on_hash, bits, bank.radius))
         if claim.id in sounds and needs_action(claim, bank):
             wanted_sounds.add(claim, *sounds[claim.id])
     return wanted_hashes, wanted_sounds
 
 
 def _matches_of_hashes(
-    sought: Sequence[SoughtHashes], platform: Platform
+    sought: Sequence[SoughtHash], platform: Platform
 ) -> Iterator[RetroactiveMatch]:
     if not sought:
         return
     entry_of = cache(lambda bits: _entry_number(bits, platform))
-    for kept in stored_uploads(platform.reviews):
+    for kept in read_stored_uploads(platform.reviews):
         for start in range(0, len(sought), _HASHES_PER_SEARCH):
             for one in matching_uploads(sought[start : start + _HASHES_PER_SEARCH], kept):
                 yield RetroactiveMatch(one.case, one.matches, entry_of(one.nearest))
@@ -174,7 +176,7 @@ def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[Ret
     """
     if not sought.sounds:
         return
-    for kept in kept_sounds(platform.reviews):
+    for kept in read_kept_sounds(platform.reviews):
         for one in matching_sounds(sought, kept):
             yield RetroactiveMatch(one.case, one.matches, -one.sound)
 

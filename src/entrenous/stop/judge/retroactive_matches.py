@@ -24,7 +24,7 @@ from entrenous.fingerprint.pdq import inverted
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
 from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
 from entrenous.stop.judge.clips import sound_hits
-from entrenous.stop.judge.scan import INVERTED, describe_edits
+from entrenous.stop.judge.scan import COLOURS_INVERTED_EDIT, describe_edits
 from entrenous.stop.judge.weigh import describe_match
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import StoredSound
@@ -32,13 +32,13 @@ from entrenous.stop.upload_record import StoredSound
 if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
 
-Bits = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
+HashGrid = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
 _GRID_SIDE: Final = 16
 # 1 where the frequency is odd; bit i belongs to frequency i + 1.
 _ODD_FREQUENCIES: Final = (np.arange(_GRID_SIDE) % 2 == 0).astype(np.uint8)
 
 
-def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
+def hash_orientations(bits: bytes) -> Mapping[str, bytes]:
     """Return the approximate hashes of the eight orientations of a picture, by their names.
 
     The names are those of ``entrenous.fingerprint.pdq``.
@@ -60,12 +60,12 @@ def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
     }
 
 
-def rotate_hash_back(bits: bytes) -> Mapping[str, bytes]:
+def undone_orientations(bits: bytes) -> Mapping[str, bytes]:
     """Return the hashes of uploads made from the picture of ``bits``, by how they were made.
 
     A quarter turn is undone by the opposite turn, every other orientation by itself.
     """
-    turns = rotate_hash(bits)
+    turns = hash_orientations(bits)
     undone = {"turned 90": "turned 270", "turned 270": "turned 90"}
     return {how: turns[undone.get(how, how)] for how in turns}
 
@@ -75,14 +75,17 @@ def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
 
     Each comes with the edits: orientation, and colours inverted or not.
     """
-    ways = rotate_hash(bits).items()
+    ways = hash_orientations(bits).items()
     return (
         *((describe_edits(how), orientation) for how, orientation in ways),
-        *((describe_edits(how, INVERTED), inverted(orientation)) for how, orientation in ways),
+        *(
+            (describe_edits(how, COLOURS_INVERTED_EDIT), inverted(orientation))
+            for how, orientation in ways
+        ),
     )
 
 
-def _pack_grid(grid: Bits) -> bytes:
+def _pack_grid(grid: HashGrid) -> bytes:
     packed = np.packbits(grid.reshape(-1)[::-1]).tobytes()
     assert len(packed) == PDQ_BYTES  # noqa: S101 (16 x 16 bits)
     return packed
@@ -99,7 +102,7 @@ _VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, and the sam
 
 
 @dataclass(frozen=True, slots=True)
-class SoughtHashes:
+class SoughtHash:
     """A hash to search for, the claim on it, and the largest distance that counts, in bits."""
 
     claim: Claim
@@ -135,7 +138,7 @@ class StoredUploads:
 
 
 @dataclass(frozen=True, slots=True)
-class RetroactiveMatches:
+class UploadMatches:
     """An upload, all claims that it matches, nearest first, and the nearest registered hash."""
 
     case: str
@@ -143,7 +146,7 @@ class RetroactiveMatches:
     nearest: bytes
 
 
-def stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
+def read_stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     """Yield all kept pictures, a quarter of a million at a time, and then the clips.
 
     They are read in pages, so that no writer waits for long.
@@ -171,19 +174,17 @@ def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploads]:
         after = page[-1].number
 
 
-def matching_uploads(
-    sought: Sequence[SoughtHashes], kept: StoredUploads
-) -> Iterator[RetroactiveMatches]:
+def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Iterator[UploadMatches]:
     """Yield the uploads that are within the radius of one of these hashes.
 
     A match of a frame is a match of a part, both for an uploaded and for a registered video.
     """
     if not sought:
         return
-    ways = [rotate_hash_back(one.bits) for one in sought]
+    ways = [undone_orientations(one.bits) for one in sought]
     hows = [
         *(describe_edits(how) for how in ways[0]),
-        *(describe_edits(how, INVERTED) for how in ways[0]),
+        *(describe_edits(how, COLOURS_INVERTED_EDIT) for how in ways[0]),
     ]
     found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
@@ -199,7 +200,7 @@ def matching_uploads(
         if matches:
             every = list(matches.values())
             _, nearest, position = every[0]
-            yield RetroactiveMatches(
+            yield UploadMatches(
                 kept.cases[position], tuple(match for match, _, _ in every), nearest
             )
 
@@ -243,7 +244,7 @@ class SoughtSounds:
 
 
 @dataclass(frozen=True, slots=True)
-class RetroactiveSounds:
+class UploadSoundMatches:
     """An upload, all claims whose sound it contains, and the number of the sound that
     matches best.
     """
@@ -253,7 +254,7 @@ class RetroactiveSounds:
     sound: int
 
 
-def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
+def read_kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
     """Yield all kept sounds, some hours at a time, read in pages so that no writer waits long."""
     batch, words, after = list[StoredSound](), 0, 0
     while page := reviews.kept_sounds(after, _SOUNDS_PER_READ):
@@ -270,7 +271,7 @@ def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
 
 def matching_sounds(
     sought: SoughtSounds, kept: Sequence[StoredSound]
-) -> Iterator[RetroactiveSounds]:
+) -> Iterator[UploadSoundMatches]:
     """Yield the uploads that contain one of these sounds."""
     index = SoundIndex.of([one.sound for one in kept])
     found = dict[int, list[SoundMatch]]()
@@ -280,7 +281,7 @@ def matching_sounds(
     for upload, every in sorted(found.items()):
         best = min(every, key=lambda one: (-one.length_s, one.errors))
         matches = tuple(match for match, _ in sound_hits(every, sought.claims))
-        yield RetroactiveSounds(kept[upload].case, matches, best.sound)
+        yield UploadSoundMatches(kept[upload].case, matches, best.sound)
 
 
 def _stretches_of(

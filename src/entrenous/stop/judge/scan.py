@@ -26,17 +26,17 @@ from entrenous.fingerprint.pdq import (
 )
 from entrenous.stop.platform import Platform
 
-UNBORDERED = "border removed"
-INVERTED = "colours inverted"
-PART = "cut-out"
-_HASHES_WITHOUT_BORDER = 16
-Turned = Mapping[str, Fingerprint]
+BORDER_REMOVED_EDIT = "border removed"
+COLOURS_INVERTED_EDIT = "colours inverted"
+CUT_OUT_EDIT = "cut-out"
+_HASH_COUNT_WITHOUT_BORDER = 16
+OrientedFingerprints = Mapping[str, Fingerprint]
 HashViews = tuple[tuple[str, bytes], ...]
 """Hashes of views of an upload, each with the edits that were made to get that view."""
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class FirstScanHashes:
     """An upload's hashes, each with its edits; ``bits`` and ``quality`` belong to the unedited
     upload.
     """
@@ -48,7 +48,7 @@ class Views:
     @property
     def has_border(self) -> bool:
         """Return whether the upload has a border, and was therefore also hashed without it."""
-        return len(self.whole) > _HASHES_WITHOUT_BORDER
+        return len(self.whole) > _HASH_COUNT_WITHOUT_BORDER
 
     @property
     def is_flat(self) -> bool:
@@ -58,7 +58,7 @@ class Views:
         return self.quality < PART_QUALITY_MIN
 
 
-def part_views(picture: Picture, fast: Views) -> HashViews:
+def part_views(picture: Picture, fast: FirstScanHashes) -> HashViews:
     """Return the hashes of the second scan: windows of the picture, with and without each border.
 
     A flat upload has none. ``fast`` is the result of :func:`fast_views`.
@@ -68,11 +68,11 @@ def part_views(picture: Picture, fast: Views) -> HashViews:
     pixels = pixels_or_luma(picture)
     grey = thumbnail(pixels)
     inside = without_borders(pixels, grey) if fast.has_border else ()
-    frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
+    frames = ((grey, ""), *((thumbnail(inner), BORDER_REMOVED_EDIT) for inner in inside))
     return tuple(chain.from_iterable(_part_hashes(frame, how) for frame, how in frames))
 
 
-def fast_views(picture: Picture) -> Views:
+def fast_views(picture: Picture) -> FirstScanHashes:
     """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
     pixels, by = pixels_or_luma(picture), picture.shrunk_by
     turned = pixel_orientations(pixels, picture.original_size, by)
@@ -92,25 +92,27 @@ def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
     return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
-def _fast_hashes(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
+def _fast_hashes(
+    turned: OrientedFingerprints, inside: tuple[Pixels, ...], shrunk_by: int
+) -> FirstScanHashes:
     whole = [*_whole_hash(turned, "")]
     for inner in inside:
         high, wide = (shrunk_by * side for side in inner.shape[:2])
         full = OriginalSize(wide, high)
-        whole += _whole_hash(pixel_orientations(inner, full, shrunk_by), UNBORDERED)
-    return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
+        whole += _whole_hash(pixel_orientations(inner, full, shrunk_by), BORDER_REMOVED_EDIT)
+    return FirstScanHashes(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
 
 
-def _whole_hash(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
+def _whole_hash(turned: OrientedFingerprints, frame: str) -> Iterator[tuple[str, bytes]]:
     for how, view in turned.items():
         yield describe_edits(how, frame), view.bits
-        yield describe_edits(how, frame, INVERTED), inverted(view.bits)
+        yield describe_edits(how, frame, COLOURS_INVERTED_EDIT), inverted(view.bits)
 
 
 def _part_hashes(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
     turned = spectrum_orientations(trimmed_spectra(grey)).items()
     return chain.from_iterable(
-        split_hashes(describe_edits(how, frame, PART), to_bits(spectrum))
+        split_hashes(describe_edits(how, frame, CUT_OUT_EDIT), to_bits(spectrum))
         for how, spectrum in turned
     )
 
@@ -122,7 +124,7 @@ def decode_for_hashing(untrusted_data: bytes, at_least_px: int, platform: Platfo
     return platform.read_luma(untrusted_data, at_least_px=at_least_px)
 
 
-def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, Views]:
+def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, FirstScanHashes]:
     """Decode an upload and make its first scan.
 
     Raises what :func:`decode_for_hashing` raises.
@@ -133,7 +135,7 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, View
     )
 
 
-def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Views]:
+def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, FirstScanHashes]:
     """Make the first scan of a picture that ``read`` decodes with at least ``side_px`` on a side.
 
     A picture with a border is decoded again at a larger size.
@@ -147,7 +149,7 @@ def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Vi
 
 
 def second_scan(
-    untrusted_data: bytes, picture: Picture, fast: Views, platform: Platform
+    untrusted_data: bytes, picture: Picture, fast: FirstScanHashes, platform: Platform
 ) -> HashViews:
     """Return the hashes to look up among parts before the answer.
 

@@ -11,8 +11,8 @@ from entrenous.stop.nouns import RELEASED_BANK, SAME_PICTURE_BITS_MAX, Bank
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Release
 
-FROM_LARGER_UPLOAD: Final = "in a larger picture"
-_STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
+IN_LARGER_PICTURE_EDIT: Final = "in a larger picture"
+_OUTCOMES_BY_STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 Hit = tuple[Match, Claim]
 
 
@@ -24,7 +24,7 @@ def describe_match(how: str, claim: Claim) -> str:
     waiting.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
-    return f"{how}, {FROM_LARGER_UPLOAD}" if on_larger else how
+    return f"{how}, {IN_LARGER_PICTURE_EDIT}" if on_larger else how
 
 
 def best_hit_of_each_claim(hits: Iterable[Hit]) -> list[Hit]:
@@ -95,10 +95,10 @@ def weigh_hits(
         if match.added and match.distance > max(
             nearest.get(claim.id, PDQ_RADIUS), SAME_PICTURE_BITS_MAX
         ):
-            outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
+            outcome = min(outcome, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index)
         if not is_released(outcome, match, claim, releases):
             outcomes.append(outcome)
-    return max(outcomes, key=_STRICTNESS.index)
+    return max(outcomes, key=_OUTCOMES_BY_STRICTNESS.index)
 
 
 def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
@@ -140,7 +140,7 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
 def outcome_of_hit(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """Return the outcome of one hit by its bank's policy; a part is at most held."""
     wanted = policy_outcome(claim, bank)
-    return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
+    return min(wanted, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index) if match.part else wanted
 
 
 def needs_action(claim: Claim, bank: Bank) -> bool:
@@ -150,7 +150,7 @@ def needs_action(claim: Claim, bank: Bank) -> bool:
     return not bank.shadow and policy_outcome(claim, bank) is not Outcome.LET_THROUGH
 
 
-def needing_action(
+def hits_needing_action(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> list[tuple[int, Hit]]:
     """Return the hits for which :func:`needs_action` is true."""
@@ -170,7 +170,7 @@ def matches_to_review(
 
     Return None if no hit needs action.
     """
-    acting_hits = needing_action(found, banks)
+    acting_hits = hits_needing_action(found, banks)
     entry = best_entry_number(acting_hits)
     if entry is None:
         return None

@@ -11,14 +11,14 @@ from entrenous.stop.audit import AuditDetails, AuditHead, AuditRow
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, Opinion, Partner
 from entrenous.stop.store.engine import insert_on_conflict
-from entrenous.stop.store.schema import AUDIT, AUDIT_HEAD, read_time, stored_time
+from entrenous.stop.store.schema import AUDIT_HEAD_TABLE, AUDIT_TABLE, read_time, stored_time
 from entrenous.stop.upload_record import FoundBy, Review, ReviewState
 
 RETROACTIVE_EVENTS: Final = {
     FoundBy.LOOK_BACK: "case looked back at",
     FoundBy.SLOW_LOOK: "case found slowly",
 }
-FITS_MORE_EVENT: Final = "case fits more"
+MORE_CLAIMS_MATCH_EVENT: Final = "case fits more"
 AuditEvent = tuple[str, str, AuditDetails]  # event, subject, details
 
 
@@ -97,14 +97,14 @@ def reviewer_event(what: str, name: str) -> AuditEvent:
     return f"reviewer {what}", name, {}
 
 
-def append_event(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
+def append_events(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
     """Append events to the log; ``db`` is a transaction begun by ``writing``."""
     rows = list(_chain_rows(audit_head(db), clock, events))
     if not rows:
         return
-    db.execute(AUDIT.insert(), [_from_row(row) for row in rows])
+    db.execute(AUDIT_TABLE.insert(), [_columns_of(row) for row in rows])
     newest = {"number": rows[-1].number, "hash": rows[-1].hash}
-    wanted = insert_on_conflict(db, AUDIT_HEAD).values(id=1, **newest)
+    wanted = insert_on_conflict(db, AUDIT_HEAD_TABLE).values(id=1, **newest)
     db.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=newest))
 
 
@@ -112,12 +112,17 @@ def audit_head(db: sa.Connection) -> AuditHead:
     """Return the number and the hash of the last row, which are stored beside the log to detect
     truncation.
     """
-    row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
+    row = db.execute(sa.select(AUDIT_HEAD_TABLE)).one_or_none()
     return AuditHead() if row is None else AuditHead(row.number, bytes(row.hash))
 
 
 def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRow, ...]:
-    wanted = sa.select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(limit)
+    wanted = (
+        sa.select(AUDIT_TABLE)
+        .where(AUDIT_TABLE.c.number > after)
+        .order_by(AUDIT_TABLE.c.number)
+        .limit(limit)
+    )
     return tuple(
         AuditRow(
             number=row.number,
@@ -140,7 +145,7 @@ def _chain_rows(head: AuditHead, clock: Clock, events: Iterable[AuditEvent]) -> 
         yield row
 
 
-def _from_row(row: AuditRow) -> dict[str, object]:
+def _columns_of(row: AuditRow) -> dict[str, object]:
     return {
         "number": row.number,
         "at": stored_time(row.at),

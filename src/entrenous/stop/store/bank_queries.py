@@ -13,9 +13,9 @@ from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, RegisteredEmbed
 from entrenous.stop.audit import AuditHead, AuditRow
 from entrenous.stop.nouns import Bank, BankCounts, HashEntry
 from entrenous.stop.registration import (
-    MATCHING,
-    Change,
+    MATCHING_STATES,
     Claim,
+    ClaimChange,
     ClaimFacts,
     ClaimState,
     Opinion,
@@ -23,34 +23,34 @@ from entrenous.stop.registration import (
     Stance,
 )
 from entrenous.stop.store.audit_events import audit_head, audit_rows_after
-from entrenous.stop.store.engine import EngineOrTransaction, reading, reading_once
+from entrenous.stop.store.engine import EngineOrTransaction, single_read, snapshot_read
 from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.registrations import (
     IS_FRAME,
     IS_PICTURE,
     bank_from_row,
-    bank_of,
-    batches,
     claim_from_row,
     claim_on_hash,
     existing_claims,
+    get_bank,
     get_claim,
     opinions_on,
-    wholes_of,
+    statement_batches,
+    whole_hashes_of,
 )
 from entrenous.stop.store.schema import (
-    BANK,
+    BANK_TABLE,
     BIG_INTEGER,
-    CLAIM,
-    CLAIM_HASH,
-    CLAIM_SOUND,
-    EMBEDDING,
-    FRAME,
-    HASH,
-    OPINION,
-    PARTNER,
-    RELEASED_FILE,
-    SOUND,
+    CLAIM_HASH_TABLE,
+    CLAIM_SOUND_TABLE,
+    CLAIM_TABLE,
+    EMBEDDING_TABLE,
+    FRAME_TABLE,
+    HASH_TABLE,
+    OPINION_TABLE,
+    PARTNER_TABLE,
+    RELEASED_FILE_TABLE,
+    SOUND_TABLE,
     STILL_AT_MS,
     read_time,
 )
@@ -62,38 +62,38 @@ _SOUNDS_PER_READ_MAX: Final = 500  # sounds per read, 40 kB each
 _HASHES_PER_STATEMENT: Final = (
     16  # up to this many hashes are queried with one statement, in constant time
 )
-_SELECT_BANKS: Final = PreparedSelect(sa.select(BANK))
+_SELECT_BANKS: Final = PreparedSelect(sa.select(BANK_TABLE))
 _SELECT_ENTRIES_AFTER: Final = PreparedSelect(
-    sa.select(HASH)
-    .where(HASH.c.number > sa.bindparam("after"))
-    .order_by(HASH.c.number)
+    sa.select(HASH_TABLE)
+    .where(HASH_TABLE.c.number > sa.bindparam("after"))
+    .order_by(HASH_TABLE.c.number)
     .limit(_ENTRIES_PER_READ_MAX)
 )
 _SELECT_FILE_RELEASE: Final = PreparedSelect(
-    sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
+    sa.select(RELEASED_FILE_TABLE).where(RELEASED_FILE_TABLE.c.sha256 == sa.bindparam("of"))
 )
 _SELECT_CLAIMS_ON_HASHES: Final = (
-    sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
+    sa.select(CLAIM_HASH_TABLE.c.number, CLAIM_HASH_TABLE.c.added, CLAIM_TABLE, FRAME_TABLE.c.at_ms)
     .select_from(
-        CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
-            FRAME, sa.and_(*IS_FRAME)
+        CLAIM_HASH_TABLE.join(CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_HASH_TABLE.c.claim).outerjoin(
+            FRAME_TABLE, sa.and_(*IS_FRAME)
         )
     )
-    .where(CLAIM.c.state.in_([sa.literal(state) for state in sorted(MATCHING)]))
+    .where(CLAIM_TABLE.c.state.in_([sa.literal(state) for state in sorted(MATCHING_STATES)]))
 )
 _CLAIMS_ON_NUMBERS: Final = _SELECT_CLAIMS_ON_HASHES.where(
-    CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True))
+    CLAIM_HASH_TABLE.c.number.in_(sa.bindparam("numbers", expanding=True))
 )
 _NUMBER_PARAMETERS: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
 _CLAIMS_ON_FEW_NUMBERS: Final = PreparedSelect(
     _SELECT_CLAIMS_ON_HASHES.where(
-        CLAIM_HASH.c.number.in_(
+        CLAIM_HASH_TABLE.c.number.in_(
             [sa.bindparam(name, 0, type_=BIG_INTEGER) for name in _NUMBER_PARAMETERS]
         )
     )
 )
 _PICTURE_CLAIMS_ON_NUMBERS: Final = _CLAIMS_ON_NUMBERS.where(
-    sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL_AT_MS)
+    sa.or_(FRAME_TABLE.c.at_ms.is_(None), FRAME_TABLE.c.at_ms == STILL_AT_MS)
 )
 
 
@@ -110,31 +110,35 @@ class BankQueries:
 
     def bank(self, name: BankName) -> Bank:
         """Return the bank of that name; raises NoSuchBank."""
-        with reading(self.engine) as db:
-            return bank_of(db, name)
+        with snapshot_read(self.engine) as db:
+            return get_bank(db, name)
 
     def banks(self) -> tuple[Bank, ...]:
         """Return all banks, by name."""
-        with reading_once(self.engine) as db:
+        with single_read(self.engine) as db:
             every = (bank_from_row(row) for row in _SELECT_BANKS.rows(db))
             # Sorted here, since databases sort texts differently.
             return tuple(sorted(every, key=lambda bank: bank.name))
 
     def counts(self) -> BankCounts:
         """Count matching claims and distinct hashes."""
-        matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
-        hashes = sa.select(sa.func.count()).select_from(HASH)
-        with reading(self.engine) as db:
+        matching = (
+            sa.select(sa.func.count())
+            .select_from(CLAIM_TABLE)
+            .where(CLAIM_TABLE.c.state.in_(MATCHING_STATES))
+        )
+        hashes = sa.select(sa.func.count()).select_from(HASH_TABLE)
+        with snapshot_read(self.engine) as db:
             return BankCounts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
 
     def claim(self, claim: ClaimId) -> Claim:
         """Return the claim, even if it is withdrawn; raises NoSuchClaim."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return get_claim(db, claim)
 
     def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
         """Return the facts for a reviewer, for the claims that exist."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             opinions = _opinion_counts(db, claims)
             existing = existing_claims(db, claims)
             return {claim.id: ClaimFacts(claim, opinions[claim.id]) for claim in existing}
@@ -146,14 +150,24 @@ class BankQueries:
 
         Only claims that are on pictures and in one of ``states`` count.
         """
-        joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        query = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
-        mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
-        with reading(self.engine) as db:
+        joined = HASH_TABLE.join(CLAIM_HASH_TABLE).join(
+            CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_HASH_TABLE.c.claim
+        )
+        query = (
+            sa.select(HASH_TABLE.c.bits, CLAIM_TABLE)
+            .select_from(joined)
+            .where(HASH_TABLE.c.part.is_(False))
+        )
+        mine = (
+            CLAIM_TABLE.c.bank == bank,
+            CLAIM_TABLE.c.kind == PICTURE_KIND,
+            CLAIM_TABLE.c.state.in_(states),
+        )
+        with snapshot_read(self.engine) as db:
             return {
                 bytes(row.bits): claim_from_row(row)
-                for batch in batches(dict.fromkeys(hashes))
-                for row in db.execute(query.where(*mine, HASH.c.bits.in_(batch)))
+                for batch in statement_batches(dict.fromkeys(hashes))
+                for row in db.execute(query.where(*mine, HASH_TABLE.c.bits.in_(batch)))
             }
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
@@ -161,8 +175,8 @@ class BankQueries:
 
         Hashes of frames are left out.
         """
-        with reading(self.engine) as db:
-            return wholes_of(db, [claim]).get(claim, ())
+        with snapshot_read(self.engine) as db:
+            return whole_hashes_of(db, [claim]).get(claim, ())
 
     def with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
@@ -171,9 +185,9 @@ class BankQueries:
 
         With ``frames``, hashes of whole frames are included.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             existing = existing_claims(db, claims)
-            hashes = wholes_of(db, [claim.id for claim in existing], frames=frames)
+            hashes = whole_hashes_of(db, [claim.id for claim in existing], frames=frames)
             return {claim.id: (claim, hashes.get(claim.id, ())) for claim in existing}
 
     def hashes_added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
@@ -183,12 +197,16 @@ class BankQueries:
         out.
         """
         found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
-        joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        query = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
-        query = query.where(CLAIM_HASH.c.added.is_not(None))
-        with reading(self.engine) as db:
-            for batch in batches(dict.fromkeys(claims)):
-                for row in db.execute(query.where(CLAIM_HASH.c.claim.in_(batch))):
+        joined = CLAIM_HASH_TABLE.join(HASH_TABLE).join(
+            CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_HASH_TABLE.c.claim
+        )
+        query = sa.select(HASH_TABLE.c.bits, CLAIM_HASH_TABLE.c.added, CLAIM_TABLE).select_from(
+            joined
+        )
+        query = query.where(CLAIM_HASH_TABLE.c.added.is_not(None))
+        with snapshot_read(self.engine) as db:
+            for batch in statement_batches(dict.fromkeys(claims)):
+                for row in db.execute(query.where(CLAIM_HASH_TABLE.c.claim.in_(batch))):
                     added = claim_on_hash(claim_from_row(row), row.added)
                     found[ClaimId(row.id)][bytes(row.bits)] = added
         return dict(found)
@@ -198,7 +216,7 @@ class BankQueries:
 
         Only the first ones may be returned; to get more, call again with the last one's number.
         """
-        with reading_once(self.engine) as db:
+        with single_read(self.engine) as db:
             rows = _SELECT_ENTRIES_AFTER.rows(db, {"after": after})
             return tuple(HashEntry(row.number, row.bits, row.part) for row in rows)
 
@@ -207,25 +225,27 @@ class BankQueries:
 
         Each comes with the number of its hash. Frames of videos are left out.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             rows = _rows_for_hashes(db, entries, _PICTURE_CLAIMS_ON_NUMBERS)
             return tuple(
                 (row.number, claim_on_hash(claim_from_row(row), row.added)) for row in rows
             )
 
-    def next_content(self, bank: BankName, after: int) -> int | None:
+    def next_content_number(self, bank: BankName, after: int) -> int | None:
         """Return the lowest number above ``after`` of a whole picture's hash in that bank.
 
         Hashes of matching and of suspended claims count. Returns None if there is no such hash.
 
         The query walks the index of claims by hash, so that no claim is read twice.
         """
-        joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        query = sa.select(CLAIM_HASH.c.number).select_from(joined)
-        query = query.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
-        query = query.where(HASH.c.part.is_(False), IS_PICTURE)
-        with reading(self.engine) as db:
-            return db.execute(query.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
+        joined = CLAIM_HASH_TABLE.join(HASH_TABLE).join(
+            CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_HASH_TABLE.c.claim
+        )
+        query = sa.select(CLAIM_HASH_TABLE.c.number).select_from(joined)
+        query = query.where(CLAIM_HASH_TABLE.c.number > after, CLAIM_TABLE.c.bank == bank)
+        query = query.where(HASH_TABLE.c.part.is_(False), IS_PICTURE)
+        with snapshot_read(self.engine) as db:
+            return db.execute(query.order_by(CLAIM_HASH_TABLE.c.number).limit(1)).scalar()
 
     def claims_by_hash(self, entries: Collection[int]) -> tuple[ClaimOnHash, ...]:
         """Return matching claims on these hashes of pictures and of frames of videos.
@@ -237,13 +257,13 @@ class BankQueries:
         so that timing reveals no match.
         """
         if len(entries) <= _HASHES_PER_STATEMENT:
-            with reading_once(self.engine) as db:
+            with single_read(self.engine) as db:
                 return _claims_by_number(
                     _CLAIMS_ON_FEW_NUMBERS.rows(
                         db, dict(zip(_NUMBER_PARAMETERS, entries, strict=False))
                     )
                 )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return _claims_by_number(_rows_for_hashes(db, entries, _CLAIMS_ON_NUMBERS))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
@@ -251,20 +271,26 @@ class BankQueries:
 
         Only the first ones may be returned; to get more, call again with the last one's number.
         """
-        query = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
-        with reading_once(self.engine) as db:
-            rows = db.execute(query.order_by(SOUND.c.number).limit(_SOUNDS_PER_READ_MAX))
+        query = sa.select(SOUND_TABLE.c.number, SOUND_TABLE.c.words).where(
+            SOUND_TABLE.c.number > after
+        )
+        with single_read(self.engine) as db:
+            rows = db.execute(query.order_by(SOUND_TABLE.c.number).limit(_SOUNDS_PER_READ_MAX))
             return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
         """Return the number and the sound of each claim that has a sound."""
-        joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
-        query = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
-        with reading(self.engine) as db:
+        joined = CLAIM_SOUND_TABLE.join(
+            SOUND_TABLE, SOUND_TABLE.c.number == CLAIM_SOUND_TABLE.c.number
+        )
+        query = sa.select(
+            CLAIM_SOUND_TABLE.c.claim, SOUND_TABLE.c.number, SOUND_TABLE.c.words
+        ).select_from(joined)
+        with snapshot_read(self.engine) as db:
             return {
                 ClaimId(row.claim): (row.number, SoundPrint(bytes(row.words)))
-                for batch in batches(dict.fromkeys(claims))
-                for row in db.execute(query.where(CLAIM_SOUND.c.claim.in_(batch)))
+                for batch in statement_batches(dict.fromkeys(claims))
+                for row in db.execute(query.where(CLAIM_SOUND_TABLE.c.claim.in_(batch)))
             }
 
     def claims_on_sounds(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -272,23 +298,25 @@ class BankQueries:
 
         The database is queried even for zero sounds, so that timing reveals no match.
         """
-        joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
-        query = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
-        query = query.where(CLAIM.c.state.in_(MATCHING))
-        with reading(self.engine) as db:
+        joined = CLAIM_SOUND_TABLE.join(CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_SOUND_TABLE.c.claim)
+        query = sa.select(CLAIM_SOUND_TABLE.c.number, CLAIM_TABLE).select_from(joined)
+        query = query.where(CLAIM_TABLE.c.state.in_(MATCHING_STATES))
+        with snapshot_read(self.engine) as db:
             return tuple(
                 (row.number, claim_from_row(row))
-                for batch in batches(sorted(sounds) or [0])
-                for row in db.execute(query.where(CLAIM_SOUND.c.number.in_(batch)))
+                for batch in statement_batches(sorted(sounds) or [0])
+                for row in db.execute(query.where(CLAIM_SOUND_TABLE.c.number.in_(batch)))
             )
 
     def embeddings(self, after: int) -> tuple[RegisteredEmbedding, ...]:
         """Return embeddings numbered above ``after``, in order, to update an index. Only the first
         ones may be returned.
         """
-        query = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
-        with reading_once(self.engine) as db:
-            rows = db.execute(query.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_PER_READ_MAX))
+        query = sa.select(EMBEDDING_TABLE).where(EMBEDDING_TABLE.c.number > after)
+        with single_read(self.engine) as db:
+            rows = db.execute(
+                query.order_by(EMBEDDING_TABLE.c.number).limit(_EMBEDDINGS_PER_READ_MAX)
+            )
             return tuple(
                 RegisteredEmbedding(
                     row.number,
@@ -300,39 +328,45 @@ class BankQueries:
             )
 
     def embedding_count(self) -> int:
-        with reading_once(self.engine) as db:
-            return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
+        with single_read(self.engine) as db:
+            return db.execute(sa.select(sa.func.count(EMBEDDING_TABLE.c.claim))).scalar_one()
 
-    def file_released(self, sha256: bytes) -> Release | None:
+    def release_of_file(self, sha256: bytes) -> Release | None:
         """Return the newest release of this exact file, or None."""
-        with reading_once(self.engine) as db:
+        with single_read(self.engine) as db:
             rows = _SELECT_FILE_RELEASE.rows(db, {"of": sha256})
         return Release(read_time(rows[0].at), rows[0].number) if rows else None
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
         """Return one opinion for each key, the oldest first."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return opinions_on(db, claim)
 
     def partners(self) -> tuple[Partner, ...]:
         """Return all platforms, by name."""
-        with reading(self.engine) as db:
-            found = [Partner(row.name, bytes(row.key)) for row in db.execute(sa.select(PARTNER))]
+        with snapshot_read(self.engine) as db:
+            found = [
+                Partner(row.name, bytes(row.key)) for row in db.execute(sa.select(PARTNER_TABLE))
+            ]
         return tuple(sorted(found, key=lambda one: (one.name, one.key)))
 
-    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+    def changes(self, after: int, limit: int) -> tuple[ClaimChange, ...]:
         """Return changes with a number above ``after``, in order. Numbers become visible in
         ascending order.
 
         A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
         :meth:`extend` added without confirmation stay on this platform.
         """
-        query = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
-        with reading(self.engine) as db:
+        query = (
+            sa.select(CLAIM_TABLE)
+            .where(CLAIM_TABLE.c.changed > after)
+            .order_by(CLAIM_TABLE.c.changed)
+        )
+        with snapshot_read(self.engine) as db:
             rows = db.execute(query.limit(limit)).all()
-            hashes = wholes_of(db, [row.id for row in rows], shared=True)
+            hashes = whole_hashes_of(db, [row.id for row in rows], shared=True)
         return tuple(
-            Change(
+            ClaimChange(
                 number=row.changed,
                 at=read_time(row.changed_at),
                 claim=ClaimId(row.id),
@@ -346,19 +380,19 @@ class BankQueries:
 
     def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
         """Return rows of the log with a number above ``after``, in order."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return audit_rows_after(db, after, limit)
 
-    def log_head(self) -> AuditHead:
+    def audit_log_head(self) -> AuditHead:
         """Return the log's head, which is stored beside the log."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return audit_head(db)
 
 
 def _rows_for_hashes(
     db: sa.Connection, entries: Collection[int], query: sa.Select[Any]
 ) -> Iterator[Any]:
-    for batch in batches(sorted(entries) or [0]):
+    for batch in statement_batches(sorted(entries) or [0]):
         yield from db.execute(query, {"numbers": batch})
 
 
@@ -379,9 +413,9 @@ def _opinion_counts(
     db: sa.Connection, claims: Collection[ClaimId]
 ) -> Mapping[ClaimId, Counter[Stance]]:
     found: dict[ClaimId, Counter[Stance]] = defaultdict(Counter)
-    query = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
-    query = query.group_by(OPINION.c.claim, OPINION.c.stance)
-    for batch in batches(dict.fromkeys(claims)):
-        for row in db.execute(query.where(OPINION.c.claim.in_(batch))):
+    query = sa.select(OPINION_TABLE.c.claim, OPINION_TABLE.c.stance, sa.func.count().label("many"))
+    query = query.group_by(OPINION_TABLE.c.claim, OPINION_TABLE.c.stance)
+    for batch in statement_batches(dict.fromkeys(claims)):
+        for row in db.execute(query.where(OPINION_TABLE.c.claim.in_(batch))):
             found[ClaimId(row.claim)][Stance(row.stance)] = row.many
     return found

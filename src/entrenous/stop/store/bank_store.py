@@ -18,17 +18,28 @@ from entrenous.stop.registration import (
     Registration,
 )
 from entrenous.stop.store import registration_changes
-from entrenous.stop.store.audit_events import append_event, bank_event, opinion_event, partner_event
+from entrenous.stop.store.audit_events import (
+    append_events,
+    bank_event,
+    opinion_event,
+    partner_event,
+)
 from entrenous.stop.store.bank_queries import BankQueries
-from entrenous.stop.store.engine import insert_on_conflict, scrub, writing
+from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, overwrite_deleted_data
 from entrenous.stop.store.registrations import (
     existing_claims,
     get_claim,
-    next_change,
+    insert_registrations,
+    next_change_number,
     opinions_on,
-    register,
 )
-from entrenous.stop.store.schema import BANK, OPINION, PARTNER, RELEASED_FILE, stored_time
+from entrenous.stop.store.schema import (
+    BANK_TABLE,
+    OPINION_TABLE,
+    PARTNER_TABLE,
+    RELEASED_FILE_TABLE,
+    stored_time,
+)
 from entrenous.stop.store.uploads import forget_claims
 
 
@@ -44,15 +55,15 @@ class BankStore(BankQueries):
     def set_bank(self, bank: Bank) -> None:
         """Create a bank, or replace the policy of the one with that name."""
         values = asdict(bank)
-        with writing(self.engine) as db:
-            insertion = insert_on_conflict(db, BANK).values(values)
+        with exclusive_write(self.engine) as db:
+            insertion = insert_on_conflict(db, BANK_TABLE).values(values)
             db.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=values))
-            append_event(db, self.clock, bank_event(bank))
+            append_events(db, self.clock, bank_event(bank))
 
     def register(self, *registrations: Registration) -> None:
         """Store claims and their hashes, all or none; raises NoSuchBank."""
-        with writing(self.engine) as db:
-            register(db, self.clock, registrations)
+        with exclusive_write(self.engine) as db:
+            insert_registrations(db, self.clock, registrations)
 
     def register_new(
         self, listed_states: Collection[ClaimState], *registrations: Registration
@@ -69,11 +80,13 @@ class BankStore(BankQueries):
             The claims that were already listed, by hash.
         """
         hashes = [one.whole[0] for one in registrations]
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             listed = dict[bytes, Claim]()
             for bank in {one.claim.bank for one in registrations}:
                 listed |= BankQueries(db, self.clock).listed(bank, hashes, listed_states)
-            register(db, self.clock, [one for one in registrations if one.whole[0] not in listed])
+            insert_registrations(
+                db, self.clock, [one for one in registrations if one.whole[0] not in listed]
+            )
             return listed
 
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
@@ -82,9 +95,11 @@ class BankStore(BankQueries):
         With ``confirmed``, a person said that these uploads are what the claims are about, so the
         claims count as confirmed on these hashes. Otherwise they count as waiting.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             existing = existing_claims(db, claims)
-            registration_changes.extend(db, self.clock, existing, whole, confirmed=confirmed)
+            registration_changes.add_reviewed_hashes(
+                db, self.clock, existing, whole, confirmed=confirmed
+            )
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
@@ -95,16 +110,16 @@ class BankStore(BankQueries):
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             before = get_claim(db, claim)
-            moved = registration_changes.move_all(db, self.clock, [before], event)
+            moved = registration_changes.apply_event_to_all(db, self.clock, [before], event)
             if not moved:
                 raise AlreadyWithdrawn(claim=claim)
             is_gone = moved[0].state is ClaimState.WITHDRAWN and moved[0] is not before
             if is_gone:
                 forget_claims(db, {claim})
         if is_gone:
-            scrub(self.engine)
+            overwrite_deleted_data(self.engine)
         return moved[0]
 
     def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
@@ -115,23 +130,23 @@ class BankStore(BankQueries):
         """
         if event is ClaimEvent.WITHDRAW:
             self.withdraw(*claims)
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             existing = existing_claims(db, claims)
-            return tuple(registration_changes.move_all(db, self.clock, existing, event))
+            return tuple(registration_changes.apply_event_to_all(db, self.clock, existing, event))
 
     def withdraw(self, *claims: ClaimId) -> int:
         """Withdraw many claims in one transaction, and overwrite their deleted data once.
 
         Otherwise this does what :meth:`move` does. Return how many were not withdrawn before.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             existing = existing_claims(db, claims)
             live = [claim for claim in existing if claim.state is not ClaimState.WITHDRAWN]
-            registration_changes.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
+            registration_changes.apply_event_to_all(db, self.clock, live, ClaimEvent.WITHDRAW)
             if live:
                 forget_claims(db, {claim.id for claim in live})
         if live:
-            scrub(self.engine)
+            overwrite_deleted_data(self.engine)
         return len(live)
 
     def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
@@ -139,17 +154,17 @@ class BankStore(BankQueries):
 
         Either all are counted or none. Raises NoSuchClaim.
         """
-        with writing(self.engine) as db:
-            return tuple(registration_changes.dispute(db, self.clock, claims))
+        with exclusive_write(self.engine) as db:
+            return tuple(registration_changes.count_disputes(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
         """Record that a reviewer who knew all claims made up to ``at`` released this exact file.
 
         The number of the next change is recorded too: the reviewer knew all earlier changes.
         """
-        with writing(self.engine) as db:
-            when = {"at": stored_time(at), "number": next_change(db)}
-            insertion = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
+        with exclusive_write(self.engine) as db:
+            when = {"at": stored_time(at), "number": next_change_number(db)}
+            insertion = insert_on_conflict(db, RELEASED_FILE_TABLE).values(sha256=sha256, **when)
             db.execute(insertion.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
     def record_opinion(
@@ -168,17 +183,22 @@ class BankStore(BankQueries):
         """
         claim, key = opinion.claim, opinion.key
         values = {"stance": opinion.stance, "at": stored_time(opinion.at)}
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             before = opinions_on(db, claim)
             get_claim(db, claim)
-            if db.execute(PARTNER.select().where(PARTNER.c.key == key)).one_or_none() is None:
+            if (
+                db.execute(PARTNER_TABLE.select().where(PARTNER_TABLE.c.key == key)).one_or_none()
+                is None
+            ):
                 raise NoSuchPartner
-            insertion = insert_on_conflict(db, OPINION).values(claim=claim, key=key, **values)
+            insertion = insert_on_conflict(db, OPINION_TABLE).values(claim=claim, key=key, **values)
             newer = insertion.on_conflict_do_update(
-                index_elements=["claim", "key"], set_=values, where=OPINION.c.at < values["at"]
+                index_elements=["claim", "key"],
+                set_=values,
+                where=OPINION_TABLE.c.at < values["at"],
             )
             if db.execute(newer).rowcount:
-                append_event(db, self.clock, opinion_event(opinion))
+                append_events(db, self.clock, opinion_event(opinion))
             now = opinions_on(db, claim)
             if apply_consequences is not None:
                 apply_consequences(before, BankStore(db, self.clock))
@@ -187,19 +207,21 @@ class BankStore(BankQueries):
     def add_partner(self, partner: Partner) -> None:
         """Add another platform, or change its name."""
         renamed = {"name": partner.name}
-        with writing(self.engine) as db:
-            insertion = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
+        with exclusive_write(self.engine) as db:
+            insertion = insert_on_conflict(db, PARTNER_TABLE).values(
+                key=partner.key, name=partner.name
+            )
             db.execute(insertion.on_conflict_do_update(index_elements=["key"], set_=renamed))
-            append_event(db, self.clock, partner_event(partner))
+            append_events(db, self.clock, partner_event(partner))
 
     def drop_partner(self, key: bytes) -> None:
         """Remove a platform and keep its opinions. Raises NoSuchPartner."""
-        with writing(self.engine) as db:
-            if db.execute(PARTNER.delete().where(PARTNER.c.key == key)).rowcount == 0:
+        with exclusive_write(self.engine) as db:
+            if db.execute(PARTNER_TABLE.delete().where(PARTNER_TABLE.c.key == key)).rowcount == 0:
                 raise NoSuchPartner
-            append_event(db, self.clock, ("partner dropped", key.hex(), {}))
+            append_events(db, self.clock, ("partner dropped", key.hex(), {}))
 
     def note(self, what: str, of: str, details: AuditDetails) -> None:
         """Append a row to the log."""
-        with writing(self.engine) as db:
-            append_event(db, self.clock, (what, of, details))
+        with exclusive_write(self.engine) as db:
+            append_events(db, self.clock, (what, of, details))

@@ -11,10 +11,22 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.serving.host_checks import ClockMark
-from entrenous.stop.registration import MATCHING
-from entrenous.stop.store.engine import adding, reading, reading_once, writing
-from entrenous.stop.store.registrations import batches
-from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, stored_time
+from entrenous.stop.registration import MATCHING_STATES
+from entrenous.stop.store.engine import (
+    concurrent_write,
+    exclusive_write,
+    single_read,
+    snapshot_read,
+)
+from entrenous.stop.store.registrations import statement_batches
+from entrenous.stop.store.schema import (
+    CLAIM_TABLE,
+    CLOCK_TABLE,
+    IS_WAITING,
+    UPLOAD_TABLE,
+    read_time,
+    stored_time,
+)
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, UploadKeyMissing
 
@@ -25,26 +37,30 @@ SCAN_ATTEMPTS_MAX: Final = (
     3  # an upload whose scan was started this many times and never ended is skipped
 )
 _CLAIMS_PER_TRANSACTION: Final = 10_000  # claims per transaction
-DAY: Final = timedelta(days=1)
-_SCAN_DUE: Final = UPLOAD.c.slow_look == "due"
-_SCAN_HAS_BYTES: Final = UPLOAD.c.slow_look == "kept"
-_SCAN_SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
+ONE_DAY: Final = timedelta(days=1)
+_SCAN_DUE: Final = UPLOAD_TABLE.c.slow_look == "due"
+_SCAN_HAS_BYTES: Final = UPLOAD_TABLE.c.slow_look == "kept"
+_SCAN_SKIPPED: Final = UPLOAD_TABLE.c.slow_look == "skipped"
 # Without a hash there are no look-backs, so the reference was needed only for the deferred scan,
 # and is cleared after it.
-_REFERENCE_AFTER_SCAN: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
+_REFERENCE_AFTER_SCAN: Final = sa.case(
+    (UPLOAD_TABLE.c.bits.is_(None), ""), else_=UPLOAD_TABLE.c.reference
+)
 # The reviewer needs the bytes of a published upload that waits; of a flood, only the bytes of its
 # lead (the upload that represents it).
-_NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == FoundBy.PUBLISHED, UPLOAD.c.lead.is_(None))
+_NEEDS_BYTES: Final = sa.and_(
+    IS_WAITING, UPLOAD_TABLE.c.found == FoundBy.PUBLISHED, UPLOAD_TABLE.c.lead.is_(None)
+)
 _COLUMNS_AFTER_SCAN: Final[dict[str, Any]] = {
     "slow_look": None,
-    "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD.c.untrusted_upload)),
+    "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD_TABLE.c.untrusted_upload)),
     "reference": _REFERENCE_AFTER_SCAN,
 }
 _COLUMNS_AFTER_SKIPPING: Final = _COLUMNS_AFTER_SCAN | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
-class DueWork:
+class DueWorkStore:
     """DueWork in the tables of ``engine``.
 
     Taking a row skips those locked by other transactions, so that processes never wait for each
@@ -67,17 +83,17 @@ class DueWork:
         before = self.clock_mark()
         if before is not None and before.after_check(now, interval) == before:
             return
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             before = _clock_mark(db)
             mark = before.after_check(now, interval) if before else ClockMark(now)
-            db.execute(CLOCK.delete())
+            db.execute(CLOCK_TABLE.delete())
             odd_at = None if mark.odd_at is None else stored_time(mark.odd_at)
             row = {"id": 1, "at": stored_time(mark.at), "odd_at": odd_at, "odd_s": mark.odd_s}
-            db.execute(CLOCK.insert().values(row))
+            db.execute(CLOCK_TABLE.insert().values(row))
 
     def clock_mark(self) -> ClockMark | None:
         """Return the recorded time; None before the first record."""
-        with reading_once(self.engine) as db:
+        with single_read(self.engine) as db:
             return _clock_mark(db)
 
     def has_room_for_bytes(self) -> bool:
@@ -94,18 +110,18 @@ class DueWork:
         """
         if not self.has_disk():
             return False
-        size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
+        size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD_TABLE.c.untrusted_upload)), 0)
         kept = {
             "slow_look": "kept",
             "slow_look_at": 0,
             "slow_looks_taken": 0,
             "untrusted_upload": self.held.encrypt(case, untrusted_upload),
         }
-        with adding(self.engine) as db:
+        with concurrent_write(self.engine) as db:
             count, held = db.execute(sa.select(sa.func.count(), size).where(_SCAN_HAS_BYTES)).one()
             if count >= most or held + len(untrusted_upload) > self.slow_bytes_max:
                 return False
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _SCAN_DUE)
+            is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case, _SCAN_DUE)
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
@@ -114,26 +130,28 @@ class DueWork:
         Whether there is one is read first, since usually there is none.
         """
         now = self.clock.now()
-        is_over = UPLOAD.c.slow_look_at <= stored_time(now)
-        has_nobody = sa.or_(is_over, _is_leased_too_far_ahead(UPLOAD.c.slow_look_at, now, lease))
-        is_free = sa.and_(
-            _SCAN_HAS_BYTES, has_nobody, UPLOAD.c.slow_looks_taken < SCAN_ATTEMPTS_MAX
+        is_over = UPLOAD_TABLE.c.slow_look_at <= stored_time(now)
+        has_nobody = sa.or_(
+            is_over, _is_leased_too_far_ahead(UPLOAD_TABLE.c.slow_look_at, now, lease)
         )
-        with reading_once(self.engine) as db:
-            if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
+        is_free = sa.and_(
+            _SCAN_HAS_BYTES, has_nobody, UPLOAD_TABLE.c.slow_looks_taken < SCAN_ATTEMPTS_MAX
+        )
+        with single_read(self.engine) as db:
+            if db.execute(sa.select(UPLOAD_TABLE.c.number).where(is_free).limit(1)).first() is None:
                 return None
-        free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(is_free)
-        free = free.order_by(UPLOAD.c.at).limit(1).with_for_update(skip_locked=True)
+        free = sa.select(UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.untrusted_upload).where(is_free)
+        free = free.order_by(UPLOAD_TABLE.c.at).limit(1).with_for_update(skip_locked=True)
         taken = {
             "slow_look_at": stored_time(now + lease),
-            "slow_looks_taken": UPLOAD.c.slow_looks_taken + 1,
+            "slow_looks_taken": UPLOAD_TABLE.c.slow_looks_taken + 1,
         }
         while True:
-            with adding(self.engine) as db:
+            with concurrent_write(self.engine) as db:
                 row = db.execute(free).one_or_none()
                 if row is None:
                     return None
-                is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
+                is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == row.case_number)
                 db.execute(is_it.values(taken))
             # Another gate may have the key; after SCAN_ATTEMPTS_MAX attempts the scan is skipped.
             with suppress(UploadKeyMissing):
@@ -142,8 +160,8 @@ class DueWork:
 
     def finish_deferred_scan(self, case: str) -> None:
         """Delete an upload's bytes after a scan without matches, unless it waits for review."""
-        with adding(self.engine) as db:
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _SCAN_HAS_BYTES)
+        with concurrent_write(self.engine) as db:
+            is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case, _SCAN_HAS_BYTES)
             db.execute(is_it.values(_COLUMNS_AFTER_SCAN))
 
     def skip_deferred_scans(self, before: datetime) -> int:
@@ -155,19 +173,19 @@ class DueWork:
         Whether there are any is read first, since usually there are none. One statement then skips
         them all.
         """
-        late = sa.and_(_SCAN_DUE, UPLOAD.c.at < stored_time(before))
-        deadly = UPLOAD.c.slow_looks_taken >= SCAN_ATTEMPTS_MAX
+        late = sa.and_(_SCAN_DUE, UPLOAD_TABLE.c.at < stored_time(before))
+        deadly = UPLOAD_TABLE.c.slow_looks_taken >= SCAN_ATTEMPTS_MAX
         over = sa.and_(
-            _SCAN_HAS_BYTES, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now())
+            _SCAN_HAS_BYTES, deadly, UPLOAD_TABLE.c.slow_look_at <= stored_time(self.clock.now())
         )
-        stale = sa.and_(_SCAN_HAS_BYTES, UPLOAD.c.at < stored_time(before - DAY))
-        each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
+        stale = sa.and_(_SCAN_HAS_BYTES, UPLOAD_TABLE.c.at < stored_time(before - ONE_DAY))
+        each = (sa.select(UPLOAD_TABLE.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
-        with reading_once(self.engine) as db:
+        with single_read(self.engine) as db:
             if db.execute(numbers.limit(1)).scalar() is None:
                 return 0
-        with adding(self.engine) as db:
-            gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
+        with concurrent_write(self.engine) as db:
+            gone = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.number.in_(numbers))
             return db.execute(gone.values(_COLUMNS_AFTER_SKIPPING)).rowcount
 
     def lease_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
@@ -181,7 +199,7 @@ class DueWork:
             Claims leased by a process whose clock was ahead are returned only if no others are due.
         """
         now = self.clock.now()
-        at = CLAIM.c.look_back_at
+        at = CLAIM_TABLE.c.look_back_at
         ranges = (at <= stored_time(now), _is_leased_too_far_ahead(at, now, until - now))
         each = (self._lease_range(due, until, limit) for due in ranges)
         return next((taken for taken in each if taken), {})
@@ -190,14 +208,14 @@ class DueWork:
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
         """Lease rows in one range of the index, after reading whether there are any."""
-        free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(due)
-        free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
-        with reading_once(self.engine) as db:
+        free = sa.select(CLAIM_TABLE.c.id, CLAIM_TABLE.c.changed).where(due)
+        free = free.order_by(CLAIM_TABLE.c.look_back_at.desc(), CLAIM_TABLE.c.id).limit(limit)
+        with single_read(self.engine) as db:
             if db.execute(free).first() is None:
                 return {}
-        with adding(self.engine) as db:
+        with concurrent_write(self.engine) as db:
             rows = db.execute(free.with_for_update(skip_locked=True)).all()
-            _set_look_back(db, (row.id for row in rows), stored_time(until))
+            _set_look_back_time(db, (row.id for row in rows), stored_time(until))
             return {ClaimId(row.id): row.changed for row in rows}
 
     def schedule_look_backs(self, bank: BankName) -> int:
@@ -205,15 +223,17 @@ class DueWork:
 
         Several transactions are used, so that uploads do not wait for a bank of a million claims.
         """
-        mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
-        mine = mine.order_by(CLAIM.c.id).limit(_CLAIMS_PER_TRANSACTION)
+        mine = sa.select(CLAIM_TABLE.c.id).where(
+            CLAIM_TABLE.c.bank == bank, CLAIM_TABLE.c.state.in_(MATCHING_STATES)
+        )
+        mine = mine.order_by(CLAIM_TABLE.c.id).limit(_CLAIMS_PER_TRANSACTION)
         count, after = 0, ""
         while True:
             # This takes the lock for changes of banks and claims, so it takes turns with other
             # large changes.
-            with writing(self.engine) as db:
-                claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
-                _set_look_back(db, claims, stored_time(self.clock.now()))
+            with exclusive_write(self.engine) as db:
+                claims = db.execute(mine.where(CLAIM_TABLE.c.id > after)).scalars().all()
+                _set_look_back_time(db, claims, stored_time(self.clock.now()))
             if not claims:
                 return count
             count, after = count + len(claims), claims[-1]
@@ -225,29 +245,29 @@ class DueWork:
 
         So does a claim that became due again, which shows in its earlier time.
         """
-        same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
-        done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
+        same = CLAIM_TABLE.c.id == sa.bindparam("of"), CLAIM_TABLE.c.changed == sa.bindparam("as")
+        done = CLAIM_TABLE.update().where(*same, CLAIM_TABLE.c.look_back_at >= stored_time(until))
         rows = [{"of": claim, "as": changed} for claim, changed in leased.items()]
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if rows:
                 db.execute(done.values(look_back_at=None), rows)
 
     def due(self) -> DueCounts:
         """Count the work that is due; skipped scans are counted for 24 hours."""
-        one = sa.select(sa.func.count()).select_from(UPLOAD)
-        lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
-        backs = sa.select(sa.func.count()).select_from(CLAIM)
+        one = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
+        lately = UPLOAD_TABLE.c.at >= stored_time(self.clock.now() - ONE_DAY)
+        backs = sa.select(sa.func.count()).select_from(CLAIM_TABLE)
         queries = (
             one.where(_SCAN_HAS_BYTES),
             one.where(_SCAN_SKIPPED, lately),
-            backs.where(CLAIM.c.look_back_at.is_not(None)),
+            backs.where(CLAIM_TABLE.c.look_back_at.is_not(None)),
         )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return DueCounts(*(db.execute(count).scalar_one() for count in queries))
 
 
 def _clock_mark(db: sa.Connection) -> ClockMark | None:
-    row = db.execute(sa.select(CLOCK.c.at, CLOCK.c.odd_at, CLOCK.c.odd_s)).first()
+    row = db.execute(sa.select(CLOCK_TABLE.c.at, CLOCK_TABLE.c.odd_at, CLOCK_TABLE.c.odd_s)).first()
     if row is None:
         return None
     odd_at = None if row.odd_at is None else read_time(row.odd_at)
@@ -266,8 +286,8 @@ def _is_leased_too_far_ahead(
     return until > stored_time(now + 2 * lease)
 
 
-def _set_look_back(db: sa.Connection, claims: Iterable[str], at: int) -> None:
+def _set_look_back_time(db: sa.Connection, claims: Iterable[str], at: int) -> None:
     """Set when a look-back for these claims becomes due."""
-    due = CLAIM.update().values(look_back_at=at)
-    for batch in batches(claims):
-        db.execute(due.where(CLAIM.c.id.in_(batch)))
+    due = CLAIM_TABLE.update().values(look_back_at=at)
+    for batch in statement_batches(claims):
+        db.execute(due.where(CLAIM_TABLE.c.id.in_(batch)))

@@ -26,7 +26,7 @@ from entrenous.stop.nouns import (
     PsycopgMissing,
     UnusableBank,
 )
-from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION_TABLE, VERSION
+from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, SCHEMA_VERSION_TABLE
 
 
 def insert_on_conflict(db: sa.Connection, table: sa.Table) -> Any:
@@ -133,7 +133,7 @@ def open_engine(path: Path) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _on_connect)
     try:
-        prepare(engine)
+        prepare_database(engine)
     except BankUnreachable as away:
         why = _PERMANENT_ERRORS.get(_error_code(away.__cause__)) or _access_problem(path)
         if not why:
@@ -168,11 +168,11 @@ def open_postgres_engine(url: str) -> sa.Engine:
         max_overflow=_CONNECTIONS,
         hide_parameters=True,  # keep hashes and pictures out of logs
     )
-    prepare(engine)
+    prepare_database(engine)
     return engine
 
 
-def prepare(engine: sa.Engine) -> None:
+def prepare_database(engine: sa.Engine) -> None:
     """Create the tables in an empty database. Dispose of the engine on failure, since no caller has
     it yet.
 
@@ -180,7 +180,7 @@ def prepare(engine: sa.Engine) -> None:
         NewerBank, OlderBank, BankUnreachable.
     """
     try:
-        with writing(engine) as db:
+        with exclusive_write(engine) as db:
             _create_tables(db)
     except EntrenousError:
         engine.dispose()
@@ -189,10 +189,10 @@ def prepare(engine: sa.Engine) -> None:
 
 def _create_tables(db: sa.Connection) -> None:
     if sa.inspect(db).has_table(SCHEMA_VERSION_TABLE.name):
-        refuse_other_version(db, SCHEMA_VERSION_TABLE, VERSION)
+        refuse_other_version(db, SCHEMA_VERSION_TABLE, SCHEMA_VERSION)
         return
     METADATA.create_all(db)
-    db.execute(SCHEMA_VERSION_TABLE.insert().values(version=VERSION))
+    db.execute(SCHEMA_VERSION_TABLE.insert().values(version=SCHEMA_VERSION))
 
 
 def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> None:
@@ -221,20 +221,20 @@ def _error_code(why: BaseException | None) -> int:
 
 
 @contextmanager
-def writing(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
+def exclusive_write(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Begin a transaction in which no other process changes banks and claims.
 
     Change numbers assigned in it become visible in ascending order, in PostgreSQL too. An open
     transaction is used unchanged.
     """
-    with adding(engine) as db:
+    with concurrent_write(engine) as db:
         if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
             db.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIMS_LOCK_ID)))
         yield db
 
 
 @contextmanager
-def adding(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
+def concurrent_write(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Begin a write transaction for independent rows.
 
     In PostgreSQL, others may write at the same time.
@@ -249,7 +249,7 @@ def adding(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def reading(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
+def snapshot_read(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Read from one snapshot of the database, or in the open transaction given in its place."""
     if isinstance(engine, sa.Connection):
         yield engine
@@ -260,7 +260,7 @@ def reading(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def reading_once(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
+def single_read(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Execute a single SELECT, without the cost of a transaction."""
     if isinstance(engine, sa.Connection):
         yield engine
@@ -272,7 +272,7 @@ def reading_once(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def inserting_once(engine: sa.Engine) -> Iterator[sa.Connection]:
+def single_insert(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Execute one independent insertion on the pinned connection.
 
     Insert several rows only in SQLite; in PostgreSQL, insert one.
@@ -325,7 +325,7 @@ def _is_busy(problem: sqlite3.OperationalError) -> bool:
     return _error_code(problem) == sqlite3.SQLITE_BUSY
 
 
-def scrub(engine: EngineOrTransaction) -> None:
+def overwrite_deleted_data(engine: EngineOrTransaction) -> None:
     """Overwrite deleted data: rewrite the SQLite file and empty its write-ahead log.
 
     ``secure_delete`` zeroes a deleted row, but not the copies that SQLite leaves when it moves rows

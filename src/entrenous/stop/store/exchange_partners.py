@@ -20,7 +20,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.audit import AuditDetails
 from entrenous.stop.exchange_nouns import (
     EXCHANGE_NAME_PATTERN,
-    OWN_NUMBER,
+    OWN_MEMBER_NUMBER,
     BadPartnerName,
     Checkpoint,
     ExchangePartner,
@@ -35,9 +35,9 @@ from entrenous.stop.exchange_nouns import (
     SourceKnown,
 )
 from entrenous.stop.registration import Stance
-from entrenous.stop.store.audit_events import append_event
+from entrenous.stop.store.audit_events import append_events
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import reading, writing
+from entrenous.stop.store.engine import exclusive_write, snapshot_read
 from entrenous.stop.store.exchange_served import (
     CHECKPOINT_TABLE,
     FETCHED_RECORD_TABLE,
@@ -46,10 +46,10 @@ from entrenous.stop.store.exchange_served import (
     SERVED_TO_TABLE,
     SOURCE_TABLE,
     delete_unserved_claims,
-    overwrite,
+    overwrite_deleted_served,
 )
-from entrenous.stop.store.registrations import batches
-from entrenous.stop.store.schema import AUDIT, read_time, stored_time
+from entrenous.stop.store.registrations import statement_batches
+from entrenous.stop.store.schema import AUDIT_TABLE, read_time, stored_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,18 @@ class PartnerStore:
         if not EXCHANGE_NAME_PATTERN.fullmatch(name):
             raise BadPartnerName
         values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if db.execute(
                 sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
             ).first():
                 raise PartnerKnown(name=name)
             db.execute(PARTNER_TABLE.insert().values(values))
             details: AuditDetails = {"banks": ", ".join(sorted(banks)), "submits": submits}
-            append_event(db, self.clock, ("exchange partner added", name, details))
+            append_events(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
         """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             number = db.execute(
                 sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
             ).scalar()
@@ -90,12 +90,12 @@ class PartnerStore:
                 db.execute(table.delete().where(table.c.partner == number))
             db.execute(PARTNER_TABLE.delete().where(PARTNER_TABLE.c.number == number))
             delete_unserved_claims(db)
-            append_event(db, self.clock, ("exchange partner removed", name, {}))
-        overwrite(self.engine)
+            append_events(db, self.clock, ("exchange partner removed", name, {}))
+        overwrite_deleted_served(self.engine)
 
     def partners(self) -> tuple[ExchangePartner, ...]:
         """Return all partners, by name."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return tuple(
                 map(
                     _partner_from_row,
@@ -105,7 +105,7 @@ class PartnerStore:
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
         """Return the partner whose key has this SHA-256."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             row = db.execute(
                 sa.select(PARTNER_TABLE).where(PARTNER_TABLE.c.key_sha256 == key)
             ).one_or_none()
@@ -118,7 +118,7 @@ class PartnerStore:
             .where(PARTNER_TABLE.c.name == name)
             .values(asked_at=stored_time(at))
         )
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             db.execute(asked)
 
     def record_opinions(
@@ -138,11 +138,11 @@ class PartnerStore:
         effect or neither. It is called with the opinions of these claims before and after, and with
         the bank. Raises what ``apply_consequences`` raises.
         """
-        of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
+        of = {"partner": partner.number - OWN_MEMBER_NUMBER, "at": stored_time(at)}
         mine = OPINION_TABLE.c.partner == of["partner"]
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             before = _read_opinions(db, stances)
-            for batch in batches(stances):
+            for batch in statement_batches(stances):
                 db.execute(OPINION_TABLE.delete().where(mine, OPINION_TABLE.c.claim.in_(batch)))
                 rows = [{**of, "claim": claim, "stance": stances[claim]} for claim in batch]
                 db.execute(OPINION_TABLE.insert(), rows)
@@ -151,15 +151,17 @@ class PartnerStore:
 
     def opinions_on(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         """Return all opinions of these claims, in the order of partners' numbers."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return _read_opinions(db, claims)
 
 
 def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
     query = sa.select(OPINION_TABLE, PARTNER_TABLE.c.name).join(PARTNER_TABLE)
     found = [
-        PartnerOpinion(row.name, row.partner + OWN_NUMBER, ClaimId(row.claim), Stance(row.stance))
-        for batch in batches(claims)
+        PartnerOpinion(
+            row.name, row.partner + OWN_MEMBER_NUMBER, ClaimId(row.claim), Stance(row.stance)
+        )
+        for batch in statement_batches(claims)
         for row in db.execute(query.where(OPINION_TABLE.c.claim.in_(batch)))
     ]
     return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
@@ -168,7 +170,7 @@ def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Part
 def _partner_from_row(row: Any) -> ExchangePartner:
     asked_at = None if row.asked_at is None else read_time(row.asked_at)
     banks = tuple(BankName(bank) for bank in row.banks)
-    return ExchangePartner(row.name, row.number + OWN_NUMBER, banks, row.submits, asked_at)
+    return ExchangePartner(row.name, row.number + OWN_MEMBER_NUMBER, banks, row.submits, asked_at)
 
 
 _SOURCE_REMOVED_EVENT: Final = "exchange source removed"
@@ -185,7 +187,7 @@ class SourceStore:
 
     def add(self, source: Source) -> None:
         """Add a source; raises SourceKnown."""
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if db.execute(
                 sa.select(SOURCE_TABLE).where(SOURCE_TABLE.c.name == source.name)
             ).first():
@@ -194,24 +196,24 @@ class SourceStore:
             if generation := _last_generation(db, source.name):
                 goes_on = _stored_checkpoint(Checkpoint(generation))
                 db.execute(CHECKPOINT_TABLE.insert().values(source=source.name, **goes_on))
-            append_event(
+            append_events(
                 db, self.clock, ("exchange source added", source.name, _audit_details(source))
             )
 
     def remove(self, name: str) -> None:
         """Delete a source, its checkpoint and its records; keep claims. Raises NoSuchSource."""
         source = self.source(name)
-        with writing(self.engine) as db:
-            generation = _generation(db, name)
+        with exclusive_write(self.engine) as db:
+            generation = _current_generation(db, name)
             db.execute(_delete_records(name))
             db.execute(CHECKPOINT_TABLE.delete().where(CHECKPOINT_TABLE.c.source == name))
             db.execute(SOURCE_TABLE.delete().where(SOURCE_TABLE.c.name == name))
             details = {**_audit_details(source), "generation": generation}
-            append_event(db, self.clock, (_SOURCE_REMOVED_EVENT, name, details))
+            append_events(db, self.clock, (_SOURCE_REMOVED_EVENT, name, details))
 
     def sources(self) -> tuple[Source, ...]:
         """Return all sources, by name."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return tuple(
                 map(
                     _source_from_row,
@@ -221,7 +223,7 @@ class SourceStore:
 
     def source(self, name: str) -> Source:
         """Return the source of that name; raises NoSuchSource."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             row = db.execute(
                 sa.select(SOURCE_TABLE).where(SOURCE_TABLE.c.name == name)
             ).one_or_none()
@@ -232,7 +234,7 @@ class SourceStore:
     def checkpoint(self, name: str) -> Checkpoint:
         """Return the source's checkpoint; a fresh one if the source was never read."""
         query = sa.select(CHECKPOINT_TABLE).where(CHECKPOINT_TABLE.c.source == name)
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             row = db.execute(query).one_or_none()
         if row is None:
             return Checkpoint()
@@ -242,17 +244,17 @@ class SourceStore:
     def known_records(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         """Return the stored states of records, by the SHA-256 of their keys."""
         query = sa.select(FETCHED_RECORD_TABLE).where(FETCHED_RECORD_TABLE.c.source == name)
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return {
-                row.key_sha256: _known_from_row(row)
-                for batch in batches(keys)
+                row.key_sha256: _record_from_row(row)
+                for batch in statement_batches(keys)
                 for row in db.execute(query.where(FETCHED_RECORD_TABLE.c.key_sha256.in_(batch)))
             }
 
     def store_page(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
         """Store a page's records and the checkpoint after that page, both or neither."""
-        with writing(self.engine) as db:
-            for batch in batches(known):
+        with exclusive_write(self.engine) as db:
+            for batch in statement_batches(known):
                 keys = [one.key_sha256 for one in batch]
                 db.execute(_delete_records(name).where(FETCHED_RECORD_TABLE.c.key_sha256.in_(keys)))
                 db.execute(
@@ -269,21 +271,21 @@ class SourceStore:
         query = sa.select(FETCHED_RECORD_TABLE).where(
             FETCHED_RECORD_TABLE.c.source == name, FETCHED_RECORD_TABLE.c.claim.is_not(None)
         )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             rows = db.execute(query.where(FETCHED_RECORD_TABLE.c.generation < generation))
-            return tuple(map(_known_from_row, rows))
+            return tuple(map(_record_from_row, rows))
 
     def count_live(self, name: str) -> int:
         """Count the source's records that have a claim."""
         query = sa.select(sa.func.count()).select_from(FETCHED_RECORD_TABLE)
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             live = query.where(
                 FETCHED_RECORD_TABLE.c.source == name, FETCHED_RECORD_TABLE.c.claim.is_not(None)
             )
             return db.execute(live).scalar_one()
 
 
-def _generation(db: sa.Connection, name: str) -> int:
+def _current_generation(db: sa.Connection, name: str) -> int:
     """Return the present generation of a source, or 0 if it was never read."""
     query = sa.select(CHECKPOINT_TABLE.c.generation).where(CHECKPOINT_TABLE.c.source == name)
     return int(db.execute(query).scalar() or 0)
@@ -295,8 +297,8 @@ def _last_generation(db: sa.Connection, name: str) -> int:
     Claim ids are derived from it, so that a new source of the same name cannot repeat the id of a
     withdrawn claim.
     """
-    rows = sa.select(AUDIT.c.details).where(
-        AUDIT.c.what == _SOURCE_REMOVED_EVENT, AUDIT.c.of == name
+    rows = sa.select(AUDIT_TABLE.c.details).where(
+        AUDIT_TABLE.c.what == _SOURCE_REMOVED_EVENT, AUDIT_TABLE.c.of == name
     )
     return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
@@ -315,7 +317,7 @@ def _source_from_row(row: Any) -> Source:
     return Source(row.name, kind, row.place, bank, row.part, row.confirmed, row.credentials)
 
 
-def _known_from_row(row: Any) -> KnownRecord:
+def _record_from_row(row: Any) -> KnownRecord:
     claim = None if row.claim is None else ClaimId(row.claim)
     return KnownRecord(row.key_sha256, row.generation, row.version, row.hashes_sha256, claim)
 
@@ -336,7 +338,7 @@ _LOCK_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 
 
 @contextmanager
-def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
+def hold_source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     """Hold the lock of a source, which only one process on the same database can hold at a time.
 
     If the process dies, the lock is released. Raises FetchAlreadyRunning.

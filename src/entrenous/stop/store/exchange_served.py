@@ -12,21 +12,31 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import OWN_NUMBER, ChangeMark, ExchangePartner, ServedClaim
-from entrenous.stop.registration import Change, ClaimState
+from entrenous.stop.exchange_nouns import (
+    OWN_MEMBER_NUMBER,
+    ChangeMark,
+    ExchangePartner,
+    ServedClaim,
+)
+from entrenous.stop.registration import ClaimChange, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.engine import reading, refuse_other_version, scrub, writing
-from entrenous.stop.store.registrations import batches
+from entrenous.stop.store.engine import (
+    exclusive_write,
+    overwrite_deleted_data,
+    refuse_other_version,
+    snapshot_read,
+)
+from entrenous.stop.store.registrations import statement_batches
 from entrenous.stop.store.schema import stored_time
 
-VERSION: Final = 1
-METADATA: Final = sa.MetaData()
-SCHEMA_VERSION_TABLE: Final = sa.Table(
-    "exchange_schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
+EXCHANGE_SCHEMA_VERSION: Final = 1
+EXCHANGE_METADATA: Final = sa.MetaData()
+EXCHANGE_VERSION_TABLE: Final = sa.Table(
+    "exchange_schema_version", EXCHANGE_METADATA, sa.Column("version", sa.Integer, primary_key=True)
 )
 PARTNER_TABLE: Final = sa.Table(
     "exchange_partner",
-    METADATA,
+    EXCHANGE_METADATA,
     # A number is never reused: what a removed partner said or was served must not be attributed to
     # another partner.
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
@@ -39,7 +49,7 @@ PARTNER_TABLE: Final = sa.Table(
 )
 OPINION_TABLE: Final = sa.Table(
     "exchange_opinion",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
     sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True),
     sa.Column("stance", sa.Text, nullable=False),
@@ -47,14 +57,14 @@ OPINION_TABLE: Final = sa.Table(
 )
 MARK_TABLE: Final = sa.Table(
     "exchange_mark",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
 # A table with one row: no mark added later may be dated before this second.
 SETTLED_TABLE: Final = sa.Table(
     "exchange_settled",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
@@ -62,7 +72,7 @@ SETTLED_TABLE: Final = sa.Table(
 # one row: the number of the last change that was applied to SERVED_TABLE.
 SERVED_TABLE: Final = sa.Table(
     "exchange_served",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
     sa.Column("bank", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
@@ -71,25 +81,25 @@ SERVED_TABLE: Final = sa.Table(
 )
 SERVED_HASH_TABLE: Final = sa.Table(
     "exchange_served_hash",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("bits", sa.LargeBinary(32), primary_key=True),
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True, index=True),
 )
 SERVED_TO_TABLE: Final = sa.Table(
     "exchange_served_to",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True),
     sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True, index=True),
 )
 FOLLOWED_TABLE: Final = sa.Table(
     "exchange_followed",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 SOURCE_TABLE: Final = sa.Table(
     "exchange_source",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("place", sa.Text, nullable=False),
@@ -100,7 +110,7 @@ SOURCE_TABLE: Final = sa.Table(
 )
 CHECKPOINT_TABLE: Final = sa.Table(
     "exchange_checkpoint",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("anew", sa.Boolean, nullable=False),
@@ -110,7 +120,7 @@ CHECKPOINT_TABLE: Final = sa.Table(
 )
 FETCHED_RECORD_TABLE: Final = sa.Table(
     "exchange_record",
-    METADATA,
+    EXCHANGE_METADATA,
     sa.Column("source", sa.ForeignKey("exchange_source.name"), primary_key=True),
     sa.Column("key_sha256", sa.LargeBinary(32), primary_key=True),
     sa.Column("generation", sa.Integer, nullable=False),
@@ -127,12 +137,12 @@ def prepare_tables(engine: sa.Engine) -> None:
     Raises:
         NewerBank, OlderBank: another version of Entrenous wrote them; nothing is changed.
     """
-    with writing(engine) as db:
-        if sa.inspect(db).has_table(SCHEMA_VERSION_TABLE.name):
-            refuse_other_version(db, SCHEMA_VERSION_TABLE, VERSION)
+    with exclusive_write(engine) as db:
+        if sa.inspect(db).has_table(EXCHANGE_VERSION_TABLE.name):
+            refuse_other_version(db, EXCHANGE_VERSION_TABLE, EXCHANGE_SCHEMA_VERSION)
             return
-        METADATA.create_all(db)
-        db.execute(SCHEMA_VERSION_TABLE.insert().values(version=VERSION))
+        EXCHANGE_METADATA.create_all(db)
+        db.execute(EXCHANGE_VERSION_TABLE.insert().values(version=EXCHANGE_SCHEMA_VERSION))
         db.execute(FOLLOWED_TABLE.insert().values(one=1, number=0))
 
 
@@ -149,7 +159,7 @@ class ServedStore:
 
     def newest_mark(self) -> ChangeMark | None:
         """Return the newest mark."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             row = db.execute(
                 sa.select(MARK_TABLE).order_by(MARK_TABLE.c.at_s.desc()).limit(1)
             ).one_or_none()
@@ -157,7 +167,7 @@ class ServedStore:
 
     def number_before(self, at_s: int) -> int:
         """Return the number of the last mark before that second; 0 when there is none."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             wanted = sa.select(sa.func.max(MARK_TABLE.c.number)).where(MARK_TABLE.c.at_s < at_s)
             return db.execute(wanted).scalar() or 0
 
@@ -174,7 +184,7 @@ class ServedStore:
         wanted = sa.select(MARK_TABLE).where(
             MARK_TABLE.c.number > after, MARK_TABLE.c.number <= top
         )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             rows = db.execute(wanted.order_by(MARK_TABLE.c.number))
             return tuple(ChangeMark(row.at_s, row.number) for row in rows)
 
@@ -184,7 +194,7 @@ class ServedStore:
         Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
         newest is ignored, since another process has added a newer one.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             highest = sa.select(sa.func.max(MARK_TABLE.c.at_s), sa.func.max(MARK_TABLE.c.number))
             at_s, number = db.execute(highest).one()
             dated_s = max(mark.at_s, _settled_second(db))
@@ -199,15 +209,15 @@ class ServedStore:
 
         Call this before answering a partner about the time up to that second.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             if _settled_second(db) >= before_s:
                 return
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if _settled_second(db) < before_s:
                 db.execute(SETTLED_TABLE.delete())
                 db.execute(SETTLED_TABLE.insert().values(one=1, before_s=before_s))
 
-    def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
+    def remember(self, partner: ExchangePartner, changes: Iterable[ClaimChange], seen: int) -> None:
         """Record these changes, which have hashes, before they are served to that partner.
 
         ``seen`` is the number of the newest change that was known when these were read;
@@ -218,10 +228,10 @@ class ServedStore:
         fresh = {change.claim: change for change in changes}
         if not fresh:
             return
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if _followed_number(db) > seen or not _is_anything_served(db):
                 _set_followed(db, seen)
-            for claims in batches(fresh):
+            for claims in statement_batches(fresh):
                 _replace_served(db, partner, [fresh[claim] for claim in claims])
 
     def served_to(
@@ -231,10 +241,10 @@ class ServedStore:
         wanted = _select_served().join(
             SERVED_TO_TABLE, SERVED_TO_TABLE.c.claim == SERVED_TABLE.c.claim
         )
-        told = wanted.where(SERVED_TO_TABLE.c.partner == partner.number - OWN_NUMBER)
+        told = wanted.where(SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER)
         found = dict[ClaimId, ServedClaim]()
-        with reading(self.engine) as db:
-            for batch in batches(claims):
+        with snapshot_read(self.engine) as db:
+            for batch in statement_batches(claims):
                 for row in db.execute(told.where(SERVED_TABLE.c.claim.in_(batch))):
                     _add_hash(found, row)
         return found
@@ -249,10 +259,10 @@ class ServedStore:
         wanted = (
             _select_served().where(SERVED_TABLE.c.bank.in_(banks)).order_by(SERVED_TABLE.c.claim)
         )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return tuple(
                 (row.bits, _served_from_row(row, (row.bits,)))
-                for batch in batches(hashes)
+                for batch in statement_batches(hashes)
                 for row in db.execute(wanted.where(SERVED_HASH_TABLE.c.bits.in_(batch)))
             )
 
@@ -261,7 +271,7 @@ class ServedStore:
 
         Tombstones that no partner still has to read are deleted and overwritten.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             after, any_served = _followed_number(db), _is_anything_served(db)
         for _ in range(_READS_PER_CALL_MAX if any_served else 0):
             news = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
@@ -277,15 +287,15 @@ class ServedStore:
         Whether there are any is read first, since usually there is nothing to write.
         """
         ended = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.ended_number <= upto)
-        mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_NUMBER
+        mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER
         read = sa.and_(mine, SERVED_TO_TABLE.c.claim.in_(ended))
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             if db.execute(sa.select(SERVED_TO_TABLE.c.claim).where(read).limit(1)).first() is None:
                 return
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             db.execute(SERVED_TO_TABLE.delete().where(read))
             delete_withdrawals_known_to_all(db)
-        overwrite(self.engine)
+        overwrite_deleted_served(self.engine)
 
     def forget_tombstones(self, before: datetime) -> int:
         """Delete claims withdrawn earlier than ``before``, even if a partner has not read of it;
@@ -297,24 +307,24 @@ class ServedStore:
         old = sa.select(SERVED_TABLE.c.claim).where(
             ended, SERVED_TABLE.c.ended_at < stored_time(before)
         )
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             if db.execute(old.limit(1)).first() is None:
                 return 0
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             db.execute(SERVED_TO_TABLE.delete().where(SERVED_TO_TABLE.c.claim.in_(old)))
             count = delete_withdrawals_known_to_all(db)
         if count:
-            overwrite(self.engine)
+            overwrite_deleted_served(self.engine)
         return count
 
-    def _apply_changes(self, news: list[Change], after: int) -> bool:
+    def _apply_changes(self, news: list[ClaimChange], after: int) -> bool:
         """Apply changes; return False if another process has applied them and will continue."""
         newest = {change.claim: change for change in news}
         gone = 0
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             if _followed_number(db) != after:
                 return False
-            for claims in batches(newest):
+            for claims in statement_batches(newest):
                 wanted = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
                     _update_served(db, newest[ClaimId(claim)])
@@ -322,17 +332,17 @@ class ServedStore:
             if any(change.state is ClaimState.WITHDRAWN for change in news):
                 gone = delete_withdrawals_known_to_all(db)
         if gone:
-            overwrite(self.engine)
+            overwrite_deleted_served(self.engine)
         return True
 
 
-def overwrite(engine: sa.Engine) -> None:
-    """Overwrite deleted rows of these tables, as :func:`scrub` does for the bank's."""
+def overwrite_deleted_served(engine: sa.Engine) -> None:
+    """Overwrite deleted rows of these tables, as :func:`overwrite_deleted_data` does."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
         return
-    scrub(engine)
+    overwrite_deleted_data(engine)
 
 
 def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
@@ -350,15 +360,17 @@ def delete_unserved_claims(db: sa.Connection) -> int:
 
 def _delete_where(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     gone = db.execute(sa.select(SERVED_TABLE.c.claim).where(*which)).scalars().all()
-    for batch in batches(gone):
+    for batch in statement_batches(gone):
         db.execute(SERVED_HASH_TABLE.delete().where(SERVED_HASH_TABLE.c.claim.in_(batch)))
         db.execute(SERVED_TABLE.delete().where(SERVED_TABLE.c.claim.in_(batch)))
     return len(gone)
 
 
-def _replace_served(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
+def _replace_served(
+    db: sa.Connection, partner: ExchangePartner, changes: list[ClaimChange]
+) -> None:
     claims = [change.claim for change in changes]
-    number = partner.number - OWN_NUMBER
+    number = partner.number - OWN_MEMBER_NUMBER
     to = sa.select(SERVED_TO_TABLE).where(SERVED_TO_TABLE.c.claim.in_(claims))
     told = {(row.claim, row.partner) for row in db.execute(to)}
     told |= {(claim, number) for claim in claims}
@@ -373,7 +385,7 @@ def _replace_served(db: sa.Connection, partner: ExchangePartner, changes: list[C
     db.execute(SERVED_TO_TABLE.insert(), [{"claim": claim, "partner": who} for claim, who in told])
 
 
-def _update_served(db: sa.Connection, change: Change) -> None:
+def _update_served(db: sa.Connection, change: ClaimChange) -> None:
     ended = change.state is ClaimState.WITHDRAWN
     values = {
         "state": change.state,

@@ -12,15 +12,15 @@ from entrenous.base.identifiers import BankName
 from entrenous.stop.index.maintenance import LazyIndex
 from entrenous.stop.nouns import GateFigures, IndexSize, ShadowOutcome, round_down_to_even
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.engine import reading
+from entrenous.stop.store.engine import snapshot_read
 from entrenous.stop.store.schema import (
-    AUDIT,
-    AUDIT_HEAD,
-    BANK,
-    CLAIM,
-    HASH,
-    SINGLE,
-    UPLOAD,
+    AUDIT_HEAD_TABLE,
+    AUDIT_TABLE,
+    BANK_TABLE,
+    CLAIM_TABLE,
+    HASH_TABLE,
+    IS_QUEUE_ITEM,
+    UPLOAD_TABLE,
     read_time,
     stored_time,
 )
@@ -34,7 +34,7 @@ _AUDIT_ROWS_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
 _SHADOW_UPLOADS_MAX: Final = 100_000
 _KEY_CHECKS_MAX: Final = 200  # at most this many waiting uploads have their keys checked
-_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
 _DECISION_EVENTS: Final = [
     f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)
 ]
@@ -56,12 +56,12 @@ def count_figures(
     Raises:
         BankUnreachable.
     """
-    with reading(engine) as db:
+    with snapshot_read(engine) as db:
         waiting, oldest = _queue_length_and_start(db)
         return GateFigures(
             at=at,
             claims=_count_claims(db),
-            hashes=db.execute(sa.select(sa.func.count()).select_from(HASH)).scalar_one(),
+            hashes=db.execute(sa.select(sa.func.count()).select_from(HASH_TABLE)).scalar_one(),
             waiting=waiting,
             oldest=oldest,
             review_s=_median_review_s(db),
@@ -81,24 +81,31 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
         BankUnreachable.
     """
     oldest = (
-        sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEY_CHECKS_MAX)
+        sa.select(UPLOAD_TABLE.c.number)
+        .where(*IS_QUEUE_ITEM)
+        .order_by(UPLOAD_TABLE.c.number)
+        .limit(_KEY_CHECKS_MAX)
     )
-    head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, PREFIX_BYTES)
-    query = sa.select(head).where(UPLOAD.c.number.in_(oldest))
-    query = query.where(UPLOAD.c.untrusted_upload.is_not(None))
-    with reading(engine) as db:
+    head = sa.func.substr(UPLOAD_TABLE.c.untrusted_upload, 1, PREFIX_BYTES)
+    query = sa.select(head).where(UPLOAD_TABLE.c.number.in_(oldest))
+    query = query.where(UPLOAD_TABLE.c.untrusted_upload.is_not(None))
+    with snapshot_read(engine) as db:
         return sum(not held.has_key_of(bytes(one)) for one in db.execute(query).scalars())
 
 
 def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
-    query = sa.select(CLAIM.c.kind, CLAIM.c.state, sa.func.count())
-    rows = db.execute(query.group_by(CLAIM.c.kind, CLAIM.c.state))
+    query = sa.select(CLAIM_TABLE.c.kind, CLAIM_TABLE.c.state, sa.func.count())
+    rows = db.execute(query.group_by(CLAIM_TABLE.c.kind, CLAIM_TABLE.c.state))
     return {(kind, state): count for kind, state, count in rows}
 
 
 def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     """Return the number of waiting items, and when the oldest began to wait."""
-    query = sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE)).select_from(UPLOAD).where(*SINGLE)
+    query = (
+        sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE))
+        .select_from(UPLOAD_TABLE)
+        .where(*IS_QUEUE_ITEM)
+    )
     count, oldest = db.execute(query).one()
     return count, None if oldest is None else read_time(oldest)
 
@@ -109,11 +116,16 @@ def _median_review_s(db: sa.Connection) -> float | None:
 
     For a decided case that was appealed, the first wait is no longer known.
     """
-    head = db.execute(sa.select(AUDIT_HEAD.c.number)).scalar() or 0
-    decided = AUDIT.c.number > head - _AUDIT_ROWS_MAX, AUDIT.c.what.in_(_DECISION_EVENTS)
-    newest = sa.select(AUDIT.c.at, AUDIT.c.of).where(*decided)
-    some = newest.order_by(AUDIT.c.number.desc()).limit(_DECISIONS_MAX).subquery()
-    query = sa.select(some.c.at - _WAITS_SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
+    head = db.execute(sa.select(AUDIT_HEAD_TABLE.c.number)).scalar() or 0
+    decided = (
+        AUDIT_TABLE.c.number > head - _AUDIT_ROWS_MAX,
+        AUDIT_TABLE.c.what.in_(_DECISION_EVENTS),
+    )
+    newest = sa.select(AUDIT_TABLE.c.at, AUDIT_TABLE.c.of).where(*decided)
+    some = newest.order_by(AUDIT_TABLE.c.number.desc()).limit(_DECISIONS_MAX).subquery()
+    query = sa.select(some.c.at - _WAITS_SINCE).join(
+        UPLOAD_TABLE, UPLOAD_TABLE.c.case_number == some.c.of
+    )
     took = [one for one in db.execute(query).scalars() if one >= 0]
     return median(took) / 1e6 if took else None
 
@@ -122,11 +134,11 @@ def _count_shadow_outcomes(
     db: sa.Connection, since: datetime, *, every: bool
 ) -> dict[ShadowOutcome, int]:
     """Count the outcomes of banks in shadow mode or, with ``every``, of all banks."""
-    names = sa.select(BANK.c.name)
-    shadow_banks = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
-    query = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
-    query = query.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
-    rows = db.execute(query.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
+    names = sa.select(BANK_TABLE.c.name)
+    shadow_banks = set(db.execute(names if every else names.where(BANK_TABLE.c.shadow)).scalars())
+    query = sa.select(UPLOAD_TABLE.c.would, UPLOAD_TABLE.c.matches)
+    query = query.where(UPLOAD_TABLE.c.would.is_not(None), UPLOAD_TABLE.c.at >= stored_time(since))
+    rows = db.execute(query.order_by(UPLOAD_TABLE.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
     return dict(
         Counter(
             cell for row in rows for cell in _shadow_cells(row.would, row.matches, shadow_banks)
@@ -147,7 +159,7 @@ def _shadow_cells(
         yield ShadowOutcome(BankName(bank), Outcome(would), round_down_to_even(distance))
 
 
-def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
+def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
     """Count the figures of a platform; raises BankUnreachable."""
     due = platform.reviews.due()
     now, shadow = platform.clock.now(), platform.limits.shadow
@@ -161,12 +173,12 @@ def undecryptable_uploads(platform: Platform) -> int:
     return count_undecryptable(platform.reviews.engine, platform.reviews.held)
 
 
-def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
+def make_figures_counter(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
     """Open the index, and return a function that counts the figures of a serving gate."""
 
     def count_database_and_index() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index
         opened = index.opened().index if isinstance(index, LazyIndex) else None
-        return figures_of(platform), opened.size() if opened else None
+        return count_platform_figures(platform), opened.size() if opened else None
 
     return count_database_and_index

@@ -27,10 +27,10 @@ from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
 from entrenous.stop.gate_settings import (
     SETTINGS_FILE,
-    GateFront,
+    GateHttpSettings,
     GateSettings,
-    default_settings,
-    gate_settings,
+    default_gate_toml,
+    read_gate_settings,
 )
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
 from entrenous.stop.index.memory_indexes import RegisteredEmbeddings, RegisteredSounds
@@ -39,15 +39,19 @@ from entrenous.stop.platform import EmbeddingComparison, IndexStore, Platform
 from entrenous.stop.review import run_alert_program
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
-from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, source_lock
+from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, hold_source_lock
 from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
-from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.registration_changes import PlatformListingStore
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.store.upload_encryption import UploadCipher, open_upload_keys, upload_keys
+from entrenous.stop.store.upload_encryption import (
+    UploadCipher,
+    read_or_create_upload_keys,
+    read_upload_keys,
+)
 from entrenous.wire.encodings import from_base64url, to_base64url
 
 
-def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
+def open_exchange(platform: Platform, name: str = "entrenous gate") -> Exchange:
     """Open the exchange in the same database as the platform's banks; create missing tables.
 
     Raises:
@@ -76,13 +80,13 @@ def remove_source(
     :func:`remove_source_from_bank`.
     """
     exchange.sources.source(name)  # raises NoSuchSource before a lock file is created
-    with source_lock(engine_of(platform), name):
+    with hold_source_lock(engine_of(platform), name):
         return remove_source_from_bank(name, exchange, platform, withdraw=withdraw)
 
 
-def listings_of(platform: Platform) -> ListingStore:
+def platform_listings(platform: Platform) -> PlatformListingStore:
     """Return the platform's own listings, in the same database as its banks."""
-    return ListingStore(engine_of(platform), platform.clock)
+    return PlatformListingStore(engine_of(platform), platform.clock)
 
 
 def engine_of(platform: Platform) -> sa.Engine:
@@ -149,11 +153,11 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_gate(folder):
             with suppress(FileExistsError):  # another process created it first
-                create_private(folder / SETTINGS_FILE, default_settings())
+                create_private(folder / SETTINGS_FILE, default_gate_toml())
         tokens = GateTokens(
-            *(read_or_create_token(token_file(folder, role)) for role in TOKEN_ROLES)
+            *(read_or_create_token(token_path(folder, role)) for role in TOKEN_ROLES)
         )
-        settings = gate_settings(folder)
+        settings = read_gate_settings(folder)
         held = _open_upload_cipher(folder, settings)
     with ExitStack() as opened:
         engine = (
@@ -188,14 +192,14 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         yield opened
 
 
-def read_front_settings(folder: Path) -> GateFront:
+def read_gate_http_settings(folder: Path) -> GateHttpSettings:
     """Read the settings for the gate's HTTP server; nothing is created.
 
     Raises:
         UnusableFolder, BadGateSettings.
     """
     with folder_errors(folder):
-        return gate_settings(folder).front
+        return read_gate_settings(folder).front
 
 
 def is_gate(folder: Path) -> bool:
@@ -204,14 +208,14 @@ def is_gate(folder: Path) -> bool:
     """
     with folder_errors(folder):
         signs = (
-            token_file(folder, TOKEN_ROLES[0]),
+            token_path(folder, TOKEN_ROLES[0]),
             folder / SETTINGS_FILE,
             folder / _DATABASE_FILE,
         )
         return any(sign.exists() for sign in signs)
 
 
-def token_file(folder: Path, role: str) -> Path:
+def token_path(folder: Path, role: str) -> Path:
     return folder / f"{role}.token"
 
 
@@ -228,9 +232,9 @@ def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
     the same keys, which their operator makes.
     """
     if settings.held_key is not None:
-        return UploadCipher(upload_keys(settings.held_key))
+        return UploadCipher(read_upload_keys(settings.held_key))
     return UploadCipher(
-        open_upload_keys(folder / UPLOAD_KEY_FILE) if settings.database is None else ()
+        read_or_create_upload_keys(folder / UPLOAD_KEY_FILE) if settings.database is None else ()
     )
 
 

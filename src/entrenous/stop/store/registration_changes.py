@@ -12,7 +12,7 @@ from entrenous.fingerprint.nouns import VIDEO_KIND
 from entrenous.stop.nouns import PlatformListing
 from entrenous.stop.registration import (
     CLAIM_TRANSITIONS,
-    MATCHING,
+    MATCHING_STATES,
     Claim,
     ClaimEvent,
     ClaimState,
@@ -20,30 +20,30 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.store.audit_events import (
     AuditEvent,
-    append_event,
+    append_events,
     dispute_event,
     listing_note_event,
     state_change_event,
 )
-from entrenous.stop.store.engine import insert_on_conflict, reading, writing
+from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, snapshot_read
 from entrenous.stop.store.registrations import (
     IS_PICTURE,
     add_hashes,
-    batches,
     existing_claims,
-    next_change,
+    next_change_number,
+    statement_batches,
     with_confirmed_number,
 )
 from entrenous.stop.store.schema import (
-    CLAIM,
-    CLAIM_HASH,
-    CLAIM_SOUND,
-    EMBEDDING,
-    FRAME,
-    HASH,
+    CLAIM_HASH_TABLE,
+    CLAIM_SOUND_TABLE,
+    CLAIM_TABLE,
+    EMBEDDING_TABLE,
+    FRAME_TABLE,
+    HASH_TABLE,
     HOLD_ONLY,
-    LISTING,
-    SOUND,
+    PLATFORM_CONTENT_TABLE,
+    SOUND_TABLE,
     STILL_AT_MS,
     read_time,
     stored_time,
@@ -53,15 +53,17 @@ from entrenous.stop.store.schema import (
 def number_and_log_changes(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
     """Give the claim of each event the next change number, in order, and log the events."""
     at = stored_time(clock.now())
-    given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    given = CLAIM_TABLE.update().where(CLAIM_TABLE.c.id == sa.bindparam("of"))
     given = given.values(changed=sa.bindparam("to"), changed_at=at)
-    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(events, start=next_change(db))]
+    rows = [
+        {"of": of, "to": to} for to, (_, of, _) in enumerate(events, start=next_change_number(db))
+    ]
     if rows:
         db.execute(given, rows)
-    append_event(db, clock, *events)
+    append_events(db, clock, *events)
 
 
-def move_all(
+def apply_event_to_all(
     db: sa.Connection, clock: Clock, claims: Iterable[Claim], event: ClaimEvent
 ) -> list[Claim]:
     """Change the state of the claims for which CLAIM_TRANSITIONS allows it.
@@ -77,7 +79,7 @@ def move_all(
     return [after.get(one.id, one) for one, _ in pairs]
 
 
-def extend(
+def add_reviewed_hashes(
     db: sa.Connection,
     clock: Clock,
     claims: Iterable[Claim],
@@ -86,11 +88,13 @@ def extend(
     confirmed: bool,
 ) -> list[Claim]:
     """Add the hashes to those claims whose state lets them match uploads; return these claims."""
-    fitting = [claim for claim in claims if claim.state in MATCHING]
+    fitting = [claim for claim in claims if claim.state in MATCHING_STATES]
     if fitting:
         owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
         hash_numbers = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
-        _mark_added(db, fitting, hash_numbers, owned, next_change(db) if confirmed else HOLD_ONLY)
+        _mark_added(
+            db, fitting, hash_numbers, owned, next_change_number(db) if confirmed else HOLD_ONLY
+        )
         _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers)
         number_and_log_changes(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _schedule_look_back(db, clock, fitting)
@@ -103,12 +107,20 @@ def _owner_hashes(
     """Return the pairs of claim and hash number that an owner registered as a picture, not as a
     frame of a video.
     """
-    query = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH).where(IS_PICTURE)
-    mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
+    query = (
+        sa.select(CLAIM_HASH_TABLE.c.claim, CLAIM_HASH_TABLE.c.number)
+        .join(HASH_TABLE)
+        .where(IS_PICTURE)
+    )
+    mine = (
+        HASH_TABLE.c.bits.in_(whole),
+        HASH_TABLE.c.part.is_(False),
+        CLAIM_HASH_TABLE.c.added.is_(None),
+    )
     return {
         (row.claim, row.number)
-        for batch in batches(claims)
-        for row in db.execute(query.where(*mine, CLAIM_HASH.c.claim.in_(batch)))
+        for batch in statement_batches(claims)
+        for row in db.execute(query.where(*mine, CLAIM_HASH_TABLE.c.claim.in_(batch)))
     }
 
 
@@ -124,37 +136,40 @@ def _mark_added(
     A confirmed hash is never downgraded to one that can only hold an upload. ``owned`` hashes,
     which the owner registered, stay unmarked.
     """
-    is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
-    newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
+    is_it = (
+        CLAIM_HASH_TABLE.c.claim == sa.bindparam("of"),
+        CLAIM_HASH_TABLE.c.number == sa.bindparam("on"),
+    )
+    newer = sa.or_(CLAIM_HASH_TABLE.c.added.is_(None), CLAIM_HASH_TABLE.c.added < added)
     rows = [{"of": one.id, "on": number} for one in claims for number in hash_numbers.values()]
     rows = [row for row in rows if (row["of"], row["on"]) not in owned]
     if rows:
-        db.execute(CLAIM_HASH.update().where(*is_it, newer).values(added=added), rows)
+        db.execute(CLAIM_HASH_TABLE.update().where(*is_it, newer).values(added=added), rows)
 
 
 def _mark_stills(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
-    shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL_AT_MS)).distinct()
-    shown = shown.where(FRAME.c.number.in_(hash_numbers.values()))
-    insertion = insert_on_conflict(db, FRAME)
-    for batch in batches(videos):
+    shown = sa.select(FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_AT_MS)).distinct()
+    shown = shown.where(FRAME_TABLE.c.number.in_(hash_numbers.values()))
+    insertion = insert_on_conflict(db, FRAME_TABLE)
+    for batch in statement_batches(videos):
         rows = insertion.from_select(
-            ["claim", "number", "at_ms"], shown.where(FRAME.c.claim.in_(batch))
+            ["claim", "number", "at_ms"], shown.where(FRAME_TABLE.c.claim.in_(batch))
         )
         db.execute(rows.on_conflict_do_nothing())
 
 
-def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
+def count_disputes(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
     """Count one more dispute of each claim; raises NoSuchClaim."""
-    more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
-    for batch in batches(dict.fromkeys(claims)):
-        db.execute(more.where(CLAIM.c.id.in_(batch)))
+    more = CLAIM_TABLE.update().values(disputes=CLAIM_TABLE.c.disputes + 1)
+    for batch in statement_batches(dict.fromkeys(claims)):
+        db.execute(more.where(CLAIM_TABLE.c.id.in_(batch)))
     disputed = existing_claims(db, claims)
     for missing in set(claims) - {one.id for one in disputed}:
         raise NoSuchClaim(claim=missing)
-    append_event(db, clock, *(dispute_event(one) for one in disputed))
+    append_events(db, clock, *(dispute_event(one) for one in disputed))
     return disputed
 
 
@@ -167,9 +182,9 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
     # number_and_log_changes() below assigns the same numbers.
     after = [
         with_confirmed_number(one, number)
-        for number, one in enumerate(moved, start=next_change(db))
+        for number, one in enumerate(moved, start=next_change_number(db))
     ]
-    there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
+    there = CLAIM_TABLE.update().where(CLAIM_TABLE.c.id == sa.bindparam("of"))
     rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
     there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
     db.execute(there, rows)
@@ -179,38 +194,42 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
 
 
 def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
-    mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
+    mine = sa.select(CLAIM_HASH_TABLE.c.number).where(CLAIM_HASH_TABLE.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
     _forget_clip(db, claim)
-    db.execute(EMBEDDING.delete().where(EMBEDDING.c.claim == claim))
-    db.execute(LISTING.delete().where(LISTING.c.claim == claim))
-    db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
-    for batch in batches(numbers):
-        still = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.number.in_(batch))
-        db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
+    db.execute(EMBEDDING_TABLE.delete().where(EMBEDDING_TABLE.c.claim == claim))
+    db.execute(PLATFORM_CONTENT_TABLE.delete().where(PLATFORM_CONTENT_TABLE.c.claim == claim))
+    db.execute(CLAIM_HASH_TABLE.delete().where(CLAIM_HASH_TABLE.c.claim == claim))
+    for batch in statement_batches(numbers):
+        still = sa.select(CLAIM_HASH_TABLE.c.number).where(CLAIM_HASH_TABLE.c.number.in_(batch))
+        db.execute(
+            HASH_TABLE.delete().where(
+                HASH_TABLE.c.number.in_(batch), HASH_TABLE.c.number.not_in(still)
+            )
+        )
 
 
 def _forget_clip(db: sa.Connection, claim: ClaimId) -> None:
     """Delete a claim's frames, and its sound if no other claim has it."""
-    mine = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.claim == claim)
+    mine = sa.select(CLAIM_SOUND_TABLE.c.number).where(CLAIM_SOUND_TABLE.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
-    db.execute(FRAME.delete().where(FRAME.c.claim == claim))
+    db.execute(FRAME_TABLE.delete().where(FRAME_TABLE.c.claim == claim))
     if numbers:
-        db.execute(CLAIM_SOUND.delete().where(CLAIM_SOUND.c.claim == claim))
-        still = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.number.in_(numbers))
-        gone = SOUND.c.number.in_(numbers), SOUND.c.number.not_in(still)
-        db.execute(SOUND.delete().where(*gone))
+        db.execute(CLAIM_SOUND_TABLE.delete().where(CLAIM_SOUND_TABLE.c.claim == claim))
+        still = sa.select(CLAIM_SOUND_TABLE.c.number).where(CLAIM_SOUND_TABLE.c.number.in_(numbers))
+        gone = SOUND_TABLE.c.number.in_(numbers), SOUND_TABLE.c.number.not_in(still)
+        db.execute(SOUND_TABLE.delete().where(*gone))
 
 
 def _schedule_look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
     """Schedule a look-back, since these claims may match uploads that were accepted before."""
-    due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
-    for batch in batches(one.id for one in claims):
-        db.execute(due.where(CLAIM.c.id.in_(batch)))
+    due = CLAIM_TABLE.update().values(look_back_at=stored_time(clock.now()))
+    for batch in statement_batches(one.id for one in claims):
+        db.execute(due.where(CLAIM_TABLE.c.id.in_(batch)))
 
 
 @dataclass(frozen=True, slots=True)
-class ListingStore:
+class PlatformListingStore:
     """Stores the platform's own data about claims in the tables of ``engine`` (see
     :func:`open_engine`).
     """
@@ -222,11 +241,13 @@ class ListingStore:
         """Set the listing of these claims; skip those that are withdrawn or missing."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
-        with writing(self.engine) as db:
-            for batch in batches(claims):
-                live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)
+        with exclusive_write(self.engine) as db:
+            for batch in statement_batches(claims):
+                live = sa.select(CLAIM_TABLE.c.id).where(
+                    CLAIM_TABLE.c.id.in_(batch), _IS_NOT_WITHDRAWN
+                )
                 rows = [{"claim": claim, **values} for claim in db.execute(live).scalars()]
-                insertion = insert_on_conflict(db, LISTING)
+                insertion = insert_on_conflict(db, PLATFORM_CONTENT_TABLE)
                 if rows:
                     db.execute(
                         insertion.on_conflict_do_update(index_elements=["claim"], set_=values), rows
@@ -234,33 +255,45 @@ class ListingStore:
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, PlatformListing]:
         """Return the listings of those claims that have one."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return {
                 ClaimId(row.claim): PlatformListing(row.content_id, _stored_datetime(row.on_at))
-                for batch in batches(claims)
-                for row in db.execute(sa.select(LISTING).where(LISTING.c.claim.in_(batch)))
+                for batch in statement_batches(claims)
+                for row in db.execute(
+                    sa.select(PLATFORM_CONTENT_TABLE).where(
+                        PLATFORM_CONTENT_TABLE.c.claim.in_(batch)
+                    )
+                )
             }
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
         """Return claims whose ``on_at`` is not after ``at``."""
-        query = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
-        with reading(self.engine) as db:
-            rows = db.execute(query.order_by(LISTING.c.on_at, LISTING.c.claim))
+        query = sa.select(PLATFORM_CONTENT_TABLE.c.claim).where(
+            PLATFORM_CONTENT_TABLE.c.on_at <= stored_time(at)
+        )
+        with snapshot_read(self.engine) as db:
+            rows = db.execute(
+                query.order_by(PLATFORM_CONTENT_TABLE.c.on_at, PLATFORM_CONTENT_TABLE.c.claim)
+            )
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:
         """Replace the reason of these claims and log each; skip withdrawn or missing ones."""
-        with writing(self.engine) as db:
-            for batch in batches(claims):
-                live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)
+        with exclusive_write(self.engine) as db:
+            for batch in statement_batches(claims):
+                live = sa.select(CLAIM_TABLE.c.id).where(
+                    CLAIM_TABLE.c.id.in_(batch), _IS_NOT_WITHDRAWN
+                )
                 found = list(db.execute(live).scalars())
-                db.execute(CLAIM.update().where(CLAIM.c.id.in_(found)).values(reason=note))
-                append_event(
+                db.execute(
+                    CLAIM_TABLE.update().where(CLAIM_TABLE.c.id.in_(found)).values(reason=note)
+                )
+                append_events(
                     db, self.clock, *(listing_note_event(ClaimId(claim)) for claim in found)
                 )
 
 
-_LIVE = CLAIM.c.state != ClaimState.WITHDRAWN
+_IS_NOT_WITHDRAWN = CLAIM_TABLE.c.state != ClaimState.WITHDRAWN
 
 
 def _stored_datetime(stored: int | None) -> datetime | None:

@@ -14,7 +14,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import SoundPrint, VideoPrint
 from entrenous.stop.nouns import Bank, NoSuchBank
 from entrenous.stop.registration import (
-    MATCHING,
+    MATCHING_STATES,
     Claim,
     ClaimState,
     NoSuchClaim,
@@ -22,35 +22,38 @@ from entrenous.stop.registration import (
     Registration,
     Stance,
 )
-from entrenous.stop.store.audit_events import append_event, claim_event
+from entrenous.stop.store.audit_events import append_events, claim_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.schema import (
-    BANK,
-    CLAIM,
-    CLAIM_HASH,
-    CLAIM_SOUND,
-    EMBEDDING,
-    FRAME,
-    HASH,
+    BANK_TABLE,
+    CLAIM_HASH_TABLE,
+    CLAIM_SOUND_TABLE,
+    CLAIM_TABLE,
+    EMBEDDING_TABLE,
+    FRAME_TABLE,
+    HASH_TABLE,
     HOLD_ONLY,
-    OPINION,
-    SOUND,
+    OPINION_TABLE,
+    SOUND_TABLE,
     STILL_AT_MS,
     read_time,
     stored_time,
 )
 from entrenous.stop.upload_record import Outcome
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 PARAMETERS_PER_STATEMENT: Final = 500  # parameters per statement; SQLite allows some thousands
-IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
+IS_FRAME: Final = (
+    FRAME_TABLE.c.claim == CLAIM_HASH_TABLE.c.claim,
+    FRAME_TABLE.c.number == CLAIM_HASH_TABLE.c.number,
+)
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
-    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME.c.at_ms == STILL_AT_MS)
+    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME_TABLE.c.at_ms == STILL_AT_MS)
 )
 
 
-def batches(things: Iterable[Item]) -> Iterator[list[Item]]:
+def statement_batches(things: Iterable[ItemT]) -> Iterator[list[ItemT]]:
     """Split ``things`` into lists that fit into one statement."""
     rest = iter(things)
     while batch := list(islice(rest, PARAMETERS_PER_STATEMENT)):
@@ -98,9 +101,9 @@ def with_confirmed_number(claim: Claim, number: int) -> Claim:
     return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
 
 
-def bank_of(db: sa.Connection, name: BankName) -> Bank:
+def get_bank(db: sa.Connection, name: BankName) -> Bank:
     """Return the bank's row; raises NoSuchBank."""
-    row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
+    row = db.execute(sa.select(BANK_TABLE).where(BANK_TABLE.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
     return bank_from_row(row)
@@ -108,7 +111,7 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
 
 def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
     """Return the claim from its row; raises NoSuchClaim."""
-    row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
+    row = db.execute(sa.select(CLAIM_TABLE).where(CLAIM_TABLE.c.id == claim)).one_or_none()
     if row is None:
         raise NoSuchClaim(claim=claim)
     return claim_from_row(row)
@@ -119,27 +122,27 @@ def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]
     unique_claims = list(dict.fromkeys(claims))
     found = {
         row.id: claim_from_row(row)
-        for batch in batches(unique_claims)
-        for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
+        for batch in statement_batches(unique_claims)
+        for row in db.execute(sa.select(CLAIM_TABLE).where(CLAIM_TABLE.c.id.in_(batch)))
     }
     return [found[claim] for claim in unique_claims if claim in found]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
     """Return the claims among ``claims`` that uploads are compared with."""
-    return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING}
+    return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING_STATES}
 
 
 def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
     """Return opinions on a claim, oldest first."""
-    query = sa.select(OPINION).where(OPINION.c.claim == claim)
+    query = sa.select(OPINION_TABLE).where(OPINION_TABLE.c.claim == claim)
     return tuple(
         Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
-        for row in db.execute(query.order_by(OPINION.c.at, OPINION.c.key))
+        for row in db.execute(query.order_by(OPINION_TABLE.c.at, OPINION_TABLE.c.key))
     )
 
 
-def wholes_of(
+def whole_hashes_of(
     db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, shared: bool = False
 ) -> dict[ClaimId, tuple[bytes, ...]]:
     """Return hashes of whole pictures, by claim.
@@ -148,24 +151,26 @@ def wholes_of(
     only hold uploads on this platform are left out, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
-    query = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
-    for batch in batches(claims):
-        mine = query.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+    query = sa.select(CLAIM_HASH_TABLE.c.claim, HASH_TABLE.c.bits).join(HASH_TABLE)
+    for batch in statement_batches(claims):
+        mine = query.where(CLAIM_HASH_TABLE.c.claim.in_(batch), HASH_TABLE.c.part.is_(False))
         if shared:
-            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLD_ONLY))
+            mine = mine.where(CLAIM_HASH_TABLE.c.added.is_distinct_from(HOLD_ONLY))
         mine = mine if frames else mine.where(IS_PICTURE)
-        for row in db.execute(mine.order_by(HASH.c.number)):
+        for row in db.execute(mine.order_by(HASH_TABLE.c.number)):
             found[row.claim] += (bytes(row.bits),)
     return found
 
 
-def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registration]) -> None:
+def insert_registrations(
+    db: sa.Connection, clock: Clock, registrations: Sequence[Registration]
+) -> None:
     """Store claims with their hashes, clips and embeddings; raises NoSuchBank."""
     if not registrations:
         return
     for name in {one.claim.bank for one in registrations}:
-        bank_of(db, name)
-    first, at = next_change(db), stored_time(clock.now())
+        get_bank(db, name)
+    first, at = next_change_number(db), stored_time(clock.now())
     rows = [
         {
             **row_from_claim(with_confirmed_number(one.claim, number)),
@@ -175,7 +180,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
         }
         for number, one in enumerate(registrations, start=first)
     ]
-    db.execute(CLAIM.insert(), rows)
+    db.execute(CLAIM_TABLE.insert(), rows)
     wholes = [(one.claim.id, bits) for one in registrations for bits in one.whole]
     numbers = add_hashes(db, wholes)
     add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True)
@@ -187,13 +192,13 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
         if one.embedding is not None:
             model, values = one.embedding.model, one.embedding.numbers
             row = {"claim": one.claim.id, "entry": numbers[one.whole[0]]}
-            db.execute(EMBEDDING.insert().values(**row, model=model, numbers=values))
-    append_event(db, clock, *(claim_event(one.claim) for one in registrations))
+            db.execute(EMBEDDING_TABLE.insert().values(**row, model=model, numbers=values))
+    append_events(db, clock, *(claim_event(one.claim) for one in registrations))
 
 
-def next_change(db: sa.Connection) -> int:
+def next_change_number(db: sa.Connection) -> int:
     """Return the number that the next change of a claim gets."""
-    newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
+    newest = db.execute(sa.select(sa.func.max(CLAIM_TABLE.c.changed))).scalar()
     return (newest or 0) + 1
 
 
@@ -206,15 +211,15 @@ def add_hashes(
         The number of each hash.
     """
     given = dict[bytes, int]()
-    for batch in batches(dict.fromkeys(links)):
+    for batch in statement_batches(dict.fromkeys(links)):
         every = list(dict.fromkeys(bits for _, bits in batch))
         rows = [{"bits": bits, "part": part} for bits in every]
-        db.execute(insert_on_conflict(db, HASH).on_conflict_do_nothing(), rows)
-        known = sa.select(HASH.c.bits, HASH.c.number)
-        known = known.where(HASH.c.bits.in_(every), HASH.c.part == part)
+        db.execute(insert_on_conflict(db, HASH_TABLE).on_conflict_do_nothing(), rows)
+        known = sa.select(HASH_TABLE.c.bits, HASH_TABLE.c.number)
+        known = known.where(HASH_TABLE.c.bits.in_(every), HASH_TABLE.c.part == part)
         given |= {bytes(row.bits): row.number for row in db.execute(known)}
         pairs = [{"claim": claim, "number": given[bits]} for claim, bits in batch]
-        db.execute(insert_on_conflict(db, CLAIM_HASH).on_conflict_do_nothing(), pairs)
+        db.execute(insert_on_conflict(db, CLAIM_HASH_TABLE).on_conflict_do_nothing(), pairs)
     return given
 
 
@@ -224,13 +229,15 @@ def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
     places = [(shown[one.bits], one.at_ms) for one in video.frames]
     places += [(inner[one.inner], one.at_ms) for one in video.frames if one.inner is not None]
     rows = [{"claim": claim, "number": number, "at_ms": at_ms} for number, at_ms in places]
-    db.execute(FRAME.insert(), rows)
+    db.execute(FRAME_TABLE.insert(), rows)
 
 
 def _add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
     """Link the claim to the sound, which is stored if it is new."""
     name = hashlib.sha256(sound.words).digest()
     row = {"words_sha256": name, "words": sound.words}
-    db.execute(insert_on_conflict(db, SOUND).on_conflict_do_nothing().values(row))
-    known = sa.select(SOUND.c.number).where(SOUND.c.words_sha256 == name)
-    db.execute(CLAIM_SOUND.insert().values(claim=claim, number=db.execute(known).scalar_one()))
+    db.execute(insert_on_conflict(db, SOUND_TABLE).on_conflict_do_nothing().values(row))
+    known = sa.select(SOUND_TABLE.c.number).where(SOUND_TABLE.c.words_sha256 == name)
+    db.execute(
+        CLAIM_SOUND_TABLE.insert().values(claim=claim, number=db.execute(known).scalar_one())
+    )

@@ -9,44 +9,44 @@ from typing import Final
 import sqlalchemy as sa
 
 from entrenous.stop.nouns import ALERT_INTERVAL, Alert, AlertKind
-from entrenous.stop.review import UNREAD_BYTES_MAX, find_decided_together, was_undecodable
+from entrenous.stop.review import UNDECODABLE_BYTES_MAX, find_decided_together, was_undecodable
 from entrenous.stop.store import uploads
 from entrenous.stop.store.audit_events import (
-    FITS_MORE_EVENT,
+    MORE_CLAIMS_MATCH_EVENT,
     RETROACTIVE_EVENTS,
-    append_event,
+    append_events,
     bytes_not_stored_event,
     first_confirmation_event,
     review_event,
     reviewer_event,
 )
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.due_work import DueWork
+from entrenous.stop.store.due_work import DueWorkStore
 from entrenous.stop.store.engine import (
-    adding,
+    concurrent_write,
+    exclusive_write,
     insert_on_conflict,
-    inserting_once,
-    reading,
-    reading_once,
-    scrub,
-    writing,
+    overwrite_deleted_data,
+    single_insert,
+    single_read,
+    snapshot_read,
 )
 from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInsert, Row
 from entrenous.stop.store.registrations import matching_claims
 from entrenous.stop.store.schema import (
-    ACCEPTED,
-    PAGE,
-    RELEASED_KEPT,
-    REVIEWER,
-    SINGLE,
-    TO_REMOVE,
-    UPLOAD,
-    WAITS,
+    ALERT_TABLE,
+    IS_ACCEPTED,
+    IS_QUEUE_ITEM,
+    IS_RELEASED_WITH_HASH,
+    IS_TO_BE_REMOVED,
+    IS_WAITING,
+    REVIEWER_TABLE,
+    UPLOAD_TABLE,
     read_time,
     stored_time,
 )
 from entrenous.stop.upload_record import (
-    OPERATOR,
+    OPERATOR_NAME,
     PUBLISHED_LISTING_PERIOD,
     AlreadyAppealed,
     AlreadyDecided,
@@ -69,11 +69,11 @@ from entrenous.stop.upload_record import (
     is_reviewer_name,
 )
 
-_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewDesk(DueWork):
+class ReviewerStore(DueWorkStore):
     """Stores reviewers, first confirmations and sent alerts in the tables of ``engine``."""
 
     def add_reviewer(self, name: str, token_sha256: bytes) -> None:
@@ -85,35 +85,38 @@ class ReviewDesk(DueWork):
             raise BadReviewerName
         values = {"name": name, "token_sha256": token_sha256}
         at = stored_time(self.clock.now())
-        with writing(self.engine) as db:
-            known = sa.select(REVIEWER.c.name).where(REVIEWER.c.name == name)
+        with exclusive_write(self.engine) as db:
+            known = sa.select(REVIEWER_TABLE.c.name).where(REVIEWER_TABLE.c.name == name)
             if db.execute(known).first() is not None:
                 raise ReviewerKnown(name=name)
-            db.execute(REVIEWER.insert().values(**values, added_at=at))
-            append_event(db, self.clock, reviewer_event("added", name))
+            db.execute(REVIEWER_TABLE.insert().values(**values, added_at=at))
+            append_events(db, self.clock, reviewer_event("added", name))
 
     def remove_reviewer(self, name: str) -> None:
         """Remove a reviewer and their first confirmations of undecided cases.
 
         Raises NoSuchReviewer.
         """
-        theirs = UPLOAD.update().where(WAITS, UPLOAD.c.first_confirmer == name)
-        with writing(self.engine) as db:
-            if db.execute(REVIEWER.delete().where(REVIEWER.c.name == name)).rowcount == 0:
+        theirs = UPLOAD_TABLE.update().where(IS_WAITING, UPLOAD_TABLE.c.first_confirmer == name)
+        with exclusive_write(self.engine) as db:
+            if (
+                db.execute(REVIEWER_TABLE.delete().where(REVIEWER_TABLE.c.name == name)).rowcount
+                == 0
+            ):
                 raise NoSuchReviewer(name=name)
             db.execute(theirs.values(first_confirmer=None))
-            append_event(db, self.clock, reviewer_event("removed", name))
+            append_events(db, self.clock, reviewer_event("removed", name))
 
     def reviewers(self) -> tuple[Reviewer, ...]:
         """Return all reviewers, by name."""
-        with reading(self.engine) as db:
-            rows = db.execute(sa.select(REVIEWER).order_by(REVIEWER.c.name))
+        with snapshot_read(self.engine) as db:
+            rows = db.execute(sa.select(REVIEWER_TABLE).order_by(REVIEWER_TABLE.c.name))
             return tuple(Reviewer(row.name, read_time(row.added_at)) for row in rows)
 
     def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
         """Return the reviewer whose token has this hash, or None."""
-        query = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
-        with reading_once(self.engine) as db:
+        query = sa.select(REVIEWER_TABLE).where(REVIEWER_TABLE.c.token_sha256 == token_sha256)
+        with single_read(self.engine) as db:
             row = db.execute(query).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
@@ -124,7 +127,7 @@ class ReviewDesk(DueWork):
 
         Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded if ``by`` confirmed it already.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
@@ -133,7 +136,7 @@ class ReviewDesk(DueWork):
             if review.first_confirmer:
                 return False
             uploads.update_upload(db, case, first_confirmer=by)
-            append_event(db, self.clock, first_confirmation_event(case, by))
+            append_events(db, self.clock, first_confirmation_event(case, by))
             return True
 
     def take_due_alerts(self, before: datetime, most: int) -> tuple[Alert, ...]:
@@ -144,64 +147,68 @@ class ReviewDesk(DueWork):
 
         Whether an alert is due is read first, since usually there is nothing to write.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             pages = [
                 page for page in (_flood_alert(db, most), _waiting_alert(db, before)) if page.count
             ]
-        return tuple(page for page in pages if self._may_send(page.kind))
+        return tuple(page for page in pages if self._reserve_alert(page.kind))
 
     def record_alert(self, page: Alert) -> None:
         """Record that this alert was sent."""
-        told = PAGE.update().where(PAGE.c.kind == page.kind)
-        with adding(self.engine) as db:
-            db.execute(told.values(untold=PAGE.c.untold - page.reported_floods))
+        told = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == page.kind)
+        with concurrent_write(self.engine) as db:
+            db.execute(told.values(untold=ALERT_TABLE.c.untold - page.reported_floods))
 
-    def _may_send(self, kind: AlertKind) -> bool:
+    def _reserve_alert(self, kind: AlertKind) -> bool:
         """Return whether this process may send the alert: none was sent within the hour.
 
         A single statement ensures that only one process succeeds. A time far in the future comes
         from a wrong clock and does not count. A new row is dated 1970, so it counts as old.
         """
         now = self.clock.now()
-        around = PAGE.c.at.between(
+        around = ALERT_TABLE.c.at.between(
             stored_time(now - ALERT_INTERVAL) + 1, stored_time(now + ALERT_INTERVAL)
         )
-        free = PAGE.c.kind == kind, sa.not_(around)
-        with adding(self.engine) as db:
-            made = insert_on_conflict(db, PAGE).values(kind=kind)
+        free = ALERT_TABLE.c.kind == kind, sa.not_(around)
+        with concurrent_write(self.engine) as db:
+            made = insert_on_conflict(db, ALERT_TABLE).values(kind=kind)
             db.execute(made.on_conflict_do_nothing(index_elements=["kind"]))
-            taken = PAGE.update().where(*free).values(at=stored_time(now))
+            taken = ALERT_TABLE.update().where(*free).values(at=stored_time(now))
             return db.execute(taken).rowcount > 0
 
 
 def _flood_alert(db: sa.Connection, most: int) -> Alert:
     """Return the number of floods that wait, or 0 if all were reported."""
-    untold = db.execute(sa.select(PAGE.c.untold).where(PAGE.c.kind == AlertKind.FLOOD)).scalar()
+    untold = db.execute(
+        sa.select(ALERT_TABLE.c.untold).where(ALERT_TABLE.c.kind == AlertKind.FLOOD)
+    ).scalar()
     if not untold:
         return Alert(AlertKind.FLOOD, 0)
-    with_lead = sa.select(UPLOAD.c.lead).where(WAITS, UPLOAD.c.lead.is_not(None))
-    large = with_lead.group_by(UPLOAD.c.lead).having(sa.func.count() + 1 > most).subquery()
+    with_lead = sa.select(UPLOAD_TABLE.c.lead).where(IS_WAITING, UPLOAD_TABLE.c.lead.is_not(None))
+    large = with_lead.group_by(UPLOAD_TABLE.c.lead).having(sa.func.count() + 1 > most).subquery()
     waiting = db.execute(sa.select(sa.func.count()).select_from(large)).scalar_one()
     return Alert(AlertKind.FLOOD, waiting, reported_floods=untold)
 
 
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
     """Return the number of items that have waited since ``before``."""
-    late = sa.select(sa.func.count()).select_from(UPLOAD)
-    late = late.where(*SINGLE, stored_time(before) > _WAITS_SINCE)
+    late = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
+    late = late.where(*IS_QUEUE_ITEM, stored_time(before) > _WAITS_SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
 
 
-_INSERT: Final = PreparedInsert(UPLOAD, [*uploads.INSERTED_COLUMNS, "untrusted_upload"])
+_INSERT_UPLOAD: Final = PreparedInsert(
+    UPLOAD_TABLE, [*uploads.INSERTED_COLUMNS, "untrusted_upload"]
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewQueue(ReviewDesk):
+class ReviewQueue(ReviewerStore):
     """Stores judged uploads and their reviews in the tables of ``engine`` (see
     :func:`open_engine`).
     """
 
-    unread_bytes_max: int = UNREAD_BYTES_MAX
+    unread_bytes_max: int = UNDECODABLE_BYTES_MAX
     _batch: BatchInserter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -218,8 +225,8 @@ class ReviewQueue(ReviewDesk):
         kept = self._encrypt_upload(review.case, untrusted_upload)
         row = uploads.review_row(review) | {"untrusted_upload": kept}
         if review.frames or review.sound:
-            with adding(self.engine) as db:
-                _INSERT.run(db, [row])
+            with concurrent_write(self.engine) as db:
+                _INSERT_UPLOAD.run(db, [row])
                 uploads.add_clip_prints(db, review)
         elif self.engine.dialect.name == "sqlite":
             self._batch.add(row)
@@ -227,8 +234,8 @@ class ReviewQueue(ReviewDesk):
             self._insert([row])
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        with inserting_once(self.engine) as db:
-            _INSERT.run(db, rows)
+        with single_insert(self.engine) as db:
+            _INSERT_UPLOAD.run(db, rows)
 
     def keep_bytes(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Keep a waiting upload's bytes for the reviewer; do nothing if it does not wait.
@@ -240,7 +247,7 @@ class ReviewQueue(ReviewDesk):
         one lead (the upload that represents it).
         """
         kept = self._encrypt_upload(case, untrusted_upload)  # encrypt before blocking others
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
                 return
@@ -251,7 +258,7 @@ class ReviewQueue(ReviewDesk):
             if self._has_room(db, review, lead, size):
                 uploads.update_upload(db, case, untrusted_upload=kept)
             else:
-                append_event(db, self.clock, bytes_not_stored_event(case, size))
+                append_events(db, self.clock, bytes_not_stored_event(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """Return the first waiting upload by arrival after that case, or None.
@@ -259,18 +266,18 @@ class ReviewQueue(ReviewDesk):
         If there is no such case, start with the first upload. Of uploads that wait as one item, the
         first counts. Cases whose first confirmation is by ``but_confirmed_by`` are skipped.
         """
-        query = sa.select(UPLOAD.c.case_number).where(*SINGLE)
+        query = sa.select(UPLOAD_TABLE.c.case_number).where(*IS_QUEUE_ITEM)
         if but_confirmed_by:
-            query = query.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
+            query = query.where(UPLOAD_TABLE.c.first_confirmer.is_distinct_from(but_confirmed_by))
         if after:
             query = query.where(uploads.is_after(after))
-        with reading(self.engine) as db:
-            case = db.execute(query.order_by(UPLOAD.c.number).limit(1)).scalar()
+        with snapshot_read(self.engine) as db:
+            case = db.execute(query.order_by(UPLOAD_TABLE.c.number).limit(1)).scalar()
             return None if case is None else uploads.review_with_count(db, case)
 
     def review(self, case: str) -> Review:
         """Return the upload of that case, even if it was decided; raises NoSuchReview."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return uploads.review_with_count(db, case)
 
     def upload(self, case: str) -> bytes:
@@ -278,9 +285,9 @@ class ReviewQueue(ReviewDesk):
 
         Raises NoSuchReview; UploadNotKept if the upload is decided, or if no bytes were kept.
         """
-        query = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
-        query = query.where(WAITS)
-        with reading(self.engine) as db:
+        query = sa.select(UPLOAD_TABLE.c.untrusted_upload).where(UPLOAD_TABLE.c.case_number == case)
+        query = query.where(IS_WAITING)
+        with snapshot_read(self.engine) as db:
             data = db.execute(query).scalar()
             if data is None:
                 uploads.get_review(db, case)
@@ -292,7 +299,7 @@ class ReviewQueue(ReviewDesk):
         case: str,
         state: ReviewState,
         apply_decision: Callable[[Review, BankStore], None],
-        by: str = OPERATOR,
+        by: str = OPERATOR_NAME,
         *,
         keeps: bool = False,
     ) -> Review:
@@ -308,27 +315,27 @@ class ReviewQueue(ReviewDesk):
 
         All this is one transaction, so that two reviewers cannot both decide.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
             alike = find_decided_together(
                 review, uploads.waiting_uploads_represented_by(db, case), state
             )
-            review = uploads.with_cases(review, alike)
+            review = uploads.with_cases_decided_together(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + PUBLISHED_LISTING_PERIOD
-            uploads.forget_decided(db, (case, *review.also), state, until, keeps=keeps)
+            uploads.delete_decided_data(db, (case, *review.also), state, until, keeps=keeps)
             uploads.choose_new_lead(db, case)
-            append_event(db, self.clock, review_event(review, state, by))
+            append_events(db, self.clock, review_event(review, state, by))
             apply_decision(review, BankStore(db, self.clock))
-        scrub(self.engine)
+        overwrite_deleted_data(self.engine)
         return review
 
     def waiting(self) -> int:
         """Count the waiting items."""
-        query = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
-        with reading(self.engine) as db:
+        query = sa.select(sa.func.count()).select_from(UPLOAD_TABLE).where(*IS_QUEUE_ITEM)
+        with snapshot_read(self.engine) as db:
             return db.execute(query).scalar_one()
 
     def kept_pictures(self, after: int, limit: int) -> tuple[StoredPicture, ...]:
@@ -336,7 +343,7 @@ class ReviewQueue(ReviewDesk):
 
         Uploads that a person released are included.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return uploads.kept_pictures(db, after, limit)
 
     def kept_clips(self, after: int, limit: int) -> tuple[StoredClip, ...]:
@@ -344,12 +351,12 @@ class ReviewQueue(ReviewDesk):
 
         Clips that wait now, or were decided later, are included.
         """
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return uploads.kept_clips(db, after, limit)
 
     def kept_sounds(self, after: int, limit: int) -> tuple[StoredSound, ...]:
         """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
-        with reading(self.engine) as db:
+        with snapshot_read(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
     def hold_retroactively(self, retroactive_match: RetroactiveMatch, held_per_hash: int) -> bool:
@@ -364,20 +371,22 @@ class ReviewQueue(ReviewDesk):
             False if the upload waits already, is no longer stored, or none of these claims matches
             any more.
         """
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             matching = matching_claims(db, [one.claim for one in retroactive_match.matches])
             left = [one for one in retroactive_match.matches if one.claim in matching]
             if not left or not uploads.quarantine_retroactively(
                 db, self.clock, retroactive_match, left
             ):
                 if uploads.add_matches(db, retroactive_match, left):
-                    append_event(db, self.clock, (FITS_MORE_EVENT, retroactive_match.case, {}))
+                    append_events(
+                        db, self.clock, (MORE_CLAIMS_MATCH_EVENT, retroactive_match.case, {})
+                    )
                 return False
             review = uploads.get_review(db, retroactive_match.case)
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
                 uploads.drop_scanned_bytes(db, review)
-            append_event(
+            append_events(
                 db,
                 self.clock,
                 (RETROACTIVE_EVENTS[retroactive_match.found], retroactive_match.case, {}),
@@ -389,8 +398,8 @@ class ReviewQueue(ReviewDesk):
 
         They are ordered by arrival after that case, or from the first if there is no such case.
         """
-        with reading(self.engine) as db:
-            return uploads.published(db, after, limit)
+        with snapshot_read(self.engine) as db:
+            return uploads.published_uploads(db, after, limit)
 
     def delete_accepted_data(self, before: datetime) -> int:
         """Delete the hashes, frames, sounds and references of uploads accepted earlier than
@@ -398,11 +407,13 @@ class ReviewQueue(ReviewDesk):
 
         Uploads that a person released are included. Returns the number of uploads.
         """
-        old = UPLOAD.update().where(UPLOAD.c.at < stored_time(before))
+        old = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.at < stored_time(before))
         old = old.values(bits=None, upload_sha256=None, reference="")
-        with writing(self.engine) as db:
+        with exclusive_write(self.engine) as db:
             clips = uploads.forget_clips(db, before)
-            pictures = (db.execute(old.where(*those)) for those in (ACCEPTED, RELEASED_KEPT))
+            pictures = (
+                db.execute(old.where(*those)) for those in (IS_ACCEPTED, IS_RELEASED_WITH_HASH)
+            )
             return clips + sum(gone.rowcount for gone in pictures)
 
     def delete_removed_data(self, now: datetime) -> int:
@@ -411,14 +422,16 @@ class ReviewQueue(ReviewDesk):
 
         Returns how many.
         """
-        over = UPLOAD.update().where(TO_REMOVE, UPLOAD.c.listed_until <= stored_time(now))
-        with writing(self.engine) as db:
+        over = UPLOAD_TABLE.update().where(
+            IS_TO_BE_REMOVED, UPLOAD_TABLE.c.listed_until <= stored_time(now)
+        )
+        with exclusive_write(self.engine) as db:
             return db.execute(over.values(listed_until=None, reference="")).rowcount
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
         """Return whether this is the hash of that case's secret. Reads only, in constant time."""
-        query = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
-        with reading(self.engine) as db:
+        query = sa.select(UPLOAD_TABLE.c.secret_sha256).where(UPLOAD_TABLE.c.case_number == case)
+        with snapshot_read(self.engine) as db:
             known = db.execute(query).scalar()
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
@@ -431,8 +444,8 @@ class ReviewQueue(ReviewDesk):
         """
         brought = untrusted_upload if self.has_disk() else None
         kept = self._encrypt_upload(appeal.case, brought)
-        with writing(self.engine) as db:
-            review, appealed = uploads.with_appeal(db, appeal.case)
+        with exclusive_write(self.engine) as db:
+            review, appealed = uploads.get_review_and_appealed(db, appeal.case)
             if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
                 raise NoSuchReview(case=appeal.case)
             if appealed:
@@ -446,11 +459,11 @@ class ReviewQueue(ReviewDesk):
                     untrusted_upload=kept, listed_until=None,
                 )  # fmt: skip
                 if untrusted_upload is not None and brought is None:
-                    append_event(
+                    append_events(
                         db, self.clock, bytes_not_stored_event(appeal.case, len(untrusted_upload))
                     )
             uploads.update_upload(db, appeal.case, appealed_at=stored_time(appeal.at))
-            append_event(db, self.clock, ("case appealed", appeal.case, {}))
+            append_events(db, self.clock, ("case appealed", appeal.case, {}))
 
     def _encrypt_upload(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
         return None if untrusted_upload is None else self.held.encrypt(case, untrusted_upload)
@@ -463,4 +476,4 @@ class ReviewQueue(ReviewDesk):
         if not self.has_disk():
             return False
         unread = lead is None and was_undecodable(review)
-        return not unread or uploads.unread_bytes(db) + size <= self.unread_bytes_max
+        return not unread or uploads.undecodable_bytes(db) + size <= self.unread_bytes_max

@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 # The version of this schema; increment it with every change of a table or an index.
-VERSION: Final = 9
+SCHEMA_VERSION: Final = 9
 METADATA: Final = sa.MetaData()
 # An integer of 64 bits. SQLite numbers rows by itself only if the column's type is INTEGER.
 BIG_INTEGER: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -20,7 +20,7 @@ def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[
 SCHEMA_VERSION_TABLE: Final = sa.Table(
     "schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True)
 )
-BANK: Final = sa.Table(
+BANK_TABLE: Final = sa.Table(
     "bank",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
@@ -31,7 +31,7 @@ BANK: Final = sa.Table(
 )
 # ``changed`` is the number of the latest change, ``confirmed`` of the one that confirmed the claim;
 # ``look_back_at`` is the time from which a due look-back may be leased.
-CLAIM: Final = sa.Table(
+CLAIM_TABLE: Final = sa.Table(
     "claim",
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
@@ -52,7 +52,7 @@ CLAIM: Final = sa.Table(
 )
 # One row per distinct hash, shared by claims. A number is never reused, so that an index that has
 # read it cannot confuse two hashes.
-HASH: Final = sa.Table(
+HASH_TABLE: Final = sa.Table(
     "hash",
     METADATA,
     sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
@@ -65,7 +65,7 @@ HASH: Final = sa.Table(
 # an upload, it is the number of that change, or HOLD_ONLY if uploads that match this hash can only
 # be held.
 HOLD_ONLY: Final = 0
-CLAIM_HASH: Final = sa.Table(
+CLAIM_HASH_TABLE: Final = sa.Table(
     "claim_hash",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
@@ -77,7 +77,7 @@ CLAIM_HASH: Final = sa.Table(
 # The times at which a claim's video shows the frame with this hash; STILL_AT_MS if the claim has
 # the hash as a picture too. A claim's hash without a row here belongs to a picture.
 STILL_AT_MS: Final = -1
-FRAME: Final = sa.Table(
+FRAME_TABLE: Final = sa.Table(
     "frame",
     METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
@@ -88,7 +88,7 @@ FRAME: Final = sa.Table(
 )
 # One row per distinct sound, shared by claims. The unique index is on a hash of the words, since
 # the words themselves are too long for one.
-SOUND: Final = sa.Table(
+SOUND_TABLE: Final = sa.Table(
     "sound",
     METADATA,
     sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
@@ -96,7 +96,7 @@ SOUND: Final = sa.Table(
     sa.Column("words", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
-CLAIM_SOUND: Final = sa.Table(
+CLAIM_SOUND_TABLE: Final = sa.Table(
     "claim_sound",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
@@ -106,7 +106,7 @@ CLAIM_SOUND: Final = sa.Table(
 )
 # Registered embeddings of pictures; ``entry`` is the number of the picture's hash. Numbers are
 # never reused. Counting reads the index on ``claim``, since rows are long.
-EMBEDDING: Final = sa.Table(
+EMBEDDING_TABLE: Final = sa.Table(
     "embedding",
     METADATA,
     sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
@@ -118,7 +118,7 @@ EMBEDDING: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 # Reviewers besides the operator; only the hash of a token is stored.
-REVIEWER: Final = sa.Table(
+REVIEWER_TABLE: Final = sa.Table(
     "reviewer",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
@@ -126,7 +126,7 @@ REVIEWER: Final = sa.Table(
     sa.Column("added_at", BIG_INTEGER, nullable=False),
 )
 # When an alert of this kind was last sent, and how many floods have not been reported yet.
-PAGE: Final = sa.Table(
+ALERT_TABLE: Final = sa.Table(
     "page",
     METADATA,
     sa.Column("kind", sa.Text, primary_key=True),
@@ -134,7 +134,7 @@ PAGE: Final = sa.Table(
     sa.Column("untold", BIG_INTEGER, nullable=False, server_default="0"),
 )
 # The latest time that any gate's clock showed, and its last jump (serving/host_checks.py).
-CLOCK: Final = sa.Table(
+CLOCK_TABLE: Final = sa.Table(
     "clock",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
@@ -144,7 +144,7 @@ CLOCK: Final = sa.Table(
 )
 # The platform's id for content that it listed itself, and when a suspended listing matches again
 # (docs/spec/hma.md section 4).
-LISTING: Final = sa.Table(
+PLATFORM_CONTENT_TABLE: Final = sa.Table(
     "listing",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
@@ -152,24 +152,24 @@ LISTING: Final = sa.Table(
     sa.Column("on_at", BIG_INTEGER),
 )
 LISTINGS_DUE_INDEX: Final = partial_index(
-    "listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at
+    "listings_due", PLATFORM_CONTENT_TABLE.c.on_at.is_not(None), PLATFORM_CONTENT_TABLE.c.on_at
 )
 # Clips that a reviewer released: the SHA-256 of the file, the time, and the number that the next
 # change had at that time.
-RELEASED_FILE: Final = sa.Table(
+RELEASED_FILE_TABLE: Final = sa.Table(
     "released_file",
     METADATA,
     sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
     sa.Column("at", BIG_INTEGER, nullable=False),
     sa.Column("number", BIG_INTEGER, nullable=False, server_default="0"),
 )
-PARTNER: Final = sa.Table(
+PARTNER_TABLE: Final = sa.Table(
     "partner",
     METADATA,
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
 )
-OPINION: Final = sa.Table(
+OPINION_TABLE: Final = sa.Table(
     "opinion",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
@@ -178,9 +178,9 @@ OPINION: Final = sa.Table(
     sa.Column("at", BIG_INTEGER, nullable=False),
 )
 LOOK_BACK_INDEX: Final = partial_index(
-    "look_backs", CLAIM.c.look_back_at.is_not(None), CLAIM.c.look_back_at
+    "look_backs", CLAIM_TABLE.c.look_back_at.is_not(None), CLAIM_TABLE.c.look_back_at
 )
-AUDIT: Final = sa.Table(
+AUDIT_TABLE: Final = sa.Table(
     "audit",
     METADATA,
     sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=False),
@@ -191,7 +191,7 @@ AUDIT: Final = sa.Table(
     sa.Column("before", sa.LargeBinary(32), nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
-AUDIT_HEAD: Final = sa.Table(
+AUDIT_HEAD_TABLE: Final = sa.Table(
     "audit_head",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
@@ -218,7 +218,7 @@ def read_time(stored: int) -> datetime:
 # ``first_confirmer``: who confirmed first, while a second person has to.
 # ``listed_until``: the end of the time in which the platform is told to remove an upload that it
 # had published and that a reviewer confirmed.
-UPLOAD: Final = sa.Table(
+UPLOAD_TABLE: Final = sa.Table(
     "upload",
     METADATA,
     sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
@@ -247,7 +247,7 @@ UPLOAD: Final = sa.Table(
 )
 # Fingerprints of a clip or a sound for look-backs: concatenated hashes of its frames, or empty, and
 # the words of its sound (or null).
-UPLOAD_FRAMES: Final = sa.Table(
+UPLOAD_FRAMES_TABLE: Final = sa.Table(
     "upload_frames",
     METADATA,
     sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
@@ -257,60 +257,71 @@ UPLOAD_FRAMES: Final = sa.Table(
 )
 # Conditions shared by partial indexes and queries. Values are literals, not parameters, so that the
 # planner can tell that an index applies.
-WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
-SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
-LET_THROUGH: Final = (
-    UPLOAD.c.state == sa.literal_column("'closed'"),
-    UPLOAD.c.outcome == sa.literal_column("'let through'"),
+IS_WAITING: Final = UPLOAD_TABLE.c.state == sa.literal_column("'waiting'")
+IS_QUEUE_ITEM: Final = (IS_WAITING, UPLOAD_TABLE.c.lead.is_(None))
+IS_LET_THROUGH: Final = (
+    UPLOAD_TABLE.c.state == sa.literal_column("'closed'"),
+    UPLOAD_TABLE.c.outcome == sa.literal_column("'let through'"),
 )
-RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
-_HAS_PICTURE_HASH: Final = UPLOAD.c.bits.is_not(None)
-ACCEPTED: Final = (*LET_THROUGH, _HAS_PICTURE_HASH)
-RELEASED_KEPT: Final = (RELEASED, _HAS_PICTURE_HASH)
+IS_RELEASED: Final = UPLOAD_TABLE.c.state == sa.literal_column("'released'")
+_HAS_PICTURE_HASH: Final = UPLOAD_TABLE.c.bits.is_not(None)
+IS_ACCEPTED: Final = (*IS_LET_THROUGH, _HAS_PICTURE_HASH)
+IS_RELEASED_WITH_HASH: Final = (IS_RELEASED, _HAS_PICTURE_HASH)
 # The condition that a hash or the fingerprint of a clip is stored.
 IS_COMPARED: Final = sa.or_(
-    _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
+    _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES_TABLE.c.number == UPLOAD_TABLE.c.number)
 )
 # The condition that an upload was found after it was published: not on its arrival, and not by an
 # appeal.
 _QUARANTINED_AFTER_PUBLISHING: Final = (
-    UPLOAD.c.found != sa.literal_column("'upload'"),
-    UPLOAD.c.found != sa.literal_column("'appeal'"),
+    UPLOAD_TABLE.c.found != sa.literal_column("'upload'"),
+    UPLOAD_TABLE.c.found != sa.literal_column("'appeal'"),
 )
 WAS_PUBLISHED: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING)
-PUBLISHED: Final = (WAITS, *_QUARANTINED_AFTER_PUBLISHING)
-TO_REMOVE: Final = UPLOAD.c.listed_until.is_not(None)
-_SINGLE: Final = sa.and_(*SINGLE)
-_ACCEPTED: Final = sa.and_(*ACCEPTED)
-_PUBLISHED: Final = sa.and_(*PUBLISHED)
-WAITING_BY_ENTRY_INDEX: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
-WAITING_BY_LEAD_INDEX: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
+IS_PUBLISHED_AND_WAITING: Final = (IS_WAITING, *_QUARANTINED_AFTER_PUBLISHING)
+IS_TO_BE_REMOVED: Final = UPLOAD_TABLE.c.listed_until.is_not(None)
+_IS_QUEUE_ITEM: Final = sa.and_(*IS_QUEUE_ITEM)
+_IS_ACCEPTED: Final = sa.and_(*IS_ACCEPTED)
+_IS_PUBLISHED_AND_WAITING: Final = sa.and_(*IS_PUBLISHED_AND_WAITING)
+WAITING_BY_ENTRY_INDEX: Final = partial_index("waiting_by_entry", IS_WAITING, UPLOAD_TABLE.c.entry)
+WAITING_BY_LEAD_INDEX: Final = partial_index("waiting_by_lead", IS_WAITING, UPLOAD_TABLE.c.lead)
 # ``state`` is included, or SQLite prefers the index on states and reads past every upload's bytes.
 WAITING_BY_FILE_INDEX: Final = partial_index(
-    "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
+    "waiting_by_file", IS_WAITING, UPLOAD_TABLE.c.upload_sha256, UPLOAD_TABLE.c.state
 )
-ACCEPTED_UPLOADS_INDEX: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
+ACCEPTED_UPLOADS_INDEX: Final = partial_index(
+    "accepted_uploads", _IS_ACCEPTED, UPLOAD_TABLE.c.number
+)
 RELEASED_UPLOADS_INDEX: Final = partial_index(
-    "released_uploads", sa.and_(*RELEASED_KEPT), UPLOAD.c.number
+    "released_uploads", sa.and_(*IS_RELEASED_WITH_HASH), UPLOAD_TABLE.c.number
 )
 # Covers all columns that the query reads, so that no page of an upload's bytes is read.
 WAITING_SINCE_INDEX: Final = partial_index(
-    "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
+    "waiting_since",
+    _IS_QUEUE_ITEM,
+    UPLOAD_TABLE.c.state,
+    UPLOAD_TABLE.c.lead,
+    UPLOAD_TABLE.c.waits_since,
+    UPLOAD_TABLE.c.at,
 )
 PUBLISHED_WAITING_INDEX: Final = partial_index(
-    "waiting_late", _PUBLISHED, UPLOAD.c.state, UPLOAD.c.number, UPLOAD.c.found
+    "waiting_late",
+    _IS_PUBLISHED_AND_WAITING,
+    UPLOAD_TABLE.c.state,
+    UPLOAD_TABLE.c.number,
+    UPLOAD_TABLE.c.found,
 )
 UPLOADS_TO_REMOVE_INDEX: Final = partial_index(
-    "uploads_to_remove", TO_REMOVE, UPLOAD.c.number, UPLOAD.c.listed_until
+    "uploads_to_remove", IS_TO_BE_REMOVED, UPLOAD_TABLE.c.number, UPLOAD_TABLE.c.listed_until
 )
 DEFERRED_SCANS_INDEX: Final = partial_index(
     "slow_looks",
-    UPLOAD.c.slow_look.is_not(None),
-    UPLOAD.c.slow_look,
-    UPLOAD.c.at,
-    UPLOAD.c.slow_look_at,
-    UPLOAD.c.slow_looks_taken,
+    UPLOAD_TABLE.c.slow_look.is_not(None),
+    UPLOAD_TABLE.c.slow_look,
+    UPLOAD_TABLE.c.at,
+    UPLOAD_TABLE.c.slow_look_at,
+    UPLOAD_TABLE.c.slow_looks_taken,
 )
 UPLOADS_IN_SHADOW_INDEX: Final = partial_index(
-    "uploads_in_shadow", UPLOAD.c.would.is_not(None), UPLOAD.c.at, UPLOAD.c.would
+    "uploads_in_shadow", UPLOAD_TABLE.c.would.is_not(None), UPLOAD_TABLE.c.at, UPLOAD_TABLE.c.would
 )

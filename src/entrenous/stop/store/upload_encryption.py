@@ -76,7 +76,7 @@ _KEY_FILE_BYTES_MAX: Final = 4096
 _PERMISSIONS_OF_OTHERS: Final = 0o077
 
 
-def open_upload_keys(path: Path) -> tuple[Secret, ...]:
+def read_or_create_upload_keys(path: Path) -> tuple[Secret, ...]:
     """Read the gate's own file of keys; raises BadUploadKeys.
 
     If the file is missing, it is created with one key. The file is made private.
@@ -86,10 +86,10 @@ def open_upload_keys(path: Path) -> tuple[Secret, ...]:
             create_private(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
     with suppress(OSError):  # upload_keys will report the problem
         make_private(path)
-    return upload_keys(path)
+    return read_upload_keys(path)
 
 
-def upload_keys(path: Path) -> tuple[Secret, ...]:
+def read_upload_keys(path: Path) -> tuple[Secret, ...]:
     """Read a file of keys that the operator made.
 
     It is never created here: if its disk is not mounted yet, the new key would be known to this

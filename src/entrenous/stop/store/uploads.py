@@ -15,23 +15,23 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
-from entrenous.stop.review import is_same_flood, should_wait_together, was_undecodable
-from entrenous.stop.store.audit_events import append_event, cases_gathered_event
+from entrenous.stop.review import are_similar_hashes, should_wait_together, was_undecodable
+from entrenous.stop.store.audit_events import append_events, cases_gathered_event
 from entrenous.stop.store.engine import insert_on_conflict
-from entrenous.stop.store.registrations import batches
+from entrenous.stop.store.registrations import statement_batches
 from entrenous.stop.store.schema import (
-    ACCEPTED,
+    ALERT_TABLE,
     BIG_INTEGER,
+    IS_ACCEPTED,
     IS_COMPARED,
-    LET_THROUGH,
-    PAGE,
-    PUBLISHED,
-    RELEASED,
-    RELEASED_KEPT,
-    TO_REMOVE,
-    UPLOAD,
-    UPLOAD_FRAMES,
-    WAITS,
+    IS_LET_THROUGH,
+    IS_PUBLISHED_AND_WAITING,
+    IS_RELEASED,
+    IS_RELEASED_WITH_HASH,
+    IS_TO_BE_REMOVED,
+    IS_WAITING,
+    UPLOAD_FRAMES_TABLE,
+    UPLOAD_TABLE,
     WAS_PUBLISHED,
     read_time,
     stored_time,
@@ -49,10 +49,10 @@ from entrenous.stop.upload_record import (
     StoredSound,
 )
 
-_HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
+_HAS_BYTES: Final = UPLOAD_TABLE.c.untrusted_upload.is_not(None)
 REVIEW_COLUMNS: Final = [
-    *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
-    sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
+    *(column for column in UPLOAD_TABLE.c if column.name != "untrusted_upload"),
+    sa.and_(IS_WAITING, _HAS_BYTES).label("has_bytes"),
 ]
 INSERTED_COLUMNS: Final = (  # the columns that :func:`review_row` returns
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
@@ -62,12 +62,14 @@ INSERTED_COLUMNS: Final = (  # the columns that :func:`review_row` returns
 
 def get_review(db: sa.Connection, case: str) -> Review:
     """Return the review; raises NoSuchReview."""
-    return with_appeal(db, case)[0]
+    return get_review_and_appealed(db, case)[0]
 
 
-def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
+def get_review_and_appealed(db: sa.Connection, case: str) -> tuple[Review, bool]:
     """Return the review, and whether it was appealed; raises NoSuchReview."""
-    row = db.execute(sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.case_number == case)).one_or_none()
+    row = db.execute(
+        sa.select(*REVIEW_COLUMNS).where(UPLOAD_TABLE.c.case_number == case)
+    ).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
     return review_from_row(row), row.appealed_at is not None
@@ -75,32 +77,42 @@ def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
 
 def is_after(case: str) -> sa.ColumnElement[bool]:
     """Return whether an upload is newer than that case, or true if there is no such case."""
-    before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
-    return UPLOAD.c.number > sa.func.coalesce(before, 0)
+    before = (
+        sa.select(UPLOAD_TABLE.c.number).where(UPLOAD_TABLE.c.case_number == case).scalar_subquery()
+    )
+    return UPLOAD_TABLE.c.number > sa.func.coalesce(before, 0)
 
 
 def review_with_count(db: sa.Connection, case: str) -> Review:
     """Return the review with the number of uploads that wait with it; raises NoSuchReview."""
-    mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
+    mine = (
+        sa.select(sa.func.count())
+        .select_from(UPLOAD_TABLE)
+        .where(IS_WAITING, UPLOAD_TABLE.c.lead == case)
+    )
     return replace(get_review(db, case), gathered=db.execute(mine).scalar_one())
 
 
-def with_cases(review: Review, also: Sequence[Review]) -> Review:
+def with_cases_decided_together(review: Review, also: Sequence[Review]) -> Review:
     """Return the review with the cases that are decided together with it."""
     return replace(review, also=tuple(one.case for one in also))
 
 
 def waiting_uploads_represented_by(db: sa.Connection, case: str) -> list[Review]:
     """Return waiting uploads that this case represents, oldest first."""
-    query = sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    query = (
+        sa.select(*REVIEW_COLUMNS)
+        .where(IS_WAITING, UPLOAD_TABLE.c.lead == case)
+        .order_by(UPLOAD_TABLE.c.number)
+    )
     return [review_from_row(row) for row in db.execute(query)]
 
 
 def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
-    db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
+    db.execute(UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case).values(values))
 
 
-def forget_decided(
+def delete_decided_data(
     db: sa.Connection,
     cases: Collection[str],
     state: ReviewState,
@@ -114,23 +126,27 @@ def forget_decided(
     stays. A confirmed upload that had been published keeps its reference and is listed for removal
     until ``until``.
     """
-    mine = UPLOAD.c.case_number == sa.bindparam("case")
+    mine = UPLOAD_TABLE.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
-    decided = UPLOAD.update().where(mine).values(
+    decided = UPLOAD_TABLE.update().where(mine).values(
         state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None,
         listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG_INTEGER))),
     )  # fmt: skip
     to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
     db.execute(decided, [one | {"until": to_remove} for one in those])
-    reference = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
+    reference = sa.case(
+        (UPLOAD_TABLE.c.listed_until.is_not(None), UPLOAD_TABLE.c.reference), else_=""
+    )
     gone: dict[str, Any] = {"bits": None, "reference": reference}
     if state is ReviewState.RELEASED:
         gone["upload_sha256"] = None
     forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
-    db.execute(UPLOAD.update().where(forgotten).values(gone), those)
+    db.execute(UPLOAD_TABLE.update().where(forgotten).values(gone), those)
     if not keeps:
-        numbers = sa.select(UPLOAD.c.number).where(mine)
-        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(numbers)), those)
+        numbers = sa.select(UPLOAD_TABLE.c.number).where(mine)
+        db.execute(
+            UPLOAD_FRAMES_TABLE.delete().where(UPLOAD_FRAMES_TABLE.c.number.in_(numbers)), those
+        )
 
 
 def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
@@ -143,12 +159,12 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
         return None
     lead = _existing_lead(db, review)
     if lead is None:
-        single = _ungrouped_like(db, review)
+        single = _uploads_without_lead_like(db, review)
         if not single or not should_wait_together(review, single, held_per_hash):
             return None
         lead = single[0].case
         _set_lead(db, lead, [one.case for one in single[1:]])
-        append_event(db, clock, cases_gathered_event(lead, len(single) + 1))
+        append_events(db, clock, cases_gathered_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # does not apply to repetitions of one unreadable file
             _count_flood(db)
     _set_lead(db, lead, [review.case])
@@ -157,30 +173,34 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
 
 def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
     """Return whether the bytes of one more upload that waits with ``lead`` should be stored."""
-    if was_undecodable(review) or is_same_flood(get_review(db, lead).bits, review.bits):
+    if was_undecodable(review) or are_similar_hashes(get_review(db, lead).bits, review.bits):
         return False
-    kept = sa.select(sa.func.count()).select_from(UPLOAD)
-    others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
-    kept = kept.where(WAITS, *others, _HAS_BYTES)
+    kept = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
+    others = UPLOAD_TABLE.c.lead == lead, UPLOAD_TABLE.c.case_number != review.case
+    kept = kept.where(IS_WAITING, *others, _HAS_BYTES)
     return db.execute(kept).scalar_one() < held_per_hash
 
 
-def unread_bytes(db: sa.Connection) -> int:
+def undecodable_bytes(db: sa.Connection) -> int:
     """Return the total size of waiting uploads without a hash.
 
     Columns are read in table order and only by length, so that SQLite reads no upload's bytes.
     """
-    size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
-    return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
+    size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD_TABLE.c.untrusted_upload)), 0)
+    return int(
+        db.execute(sa.select(size).where(IS_WAITING, UPLOAD_TABLE.c.bits.is_(None))).scalar_one()
+    )
 
 
 def choose_new_lead(db: sa.Connection, case: str) -> None:
     """Choose a new lead for a flood whose lead no longer waits."""
-    left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
-    order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
+    left = sa.select(UPLOAD_TABLE.c.case_number).where(IS_WAITING, UPLOAD_TABLE.c.lead == case)
+    order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD_TABLE.c.number
     first = db.execute(left.order_by(*order).limit(1)).scalar()
     if first is not None:
-        db.execute(UPLOAD.update().where(WAITS, UPLOAD.c.lead == case).values(lead=first))
+        db.execute(
+            UPLOAD_TABLE.update().where(IS_WAITING, UPLOAD_TABLE.c.lead == case).values(lead=first)
+        )
         update_upload(db, first, lead=None)
 
 
@@ -228,48 +248,61 @@ def review_from_row(row: Any) -> Review:
 
 def _count_flood(db: sa.Connection) -> None:
     """Count one more flood that has not been reported."""
-    insertion = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
-    more = {"untold": PAGE.c.untold + 1}
+    insertion = insert_on_conflict(db, ALERT_TABLE).values(kind=AlertKind.FLOOD, untold=1)
+    more = {"untold": ALERT_TABLE.c.untold + 1}
     db.execute(insertion.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """Return the case that already represents waiting uploads of the same registered hash."""
-    query = sa.select(UPLOAD.c.lead).where(
-        *_same_kind_condition(review), UPLOAD.c.lead.is_not(None)
+    query = sa.select(UPLOAD_TABLE.c.lead).where(
+        *_same_kind_condition(review), UPLOAD_TABLE.c.lead.is_not(None)
     )
     lead: str | None = db.execute(query.limit(1)).scalar()
     return lead
 
 
-def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
+def _uploads_without_lead_like(db: sa.Connection, review: Review) -> list[Review]:
     """Return other waiting uploads of the same hash without a lead, oldest first."""
-    query = sa.select(*REVIEW_COLUMNS).where(*_same_kind_condition(review), UPLOAD.c.lead.is_(None))
-    query = query.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
+    query = sa.select(*REVIEW_COLUMNS).where(
+        *_same_kind_condition(review), UPLOAD_TABLE.c.lead.is_(None)
+    )
+    query = query.where(UPLOAD_TABLE.c.case_number != review.case).order_by(UPLOAD_TABLE.c.number)
     return [review_from_row(row) for row in db.execute(query)]
 
 
 def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
     if was_undecodable(review):
-        same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
-        return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
-    return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
+        same_file = UPLOAD_TABLE.c.upload_sha256 == review.upload_sha256
+        return (
+            IS_WAITING,
+            same_file,
+            UPLOAD_TABLE.c.bits.is_(None),
+            UPLOAD_TABLE.c.found == review.found,
+        )
+    return IS_WAITING, UPLOAD_TABLE.c.entry == review.entry, UPLOAD_TABLE.c.found == review.found
 
 
 def _set_lead(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
-    joins = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case")).values(lead=lead)
+    joins = (
+        UPLOAD_TABLE.update()
+        .where(UPLOAD_TABLE.c.case_number == sa.bindparam("case"))
+        .values(lead=lead)
+    )
     if cases:
         db.execute(joins, [{"case": case} for case in cases])
 
 
 def add_clip_prints(db: sa.Connection, review: Review) -> None:
     """Store the fingerprints of a clip or a sound that was just recorded."""
-    mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
+    mine = sa.select(UPLOAD_TABLE.c.number, UPLOAD_TABLE.c.at).where(
+        UPLOAD_TABLE.c.case_number == review.case
+    )
     kept = mine.add_columns(
         sa.literal(b"".join(review.frames), sa.LargeBinary),
         sa.literal(review.sound and review.sound.words, sa.LargeBinary),
     )
-    db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames", "words"], kept))
+    db.execute(UPLOAD_FRAMES_TABLE.insert().from_select(["number", "at", "frames", "words"], kept))
 
 
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPicture, ...]:
@@ -278,26 +311,26 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPict
     A single statement is used, so that no upload is missed that changes its state meanwhile. Each
     part of the statement uses an index.
     """
-    columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
-    later = UPLOAD.c.number > after
+    columns = sa.select(UPLOAD_TABLE.c.number, UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.bits)
+    later = UPLOAD_TABLE.c.number > after
     every = sa.union_all(
-        columns.where(*ACCEPTED, later),
-        columns.where(WAITS, UPLOAD.c.bits.is_not(None), later),
-        columns.where(*RELEASED_KEPT, later),
+        columns.where(*IS_ACCEPTED, later),
+        columns.where(IS_WAITING, UPLOAD_TABLE.c.bits.is_not(None), later),
+        columns.where(*IS_RELEASED_WITH_HASH, later),
     )
     rows = db.execute(every.order_by("number").limit(limit))
     return tuple(StoredPicture(row[0], row[1], bytes(row[2])) for row in rows)
 
 
 def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[StoredClip, ...]:
-    there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
-    rows = _clip_prints(db, UPLOAD_FRAMES.c.frames, there, after, limit)
+    there = UPLOAD_FRAMES_TABLE.c.frames != sa.literal(b"", sa.LargeBinary)
+    rows = _clip_prints(db, UPLOAD_FRAMES_TABLE.c.frames, there, after, limit)
     return tuple(StoredClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
 
 
 def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[StoredSound, ...]:
-    there = UPLOAD_FRAMES.c.words.is_not(None)
-    rows = _clip_prints(db, UPLOAD_FRAMES.c.words, there, after, limit)
+    there = UPLOAD_FRAMES_TABLE.c.words.is_not(None)
+    rows = _clip_prints(db, UPLOAD_FRAMES_TABLE.c.words, there, after, limit)
     return tuple(StoredSound(number, case, SoundPrint(words)) for number, case, words in rows)
 
 
@@ -309,9 +342,9 @@ def _clip_prints(
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
     """Return the number, the case and the value of ``column`` of clips that were not refused."""
-    query = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
-    query = query.order_by(UPLOAD_FRAMES.c.number).limit(limit)
-    while rows := db.execute(query.where(UPLOAD_FRAMES.c.number > after)).all():
+    query = sa.select(UPLOAD_FRAMES_TABLE.c.number, column).where(there)
+    query = query.order_by(UPLOAD_FRAMES_TABLE.c.number).limit(limit)
+    while rows := db.execute(query.where(UPLOAD_FRAMES_TABLE.c.number > after)).all():
         cases = _comparable_numbers(db, [row[0] for row in rows])
         if cases:
             return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
@@ -321,12 +354,14 @@ def _clip_prints(
 
 def forget_clips(db: sa.Connection, before: datetime) -> int:
     """Delete fingerprints of clips that were let through ``before``; return how many."""
-    old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
+    old = sa.select(UPLOAD_FRAMES_TABLE.c.number).where(
+        UPLOAD_FRAMES_TABLE.c.at < stored_time(before)
+    )
     gone = list(_comparable_numbers(db, db.execute(old).scalars().all(), waiting=False))
-    for batch in batches(gone):
-        these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
+    for batch in statement_batches(gone):
+        these = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
-        db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(batch)))
+        db.execute(UPLOAD_FRAMES_TABLE.delete().where(UPLOAD_FRAMES_TABLE.c.number.in_(batch)))
     return len(gone)
 
 
@@ -341,11 +376,16 @@ def _comparable_numbers(
     """
     let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
     states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
-    columns = UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.state, UPLOAD.c.outcome
+    columns = (
+        UPLOAD_TABLE.c.number,
+        UPLOAD_TABLE.c.case_number,
+        UPLOAD_TABLE.c.state,
+        UPLOAD_TABLE.c.outcome,
+    )
     return {
         row.number: row.case_number
-        for batch in batches(numbers)
-        for row in db.execute(sa.select(*columns).where(UPLOAD.c.number.in_(batch)))
+        for batch in statement_batches(numbers)
+        for row in db.execute(sa.select(*columns).where(UPLOAD_TABLE.c.number.in_(batch)))
         if (row.state, row.outcome) == let_through or row.state in states
     }
 
@@ -370,16 +410,18 @@ def quarantine_retroactively(
         "waits_since": stored_time(clock.now()),
     }
     is_it: tuple[sa.ColumnElement[bool], ...]
-    is_it = (sa.or_(sa.and_(*LET_THROUGH), RELEASED), IS_COMPARED)
+    is_it = (sa.or_(sa.and_(*IS_LET_THROUGH), IS_RELEASED), IS_COMPARED)
     if retroactive_match.found is FoundBy.SLOW_LOOK:
         now |= {
             "bits": retroactive_match.bits,
             "upload_sha256": retroactive_match.upload_sha256,
             "slow_look": None,
         }
-        is_it = LET_THROUGH
+        is_it = IS_LET_THROUGH
     waits = (
-        UPLOAD.update().where(UPLOAD.c.case_number == retroactive_match.case, *is_it).values(now)
+        UPLOAD_TABLE.update()
+        .where(UPLOAD_TABLE.c.case_number == retroactive_match.case, *is_it)
+        .values(now)
     )
     return db.execute(waits).rowcount > 0
 
@@ -391,7 +433,9 @@ def add_matches(
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
     """
-    mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == retroactive_match.case, WAITS)
+    mine = sa.select(UPLOAD_TABLE.c.matches).where(
+        UPLOAD_TABLE.c.case_number == retroactive_match.case, IS_WAITING
+    )
     row = db.execute(mine).one_or_none()
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in new_matches if one.claim not in known]
@@ -401,12 +445,16 @@ def add_matches(
     return bool(row and more)
 
 
-def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
+def published_uploads(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     """Return uploads after that case that were published and now wait, or have to be removed."""
-    later = sa.select(UPLOAD.c.number).where(is_after(after))
-    every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
+    later = sa.select(UPLOAD_TABLE.c.number).where(is_after(after))
+    every = sa.union_all(later.where(*IS_PUBLISHED_AND_WAITING), later.where(IS_TO_BE_REMOVED))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
-    seen = sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
+    seen = (
+        sa.select(*REVIEW_COLUMNS)
+        .where(UPLOAD_TABLE.c.number.in_(numbers))
+        .order_by(UPLOAD_TABLE.c.number)
+    )
     return tuple(review_from_row(row) for row in db.execute(seen))
 
 
@@ -427,11 +475,11 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
 
 def accept_again(db: sa.Connection, review: Review) -> None:
     """Let a published upload through again; keep bytes that are stored for a deferred scan."""
-    is_due = UPLOAD.c.slow_look == "kept"
+    is_due = UPLOAD_TABLE.c.slow_look == "kept"
     update_upload(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
         found=FoundBy.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
-        untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
+        untrusted_upload=sa.case((is_due, UPLOAD_TABLE.c.untrusted_upload)),
     )  # fmt: skip
     choose_new_lead(db, review.case)
 
@@ -448,8 +496,12 @@ def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list
     An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
     match.
     """
-    late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
-    query = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
+    late = sa.select(UPLOAD_TABLE.c.number).where(
+        *IS_PUBLISHED_AND_WAITING, UPLOAD_TABLE.c.number > 0
+    )
+    query = sa.select(UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.matches).where(
+        UPLOAD_TABLE.c.number.in_(late)
+    )
     matched = [
         row.case_number
         for row in db.execute(query)
