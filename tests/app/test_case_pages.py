@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
-from tests.app.at_once import open_case_at_once, set_up_at_once
 from tests.app.served import PHONE, opened_page, served_app
-from tests.app.walker import Walker
+from tests.app.walker import Walker, open_case_at_once, set_up_at_once
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -5,18 +5,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.at_once import open_case_at_once, set_up_at_once
 from tests.app.client import entered
-from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app
 from tests.app.test_poisoned_files import opened_case
-from tests.app.walker import Mode, Walker
+from tests.app.walker import (
+    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    Mode,
+    Walker,
+    open_case_at_once,
+    set_up_at_once,
+)
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@MODE_PARAMETERS
+@MODE_PARAMETERS_MOUSE_AT_NIGHT
 def test_a_letter_tells_the_ticked_places_and_an_organisation_notes_what_it_reported(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:

@@ -12,12 +12,16 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
-from tests.app.at_once import open_case_at_once, set_up_at_once
-from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
 from tests.app.served import Served, opened_page, served_app
 from tests.app.states import photograph
-from tests.app.walker import Mode, Walker
+from tests.app.walker import (
+    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    Mode,
+    Walker,
+    open_case_at_once,
+    set_up_at_once,
+)
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -39,7 +43,7 @@ def _stamped_app(folder: Path) -> Iterator[Served]:
 
 
 @needs_openssl
-@MODE_PARAMETERS
+@MODE_PARAMETERS_MOUSE_AT_NIGHT
 def test_an_item_is_seen_under_a_veil_checked_and_saved_with_its_proofs(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:

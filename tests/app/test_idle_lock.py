@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.at_once import set_up_at_once
 from tests.app.served import no_violations, opened_page, served_app, unlock
+from tests.app.walker import set_up_at_once
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

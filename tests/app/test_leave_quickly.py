@@ -9,11 +9,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.at_once import set_up_at_once
 from tests.app.client import entered
 from tests.app.page_walker import Walker, gets
 from tests.app.served import PHONE, opened_page, served_app
 from tests.app.states import NO_PAGE, photograph
+from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

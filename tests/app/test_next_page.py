@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.app.case_index import CaseIndex
-from entrenous.app.pages.next_page import next_page
+from entrenous.app.wording import page_for_step
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
@@ -21,7 +21,7 @@ def test_a_case_leads_from_page_to_page() -> None:
     def page() -> tuple[str, int, str]:
         from entrenous.respond.case_file import find_case
 
-        step = next_page(next_step(find_case(name, room.device), room.clock.now()), name)
+        step = page_for_step(next_step(find_case(name, room.device), room.clock.now()), name)
         assert "entrenous " not in step.words
         assert "--" not in step.words
         assert len(step.words.split()) > 3
@@ -53,7 +53,7 @@ def test_a_case_leads_from_page_to_page() -> None:
     ],
 )
 def test_a_command_is_a_page(step: str, page: str) -> None:
-    assert next_page(step, CASE).page == page
+    assert page_for_step(step, CASE).page == page
 
 
 def test_what_is_due_first_comes_first_and_is_read_again_when_it_changes() -> None:
@@ -63,10 +63,18 @@ def test_what_is_due_first_comes_first_and_is_read_again_when_it_changes() -> No
         add_sighting(name, seen(), room.device)
         write_notice(name, "us-tida-removal", room.device)
     record_notice_event(names[1], 1, NoticeEvent.SEND, room.clock.now(), room.device)
-    assert index.by_due(room.device)[0].name == names[1]
+    assert index.cases_by_deadline(room.device)[0].name == names[1]
     room.clock.wind(hours=1)
     record_notice_event(names[0], 1, NoticeEvent.SEND, room.clock.now(), room.device)
     close_case(names[1], room.device)
-    assert [due.name for due in index.by_due(room.device)] == [names[0], names[2], names[1]]
-    index.forget()
-    assert [due.name for due in index.by_due(room.device)] == [names[0], names[2], names[1]]
+    assert [due.name for due in index.cases_by_deadline(room.device)] == [
+        names[0],
+        names[2],
+        names[1],
+    ]
+    index.clear()
+    assert [due.name for due in index.cases_by_deadline(room.device)] == [
+        names[0],
+        names[2],
+        names[1],
+    ]

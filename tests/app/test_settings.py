@@ -7,9 +7,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
-from tests.app.at_once import set_up_at_once
 from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app
+from tests.app.walker import set_up_at_once
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

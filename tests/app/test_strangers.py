@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 
-from tests.app.at_once import set_up_at_once
 from tests.app.client import entered
 from tests.app.served import served_app
+from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

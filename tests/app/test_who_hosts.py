@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.at_once import open_case_at_once, set_up_at_once
 from tests.app.client import ended, entered
-from tests.app.modes import MODE_PARAMETERS
 from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app
-from tests.app.walker import Mode, Walker
+from tests.app.walker import (
+    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    Mode,
+    Walker,
+    open_case_at_once,
+    set_up_at_once,
+)
 from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, registry
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -26,7 +30,7 @@ def there() -> Iterator[Registry]:
         yield played
 
 
-@MODE_PARAMETERS
+@MODE_PARAMETERS_MOUSE_AT_NIGHT
 def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
     browser: Browser, tmp_path: Path, there: Registry, mode: Mode
 ) -> None:

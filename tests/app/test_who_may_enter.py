@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.at_once import set_up_at_once
 from tests.app.served import Served, opened_page, served_app, unlock
+from tests.app.walker import set_up_at_once
 
 pytestmark = pytest.mark.real
 

@@ -1,21 +1,32 @@
-"""Walk through pages as a person does, with the mouse or by keyboard alone, and count them."""
+"""Walk through pages as a person does, with the mouse or by keyboard alone, and count them; or, by
+requests of the browser alone, make at once what a test needs before it begins.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from entrenous.app.pages.questions import QUESTION_NUMBERS
 from tests.app.page_walker import route_of
 from tests.app.presentations import for_everybody
-from tests.app.served import no_violations
+from tests.app.served import PASSPHRASE, no_violations
 from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
+#: For the tests of the six jobs that the app is made for.
 MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
+#: For all other tests. By keyboard and without script, what does not work shows: the mouse presses
+#: the same buttons of the same pages, and scripts run with the keyboard, too.
+MODE_PARAMETERS_MOUSE_AT_NIGHT = pytest.mark.parametrize(
+    "mode", [pytest.param("mouse", marks=pytest.mark.nightly), "keyboard", "no-script"]
+)
+_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
 _CHOOSER_TRIES = 8
 
@@ -155,3 +166,38 @@ def begin_case(
     ana.press("Next")
     ana.fill("Web address of the page", where)
     ana.press("Open my case")
+
+
+def set_up_at_once(page: Page, name: str = "Ana") -> None:
+    """Set the device up, without a relay, and show its first page."""
+    words = {"name": name, "passphrase": PASSPHRASE, "again": PASSPHRASE, "where": "none"}
+    assert _post(page, "/0", words) == "/"
+    page.goto(_address(page))
+
+
+def open_case_at_once(
+    page: Page, where: str = "www.instagram.com/p/123", place: str = "United States"
+) -> None:
+    """Answer what ``begin_case`` answers, and show the case."""
+    told = {**_ANSWERS, "place": place, "where": where}
+    names = {number: name for name, number in QUESTION_NUMBERS.items()}
+    at = _post(page, "/81", {"for": "me"})
+    while not at.startswith("/83/"):
+        name = names[int(at.rpartition("/")[2])]
+        field = "answer" if name in _ANSWERS or name not in told else name
+        at = _post(page, f"/81/{QUESTION_NUMBERS[name]}", {field: told.get(name, "skip")})
+    page.goto(_address(page) + at)
+
+
+def _post(page: Page, path: str, fields: dict[str, str]) -> str:
+    """Post a form as a page of the app does; returns the path to which it leads."""
+    address = _address(page)
+    form: dict[str, str | float | bool] = {**fields}
+    answer = page.context.request.post(address + path, form=form, headers={"origin": address})
+    assert answer.ok, (path, answer.text())
+    return urlsplit(answer.url).path
+
+
+def _address(page: Page) -> str:
+    there = urlsplit(page.url)
+    return f"{there.scheme}://{there.netloc}"

@@ -13,12 +13,12 @@ from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.nouns import Case, CaseState, NoticeState
 
-_STATES_WITH_DATE: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
-_SETTLED_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
+_DEADLINE_STATES_WITH_DATE: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
+_SETTLED_NOTICE_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
-class CaseDue:
+class CaseDeadline:
     """A case, and when its first unsettled deadline ends or has ended; None if there is none."""
 
     name: CaseName
@@ -27,7 +27,7 @@ class CaseDue:
     due_at: datetime | None
 
     @property
-    def order(self) -> tuple[bool, float, float]:
+    def sort_key(self) -> tuple[bool, float, float]:
         """Return a sort key: open cases first, then by the earliest deadline, then the newest case
         first.
         """
@@ -37,34 +37,38 @@ class CaseDue:
 
 @dataclass(slots=True, eq=False)
 class CaseIndex:
-    """Caches the deadlines of every case in the unlocked vault. Call :meth:`forget` when the app is
+    """Caches the deadlines of every case in the unlocked vault. Call :meth:`clear` when the app is
     locked.
     """
 
-    _known: dict[str, tuple[int, CaseDue]] = field(default_factory=dict)
+    _known: dict[str, tuple[int, CaseDeadline]] = field(default_factory=dict)
 
-    def by_due(self, device: Device) -> list[CaseDue]:
+    def cases_by_deadline(self, device: Device) -> list[CaseDeadline]:
         """Return all cases, the earliest deadline first."""
-        now, found = device.clock.now(), dict[str, tuple[int, CaseDue]]()
+        now, found = device.clock.now(), dict[str, tuple[int, CaseDeadline]]()
         for name, record in device.vault.items(CASES_TABLE):
             mark, known = hash(record), self._known.get(name)
             is_same = known is not None and known[0] == mark
             found[name] = (
-                known if known and is_same else (mark, _case_due(unpack(Case, record), now))
+                known
+                if known and is_same
+                else (mark, _first_deadline_of(unpack(Case, record), now))
             )
         self._known = found
-        return sorted((due for _, due in found.values()), key=lambda due: due.order)
+        return sorted((due for _, due in found.values()), key=lambda due: due.sort_key)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._known.clear()
 
 
-def _case_due(case: Case, now: datetime) -> CaseDue:
-    settled = {one.number for one in case.notices if one.state in _SETTLED_STATES}
+def _first_deadline_of(case: Case, now: datetime) -> CaseDeadline:
+    settled = {one.number for one in case.notices if one.state in _SETTLED_NOTICE_STATES}
     ends = [
         clock.due_at
         for clock in deadlines(case, now)
-        if clock.due_at and clock.state in _STATES_WITH_DATE and clock.notice not in settled
+        if clock.due_at
+        and clock.state in _DEADLINE_STATES_WITH_DATE
+        and clock.notice not in settled
     ]
     is_open = case.state is CaseState.OPEN
-    return CaseDue(case.name, case.opened_at, is_open, min(ends, default=None))
+    return CaseDeadline(case.name, case.opened_at, is_open, min(ends, default=None))

@@ -57,7 +57,7 @@ def open_app(
         )
     login = Login()
 
-    def announce(url: str) -> None:
+    def print_and_open_link(url: str) -> None:
         link = f"{url}/enter/{login.link}"
         if as_json:
             print_json({"schema": "entrenous/app/1", "url": link})
@@ -70,7 +70,7 @@ def open_app(
         hint(translated("The link works once. Stop with Ctrl-C."))
 
     with bind_socket(host, port) as listening:
-        serve_on(listening, person_pages(settings, login, listening), announce)
+        serve_on(listening, person_pages(settings, login, listening), print_and_open_link)
 
 
 def _change_menu(*, add: bool, quiet: bool) -> None:

@@ -10,9 +10,9 @@ from starlette.requests import Request
 
 from entrenous.base.errors import Malformed, Refused
 
-BODY_BYTES_MAX: Final = 640 << 20
+FORM_BYTES_MAX: Final = 640 << 20
 # a larger form is not read to its end, so its typed text is lost
-_READ_TO_END_BYTES_MAX: Final = 4 << 30
+_REQUEST_BYTES_READ_MAX: Final = 4 << 30
 _FILES_MAX: Final = 64
 _FIELDS_MAX: Final = 256
 _FIELD_BYTES_MAX: Final = 1 << 20
@@ -20,8 +20,8 @@ _FIELD_BYTES_MAX: Final = 1 << 20
 
 class TooMuchAtOnce(Refused):
     """
-    Together, what you chose is larger than {limit_mb} MB, the most that can be sent to the app at
-    once. Nothing was lost. Choose fewer or shorter files.
+    The files that you chose have more than {limit_mb} MB together. The app takes no more at once.
+    Nothing was lost. Choose fewer or shorter files.
     """
 
 
@@ -39,22 +39,22 @@ class ChosenFile:
     data: bytes
 
 
-class _InMemoryParser(MultiPartParser):
-    """A parser that keeps files in memory. If the files have more than BODY_BYTES_MAX, it reads
+class _InMemoryMultipartParser(MultiPartParser):
+    """A parser that keeps files in memory. If the files have more than FORM_BYTES_MAX, it reads
     them but does not keep them, so that the browser gets its answer and typed text is not lost.
     """
 
-    spool_max_size = BODY_BYTES_MAX  # a larger part would be written to a temporary file
+    spool_max_size = FORM_BYTES_MAX  # a larger part would be written to a temporary file
     file_bytes = 0
 
     @property
-    def is_too_much(self) -> bool:
-        return self.file_bytes > BODY_BYTES_MAX
+    def is_over_limit(self) -> bool:
+        return self.file_bytes > FORM_BYTES_MAX
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current_part.file is not None:
             self.file_bytes += end - start
-            if self.is_too_much:
+            if self.is_over_limit:
                 return
         super().on_part_data(data, start, end)
 
@@ -66,29 +66,29 @@ async def read_form(request: Request) -> FormData:
     Raises TooMuchAtOnce, BrokenForm.
     """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        parser: FormParser | MultiPartParser = _InMemoryParser(
+        parser: FormParser | MultiPartParser = _InMemoryMultipartParser(
             request.headers,
-            _limited_stream(request),
+            _stream_up_to_limit(request),
             max_files=_FILES_MAX,
             max_fields=_FIELDS_MAX,
             max_part_size=_FIELD_BYTES_MAX,
         )
     else:
-        parser = FormParser(request.headers, _limited_stream(request))
+        parser = FormParser(request.headers, _stream_up_to_limit(request))
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError):
         raise BrokenForm from None
-    if isinstance(parser, _InMemoryParser) and parser.is_too_much:
+    if isinstance(parser, _InMemoryMultipartParser) and parser.is_over_limit:
         only_typed = [one for one in form.multi_items() if isinstance(one[1], str)]
         request.state.form = FormData(only_typed)
         await form.close()
-        raise TooMuchAtOnce(limit_mb=BODY_BYTES_MAX >> 20)
+        raise TooMuchAtOnce(limit_mb=FORM_BYTES_MAX >> 20)
     request.state.form = form
     return form
 
 
-def typed(form: FormData, name: str) -> str:
+def typed_text(form: FormData, name: str) -> str:
     """Return a text field without blanks around the text; "" if the field is missing or is a
     file.
     """
@@ -96,7 +96,7 @@ def typed(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def all_typed(form: FormData, name: str) -> list[str]:
+def typed_texts(form: FormData, name: str) -> list[str]:
     """Return all text fields of one name that are not empty."""
     found = [value.strip() for value in form.getlist(name) if isinstance(value, str)]
     return [text for text in found if text]
@@ -112,10 +112,10 @@ async def chosen_files(form: FormData, name: str) -> list[ChosenFile]:
     return [one for one in found if one.data]
 
 
-async def _limited_stream(request: Request) -> AsyncGenerator[bytes]:
+async def _stream_up_to_limit(request: Request) -> AsyncGenerator[bytes]:
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > _READ_TO_END_BYTES_MAX:
-            raise TooMuchAtOnce(limit_mb=BODY_BYTES_MAX >> 20)
+        if size > _REQUEST_BYTES_READ_MAX:
+            raise TooMuchAtOnce(limit_mb=FORM_BYTES_MAX >> 20)
         yield part

@@ -18,11 +18,11 @@ from entrenous.app.vault_session import VaultSession
 from entrenous.device.device import Device
 
 T = TypeVar("T")
-_HANDLE_BYTES: Final = 9
-_ENDED_JOBS_MAX: Final = 50
+_JOB_HANDLE_BYTES: Final = 9
+_ENDED_JOBS_KEPT_MAX: Final = 50
 
 
-class Events:
+class ChangeEvents:
     """Events that tell every open page that something changed. Any thread may call
     :meth:`publish`.
     """
@@ -34,7 +34,7 @@ class Events:
     def publish(self) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: no page is open
-                self._loop.call_soon_threadsafe(self._wake)
+                self._loop.call_soon_threadsafe(self._wake_waiting_pages)
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield after each change. Changes that come before the caller is ready count as one."""
@@ -49,7 +49,7 @@ class Events:
         finally:
             self._waiting.discard(changed)
 
-    def _wake(self) -> None:
+    def _wake_waiting_pages(self) -> None:
         for changed in self._waiting:
             changed.set()
 
@@ -60,12 +60,13 @@ class Job:
     complete. A ``total`` of 0 means that the number of steps is unknown.
 
     ``page`` is the route name of the page that shows the result. Work that runs ``beside`` the
-    vault continues when the vault is locked, but the job and its result are then forgotten.
+    vault does not use the vault. It continues when the vault is locked, but the job and its result
+    are then forgotten.
     """
 
     title: str
     page: str
-    handle: str = field(default_factory=lambda: secrets.token_urlsafe(_HANDLE_BYTES))
+    handle: str = field(default_factory=lambda: secrets.token_urlsafe(_JOB_HANDLE_BYTES))
     stage: str = ""
     done: int = 0
     total: int = 0
@@ -84,7 +85,7 @@ class Job:
 
 
 #: Reports a stage in words, the steps done, and how many there are; raises StoppedByLock.
-Report = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 
 
 class Jobs:
@@ -92,63 +93,63 @@ class Jobs:
     kept.
     """
 
-    def __init__(self, vault: VaultSession, events: Events) -> None:
+    def __init__(self, vault: VaultSession, events: ChangeEvents) -> None:
         self._vault = vault
         self._events = events
         self._jobs: dict[str, Job] = {}
 
-    def start(self, title: str, work: Callable[[Device, Report], T], page: str) -> Job:
+    def start(self, title: str, work: Callable[[Device, ReportProgress], T], page: str) -> Job:
         """Begin work in the vault's thread; raises VaultLocked."""
         job = Job(title, page)
 
-        def report(stage: str, done: int, total: int) -> None:
+        def report_progress(stage: str, done: int, total: int) -> None:
             self._vault.stop_if_locked()
             self._vault.touch()
             job.stage, job.done, job.total = stage, done, total
             self._events.publish()
 
-        job.future = self._vault.run(lambda device: work(device, report))
+        job.future = self._vault.run(lambda device: work(device, report_progress))
         job.future.add_done_callback(lambda _: self._events.publish())
         self._jobs[job.handle] = job
-        self._forget_old()
+        self._forget_oldest_ended()
         return job
 
-    def start_beside(self, title: str, work: Callable[[], object], page: str) -> Job:
+    def start_without_vault(self, title: str, work: Callable[[], object], page: str) -> Job:
         """Begin work that needs no vault, in a thread of its own and in the caller's language."""
         job = Job(title, page, beside=True)
         job.future.add_done_callback(lambda _: self._events.publish())
         self._jobs[job.handle] = job
         run = contextvars.copy_context().run
         Thread(target=_run_into_future, args=(job.future, lambda: run(work)), daemon=True).start()
-        self._forget_old()
+        self._forget_oldest_ended()
         return job
 
-    def find(self, handle: str) -> Job | None:
+    def find_job(self, handle: str) -> Job | None:
         return self._jobs.get(handle)
 
-    def newest_result(self, page: str) -> Job | None:
+    def newest_finished_job(self, page: str) -> Job | None:
         """Return the newest finished job whose result ``page`` shows, or None."""
         done = (job for job in reversed(self._jobs.values()) if job.page == page)
         return next((job for job in done if job.is_over and job.error is None), None)
 
-    def under_way(self) -> tuple[Job, ...]:
+    def running_jobs(self) -> tuple[Job, ...]:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
-    def forget(self) -> None:
-        """Forget finished jobs, and those that run beside the vault. Call this when the app is
+    def forget_results(self) -> None:
+        """Forget finished jobs, and jobs that do not use the vault. Call this when the app is
         locked or left.
         """
         self._jobs = {
             handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
         }
 
-    def drop(self, handle: str) -> None:
+    def forget_job(self, handle: str) -> None:
         """Forget one job, and its result."""
         self._jobs.pop(handle, None)
 
-    def _forget_old(self) -> None:
+    def _forget_oldest_ended(self) -> None:
         ended = [handle for handle, job in self._jobs.items() if job.is_over]
-        for handle in ended[:-_ENDED_JOBS_MAX]:
+        for handle in ended[:-_ENDED_JOBS_KEPT_MAX]:
             del self._jobs[handle]
 
 

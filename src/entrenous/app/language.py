@@ -37,7 +37,7 @@ class Language:
 
     def template(self, name: str) -> jinja2.Template:
         """Return a template whose sentences are in this language."""
-        return _templates(self).get_template(name)
+        return _template_environment(self).get_template(name)
 
     def day(self, at: datetime) -> str:
         """Return a day in words, in the machine's own time zone."""
@@ -67,22 +67,22 @@ def language_for(header: str) -> Language:
     If no language matches, that of the environment is used.
     """
     if header == PSEUDO_LANGUAGE:
-        return _language(PSEUDO_LANGUAGE)
+        return _make_language(PSEUDO_LANGUAGE)
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     try:
         best = negotiate_locale([tag for tag in tags if tag], LANGUAGES)
     except ValueError:
         best = None
-    return _language(best or language_of_person())
+    return _make_language(best or language_of_person())
 
 
 @cache
-def _language(tag: str) -> Language:
+def _make_language(tag: str) -> Language:
     return Language(tag, locale_of(tag).text_direction, catalogue_of(tag))
 
 
 @cache
-def _templates(language: Language) -> jinja2.Environment:
+def _template_environment(language: Language) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read_template),
         autoescape=True,
@@ -98,9 +98,10 @@ def _templates(language: Language) -> jinja2.Environment:
 def _read_template(name: str) -> str:
     """Return a template's source, with attributes that stop browsers from storing typed text.
 
-    Browsers store form fields in their profile, and to restore pages after a crash, unless the form
-    forbids it. For a password, they offer to store it with the name in the field beside it, and
-    keep that name even if the person declines, unless the field is marked as a one-time code.
+    Browsers store the fields of a form in their profile, so that they can fill in the form again or
+    restore the page after a crash. They do not if the form forbids it. They also offer to store a
+    password together with the name in the field beside it, and they keep that name even if the
+    person declines. They do not if the password field is marked as a one-time code.
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
     return _PASSWORD_ATTRIBUTE_PATTERN.sub(

@@ -11,22 +11,22 @@ from typing import Final
 
 from starlette.datastructures import FormData
 
-COOKIE: Final = "page"
-_TOKEN_BYTES: Final = 32
+SESSION_COOKIE_NAME: Final = "page"
+_LOGIN_TOKEN_BYTES: Final = 32
 
 
 @dataclass(slots=True, eq=False)
 class Login:
     """The one-time link, and the one browser session that it starts."""
 
-    link: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
-    _cookie: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
+    link: str = field(default_factory=lambda: secrets.token_urlsafe(_LOGIN_TOKEN_BYTES))
+    _cookie: str = field(default_factory=lambda: secrets.token_urlsafe(_LOGIN_TOKEN_BYTES))
     _is_used: bool = False
     _lock: Lock = field(default_factory=Lock)
     _forms: dict[str, FormData] = field(default_factory=dict)
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES))
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(_LOGIN_TOKEN_BYTES))
     #: The answers about what happened, by question, before there is a case.
     answers: dict[str, str] = field(default_factory=dict)
     _set_aside: dict[str, str] = field(default_factory=dict)
@@ -41,25 +41,25 @@ class Login:
             self._is_used = True
         return self._cookie
 
-    def knows(self, cookie: str | None) -> bool:
+    def is_session_cookie(self, cookie: str | None) -> bool:
         return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
 
-    def handle(self, kind: str, name: str) -> str:
-        """Return a random stand-in for a name, so that addresses in the browser's history reveal
-        nothing. The stand-in is valid until the app is locked.
+    def handle_for(self, kind: str, name: str) -> str:
+        """Return a random handle for a name. Addresses contain handles instead of names, so that
+        the browser's history reveals nothing. The handle is valid until the app is locked.
         """
         made = self._handles.setdefault((kind, name), secrets.token_urlsafe(9))
         self._named[kind, made] = name
         return made
 
-    def named(self, kind: str, handle: str) -> str | None:
-        """Return the name that a stand-in represents, or None."""
+    def name_of_handle(self, kind: str, handle: str) -> str | None:
+        """Return the name that a handle represents, or None if the handle is unknown."""
         return self._named.get((kind, handle))
 
-    def stand_in(self, kind: str, name: str) -> str:
-        """Return a stand-in for a name that stays the same when the app is locked and unlocked.
+    def lasting_handle_for(self, kind: str, name: str) -> str:
+        """Return a handle for a name. It stays the same when the app is locked and unlocked.
 
-        Stand-ins of this kind are not stored: to find the name, compare the stand-ins of all names.
+        These handles are not stored: to find the name, compare the handles of all names.
         """
         made = hmac.digest(self._key, f"{kind}/{name}".encode(), "sha256")
         return base64.urlsafe_b64encode(made[:9]).decode()
@@ -73,22 +73,22 @@ class Login:
         return self._forms.pop(path, None)
 
     def forget_handles(self) -> None:
-        """Forget every stand-in, but keep the person's input."""
+        """Forget every handle, but keep the person's input."""
         self._handles.clear()
         self._named.clear()
 
-    def set_answers_aside(self) -> None:
-        """Hide the answers until :meth:`take_answers_up` is called. Call this when the app is
+    def hide_answers(self) -> None:
+        """Hide the answers until :meth:`restore_answers` is called. Call this when the app is
         locked.
         """
         self._set_aside |= self.answers
         self.answers.clear()
 
     @property
-    def has_answers_aside(self) -> bool:
+    def has_hidden_answers(self) -> bool:
         return bool(self._set_aside)
 
-    def take_answers_up(self) -> None:
+    def restore_answers(self) -> None:
         """Restore the answers that were set aside; newer answers take precedence."""
         for question, answer in self._set_aside.items():
             self.answers.setdefault(question, answer)
@@ -98,10 +98,10 @@ class Login:
         self.answers.clear()
         self._set_aside.clear()
 
-    def forget(self) -> None:
-        """Forget everything typed and every stand-in."""
+    def forget_all(self) -> None:
+        """Forget everything typed and every handle."""
         self.forget_answers()
-        self._key = secrets.token_bytes(_TOKEN_BYTES)
+        self._key = secrets.token_bytes(_LOGIN_TOKEN_BYTES)
         self._forms.clear()
         self._handles.clear()
         self._named.clear()

@@ -7,7 +7,7 @@ import threading
 from functools import partial
 from typing import Final
 
-from entrenous.app.jobs import Events
+from entrenous.app.jobs import ChangeEvents
 from entrenous.app.vault_session import StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError, Unreachable
@@ -33,7 +33,7 @@ class MailWatch:
     ``others`` are the errors of messages that could not be sent to other people's relays.
     """
 
-    def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
+    def __init__(self, settings: Settings, vault: VaultSession, events: ChangeEvents) -> None:
         self._vault, self._events = vault, events
         self.settings = settings
         self._closed = threading.Event()
@@ -43,13 +43,13 @@ class MailWatch:
     def start(self) -> None:
         """Start watching, once the vault is unlocked."""
         self._closed = threading.Event()
-        threading.Thread(target=self._watch, args=(self._closed,), daemon=True).start()
+        threading.Thread(target=self._watch_until_closed, args=(self._closed,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop watching. A running request is not interrupted."""
         self._closed.set()
 
-    def look_after(self, seconds: float) -> None:
+    def fetch_after(self, seconds: float) -> None:
         """After this many seconds, send waiting messages and fetch new ones, if the vault is
         unlocked then.
         """
@@ -62,13 +62,13 @@ class MailWatch:
         timer.daemon = True
         timer.start()
 
-    def _watch(self, closed: threading.Event) -> None:
+    def _watch_until_closed(self, closed: threading.Event) -> None:
         with contextlib.suppress(VaultLocked, StoppedByLock, DeviceWithoutRelay):
             home = self._vault.run(_own_mailbox).result()
             with courier_of(self.settings) as courier:
                 while not closed.is_set():
                     self._vault.run(self._fetch).result()
-                    self._ask_about_copies(courier)
+                    self._query_copy_states(courier)
                     self._wait_for_news(home, courier, closed)
 
     def _fetch(self, device: Device) -> None:
@@ -81,7 +81,7 @@ class MailWatch:
             self.problem = why
         self._events.publish()
 
-    def _ask_about_copies(self, courier: Courier) -> None:
+    def _query_copy_states(self, courier: Courier) -> None:
         """Query the states of the newest sent messages. Pages can use the vault while relays
         answer.
         """

@@ -12,11 +12,11 @@ from typing import Final
 
 from entrenous.base.errors import Refused
 
-_ENTRY_PATH: Final = Path("applications/entrenous.desktop")
-_ICON_PATH: Final = Path("icons/hicolor/scalable/apps/entrenous.svg")
-_QUIET_NAME: Final = "Page"
-_FULL_NAME: Final = "Entrenous"
-_ENTRY_TEMPLATE: Final = """\
+_MENU_ENTRY_PATH: Final = Path("applications/entrenous.desktop")
+_MENU_ICON_PATH: Final = Path("icons/hicolor/scalable/apps/entrenous.svg")
+_NEUTRAL_ENTRY_NAME: Final = "Page"
+_ENTRY_NAME: Final = "Entrenous"
+_MENU_ENTRY_TEMPLATE: Final = """\
 [Desktop Entry]
 Type=Application
 Version=1.5
@@ -26,7 +26,7 @@ Icon=entrenous
 Terminal=false
 Categories=Utility;
 """
-_QUOTING: Final = str.maketrans({sign: f"\\{sign}" for sign in '"`$\\'})
+_EXEC_ESCAPES: Final = str.maketrans({sign: f"\\{sign}" for sign in '"`$\\'})
 
 
 class NoDesktopMenu(Refused):
@@ -40,36 +40,39 @@ def add_to_menu(*, quiet: bool) -> Path:
 
     Returns the entry's path. Raises NoDesktopMenu, OSError.
     """
-    folder = _data_folder()
+    folder = _user_data_folder()
     icon = files("entrenous.app").joinpath("static", "icon.svg").read_bytes()
-    for place, data in ((_ICON_PATH, icon), (_ENTRY_PATH, _entry_text(quiet=quiet).encode())):
+    for place, data in (
+        (_MENU_ICON_PATH, icon),
+        (_MENU_ENTRY_PATH, _menu_entry_text(quiet=quiet).encode()),
+    ):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes(data)
     _refresh_menu(folder)
-    return folder / _ENTRY_PATH
+    return folder / _MENU_ENTRY_PATH
 
 
 def remove_from_menu() -> bool:
     """Remove the entry and its icon; returns whether there was one. Raises NoDesktopMenu."""
-    folder = _data_folder()
-    was_there = (folder / _ENTRY_PATH).exists()
-    for place in (_ENTRY_PATH, _ICON_PATH):
+    folder = _user_data_folder()
+    was_there = (folder / _MENU_ENTRY_PATH).exists()
+    for place in (_MENU_ENTRY_PATH, _MENU_ICON_PATH):
         (folder / place).unlink(missing_ok=True)
     _refresh_menu(folder)
     return was_there
 
 
-def _entry_text(*, quiet: bool) -> str:
+def _menu_entry_text(*, quiet: bool) -> str:
     words = [sys.executable, "-m", "entrenous", "app"]
-    command = " ".join(f'"{word.translate(_QUOTING)}"' for word in words).replace("%", "%%")
+    command = " ".join(f'"{word.translate(_EXEC_ESCAPES)}"' for word in words).replace("%", "%%")
     # Escape backslashes again: Exec has its own quoting within the value (Desktop Entry 1.5,
     # section 4).
-    return _ENTRY_TEMPLATE.format(
-        name=_QUIET_NAME if quiet else _FULL_NAME, command=command.replace("\\", "\\\\")
+    return _MENU_ENTRY_TEMPLATE.format(
+        name=_NEUTRAL_ENTRY_NAME if quiet else _ENTRY_NAME, command=command.replace("\\", "\\\\")
     )
 
 
-def _data_folder() -> Path:
+def _user_data_folder() -> Path:
     if not sys.platform.startswith("linux"):
         raise NoDesktopMenu
     named = os.environ.get("XDG_DATA_HOME", "")
@@ -79,5 +82,5 @@ def _data_folder() -> Path:
 def _refresh_menu(folder: Path) -> None:
     """Notify desktops that cache their menu. Other desktops notice the change by themselves."""
     program = which("update-desktop-database")
-    if program is not None and (folder / _ENTRY_PATH.parent).is_dir():
-        subprocess.run([program, "-q", folder / _ENTRY_PATH.parent], check=False)  # noqa: S603
+    if program is not None and (folder / _MENU_ENTRY_PATH.parent).is_dir():
+        subprocess.run([program, "-q", folder / _MENU_ENTRY_PATH.parent], check=False)  # noqa: S603

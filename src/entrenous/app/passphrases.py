@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import FormData
 from xkcdpass import xkcd_password
 
-from entrenous.app.forms import typed
+from entrenous.app.forms import typed_text
 from entrenous.app.web import error_words
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
@@ -21,7 +21,7 @@ _NOT_SUGGESTED_PATTERN: Final = re.compile(
     "gonad|undress|unclothed|unzip|uncover|groin|pelvis|bust|thong|underwear|grope|mating|a?sham|"
     "expos|unwed|lust|filth|predator|hurt|hatred|revenge|venge|reveal|snitch"
 )
-_WORD_LETTERS_RANGE: Final = (3, 9)
+_WORD_LETTERS_MIN_MAX: Final = (3, 9)
 
 
 class TypedDifferently(Refused):
@@ -30,8 +30,8 @@ class TypedDifferently(Refused):
 
 class EasilyGuessed(Refused):
     """
-    If somebody gets the files that this passphrase protects, a computer could guess it. Choose a
-    different one, or use it anyway. Nothing has been changed yet.
+    If somebody gets the files that this passphrase protects, a computer could guess the passphrase.
+    Choose a different one, or use it anyway. Nothing has been changed yet.
     """
 
 
@@ -52,7 +52,7 @@ def chosen_passphrase(form: FormData) -> Secret:
     words = passphrase_in(form, "passphrase")
     if words.reveal() != passphrase_in(form, "again").reveal():
         raise TypedDifferently
-    if is_weak(words) and not typed(form, "anyway"):
+    if is_weak(words) and not typed_text(form, "anyway"):
         raise EasilyGuessed
     return words
 
@@ -68,7 +68,7 @@ def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
 
 def suggest_passphrase() -> str:
     """Return five random words from EFF's long list (Bonneau 2016), separated by spaces."""
-    return " ".join(secrets.choice(_words()) for _ in range(_WORD_COUNT))
+    return " ".join(secrets.choice(_suggestable_words()) for _ in range(_WORD_COUNT))
 
 
 def is_weak(passphrase: Secret) -> bool:
@@ -79,7 +79,7 @@ def is_weak(passphrase: Secret) -> bool:
 
 
 @cache
-def _words() -> tuple[str, ...]:
-    shortest, longest = _WORD_LETTERS_RANGE
+def _suggestable_words() -> tuple[str, ...]:
+    shortest, longest = _WORD_LETTERS_MIN_MAX
     all_words = xkcd_password.generate_wordlist("eff-long", shortest, longest)
     return tuple(word for word in all_words if not _NOT_SUGGESTED_PATTERN.match(word))

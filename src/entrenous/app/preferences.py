@@ -10,9 +10,9 @@ import msgspec
 
 from entrenous.base.files import write_private
 
-_FILE_NAME: Final = "app.json"
-ICONS: Final = ("icon", "icon-lines", "icon-dot")
-TEXT_SIZES: Final = (100, 125, 150, 200)
+_PREFERENCES_FILE_NAME: Final = "app.json"
+ICON_NAMES: Final = ("icon", "icon-lines", "icon-dot")
+TEXT_SIZES_PERCENT: Final = (100, 125, 150, 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Preferences:
 def read_preferences(home: Path) -> Preferences:
     """Read the preferences; a missing or damaged file gives the defaults."""
     try:
-        read = msgspec.json.decode((home / _FILE_NAME).read_bytes(), type=dict[str, Any])
+        read = msgspec.json.decode(
+            (home / _PREFERENCES_FILE_NAME).read_bytes(), type=dict[str, Any]
+        )
         return msgspec.convert(read, Preferences)
     except (OSError, msgspec.MsgspecError):
         return Preferences()
@@ -40,5 +42,5 @@ def change_preferences(home: Path, **changes: object) -> Preferences:
     """Change and store preferences; raises OSError."""
     changed = replace(read_preferences(home), **changes)  # type: ignore[arg-type]
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(home / _FILE_NAME, msgspec.json.encode(asdict(changed)))
+    write_private(home / _PREFERENCES_FILE_NAME, msgspec.json.encode(asdict(changed)))
     return changed

@@ -18,20 +18,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrenous.app import pages
 from entrenous.app.case_index import CaseIndex
-from entrenous.app.jobs import Events, Jobs
+from entrenous.app.jobs import ChangeEvents, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
-from entrenous.app.pages.archives import ARCHIVE_FILE, forget_archive
-from entrenous.app.preferences import ICONS, read_preferences
-from entrenous.app.slots import Slots
+from entrenous.app.page_file_cache import PageFileCache
+from entrenous.app.pages.archives import ARCHIVE_FILE, delete_archive
+from entrenous.app.preferences import ICON_NAMES, read_preferences
 from entrenous.app.vault_session import VaultSession
 from entrenous.app.web import (
     AppState,
     answer_error,
     error_words,
-    is_ours,
+    is_from_admitted_browser,
     language_of,
-    posted,
+    posted_form,
     show,
     show_error,
 )
@@ -44,10 +44,10 @@ from entrenous.device.identities import own_name
 from entrenous.device.open_device import take_failed_tries_warning
 from entrenous.serving.private_pages import PrivatePages
 
-_ASSETS: Final = {
+_STATIC_FILE_TYPES: Final = {
     "house.css": "text/css",
     "house.js": "text/javascript",
-    **{f"{name}.svg": "image/svg+xml" for name in ICONS},
+    **{f"{name}.svg": "image/svg+xml" for name in ICON_NAMES},
 }
 
 
@@ -62,10 +62,13 @@ def person_pages(settings: Settings, login: Login, listening: socket.socket) -> 
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
     """
-    events, routes = Events(), all_routes()
+    events, routes = ChangeEvents(), all_routes()
     state = _make_state(settings, login, events)
     app = Starlette(
-        routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
+        routes=[
+            Route(f"/static/{name}", _static_file_endpoint(name, kind))
+            for name, kind in _STATIC_FILE_TYPES.items()
+        ]
         + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
         exception_handlers={EntrenousError: answer_error, 404: _no_such_page},
     )
@@ -73,37 +76,43 @@ def person_pages(settings: Settings, login: Login, listening: socket.socket) -> 
     return PrivatePages(app, listening)
 
 
-def _make_state(settings: Settings, login: Login, events: Events) -> AppState:
+def _make_state(settings: Settings, login: Login, events: ChangeEvents) -> AppState:
     vault = VaultSession(settings)
     jobs, mail = Jobs(vault, events), MailWatch(settings, vault, events)
 
-    def after_open() -> None:
+    def start_after_unlock() -> None:
         mail.start()
-        login.take_answers_up()
-        vault.run(lambda device: state.warnings.extend(_warnings(vault, device)))
+        login.restore_answers()
+        vault.run(
+            lambda device: state.warnings.extend(_take_wrong_passphrase_warnings(vault, device))
+        )
 
-    slots, index = Slots(), CaseIndex()
+    page_files, index = PageFileCache(), CaseIndex()
 
-    def after_close() -> None:
-        slots.forget()
+    def clear_after_lock() -> None:
+        page_files.forget_all()
         mail.stop()
         state.warnings.clear()
         login.forget_handles()
-        index.forget()
-        jobs.forget()
+        index.clear()
+        jobs.forget_results()
         events.publish()
 
     # The answers are hidden at once. The rest is cleared later, when no running work can add to it.
-    vault.on_open, vault.on_lock, vault.on_close = after_open, login.set_answers_aside, after_close
+    vault.on_open, vault.on_lock, vault.on_close = (
+        start_after_unlock,
+        login.hide_answers,
+        clear_after_lock,
+    )
     preferences = read_preferences(settings.home)
-    forget_archive(settings.home / ARCHIVE_FILE)  # a process that was killed may have left the file
+    delete_archive(settings.home / ARCHIVE_FILE)  # a process that was killed may have left the file
     state = AppState(
-        settings, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
+        settings, vault, login, events, jobs, mail, preferences, page_files=page_files, cases=index
     )
     return state
 
 
-def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
+def _take_wrong_passphrase_warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
     """Return warnings about wrong passphrases that were tried since the last unlock."""
     if vault.unlocked is None:
         return ()
@@ -119,13 +128,17 @@ class _OnlyThisBrowser:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        if scope["type"] == "http" and not (_is_entrance(request) or is_ours(request)):
+        if scope["type"] == "http" and not (
+            _is_entrance(request) or is_from_admitted_browser(request)
+        ):
             await show(request, "closed.html", status=403)(scope, receive, send)
             return
         with speaking(language_of(request).tag):
-            await self._answer(request, scope, receive, send)
+            await self._answer_or_show_fault(request, scope, receive, send)
 
-    async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_or_show_fault(
+        self, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         try:
             await self._app(scope, receive, send)
         except HTTPException:
@@ -133,7 +146,9 @@ class _OnlyThisBrowser:
         except Exception as bug:
             if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would contain private data
                 raise
-            await show_error(request, error_words(bug), 500, posted(request))(scope, receive, send)
+            await show_error(request, error_words(bug), 500, posted_form(request))(
+                scope, receive, send
+            )
 
 
 def _is_entrance(request: Request) -> bool:
@@ -141,12 +156,12 @@ def _is_entrance(request: Request) -> bool:
 
 
 async def _no_such_page(request: Request, _: Exception) -> Response:
-    if not is_ours(request):
+    if not is_from_admitted_browser(request):
         return Response(status_code=404)
     words = language_of(request).sentences.gettext("There is no such page.")
     return show_error(request, words, 404)
 
 
-def _asset(name: str, kind: str) -> Callable[[Request], Response]:
+def _static_file_endpoint(name: str, kind: str) -> Callable[[Request], Response]:
     data = files(__package__).joinpath("static", name).read_bytes()
     return lambda _: Response(data, media_type=kind)

@@ -27,7 +27,7 @@ from entrenous.device.store.vault_folder import Unlocked
 _POLL_INTERVAL_S: Final = 0.5
 T = TypeVar("T")
 #: Gives a new vault its lock at a mailbox.
-GiveLock = Callable[[MailboxAddress], None]
+LockAtMailbox = Callable[[MailboxAddress], None]
 
 
 class VaultLocked(Refused):
@@ -73,10 +73,10 @@ class VaultSession:
 
     def unlock(self, passphrase: Secret, sheet: RecoverySheet | None = None) -> Future[None]:
         """Open the vault; the future raises the errors of :func:`.open_unlocked`."""
-        return self._start(lambda: open_unlocked(self.settings, lambda: passphrase, sheet))
+        return self._start_thread(lambda: open_unlocked(self.settings, lambda: passphrase, sheet))
 
     def create(
-        self, passphrase: Secret, fill: Callable[[Device, GiveLock], object]
+        self, passphrase: Secret, fill: Callable[[Device, LockAtMailbox], object]
     ) -> Future[None]:
         """Make a device, let ``fill`` set it up, and open it.
 
@@ -89,7 +89,7 @@ class VaultSession:
                 fill(device, lock)
             return open_unlocked(self.settings, lambda: passphrase)
 
-        return self._start(make_and_open)
+        return self._start_thread(make_and_open)
 
     def run(self, work: Callable[[Device], T]) -> "Future[T]":
         """Let the vault's thread call ``work`` with the device, in the caller's language.
@@ -101,7 +101,7 @@ class VaultSession:
         with self._guard:
             if self._work is None:
                 raise VaultLocked
-            self._work.put((partial(_in_context, contextvars.copy_context(), work), future))
+            self._work.put((partial(_call_in_context, contextvars.copy_context(), work), future))
         return future
 
     def touch(self) -> None:
@@ -131,22 +131,22 @@ class VaultSession:
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _start(
+    def _start_thread(
         self, enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]]
     ) -> Future[None]:
         opened: Future[None] = Future()
         before, locks = self._thread, self._locks
 
-        def wait_and_hold() -> None:
+        def wait_then_open() -> None:
             if before is not None:
                 before.join()  # the thread before this one may still be closing the vault
-            self._hold(enter, opened, locks)
+            self._open_and_serve(enter, opened, locks)
 
-        self._thread = threading.Thread(target=wait_and_hold, daemon=True)
+        self._thread = threading.Thread(target=wait_then_open, daemon=True)
         self._thread.start()
         return opened
 
-    def _hold(
+    def _open_and_serve(
         self,
         enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]],
         opened: Future[None],
@@ -155,18 +155,18 @@ class VaultSession:
         work = queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]()
         try:
             with enter() as (device, self.unlocked):
-                self._begin(work, locks)
+                self._accept_work(work, locks)
                 self.on_open()
                 opened.set_result(None)
-                self._serve(work, device)
+                self._serve_until_locked(work, device)
         except Exception as why:  # noqa: BLE001 - handed to whoever waits
             if not opened.done():
                 opened.set_exception(why)
         finally:
             self.unlocked = None
-            self._close(work)
+            self._refuse_remaining_work(work)
 
-    def _begin(
+    def _accept_work(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", locks: int
     ) -> None:
         """Accept work; raises VaultLocked if the session was locked during the unlock."""
@@ -176,7 +176,7 @@ class VaultSession:
             self._work = work
         self.touch()
 
-    def _serve(
+    def _serve_until_locked(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", device: Device
     ) -> None:
         while self._work is work:
@@ -185,9 +185,9 @@ class VaultSession:
                 return
             with contextlib.suppress(queue.Empty):
                 work_of_page, future = work.get(timeout=_POLL_INTERVAL_S)
-                _answer(work_of_page, future, device)
+                _run_into_future(work_of_page, future, device)
 
-    def _close(
+    def _refuse_remaining_work(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]"
     ) -> None:
         with self._guard:
@@ -202,13 +202,13 @@ class VaultSession:
             self.on_close()
 
 
-def _in_context(
+def _call_in_context(
     context: contextvars.Context, work: Callable[[Device], Any], device: Device
 ) -> object:
     return context.run(work, device)
 
 
-def _answer(work: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
+def _run_into_future(work: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

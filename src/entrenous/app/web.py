@@ -1,10 +1,12 @@
-"""Functions that every page uses: the state of the app, templates, forms, and error pages."""
+"""Functions that every page uses: the state of the app, templates, forms, pages that ask for
+confirmation, and error pages.
+"""
 
 import asyncio
 import mimetypes
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
@@ -15,13 +17,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from entrenous.app.case_index import CaseIndex
-from entrenous.app.jobs import Events, Job, Jobs, Report
+from entrenous.app.forms import typed_text
+from entrenous.app.jobs import ChangeEvents, Job, Jobs, ReportProgress
 from entrenous.app.language import Language, language_for
 from entrenous.app.linking import Linking
-from entrenous.app.login import COOKIE, Login
+from entrenous.app.login import SESSION_COOKIE_NAME, Login
 from entrenous.app.mail import MailWatch
+from entrenous.app.page_file_cache import PageFileCache
 from entrenous.app.preferences import Preferences, read_preferences
-from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
@@ -32,9 +35,13 @@ from entrenous.device.device import Device
 from entrenous.device.store.vault_folder import has_vault
 
 T = TypeVar("T")
-Page = Callable[[Request], Awaitable[Response]]
 _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
-_STATUS_OF_FAMILY: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
+_HTTP_STATUS_BY_ERROR_FAMILY: Final = {
+    "refused": 409,
+    "not-found": 404,
+    "unreachable": 502,
+    "malformed": 400,
+}
 _FAULT_MESSAGE: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
@@ -53,7 +60,7 @@ class AppState:
     settings: Settings
     vault: VaultSession
     login: Login
-    events: Events
+    events: ChangeEvents
     jobs: Jobs
     mail: MailWatch
     preferences: Preferences
@@ -62,20 +69,20 @@ class AppState:
     warnings: list[str] = field(default_factory=list)  # warnings that the person has not seen yet
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
-    slots: Slots = field(default_factory=Slots)
+    page_files: PageFileCache = field(default_factory=PageFileCache)
     cases: CaseIndex = field(default_factory=CaseIndex)
 
     @property
     def has_device(self) -> bool:
         return has_vault(self.settings.home)
 
-    def use(self, settings: Settings) -> None:
+    def use_settings(self, settings: Settings) -> None:
         """Use these settings from the next unlock on."""
         self.settings = settings
         self.vault.settings = settings
         self.mail.settings = settings
 
-    def reread(self) -> None:
+    def reread_preferences(self) -> None:
         self.preferences = read_preferences(self.settings.home)
 
 
@@ -95,28 +102,32 @@ async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
 
 
 def start_job(
-    request: Request, title: str, work: Callable[[Device, Report], object], page: str
+    request: Request, title: str, work: Callable[[Device, ReportProgress], object], page: str
 ) -> Response:
     """Start long work, and show its progress; ``page`` is the route that shows its result.
 
     Raises VaultLocked.
     """
-    return _progress_of(state_of(request).jobs.start(title, work, page), request)
+    return _redirect_to_progress(state_of(request).jobs.start(title, work, page), request)
 
 
-def start_beside(request: Request, title: str, work: Callable[[], object], page: str) -> Response:
+def start_job_without_vault(
+    request: Request, title: str, work: Callable[[], object], page: str
+) -> Response:
     """Start long work that needs no vault, and show its progress as :func:`start_job` does."""
-    return _progress_of(state_of(request).jobs.start_beside(title, work, page), request)
+    return _redirect_to_progress(
+        state_of(request).jobs.start_without_vault(title, work, page), request
+    )
 
 
-def _progress_of(job: Job, request: Request) -> Response:
-    job.form, job.form_page = posted(request), page_of_form(request)
-    return go_to(request, "progress", handle=job.handle)
+def _redirect_to_progress(job: Job, request: Request) -> Response:
+    job.form, job.form_page = posted_form(request), page_of_form(request)
+    return redirect_to(request, "progress", handle=job.handle)
 
 
-def result_of(request: Request, kind: type[T]) -> T:
+def job_result(request: Request, kind: type[T]) -> T:
     """Return the result of the job that the address names; raises ResultGone."""
-    job = state_of(request).jobs.find(request.path_params["handle"])
+    job = state_of(request).jobs.find_job(request.path_params["handle"])
     if job is None or not job.is_over or not isinstance(result := job.future.result(), kind):
         raise ResultGone
     return result
@@ -127,7 +138,7 @@ def kept_form(request: Request) -> FormData:
     return state_of(request).login.take_form(request.url.path) or FormData()
 
 
-def go_to(request: Request, name: str, **parts: object) -> Response:
+def redirect_to(request: Request, name: str, **parts: object) -> Response:
     """Show another page, by the name of its route."""
     return RedirectResponse(request.app.url_path_for(name, **parts), status_code=303)
 
@@ -154,12 +165,38 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
         is_open=state.vault.is_open,
         has_device=state.has_device,
         url=request.app.url_path_for,
-        under_way=state.jobs.under_way() if state.vault.is_open else (),
+        under_way=state.jobs.running_jobs() if state.vault.is_open else (),
         here=request.url.path,
         warnings=tuple(state.warnings) if state.vault.is_open else (),
         **context,
     )
     return HTMLResponse(text, status_code=status)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationQuestion:
+    """A question, what happens after a yes, and the labels of both buttons."""
+
+    heading: str
+    said: tuple[str, ...]
+    yes: str
+    no: str
+
+
+def has_confirmed(form: FormData) -> bool:
+    """Return whether this form comes from the page that asked, where the person said yes."""
+    return typed_text(form, "sure") == "yes"
+
+
+def show_confirmation_page(
+    request: Request, form: FormData, question: ConfirmationQuestion
+) -> Response:
+    """Show a page that asks. Its yes button posts the same form again; the other leads back to the
+    page that was shown last.
+    """
+    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    back = state_of(request).shown
+    return show(request, "ask.html", question=question, fields=fields, back=back)
 
 
 async def answer_error(request: Request, why: Exception) -> Response:
@@ -169,13 +206,17 @@ async def answer_error(request: Request, why: Exception) -> Response:
     it.
     """
     if isinstance(why, VaultLocked):
-        return _ask_to_unlock(request)
-    return show_error(request, error_words(why), status_of(why), posted(request))
+        return _redirect_to_unlock(request)
+    return show_error(request, error_words(why), http_status_of_error(why), posted_form(request))
 
 
-def status_of(why: BaseException) -> int:
+def http_status_of_error(why: BaseException) -> int:
     """Return the HTTP status of an error."""
-    return _STATUS_OF_FAMILY.get(why.family, 500) if isinstance(why, EntrenousError) else 500
+    return (
+        _HTTP_STATUS_BY_ERROR_FAMILY.get(why.family, 500)
+        if isinstance(why, EntrenousError)
+        else 500
+    )
 
 
 def show_error(
@@ -189,15 +230,15 @@ def show_error(
     return show(request, "error.html", status=status, words=words, back=back)
 
 
-def file_response(request: Request, data: bytes, name: str) -> Response:
+def download_response(request: Request, data: bytes, name: str) -> Response:
     """Return a file for the browser to save under ``name``."""
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    answer = shown_file(request, data, kind)
+    answer = response_for_page(request, data, kind)
     answer.headers["content-disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
-def shown_file(request: Request, data: bytes, media_type: str) -> Response:
+def response_for_page(request: Request, data: bytes, media_type: str) -> Response:
     """Return a file for the page to show, or the range of it that a player asks for (RFC 9110,
     14.2).
     """
@@ -224,15 +265,15 @@ def error_words(why: BaseException) -> str:
     return without_commands(str(known))
 
 
-def _ask_to_unlock(request: Request) -> Response:
-    state, form = state_of(request), posted(request)
+def _redirect_to_unlock(request: Request) -> Response:
+    state, form = state_of(request), posted_form(request)
     if form is not None:
         state.login.keep_form(page_of_form(request), form)
     state.wanted = page_of_form(request)
-    return go_to(request, "unlock" if state.has_device else "setup")
+    return redirect_to(request, "unlock" if state.has_device else "setup")
 
 
-def posted(request: Request) -> FormData | None:
+def posted_form(request: Request) -> FormData | None:
     """Return the form that this request posted, or None if it has not been read."""
     return getattr(request.state, "form", None)
 
@@ -244,12 +285,12 @@ def page_of_form(request: Request) -> str:
     return request.url.path if is_page else state_of(request).shown
 
 
-def is_ours(request: Request) -> bool:
+def is_from_admitted_browser(request: Request) -> bool:
     """Return whether the request comes from the browser that opened the one-time link.
 
     A request that may change something must also come from one of the app's pages.
     """
-    if not state_of(request).login.knows(request.cookies.get(COOKIE)):
+    if not state_of(request).login.is_session_cookie(request.cookies.get(SESSION_COOKIE_NAME)):
         return False
     if request.method in {"GET", "HEAD"}:
         return True

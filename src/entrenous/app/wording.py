@@ -1,10 +1,15 @@
-"""Adapt messages to the pages, whose readers use no terminal: commands are removed."""
+"""Adapt messages to the pages, whose readers use no terminal: remove the commands that a message
+names, or find the page that does the same as a command.
+"""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
-_SENTENCE_BREAK: Final = re.compile(r"(?<=[.?~\]])\s+(?=[^\W\d_a-zà-öø-ÿ]|[\"“„«¿\[])")
+from entrenous.base.identifiers import CaseName
+
+_SENTENCE_BREAK_PATTERN: Final = re.compile(r"(?<=[.?~\]])\s+(?=[^\W\d_a-zà-öø-ÿ]|[\"“„«¿\[])")
 _COMMAND_AT_END_PATTERN: Final = re.compile(
     r"(?::| with:?| by:?| mit:?| con:?)\s+entrenous [a-z][^.?]*(?=[.?]|$)"
 )
@@ -21,7 +26,7 @@ def without_commands(text: str) -> str:
     >>> without_commands("It is closed. To see why: entrenous case show X")
     'It is closed.'
     """
-    sentences = _SENTENCE_BREAK.split(" ".join(text.split()))
+    sentences = _SENTENCE_BREAK_PATTERN.split(" ".join(text.split()))
     cut = [
         (one, _COMMAND_AT_END_PATTERN.sub("", _OPTION_PATTERN.sub("", one))) for one in sentences
     ]
@@ -44,16 +49,16 @@ _SENTENCE_WORDS_MIN: Final = 3
 _PURPOSE_PATTERN: Final = re.compile(r"(?:To|For|Para|Um|Für) [^,;:]*$")
 
 
-def for_pages(texts: Iterable[str]) -> tuple[str, ...]:
+def without_command_texts(texts: Iterable[str]) -> tuple[str, ...]:
     """Return texts without commands, and leave out texts that consist only of commands."""
     cut = map(without_commands, filter(None, texts))
     return tuple(text for text in cut if not _COMMAND_PATTERN.search(text))
 
 
-def with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
+def group_list_items(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Return each sentence with the items below it: the lines that begin with "- ".
 
-    >>> with_lists(["They see:", "- the day;", "- the hour."])
+    >>> group_list_items(["They see:", "- the day;", "- the hour."])
     [('They see:', ['the day;', 'the hour.'])]
     """
     found = list[tuple[str, list[str]]]()
@@ -65,10 +70,10 @@ def with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def command_in(text: str) -> str:
+def first_command_in(text: str) -> str:
     """Return the first command that a sentence names, or "".
 
-    >>> command_in("Keep it: entrenous case add case-owl FILE. Or skip this: entrenous help")
+    >>> first_command_in("Keep it: entrenous case add case-owl FILE. Or skip this: entrenous help")
     'entrenous case add case-owl FILE'
     """
     found = _WHOLE_COMMAND_PATTERN.search(text)
@@ -76,3 +81,54 @@ def command_in(text: str) -> str:
 
 
 _WHOLE_COMMAND_PATTERN: Final = re.compile(r"\bentrenous [a-z].*?(?=\.(?:\s|$)|; |$)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """The next step in words, and the route name of its page, or "".
+
+    ``number`` is the number of a notice, ``route`` is the legal route for which to draft a notice,
+    and ``sighting`` is the number of the sighting that the draft names.
+    """
+
+    words: str
+    page: str = ""
+    number: int = 0
+    route: str = ""
+    sighting: int = 0
+
+
+#: The beginning of a command, and its page. The first match counts.
+_PAGE_BY_COMMAND_START: Final = (
+    ("law routes", "case_routes"),
+    ("evidence stamp", "evidence"),
+    ("case add --", "seen"),
+    ("case add", "evidence"),
+    ("case about", "about"),
+    ("case breach", "breach"),
+    ("case close", "ending"),
+    ("case erase", "ending"),
+    ("case open", "ending"),
+    ("help", "help"),
+)
+_ROUTE_OPTION_PATTERN: Final = re.compile(r"--route (\S+)")
+_NOTICE_OPTION_PATTERN: Final = re.compile(r"--(?:sent|supplied) (\d+)")
+_SIGHTING_OPTION_PATTERN: Final = re.compile(r"--sighting (\d+)")
+
+
+def page_for_step(step: str, case: CaseName) -> NextPage:
+    """Return the page for a step, which may name a command.
+
+    >>> page_for_step("Note it: entrenous case notice case-owl --sent 2", "case-owl").number
+    2
+    """
+    words, command = without_commands(step), first_command_in(step)
+    if notice := _NOTICE_OPTION_PATTERN.search(command):
+        return NextPage(words, "letter", number=int(notice[1]))
+    if route := _ROUTE_OPTION_PATTERN.search(command):
+        told = _SIGHTING_OPTION_PATTERN.search(command)
+        sighting = int(told[1]) if told else 0
+        return NextPage(words, "case_routes", route=route[1], sighting=sighting)
+    typed = command.removeprefix("entrenous ").replace(f" {case}", "")
+    page = next((page for begin, page in _PAGE_BY_COMMAND_START if typed.startswith(begin)), "")
+    return NextPage(words, page)

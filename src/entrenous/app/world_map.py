@@ -13,7 +13,7 @@ import msgspec
 
 Point = tuple[float, float]
 Ring = tuple[Point, ...]
-_HALF_WIDTH, _HALF_HEIGHT = 36.0, 22.0  # degrees around the place
+_HALF_WIDTH_DEGREES, _HALF_HEIGHT_DEGREES = 36.0, 22.0  # degrees around the place
 # the land is drawn three times with these offsets, so that it continues on both sides
 _LONGITUDE_OFFSETS: Final = (-360.0, 0.0, 360.0)
 _UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
@@ -34,10 +34,8 @@ def map_around(latitude: float, longitude: float) -> str:
 
 
 def _svg_path(ring: Sequence[Point]) -> str:
-    points = (
-        f"{(x + _HALF_WIDTH) * _UNITS_PER_DEGREE:.0f} {(y + _HALF_HEIGHT) * _UNITS_PER_DEGREE:.0f}"
-        for x, y in ring
-    )
+    from_corner = ((x + _HALF_WIDTH_DEGREES, y + _HALF_HEIGHT_DEGREES) for x, y in ring)
+    points = (f"{x * _UNITS_PER_DEGREE:.0f} {y * _UNITS_PER_DEGREE:.0f}" for x, y in from_corner)
     return f"M{'L'.join(points)}Z"
 
 
@@ -47,10 +45,10 @@ def _clip_to_map(ring: Ring) -> Sequence[Point]:
     """
     found: Sequence[Point] = ring
     for axis, limit, sign in (
-        (0, -_HALF_WIDTH, 1.0),
-        (0, _HALF_WIDTH, -1.0),
-        (1, -_HALF_HEIGHT, 1.0),
-        (1, _HALF_HEIGHT, -1.0),
+        (0, -_HALF_WIDTH_DEGREES, 1.0),
+        (0, _HALF_WIDTH_DEGREES, -1.0),
+        (1, -_HALF_HEIGHT_DEGREES, 1.0),
+        (1, _HALF_HEIGHT_DEGREES, -1.0),
     ):
         found = tuple(_clip_at_side(found, axis, limit, sign))
     return found

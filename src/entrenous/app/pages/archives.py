@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.passphrases import (
     chosen_passphrase,
@@ -21,8 +21,8 @@ from entrenous.app.passphrases import (
 from entrenous.app.web import (
     error_words,
     in_vault,
+    job_result,
     language_of,
-    result_of,
     show,
     start_job,
     state_of,
@@ -38,11 +38,11 @@ from entrenous.device.device import Device
 
 #: Stored in the device's folder until the app is locked, since a browser fetches it in pieces.
 ARCHIVE_FILE: Final = "archive.zip"
-_MB: Final = 1 << 20
+_BYTES_PER_MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeArchive:
     """A new archive, and the data that it leaves out."""
 
     size: int
@@ -50,7 +50,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedArchive:
     """The result of importing an archive."""
 
     said: tuple[str, ...]
@@ -63,7 +63,7 @@ def routes() -> list[Route]:
         Route("/112/{handle}", show_made_archive, name="archive_made"),
         Route("/112/{handle}/file", serve_archive, name="archive_file"),
         Route("/113", show_import_form, name="take_archive", methods=["GET"]),
-        Route("/113", take_archive_in, methods=["POST"]),
+        Route("/113", import_typed_or_uploaded_archive, methods=["POST"]),
         Route("/113/{handle}", show_imported, name="archive_taken"),
     ]
 
@@ -89,26 +89,26 @@ async def make_archive(request: Request) -> Response:
     place, say = _archive_path(request), language_of(request).sentences.gettext
     vault = state_of(request).vault
 
-    def work(device: Device, report: Report) -> Made:
-        def reached(done: int, total: int) -> None:
-            report(say("Writing"), done // _MB, max(1, total // _MB))
+    def write_archive(device: Device, report: ReportProgress) -> MadeArchive:
+        def report_bytes(done: int, total: int) -> None:
+            report(say("Writing"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
-        vault.call_at_lock(lambda: forget_archive(place))
-        written = export_to_file(place, words, device, reached)
-        return Made(place.stat().st_size, tuple(describe_omissions(written)))
+        vault.call_at_lock(lambda: delete_archive(place))
+        written = export_to_file(place, words, device, report_bytes)
+        return MadeArchive(place.stat().st_size, tuple(describe_omissions(written)))
 
-    return start_job(request, say("Making the archive"), work, "archive_made")
+    return start_job(request, say("Making the archive"), write_archive, "archive_made")
 
 
 async def show_made_archive(request: Request) -> Response:
-    found, handle = result_of(request, Made), request.path_params["handle"]
+    found, handle = job_result(request, MadeArchive), request.path_params["handle"]
     size = language_of(request).number(max(1, round(found.size / 1000)))
     return show(request, "archive_made.html", found=found, handle=handle, size_kb=size)
 
 
 async def serve_archive(request: Request) -> Response:
     """Serve the archive to the browser under a neutral name."""
-    result_of(request, Made)
+    job_result(request, MadeArchive)
     await in_vault(request, lambda _: None)
     return FileResponse(_archive_path(request), filename="page.zip", media_type="application/zip")
 
@@ -116,38 +116,38 @@ async def serve_archive(request: Request) -> Response:
 async def show_import_form(request: Request, words: str = "", status: int = 200) -> Response:
     await in_vault(request, lambda _: None)
     form = getattr(request.state, "form", None)
-    folder = typed(form, "folder") if form else ""
+    folder = typed_text(form, "folder") if form else ""
     return show(request, "take_archive.html", status=status, words=words, folder=folder)
 
 
-async def take_archive_in(request: Request) -> Response:
+async def import_typed_or_uploaded_archive(request: Request) -> Response:
     """Import an archive: an uploaded file, or a folder on this machine."""
     form = await read_form(request)
-    files, folder = await chosen_files(form, "file"), typed(form, "folder")
+    files, folder = await chosen_files(form, "file"), typed_text(form, "folder")
     words, say = passphrase_in(form, "passphrase"), language_of(request).sentences.gettext
     if not files and not folder:
         return await show_import_form(request, error_words(NothingChosen()), 409)
 
-    def work(device: Device, report: Report) -> Taken:
-        def reached(done: int, total: int) -> None:
-            report(say("Reading"), done // _MB, max(1, total // _MB))
+    def import_chosen_archive(device: Device, report: ReportProgress) -> ImportedArchive:
+        def report_bytes(done: int, total: int) -> None:
+            report(say("Reading"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
         if files:
-            told = import_from_file(io.BytesIO(files[0].data), words, device, reached)
+            told = import_from_file(io.BytesIO(files[0].data), words, device, report_bytes)
         else:
-            told = import_archive(Path(folder), words, device, reached)
-        return Taken((*describe_import(told), *describe_omitted_cases(told)))
+            told = import_archive(Path(folder), words, device, report_bytes)
+        return ImportedArchive((*describe_import(told), *describe_omitted_cases(told)))
 
-    return start_job(request, say("Opening the archive"), work, "archive_taken")
+    return start_job(request, say("Opening the archive"), import_chosen_archive, "archive_taken")
 
 
 async def show_imported(request: Request) -> Response:
-    said = result_of(request, Taken).said
+    said = job_result(request, ImportedArchive).said
     say = language_of(request).sentences.gettext
     return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
 
 
-def forget_archive(place: Path) -> None:
+def delete_archive(place: Path) -> None:
     """Delete an archive, whether or not the browser fetched it."""
     with suppress(OSError):
         place.unlink(missing_ok=True)

@@ -24,8 +24,8 @@ from entrenous.respond.open_case import (
 from entrenous.respond.platforms import find_platform, host_of
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 
-_YES_NO: Final = {"yes": True, "no": False}
-_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
+_BOOL_OF_ANSWER: Final = {"yes": True, "no": False}
+_SPREADS_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
 
 
 def situation_from_answers(answers: dict[str, str]) -> Situation:
@@ -40,10 +40,10 @@ def situation_from_answers(answers: dict[str, str]) -> Situation:
         demand=Demand(demand) if demand else None,
         platform=platform.id if platform else where if "." in where else "",
         platform_kind=said.get("kind", ""),
-        intimate=_YES_NO.get(said.get("intimate", "")),
-        altered=_YES_NO.get(said.get("altered", "")),
+        intimate=_BOOL_OF_ANSWER.get(said.get("intimate", "")),
+        altered=_BOOL_OF_ANSWER.get(said.get("altered", "")),
         taken_by=PictureMaker(said.get("maker", PictureMaker.UNSAID)),
-        recipient_known=_YES_NO.get(said.get("sender", "")),
+        recipient_known=_BOOL_OF_ANSWER.get(said.get("sender", "")),
         on_behalf=said.get("for") == "other",
     )
 
@@ -60,7 +60,11 @@ def sighting_from_answers(answers: dict[str, str], device: Device) -> Sighting |
     where, account = answers.get("where", ""), answers.get("account", "")
     if where in ("", "skip"):
         return None
-    reach = SightingReach.PRIVATE if answers.get("posted") in _IN_CHATS else SightingReach.PUBLIC
+    reach = (
+        SightingReach.PRIVATE
+        if answers.get("posted") in _SPREADS_IN_CHATS
+        else SightingReach.PUBLIC
+    )
     return Sighting(where, reach, device.clock.now(), account)
 
 

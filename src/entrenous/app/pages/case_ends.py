@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import all_typed, read_form, typed
-from entrenous.app.jobs import Report
-from entrenous.app.pages.case_evidence import Outcome
+from entrenous.app.forms import read_form, typed_text, typed_texts
+from entrenous.app.jobs import ReportProgress
+from entrenous.app.pages.case_evidence import JobOutcome
 from entrenous.app.pages.help_lines import present_lines
 from entrenous.app.pages.one_case import case_handle, find_case_name, run_in_case
-from entrenous.app.web import error_words, go_to, language_of, show, start_job, state_of
-from entrenous.app.wording import with_lists
+from entrenous.app.web import error_words, language_of, redirect_to, show, start_job, state_of
+from entrenous.app.wording import group_list_items
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
@@ -67,11 +67,11 @@ async def show_watching(request: Request, words: str = "") -> Response:
     """Show which pages are watched, and what their sites learn from that."""
     by_proxy = _uses_proxy(request)
 
-    def found(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
+    def read_watched(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
         watched = {one.sighting: one for one in watched_in(name, device)}
         return find_open_case(name, device), watched, has_agreed(device, by_proxy=by_proxy)
 
-    case, watched, agreed = await run_in_case(request, found)
+    case, watched, agreed = await run_in_case(request, read_watched)
     return show(
         request,
         "watching.html",
@@ -81,18 +81,18 @@ async def show_watching(request: Request, words: str = "") -> Response:
         pages=[seen for seen in case.sightings if host_of(seen.where)],
         watched={number: watched_in_words(one) for number, one in watched.items()},
         agreed=agreed,
-        sees=with_lists(describe_what_site_sees(by_proxy=by_proxy)),
+        sees=group_list_items(describe_what_site_sees(by_proxy=by_proxy)),
     )
 
 
 async def change_watching(request: Request) -> Response:
     """Switch watching on or off, check now, or capture a page; each needs the person's consent."""
     form, by_proxy = await read_form(request), _uses_proxy(request)
-    on, off = typed(form, "on"), typed(form, "off")
+    on, off = typed_text(form, "on"), typed_text(form, "off")
 
-    def agreed(name: str, device: Device) -> bool:
+    def apply_watching_changes(name: str, device: Device) -> bool:
         find_open_case(name, device)
-        if typed(form, "agree"):
+        if typed_text(form, "agree"):
             store_agreement(device, by_proxy=by_proxy)
         if off.isdigit():
             stop_watching(name, int(off), device)
@@ -100,22 +100,22 @@ async def change_watching(request: Request) -> Response:
             start_watching(name, int(on), device, by_proxy=by_proxy)
         return has_agreed(device, by_proxy=by_proxy)
 
-    may = await run_in_case(request, agreed)
+    may = await run_in_case(request, apply_watching_changes)
     if not may and not off:
-        return await show_watching(request, translated(_AGREE_FIRST))
-    if typed(form, "look"):
-        return await _start_look(request)
-    if typed(form, "capture").isdigit():
-        return await _start_capture(request, int(typed(form, "capture")))
-    return go_to(request, "watching", case=case_handle(request))
+        return await show_watching(request, translated(_AGREE_FIRST_MESSAGE))
+    if typed_text(form, "look"):
+        return await _start_checking_pages(request)
+    if typed_text(form, "capture").isdigit():
+        return await _start_capture(request, int(typed_text(form, "capture")))
+    return redirect_to(request, "watching", case=case_handle(request))
 
 
-_AGREE_FIRST: Final = translatable(
+_AGREE_FIRST_MESSAGE: Final = translatable(
     "Read what the site sees first. If that is fine with you, tick the box."
 )
 
 
-async def _start_look(request: Request) -> Response:
+async def _start_checking_pages(request: Request) -> Response:
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
     from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
@@ -123,16 +123,16 @@ async def _start_look(request: Request) -> Response:
     name, handle = await find_case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def work(device: Device, report: Report) -> Outcome:
+    def check_pages(device: Device, report: ReportProgress) -> JobOutcome:
         web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
         with with_fast_picture_decoding(device) as decoding:
             for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
                 lines.append(watched_in_words(one.record))
                 report(say("Looking at the pages"), len(lines), 0)
         words = tuple(lines) or (say("Nothing is due to be looked at yet."),)
-        return Outcome(say("What was seen"), words, handle, "watching")
+        return JobOutcome(say("What was seen"), words, handle, "watching")
 
-    return start_job(request, say("Looking at the pages"), work, "outcome")
+    return start_job(request, say("Looking at the pages"), check_pages, "outcome")
 
 
 async def _start_capture(request: Request, sighting: int) -> Response:
@@ -145,20 +145,20 @@ async def _start_capture(request: Request, sighting: int) -> Response:
     name, handle = await find_case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def work(device: Device, report: Report) -> Outcome:
+    def capture_one_page(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Fetching the page"), 0, 0)
         web = PublicWeb(proxy, records=True)
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
         asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
         case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
-        return Outcome(
+        return JobOutcome(
             say("The page is kept"),
             (description_in_words(case.evidence[-1].what),),
             handle,
             "evidence",
         )
 
-    return start_job(request, say("Keeping the page"), work, "outcome")
+    return start_job(request, say("Keeping the page"), capture_one_page, "outcome")
 
 
 async def show_pack_choices(request: Request, words: str = "") -> Response:
@@ -179,22 +179,22 @@ async def start_pack(request: Request) -> Response:
     form = await read_form(request)
     name, handle = await find_case_name(request), case_handle(request)
     say = language_of(request).sentences.gettext
-    key = typed(form, "key")
-    if typed(form, "for") == "court":
+    key = typed_text(form, "key")
+    if typed_text(form, "for") == "court":
         try:
             key = recipient_key(key)
         except EntrenousError as why:
             return await show_pack_choices(request, error_words(why))
-    letters = tuple(int(one) for one in all_typed(form, "letter") if one.isdigit())
+    letters = tuple(int(one) for one in typed_texts(form, "letter") if one.isdigit())
 
-    def work(device: Device, report: Report) -> Outcome:
+    def make_and_describe_pack(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Packing"), 0, 0)
         made, data, file = _make_requested_pack(name, key, letters, device)
         told = say("Its fingerprint, to give by another way: {fingerprint}")
         words = (told.format(fingerprint=made.fingerprint.hex()),)
-        return Outcome(say("The pack is ready"), words, handle, "packs", data, file)
+        return JobOutcome(say("The pack is ready"), words, handle, "packs", data, file)
 
-    return start_job(request, say("Packing"), work, "outcome")
+    return start_job(request, say("Packing"), make_and_describe_pack, "outcome")
 
 
 def _make_requested_pack(
@@ -221,25 +221,25 @@ async def show_ending(request: Request) -> Response:
 
 
 async def end_case(request: Request) -> Response:
-    act = typed(await read_form(request), "act")
+    act = typed_text(await read_form(request), "act")
     if act == "erase":
-        return await _erase(request)
+        return await _start_erasing_case(request)
     done = {"close": close_case, "open": reopen_case}.get(act)
     if done is not None:
         await run_in_case(request, done)
-    return go_to(request, "case", case=case_handle(request))
+    return redirect_to(request, "case", case=case_handle(request))
 
 
-async def _erase(request: Request) -> Response:
+async def _start_erasing_case(request: Request) -> Response:
     """Erase the case, and offer a receipt that says no more than that something was erased."""
     name, say = await find_case_name(request), language_of(request).sentences.gettext
-    slots = state_of(request).slots
+    page_files = state_of(request).page_files
 
-    def work(device: Device, report: Report) -> Outcome:
+    def erase_with_receipt(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Erasing the case"), 0, 0)
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
         erase_case(name, device)
-        slots.drop(name)
+        page_files.forget_message(name)
         words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
         told = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
@@ -247,16 +247,16 @@ async def _erase(request: Request) -> Response:
         )
         erased, save = say("The case is erased"), say("Save the receipt")
         file = (receipt, "receipt.json")
-        return Outcome(erased, (*words, told), "", "cases", *file, save=save)
+        return JobOutcome(erased, (*words, told), "", "cases", *file, save=save)
 
-    return start_job(request, say("Erasing the case"), work, "outcome")
+    return start_job(request, say("Erasing the case"), erase_with_receipt, "outcome")
 
 
 async def show_under_18_later(request: Request) -> Response:
     """Show who helps, before the case records that somebody was under 18."""
     case = await run_in_case(request, find_case)
 
-    def lines(_: str, device: Device) -> object:
+    def find_lines_for_under_18(_: str, device: Device) -> object:
         found = who_helps(case.situation.places, Need(under_18=True))
         return present_lines(found, device.clock.now(), under_18=True)
 
@@ -264,7 +264,7 @@ async def show_under_18_later(request: Request) -> Response:
         request,
         "under_18_later.html",
         case=case_handle(request),
-        lines=await run_in_case(request, lines),
+        lines=await run_in_case(request, find_lines_for_under_18),
         noted=case.age is not AgeAnswer.ADULTS,
     )
 
@@ -272,14 +272,14 @@ async def show_under_18_later(request: Request) -> Response:
 async def record_under_18(request: Request) -> Response:
     """Record that somebody was under 18, which closes the case for good."""
 
-    def note(name: str, device: Device) -> None:
+    def record_minor_in_case(name: str, device: Device) -> None:
         record_minor(name, Situation(()), device)
 
     try:
-        await run_in_case(request, note)
+        await run_in_case(request, record_minor_in_case)
     except NotAllAdults:
-        return go_to(request, "under_18_later", case=case_handle(request))
-    return go_to(request, "cases")
+        return redirect_to(request, "under_18_later", case=case_handle(request))
+    return redirect_to(request, "cases")
 
 
 def _uses_proxy(request: Request) -> bool:

@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.jobs import ReportProgress
+from entrenous.app.page_file_cache import PageFile, PageFileCache
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.pages.one_case import (
     case_handle,
@@ -16,20 +17,19 @@ from entrenous.app.pages.one_case import (
     find_case_name,
     run_in_case,
 )
-from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
     ResultGone,
+    download_response,
     error_words,
-    file_response,
-    go_to,
+    job_result,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
     start_job,
     state_of,
 )
-from entrenous.app.wording import for_pages
+from entrenous.app.wording import without_command_texts
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
@@ -64,15 +64,15 @@ from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
 from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import kept_roots_text
 
-_SLOT: Final = "evidence"
-_SMALL_PX: Final = 480
-_NOTHING_TO_SEE: Final = Shown(b"", "")
+_EVIDENCE_PREVIEW: Final = "evidence"
+_EVIDENCE_PREVIEW_PX: Final = 480
+_NO_PREVIEW: Final = PageFile(b"", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of long work in sentences; the page links back to ``page``, which may be of a
-    case.
+class JobOutcome:
+    """The result of long work, in sentences. The page that shows it links back to the route
+    ``page``; if that route belongs to a case, ``case`` is the handle of the case.
 
     ``file`` is saved under the neutral ``name`` by a button that says ``save``. ``note`` can be
     stored in the case.
@@ -99,7 +99,7 @@ def routes() -> list[Route]:
         Route("/90/{case}", store_evidence, methods=["POST"]),
         Route("/90/{case}/stamp", stamp_evidence, name="stamp", methods=["POST"]),
         Route("/90/{case}/check", check_evidence, name="check_case", methods=["POST"]),
-        Route("/90/{case}/pictures", show_small, name="show_small", methods=["POST"]),
+        Route("/90/{case}/pictures", start_small_pictures, name="show_small", methods=["POST"]),
         Route("/90/{case}/{number:int}", serve_item, name="item", methods=["POST"]),
         Route(
             "/90/{case}/{number:int}/proofs",
@@ -114,9 +114,12 @@ def routes() -> list[Route]:
 
 
 async def show_evidence(request: Request, words: str = "") -> Response:
-    """Show the stored evidence and what each item proves; before the first one, what to know."""
-    case, slots = await run_in_case(request, find_case), state_of(request).slots
-    small = {one.number: slots.find((_SLOT, case.name, one.number)) for one in case.evidence}
+    """Show the stored evidence and what each item proves, and what to know before storing some."""
+    case, page_files = await run_in_case(request, find_case), state_of(request).page_files
+    small = {
+        one.number: page_files.find((_EVIDENCE_PREVIEW, case.name, one.number))
+        for one in case.evidence
+    }
     return show(
         request,
         "evidence.html",
@@ -140,11 +143,11 @@ async def show_evidence(request: Request, words: str = "") -> Response:
 async def store_evidence(request: Request) -> Response:
     """Store files and a note unchanged."""
     form = await read_form(request)
-    files, note = await chosen_files(form, "file"), typed(form, "note")
+    files, note = await chosen_files(form, "file"), typed_text(form, "note")
     if not files and not note:
         return await show_evidence(request, str(NothingChosen()))
 
-    def kept(name: str, device: Device) -> None:
+    def add_files_and_note(name: str, device: Device) -> None:
         find_open_case(name, device)
         with device.vault.transaction():
             for one in files:
@@ -152,8 +155,8 @@ async def store_evidence(request: Request) -> Response:
             if note:
                 add_statement(name, note, device)
 
-    done = await change_or_show_refusal(request, kept, show_evidence)
-    return done or go_to(request, "evidence", case=case_handle(request))
+    done = await change_or_show_refusal(request, add_files_and_note, show_evidence)
+    return done or redirect_to(request, "evidence", case=case_handle(request))
 
 
 async def stamp_evidence(request: Request) -> Response:
@@ -162,18 +165,18 @@ async def stamp_evidence(request: Request) -> Response:
     settings, language = state_of(request).settings, language_of(request)
     say = language.sentences.gettext
 
-    def work(device: Device, report: Report) -> Outcome:
+    def request_stamp(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Asking a stamp authority"), 0, 0)
         try:
             with known_authorities(settings) as ask:
                 case = stamp_or_wait(name, ask, device)
         except StampPostponed as why:
-            return Outcome(say("It waits for a stamp"), (error_words(why),), handle, "evidence")
+            return JobOutcome(say("It waits for a stamp"), (error_words(why),), handle, "evidence")
         newest = case.stamps[-1]
         words = (f"{language.moment(newest.at)}, {newest.authority_url}", translated(PROVES))
-        return Outcome(say("It is stamped"), words, handle, "evidence")
+        return JobOutcome(say("It is stamped"), words, handle, "evidence")
 
-    return start_job(request, say("Having it stamped"), work, "outcome")
+    return start_job(request, say("Having it stamped"), request_stamp, "outcome")
 
 
 async def check_evidence(request: Request) -> Response:
@@ -181,69 +184,69 @@ async def check_evidence(request: Request) -> Response:
     name, handle = await find_case_name(request), case_handle(request)
     say, settings = language_of(request).sentences.gettext, state_of(request).settings
 
-    def work(device: Device, report: Report) -> Outcome:
+    def verify_evidence(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Checking everything that was kept"), 0, 0)
         case = verify_case(name, device, check_stamp)
         roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
         worth = kept_roots_text(name, roots, settings) if roots else ""
-        words = (*verification_in_words(case), *for_pages([worth]))
-        return Outcome(say("Everything holds"), words, handle, "evidence")
+        words = (*verification_in_words(case), *without_command_texts([worth]))
+        return JobOutcome(say("Everything holds"), words, handle, "evidence")
 
-    return start_job(request, say("Checking everything that was kept"), work, "outcome")
+    return start_job(request, say("Checking everything that was kept"), verify_evidence, "outcome")
 
 
-async def show_small(request: Request) -> Response:
+async def start_small_pictures(request: Request) -> Response:
     """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
     name, handle = await find_case_name(request), case_handle(request)
-    say, slots = language_of(request).sentences.gettext, state_of(request).slots
+    say, page_files = language_of(request).sentences.gettext, state_of(request).page_files
 
-    def work(device: Device, report: Report) -> Outcome:
+    def make_small_versions(device: Device, report: ReportProgress) -> JobOutcome:
         case = find_case(name, device)
         items = [one for one in case.evidence if one.level is not EvidenceLevel.A0]
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
-            if slots.find((_SLOT, name, one.number)) is None:
-                made = _make_small_version(verified_bytes(case, one, device), slots)
-                slots.keep((_SLOT, name, one.number), made)
+            if page_files.find((_EVIDENCE_PREVIEW, name, one.number)) is None:
+                made = _make_small_version(verified_bytes(case, one, device), page_files)
+                page_files.keep((_EVIDENCE_PREVIEW, name, one.number), made)
                 if made.data:
                     read_evidence(name, one.number, "shown small in the app", device)
-        return Outcome("", (), handle, "evidence")
+        return JobOutcome("", (), handle, "evidence")
 
-    return start_job(request, say("Making the pictures small"), work, "outcome")
+    return start_job(request, say("Making the pictures small"), make_small_versions, "outcome")
 
 
-def _make_small_version(untrusted_data: bytes, slots: Slots) -> Shown:
+def _make_small_version(untrusted_data: bytes, page_files: PageFileCache) -> PageFile:
     """Return a picture or a clip's first frame; without bytes if there is none to show."""
     if medium_of(untrusted_data) is MediaKind.SOUND:
-        return _NOTHING_TO_SEE
+        return _NO_PREVIEW
     try:
-        made = slots.preview(untrusted_data, _SMALL_PX)
+        made = page_files.make_preview(untrusted_data, _EVIDENCE_PREVIEW_PX)
     except EntrenousError:
-        return _NOTHING_TO_SEE
-    return made if made.media_type == "image/jpeg" else _NOTHING_TO_SEE
+        return _NO_PREVIEW
+    return made if made.media_type == "image/jpeg" else _NO_PREVIEW
 
 
 async def serve_small_picture(request: Request) -> Response:
     """Show the small version of an item, if it was made since the app was unlocked."""
-    number, slots = request.path_params["number"], state_of(request).slots
+    number, page_files = request.path_params["number"], state_of(request).page_files
     name = await find_case_name(request)
-    made = slots.find((_SLOT, name, number))
+    made = page_files.find((_EVIDENCE_PREVIEW, name, number))
     if made is None or not made.data:
         raise ResultGone
-    return shown_file(request, made.data, made.media_type)
+    return response_for_page(request, made.data, made.media_type)
 
 
 async def show_outcome(request: Request) -> Response:
-    """Show the result of long work; without words, its page shows it."""
-    found = result_of(request, Outcome)
+    """Show the result of long work; if it has no words, show the page that it links back to."""
+    found = job_result(request, JobOutcome)
     if not found.words:
-        return go_to(request, found.page, **found.parts)
+        return redirect_to(request, found.page, **found.parts)
     return show(request, "outcome.html", it=found, handle=request.path_params["handle"])
 
 
 async def serve_outcome_file(request: Request) -> Response:
-    found = result_of(request, Outcome)
-    return file_response(request, found.file, found.name)
+    found = job_result(request, JobOutcome)
+    return download_response(request, found.file, found.name)
 
 
 async def serve_item(request: Request) -> Response:
@@ -252,7 +255,7 @@ async def serve_item(request: Request) -> Response:
     data = await run_in_case(
         request, lambda name, device: read_evidence(name, number, "saved from the app", device)
     )
-    return file_response(request, data, f"item-{number}{file_suffix(data)}")
+    return download_response(request, data, f"item-{number}{file_suffix(data)}")
 
 
 async def serve_item_with_proofs(request: Request) -> Response:
@@ -267,4 +270,4 @@ async def serve_item_with_proofs(request: Request) -> Response:
     files = exported_files(taken[0])
     told = "\n".join(how_to_check_stamp(list(files)))
     made = zip_files({**files, "how-to-check.txt": f"{told}\n".encode()})
-    return file_response(request, made, f"item-{number}.zip")
+    return download_response(request, made, f"item-{number}.zip")

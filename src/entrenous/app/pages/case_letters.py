@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import all_typed, read_form, typed
+from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.cases import parse_moment
 from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
-from entrenous.app.web import file_response, go_to, kept_form, show, state_of
-from entrenous.app.wording import for_pages
+from entrenous.app.web import download_response, kept_form, redirect_to, show, state_of
+from entrenous.app.wording import without_command_texts
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
@@ -34,8 +34,10 @@ from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.next_step import if_they_do_nothing
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
-_WRITTEN_ANEW: Final = frozenset({"language", "places"})
-_BROUGHT: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+_REDRAFTING_ACTS: Final = frozenset({"language", "places"})
+_DOCUMENTS_HANDED_IN_PERSON: Final = frozenset(
+    {DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET}
+)
 
 
 def routes() -> list[Route]:
@@ -52,10 +54,10 @@ async def show_letter(request: Request, words: str = "") -> Response:
     """Show a letter, with what to know before sending it."""
     number = request.path_params["number"]
 
-    def found(name: str, device: Device) -> tuple[Case, datetime]:
+    def read_case_and_time(name: str, device: Device) -> tuple[Case, datetime]:
         return find_case(name, device), device.clock.now()
 
-    case, now = await run_in_case(request, found)
+    case, now = await run_in_case(request, read_case_and_time)
     notice = find_notice(case, number)
     to = addressee_of(case, notice.route, notice.told, notice.language)
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -66,12 +68,12 @@ async def show_letter(request: Request, words: str = "") -> Response:
         words=words,
         it=notice,
         case=case_handle(request),
-        know=for_pages(notes_before_sending(notice, case, now.date())[2:]),
-        after=for_pages(notes_after_draft(notice)),
+        know=without_command_texts(notes_before_sending(notice, case, now.date())[2:]),
+        after=without_command_texts(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
         lacks_name=lacks_name(notice),
         is_draft=notice.state is NoticeState.DRAFTED,
-        brought=notice.route.document in _BROUGHT,
+        brought=notice.route.document in _DOCUMENTS_HANDED_IN_PERSON,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
         if_nothing=if_they_do_nothing(case, now, number),
         clocks=_running_deadlines(case, notice, now),
@@ -79,7 +81,8 @@ async def show_letter(request: Request, words: str = "") -> Response:
         events=[event for state, event in NOTICE_TABLE if state is notice.state],
         earlier=_number_of_earlier_version(case, notice),
         languages=[(one, words_in(one).name) for one in LANGUAGES],
-        platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
+        platform=to.platform
+        and state_of(request).login.lasting_handle_for("platform", to.platform.id),
         form_address=to.form or _hash_bank_address(notice),
         unknown=to.unknown,
         places=sightings_to_pick_from(case, notice.route),
@@ -93,32 +96,36 @@ async def change_letter(request: Request) -> Response:
     event.
     """
     form, number = await read_form(request), request.path_params["number"]
-    act = typed(form, "act")
+    act = typed_text(form, "act")
 
-    def changed(name: str, device: Device) -> None:
+    def apply_letter_change(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
             given = _typed_gap_values(form, notice, claims(notice, find_case(name, device)))
             fill_gaps(name, number, given, device)
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
-            write_notice(name, notice.route.family, device, told, typed(form, "language"))
+            write_notice(name, notice.route.family, device, told, typed_text(form, "language"))
         elif act == "places":
-            picked = tuple(int(one) for one in all_typed(form, "sighting") if one.isdigit())
+            picked = tuple(int(one) for one in typed_texts(form, "sighting") if one.isdigit())
             write_notice(name, notice.route.family, device, picked, notice.language)
         elif act == "number":
-            keep_reference(name, number, typed(form, "reference"), device)
+            keep_reference(name, number, typed_text(form, "reference"), device)
         elif act in set(NoticeEvent):
-            moment = parse_moment(typed(form, "day"), typed(form, "time"), device.clock.now())
+            moment = parse_moment(
+                typed_text(form, "day"), typed_text(form, "time"), device.clock.now()
+            )
             record_notice_event(name, number, NoticeEvent(act), moment, device)
 
-    def newest(name: str, device: Device) -> int:
+    def count_notices(name: str, device: Device) -> int:
         return len(find_case(name, device).notices)
 
-    if (answer := await change_or_show_refusal(request, changed, show_letter)) is not None:
+    if (
+        answer := await change_or_show_refusal(request, apply_letter_change, show_letter)
+    ) is not None:
         return answer
-    shown = await run_in_case(request, newest) if act in _WRITTEN_ANEW else number
-    return go_to(request, "letter", case=case_handle(request), number=shown)
+    shown = await run_in_case(request, count_notices) if act in _REDRAFTING_ACTS else number
+    return redirect_to(request, "letter", case=case_handle(request), number=shown)
 
 
 def _typed_gap_values(
@@ -127,7 +134,7 @@ def _typed_gap_values(
     """Return what to write into each gap: what was typed, or the sentence that was ticked."""
     gaps = enumerate(dict.fromkeys(notice.missing))
     return {
-        gap: sentences[gap] if typed(form, f"claim-{at}") else typed(form, f"gap-{at}")
+        gap: sentences[gap] if typed_text(form, f"claim-{at}") else typed_text(form, f"gap-{at}")
         for at, gap in gaps
     }
 
@@ -151,12 +158,12 @@ async def serve_letter_pdf(request: Request) -> Response:
     """Serve the letter as a PDF under a neutral name."""
     notice = await run_in_case(request, lambda name, device: _find_notice(request, name, device))
     data = await asyncio.to_thread(render_pdf, notice)
-    return file_response(request, data, f"letter-{notice.number}.pdf")
+    return download_response(request, data, f"letter-{notice.number}.pdf")
 
 
 async def serve_letter_text(request: Request) -> Response:
     notice = await run_in_case(request, lambda name, device: _find_notice(request, name, device))
-    return file_response(request, f"{notice.letter}\n".encode(), f"letter-{notice.number}.txt")
+    return download_response(request, f"{notice.letter}\n".encode(), f"letter-{notice.number}.txt")
 
 
 async def show_version_changes(request: Request) -> Response:

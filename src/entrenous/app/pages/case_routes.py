@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import all_typed, read_form, typed
+from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.case_answers import situation_from_answers
 from entrenous.app.pages.one_case import case_handle, run_in_case
-from entrenous.app.web import ResultGone, error_words, go_to, show, state_of
-from entrenous.app.wording import for_pages
+from entrenous.app.web import ResultGone, error_words, redirect_to, show, state_of
+from entrenous.app.wording import without_command_texts
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
@@ -38,12 +38,12 @@ from entrenous.respond.report_steps import (
     report_steps,
 )
 
-#: The program's own letter for a step of the ladders in respond/facts, by the step's id.
-_LETTERS: Final = {
+#: Our own letter for a step in respond/facts/chat-ladder.toml or threat-ladder.toml, by its id.
+_OWN_LETTER_BY_STEP: Final = {
     "ladder-threat-step_05": "account-threat",
     "ladder-chat-step_06": "civil-letter",
 }
-_WRITTEN: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
+_DRAFTED_DOCUMENT_KINDS: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
 
 
 def routes() -> list[Route]:
@@ -57,7 +57,7 @@ def routes() -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDrafted:
+class DraftRefusal:
     """Why the letter of a route was not drafted, and the places that may be picked for it."""
 
     words: str = ""
@@ -70,9 +70,9 @@ def show_plan(
     plan: Plan,
     case: str = "",
     more: int | None = None,
-    refused: NotDrafted = NotDrafted(),
+    refused: DraftRefusal = DraftRefusal(),
 ) -> Response:
-    """Show a plan; its letters are drafted in the case with the stand-in ``case`` (see
+    """Show a plan. Its letters are drafted in the case whose handle is ``case`` (see
     app/login.py).
     """
     login = state_of(request).login
@@ -88,7 +88,7 @@ def show_plan(
         to_send=_suggested_words(),
         letters={step.route: _route_to_draft(step) for step in plan.steps},
         platforms={
-            step.platform: login.stand_in("platform", step.platform)
+            step.platform: login.lasting_handle_for("platform", step.platform)
             for step in plan.steps
             if step.platform
         },
@@ -97,7 +97,7 @@ def show_plan(
     )
 
 
-async def show_case_routes(request: Request, refused: NotDrafted = NotDrafted()) -> Response:
+async def show_case_routes(request: Request, refused: DraftRefusal = DraftRefusal()) -> Response:
     """Show the routes of a case, best first."""
     plan = await run_in_case(request, make_plan_of_case)
     return show_plan(request, plan, case_handle(request), refused=refused)
@@ -106,13 +106,13 @@ async def show_case_routes(request: Request, refused: NotDrafted = NotDrafted())
 async def draft_letter(request: Request) -> Response:
     """Draft the letter of a route and show it; if that is not possible, say what is missing."""
     form = await read_form(request)
-    route = typed(form, "route")
-    sightings = tuple(int(one) for one in all_typed(form, "sighting") if one.isdigit())
+    route = typed_text(form, "route")
+    sightings = tuple(int(one) for one in typed_texts(form, "sighting") if one.isdigit())
     try:
         notice = await run_in_case(
             request,
             lambda name, device: write_notice(
-                name, route, device, sightings, typed(form, "language")
+                name, route, device, sightings, typed_text(form, "language")
             ),
         )
     except EntrenousError as why:
@@ -120,29 +120,29 @@ async def draft_letter(request: Request) -> Response:
             raise
         case = await run_in_case(request, find_open_case)
         places = case.sightings if isinstance(why, OnlyInChats) else ()
-        return await show_case_routes(request, NotDrafted(error_words(why), route, places))
-    return go_to(request, "letter", case=case_handle(request), number=notice.number)
+        return await show_case_routes(request, DraftRefusal(error_words(why), route, places))
+    return redirect_to(request, "letter", case=case_handle(request), number=notice.number)
 
 
 async def show_report_steps(request: Request, words: str = "") -> Response:
     """Show how to report at one platform, with the fields to paste."""
     record = _find_platform(request)
 
-    def steps(name: str, device: Device) -> ReportSteps:
+    def make_report_steps(name: str, device: Device) -> ReportSteps:
         return report_steps(record, find_open_case(name, device), device.clock.now().date())
 
-    found = await run_in_case(request, steps)
+    found = await run_in_case(request, make_report_steps)
     return _show_steps(request, found, case_handle(request), words)
 
 
 async def store_report_number(request: Request) -> Response:
     """Store the number that the platform gave in the case."""
     record = _find_platform(request)
-    number = typed(await read_form(request), "number")
+    number = typed_text(await read_form(request), "number")
     if number:
         text = f"{record.name}: {number}"
         await run_in_case(request, lambda name, device: add_statement(name, text, device))
-    return go_to(request, "case", case=case_handle(request))
+    return redirect_to(request, "case", case=case_handle(request))
 
 
 async def show_report_without_case(request: Request) -> Response:
@@ -161,7 +161,7 @@ def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> 
         words=words,
         no_picture=translated(NO_PICTURE_NEEDED_NOTE),
         is_unknown=steps.platform.id == GENERIC_SITE,
-        others=for_pages(other_ways(steps.platform)),
+        others=without_command_texts(other_ways(steps.platform)),
     )
 
 
@@ -175,7 +175,10 @@ class FirstLetter:
 
 
 def find_first_letter(name: str, device: Device) -> FirstLetter | None:
-    """Return the first verified step that has a letter; raises the errors of :func:`plan_of`."""
+    """Return the first verified step that has a letter.
+
+    Raises the errors of :func:`make_plan_of_case`.
+    """
     for step in make_plan_of_case(name, device).steps:
         if step.verified and (route := _route_to_draft(step)):
             return FirstLetter(route, step, _platform_name(step))
@@ -202,9 +205,9 @@ def _suggested_words() -> dict[str, str]:
 
 def _route_to_draft(step: PlanStep) -> str:
     """Return the route to draft for a step, or ""."""
-    if step.route in _LETTERS:
-        return _LETTERS[step.route]
-    is_route = step.kind in _WRITTEN and not step.route.startswith("platform-")
+    if step.route in _OWN_LETTER_BY_STEP:
+        return _OWN_LETTER_BY_STEP[step.route]
+    is_route = step.kind in _DRAFTED_DOCUMENT_KINDS and not step.route.startswith("platform-")
     return step.route if is_route else ""
 
 
@@ -215,6 +218,6 @@ def _platform_name(step: PlanStep) -> str:
 def _find_platform(request: Request) -> PlatformRecord:
     login, wanted = state_of(request).login, request.path_params["platform"]
     for record in shipped_platforms():
-        if login.stand_in("platform", record.id) == wanted:
+        if login.lasting_handle_for("platform", record.id) == wanted:
             return record
     raise ResultGone

@@ -1,4 +1,6 @@
-"""The list of cases, and the page of one: its next step, its deadlines and its contents."""
+"""The list of cases, the page of one (its next step, its deadlines and its contents), and the forms
+that add facts to it: where it was seen, what happened, and a breach of an organisation's systems.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,28 +12,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.case_index import CaseDue
-from entrenous.app.forms import read_form, typed
+from entrenous.app.case_index import CaseDeadline
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.pages.case_answers import complete_address, role_from_answers
 from entrenous.app.pages.case_routes import FirstLetter, document_kind_of_route, find_first_letter
 from entrenous.app.pages.help_lines import parse_typed_place, suggest_places
-from entrenous.app.pages.next_page import NextPage, next_page
 from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
-    file_response,
-    go_to,
+    download_response,
     in_vault,
     kept_form,
     language_of,
+    posted_form,
+    redirect_to,
     show,
     state_of,
 )
-from entrenous.app.wording import for_pages
+from entrenous.app.wording import NextPage, group_list_items, page_for_step, without_command_texts
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
+from entrenous.respond.breach import breach_in_words, record_breach, record_breach_notified
 from entrenous.respond.calendar_file import calendar_file, running_deadlines
-from entrenous.respond.case_file import describe_named_copies, find_case, trace_and_named_recipients
+from entrenous.respond.case_file import (
+    describe_named_copies,
+    find_case,
+    find_open_case,
+    trace_and_named_recipients,
+)
 from entrenous.respond.evidence import pending_stamp_text
 from entrenous.respond.law.deadlines import (
     Deadline,
@@ -64,7 +72,7 @@ from entrenous.respond.report_steps import destinations, unknown_sites
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 
-_NO_ADDRESS: Final = translatable(
+_NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
 )
 _CASES_PER_PAGE: Final = 50  # number of cases on one page
@@ -80,15 +88,17 @@ def routes() -> list[Route]:
         Route("/86/{case}", add_typed_sighting, methods=["POST"]),
         Route("/89/{case}", show_situation_form, name="about", methods=["GET"]),
         Route("/89/{case}", add_typed_situation, methods=["POST"]),
+        Route("/97/{case}", show_breach, name="breach", methods=["GET"]),
+        Route("/97/{case}", record_breach_note, methods=["POST"]),
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class CaseLine:
+class ListedCase:
     """One case in the list, with its next step in words."""
 
     handle: str
-    due: CaseDue
+    due: CaseDeadline
     step: str
 
 
@@ -109,24 +119,24 @@ class CasePage:
 
 
 async def show_cases(request: Request) -> Response:
-    """Show the cases, the earliest deadline first; without any, the ways to begin."""
-    page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
+    """Show the cases, the earliest deadline first; if there are none, the ways to begin."""
+    page, total, lines = request.path_params.get("page", 0), 0, list[ListedCase]()
     with suppress(VaultLocked):
         total, lines = await in_vault(request, lambda device: _list_cases(request, page, device))
     more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 
 
-def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
+def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[ListedCase]]:
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
-    found = state.cases.by_due(device)
+    found = state.cases.cases_by_deadline(device)
     shown = found[page * _CASES_PER_PAGE : (page + 1) * _CASES_PER_PAGE]
     return len(found), [
-        CaseLine(
-            state.login.stand_in("case", due.name),
+        ListedCase(
+            state.login.lasting_handle_for("case", due.name),
             due,
-            next_page(
+            page_for_step(
                 next_step(find_case(due.name, device), now, deadline_for_person), due.name
             ).words,
         )
@@ -139,7 +149,8 @@ async def show_case(request: Request) -> Response:
     found = await run_in_case(request, _make_case_page)
     login = state_of(request).login
     goes_to = [
-        (record, login.stand_in("platform", record.id)) for record in destinations(found.case)
+        (record, login.lasting_handle_for("platform", record.id))
+        for record in destinations(found.case)
     ]
     return show(
         request,
@@ -163,14 +174,14 @@ def _make_case_page(name: str, device: Device) -> CasePage:
         pending_stamp_text(case),
     )
     clocks = deadlines(case, now)
-    step = next_page(next_step(case, now, deadline_for_person), case.name)
+    step = page_for_step(next_step(case, now, deadline_for_person), case.name)
     begun = bool(case.notices or step.route or is_threat_only(case))
     return CasePage(
         case,
         step,
         if_they_do_nothing(case, now),
         document_kind_of_route(step.route) if step.route else "",
-        for_pages(said),
+        without_command_texts(said),
         _deadlines_in_words(clocks, step),
         next((ground_of(one) for one in clocks if deadline_for_person(one) in step.words), ""),
         any(one.state is DeadlineState.RUNNING for one in clocks),
@@ -191,11 +202,11 @@ def _deadlines_in_words(clocks: Sequence[Deadline], step: NextPage) -> tuple[tup
 async def serve_calendar(request: Request) -> Response:
     """Serve the running deadlines as a calendar file, which says only "Reminder"."""
 
-    def made(name: str, device: Device) -> bytes:
+    def make_calendar(name: str, device: Device) -> bytes:
         case, now = find_case(name, device), device.clock.now()
         return calendar_file(running_deadlines(case, deadlines(case, now)), now)
 
-    return file_response(request, await run_in_case(request, made), "reminders.ics")
+    return download_response(request, await run_in_case(request, make_calendar), "reminders.ics")
 
 
 async def show_sighting_form(request: Request, words: str = "") -> Response:
@@ -215,18 +226,18 @@ async def show_sighting_form(request: Request, words: str = "") -> Response:
 
 async def add_typed_sighting(request: Request) -> Response:
     form = await read_form(request)
-    where, in_chat = typed(form, "where"), typed(form, "kind") == "chat"
+    where, in_chat = typed_text(form, "where"), typed_text(form, "kind") == "chat"
     address = where if in_chat else complete_address(where) if where else ""
     if not address:
-        return await show_sighting_form(request, translated(_NO_ADDRESS))
+        return await show_sighting_form(request, translated(_NO_WEB_ADDRESS_MESSAGE))
     reach = SightingReach.PRIVATE if in_chat else SightingReach.PUBLIC
 
-    def add(name: str, device: Device) -> Case:
-        at = _noon_of_day(typed(form, "day"), device.clock.now())
-        return add_sighting(name, Sighting(address, reach, at, typed(form, "account")), device)
+    def add_sighting_to_case(name: str, device: Device) -> Case:
+        at = _noon_of_day(typed_text(form, "day"), device.clock.now())
+        return add_sighting(name, Sighting(address, reach, at, typed_text(form, "account")), device)
 
-    done = await change_or_show_refusal(request, add, show_sighting_form)
-    return done or go_to(request, "case", case=case_handle(request))
+    done = await change_or_show_refusal(request, add_sighting_to_case, show_sighting_form)
+    return done or redirect_to(request, "case", case=case_handle(request))
 
 
 async def show_situation_form(request: Request, words: str = "") -> Response:
@@ -252,26 +263,26 @@ async def show_situation_form(request: Request, words: str = "") -> Response:
 
 async def add_typed_situation(request: Request) -> Response:
     form = await read_form(request)
-    if typed(form, "under_18"):
-        return go_to(request, "under_18_later", case=case_handle(request))
-    place, words = await parse_typed_place(typed(form, "place"))
+    if typed_text(form, "under_18"):
+        return redirect_to(request, "under_18_later", case=case_handle(request))
+    place, words = await parse_typed_place(typed_text(form, "place"))
     if words:
         return await show_situation_form(request, words)
-    more = _situation_from_form({name: typed(form, name) for name in form}, place)
+    more = _situation_from_form({name: typed_text(form, name) for name in form}, place)
 
-    def add(name: str, device: Device) -> Case:
+    def add_situation_to_case(name: str, device: Device) -> Case:
         with device.vault.transaction():
             case = describe_case(name, more, device)
-            if typed(form, "role"):
-                who = role_from_answers({"role": typed(form, "role")})
+            if typed_text(form, "role"):
+                who = role_from_answers({"role": typed_text(form, "role")})
                 acting = representative_with_consent(
-                    who, typed(form, "consent"), device.clock.now()
+                    who, typed_text(form, "consent"), device.clock.now()
                 )
                 case = record_representative(name, acting, device)
             return case
 
-    done = await change_or_show_refusal(request, add, show_situation_form)
-    return done or go_to(request, "case", case=case_handle(request))
+    done = await change_or_show_refusal(request, add_situation_to_case, show_situation_form)
+    return done or redirect_to(request, "case", case=case_handle(request))
 
 
 def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation:
@@ -314,3 +325,40 @@ def parse_moment(day: str, time: str, now: datetime) -> datetime:
         return datetime.fromisoformat(f"{day}T{time or '12:00'}").replace(tzinfo=here.tzinfo)
     except ValueError:
         return now + timedelta(days=1)  # a time in the future, which is refused later
+
+
+async def show_breach(request: Request, words: str = "") -> Response:
+    """Show the organisation's duties, or ask when it became aware of the breach."""
+
+    def read_breach(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
+        case = find_open_case(name, device)
+        return case, breach_in_words(case, device.clock.now())
+
+    case, lines = await run_in_case(request, read_breach)
+    return show(
+        request,
+        "breach.html",
+        status=409 if words else 200,
+        words=words,
+        it=case.breach,
+        case=case_handle(request),
+        lines=group_list_items(lines),
+        form=posted_form(request) or kept_form(request),
+    )
+
+
+async def record_breach_note(request: Request) -> Response:
+    """Record when the organisation became aware of the breach, or whom it told and when."""
+    form = await read_form(request)
+    act = typed_text(form, "act")
+
+    def record_typed_breach(name: str, device: Device) -> None:
+        at = parse_moment(typed_text(form, "day"), typed_text(form, "time"), device.clock.now())
+        if act == "aware":
+            record_breach(name, at, device)
+        else:
+            notified, told = act == "notified", act == "told"
+            record_breach_notified(name, at, device, notified=notified, told=told)
+
+    done = await change_or_show_refusal(request, record_typed_breach, show_breach)
+    return done or redirect_to(request, "breach", case=case_handle(request))

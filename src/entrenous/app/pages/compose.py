@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import all_typed, chosen_files, read_form, typed
-from entrenous.app.pages.review import SMALL_PX, beginning_of_reply
-from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.forms import chosen_files, read_form, typed_text, typed_texts
+from entrenous.app.pages.review import DRAFT_PREVIEW_PX, beginning_of_reply
+from entrenous.app.web import error_words, in_vault, kept_form, redirect_to, show, state_of
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
@@ -20,7 +20,7 @@ from entrenous.device.identities import contacts, has_relay
 from entrenous.send.message.draft import StoredDraft, find_draft, store_draft
 from entrenous.send.people.circles import circles
 
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_EARLIEST_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class NothingWritten(Refused):
@@ -32,7 +32,7 @@ class NobodyChosen(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ComposeChoices:
     """Possible recipients, the draft being changed, and the person or message being answered."""
 
     people: tuple[str, ...]
@@ -45,7 +45,7 @@ class Choices:
 def routes() -> list[Route]:
     return [
         Route("/10", show_compose_form, name="send", methods=["GET"]),
-        Route("/10", keep_draft, methods=["POST"]),
+        Route("/10", store_draft_for_review, methods=["POST"]),
     ]
 
 
@@ -57,8 +57,8 @@ async def show_compose_form(
     """
     form = getattr(request.state, "form", None) or kept_form(request)
     if not await in_vault(request, has_relay):
-        return go_to(request, "copies")
-    draft = draft or typed(form, "draft") or request.query_params.get("draft", "")
+        return redirect_to(request, "copies")
+    draft = draft or typed_text(form, "draft") or request.query_params.get("draft", "")
     choices = await in_vault(request, lambda device: _make_choices(request, form, draft, device))
     kept = choices.draft
     return show(
@@ -68,24 +68,26 @@ async def show_compose_form(
         words=words,
         choices=choices,
         draft=draft,
-        reply=typed(form, "reply") or request.query_params.get("reply", ""),
-        chosen={*all_typed(form, "to"), *choices.to},
-        text=typed(form, "text") or (kept.text if kept else ""),
-        days=typed(form, "days") or (kept.days if kept else DEFAULT_EXPIRY_DAYS),
-        once=bool(typed(form, "once") or (kept and kept.once)),
-        may_export=bool(typed(form, "may_export") or (kept and kept.may_export)),
+        reply=typed_text(form, "reply") or request.query_params.get("reply", ""),
+        chosen={*typed_texts(form, "to"), *choices.to},
+        text=typed_text(form, "text") or (kept.text if kept else ""),
+        days=typed_text(form, "days") or (kept.days if kept else DEFAULT_EXPIRY_DAYS),
+        once=bool(typed_text(form, "once") or (kept and kept.once)),
+        may_export=bool(typed_text(form, "may_export") or (kept and kept.may_export)),
     )
 
 
-def _make_choices(request: Request, form: FormData, handle: str, device: Device) -> Choices:
+def _make_choices(request: Request, form: FormData, handle: str, device: Device) -> ComposeChoices:
     login, asked = state_of(request).login, request.query_params
     known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
-    named = login.named("draft", handle)
+    named = login.name_of_handle("draft", handle)
     draft = find_draft(bytes.fromhex(named), device) if named else None
-    reply = login.named("message", typed(form, "reply") or asked.get("reply", "")) or ""
-    person = login.named("person", asked.get("with", "")) or ""
+    reply = (
+        login.name_of_handle("message", typed_text(form, "reply") or asked.get("reply", "")) or ""
+    )
+    person = login.name_of_handle("person", asked.get("with", "")) or ""
     to = (known[person],) if person in known else ()
-    return Choices(
+    return ComposeChoices(
         tuple(known.values()),
         tuple(one.name for one in circles(device.vault)),
         draft,
@@ -94,21 +96,24 @@ def _make_choices(request: Request, form: FormData, handle: str, device: Device)
     )
 
 
-async def keep_draft(request: Request) -> Response:
+async def store_draft_for_review(request: Request) -> Response:
     """Store the draft in the vault, and show it for review before it is sent.
 
-    For the review, its files are reduced first, so that an unreadable file is refused at once.
+    Small versions of its files are made first, for the review, so that an unreadable file is
+    refused at once.
     """
     form = await read_form(request)
     chosen = await chosen_files(form, "file")
     login = state_of(request).login
 
-    def store(device: Device) -> StoredDraft:
-        named = login.named("draft", typed(form, "draft"))
-        before = find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _LONG_AGO)
+    def store_written_draft(device: Device) -> StoredDraft:
+        named = login.name_of_handle("draft", typed_text(form, "draft"))
+        before = (
+            find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _EARLIEST_TIME)
+        )
         has_files = bool(chosen or before.files)
         written = _draft_from_form(form, before, device.clock.now(), has_files=has_files)
-        reply = login.named("message", typed(form, "reply"))
+        reply = login.name_of_handle("message", typed_text(form, "reply"))
         written = replace(
             written,
             reply=reply or before.reply,
@@ -116,29 +121,32 @@ async def keep_draft(request: Request) -> Response:
         )
         return store_draft(written, tuple([one.data for one in chosen]), device)
 
-    slots = state_of(request).slots
+    page_files = state_of(request).page_files
     try:
         # raises if the vault is locked, so that nothing is decoded then
         await in_vault(request, lambda _: None)
-        small = [await asyncio.to_thread(slots.preview, one.data, SMALL_PX) for one in chosen]
-        draft = await in_vault(request, store)
+        small = [
+            await asyncio.to_thread(page_files.make_preview, one.data, DRAFT_PREVIEW_PX)
+            for one in chosen
+        ]
+        draft = await in_vault(request, store_written_draft)
     except EntrenousError as why:
         return await show_compose_form(request, error_words(why), 409)
     for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):
-        slots.keep(("draft", blob.hex(), 0), made)
-    handle = login.handle("draft", draft.id.hex())
+        page_files.keep(("draft", blob.hex(), 0), made)
+    handle = login.handle_for("draft", draft.id.hex())
     if not draft.to:  # the files are kept, since a browser cannot choose them again
         return await show_compose_form(request, str(NobodyChosen()), 409, handle)
-    return go_to(request, "review", draft=handle)
+    return redirect_to(request, "review", draft=handle)
 
 
 def _draft_from_form(
     form: FormData, before: StoredDraft, at: datetime, *, has_files: bool
 ) -> StoredDraft:
-    text, to = typed(form, "text"), tuple(all_typed(form, "to"))
+    text, to = typed_text(form, "text"), tuple(typed_texts(form, "to"))
     if not has_files and not text:
         raise NothingWritten
-    days, once = typed(form, "days"), bool(typed(form, "once"))
+    days, once = typed_text(form, "days"), bool(typed_text(form, "once"))
     return replace(
         before,
         written_at=at,
@@ -146,5 +154,5 @@ def _draft_from_form(
         to=to,
         days=max(1, min(30, int(days))) if days.isdecimal() else DEFAULT_EXPIRY_DAYS,
         once=once,
-        may_export=once and bool(typed(form, "may_export")),
+        may_export=once and bool(typed_text(form, "may_export")),
     )

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
-    file_response,
+    download_response,
     in_vault,
+    job_result,
     kept_form,
     language_of,
-    result_of,
     show,
     start_job,
 )
@@ -65,7 +65,7 @@ async def show_copies_form(request: Request) -> Response:
 
 async def start_copies(request: Request) -> Response:
     form = await read_form(request)
-    people = parse_labels(line for line in typed(form, "names").splitlines() if line.strip())
+    people = parse_labels(line for line in typed_text(form, "names").splitlines() if line.strip())
     files = await chosen_files(form, "file")
     if not files:
         raise NothingChosen
@@ -74,12 +74,12 @@ async def start_copies(request: Request) -> Response:
     say = language_of(request).sentences.gettext
     stage = say("Marking")
 
-    def work(device: Device, report: Report) -> MadeCopies:
+    def mark_chosen_file(device: Device, report: ReportProgress) -> MadeCopies:
         return _mark_copies(
             files[0].data, people, device, lambda done: report(stage, done, len(people))
         )
 
-    return start_job(request, say("Making the copies"), work, "copies_made")
+    return start_job(request, say("Making the copies"), mark_chosen_file, "copies_made")
 
 
 def _mark_copies(
@@ -99,14 +99,14 @@ def _mark_copies(
 
 
 async def show_made_copies(request: Request) -> Response:
-    made = result_of(request, MadeCopies)
+    made = job_result(request, MadeCopies)
     return show(request, "copies_made.html", made=made, handle=request.path_params["handle"])
 
 
 async def serve_copy(request: Request) -> Response:
     """Serve one copy as a download under a neutral name."""
-    made, number = result_of(request, MadeCopies), request.path_params["number"]
+    made, number = job_result(request, MadeCopies), request.path_params["number"]
     if not 0 < number <= len(made.copies):
         raise NothingChosen
     copy = made.copies[number - 1]
-    return file_response(request, copy.data, f"{made.message}-{number}{copy.suffix}")
+    return download_response(request, copy.data, f"{made.message}-{number}{copy.suffix}")

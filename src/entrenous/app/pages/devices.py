@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.linking import Answer, Linking, LinkingHere, LinkingOnOld
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.linking import Linking, LinkingAnswer, LinkingHere, LinkingOnOld
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -19,13 +19,13 @@ from entrenous.app.passphrases import (
 from entrenous.app.web import (
     ResultGone,
     error_words,
-    go_to,
     in_vault,
+    job_result,
     kept_form,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
     start_job,
     state_of,
 )
@@ -51,7 +51,7 @@ from entrenous.terminal.output import key_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class RevokedDevice:
     """The result of revoking a device, and what else to do."""
 
     said: tuple[str, ...]
@@ -80,12 +80,12 @@ def routes() -> list[Route]:
 async def show_devices(request: Request) -> Response:
     """List the devices, and what the relay or other people have not been told yet."""
 
-    def read(device: Device) -> tuple[DeviceOverview, str] | None:
+    def read_overview_and_fingerprint(device: Device) -> tuple[DeviceOverview, str] | None:
         if not has_relay(device):
             return None
         return device_overview(device), key_fingerprint(own_device(device).person.id)
 
-    found = await in_vault(request, read)
+    found = await in_vault(request, read_overview_and_fingerprint)
     if found is None:
         return show(request, "devices.html", shown=None)
     shown, keys = found
@@ -95,7 +95,7 @@ async def show_devices(request: Request) -> Response:
         "devices.html",
         shown=shown,
         keys=keys,
-        listed=[(login.handle("device", one.name), one) for one in shown.devices],
+        listed=[(login.handle_for("device", one.name), one) for one in shown.devices],
         not_shut=list(not_yet_revoked_in_words(shown)),
     )
 
@@ -105,7 +105,7 @@ async def sheet_from_form(form: FormData) -> RecoverySheet | None:
 
     Raises NotARecoverySheet, NoCodeInPicture, and the errors of reading a picture.
     """
-    if text := typed(form, "sheet"):
+    if text := typed_text(form, "sheet"):
         return read_sheet(text)
     photos = await chosen_files(form, "sheet_photo")
     if not photos:
@@ -122,18 +122,18 @@ async def begin_linking(request: Request) -> Response:
         begun = LinkingOnOld(state.vault, state.events)
         state.linking = begun
         begun.start(sheet)
-    return go_to(request, "linking")
+    return redirect_to(request, "linking")
 
 
 async def show_linking(request: Request) -> Response:
     await in_vault(request, lambda _: None)
     side = state_of(request).linking
     if side is None or side.is_new:
-        return go_to(request, "devices")
-    return _show_side(request, side)
+        return redirect_to(request, "devices")
+    return _show_linking_side(request, side)
 
 
-def _show_side(request: Request, side: Linking) -> Response:
+def _show_linking_side(request: Request, side: Linking) -> Response:
     return show(
         request,
         "linking_here.html" if side.is_new else "linking.html",
@@ -146,14 +146,14 @@ def _show_side(request: Request, side: Linking) -> Response:
 async def answer_comparison(request: Request) -> Response:
     """Process the person's answer: the same on both devices, different, or stop."""
     await _submit_comparison_answer(request)
-    return go_to(request, "linking")
+    return redirect_to(request, "linking")
 
 
 async def _submit_comparison_answer(request: Request) -> None:
-    given, side = typed(await read_form(request), "do"), state_of(request).linking
-    if side is not None and given in set(Answer):
-        side.answer(Answer(given))
-        await side.acted()
+    given, side = typed_text(await read_form(request), "do"), state_of(request).linking
+    if side is not None and given in set(LinkingAnswer):
+        side.answer(LinkingAnswer(given))
+        await side.wait_for_effect()
 
 
 async def serve_link_code(request: Request) -> Response:
@@ -161,13 +161,13 @@ async def serve_link_code(request: Request) -> Response:
     side = state_of(request).linking
     if side is None or not side.code:
         raise ResultGone
-    return shown_file(request, qr_picture(side.code), "image/png")
+    return response_for_page(request, qr_picture(side.code), "image/png")
 
 
 async def show_link_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Ask for the other device's code: this device is new."""
     if state_of(request).has_device:
-        return go_to(request, "home")
+        return redirect_to(request, "home")
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(request, "link_here.html", status=status, words=words, form=form)
 
@@ -177,13 +177,15 @@ async def accept_link_code(request: Request) -> Response:
     form = await read_form(request)
     try:
         photos = await chosen_files(form, "photo")
-        code = typed(form, "code")
+        code = typed_text(form, "code")
         if photos and not code:
             code = await asyncio.to_thread(read_qr, photos[0].data)
         read_link_code(code)
     except EntrenousError as why:
         return await show_link_form(request, error_words(why), 409)
-    return go_to(request, "link_lock", handle=state_of(request).login.handle("link", code))
+    return redirect_to(
+        request, "link_lock", handle=state_of(request).login.handle_for("link", code)
+    )
 
 
 async def show_lock_form(
@@ -202,7 +204,7 @@ async def show_lock_form(
 
 
 def _read_link_code(request: Request) -> str:
-    code = state_of(request).login.named("link", request.path_params["handle"])
+    code = state_of(request).login.name_of_handle("link", request.path_params["handle"])
     if code is None:
         raise ResultGone
     return code
@@ -217,20 +219,20 @@ async def begin_linking_here(request: Request) -> Response:
     if state.linking is None or state.linking.is_over:
         begun = LinkingHere(state.vault, state.events)
         state.linking = begun
-        begun.start(code, typed(form, "name") or None, passphrase)
-    return go_to(request, "linking_here")
+        begun.start(code, typed_text(form, "name") or None, passphrase)
+    return redirect_to(request, "linking_here")
 
 
 async def show_linking_here(request: Request) -> Response:
     side = state_of(request).linking
     if side is None or not side.is_new:
-        return go_to(request, "home")
-    return _show_side(request, side)
+        return redirect_to(request, "home")
+    return _show_linking_side(request, side)
 
 
 async def answer_comparison_here(request: Request) -> Response:
     await _submit_comparison_answer(request)
-    return go_to(request, "linking_here")
+    return redirect_to(request, "linking_here")
 
 
 async def show_lost_form(request: Request, words: str = "", status: int = 200) -> Response:
@@ -250,35 +252,37 @@ async def show_lost_form(request: Request, words: str = "", status: int = 200) -
 async def start_revoking(request: Request) -> Response:
     """Revoke the device for good: the relay deletes its part of the lock."""
     form, name = await read_form(request), _device_name(request)
-    is_lost = typed(form, "do") == "lost"
+    is_lost = typed_text(form, "do") == "lost"
     try:
         sheet = await sheet_from_form(form)
     except EntrenousError as why:
         return await show_lost_form(request, error_words(why), 409)
     say = language_of(request).sentences.gettext
 
-    def work(device: Device, _: object) -> Lost:
+    def revoke(device: Device, _: object) -> RevokedDevice:
         done = revoke_device(name, lost=is_lost, sheet=sheet, device=device)
-        return Lost(tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ())
+        return RevokedDevice(
+            tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ()
+        )
 
-    return start_job(request, say("Taking it off your list"), work, "revoked")
+    return start_job(request, say("Taking it off your list"), revoke, "revoked")
 
 
 async def show_revoked(request: Request) -> Response:
-    done = result_of(request, Lost)
+    done = job_result(request, RevokedDevice)
     said = [without_commands(one) for one in done.said]
     to_do = describe_checklist(done)
     return show(request, "revoked.html", said=said, to_do=to_do)
 
 
-def describe_checklist(done: Lost) -> list[tuple[str, str]]:
+def describe_checklist(done: RevokedDevice) -> list[tuple[str, str]]:
     """Return the steps of the checklist and their reasons, as the pages show them."""
     texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
     return [(without_commands(what), without_commands(why)) for what, why in texts]
 
 
 def _device_name(request: Request) -> str:
-    name = state_of(request).login.named("device", request.path_params["device"])
+    name = state_of(request).login.name_of_handle("device", request.path_params["device"])
     if name is None:
         raise ResultGone
     return name

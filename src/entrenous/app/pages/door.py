@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
-from entrenous.app.login import COOKIE
+from entrenous.app.forms import read_form, typed_text
+from entrenous.app.login import SESSION_COOKIE_NAME
 from entrenous.app.pages.joining import LinkButMessenger, prefill_person_form, read_invitation
 from entrenous.app.passphrases import (
     chosen_passphrase,
@@ -16,13 +16,13 @@ from entrenous.app.passphrases import (
     passphrase_fields,
     passphrase_in,
 )
-from entrenous.app.web import error_words, go_to, kept_form, show, state_of
+from entrenous.app.web import error_words, kept_form, redirect_to, show, state_of
 from entrenous.base.errors import EntrenousError
 from entrenous.device.lock_errors import WrongPassphrase
 from entrenous.learn.check_up import guesses_log10
 from entrenous.send.set_up import set_up as set_up_device
 
-_BLANK: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
+_BLANK_PAGE_HTML: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
 
 
 def routes() -> list[Route]:
@@ -44,11 +44,11 @@ async def enter_by_link(request: Request) -> Response:
     state = state_of(request)
     cookie = state.login.enter(request.path_params["link"])
     if cookie is None:
-        if state.login.knows(request.cookies.get(COOKIE)):
-            return go_to(request, "home")
+        if state.login.is_session_cookie(request.cookies.get(SESSION_COOKIE_NAME)):
+            return redirect_to(request, "home")
         return show(request, "closed.html", status=403)
-    response = go_to(request, "home")
-    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", path="/")
+    response = redirect_to(request, "home")
+    response.set_cookie(SESSION_COOKIE_NAME, cookie, httponly=True, samesite="strict", path="/")
     return response
 
 
@@ -57,7 +57,7 @@ async def show_set_up_form(
 ) -> Response:
     state = state_of(request)
     if state.has_device:
-        return go_to(request, "unlock")
+        return redirect_to(request, "unlock")
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -71,12 +71,12 @@ async def show_set_up_form(
 async def set_up(request: Request) -> Response:
     """Make the device. An invite link names the relay; its maker can then be added."""
     form = await read_form(request)
-    name = typed(form, "name")
+    name = typed_text(form, "name")
     try:
-        by_relay = typed(form, "where") == "relay"
-        if typed(form, "relay") and not by_relay:
+        by_relay = typed_text(form, "where") == "relay"
+        if typed_text(form, "relay") and not by_relay:
             raise LinkButMessenger
-        invitation = read_invitation(typed(form, "relay")) if by_relay else None
+        invitation = read_invitation(typed_text(form, "relay")) if by_relay else None
         url = invitation.relay_url if invitation else None
         opening = state_of(request).vault.create(
             chosen_passphrase(form), lambda device, _: set_up_device(name, url, device)
@@ -86,7 +86,7 @@ async def set_up(request: Request) -> Response:
         return await show_set_up_form(request, why, 409)
     if invitation is not None and invitation.link:
         prefill_person_form(invitation, request)
-        return go_to(request, "people")
+        return redirect_to(request, "people")
     return _redirect_to_wanted(request)
 
 
@@ -101,9 +101,9 @@ async def show_unlock_form(
 ) -> Response:
     state = state_of(request)
     if not state.has_device:
-        return go_to(request, "setup")
+        return redirect_to(request, "setup")
     if state.vault.is_open:
-        return go_to(request, "home")
+        return redirect_to(request, "home")
     # if few tries are left, the words of the error say so
     tries = why.facts.get("tries") if type(why) is WrongPassphrase else None
     words = "" if why is None else error_words(why)
@@ -132,12 +132,12 @@ def _redirect_to_wanted(request: Request) -> Response:
 
 async def lock(request: Request) -> Response:
     state_of(request).vault.lock()
-    return go_to(request, "home")
+    return redirect_to(request, "home")
 
 
 async def dismiss_warnings(request: Request) -> Response:
     state_of(request).warnings.clear()
-    return go_to(request, "home")
+    return redirect_to(request, "home")
 
 
 async def leave_quickly(request: Request) -> Response:
@@ -145,6 +145,6 @@ async def leave_quickly(request: Request) -> Response:
     state = state_of(request)
     state.wanted = "/"
     state.vault.lock()
-    state.jobs.forget()
-    state.login.forget()
-    return HTMLResponse(_BLANK)
+    state.jobs.forget_results()
+    state.login.forget_all()
+    return HTMLResponse(_BLANK_PAGE_HTML)

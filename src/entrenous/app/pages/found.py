@@ -14,17 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import ChosenFile, chosen_files, read_form
-from entrenous.app.jobs import Report
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
     ResultGone,
+    download_response,
     error_words,
-    file_response,
     in_vault,
+    job_result,
     language_of,
-    result_of,
+    response_for_page,
     show,
-    shown_file,
     start_job,
     state_of,
 )
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TracedFile:
     """A found file: its report, or the reason why there is no report."""
 
     name: str
@@ -51,10 +51,10 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFiles:
+class TracedFiles:
     """The found files, in their order."""
 
-    files: tuple[Found, ...]
+    files: tuple[TracedFile, ...]
 
 
 def routes() -> list[Route]:
@@ -72,7 +72,7 @@ async def show_found_form(request: Request) -> Response:
     """Ask for the files; a device that has made no copies yet shows where to begin instead."""
     if state_of(request).has_device:
         await in_vault(request, lambda _: None)
-    newest = state_of(request).jobs.newest_result("verdicts")
+    newest = state_of(request).jobs.newest_finished_job("verdicts")
     return show(request, "found.html", newest=newest.handle if newest else "")
 
 
@@ -83,37 +83,37 @@ async def start_tracing(request: Request) -> Response:
     say = language_of(request).sentences.gettext
     stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
 
-    def work(device: Device, report: Report) -> FoundFiles:
+    def trace_all_files(device: Device, report: ReportProgress) -> TracedFiles:
         from entrenous.trace.originals import Originals  # noqa: PLC0415 - slow to load
 
-        originals, found = Originals(device.read_picture), list[Found]()
+        originals, found = Originals(device.read_picture), list[TracedFile]()
         with with_fast_picture_decoding(device) as reader:
             for number, file in enumerate(files, start=1):
                 report(stage.format(number=number, total=len(files)), number - 1, len(files))
-                found.append(_trace(file, reader, originals))
-        return FoundFiles(tuple(found))
+                found.append(_trace_one_file(file, reader, originals))
+        return TracedFiles(tuple(found))
 
-    return start_job(request, say("Finding out whose copy it is"), work, "verdicts")
+    return start_job(request, say("Finding out whose copy it is"), trace_all_files, "verdicts")
 
 
-def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
+def _trace_one_file(file: ChosenFile, device: Device, originals: Originals) -> TracedFile:
     from entrenous.trace.explain.sections import Choices, account_of_file  # noqa: PLC0415 - as above
     from entrenous.trace.trace_file import trace_file, with_current_names  # noqa: PLC0415 - as above
 
     try:
         traced = with_current_names(trace_file(file.data, device, originals), device)
-        return Found(
+        return TracedFile(
             file.name,
             account_of_file(traced, file.data, file.name, device, Choices()),
             data=file.data,
         )
     except EntrenousError as why:
-        return Found(file.name, error=error_words(why), data=file.data)
+        return TracedFile(file.name, error=error_words(why), data=file.data)
 
 
 async def show_verdicts(request: Request) -> Response:
     """Show one sentence each about the verdict, its chance, and what it does not say."""
-    found = result_of(request, FoundFiles)
+    found = job_result(request, TracedFiles)
     handle = request.path_params["handle"]
     return show(
         request, "verdicts.html", files=found.files, handle=handle, not_who=translated(NOT_WHO)
@@ -142,7 +142,7 @@ async def serve_report_pdf(request: Request) -> Response:
 
     account = _find_account(request)
     data = await asyncio.to_thread(write_pdf, account)
-    return file_response(request, data, f"page-{account.number}.pdf")
+    return download_response(request, data, f"page-{account.number}.pdf")
 
 
 async def serve_report_picture(request: Request) -> Response:
@@ -151,20 +151,20 @@ async def serve_report_picture(request: Request) -> Response:
     name = request.path_params["picture"]
     if pictures is None or name not in {"original", "outlined", "laid", "found"}:
         raise ResultGone
-    return shown_file(request, getattr(pictures, name).jpeg, "image/jpeg")
+    return response_for_page(request, getattr(pictures, name).jpeg, "image/jpeg")
 
 
 def find_traced_file(request: Request, handle: str, number: int) -> bytes:
     """Return a found file by the job that traced it; raises ResultGone."""
-    job = state_of(request).jobs.find(handle)
+    job = state_of(request).jobs.find_job(handle)
     result = job.future.result() if job is not None and job.is_over else None
-    if not isinstance(result, FoundFiles) or not 0 < number <= len(result.files):
+    if not isinstance(result, TracedFiles) or not 0 < number <= len(result.files):
         raise ResultGone
     return result.files[number - 1].data
 
 
 def _find_account(request: Request) -> Account:
-    files, number = result_of(request, FoundFiles).files, int(request.path_params["number"])
+    files, number = job_result(request, TracedFiles).files, int(request.path_params["number"])
     account = files[number - 1].account if 0 < number <= len(files) else None
     if account is None:
         raise ResultGone

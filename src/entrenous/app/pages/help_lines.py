@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
-from entrenous.app.web import error_words, go_to, show, state_of
+from entrenous.app.forms import read_form, typed_text
+from entrenous.app.web import error_words, redirect_to, show, state_of
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import language_of_person
 from entrenous.respond.first_steps import Advice
@@ -32,10 +32,9 @@ from entrenous.respond.safety import SafetyAnswers, read_reply
 from entrenous.respond.situation import Spread
 from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
 
-_GUESSES: Final = 2
-_CODE: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
-_SHOWN_AT_ONCE: Final = 4
-NEEDS: Final = ("danger", "threat", "watched")
+_SUGGESTED_COUNTRIES_MAX: Final = 2
+_PLACE_CODE_PATTERN: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
+_LINES_SHOWN_AT_ONCE: Final = 4
 
 
 def routes() -> list[Route]:
@@ -48,7 +47,7 @@ def routes() -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ShownHelpLine:
     """A help line as displayed: how to reach it, and what to know, in words."""
 
     line: HelpLine
@@ -62,7 +61,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Emergency:
+class ShownEmergencyNumbers:
     """Emergency numbers in a sentence, and each as a number to call."""
 
     words: str
@@ -70,7 +69,7 @@ class Emergency:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ShownFirstSteps:
     """First steps, and their sources."""
 
     title: str
@@ -94,12 +93,12 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
         words=words,
         tried=tried,
         need=need,
-        place=", ".join(place_name(one, _language()) for one in places),
+        place=", ".join(place_name(one, _language_code()) for one in places),
         guesses=suggest_places(request, words),
         emergency=present_emergencies(found.emergency, now.date()),
-        steps=[first_steps(one, now.date()) for one in found.advice],
+        steps=[present_first_steps(one, now.date()) for one in found.advice],
         lines=present_lines(found.contacts, now),
-        at_once=_SHOWN_AT_ONCE,
+        at_once=_LINES_SHOWN_AT_ONCE,
         notes=_notes_without_commands(found.notes),
     )
 
@@ -107,18 +106,20 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
 async def store_help_choices(request: Request) -> Response:
     """Store country and need for the next pages; about somebody under 18, nothing is stored."""
     form, answers = await read_form(request), state_of(request).login.answers
-    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
-    if typed(form, "under_18"):
+    place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
+    if typed_text(form, "under_18"):
         return await _show_under_18_page(request, place, words)
     if words:
-        return await show_help_lines(request, words, typed(form, "place"))
-    answers["place"] = place or ("" if typed(form, "asked") else answers.get("place", ""))
-    if typed(form, "asked"):
-        answers["safe"] = "no" if typed(form, "danger") else ""
-        answers["watched"] = "yes" if typed(form, "watched") else ""
-    if typed(form, "asked") or typed(form, "threat"):
-        answers["posted"] = _posted(answers.get("posted", ""), threat=bool(typed(form, "threat")))
-    return go_to(request, "help")
+        return await show_help_lines(request, words, typed_text(form, "place"))
+    answers["place"] = place or ("" if typed_text(form, "asked") else answers.get("place", ""))
+    if typed_text(form, "asked"):
+        answers["safe"] = "no" if typed_text(form, "danger") else ""
+        answers["watched"] = "yes" if typed_text(form, "watched") else ""
+    if typed_text(form, "asked") or typed_text(form, "threat"):
+        answers["posted"] = _spread_after_threat_choice(
+            answers.get("posted", ""), threat=bool(typed_text(form, "threat"))
+        )
+    return redirect_to(request, "help")
 
 
 async def show_under_18_help(request: Request) -> Response:
@@ -129,7 +130,7 @@ async def show_under_18_help(request: Request) -> Response:
 
 async def show_under_18_help_there(request: Request) -> Response:
     form = await read_form(request)
-    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
+    place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     return await _show_under_18_page(request, place, words)
 
 
@@ -143,18 +144,21 @@ async def _show_under_18_page(request: Request, place: Place | None, words: str)
         "under_18.html",
         status=409 if words else 200,
         words=words,
-        place=place_name(place, _language()) if place else "",
+        place=place_name(place, _language_code()) if place else "",
         guesses=suggest_places(request, words),
         emergency=present_emergencies(found.emergency, now.date()),
-        steps=[first_steps(one, now.date()) for one in found.advice],
+        steps=[present_first_steps(one, now.date()) for one in found.advice],
         lines=present_lines(found.contacts, now, under_18=True),
-        at_once=_SHOWN_AT_ONCE,
+        at_once=_LINES_SHOWN_AT_ONCE,
         notes=_notes_without_commands(found.notes),
     )
 
 
 async def parse_typed_place(text: str) -> tuple[Place | None, str]:
-    """Return the typed place, or why it is not valid; rare languages take seconds."""
+    """Return the typed place, or why it is not valid.
+
+    It runs in a thread, because a place name in a rare language takes seconds to look up.
+    """
     if not text:
         return None, ""
     try:
@@ -179,18 +183,20 @@ def need_from_answers(answers: dict[str, str]) -> Need:
     ).need()
 
 
-def nearest_help_lines(request: Request, now: datetime) -> list[Line]:
+def nearest_help_lines(request: Request, now: datetime) -> list[ShownHelpLine]:
     """Return the first people to turn to; those who can be telephoned come first."""
-    found = who_helps(_guess_places(request), need_from_answers(state_of(request).login.answers))
+    found = who_helps(
+        _named_or_guessed_place(request), need_from_answers(state_of(request).login.answers)
+    )
     found = tuple(sorted(found, key=lambda line: not telephones_in(line.phone_in_words)))
-    return present_lines(found[:_SHOWN_AT_ONCE], now)
+    return present_lines(found[:_LINES_SHOWN_AT_ONCE], now)
 
 
-def emergency_numbers_nearby(request: Request, today: date) -> list[Emergency]:
-    return present_emergencies(emergency_numbers(_guess_places(request)), today)
+def emergency_numbers_nearby(request: Request, today: date) -> list[ShownEmergencyNumbers]:
+    return present_emergencies(emergency_numbers(_named_or_guessed_place(request)), today)
 
 
-def _guess_places(request: Request) -> tuple[Place, ...]:
+def _named_or_guessed_place(request: Request) -> tuple[Place, ...]:
     """Return the person's country; the first one that can be guessed, if none was named."""
     guessed = tuple(Place(code) for code, _ in suggest_places(request)[:1])
     return places_from_answers(state_of(request).login.answers) or guessed
@@ -198,9 +204,9 @@ def _guess_places(request: Request) -> tuple[Place, ...]:
 
 def present_lines(
     lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False
-) -> list[Line]:
+) -> list[ShownHelpLine]:
     return [
-        Line(
+        ShownHelpLine(
             one,
             telephones_in(one.phone_in_words),
             contact_facts(one, now, None, under_18=under_18),
@@ -209,9 +215,11 @@ def present_lines(
     ]
 
 
-def present_emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergency]:
+def present_emergencies(
+    found: Sequence[EmergencyNumbers], today: date
+) -> list[ShownEmergencyNumbers]:
     return [
-        Emergency(
+        ShownEmergencyNumbers(
             emergency_in_words(one, today),
             tuple(dict.fromkeys((*one.any_service, *one.police))),
         )
@@ -224,9 +232,11 @@ def _notes_without_commands(notes: Sequence[str]) -> list[str]:
     return [note for note in notes if "entrenous " not in note]
 
 
-def first_steps(one: Advice, today: date) -> Steps:
+def present_first_steps(one: Advice, today: date) -> ShownFirstSteps:
     lines = [line.strip() for line in advice_in_words(one, today)]
-    return Steps(one.title, one.steps, tuple(line for line in lines if line.startswith("(")))
+    return ShownFirstSteps(
+        one.title, one.steps, tuple(line for line in lines if line.startswith("("))
+    )
 
 
 def suggest_places(request: Request, words: str = "") -> list[tuple[str, str]]:
@@ -235,13 +245,16 @@ def suggest_places(request: Request, words: str = "") -> list[tuple[str, str]]:
     These are the places named in ``words``, the error about an unclear place; without it, countries
     from the browser's languages.
     """
-    named = [Place(code) for code in _CODE.findall(words)]
+    named = [Place(code) for code in _PLACE_CODE_PATTERN.findall(words)]
     if named:
-        return [(one, place_name(one, _language())) for one in named]
+        return [(one, place_name(one, _language_code())) for one in named]
     header = request.headers.get("accept-language", "")
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     codes = dict.fromkeys(filter(None, map(_country_of_tag, tags)))
-    return [(one, place_name(Place(one), _language())) for one in list(codes)[:_GUESSES]]
+    return [
+        (one, place_name(Place(one), _language_code()))
+        for one in list(codes)[:_SUGGESTED_COUNTRIES_MAX]
+    ]
 
 
 def _country_of_tag(tag: str) -> str:
@@ -254,11 +267,11 @@ def _country_of_tag(tag: str) -> str:
     return found if found in COUNTRIES else ""
 
 
-def _language() -> str:
+def _language_code() -> str:
     return language_of_person().partition("-")[0]
 
 
-def _posted(known: str, *, threat: bool) -> str:
+def _spread_after_threat_choice(known: str, *, threat: bool) -> str:
     if threat:
         return Spread.THREAT
     return "" if known == Spread.THREAT else known

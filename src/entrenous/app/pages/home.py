@@ -13,12 +13,12 @@ from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     AppState,
     error_words,
-    go_to,
+    http_status_of_error,
     in_vault,
+    redirect_to,
     show,
     show_error,
     state_of,
-    status_of,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
@@ -27,7 +27,7 @@ from entrenous.send.timeline import count_unopened
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class HomePageContents:
     """Whether this device has a relay, its drafts, the notices that were not dismissed, and the
     number of messages to open.
     """
@@ -49,46 +49,50 @@ def routes() -> list[Route]:
 async def show_home(request: Request) -> Response:
     """Show the entrances; the vault may be locked."""
     state = state_of(request)
-    found = Waiting()
+    found = HomePageContents()
     with suppress(VaultLocked):
-        found = await in_vault(request, lambda device: _waiting(state, device))
+        found = await in_vault(request, lambda device: _read_home_page_contents(state, device))
     return show(
         request,
         "home.html",
         has_relay=found.has_relay,
-        drafts=[state.login.handle("draft", one.hex()) for one in found.drafts],
+        drafts=[state.login.handle_for("draft", one.hex()) for one in found.drafts],
         notices=found.notices,
         to_open=found.to_open,
     )
 
 
-def _waiting(state: AppState, device: Device) -> Waiting:
+def _read_home_page_contents(state: AppState, device: Device) -> HomePageContents:
     drafts = tuple(draft.id for draft in stored_drafts(device))
     to_open = count_unopened(device).total()
-    return Waiting(has_relay(device), drafts, current_notices(state, device), to_open)
+    return HomePageContents(has_relay(device), drafts, current_notices(state, device), to_open)
 
 
 async def show_progress(request: Request) -> Response:
     """Show a job's progress; once it has ended, its result or its error."""
-    job = state_of(request).jobs.find(request.path_params["handle"])
+    job = state_of(request).jobs.find_job(request.path_params["handle"])
     if job is None:
-        return go_to(request, "home")
+        return redirect_to(request, "home")
     if job.is_over and job.error is not None:
         return show_error(
-            request, error_words(job.error), status_of(job.error), job.form, job.form_page
+            request,
+            error_words(job.error),
+            http_status_of_error(job.error),
+            job.form,
+            job.form_page,
         )
     if job.is_over:
-        return go_to(request, job.page, handle=job.handle)
+        return redirect_to(request, job.page, handle=job.handle)
     return show(request, "progress.html", job=job)
 
 
 async def stream_events(request: Request) -> Response:
     """Tell the page by server-sent events that something changed; it then reloads itself."""
 
-    async def lines() -> AsyncIterator[str]:
-        # At once too: something may have changed since the page was made.
+    async def event_lines() -> AsyncIterator[str]:
+        # report a change at once: something may have changed while the page was loading
         yield "retry: 2000\ndata: changed\n\n"
         async for _ in state_of(request).events.changes():
             yield "data: changed\n\n"
 
-    return StreamingResponse(lines(), media_type="text/event-stream")
+    return StreamingResponse(event_lines(), media_type="text/event-stream")

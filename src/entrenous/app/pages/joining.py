@@ -12,21 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     error_words,
-    go_to,
     in_vault,
+    job_result,
     kept_form,
     language_of,
-    result_of,
+    redirect_to,
     show,
     start_job,
     state_of,
 )
-from entrenous.app.wording import for_pages
+from entrenous.app.wording import without_command_texts
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
@@ -36,7 +36,7 @@ from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.people.qr_codes import read_qr
 from entrenous.send.set_up import join_relay
 
-_LINK_BEGINS: Final = "entrenous:"
+_INVITE_LINK_PREFIX: Final = "entrenous:"
 
 
 class NoAddressGiven(Refused):
@@ -61,7 +61,7 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedRelay:
     """What the person reads afterwards, and the invitation that was used."""
 
     said: tuple[str, ...]
@@ -83,14 +83,14 @@ def read_invitation(text: str) -> Invitation:
     pasted = "".join(text.split())
     if not pasted:
         raise NoAddressGiven
-    if pasted.startswith(_LINK_BEGINS):
+    if pasted.startswith(_INVITE_LINK_PREFIX):
         invite = read_invite(pasted)
         return Invitation(invite.relay_url, pasted, invite.name)
     return Invitation(pasted if "://" in pasted else f"https://{pasted}")
 
 
 def prefill_person_form(invitation: Invitation, request: Request) -> None:
-    """Have the page of people show the form to add the person whose link was used, filled in."""
+    """Fill in the form of the people page that adds the person whose link was used."""
     if invitation.link:
         filled = FormData([("link", invitation.link), ("name", invitation.name)])
         state_of(request).login.keep_form(request.app.url_path_for("people"), filled)
@@ -101,7 +101,7 @@ async def show_join_form(request: Request, words: str = "", status: int = 200) -
     changing relays.
     """
     if await in_vault(request, has_relay):
-        return go_to(request, "move")
+        return redirect_to(request, "move")
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(request, "join.html", status=status, words=words, form=form)
 
@@ -110,27 +110,27 @@ async def start_connecting(request: Request) -> Response:
     form, state = await read_form(request), state_of(request)
     say = language_of(request).sentences.gettext
     try:
-        photos, text = await chosen_files(form, "photo"), typed(form, "relay")
+        photos, text = await chosen_files(form, "photo"), typed_text(form, "relay")
         if photos and not text:
             text = await asyncio.to_thread(read_qr, photos[0].data)
         invitation = read_invitation(text)
     except EntrenousError as why:
         return await show_join_form(request, error_words(why), 409)
 
-    def work(device: Device, _: Report) -> Joined:
+    def join_and_lock(device: Device, _: ReportProgress) -> JoinedRelay:
         identity = join_relay(invitation.relay_url, device)
         if state.vault.unlocked is None:
             raise VaultLocked
         with suppress(Unreachable):  # otherwise the lock is made at the next unlock
             state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
         state.mail.start()
-        return Joined(for_pages(describe_joining(identity)), invitation)
+        return JoinedRelay(without_command_texts(describe_joining(identity)), invitation)
 
-    return start_job(request, say("Connecting"), work, "joined")
+    return start_job(request, say("Connecting"), join_and_lock, "joined")
 
 
 async def show_joined(request: Request) -> Response:
-    done, say = result_of(request, Joined), language_of(request).sentences.gettext
+    done, say = job_result(request, JoinedRelay), language_of(request).sentences.gettext
     prefill_person_form(done.invitation, request)
     return show(
         request, "told.html", heading=say("You are connected"), said=done.said, back="people"

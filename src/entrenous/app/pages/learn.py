@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
-from entrenous.app.pages.help_lines import first_steps
-from entrenous.app.web import ResultGone, file_response, show, state_of
+from entrenous.app.forms import read_form, typed_text
+from entrenous.app.pages.help_lines import present_first_steps
+from entrenous.app.web import ResultGone, download_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.learn.check_up import CheckUp, CheckUpInput, check_up
@@ -36,7 +36,7 @@ def routes() -> list[Route]:
 
 async def show_lessons(request: Request) -> Response:
     login = state_of(request).login
-    every = [(login.handle("lesson", one.name), one) for one in all_lessons()]
+    every = [(login.handle_for("lesson", one.name), one) for one in all_lessons()]
     return show(request, "lessons.html", lessons=every)
 
 
@@ -46,7 +46,7 @@ async def show_lesson(request: Request) -> Response:
 
 async def answer_question(request: Request) -> Response:
     """Show whether the answer to the lesson's question is right, and why; nothing is stored."""
-    found, chosen = _find_lesson(request), typed(await read_form(request), "choice")
+    found, chosen = _find_lesson(request), typed_text(await read_form(request), "choice")
     number = int(chosen) if chosen.isdigit() else 0
     if not 0 < number <= len(found.question.choices):
         return _show_lesson(request, found)
@@ -80,11 +80,11 @@ async def serve_sheet(request: Request) -> Response:
         raise ResultGone
     found, paper = _find_lesson(request), Paper(kind)
     data = await asyncio.to_thread(write_sheet, found, paper)
-    return file_response(request, data, f"page-{found.order}-{paper.value}.pdf")
+    return download_response(request, data, f"page-{found.order}-{paper.value}.pdf")
 
 
 def _find_lesson(request: Request) -> Lesson:
-    name = state_of(request).login.named("lesson", request.path_params["lesson"])
+    name = state_of(request).login.name_of_handle("lesson", request.path_params["lesson"])
     if name is None:
         raise ResultGone
     return find_lesson(name)
@@ -99,9 +99,9 @@ async def continue_check_up(request: Request) -> Response:
     the server nor a file stores them.
     """
     form = await read_form(request)
-    at = int(typed(form, "at") or 0)
+    at = int(typed_text(form, "at") or 0)
     every = all_questions()
-    if typed(form, "do") == "stop" or at >= len(every):
+    if typed_text(form, "do") == "stop" or at >= len(every):
         return await _show_check_up_result(request, form)
     return show(
         request,
@@ -110,12 +110,12 @@ async def continue_check_up(request: Request) -> Response:
         at=at + 1,
         count=len(every),
         given=_read_answers(form),
-        folder=typed(form, "folder"),
+        folder=typed_text(form, "folder"),
     )
 
 
 async def _show_check_up_result(request: Request, form: FormData) -> Response:
-    folder = typed(form, "folder")
+    folder = typed_text(form, "folder")
     words = ""
     pictures: PicturesFound | None = None
     if folder:
@@ -124,7 +124,11 @@ async def _show_check_up_result(request: Request, form: FormData) -> Response:
         except NoSuchFolder as why:
             words = str(why)
     found = await asyncio.to_thread(_make_check_up, request, pictures, _read_answers(form))
-    steps = [first_steps(advice(AdviceId.THREAT), SystemClock().now().date())] if found.help else ()
+    steps = (
+        [present_first_steps(advice(AdviceId.THREAT), SystemClock().now().date())]
+        if found.help
+        else ()
+    )
     return show(
         request, "checked.html", found=found, words=words, count=len(found.advice), steps=steps
     )
@@ -139,5 +143,5 @@ def _make_check_up(
 
 def _read_answers(form: FormData) -> dict[str, str]:
     known = {one.id: {answer.key for answer in one.answers} for one in all_questions()}
-    given = {name: typed(form, name) for name in known}
+    given = {name: typed_text(form, name) for name in known}
     return {name: key for name, key in given.items() if key in known[name]}

@@ -8,16 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.web import (
     AppState,
+    ConfirmationQuestion,
     ResultGone,
     error_words,
-    go_to,
+    has_confirmed,
     in_vault,
     language_of,
+    redirect_to,
     show,
+    show_confirmation_page,
     state_of,
 )
 from entrenous.app.wording import without_commands
@@ -42,14 +44,18 @@ from entrenous.send.timeline import (
     timeline_page,
 )
 
-_SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
+_REACTION_EMOJI: Final = ("❤️", "👍", "😂", "😮", "😢")
 _ENTRIES_PER_PAGE: Final = 40  # number of entries of a conversation on one page
 _PEOPLE_PER_PAGE: Final = 100  # number of people on one page of the inbox
-_KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
+_KIND_BY_FILE_ROLE: Final = {
+    FileRole.PICTURE: "picture",
+    FileRole.CLIP: "clip",
+    FileRole.VOICE: "voice",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Inbox:
+class InboxPage:
     """The content of the messages page: people, their names, and unsent messages."""
 
     people: tuple[Correspondent, ...]
@@ -59,7 +65,7 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class ConversationPage:
     """A page of a conversation; ``kinds`` are those of the files stored here."""
 
     name: str
@@ -81,15 +87,15 @@ async def show_inbox(request: Request) -> Response:
     """List everybody with whom messages were exchanged, the newest first."""
     state = state_of(request)
 
-    def read(device: Device) -> Inbox:
-        return Inbox(
+    def read_inbox(device: Device) -> InboxPage:
+        return InboxPage(
             correspondents(device),
             _names_of_people(device),
             unsent_messages(device),
             current_notices(state, device),
         )
 
-    found = await in_vault(request, read)
+    found = await in_vault(request, read_inbox)
     problem, others = state.mail.problem, state.mail.others
     if problem is not None and not isinstance(problem, Unreachable):
         others = (problem, *others)
@@ -106,20 +112,20 @@ async def show_inbox(request: Request) -> Response:
 
 
 def current_notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
-    """Return stand-ins and words of the notices that were not dismissed."""
+    """Return the handles and words of the notices that were not dismissed."""
     return tuple(
-        (state.login.handle("notice", one.id), without_commands(one.words))
+        (state.login.handle_for("notice", one.id), without_commands(one.words))
         for one in unread_notices(device)
     )
 
 
 async def dismiss_shown_notice(request: Request) -> Response:
     """Dismiss a notice that was read, and go back to the page that showed it."""
-    page = typed(await read_form(request), "page")
-    named = state_of(request).login.named("notice", request.path_params["notice"])
+    page = typed_text(await read_form(request), "page")
+    named = state_of(request).login.name_of_handle("notice", request.path_params["notice"])
     if named is not None:
         await in_vault(request, lambda device: dismiss_notice(named, device))
-    return go_to(request, "inbox" if page == "inbox" else "home")
+    return redirect_to(request, "inbox" if page == "inbox" else "home")
 
 
 async def show_conversation(request: Request) -> Response:
@@ -127,53 +133,53 @@ async def show_conversation(request: Request) -> Response:
     person, skip = _find_person(request), int(request.path_params.get("skip", 0))
     state = state_of(request)
 
-    def read(device: Device) -> Conversation:
+    def read_conversation(device: Device) -> ConversationPage:
         page = timeline_page(person, device, skip, _ENTRIES_PER_PAGE)
         kinds = {
             one.name: _kinds_of_files(one.name, state, device)
             for one in page.entries
             if one.can_show
         }
-        return Conversation(_names_of_people(device).get(person, ""), page, kinds)
+        return ConversationPage(_names_of_people(device).get(person, ""), page, kinds)
 
-    found = await in_vault(request, read)
+    found = await in_vault(request, read_conversation)
     entries = found.page.entries
     return show(
         request,
         "conversation.html",
         name=found.name,
         person=request.path_params["person"],
-        entries=[(state.login.handle("message", one.name), one) for one in entries],
+        entries=[(state.login.handle_for("message", one.name), one) for one in entries],
         texts={one.name: one.text for one in entries if one.text},
         kinds=found.kinds,
         older=found.page.older,
         skip=skip,
         step=_ENTRIES_PER_PAGE,
         also={one.name: other_recipients_in_words(one.also) for one in entries if one.also},
-        signs=_SIGNS,
+        signs=_REACTION_EMOJI,
     )
 
 
 def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
     """Return the kind of each stored file of a message: picture, clip or voice."""
-    found = state.slots.kinds.get(name)
+    found = state.page_files.kinds.get(name)
     if found is None:
-        found = tuple(_KINDS[one.role] for one in stored_frame(name, device).files)
-        state.slots.kinds[name] = found
+        found = tuple(_KIND_BY_FILE_ROLE[one.role] for one in stored_frame(name, device).files)
+        state.page_files.kinds[name] = found
     return found
 
 
 async def act_on_message(request: Request) -> Response:
     """React, recall, or hide on this device; what cannot be undone is asked about first."""
     form = await read_form(request)
-    question = _confirmation_question(request, typed(form, "do"))
-    if question is not None and not is_sure(form):
-        return ask(request, form, question)
-    name, what, sign = find_message_name(request), typed(form, "do"), typed(form, "sign")
-    handle = typed(form, "person")
-    person = state_of(request).login.named("person", handle) or ""
+    question = _confirmation_question(request, typed_text(form, "do"))
+    if question is not None and not has_confirmed(form):
+        return show_confirmation_page(request, form, question)
+    name, what, sign = find_message_name(request), typed_text(form, "do"), typed_text(form, "sign")
+    handle = typed_text(form, "person")
+    person = state_of(request).login.name_of_handle("person", handle) or ""
 
-    def act(device: Device) -> tuple[RecallResult, ...]:
+    def apply_action(device: Device) -> tuple[RecallResult, ...]:
         match what:
             case "recall":
                 return recall_message(name, device)
@@ -185,16 +191,16 @@ async def act_on_message(request: Request) -> Response:
                 react(name, sign or None, device)
         return ()
 
-    recalls = await in_vault(request, act)
-    state_of(request).slots.drop(name)
+    recalls = await in_vault(request, apply_action)
+    state_of(request).page_files.forget_message(name)
     if recalls:
         outcomes = [recall_in_words(one.to, one) for one in recalls]
         return show(request, "recalled.html", outcomes=outcomes, person=handle)
-    return go_to(request, "conversation", person=handle)
+    return redirect_to(request, "conversation", person=handle)
 
 
-def _confirmation_question(request: Request, what: str) -> Question | None:
-    """Return what to ask before that is done to a message."""
+def _confirmation_question(request: Request, what: str) -> ConfirmationQuestion | None:
+    """Return the question to ask before this action, or None if it needs no confirmation."""
     say = language_of(request).sentences.gettext
     if what == "recall":
         unopened = say("Whoever has not opened it yet cannot open it any more.")
@@ -203,7 +209,7 @@ def _confirmation_question(request: Request, what: str) -> Question | None:
             "elsewhere, such as a screenshot, stays."
         )
         heading, yes, no = say("Take it back for everyone?"), say("Take it back"), say("Leave it")
-        return Question(heading, (unopened, opened), yes, no)
+        return ConfirmationQuestion(heading, (unopened, opened), yes, no)
     hidden = {
         "remove": say("It is deleted on this device, and nobody is told. It cannot come back."),
         "hide": say(
@@ -214,26 +220,26 @@ def _confirmation_question(request: Request, what: str) -> Question | None:
     if what not in hidden:
         return None
     heading, yes, no = say("Hide this message here?"), say("Hide it"), say("Keep it")
-    return Question(heading, (hidden[what],), yes, no)
+    return ConfirmationQuestion(heading, (hidden[what],), yes, no)
 
 
 def find_message_name(request: Request) -> str:
-    """Return the name of the message for the stand-in in the address; raises ResultGone."""
-    name = state_of(request).login.named("message", request.path_params["message"])
+    """Return the name of the message whose handle is in the address; raises ResultGone."""
+    name = state_of(request).login.name_of_handle("message", request.path_params["message"])
     if name is None:
         raise ResultGone
     return name
 
 
 def _find_person(request: Request) -> PersonId:
-    named = state_of(request).login.named("person", request.path_params["person"])
+    named = state_of(request).login.name_of_handle("person", request.path_params["person"])
     if named is None:
         raise ResultGone
     return PersonId(bytes.fromhex(named))
 
 
 def _handle_of_person(request: Request, person: PersonId) -> str:
-    return state_of(request).login.handle("person", person.hex())
+    return state_of(request).login.handle_for("person", person.hex())
 
 
 def _names_of_people(device: Device) -> dict[PersonId, str]:

@@ -1,4 +1,4 @@
-"""Find the case for the stand-in in an address."""
+"""Find the case whose handle is in the address, and read or change it."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -21,13 +21,13 @@ async def run_in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     """
     login, wanted = state_of(request).login, case_handle(request)
 
-    def named(device: Device) -> T:
+    def call_with_case_name(device: Device) -> T:
         for name in device.vault.keys(CASES_TABLE):
-            if login.stand_in("case", name) == wanted:
+            if login.lasting_handle_for("case", name) == wanted:
                 return work(name, device)
         raise ResultGone
 
-    return await in_vault(request, named)
+    return await in_vault(request, call_with_case_name)
 
 
 async def change_or_show_refusal(

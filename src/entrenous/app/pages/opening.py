@@ -13,19 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import read_form, typed_text
+from entrenous.app.jobs import ReportProgress
+from entrenous.app.page_file_cache import PageFile
 from entrenous.app.pages.messages import find_message_name
-from entrenous.app.slots import Shown
 from entrenous.app.web import (
     ResultGone,
-    file_response,
-    go_to,
+    download_response,
     in_vault,
+    job_result,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
     start_job,
     state_of,
 )
@@ -41,19 +41,19 @@ from entrenous.send.open import download_message, open_message_to, stored_file
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 
-PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
+CONVERSATION_PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An opened message: the person it came from, to go back to their page."""
+class OpenedMessage:
+    """An opened message, and the handle of its sender, to go back to their conversation."""
 
     name: str
     person: str
 
 
 @dataclass(frozen=True, slots=True)
-class SeenOnce:
+class ViewOnceMessage:
     """A message that is shown once, in memory until the page is left."""
 
     name: str
@@ -90,13 +90,13 @@ async def start_opening(request: Request) -> Response:
     name, say = find_message_name(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
-    def work(device: Device, report: Report) -> Opened:
+    def download_and_open(device: Device, report: ReportProgress) -> OpenedMessage:
         received = find_received(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
         open_message_to(name, _leave_encrypted, device)
-        return Opened(name, login.handle("person", received.sender.hex()))
+        return OpenedMessage(name, login.handle_for("person", received.sender.hex()))
 
-    return start_job(request, say("Opening it"), work, "opened")
+    return start_job(request, say("Opening it"), download_and_open, "opened")
 
 
 def _leave_encrypted(_number: int, _file: object, _fill: object) -> None:
@@ -107,16 +107,16 @@ async def _ask_about_receipts(request: Request) -> Response | None:
     """Ask once, before the first opening, whether somebody known by link gets receipts; store the
     answer. Return the question, or None once it is answered.
     """
-    name, answer = find_message_name(request), typed(await read_form(request), "receipts")
+    name, answer = find_message_name(request), typed_text(await read_form(request), "receipts")
 
-    def undecided(device: Device) -> Contact | None:
+    def find_undecided_sender(device: Device) -> Contact | None:
         sender = sender_without_receipt_choice(find_received(name, device).sender, device)
         if sender is not None and answer in {"yes", "no"}:
             set_receipts(sender.name, device, wanted=answer == "yes")
             return None
         return sender
 
-    sender = await in_vault(request, undecided)
+    sender = await in_vault(request, find_undecided_sender)
     if sender is None:
         return None
     return show(
@@ -124,46 +124,48 @@ async def _ask_about_receipts(request: Request) -> Response | None:
         "receipts.html",
         known=no_receipts_in_words(sender.name),
         question=ask_for_receipts_in_words(sender.name),
-        person=state_of(request).login.handle("person", sender.person.id.hex()),
+        person=state_of(request).login.handle_for("person", sender.person.id.hex()),
     )
 
 
 async def show_opened(request: Request) -> Response:
-    return go_to(request, "conversation", person=result_of(request, Opened).person)
+    return redirect_to(request, "conversation", person=job_result(request, OpenedMessage).person)
 
 
 async def serve_file(request: Request) -> Response:
-    """Show one file of an opened message. A picture is reduced to the size of its place; other
-    files are as sent.
+    """Show one file of an opened message. A picture is scaled down to the size at which the
+    page shows it; other files are served as they were sent.
     """
     name, number = find_message_name(request), int(request.path_params["number"])
-    slots, key = state_of(request).slots, ("message", name, number)
+    page_files, key = state_of(request).page_files, ("message", name, number)
 
-    def read(device: Device) -> ContentFile | None:
+    def read_unless_cached(device: Device) -> ContentFile | None:
         if find_received(name, device).key is None:  # the message has ended in the meantime
-            slots.drop(name)
-        return None if slots.find(key) else stored_file(name, number, device)
+            page_files.forget_message(name)
+        return None if page_files.find(key) else stored_file(name, number, device)
 
-    kept = await in_vault(request, read)
-    found = slots.find(key)
+    kept = await in_vault(request, read_unless_cached)
+    found = page_files.find(key)
     if found is None and kept is not None:
-        found = await slots.get(key, partial(_prepare_for_page, kept, slots.picture))
+        found = await page_files.get_or_make(
+            key, partial(_prepare_for_page, kept, page_files.make_picture)
+        )
     if found is None:
         raise ResultGone
-    return shown_file(request, found.data, found.media_type)
+    return response_for_page(request, found.data, found.media_type)
 
 
-def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -> Shown:
+def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], PageFile]) -> PageFile:
     if kept.role is FileRole.PICTURE:
-        return small(kept.data, PICTURE_PX)
-    return Shown(kept.data, kept.media_type)
+        return small(kept.data, CONVERSATION_PICTURE_PX)
+    return PageFile(kept.data, kept.media_type)
 
 
 async def serve_file_to_save(request: Request) -> Response:
     """Hand one file of an opened message to the browser to save; its name says nothing."""
     name, number = find_message_name(request), int(request.path_params["number"])
     kept = await in_vault(request, lambda device: stored_file(name, number, device))
-    return file_response(
+    return download_response(
         request,
         kept.data,
         f"{name}-{number}{FILE_SUFFIX_BY_MEDIA_TYPE.get(kept.media_type, '.bin')}",
@@ -178,18 +180,22 @@ async def fetch_view_once(request: Request) -> Response:
     name, say = find_message_name(request), language_of(request).sentences.gettext
     login = state_of(request).login
 
-    def work(device: Device, report: Report) -> SeenOnce:
+    def download_only(device: Device, report: ReportProgress) -> ViewOnceMessage:
         received: Received = find_received(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
-        person = login.handle("person", received.sender.hex())
-        return SeenOnce(name, person, ViewSession(received.sender_name))
+        person = login.handle_for("person", received.sender.hex())
+        return ViewOnceMessage(name, person, ViewSession(received.sender_name))
 
-    return start_job(request, say("Fetching it"), work, "seen")
+    return start_job(request, say("Fetching it"), download_only, "seen")
 
 
 async def show_view_once_page(request: Request) -> Response:
     return show(
-        request, "see_once.html", once=_find_view_once(request), handle=_handle(request), shown=None
+        request,
+        "see_once.html",
+        once=_find_view_once(request),
+        handle=_handle_in_address(request),
+        shown=None,
     )
 
 
@@ -202,7 +208,9 @@ async def show_view_once(request: Request) -> Response:
     state_of(request).vault.call_at_lock(once.look.end)
     opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
     shown = await asyncio.wrap_future(once.look.answer)
-    return show(request, "see_once.html", once=once, handle=_handle(request), shown=shown)
+    return show(
+        request, "see_once.html", once=once, handle=_handle_in_address(request), shown=shown
+    )
 
 
 def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
@@ -215,24 +223,24 @@ async def serve_view_once_file(request: Request) -> Response:
     found = _find_view_once(request).look.file(int(request.path_params["number"]) - 1)
     if found is None:
         raise ShownAlready
-    return shown_file(request, found.data, found.media_type)
+    return response_for_page(request, found.data, found.media_type)
 
 
 async def end_view_once(request: Request) -> Response:
     once = _find_view_once(request)
     once.look.end()
-    return go_to(request, "conversation", person=once.person)
+    return redirect_to(request, "conversation", person=once.person)
 
 
 def _make_step_reporter(
-    report: Report, say: Callable[[str], str]
+    report: ReportProgress, say: Callable[[str], str]
 ) -> Callable[[TransferStage, int, int], None]:
     return lambda stage, done, total: report(say(stage.value), done, total)
 
 
-def _handle(request: Request) -> str:
+def _handle_in_address(request: Request) -> str:
     return str(request.path_params["handle"])
 
 
-def _find_view_once(request: Request) -> SeenOnce:
-    return result_of(request, SeenOnce)
+def _find_view_once(request: Request) -> ViewOnceMessage:
+    return job_result(request, ViewOnceMessage)

@@ -11,10 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
-from entrenous.app.forms import read_form, typed
-from entrenous.app.jobs import Report
-from entrenous.app.pages.devices import Lost, describe_checklist, sheet_from_form
+from entrenous.app.forms import read_form, typed_text
+from entrenous.app.jobs import ReportProgress
+from entrenous.app.pages.devices import RevokedDevice, describe_checklist, sheet_from_form
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -22,14 +21,17 @@ from entrenous.app.passphrases import (
 )
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.web import (
+    ConfirmationQuestion,
     error_words,
-    go_to,
+    has_confirmed,
     in_vault,
+    job_result,
     kept_form,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
+    show_confirmation_page,
     start_job,
     state_of,
 )
@@ -76,7 +78,7 @@ class NotThePassphrase(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class MadeRecoverySheet:
     """A recovery sheet, in memory until it is on paper; ``device`` is the device that it unlocks
     and revokes.
     """
@@ -90,18 +92,23 @@ class Sheet:
         are ignored when it is read.
         """
         prefix, colon, code = "".join(self.text.split()).rpartition(":")
-        first, rest = code[:_GROUP_CHARS], code[_GROUP_CHARS:]
-        groups = [rest[at : at + _GROUP_CHARS] for at in range(0, len(rest), _GROUP_CHARS)]
-        rows = (groups[at : at + _ROW_GROUPS] for at in range(0, len(groups), _ROW_GROUPS))
+        first, rest = code[:_SHEET_GROUP_CHARS], code[_SHEET_GROUP_CHARS:]
+        groups = [
+            rest[at : at + _SHEET_GROUP_CHARS] for at in range(0, len(rest), _SHEET_GROUP_CHARS)
+        ]
+        rows = (
+            groups[at : at + _SHEET_GROUPS_PER_ROW]
+            for at in range(0, len(groups), _SHEET_GROUPS_PER_ROW)
+        )
         return "\n".join((f"{prefix}{colon}{first}", *map(" ".join, rows)))
 
 
-_GROUP_CHARS: Final = 8
-_ROW_GROUPS: Final = 4
+_SHEET_GROUP_CHARS: Final = 8
+_SHEET_GROUPS_PER_ROW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ChangeResult:
     """What the person reads after a change: a heading, and paragraphs."""
 
     heading: str
@@ -142,41 +149,45 @@ async def make_sheet(request: Request) -> Response:
         return await show_sheet_form(request, error_words(why), 409)
     vault, say = state_of(request).vault, language_of(request).sentences.gettext
 
-    def work(device: Device, _: Report) -> Sheet:
+    def make_sheet_after_fetching(device: Device, _: ReportProgress) -> MadeRecoverySheet:
         with suppress(Unreachable):
             # a message may say that a device was lost, which changes the sheet
             fetch_messages(device)
         made = make_recovery_sheet(_unlocked_parts(vault).part.output, old, device)
-        return Sheet(write_sheet(made), device_overview(device).devices[0].name)
+        return MadeRecoverySheet(write_sheet(made), device_overview(device).devices[0].name)
 
-    return start_job(request, say("Making the sheet"), work, "sheet_made")
+    return start_job(request, say("Making the sheet"), make_sheet_after_fetching, "sheet_made")
 
 
 async def show_sheet(request: Request) -> Response:
-    made, handle = result_of(request, Sheet), request.path_params["handle"]
+    made, handle = job_result(request, MadeRecoverySheet), request.path_params["handle"]
     return show(request, "sheet_made.html", made=made, handle=handle, now=SystemClock().now())
 
 
 async def serve_sheet_code(request: Request) -> Response:
-    return shown_file(request, qr_picture(result_of(request, Sheet).text), "image/png")
+    return response_for_page(
+        request, qr_picture(job_result(request, MadeRecoverySheet).text), "image/png"
+    )
 
 
 async def confirm_sheet_on_paper(request: Request) -> Response:
     """The person has the sheet on paper: delete the master key from this device, and the sheet from
     memory.
     """
-    result_of(request, Sheet)
+    job_result(request, MadeRecoverySheet)
     form, say = await read_form(request), language_of(request).sentences.gettext
-    if not is_sure(form):
+    if not has_confirmed(form):
         said = (
             say("This device now forgets the sheet, and the key that adds and removes devices."),
             say("From then on, it needs the paper for that. Check that every line is on it."),
         )
         yes, no = say("Yes, it is on paper"), say("Show it again")
-        return ask(request, form, Question(say("Is all of it on paper?"), said, yes, no))
+        return show_confirmation_page(
+            request, form, ConfirmationQuestion(say("Is all of it on paper?"), said, yes, no)
+        )
     await in_vault(request, delete_master_key)
-    state_of(request).jobs.drop(request.path_params["handle"])
-    return go_to(request, "devices")
+    state_of(request).jobs.forget_job(request.path_params["handle"])
+    return redirect_to(request, "devices")
 
 
 async def show_use_sheet_form(request: Request, words: str = "", status: int = 200) -> Response:
@@ -193,7 +204,7 @@ async def act_by_sheet(request: Request) -> Response:
         given = await sheet_from_form(form)
         if given is None:
             raise NoSheetGiven
-        match typed(form, "do"):
+        match typed_text(form, "do"):
             case "tries":
                 return await _allow_more_tries(request, given)
             case "shut":
@@ -203,7 +214,7 @@ async def act_by_sheet(request: Request) -> Response:
                 await asyncio.wrap_future(state_of(request).vault.unlock(words, given))
     except EntrenousError as why:
         return await show_use_sheet_form(request, error_words(why), 409)
-    return go_to(request, "move")
+    return redirect_to(request, "move")
 
 
 async def _allow_more_tries(request: Request, given: RecoverySheet) -> Response:
@@ -220,7 +231,7 @@ async def _allow_more_tries(request: Request, given: RecoverySheet) -> Response:
 
 async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
-    done = Lost(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
+    done = RevokedDevice(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
     to_do = describe_checklist(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
@@ -243,29 +254,31 @@ async def start_passphrase_change(request: Request) -> Response:
     say = language_of(request).sentences.gettext
     now = passphrase_in(form, "now")
 
-    def check(_: Device) -> None:
+    def refuse_wrong_passphrase(_: Device) -> None:
         if not is_current_passphrase(now, _unlocked_parts(vault)):
             raise NotThePassphrase
 
     try:
         words = chosen_passphrase(form)
-        await in_vault(request, check)
+        await in_vault(request, refuse_wrong_passphrase)
     except VaultLocked:
         raise
     except EntrenousError as why:
         return await show_passphrase_form(request, why, 409)
 
-    def work(device: Device, _: Report) -> Told:
+    def set_new_passphrase(device: Device, _: ReportProgress) -> ChangeResult:
         before = _unlocked_parts(vault)
         vault.unlocked = change_passphrase(before, words, device)
         said = tuple(describe_passphrase_change(before, vault.unlocked))
-        return Told(say("Your passphrase was changed"), said)
+        return ChangeResult(say("Your passphrase was changed"), said)
 
-    return start_job(request, say("Locking this device with the new passphrase"), work, "told")
+    return start_job(
+        request, say("Locking this device with the new passphrase"), set_new_passphrase, "told"
+    )
 
 
 async def show_result_words(request: Request) -> Response:
-    done = result_of(request, Told)
+    done = job_result(request, ChangeResult)
     said = [without_commands(one) for one in done.said]
     return show(request, "told.html", heading=done.heading, said=said, back="devices")
 
@@ -286,18 +299,18 @@ async def show_offline_form(request: Request, words: str = "", status: int = 200
 async def set_offline(request: Request) -> Response:
     """Let this device unlock without its relay for some hours, or stop allowing that."""
     form, vault = await read_form(request), state_of(request).vault
-    hours = max(1, min(OFFLINE_HOURS_MAX, int(typed(form, "hours") or 1)))
+    hours = max(1, min(OFFLINE_HOURS_MAX, int(typed_text(form, "hours") or 1)))
     say = language_of(request).sentences.gettext
 
-    def act(device: Device) -> str:
-        if typed(form, "do") == "off":
+    def change_offline_window(device: Device) -> str:
+        if typed_text(form, "do") == "off":
             forbid_offline(_unlocked_parts(vault))
             return say("This device opens only with its relay.")
         until = moment_in_words(allow_offline(_unlocked_parts(vault), hours, device.clock))
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:
-        said = await in_vault(request, act)
+        said = await in_vault(request, change_offline_window)
     except VaultLocked:
         raise
     except EntrenousError as why:
@@ -308,11 +321,11 @@ async def set_offline(request: Request) -> Response:
 
 
 async def show_move_form(request: Request, words: str = "", status: int = 200) -> Response:
-    def read(device: Device) -> tuple[str, str, bool]:
+    def read_relay_and_move(device: Device) -> tuple[str, str, bool]:
         shown = device_overview(device)
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
 
-    relay, moves_to, master_here = await in_vault(request, read)
+    relay, moves_to, master_here = await in_vault(request, read_relay_and_move)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -320,7 +333,7 @@ async def show_move_form(request: Request, words: str = "", status: int = 200) -
         status=status,
         words=words,
         relay=relay,
-        wanted=typed(form, "relay") or moves_to,
+        wanted=typed_text(form, "relay") or moves_to,
         moves_to=moves_to,
         needs_sheet=not master_here,
     )
@@ -331,24 +344,27 @@ async def continue_move(request: Request) -> Response:
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     try:
-        paper, url = await sheet_from_form(form), normalized_relay_address(typed(form, "relay"))
-        if typed(form, "do") == "cancel":
+        paper, url = (
+            await sheet_from_form(form),
+            normalized_relay_address(typed_text(form, "relay")),
+        )
+        if typed_text(form, "do") == "cancel":
             await in_vault(request, cancel_move)
-            return go_to(request, "devices")
+            return redirect_to(request, "devices")
     except VaultLocked:
         raise
     except EntrenousError as why:
         return await show_move_form(request, error_words(why), 409)
 
-    def work(device: Device, _: Report) -> Told:
+    def move_to_relay(device: Device, _: ReportProgress) -> ChangeResult:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_device(url, paper, device)
         with suppress(Unreachable):  # the next unlock completes this
             vault.unlocked = lock_at_new_relay(_unlocked_parts(vault), device)
-        return Told(say("You moved"), tuple(describe_move(moved)))
+        return ChangeResult(say("You moved"), tuple(describe_move(moved)))
 
-    return start_job(request, say("Moving to the other relay"), work, "told")
+    return start_job(request, say("Moving to the other relay"), move_to_relay, "told")
 
 
 def _unlocked_parts(vault: VaultSession) -> Unlocked:

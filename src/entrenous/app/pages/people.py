@@ -7,18 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
-from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
+    ConfirmationQuestion,
     error_words,
-    go_to,
+    has_confirmed,
     in_vault,
+    job_result,
     kept_form,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
+    show_confirmation_page,
     start_job,
     state_of,
 )
@@ -54,7 +56,7 @@ class NoLinkGiven(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeLink:
+class MadeInviteLink:
     """An invite link, in memory, and the person it is for."""
 
     link: str
@@ -62,7 +64,7 @@ class MadeLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparing:
+class ComparisonProgress:
     """The progress of a comparison by emoji; ``string`` is set once both can compare."""
 
     stage: ComparisonStage | None
@@ -89,13 +91,13 @@ def routes() -> list[Route]:
 
 
 async def show_people(request: Request, words: str = "", status: int = 200) -> Response:
-    def read(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
+    def read_people_and_circles(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
         every = circles(device.vault)
         return contacts(device), {
             one.name: [contact.name for contact in members_of(one, device)] for one in every
         }
 
-    known, groups = await in_vault(request, read)
+    known, groups = await in_vault(request, read_people_and_circles)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -110,47 +112,51 @@ async def show_people(request: Request, words: str = "", status: int = 200) -> R
 
 async def start_invite(request: Request) -> Response:
     form = await read_form(request)
-    name = typed(form, "for") or None
+    name = typed_text(form, "for") or None
     say = language_of(request).sentences.gettext
 
-    def make(device: Device, _: object) -> MadeLink:
-        return MadeLink(make_invite(device, name=name), name or "")
+    def make_link(device: Device, _: object) -> MadeInviteLink:
+        return MadeInviteLink(make_invite(device, name=name), name or "")
 
-    return start_job(request, say("Making a link"), make, "invited")
+    return start_job(request, say("Making a link"), make_link, "invited")
 
 
 async def show_invite(request: Request) -> Response:
-    made = result_of(request, MadeLink)
+    made = job_result(request, MadeInviteLink)
     handle = request.path_params["handle"]
     return show(request, "invited.html", made=made, handle=handle, days=INVITE_DAYS)
 
 
 async def serve_invite_code(request: Request) -> Response:
-    return shown_file(request, qr_picture(result_of(request, MadeLink).link), "image/png")
+    return response_for_page(
+        request, qr_picture(job_result(request, MadeInviteLink).link), "image/png"
+    )
 
 
 async def add_by_link(request: Request) -> Response:
-    """Add somebody by their link, typed or photographed; unnamed, they have the name they chose."""
+    """Add somebody by their link, typed or photographed. If no name is typed, the name in the link
+    is used.
+    """
     form = await read_form(request)
-    link, photos = "".join(typed(form, "link").split()), await chosen_files(form, "photo")
+    link, photos = "".join(typed_text(form, "link").split()), await chosen_files(form, "photo")
     try:
         if photos and not link:
             link = await asyncio.to_thread(read_qr, photos[0].data)
         if not link:
             raise NoLinkGiven
-        name = typed(form, "name") or read_invite(link).name
+        name = typed_text(form, "name") or read_invite(link).name
         added = await in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
         return await _show_people_again(request, why)
-    return go_to(request, "person", person=_handle_of_contact(request, added))
+    return redirect_to(request, "person", person=_handle_of_contact(request, added))
 
 
 async def show_person(request: Request) -> Response:
-    def read(device: Device) -> tuple[Contact, str]:
+    def read_person_and_number(device: Device) -> tuple[Contact, str]:
         contact = _find_contact(request, device)
         return contact, safety_number(contact.name, device)
 
-    contact, number = await in_vault(request, read)
+    contact, number = await in_vault(request, read_person_and_number)
     return show(
         request,
         "person.html",
@@ -163,24 +169,26 @@ async def show_person(request: Request) -> Response:
 async def change_person(request: Request) -> Response:
     """Rename, block, unblock, remove, choose receipts, or record that the numbers match."""
     form = await read_form(request)
-    what, name = typed(form, "do"), typed(form, "name")
-    if what in {"block", "forget"} and not is_sure(form):
+    what, name = typed_text(form, "do"), typed_text(form, "name")
+    if what in {"block", "forget"} and not has_confirmed(form):
         known = await in_vault(request, lambda device: _find_contact(request, device))
-        return ask(request, form, _confirmation_question(request, what, known.name))
+        return show_confirmation_page(
+            request, form, _confirmation_question(request, what, known.name)
+        )
 
-    def act(device: Device) -> Contact:
+    def change_and_flush(device: Device) -> Contact:
         contact = _find_contact(request, device)
         changed = _apply_change(what, contact.name, name, device)
         flush_outbox(device)
         return changed
 
-    contact = await in_vault(request, act)
+    contact = await in_vault(request, change_and_flush)
     if what == "forget":
-        return go_to(request, "people")
-    return go_to(request, "person", person=_handle_of_contact(request, contact))
+        return redirect_to(request, "people")
+    return redirect_to(request, "person", person=_handle_of_contact(request, contact))
 
 
-def _confirmation_question(request: Request, what: str, name: str) -> Question:
+def _confirmation_question(request: Request, what: str, name: str) -> ConfirmationQuestion:
     """Return what to ask before somebody is blocked or forgotten."""
     say = language_of(request).sentences.gettext
     if what == "block":
@@ -195,7 +203,7 @@ def _confirmation_question(request: Request, what: str, name: str) -> Question:
             say("To write to each other again, one of you needs a new link from the other."),
         )
         heading, yes, no = say("Forget {name}?"), say("Forget"), say("Do not forget")
-    return Question(heading.format(name=name), said, yes, no)
+    return ConfirmationQuestion(heading.format(name=name), said, yes, no)
 
 
 def _apply_change(what: str, name: str, new_name: str, device: Device) -> Contact:
@@ -217,36 +225,36 @@ def _apply_change(what: str, name: str, new_name: str, device: Device) -> Contac
 
 
 async def show_comparison(request: Request) -> Response:
-    def read(device: Device) -> tuple[Contact, Comparing]:
+    def read_person_and_progress(device: Device) -> tuple[Contact, ComparisonProgress]:
         contact = _find_contact(request, device)
         return contact, _read_comparison(contact, device)
 
-    contact, comparing = await in_vault(request, read)
+    contact, comparing = await in_vault(request, read_person_and_progress)
     person = request.path_params["person"]
     return show(request, "compare.html", contact=contact, person=person, comparing=comparing)
 
 
-def _read_comparison(contact: Contact, device: Device) -> Comparing:
+def _read_comparison(contact: Contact, device: Device) -> ComparisonProgress:
     known = comparison_with(contact.person.id, device)
     if known is None:
-        return Comparing(None)
+        return ComparisonProgress(None)
     if known.stage in {ComparisonStage.READY, ComparisonStage.AGREED}:
-        return Comparing(known.stage, auth_string_of(known, contact.person.id, device))
-    return Comparing(known.stage)
+        return ComparisonProgress(known.stage, auth_string_of(known, contact.person.id, device))
+    return ComparisonProgress(known.stage)
 
 
 async def take_comparison_step(request: Request) -> Response:
     """Begin or answer a comparison, or record whether both see the same."""
-    what = typed(await read_form(request), "do")
+    what = typed_text(await read_form(request), "do")
 
-    def step(device: Device) -> None:
+    def take_step_and_flush(device: Device) -> None:
         name = _find_contact(request, device).name
         {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
         flush_outbox(device)
 
-    await in_vault(request, step)
+    await in_vault(request, take_step_and_flush)
     page = "differs" if what == "differs" else "compare"
-    return go_to(request, page, person=request.path_params["person"])
+    return redirect_to(request, page, person=request.path_params["person"])
 
 
 async def explain_difference(request: Request) -> Response:
@@ -266,7 +274,7 @@ async def serve_own_code(request: Request) -> Response:
     code = await in_vault(
         request, lambda device: qr_code_text_for(_find_contact(request, device).name, device)
     )
-    return shown_file(request, qr_picture(code), "image/png")
+    return response_for_page(request, qr_picture(code), "image/png")
 
 
 async def scan_code(request: Request) -> Response:
@@ -275,21 +283,23 @@ async def scan_code(request: Request) -> Response:
     if not photos:
         raise NothingChosen
 
-    def read(device: Device) -> Contact:
+    def accept_photographed_code(device: Device) -> Contact:
         return accept_qr_code(_find_contact(request, device).name, read_qr(photos[0].data), device)
 
-    contact = await in_vault(request, read)
-    return go_to(request, "person", person=_handle_of_contact(request, contact))
+    contact = await in_vault(request, accept_photographed_code)
+    return redirect_to(request, "person", person=_handle_of_contact(request, contact))
 
 
 async def change_circle(request: Request) -> Response:
     """Add people to a circle, or remove it."""
     form, say = await read_form(request), language_of(request).sentences.gettext
-    name, remove = typed(form, "circle"), typed(form, "remove")
-    if remove and not is_sure(form):
+    name, remove = typed_text(form, "circle"), typed_text(form, "remove")
+    if remove and not has_confirmed(form):
         said = (say("The people in it stay in your list, and nobody is told."),)
         heading = say("Remove the circle {name}?").format(name=remove)
-        return ask(request, form, Question(heading, said, say("Remove it"), say("Keep it")))
+        return show_confirmation_page(
+            request, form, ConfirmationQuestion(heading, said, say("Remove it"), say("Keep it"))
+        )
     people = [one for one in form.getlist("person") if isinstance(one, str)]
     try:
         if remove:
@@ -298,7 +308,7 @@ async def change_circle(request: Request) -> Response:
             await in_vault(request, lambda device: add_to_circle(name, people, device))
     except EntrenousError as why:
         return await _show_people_again(request, why)
-    return go_to(request, "people")
+    return redirect_to(request, "people")
 
 
 async def _show_people_again(request: Request, why: EntrenousError) -> Response:
@@ -306,12 +316,12 @@ async def _show_people_again(request: Request, why: EntrenousError) -> Response:
 
 
 def _handle_of_contact(request: Request, contact: Contact) -> str:
-    return state_of(request).login.handle("person", contact.person.id.hex())
+    return state_of(request).login.handle_for("person", contact.person.id.hex())
 
 
 def _find_contact(request: Request, device: Device) -> Contact:
-    """Return the person for the stand-in in the address; raises UnknownPerson."""
-    named = state_of(request).login.named("person", request.path_params["person"])
+    """Return the person whose handle is in the address; raises UnknownPerson."""
+    named = state_of(request).login.name_of_handle("person", request.path_params["person"])
     contact = None if named is None else contact_by_id(bytes.fromhex(named), device)
     if contact is None:
         known = ", ".join(one.name for one in contacts(device))

@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed
-from entrenous.app.jobs import Report
+from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.pages.found import find_traced_file
 from entrenous.app.web import (
     ResultGone,
     error_words,
     in_vault,
+    job_result,
     language_of,
-    result_of,
     show,
     start_job,
     state_of,
@@ -49,7 +49,7 @@ from entrenous.stop.registration import (
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenMedium:
     """A file to register; it is kept in memory until it is registered or the app is locked."""
 
     data: bytes
@@ -57,7 +57,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegistrationResult:
     """A registration; ``was_there`` means that it already existed, so nothing was sent."""
 
     protection: Protection
@@ -89,11 +89,13 @@ async def ask_age(request: Request) -> Response:
 async def confirm_ages(request: Request) -> Response:
     """Go on to the file or, if somebody was under 18, to the people who help then."""
     form = await read_form(request)
-    if typed(form, "adult") != "yes":
+    if typed_text(form, "adult") != "yes":
         return show(request, "protect_young.html", words=error_words(NotEverybodyAdult()))
-    if typed(form, "found"):
-        number = int(typed(form, "number") or 0)
-        return _keep_file(request, find_traced_file(request, typed(form, "found"), number))
+    if typed_text(form, "found"):
+        number = int(typed_text(form, "number") or 0)
+        return _keep_file_in_memory(
+            request, find_traced_file(request, typed_text(form, "found"), number)
+        )
     return show(request, "protect_file.html")
 
 
@@ -101,19 +103,21 @@ async def store_chosen_file(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
         raise NothingChosen
-    return _keep_file(request, files[0].data)
+    return _keep_file_in_memory(request, files[0].data)
 
 
-def _keep_file(request: Request, data: bytes) -> Response:
+def _keep_file_in_memory(request: Request, data: bytes) -> Response:
     """Keep a file in memory, for the page that explains what would be sent."""
     say = language_of(request).sentences.gettext
     medium = medium_of(data)
-    return start_job(request, say("One moment"), lambda _, __: Chosen(data, medium), "protect_this")
+    return start_job(
+        request, say("One moment"), lambda _, __: ChosenMedium(data, medium), "protect_this"
+    )
 
 
 async def show_platform_question(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what would be sent, and ask which platform should get it."""
-    chosen = result_of(request, Chosen)
+    chosen = job_result(request, ChosenMedium)
     whole = Consent(adult=True, parts=True)
     form = getattr(request.state, "form", None)
     return show(
@@ -124,17 +128,17 @@ async def show_platform_question(request: Request, words: str = "", status: int 
         leaves=without_commands(describe_what_is_sent(chosen.medium, whole)),
         medium=chosen.medium.value,
         handle=request.path_params["handle"],
-        platform=typed(form, "platform") if form else "",
+        platform=typed_text(form, "platform") if form else "",
     )
 
 
 async def start_registering(request: Request) -> Response:
     """Register the fingerprints with the named platform."""
-    form, chosen = await read_form(request), result_of(request, Chosen)
-    url, proxy = typed(form, "platform"), state_of(request).settings.proxy
+    form, chosen = await read_form(request), job_result(request, ChosenMedium)
+    url, proxy = typed_text(form, "platform"), state_of(request).settings.proxy
     say = language_of(request).sentences.gettext
     consent = Consent(
-        adult=True, parts=not typed(form, "whole_only"), sound=not typed(form, "no_sound")
+        adult=True, parts=not typed_text(form, "whole_only"), sound=not typed_text(form, "no_sound")
     )
     try:
         with open_registration_client(url, proxy):
@@ -142,19 +146,21 @@ async def start_registering(request: Request) -> Response:
     except EntrenousError as why:
         return await show_platform_question(request, error_words(why), 409)
 
-    def work(device: Device, report: Report) -> Registered:
+    def register_unless_active(device: Device, report: ReportProgress) -> RegistrationResult:
         report(say("Computing fingerprints"), 0, 2)
         what = fingerprint_file(chosen.data, consent, device)
         report(say("Asking the platform"), 1, 2)
         with open_registration_client(url, proxy) as gate:
             before = find_active_registration(what, gate, device)
-            return Registered(before or register(what, gate, device), before is not None)
+            return RegistrationResult(before or register(what, gate, device), before is not None)
 
-    return start_job(request, say("Asking a platform to stop it"), work, "protected")
+    return start_job(
+        request, say("Asking a platform to stop it"), register_unless_active, "protected"
+    )
 
 
 async def show_registered(request: Request) -> Response:
-    made = result_of(request, Registered)
+    made = job_result(request, RegistrationResult)
     return show(request, "protected.html", made=made, platform=made.protection.gate_url)
 
 
@@ -168,7 +174,12 @@ async def show_registrations(request: Request, words: str = "", status: int = 20
         status=status,
         words=words,
         every=[
-            (login.handle("claim", one.claim), one, kind_in_words(one.kind), state_in_words(one))
+            (
+                login.handle_for("claim", one.claim),
+                one,
+                kind_in_words(one.kind),
+                state_in_words(one),
+            )
             for one in reversed(every)
         ],
         withdrawn=ClaimState.WITHDRAWN,
@@ -179,7 +190,7 @@ async def refresh_registrations(request: Request) -> Response:
     """Query the present state of all registrations at their platforms."""
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def work(device: Device, report: Report) -> str:
+    def refresh_all(device: Device, report: ReportProgress) -> str:
         every = all_protections(device)
         for number, one in enumerate(every):
             report(one.gate_url, number, len(every))
@@ -190,18 +201,18 @@ async def refresh_registrations(request: Request) -> Response:
                 continue  # the page then shows the last known state
         return ""
 
-    return start_job(request, say("Asking each platform"), work, "unprotected")
+    return start_job(request, say("Asking each platform"), refresh_all, "unprotected")
 
 
 async def start_withdrawing(request: Request) -> Response:
     """Withdraw a registration; if no platform ever confirmed it, remove it from the list."""
-    claim = state_of(request).login.named("claim", request.path_params["claim"])
+    claim = state_of(request).login.name_of_handle("claim", request.path_params["claim"])
     if claim is None:
         raise ResultGone
-    forget = typed(await read_form(request), "do") == "forget"
+    forget = typed_text(await read_form(request), "do") == "forget"
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
-    def work(device: Device, _: Report) -> str:
+    def withdraw_or_forget(device: Device, _: ReportProgress) -> str:
         protection = find_protection(claim, device)
         if forget and protection.state is None:
             delete_protection(protection, device)
@@ -213,8 +224,8 @@ async def start_withdrawing(request: Request) -> Response:
             withdraw_protection(protection, gate, device)
         return translated("It is withdrawn. The platform forgets its fingerprints.")
 
-    return start_job(request, say("Withdrawing it"), work, "unprotected")
+    return start_job(request, say("Withdrawing it"), withdraw_or_forget, "unprotected")
 
 
 async def show_withdrawn(request: Request) -> Response:
-    return await show_registrations(request, result_of(request, str))
+    return await show_registrations(request, job_result(request, str))

@@ -1,8 +1,8 @@
 """The questions about what happened: one on each page, each can be skipped, and stopping is always
 possible.
 
-Two paths use them: to the legal routes, which needs no vault, and to a case. Answers are in memory
-only until a case is opened; about somebody under 18, nothing is stored.
+Two paths use them: the path to the legal routes, which needs no vault, and the path to a
+case. Answers are in memory only until a case is opened; about somebody under 18, nothing is stored.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.pages.case_answers import (
     complete_address,
     open_case_from_answers,
@@ -23,14 +23,14 @@ from entrenous.app.pages.case_answers import (
 from entrenous.app.pages.case_routes import show_plan
 from entrenous.app.pages.help_lines import (
     emergency_numbers_nearby,
-    first_steps,
     nearest_help_lines,
     parse_typed_place,
     places_from_answers,
+    present_first_steps,
     suggest_places,
 )
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.web import error_words, in_vault, kept_form, redirect_to, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
@@ -44,7 +44,7 @@ from entrenous.respond.safety import STOPPED_NOTE
 from entrenous.respond.situation import Demand, PictureMaker, Spread
 
 #: The number of a question in its address, since a browser's history shows addresses.
-NUMBERS: Final = {
+QUESTION_NUMBERS: Final = {
     "safe": 1,
     "watched": 2,
     "age": 3,
@@ -59,22 +59,22 @@ NUMBERS: Final = {
     "sender": 12,
     "demand": 13,
 }
-_NAMES: Final = {number: name for name, number in NUMBERS.items()}
-_TO_CASE: Final = ("safe", "watched", "age", "posted", "place", "consent", "where")
-_TO_ROUTES: Final = (
+_QUESTION_NAME_BY_NUMBER: Final = {number: name for name, number in QUESTION_NUMBERS.items()}
+_CASE_QUESTIONS: Final = ("safe", "watched", "age", "posted", "place", "consent", "where")
+_LEGAL_QUESTIONS: Final = (
     *("age", "posted", "demand", "place", "platform"),
     *("intimate", "altered", "maker", "sender"),
 )
-_YES_NO: Final = frozenset({"yes", "no"})
-_CHOICES: Final[Mapping[str, frozenset[str]]] = {
-    **dict.fromkeys(("safe", "watched", "intimate", "altered", "sender"), _YES_NO),
+_YES_NO_ANSWERS: Final = frozenset({"yes", "no"})
+_ALLOWED_ANSWERS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("safe", "watched", "intimate", "altered", "sender"), _YES_NO_ANSWERS),
     "age": frozenset({"yes", "no", "unsure"}),
     "posted": frozenset(Spread),
     "maker": frozenset(PictureMaker) - {PictureMaker.UNSAID},
     "demand": frozenset(Demand),
 }
-_SAID_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
-_CASE, _LEGAL = "case", "legal"
+_QUESTIONS_WORDED_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
+_CASE_PATH, _LEGAL_PATH = "case", "legal"
 
 
 def routes() -> list[Route]:
@@ -94,30 +94,30 @@ def routes() -> list[Route]:
 
 async def go_to_legal_questions(request: Request) -> Response:
     """Go on to the first unanswered question, or to the routes."""
-    return _show_next_question(request, _LEGAL, "")
+    return _show_next_question(request, _LEGAL_PATH, "")
 
 
 async def ask_legal(request: Request) -> Response:
-    return _ask(request, _LEGAL)
+    return _show_question(request, _LEGAL_PATH)
 
 
 async def answer_legal(request: Request) -> Response:
-    return await _answer(request, _LEGAL)
+    return await _take_answer(request, _LEGAL_PATH)
 
 
 async def ask_case(request: Request) -> Response:
-    return _ask(request, _CASE)
+    return _show_question(request, _CASE_PATH)
 
 
 async def answer_case(request: Request) -> Response:
-    return await _answer(request, _CASE)
+    return await _take_answer(request, _CASE_PATH)
 
 
 async def begin_case_questions(request: Request) -> Response:
-    """Begin the questions that lead to a case; a verdict passes its trace on."""
+    """Begin the questions that lead to a case; a page with a verdict passes the trace's number."""
     form, answers = await read_form(request), state_of(request).login.answers
-    answers.update({name: typed(form, name) for name in ("trace", "for")})
-    return _show_next_question(request, _CASE, "")
+    answers.update({name: typed_text(form, name) for name in ("trace", "for")})
+    return _show_next_question(request, _CASE_PATH, "")
 
 
 async def delete_answers(request: Request) -> Response:
@@ -129,10 +129,10 @@ async def delete_answers(request: Request) -> Response:
 async def store_country(request: Request) -> Response:
     """Store the country, and show its emergency numbers."""
     form = await read_form(request)
-    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
+    place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     if place:
         state_of(request).login.answers["place"] = place
-    return await show_first_steps(request, words, typed(form, "place"))
+    return await show_first_steps(request, words, typed_text(form, "place"))
 
 
 async def show_first_steps(request: Request, words: str = "", tried: str = "") -> Response:
@@ -150,7 +150,7 @@ async def show_first_steps(request: Request, words: str = "", tried: str = "") -
         asks_place=name == "safe" and not places_from_answers(answers),
         guesses=suggest_places(request, words),
         name=name,
-        steps=[first_steps(advice(one), now.date()) for one in steps],
+        steps=[present_first_steps(advice(one), now.date()) for one in steps],
         emergency=emergency_numbers_nearby(request, now.date()) if name == "safe" else (),
         lines=nearest_help_lines(request, now) if name == "safe" else (),
         onward=request.app.url_path_for(
@@ -163,25 +163,27 @@ async def show_legal_routes(request: Request) -> Response:
     """Show the steps for the answers, the first one large."""
     answers = state_of(request).login.answers
     if answers.get("age") != "yes":
-        return go_to(request, "legal_question", number=NUMBERS["age"])
+        return redirect_to(request, "legal_question", number=QUESTION_NUMBERS["age"])
     today = SystemClock().now().date()
     plan = plan_for(situation_from_answers(answers), today, today)
-    asked = _questions_asked(_LEGAL, answers)
+    asked = _questions_asked(_LEGAL_PATH, answers)
     unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
-    more = NUMBERS[unasked[0]] if unasked else None
+    more = QUESTION_NUMBERS[unasked[0]] if unasked else None
     return show_plan(request, plan, more=more)
 
 
-def _ask(request: Request, way: str, words: str = "", form: FormData | None = None) -> Response:
+def _show_question(
+    request: Request, way: str, words: str = "", form: FormData | None = None
+) -> Response:
     name, login = _question_name(request), state_of(request).login
     answers = login.answers
     asked = _questions_asked(way, answers)
     if name not in asked:
-        return go_to(request, way if way == _LEGAL else "cases")
+        return redirect_to(request, way if way == _LEGAL_PATH else "cases")
     before = asked[: asked.index(name)]
-    question = safety_questions()[name] if name in _SAID_BY_RULES else None
+    question = safety_questions()[name] if name in _QUESTIONS_WORDED_BY_RULES else None
     if form is None:  # input from before the app was locked is shown again after unlocking
-        form = FormData() if login.has_answers_aside else kept_form(request)
+        form = FormData() if login.has_hidden_answers else kept_form(request)
     return show(
         request,
         "what_happened.html",
@@ -193,7 +195,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         answers=answers,
         form=form,
         way=way,
-        back=NUMBERS[before[-1]] if before else None,
+        back=QUESTION_NUMBERS[before[-1]] if before else None,
         guesses=suggest_places(request, words) if name == "place" else (),
         roles=tuple(RepresentativeRole),
         kinds=PLATFORM_KIND_NAMES,
@@ -202,20 +204,20 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
     )
 
 
-async def _answer(request: Request, way: str) -> Response:
+async def _take_answer(request: Request, way: str) -> Response:
     name, login = _question_name(request), state_of(request).login
     form, answers = await read_form(request), login.answers
-    opens_case = way == _CASE and name == _TO_CASE[-1]
-    if opens_case and login.has_answers_aside:
+    opens_case = way == _CASE_PATH and name == _CASE_QUESTIONS[-1]
+    if opens_case and login.has_hidden_answers:
         # earlier answers, which are hidden while the app is locked, belong to this case too
         raise VaultLocked
-    if name == "age" and typed(form, "answer") in ("no", "unsure"):
-        return go_to(request, "under_18")
+    if name == "age" and typed_text(form, "answer") in ("no", "unsure"):
+        return redirect_to(request, "under_18")
     words = await _store_answer(name, form, answers)
     if words:
-        return _ask(request, way, words, form)
-    if way == _CASE and _needs_a_word(name, answers):
-        return go_to(request, "first", number=NUMBERS[name])
+        return _show_question(request, way, words, form)
+    if way == _CASE_PATH and _leads_to_first_steps(name, answers):
+        return redirect_to(request, "first", number=QUESTION_NUMBERS[name])
     if opens_case:
         return await _open_case(request, form)
     return _show_next_question(request, way, name)
@@ -226,48 +228,48 @@ async def _open_case(request: Request, form: FormData) -> Response:
     login = state_of(request).login
     answers = dict(login.answers)
     if answers.get("age") != "yes":
-        return go_to(request, "case_question", number=NUMBERS["age"])
+        return redirect_to(request, "case_question", number=QUESTION_NUMBERS["age"])
     try:
         case = await in_vault(request, lambda device: open_case_from_answers(answers, device))
     except EntrenousError as why:
         if why.family == "refused" and not state_of(request).vault.is_open:
             raise  # the vault is locked
-        return _ask(request, _CASE, error_words(why), form)
+        return _show_question(request, _CASE_PATH, error_words(why), form)
     login.forget_answers()
     login.answers["place"] = answers.get("place", "")
-    return go_to(request, "case", case=login.stand_in("case", case.name))
+    return redirect_to(request, "case", case=login.lasting_handle_for("case", case.name))
 
 
 async def _store_answer(name: str, form: FormData, answers: dict[str, str]) -> str:
     """Store an answer. Return "", or why the answer is not valid."""
-    if typed(form, "skip"):
+    if typed_text(form, "skip"):
         answers[name] = "skip"
         return ""
-    if name in _CHOICES:
-        given = typed(form, "answer")
-        answers[name] = given if given in _CHOICES[name] else "skip"
+    if name in _ALLOWED_ANSWERS:
+        given = typed_text(form, "answer")
+        answers[name] = given if given in _ALLOWED_ANSWERS[name] else "skip"
         return ""
-    return await _TAKEN[name](form, answers)
+    return await _STORE_BY_QUESTION[name](form, answers)
 
 
 async def _store_place(form: FormData, answers: dict[str, str]) -> str:
-    place, words = await parse_typed_place(typed(form, "guess") or typed(form, "place"))
+    place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     answers["place"] = place or "skip"
     return words
 
 
 async def _store_platform(form: FormData, answers: dict[str, str]) -> str:
-    where, kind = typed(form, "platform"), typed(form, "kind")
+    where, kind = typed_text(form, "platform"), typed_text(form, "kind")
     record = find_platform(where) if where else None
     answers["platform"] = record.id if record else where or kind or "skip"
     answers["kind"] = "" if record or kind not in set(PlatformKind) else kind
     if where and record is None and not (host_of(where) and "." in where) and not kind:
-        return translated(_NO_SUCH_PLATFORM)
+        return translated(_NO_SUCH_PLATFORM_MESSAGE)
     return ""
 
 
 async def _store_consent(form: FormData, answers: dict[str, str]) -> str:
-    answers["role"], answers["consent"] = typed(form, "role"), typed(form, "consent")
+    answers["role"], answers["consent"] = typed_text(form, "role"), typed_text(form, "consent")
     try:
         representative_with_consent(
             role_from_answers(answers), answers["consent"], SystemClock().now()
@@ -278,30 +280,30 @@ async def _store_consent(form: FormData, answers: dict[str, str]) -> str:
 
 
 async def _store_where(form: FormData, answers: dict[str, str]) -> str:
-    where = typed(form, "where")
+    where = typed_text(form, "where")
     public = answers.get("posted") not in (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
     address = complete_address(where) if where and public else where
-    answers["where"], answers["account"] = address or "skip", typed(form, "account")
-    answers["told_platform"] = typed(form, "told_platform")
-    return translated(_NO_ADDRESS) if where and not address else ""
+    answers["where"], answers["account"] = address or "skip", typed_text(form, "account")
+    answers["told_platform"] = typed_text(form, "told_platform")
+    return translated(_NO_WEB_ADDRESS_MESSAGE) if where and not address else ""
 
 
-_TAKEN: Final = {
+_STORE_BY_QUESTION: Final = {
     "place": _store_place,
     "platform": _store_platform,
     "consent": _store_consent,
     "where": _store_where,
 }
-_NO_ADDRESS: Final = translatable(
+_NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser: it begins with https. If it is in"
     " a chat, or if you do not have it, skip this."
 )
-_NO_SUCH_PLATFORM: Final = translatable(
+_NO_SUCH_PLATFORM_MESSAGE: Final = translatable(
     "There is no record of this one here. Give its web address, or choose what kind it is."
 )
 
 
-def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
+def _leads_to_first_steps(name: str, answers: dict[str, str]) -> bool:
     said = (name, answers.get(name))
     return said in (("safe", "no"), ("watched", "yes"), ("posted", Spread.THREAT))
 
@@ -316,7 +318,11 @@ def _questions_asked(way: str, answers: dict[str, str]) -> list[str]:
         left_out.add("demand")
     else:
         left_out.add("altered")
-    return [name for name in (_TO_CASE if way == _CASE else _TO_ROUTES) if name not in left_out]
+    return [
+        name
+        for name in (_CASE_QUESTIONS if way == _CASE_PATH else _LEGAL_QUESTIONS)
+        if name not in left_out
+    ]
 
 
 def _show_next_question(request: Request, way: str, name: str) -> Response:
@@ -326,16 +332,16 @@ def _show_next_question(request: Request, way: str, name: str) -> Response:
     rest = asked[asked.index(name) + 1 :] if name in asked else asked
     open_ = [one for one in rest if not answers.get(one) or one == "where"]
     if open_:
-        page = "legal_question" if way == _LEGAL else "case_question"
-        return go_to(request, page, number=NUMBERS[open_[0]])
-    return go_to(request, "legal_routes" if way == _LEGAL else "cases")
+        page = "legal_question" if way == _LEGAL_PATH else "case_question"
+        return redirect_to(request, page, number=QUESTION_NUMBERS[open_[0]])
+    return redirect_to(request, "legal_routes" if way == _LEGAL_PATH else "cases")
 
 
 def _number_of_next_question(name: str, answers: dict[str, str]) -> int:
-    asked = _questions_asked(_CASE, answers)
+    asked = _questions_asked(_CASE_PATH, answers)
     rest = asked[asked.index(name) + 1 :]
-    return NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
+    return QUESTION_NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
 
 
 def _question_name(request: Request) -> str:
-    return _NAMES.get(request.path_params["number"], "")
+    return _QUESTION_NAME_BY_NUMBER.get(request.path_params["number"], "")

@@ -1,5 +1,5 @@
-"""Review a draft before it is sent: its recipients, the metadata that is removed, and their
-copy.
+"""Review a draft before it is sent: its recipients, the metadata that is removed, and a preview of
+a recipient's copy.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form
-from entrenous.app.jobs import Report
+from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
+    ConfirmationQuestion,
     ResultGone,
-    go_to,
+    has_confirmed,
     in_vault,
+    job_result,
     language_of,
-    result_of,
+    redirect_to,
+    response_for_page,
     show,
-    shown_file,
+    show_confirmation_page,
     start_job,
     state_of,
 )
@@ -54,9 +56,9 @@ if TYPE_CHECKING:
     from entrenous.send.copies.picture_copies import CopyPreview
 
 _QUOTED_CHARS_MAX: Final = 120  # number of characters shown of an answered message
-SMALL_PX: Final = 480
-_LARGE_PX: Final = 900
-_WORDS: Final = {
+DRAFT_PREVIEW_PX: Final = 480
+_COPY_PREVIEW_PX: Final = 900
+_WORD_BY_MEDIA_KIND: Final = {
     MediaKind.PICTURE: "picture",
     MediaKind.CLIP: "clip",
     MediaKind.SOUND: "sound",
@@ -84,7 +86,7 @@ class DraftFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class ReviewContents:
     """What the review page shows: recipients, files, and the guard's doubts."""
 
     draft: StoredDraft
@@ -95,8 +97,8 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class TheirCopy:
-    """A preview of a recipient's copy, in memory, for the draft behind this stand-in."""
+class RecipientCopyPreview:
+    """A preview of a recipient's copy, in memory; ``draft`` is the handle of the draft."""
 
     draft: str
     factor: int
@@ -115,24 +117,24 @@ def routes() -> list[Route]:
 
 
 async def show_review(request: Request, words: str = "", status: int = 200) -> Response:
-    """Show recipients, removed metadata, and the guard's questions; without a recipient, return to
-    writing.
+    """Show recipients, removed metadata, and the guard's questions. If the draft has no
+    recipient, return to the form in which it was written.
     """
 
-    def read(device: Device) -> Review | None:
+    def read_review(device: Device) -> ReviewContents | None:
         kept = draft_at_address(request, device)
         if not kept.to:
             return None
-        draft = to_draft(kept, frozenset(), device)
+        draft = sendable_draft_of(kept, frozenset(), device)
         known = {one.name: one for one in contacts(device)}
         people = tuple(_describe_recipient(known[name], device) for name in draft.to)
         files = tuple(
             _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
         )
         doubts = inspect_draft(draft, device).unanswered
-        return Review(kept, people, files, doubts, beginning_of_reply(kept.reply, device))
+        return ReviewContents(kept, people, files, doubts, beginning_of_reply(kept.reply, device))
 
-    found = await in_vault(request, read)
+    found = await in_vault(request, read_review)
     if found is None:
         write = request.app.url_path_for("send")
         return RedirectResponse(f"{write}?draft={request.path_params['draft']}", 303)
@@ -157,24 +159,26 @@ def _inspect_file(name: str | None, data: bytes) -> DraftFile:
     told = read_metadata(data)
     land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
     kind = MediaKind.SOUND if is_voice_recording(data) else medium_of(data)
-    return DraftFile(name or "", _WORDS[kind], told, land)
+    return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], told, land)
 
 
 async def serve_small_file(request: Request) -> Response:
     """Serve a small version of a draft's file, made from its decoded pixels or samples."""
-    number, slots = int(request.path_params["number"]), state_of(request).slots
+    number, page_files = int(request.path_params["number"]), state_of(request).page_files
 
-    def read(device: Device) -> tuple[str, bytes | None]:
+    def find_blob_and_data(device: Device) -> tuple[str, bytes | None]:
         kept = draft_at_address(request, device)
         if not 0 < number <= len(kept.files):
             raise NoSuchDraft
         blob = kept.files[number - 1]
-        found = slots.find(("draft", blob.hex(), 0))
+        found = page_files.find(("draft", blob.hex(), 0))
         return blob.hex(), None if found else device.vault.kept_file(blob)
 
-    blob, data = await in_vault(request, read)
-    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", SMALL_PX))
-    return shown_file(request, made.data, made.media_type)
+    blob, data = await in_vault(request, find_blob_and_data)
+    made = await page_files.get_or_make(
+        ("draft", blob, 0), lambda: page_files.make_preview(data or b"", DRAFT_PREVIEW_PX)
+    )
+    return response_for_page(request, made.data, made.media_type)
 
 
 async def remove_one_file(request: Request) -> Response:
@@ -183,21 +187,23 @@ async def remove_one_file(request: Request) -> Response:
     """
     place = int(request.path_params["number"]) - 1
     form, say = await read_form(request), language_of(request).sentences.gettext
-    if not is_sure(form):
+    if not has_confirmed(form):
         said = say("Your own file stays where it is; a voice that you recorded here is gone.")
         heading = say("Remove file {number} from this message?").format(number=place + 1)
-        return ask(request, form, Question(heading, (said,), say("Remove it"), say("Keep it")))
+        return show_confirmation_page(
+            request, form, ConfirmationQuestion(heading, (said,), say("Remove it"), say("Keep it"))
+        )
 
-    def take_out(device: Device) -> bool:
+    def remove_and_discard_if_empty(device: Device) -> bool:
         kept = remove_draft_file(draft_at_address(request, device).id, place, device)
         if kept.files or kept.text:
             return True
         discard_draft(kept.id, device)
         return False
 
-    if await in_vault(request, take_out):
-        return go_to(request, "review", draft=request.path_params["draft"])
-    return go_to(request, "send")
+    if await in_vault(request, remove_and_discard_if_empty):
+        return redirect_to(request, "review", draft=request.path_params["draft"])
+    return redirect_to(request, "send")
 
 
 async def make_preview(request: Request) -> Response:
@@ -205,30 +211,30 @@ async def make_preview(request: Request) -> Response:
     say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
     draft = request.path_params["draft"]
 
-    def work(device: Device, _: Report) -> TheirCopy:
+    def make_marked_preview(device: Device, _: ReportProgress) -> RecipientCopyPreview:
         from entrenous.send.copies.picture_copies import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
 
         kept = draft_at_address(request, device)
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
-        made = preview_copy(device.vault.kept_file(kept.files[place]), _LARGE_PX, device)
-        return TheirCopy(draft, DIFFERENCE_FACTOR, made)
+        made = preview_copy(device.vault.kept_file(kept.files[place]), _COPY_PREVIEW_PX, device)
+        return RecipientCopyPreview(draft, DIFFERENCE_FACTOR, made)
 
-    return start_job(request, say("Marking a copy to look at"), work, "their_copy")
+    return start_job(request, say("Marking a copy to look at"), make_marked_preview, "their_copy")
 
 
 async def show_their_copy(request: Request) -> Response:
-    made = result_of(request, TheirCopy)
+    made = job_result(request, RecipientCopyPreview)
     return show(request, "their_copy.html", made=made, handle=request.path_params["handle"])
 
 
 async def serve_copy_picture(request: Request) -> Response:
-    made = result_of(request, TheirCopy).preview
+    made = job_result(request, RecipientCopyPreview).preview
     pictures = {"original": made.original, "copy": made.copy, "difference": made.difference}
     found = pictures.get(request.path_params["picture"])
     if found is None:
         raise ResultGone
-    return shown_file(request, found, "image/jpeg")
+    return response_for_page(request, found, "image/jpeg")
 
 
 def beginning_of_reply(reply: str, device: Device) -> str:
@@ -241,12 +247,12 @@ def beginning_of_reply(reply: str, device: Device) -> str:
 
 
 def draft_at_address(request: Request, device: Device) -> StoredDraft:
-    """Return the draft for the stand-in in the address; raises NoSuchDraft."""
-    named = state_of(request).login.named("draft", request.path_params["draft"]) or ""
+    """Return the draft whose handle is in the address; raises NoSuchDraft."""
+    named = state_of(request).login.name_of_handle("draft", request.path_params["draft"]) or ""
     return find_draft(bytes.fromhex(named), device)
 
 
-def to_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
+def sendable_draft_of(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
     """Return a draft as it would be sent now; ``confirmed`` are the names typed for the guard.
 
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.

@@ -9,17 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.asking import Question, ask, is_sure
-from entrenous.app.forms import all_typed, read_form
-from entrenous.app.jobs import Report
-from entrenous.app.pages.review import draft_at_address, show_review, to_draft
+from entrenous.app.forms import read_form, typed_texts
+from entrenous.app.jobs import ReportProgress
+from entrenous.app.pages.review import draft_at_address, sendable_draft_of, show_review
 from entrenous.app.web import (
+    ConfirmationQuestion,
     error_words,
-    go_to,
+    has_confirmed,
     in_vault,
+    job_result,
     language_of,
-    result_of,
+    redirect_to,
     show,
+    show_confirmation_page,
     start_job,
     state_of,
 )
@@ -41,11 +43,11 @@ from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
 
-_UNTIL_IT_LEAVES_S: Final = 1  # after the time to undo is over
+_FETCH_DELAY_AFTER_UNDO_S: Final = 1  # after the time to undo is over
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedMessage:
     """An encrypted message; no part of it is sent before ``leaves_at``."""
 
     name: MessageName
@@ -65,29 +67,31 @@ def routes() -> list[Route]:
 
 async def start_sealing(request: Request) -> Response:
     """Mark and encrypt the copies; they are sent when the time to undo is over."""
-    confirmed = frozenset(all_typed(await read_form(request), "confirm"))
+    confirmed = frozenset(typed_texts(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
 
-    def check(device: Device) -> None:
-        draft = to_draft(draft_at_address(request, device), confirmed, device)
+    def refuse_unconfirmed(device: Device) -> None:
+        draft = sendable_draft_of(draft_at_address(request, device), confirmed, device)
         if inspect_draft(draft, device).unanswered:
             raise NameNotTyped
 
     try:
-        await in_vault(request, check)
+        await in_vault(request, refuse_unconfirmed)
     except EntrenousError as why:
         return await show_review(request, error_words(why), 409)
     mail, undo_s = state_of(request).mail, state_of(request).settings.undo_s
 
-    def work(device: Device, report: Report) -> Sealed:
+    def seal_and_discard_draft(device: Device, report: ReportProgress) -> SealedMessage:
         kept = draft_at_address(request, device)
-        draft = replace(to_draft(kept, confirmed, device), undo_s=undo_s)
+        draft = replace(sendable_draft_of(kept, confirmed, device), undo_s=undo_s)
         made = _seal_draft(draft, device, report, say)
         discard_draft(kept.id, device)
-        mail.look_after(undo_s + _UNTIL_IT_LEAVES_S)
+        mail.fetch_after(undo_s + _FETCH_DELAY_AFTER_UNDO_S)
         return made
 
-    return start_job(request, say("Marking and sealing a copy for each person"), work, "sealed")
+    return start_job(
+        request, say("Marking and sealing a copy for each person"), seal_and_discard_draft, "sealed"
+    )
 
 
 class NameNotTyped(Refused):
@@ -97,39 +101,43 @@ class NameNotTyped(Refused):
     """
 
 
-def _seal_draft(draft: Draft, device: Device, report: Report, say: Callable[[str], str]) -> Sealed:
-    def step(stage: TransferStage, done: int, total: int) -> None:
+def _seal_draft(
+    draft: Draft, device: Device, report: ReportProgress, say: Callable[[str], str]
+) -> SealedMessage:
+    def report_stage(stage: TransferStage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
     try:
-        sent = send_message(draft, device, TransferWatch(step))
+        sent = send_message(draft, device, TransferWatch(report_stage))
     except MessageNotSentYet as why:
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
         leaves_at = device.clock.now() + timedelta(seconds=draft.undo_s)
-        return Sealed(MessageName(str(name)), draft.to, leaves_at, waits)
-    return Sealed(sent.name, draft.to, device.clock.now())
+        return SealedMessage(MessageName(str(name)), draft.to, leaves_at, waits)
+    return SealedMessage(sent.name, draft.to, device.clock.now())
 
 
 async def discard_shown_draft(request: Request) -> Response:
     """Delete a draft, once the person is sure."""
     form, say = await read_form(request), language_of(request).sentences.gettext
-    if not is_sure(form):
+    if not has_confirmed(form):
         said = (
             say("It was not sent to anybody. Its words and files are deleted from this app."),
             say("Your own pictures stay where they are; a voice that you recorded here is gone."),
         )
         heading = say("Delete this message?")
-        return ask(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
+        return show_confirmation_page(
+            request, form, ConfirmationQuestion(heading, said, say("Delete it"), say("Keep it"))
+        )
     await in_vault(
         request, lambda device: discard_draft(draft_at_address(request, device).id, device)
     )
-    return go_to(request, "home")
+    return redirect_to(request, "home")
 
 
 async def show_sealed(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
-    found, state = result_of(request, Sealed), state_of(request)
+    found, state = job_result(request, SealedMessage), state_of(request)
     departures = await in_vault(request, lambda device: send_states_of(found.name, device))
     left_s = max(0, round((found.leaves_at - SystemClock().now()).total_seconds()))
     problems = [state.mail.problem] if state.mail.problem else state.mail.others
@@ -146,15 +154,15 @@ async def show_sealed(request: Request) -> Response:
 
 async def undo_sending(request: Request) -> Response:
     """Undo sending before any part was sent, as if the message had never been written."""
-    found = result_of(request, Sealed)
+    found = job_result(request, SealedMessage)
 
-    def cancel(device: Device) -> tuple[RecallResult, ...]:
+    def cancel_or_recall(device: Device) -> tuple[RecallResult, ...]:
         try:
             cancel_sending(device.ledger.message_named(found.name).id, device)
         except StoppedWhileSending:  # a part of it was already sent
             return recall_message(found.name, device)
         return ()
 
-    recalls = await in_vault(request, cancel)
+    recalls = await in_vault(request, cancel_or_recall)
     outcomes = [recall_in_words(one.to, one) for one in recalls]
     return show(request, "undone.html", outcomes=outcomes)

@@ -13,16 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.language import LANGUAGES
-from entrenous.app.preferences import ICONS, TEXT_SIZES, change_preferences
+from entrenous.app.preferences import ICON_NAMES, TEXT_SIZES_PERCENT, change_preferences
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     error_words,
-    go_to,
     in_vault,
     kept_form,
     language_of,
+    redirect_to,
     show,
     state_of,
 )
@@ -33,7 +33,7 @@ from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
 
-_LAST_PAGE_S = 1.0  # seconds for the last page and its style sheet to reach the browser
+_LAST_PAGE_WAIT_S = 1.0  # seconds for the last page and its style sheet to reach the browser
 
 
 class WordNotTyped(Refused):
@@ -60,8 +60,8 @@ async def show_settings(request: Request) -> Response:
         request,
         "settings.html",
         languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
-        sizes=TEXT_SIZES,
-        icons=ICONS,
+        sizes=TEXT_SIZES_PERCENT,
+        icons=ICON_NAMES,
         folder=_folder_in_words(state.settings.home),
         proxy=state.settings.proxy,
         relay=await _relay_of_device(request),
@@ -75,11 +75,11 @@ def _folder_in_words(folder: Path) -> str:
 
 
 async def _relay_of_device(request: Request) -> str:
-    def read(device: Device) -> str:
+    def read_relay_url(device: Device) -> str:
         return own_device(device).home.relay_url if has_relay(device) else ""
 
     try:
-        return await in_vault(request, read)
+        return await in_vault(request, read_relay_url)
     except (VaultLocked, EntrenousError):
         return ""
 
@@ -87,17 +87,21 @@ async def _relay_of_device(request: Request) -> str:
 async def save_settings(request: Request) -> Response:
     """Store the chosen settings; a value that is not offered means the default."""
     state, form = state_of(request), await read_form(request)
-    language, size, icon = typed(form, "language"), typed(form, "size"), typed(form, "icon")
+    language, size, icon = (
+        typed_text(form, "language"),
+        typed_text(form, "size"),
+        typed_text(form, "icon"),
+    )
     with folder_errors(state.settings.home):
         change_preferences(
             state.settings.home,
             language=language if language in LANGUAGES else "",
-            text_size=int(size) if size in map(str, TEXT_SIZES) else TEXT_SIZES[0],
-            icon=icon if icon in ICONS else ICONS[0],
-            title=typed(form, "title")[:40] or "Page",
+            text_size=int(size) if size in map(str, TEXT_SIZES_PERCENT) else TEXT_SIZES_PERCENT[0],
+            icon=icon if icon in ICON_NAMES else ICON_NAMES[0],
+            title=typed_text(form, "title")[:40] or "Page",
         )
-    state.reread()
-    return go_to(request, "settings")
+    state.reread_preferences()
+    return redirect_to(request, "settings")
 
 
 async def show_proxy_form(request: Request, words: str = "", status: int = 200) -> Response:
@@ -109,7 +113,7 @@ async def show_proxy_form(request: Request, words: str = "", status: int = 200) 
         "proxy.html",
         status=status,
         words=words,
-        address=typed(form, "address") or now,
+        address=typed_text(form, "address") or now,
         by_variable=bool(os.environ.get("ENTRENOUS_PROXY")),
     )
 
@@ -117,7 +121,7 @@ async def show_proxy_form(request: Request, words: str = "", status: int = 200) 
 async def save_proxy(request: Request) -> Response:
     """Store a proxy in the device's folder, or none; the app locks, so that nothing bypasses it."""
     state, form = state_of(request), await read_form(request)
-    address = typed(form, "address") if typed(form, "do") != "none" else ""
+    address = typed_text(form, "address") if typed_text(form, "do") != "none" else ""
     say = language_of(request).sentences.gettext
     try:
         chosen = parse_proxy(say("Proxy"), address)
@@ -131,8 +135,8 @@ async def save_proxy(request: Request) -> Response:
         else:
             write_private(home / PROXY_FILE_NAME, f"{address}\n".encode())
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))
-    state.use(replace(state.settings, proxy=chosen))
-    return go_to(request, "settings")
+    state.use_settings(replace(state.settings, proxy=chosen))
+    return redirect_to(request, "settings")
 
 
 async def show_erase_form(request: Request, words: str = "", status: int = 200) -> Response:
@@ -148,7 +152,7 @@ async def show_erase_form(request: Request, words: str = "", status: int = 200) 
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class EraseResult:
     """The result for the mailbox (None: unknown, since the vault was locked), and files that are
     not ours.
     """
@@ -160,23 +164,26 @@ class Erased:
 async def erase_everything(request: Request) -> Response:
     """Delete the mailbox at the relay, if possible, and empty the folder."""
     state, form = state_of(request), await read_form(request)
-    if typed(form, "word").casefold() != language_of(request).sentences.gettext("erase").casefold():
+    if (
+        typed_text(form, "word").casefold()
+        != language_of(request).sentences.gettext("erase").casefold()
+    ):
         return await show_erase_form(request, error_words(WordNotTyped()), 409)
     try:
         gone = await in_vault(request, close_own_mailboxes)
     except VaultLocked:
         gone = None
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))
-    state.login.forget()
-    state.jobs.forget()
+    state.login.forget_all()
+    state.jobs.forget_results()
     state.linking = None
     left = await asyncio.to_thread(erase_folder, state.settings.home)
-    state.reread()
-    return show(request, "erased.html", it=Erased(gone, left))
+    state.reread_preferences()
+    return show(request, "erased.html", it=EraseResult(gone, left))
 
 
 async def show_close_page(request: Request) -> Response:
-    return show(request, "close.html", jobs=state_of(request).jobs.under_way())
+    return show(request, "close.html", jobs=state_of(request).jobs.running_jobs())
 
 
 async def close_app(request: Request) -> Response:
@@ -184,10 +191,12 @@ async def close_app(request: Request) -> Response:
     state = state_of(request)
     await asyncio.to_thread(state.vault.lock)
     answer = show(request, "ended.html")
-    answer.background = BackgroundTask(_end_soon, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    answer.background = BackgroundTask(
+        _call_after_last_page, lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
     return answer
 
 
-async def _end_soon(end: Callable[[], None]) -> None:
-    await asyncio.sleep(_LAST_PAGE_S)
+async def _call_after_last_page(end: Callable[[], None]) -> None:
+    await asyncio.sleep(_LAST_PAGE_WAIT_S)
     end()

@@ -11,21 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import read_form, typed_text
 from entrenous.app.pages.case_answers import complete_address
-from entrenous.app.pages.case_evidence import Outcome
+from entrenous.app.pages.case_evidence import JobOutcome
 from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import (
     ResultGone,
-    go_to,
     kept_form,
     language_of,
-    posted,
+    posted_form,
+    redirect_to,
     show,
-    start_beside,
+    start_job_without_vault,
     state_of,
 )
-from entrenous.app.wording import for_pages
+from entrenous.app.wording import without_command_texts
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, AbuseLookUp, look_up_in_text
@@ -33,12 +33,16 @@ from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
 from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what, is_address
 
-_NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top of the browser.")
-_NO_NUMBER: Final = translatable(
+_NO_WEB_ADDRESS_MESSAGE: Final = translatable(
+    "This is no web address. Copy it from the top of the browser."
+)
+_NO_NETWORK_ADDRESS_MESSAGE: Final = translatable(
     "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
 )
-_ANY_HOST: Final = "generic_host"  # the record of what goes for every web host
-_ANY_ADDRESS: Final = "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
+_WEB_HOST_PLATFORM_ID: Final = "generic_host"  # id of the record for any web host
+_PLACEHOLDER_ADDRESS: Final = (
+    "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
+)
 
 
 def routes() -> list[Route]:
@@ -51,7 +55,7 @@ def routes() -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteToLookUp:
     """The host to look up, and the page and the case to which the answer belongs, if any."""
 
     host: str
@@ -69,17 +73,19 @@ async def show_site_form(request: Request) -> Response:
 async def look_up_typed_site(request: Request) -> Response:
     """Accept the address, which stays in memory, or look it up."""
     form, state = await read_form(request), state_of(request)
-    if not typed(form, "act"):
-        address = complete_address(typed(form, "where"))
+    if not typed_text(form, "act"):
+        address = complete_address(typed_text(form, "where"))
         if not address:
-            return _show_explanation(request, Site("", "who_hosts"), translated(_NO_ADDRESS))
+            return _show_explanation(
+                request, SiteToLookUp("", "who_hosts"), translated(_NO_WEB_ADDRESS_MESSAGE)
+            )
         state.login.answers["site"] = address
-        return go_to(request, "who_hosts")
-    return _look_up(request, form, _site_from_form(request))
+        return redirect_to(request, "who_hosts")
+    return _start_look_up(request, form, _site_from_form(request))
 
 
-def _site_from_form(request: Request) -> Site:
-    return Site(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
+def _site_from_form(request: Request) -> SiteToLookUp:
+    return SiteToLookUp(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
 
 
 async def show_page_form(request: Request) -> Response:
@@ -88,26 +94,28 @@ async def show_page_form(request: Request) -> Response:
 
 
 async def look_up_site_of_sighting(request: Request) -> Response:
-    return _look_up(request, await read_form(request), await _site_of_sighting(request))
+    return _start_look_up(request, await read_form(request), await _site_of_sighting(request))
 
 
-async def _site_of_sighting(request: Request) -> Site:
+async def _site_of_sighting(request: Request) -> SiteToLookUp:
     number = request.path_params["number"]
 
-    def found(name: str, device: Device) -> str:
+    def find_host(name: str, device: Device) -> str:
         seen = find_open_case(name, device).sightings
         return next((host_of(one.where) for one in seen if one.number == number), "")
 
-    host = await run_in_case(request, found)
+    host = await run_in_case(request, find_host)
     if "." not in host:
         raise ResultGone
-    return Site(host, "case", case_handle(request))
+    return SiteToLookUp(host, "case", case_handle(request))
 
 
-def _show_explanation(request: Request, it: Site, words: str = "") -> Response:
+def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Response:
     proxy, lists = state_of(request).settings.proxy, _location_of_lists()
     sees = describe_who_learns_what(it.host, proxy, "", lists) if it.host else ()
-    with_address = describe_who_learns_what(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
+    with_address = (
+        describe_who_learns_what(it.host, proxy, _PLACEHOLDER_ADDRESS, lists) if it.host else ()
+    )
     return show(
         request,
         "who_hosts.html",
@@ -117,37 +125,37 @@ def _show_explanation(request: Request, it: Site, words: str = "") -> Response:
         sees=sees,
         sees_besides=[line for line in with_address if line not in sees],
         is_number=is_address(it.host),
-        about=for_pages([translated(WRITE_TO_THE_HOST)]),
-        form=posted(request) or kept_form(request),
-        host_record=state_of(request).login.stand_in("platform", _ANY_HOST),
+        about=without_command_texts([translated(WRITE_TO_THE_HOST)]),
+        form=posted_form(request) or kept_form(request),
+        host_record=state_of(request).login.lasting_handle_for("platform", _WEB_HOST_PLATFORM_ID),
     )
 
 
-def _look_up(request: Request, form: FormData, it: Site) -> Response:
-    """Query the registries, or read the pasted answer; nothing of that leaves the device."""
+def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Response:
+    """Query the registries, or read the pasted answer, which never leaves the device."""
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
-    address, pasted = typed(form, "address"), typed(form, "pasted")
+    address, pasted = typed_text(form, "address"), typed_text(form, "pasted")
     if address and not is_address(address):
-        return _show_explanation(request, it, translated(_NO_NUMBER))
+        return _show_explanation(request, it, translated(_NO_NETWORK_ADDRESS_MESSAGE))
     if not it.host:
-        return go_to(request, it.back)
+        return redirect_to(request, it.back)
 
-    def work() -> Outcome:
-        if typed(form, "act") == "read":
+    def query_or_read() -> JobOutcome:
+        if typed_text(form, "act") == "read":
             return _make_outcome(say("What is in it"), look_up_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
         found = look_up_site(it.host, address, proxy, _location_of_lists())
         return _make_outcome(say("Who hosts it"), found, it)
 
-    return start_beside(request, say("Asking the registries"), work, "outcome")
+    return start_job_without_vault(request, say("Asking the registries"), query_or_read, "outcome")
 
 
-def _make_outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
-    words = for_pages(found.lines)
+def _make_outcome(heading: str, found: AbuseLookUp, it: SiteToLookUp) -> JobOutcome:
+    words = without_command_texts(found.lines)
     kept = "\n".join((it.host, *(one.text for one in found.contacts)))
     note = kept if it.case and found.contacts else ""
-    return Outcome(heading, (it.host, *words), it.case, it.back, note=note)
+    return JobOutcome(heading, (it.host, *words), it.case, it.back, note=note)
 
 
 def _location_of_lists() -> str:

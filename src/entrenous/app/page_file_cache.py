@@ -17,19 +17,19 @@ from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound
 
 #: The kind of use on a page, the message or file that it belongs to, and a number.
 PageFileKey = tuple[str, str, int]
-_CACHE_BYTES_MAX: Final = 96 << 20
+_PAGE_FILE_CACHE_BYTES_MAX: Final = 96 << 20
 _SOUND_SAMPLE_RATE_HZ: Final = 24_000
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PageFile:
     """A file as a page shows it."""
 
     data: bytes
     media_type: str
 
 
-class Slots:
+class PageFileCache:
     """A cache of files for pages. When it is full, the least recently used files are dropped.
 
     ``kinds`` has the kinds of files in each message that a page has shown.
@@ -37,11 +37,11 @@ class Slots:
 
     def __init__(self) -> None:
         self.kinds = dict[str, tuple[str, ...]]()
-        self._kept: OrderedDict[PageFileKey, Shown] = OrderedDict()
+        self._kept: OrderedDict[PageFileKey, PageFile] = OrderedDict()
         self._pool: DecoderPool | None = None
         self._lock = threading.Lock()
 
-    async def get(self, key: PageFileKey, make: Callable[[], Shown]) -> Shown:
+    async def get_or_make(self, key: PageFileKey, make: Callable[[], PageFile]) -> PageFile:
         """Return the file for this key; if it is not cached, ``make`` is called in a thread."""
         found = self.find(key)
         if found is not None:
@@ -50,27 +50,27 @@ class Slots:
         self.keep(key, made)
         return made
 
-    def find(self, key: PageFileKey) -> Shown | None:
+    def find(self, key: PageFileKey) -> PageFile | None:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def keep(self, key: PageFileKey, made: Shown) -> None:
+    def keep(self, key: PageFileKey, made: PageFile) -> None:
         with self._lock:
             self._kept[key] = made
-            while sum(len(one.data) for one in self._kept.values()) > _CACHE_BYTES_MAX:
+            while sum(len(one.data) for one in self._kept.values()) > _PAGE_FILE_CACHE_BYTES_MAX:
                 self._kept.popitem(last=False)
 
-    def drop(self, message: str) -> None:
+    def forget_message(self, message: str) -> None:
         """Forget the files of one message."""
         with self._lock:
             self.kinds.pop(message, None)
             for key in [one for one in self._kept if one[1] == message]:
                 del self._kept[key]
 
-    def forget(self) -> None:
+    def forget_all(self) -> None:
         """Forget every file, and end the decoder processes. Call this when the app is locked."""
         with self._lock:
             self.kinds.clear()
@@ -79,50 +79,52 @@ class Slots:
         if pool is not None:
             pool.close()
 
-    def picture(self, untrusted_data: bytes, side_px: int) -> Shown:
+    def make_picture(self, untrusted_data: bytes, side_px: int) -> PageFile:
         """Decode a picture in the sandbox and scale it down; raises the errors of the decoder."""
         from entrenous.media.previews import small_jpeg  # noqa: PLC0415 - loads NumPy
 
-        picture = self._decoder().read(untrusted_data, at_least_px=side_px)
-        return Shown(small_jpeg(picture, side_px), "image/jpeg")
+        picture = self._decoder_pool().read(untrusted_data, at_least_px=side_px)
+        return PageFile(small_jpeg(picture, side_px), "image/jpeg")
 
-    def preview(self, untrusted_data: bytes, side_px: int) -> Shown:
+    def make_preview(self, untrusted_data: bytes, side_px: int) -> PageFile:
         """Return a picture, the first frame of a clip, or a playable sound.
 
         Raises the errors of the decoder.
         """
         medium = medium_of(untrusted_data)
         if medium is MediaKind.PICTURE:
-            return self.picture(untrusted_data, side_px)
+            return self.make_picture(untrusted_data, side_px)
         if medium is MediaKind.CLIP:
             try:
-                return _first_frame(untrusted_data, side_px)
+                return _first_frame_as_jpeg(untrusted_data, side_px)
             except NoVideoFound:
                 pass
-        return _sound(untrusted_data)
+        return _sound_as_wav(untrusted_data)
 
-    def decode(self, untrusted_data: bytes) -> Picture:
+    def decode_picture(self, untrusted_data: bytes) -> Picture:
         """Decode a picture in the sandbox at full size; raises the errors of the decoder."""
-        return self._decoder().read(untrusted_data)
+        return self._decoder_pool().read(untrusted_data)
 
-    def _decoder(self) -> DecoderPool:
+    def _decoder_pool(self) -> DecoderPool:
         with self._lock:
             if self._pool is None:
                 self._pool = DecoderPool()
             return self._pool
 
 
-def _first_frame(untrusted_data: bytes, side_px: int) -> Shown:
+def _first_frame_as_jpeg(untrusted_data: bytes, side_px: int) -> PageFile:
     from entrenous.media.previews import frame_jpeg  # noqa: PLC0415 - loads NumPy
 
     with decode_clip_untrusted(untrusted_data, FrameSelection(side_px=side_px)) as clip:
         frame = next(clip.frames, None)
     if frame is None:
         raise DamagedClip
-    return Shown(frame_jpeg(frame), "image/jpeg")
+    return PageFile(frame_jpeg(frame), "image/jpeg")
 
 
-def _sound(untrusted_data: bytes) -> Shown:
+def _sound_as_wav(untrusted_data: bytes) -> PageFile:
     from entrenous.media.previews import wav_of  # noqa: PLC0415 - loads NumPy
 
-    return Shown(wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav")
+    return PageFile(
+        wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav"
+    )
