@@ -145,3 +145,8 @@ def no_violations(page: Page) -> None:
         return
     found = violations(page)
     assert found == [], found
+
+
+def text_of_pdf(pdf: bytes) -> str:
+    said = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True)
+    return " ".join(said.stdout.decode().split())

@@ -1,7 +1,6 @@
 """One case from its letter to its end: filled in, sent, counted, stamped, packed, erased."""
 
 import json
-import subprocess
 import threading
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
-from tests.app.served import PHONE, opened_page, served_app
+from tests.app.served import PHONE, opened_page, served_app, text_of_pdf
 from tests.app.walker import Walker, open_case_at_once, set_up_at_once
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
@@ -39,7 +38,7 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         for words in ("Ana Ruiz", "This is an intimate visual depiction."):
             assert words in letter.inner_text()
             assert ana.saved("Save as text")[1].decode().count(words) == 1
-            assert words in _text_of(ana.saved("Save as PDF")[1])
+            assert words in text_of_pdf(ana.saved("Save as PDF")[1])
         ana.unfold("Another language")
         page.get_by_label("Language of the letter").select_option("de")
         ana.press("Write a new version")
@@ -80,11 +79,6 @@ def _follows(page: Page, button: str, link: str) -> None:
     assert pressed
     assert box
     assert 0 < box["y"] - pressed["y"] - pressed["height"] < PHONE["height"] / 4
-
-
-def _text_of(pdf: bytes) -> str:
-    said = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True)
-    return " ".join(said.stdout.decode().split())
 
 
 @needs_openssl

@@ -1,53 +1,55 @@
-"""The check-up and the lessons, with script and without; no vault is needed."""
+"""The check-up, and the lessons as a teacher uses them; no vault is needed."""
 
-import re
-import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.learn.facts import all_questions
-from tests.app.served import PHONE, no_violations, opened_page, served_app
+from tests.app.served import PHONE, no_violations, opened_page, served_app, text_of_pdf
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@pytest.mark.parametrize(
-    "script",
-    [True, pytest.param(False, marks=pytest.mark.nightly)],
-    ids=["script", "no-script"],
-)
-def test_a_teacher_prints_a_lessons_sheet(
-    *, script: bool, browser: Browser, tmp_path: Path
+@dataclass(frozen=True)
+class Entrance:
+    """The first page of an app, and the folder that stays empty."""
+
+    page: Page
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def entrance(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
+    """The first page of an app that nobody has set up."""
+    home = tmp_path_factory.mktemp("teacher") / "device"
+    with served_app(home) as app, opened_page(browser, app.link) as page:
+        yield Entrance(page, home)
+
+
+@MODE_PARAMETERS
+def test_a_teacher_goes_from_a_lesson_to_its_sheet(
+    mode: Mode, browser: Browser, entrance: Entrance
 ) -> None:
-    with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link, script=script) as page,
-    ):
-        _open_lesson(page)
-        no_violations(page)
-        page.get_by_label("It mostly brings the next demand").check()
-        page.get_by_role("button", name="See if that is right").click()
-        page.get_by_role("status").wait_for()
+    at, script = entrance.page, mode != "no-script"
+    with opened_page(browser, at.url, script=script, after=at) as page:
+        teacher = Walker(page, mode)
+        teacher.press("Check-up", "link")
+        teacher.press("Lessons", "link")
+        teacher.press("Being threatened", "link")
+        teacher.tick("It mostly brings the next demand")
+        teacher.press("See if that is right")
         box = page.get_by_role("status").bounding_box()
         assert box
         assert box["y"] < PHONE["height"] / 2  # the answer is seen without scrolling
-        no_violations(page)
-        with page.expect_download() as saved:
-            page.get_by_role("link", name="Sheet as PDF, A4").click()
-        text = subprocess.check_output(["pdftotext", str(saved.value.path()), "-"]).decode()
-        assert "Being threatened" in text
-        assert not (tmp_path / "device").exists()
-
-
-def _open_lesson(page: Page) -> None:
-    page.get_by_role("link", name="Check-up").click()
-    no_violations(page)
-    page.get_by_role("link", name="Lessons").click()
-    no_violations(page)
-    page.get_by_role("link", name="Being threatened").click()
-    page.get_by_role("heading", level=1, name=re.compile("Being threatened")).wait_for()
+        name, sheet = teacher.saved("Sheet as PDF, A4")
+        assert name.endswith("-a4.pdf")
+        assert "Being threatened" in text_of_pdf(sheet)
+        assert len(teacher.pages) <= 4
+        assert not entrance.home.exists()
 
 
 def test_the_check_up_asks_one_question_a_page_and_keeps_nothing(

@@ -2,7 +2,6 @@
 requests of the browser alone, make at once what a test needs before it begins.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from entrenous.app.pages.questions import QUESTION_NUMBERS
 from tests.app.page_walker import route_of
@@ -28,7 +26,25 @@ MODE_PARAMETERS_MOUSE_AT_NIGHT = pytest.mark.parametrize(
 )
 _ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-_CHOOSER_TRIES = 8
+#: How often Tab can be pressed before it is worth to look where the focus is: at least one element
+#: that takes the focus, and the end of the page if it is passed, are left for the last presses.
+_TABS_BEFORE = """target => {
+  const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
+  const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    .filter(one => one.tabIndex >= 0 && !one.disabled && one.type !== "radio"
+      && one.type !== "hidden" && one.checkVisibility({ visibilityProperty: true }));
+  const after = stops.filter(one => at.compareDocumentPosition(one) & follows);
+  const before = stops.filter(one => target.compareDocumentPosition(one) & ~follows);
+  const between = at.compareDocumentPosition(target) & follows
+    ? after.filter(one => before.includes(one)) : [...after, ...before];
+  return Math.max(0, between.filter(one => one !== target).length - 1);
+}"""
+_NEXT_KEY = """target => {
+  const at = document.activeElement;
+  if (at === target) return "";
+  const isInGroup = target.type === "radio" && at.type === "radio" && at.name === target.name;
+  return isInGroup ? "ArrowDown" : "Tab";
+}"""
 
 
 @dataclass
@@ -38,6 +54,11 @@ class Walker:
     page: Page
     mode: Mode = "mouse"
     pages: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Playwright catches file choosers as long as somebody listens. It does not wait until it
+        # does, so that the first chooser of a page would be missed if nobody had listened before.
+        self.page.on("filechooser", lambda _: None)
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
         """Press a button or a link, and look at the page that comes."""
@@ -83,14 +104,10 @@ class Walker:
         if self.mode != "keyboard":
             where.set_input_files(file)
             return
-        for _ in range(_CHOOSER_TRIES):  # a busy Chromium sometimes drops the key
-            self._tab_to(where)
-            with suppress(PlaywrightTimeout):
-                with self.page.expect_file_chooser(timeout=10_000) as chooser:
-                    self.page.keyboard.press("Enter")
-                chooser.value.set_files(file)
-                return
-        raise AssertionError(f"no file chooser opens for {label}")
+        self._tab_to(where)
+        with self.page.expect_file_chooser() as chooser:
+            self.page.keyboard.press("Enter")
+        chooser.value.set_files(file)
 
     def unfold(self, words: str) -> None:
         self._use(self.page.locator("summary").filter(has_text=words).first)
@@ -141,11 +158,15 @@ class Walker:
         self.page.keyboard.press("Enter")
 
     def _tab_to(self, target: Locator) -> None:
+        """Press Tab until the target is focused, and arrows within its group of radio buttons."""
         target.wait_for()
-        for _ in range(_TABS_MAX):
-            if target.evaluate("one => one === document.activeElement"):
-                return
+        for _ in range(target.evaluate(_TABS_BEFORE)):
             self.page.keyboard.press("Tab")
+        for _ in range(_TABS_MAX):
+            key = target.evaluate(_NEXT_KEY)
+            if not key:
+                return
+            self.page.keyboard.press(key)
         raise AssertionError(f"the keyboard does not reach {target}")
 
 
