@@ -2,10 +2,11 @@
 
 It judges what a page consists of once, its colours as often as they are different, and where
 things stand as often as that is: larger, from right to left. What the rest of its rules ask about
-is the same then.
+is the same then. The workers of one run tell each other by a file what they found clean.
 """
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -21,10 +22,19 @@ _ABOUT_COLOURS: Final = ("color-contrast", "link-in-text-block")
 _ABOUT_PLACES: Final = (
     *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
-_RUN: Final = "options => axe.run(options).then(found => found.violations)"
+_HASH_BYTES: Final = 32
+_RUN: Final = """options =>
+  "axe" in window && axe.run(options).then(found => found.violations)"""
 # What a page consists of, and how each element looks. A text counts as being there or not. Where
-# it matters which words are equal (ids, labels, headings), they are numbered as they come.
+# it matters which words are equal (ids, labels, headings), they are numbered as they come. Before,
+# the page is scrolled to its top: elsewhere, the bar there may lie over a part of a button.
+#
+# If all text is twice as large, its colours are as easy to read as before, or easier. So colours
+# are looked at together with the size that a text has at 100 %.
 _CONTENT_AND_LOOKS: Final = """() => {
+  const at = scrollY;
+  scrollTo({ top: 0, behavior: "instant" });
+  const scale = (/size-(\\d+)/.exec(document.documentElement.className)?.[1] ?? 100) / 100;
   const colours = [], places = [], numbers = new Map();
   const nth = (kind, words) => {
     const key = `${kind} ${words.trim()}`;
@@ -43,10 +53,11 @@ _CONTENT_AND_LOOKS: Final = """() => {
   };
   const look = (one, is, box) => {
     const isOutside = box.right <= 0 || box.left >= innerWidth || box.bottom <= 0;
-    const both = [is.fontSize, is.position, is.float, is.display, isOutside];
-    colours.push([...both, is.color, is.backgroundColor, is.opacity, is.fontWeight, is.filter,
+    const both = [is.position, is.float, is.display, isOutside];
+    colours.push([...both, (parseFloat(is.fontSize) / scale).toFixed(1),
+      is.color, is.backgroundColor, is.opacity, is.fontWeight, is.filter,
       is.textShadow, is.textDecorationLine, is.backgroundImage.slice(0, 40)]);
-    places.push([...both, is.direction, box.width < 24, box.height < 24,
+    places.push([...both, is.fontSize, is.direction, box.width < 24, box.height < 24,
       /auto|scroll/.test(is.overflowX + is.overflowY)
         && (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight)]);
   };
@@ -61,50 +72,86 @@ _CONTENT_AND_LOOKS: Final = """() => {
         && it.data.trim() ? "text" : 0).filter((it) => it)];
   };
   const consists = JSON.stringify([document.title !== "", shape(document.documentElement)]);
-  return [consists, ...[colours, places].map((it) =>
+  return [at, scale, consists, ...[colours, places].map((it) =>
     JSON.stringify([innerWidth, innerHeight, it]))];
 }"""
-# Where a page is scrolled, the bar at its top may lie over a part of a button.
-_TO_THE_TOP: Final = """() => {
-  const at = scrollY;
-  scrollTo({ top: 0, behavior: "instant" });
-  return at;
-}"""
-_sound = set[bytes]()
-_clean = set[tuple[bytes, tuple[str, ...], bytes]]()
+
+
+class CleanPages:
+    """What axe found nothing on: contents, and contents with a look, as hashes."""
+
+    def __init__(self) -> None:
+        self._known = set[bytes]()
+        self._file: Path | None = None
+        self._read_bytes = 0
+
+    def share(self, file: Path) -> None:
+        """Share them with other processes that name the same file."""
+        self._file, self._read_bytes = file, 0
+
+    def __contains__(self, page: bytes) -> bool:
+        if page not in self._known:
+            self._read()
+        return page in self._known
+
+    def add(self, *pages: bytes) -> None:
+        self._known.update(pages)
+        if self._file is not None:
+            with self._file.open("ab") as shared:
+                shared.write(b"".join(pages))
+
+    def _read(self) -> None:
+        if self._file is None or not self._file.exists():
+            return
+        with self._file.open("rb") as shared:
+            shared.seek(self._read_bytes)
+            new = shared.read()
+        whole = len(new) - len(new) % _HASH_BYTES
+        self._read_bytes += whole
+        self._known.update(new[at : at + _HASH_BYTES] for at in range(0, whole, _HASH_BYTES))
+
+
+CLEAN_PAGES: Final = CleanPages()
 
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, as the rule and the first characters of each element."""
     page.wait_for_load_state()  # without its styles, a page is another one
-    at = page.evaluate(_TO_THE_TOP)
+    at, scale, content, *looks = page.evaluate(_CONTENT_AND_LOOKS)
     try:
-        return _violations(page)
+        return _violations(page, scale, content, looks)
     finally:
-        page.evaluate("at => scrollTo({ top: at, behavior: 'instant' })", at)
+        if at:
+            page.evaluate("at => scrollTo({ top: at, behavior: 'instant' })", at)
 
 
-def _violations(page: Page) -> list[str]:
-    content, *looks = (sha256(one.encode()).digest() for one in page.evaluate(_CONTENT_AND_LOOKS))
+def _violations(page: Page, scale: float, content: str, looks: list[str]) -> list[str]:
     keys = {
-        (content, rules, look)
+        rules: _hash(content, *rules, look)
         for rules, look in zip((_ABOUT_COLOURS, _ABOUT_PLACES), looks, strict=True)
     }
-    new = [rule for _, rules, _ in keys - _clean for rule in rules]
+    new = [rules for rules, key in keys.items() if key not in CLEAN_PAGES]
     if not new:
         return []
-    found = _ask(page, ("rule", new) if content in _sound else ("tag", list(_TAGS)))
+    is_known = _hash(content) in CLEAN_PAGES
+    found = _ask(page, ("rule", sum(new, ())) if is_known else ("tag", _TAGS))
     if not found:
-        _sound.add(content)
-        _clean.update(keys)
+        if scale != 1:
+            del keys[_ABOUT_COLOURS]  # of larger text, less contrast is asked
+        CLEAN_PAGES.add(_hash(content), *keys.values())
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
 
 
-def _ask(page: Page, which: tuple[str, list[str]]) -> list[dict[str, Any]]:
-    if not page.evaluate("() => 'axe' in window"):
+def _hash(*parts: str) -> bytes:
+    return sha256("\0".join(parts).encode()).digest()
+
+
+def _ask(page: Page, which: tuple[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    only = {"type": which[0], "values": list(which[1])}
+    options = {"resultTypes": ["violations"], "runOnly": only}
+    found: list[dict[str, Any]] | bool = page.evaluate(_RUN, options)
+    if isinstance(found, bool):
         page.evaluate(AXE_SCRIPT)
-    only = {"type": which[0], "values": which[1]}
-    found: list[dict[str, Any]] = page.evaluate(
-        _RUN, {"resultTypes": ["violations"], "runOnly": only}
-    )
+        found = page.evaluate(_RUN, options)
+    assert isinstance(found, list)
     return found

@@ -3,11 +3,13 @@
 While it runs, so does Playwright's event loop, and no other test can start one of its own.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.app.axe import CLEAN_PAGES
 from tests.app.served import chromium
 
 
@@ -15,3 +17,9 @@ from tests.app.served import chromium
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_pages_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        CLEAN_PAGES.share(tmp_path_factory.getbasetemp().parent / "clean-pages")

@@ -106,7 +106,10 @@ def shown_by_name() -> tuple[Shown, ...]:
 
 def _shown_by_name() -> Iterator[Shown]:
     for file, nodes in sources():
-        if file.parts[-2:] == ("base", "language.py") or "connectors" in file.parts:
+        if (
+            file.parts[-2:] == ("base", "language.py")
+            or "connectors" in file.relative_to(SOURCE).parts
+        ):
             continue
         for around in nodes:
             if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -121,7 +124,7 @@ def _shown(call: ast.Call, file: Path) -> ast.expr | None:
     name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
     if name == "map" and len(call.args) > 1 and getattr(call.args[0], "id", "") in _SHOWING:
         return call.args[1]
-    if name == "say" and "app" not in file.parts:  # a page's own gettext
+    if name == "say" and "app" not in file.relative_to(SOURCE).parts:  # a page's own gettext
         return None
     if (
         name not in _SHOWING
