@@ -17,7 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from entrenous.base.limits import ONE_TIME_KEYS
+from entrenous.base.limits import ONE_TIME_KEYS_MAX
 from entrenous.crypto.hashing import inclusion_proofs, leaf_hash, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
@@ -30,7 +30,7 @@ from entrenous.crypto.identity_keys import (
 
 SCHEMA: Final = "entrenous/bench-signatures/1"
 _SAID: Final = bytes(90)  # as long as the statement of a batch
-_SET: Final = tuple(bytes([number]) * 110 for number in range(ONE_TIME_KEYS + 2))
+_SET: Final = tuple(bytes([number]) * 110 for number in range(ONE_TIME_KEYS_MAX + 2))
 Step = Callable[[], object]
 
 
@@ -51,7 +51,7 @@ def _steps() -> dict[str, Step]:
     public, large = ed25519.public_key(), mldsa65.public_key()
     one, other = ed25519.sign(_SAID), mldsa65.sign(_SAID)
     fresh = new_signer(bytes(32))
-    account, _ = add_one_time_keys(fresh.account, ONE_TIME_KEYS)
+    account, _ = add_one_time_keys(fresh.account, ONE_TIME_KEYS_MAX)
     signer = DeviceSigner(account, fresh.seed)
     return {
         "sign_ed25519": lambda: ed25519.sign(_SAID),

@@ -20,7 +20,7 @@ if __package__ in {None, ""}:
 
 from bench.load.processor import tree_cpu_s
 from bench.stopping.gates import pictures
-from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 
 _KEPT_FOR: Final = (1, 4, 16, 64)
@@ -44,10 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
 def _ms(kept: int, some: list[bytes]) -> float:
     with DecoderPool(pictures_per_child=kept) as jails:
         for untrusted_data in some[:kept]:  # the server is started, and its first child used up
-            jails.read(untrusted_data, at_least_px=WHOLE_SIDE_PX, luma=True)
+            jails.read(untrusted_data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
         before = tree_cpu_s(os.getpid())
         for number in range(_PICTURES):
-            jails.read(some[number % len(some)], at_least_px=WHOLE_SIDE_PX, luma=True)
+            jails.read(
+                some[number % len(some)], at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True
+            )
         return 1e3 * (tree_cpu_s(os.getpid()) - before) / _PICTURES
 
 

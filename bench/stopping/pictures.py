@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
-from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 
@@ -47,7 +47,9 @@ def hashed(rounds: int) -> Hashed:
     source, data = twelve_megapixels()
     ours = _rounds(
         {
-            "ours": lambda: fingerprint(read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)),
+            "ours": lambda: fingerprint(
+                read_picture(data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
+            ),
             "whole": lambda: fingerprint(read_picture(data)),
             "luma": lambda: fingerprint(read_picture(data, luma=True)),
             "pdqhash": _peer(pdqhash(), data),

@@ -38,7 +38,7 @@ from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import Counted, Pieces, Strangers, false_deep, false_fast, tiles
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register, tell
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 
 QUICK: Final = (
     "jpeg 10",
@@ -93,14 +93,14 @@ class Grid:
         deep = min(no_windows, nearest(looked.deep_parts, one.parts))
         for name, bits in zip(LOOKS, (fast, no_windows, deep), strict=True):
             self.nearest.setdefault((one.subject.held_out, edit, name), []).append(bits)
-        if deep > PDQ_RADIUS:
+        if deep > PDQ_RADIUS_BITS:
             self.missed.setdefault(edit, []).append(one.subject.name)
         return deep
 
     def recall(self, edit: str, look: str, *held_out: bool) -> float:
         """The share that was found."""
         bits = [b for held in held_out for b in self.nearest.get((held, edit, look), [])]
-        return round(float(np.mean(np.array(bits) <= PDQ_RADIUS)), 3)
+        return round(float(np.mean(np.array(bits) <= PDQ_RADIUS_BITS)), 3)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -150,7 +150,7 @@ def measure(
             bits = grid.add(one, edit, looked)
             strangers.meet(edit, number, looked)
             if alike is not None:
-                alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS)
+                alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS_BITS)
         row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]
         row += [] if alike is None else [f"{x:.2f}" for x in alike.recall(edit, False, True)]
         tell(f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}")

@@ -20,7 +20,7 @@ from bench.stopping.recall_looks import (
     tell,
     words,
 )
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.pdq import fingerprint
@@ -78,7 +78,7 @@ class Pieces:
     def fitting(self, place: int, views: Words) -> Counted:
         """How many of the others' fit these views of an upload of one's own, and how many are."""
         stranger = self.owner != place
-        fits = nearest_each(self.hashes[stranger], views) <= PDQ_RADIUS
+        fits = nearest_each(self.hashes[stranger], views) <= PDQ_RADIUS_BITS
         return Counted(int(fits.sum()), int(stranger.sum()))
 
     def fitting_with_windows(self, place: int, seen: Looked) -> tuple[Counted, set[int]]:
@@ -86,10 +86,10 @@ class Pieces:
         windows, as a gate holds it; and whose those are that fit.
         """
         stranger = self.owner != place
-        fits = nearest_each(self.hashes, seen.deep) <= PDQ_RADIUS
+        fits = nearest_each(self.hashes, seen.deep) <= PDQ_RADIUS_BITS
         for start in range(0, len(seen.deep_parts), _VIEWS):
             some = np.ascontiguousarray(seen.deep_parts[start : start + _VIEWS])
-            fits[self.window_of[self.windows.pairs(some, PDQ_RADIUS).entry]] = True
+            fits[self.window_of[self.windows.pairs(some, PDQ_RADIUS_BITS).entry]] = True
         fits &= stranger
         return Counted(int(fits.sum()), int(stranger.sum())), set(self.owner[fits].tolist())
 

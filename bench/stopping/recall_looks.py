@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from bench.attacks.kinds import Rgb
 from bench.stopping.recall_pictures import Subject
-from entrenous.base.limits import GATE_SIDE_PX, PDQ_BYTES, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
+from entrenous.base.limits import (
+    PART_COMPARISON_SIDE_PX_MIN,
+    PDQ_BYTES,
+    PDQ_QUALITY_MIN,
+    WHOLE_COMPARISON_SIDE_PX_MIN,
+)
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.pdq import fingerprint
@@ -53,8 +58,10 @@ def register(subject: Subject) -> Registered | None:
 
 def look(upload: bytes) -> Looked:
     """All hashes of an upload, read as :mod:`entrenous.stop.store.open_gate` has it read."""
-    _, fast = fast_scan(lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_SIDE_PX)
-    slow = list(deferred_views(read_picture(upload, at_least_px=GATE_SIDE_PX)))
+    _, fast = fast_scan(
+        lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_COMPARISON_SIDE_PX_MIN
+    )
+    slow = list(deferred_views(read_picture(upload, at_least_px=PART_COMPARISON_SIDE_PX_MIN)))
     return Looked(
         bits_of(fast.whole),
         bits_of(view for some in slow if not some.part for view in some.views),

@@ -33,7 +33,11 @@ from PIL import Image, ImageOps
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from bench.stopping.pictures import pdqhash
 from bench.stopping.recall_pictures import opened_first, opened_later
-from entrenous.base.limits import GATE_SIDE_PX, PDQ_QUALITY_MIN, WHOLE_SIDE_PX
+from entrenous.base.limits import (
+    PART_COMPARISON_SIDE_PX_MIN,
+    PDQ_QUALITY_MIN,
+    WHOLE_COMPARISON_SIDE_PX_MIN,
+)
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import distance, fingerprint
@@ -43,10 +47,12 @@ WAYS: Final[Mapping[str, Callable[[bytes], Picture]]] = MappingProxyType(
     {
         "registering": read_picture,
         "luma": lambda data: read_picture(data, luma=True),
-        f"{WHOLE_SIDE_PX} px": lambda data: read_picture(
-            data, at_least_px=WHOLE_SIDE_PX, luma=True
+        f"{WHOLE_COMPARISON_SIDE_PX_MIN} px": lambda data: read_picture(
+            data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True
         ),
-        f"{GATE_SIDE_PX} px, in colour": lambda data: read_picture(data, at_least_px=GATE_SIDE_PX),
+        f"{PART_COMPARISON_SIDE_PX_MIN} px, in colour": lambda data: read_picture(
+            data, at_least_px=PART_COMPARISON_SIDE_PX_MIN
+        ),
     }
 )
 _SIDES_PX: Final = (128, 192, 256, 512)

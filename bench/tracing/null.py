@@ -23,7 +23,7 @@ from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import LoadedDice, decoded, sender
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
-from entrenous.base.limits import SEED_BYTES
+from entrenous.base.limits import MARK_SEED_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import Message
@@ -153,7 +153,7 @@ def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
     """
     device = sender("a sender whose copies never left")
     copies = tuple(
-        Copy(RecipientId(f"innocent {n}"), Secret(dice.token(SEED_BYTES)), sha256(b""))
+        Copy(RecipientId(f"innocent {n}"), Secret(dice.token(MARK_SEED_BYTES)), sha256(b""))
         for n in range(KEYS)
     )
     original = case.here.original

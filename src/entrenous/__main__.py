@@ -49,10 +49,10 @@ def _relay_app(relay: Relay) -> ASGIApp:
 
 def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     """Return the relay, and the application that serves its metrics."""
-    from entrenous.carry.http.metrics import Metrics, metrics_app
+    from entrenous.carry.http.metrics import RelayMetrics, metrics_app
     from entrenous.carry.http.relay_app import relay_app
 
-    meters = Metrics()
+    meters = RelayMetrics()
     return relay_app(relay, meters.count_response), metrics_app(meters, relay)
 
 

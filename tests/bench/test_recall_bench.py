@@ -13,7 +13,7 @@ from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_false import Counted, Pieces, Strangers, tiles
 from bench.stopping.recall_looks import Looked, Registered, look, nearest, register
 from bench.stopping.recall_pictures import subjects
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_what_is_held_for_anothers_photograph_is_counted(
         min(nearest(cut_out.deep, other.whole), nearest(cut_out.deep_parts, other.parts))
         for other in bank[1:]
     ]
-    expected = Counted(sum(one <= PDQ_RADIUS for one in bits), 2)
+    expected = Counted(sum(one <= PDQ_RADIUS_BITS for one in bits), 2)
     assert expected.false == 1
     strangers = Strangers(bank, 1)
     strangers.meet("cut out", 0, cut_out)

@@ -14,7 +14,7 @@ from entrenous.carry.accept import accept, list_waiting_envelopes
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, last_sweep
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
-from entrenous.carry.release import open_share
+from entrenous.carry.release import release_key_share
 from entrenous.carry.store.postgres_rows import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
@@ -141,14 +141,14 @@ def test_doubtful_clock_reports_nothing_as_expired(
     right = clock.moment
     clock.moment = right + YEAR
     for ask in (
-        lambda: open_share(post.id, post.open, post.attempt(), relay),
+        lambda: release_key_share(post.id, post.open, post.attempt(), relay),
         lambda: envelope_status(post.id, post.withdraw, relay),
         lambda: accept(post.letter(), post.token, relay),
     ):
         with pytest.raises(RelayClockAhead):
             at_once(ask())
     clock.moment = right
-    assert at_once(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert at_once(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
     assert at_once(accept(post.letter(), post.token, relay))
 
 
@@ -169,7 +169,7 @@ def test_envelope_expired_earlier_is_reported_as_expired(
     clock.wind(days=1)
     at_once(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
     with pytest.raises(Expired):
-        at_once(open_share(post.id, post.open, post.attempt(), relay))
+        at_once(release_key_share(post.id, post.open, post.attempt(), relay))
     assert count(relay, StoredShare) == 0
 
 

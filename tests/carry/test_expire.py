@@ -31,7 +31,7 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
     UsedOneTimeKey,
 )
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
@@ -79,7 +79,7 @@ def by_use(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
     async def use() -> None:
         attempt = post.attempt()
         await acknowledge(post.mailbox, post.owner, post.id, relay)
-        await open_share(post.id, post.open, attempt, relay)
+        await release_key_share(post.id, post.open, attempt, relay)
         await finish_attempt(post.id, post.open, attempt, relay)
 
     return use()
@@ -138,7 +138,7 @@ def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> N
     clock.wind(days=7)
     assert at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
-        at_once(open_share(post.id, post.open, post.attempt(), relay))
+        at_once(release_key_share(post.id, post.open, post.attempt(), relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
     status = at_once(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
@@ -147,7 +147,7 @@ def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> N
 def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(arrive(relay, post, opens=1))
-    at_once(open_share(post.id, post.open, post.attempt(), relay))
+    at_once(release_key_share(post.id, post.open, post.attempt(), relay))
     clock.wind(days=6)
     at_once(expire(relay))
     assert blobs_in(relay) == 1
@@ -296,7 +296,7 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
     with disk_relay(tmp_path, WoundClock()) as relay:
         post = Post()
         asyncio.run(arrive(relay, post))
-        asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+        asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
         tokens: list[Secret] = [post.owner, post.token, post.fetch, post.open, post.withdraw]
         assert found_in(tmp_path, [token.reveal() for token in tokens]) == 0
         assert found_in(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)

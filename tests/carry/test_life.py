@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.relay_rows import StoredShare
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
@@ -50,7 +50,7 @@ class Life(RuleBasedStateMachine):
         may = not (self.taken_back or self.is_late() or self.is_used_up() or over) and (
             device in self.given or self.opens is None or len(self.given) < self.opens
         )
-        ask = partial(open_share, self.one.id, self.one.open, device, self.relay)
+        ask = partial(release_key_share, self.one.id, self.one.open, device, self.relay)
         if may:
             assert at_once(ask()) == self.one.share
             self.given.add(device)

@@ -17,8 +17,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredLetter, StoredUpload
-from entrenous.carry.release import finish_attempt, open_share
-from entrenous.carry.restore import close_after_restore
+from entrenous.carry.release import finish_attempt, release_key_share
+from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -135,7 +135,7 @@ def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
 
 
 def restore(relay: Relay) -> Awaitable[object]:
-    return close_after_restore(relay, frozenset(), with_shares=True)
+    return delete_untrusted_rows(relay, frozenset(), with_shares=True)
 
 
 @pytest.mark.threat("account-takeover")
@@ -191,14 +191,14 @@ async def by_withdrawal(relay: Relay, post: Post) -> None:
 
 async def by_use(relay: Relay, post: Post) -> None:
     attempt = post.attempt()
-    await open_share(post.id, post.open, attempt, relay)
+    await release_key_share(post.id, post.open, attempt, relay)
     await finish_attempt(post.id, post.open, attempt, relay)
 
 
 async def by_time(relay: Relay, post: Post) -> None:
     relay.clock.wind(days=7)  # type: ignore[attr-defined]
     with pytest.raises(Expired):
-        await open_share(post.id, post.open, post.attempt(), relay)
+        await release_key_share(post.id, post.open, post.attempt(), relay)
 
 
 async def by_closing(relay: Relay, post: Post) -> None:

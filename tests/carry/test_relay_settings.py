@@ -9,12 +9,12 @@ import pytest
 from entrenous.base.errors import EntrenousError
 from entrenous.carry.commands.settings_file import default_settings
 from entrenous.carry.relay_settings import (
-    _LIMIT_KEYS,
-    _SETTING_KEYS,
+    _LIMIT_PARSERS,
+    _SETTING_PARSERS,
     MEGABYTE,
     BadRelaySetting,
-    Limits,
     NoSettingsFile,
+    RelayLimits,
     RelaySettings,
     UnknownRelaySetting,
     UnreadableSettings,
@@ -22,7 +22,7 @@ from entrenous.carry.relay_settings import (
 )
 from entrenous.serving.server_process import LogKind
 
-KEYS = {*_SETTING_KEYS, *_LIMIT_KEYS}
+KEYS = {*_SETTING_PARSERS, *_LIMIT_PARSERS}
 #: What the default file shows of these is an example.
 UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 
@@ -39,7 +39,7 @@ def uncommented() -> str:
 
 def test_the_default_file_sets_nothing(tmp_path: Path) -> None:
     settings = read_relay_settings(written(tmp_path, default_settings().decode()))
-    served = Limits(free_bytes_min=1000 * MEGABYTE)
+    served = RelayLimits(free_bytes_min=1000 * MEGABYTE)
     assert settings == RelaySettings(tmp_path / "relay-data", limits=served)
 
 
@@ -72,7 +72,7 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
     quota_coming_mb = 7
     free_mb_min = 0
     """
-    limits = Limits(7, 5, 6 * MEGABYTE, 7 * MEGABYTE, 0, 2, mailbox_open=False)
+    limits = RelayLimits(7, 5, 6 * MEGABYTE, 7 * MEGABYTE, 0, 2, mailbox_open=False)
     assert read_relay_settings(written(tmp_path, text)) == RelaySettings(
         *(Path("/srv/relay"), "[::]:8443", tmp_path / "cert.pem", tmp_path / "key.pem"),
         behind_proxy=True,
@@ -150,4 +150,4 @@ def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"keep_days": 31}, {"floor": 1}, {"letters": 0}])
 def test_limits_are_valid_once_built(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a "):
-        Limits(**wrong)  # type: ignore[arg-type]
+        RelayLimits(**wrong)  # type: ignore[arg-type]

@@ -22,8 +22,8 @@ from entrenous.carry.relay_rows import (
     StoredShareGroup,
     StoredUpload,
 )
-from entrenous.carry.release import open_share
-from entrenous.carry.restore import close_after_restore, restored_at
+from entrenous.carry.release import release_key_share
+from entrenous.carry.restore import delete_untrusted_rows, restored_at
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
@@ -56,14 +56,14 @@ def count(relay: Relay, *kinds: type) -> int:
 
 
 def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
-    return run(close_after_restore(relay, missing, with_shares=with_shares))
+    return run(delete_untrusted_rows(relay, missing, with_shares=with_shares))
 
 
 def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
-        run(open_share(post.id, post.open, post.attempt(), relay))
+        run(release_key_share(post.id, post.open, post.attempt(), relay))
     told = run(envelope_status(post.id, post.withdraw, relay))
     assert told.state is EnvelopeState.LOST
     assert count(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
@@ -74,13 +74,13 @@ def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
 def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> None:
     post = posted(relay)
     attempt = post.attempt()
-    run(open_share(post.id, post.open, attempt, relay))
+    run(release_key_share(post.id, post.open, attempt, relay))
     restore(relay)
     told = run(envelope_status(post.id, post.withdraw, relay))
     assert (told.state, told.opened) == (EnvelopeState.OPENED, 1)
     for one in (attempt, post.attempt()):
         with pytest.raises(UsedUp):
-            run(open_share(post.id, post.open, one, relay))
+            run(release_key_share(post.id, post.open, one, relay))
 
 
 def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
@@ -113,13 +113,13 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group
     if opened:
-        run(open_share(first.id, first.open, first.attempt(), relay))
+        run(release_key_share(first.id, first.open, first.attempt(), relay))
     restore(relay)
     run(create_mailbox(second.mailbox, token_hash(second.owner), relay))
     run(register_token(second.mailbox, second.owner, second.granted(), relay))
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
-        run(open_share(second.id, second.open, second.attempt(), relay))
+        run(release_key_share(second.id, second.open, second.attempt(), relay))
     assert count(relay, StoredShare) == 0
     relay.clock.wind(days=8)  # type: ignore[attr-defined]
     run(expire(relay))
@@ -140,17 +140,17 @@ def test_groups_are_used_up_in_several_batches(
 
 def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None:
     post = posted(relay, opens=2)
-    run(open_share(post.id, post.open, post.attempt(), relay))
+    run(release_key_share(post.id, post.open, post.attempt(), relay))
     restore(relay, with_shares=True)
-    run(open_share(post.id, post.open, post.attempt(), relay))
+    run(release_key_share(post.id, post.open, post.attempt(), relay))
     with pytest.raises(UsedUp):
-        run(open_share(post.id, post.open, post.attempt(), relay))
+        run(release_key_share(post.id, post.open, post.attempt(), relay))
 
 
 def test_with_shares_nothing_is_lost(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay, with_shares=True) == 0
-    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
@@ -160,8 +160,8 @@ def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
     assert held is not None
     assert restore(relay, frozenset({held.name}), with_shares=True) == 1
     with pytest.raises(NoSuchEnvelope):
-        run(open_share(gone.id, gone.open, gone.attempt(), relay))
-    assert run(open_share(there.id, there.open, there.attempt(), relay)) == there.share
+        run(release_key_share(gone.id, gone.open, gone.attempt(), relay))
+    assert run(release_key_share(there.id, there.open, there.attempt(), relay)) == there.share
 
 
 def test_loose_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:

@@ -43,7 +43,7 @@ def test_command_table_lists_every_command(group: str) -> None:
     for module, names in by_module.items():
         app = typer.Typer()
         app.callback()(lambda: None)
-        import_module(module).join(app)
+        import_module(module).add_commands(app)
         assert set(typer.main.get_group(app).commands) == names, module
 
 

@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 
@@ -51,7 +51,7 @@ def test_luma_and_shrunk_decoding_change_few_bits() -> None:
     """A gate reads only luma, at full size if that is small, else shrunk."""
     files = [saved(*file) for file in FILES]
     whole = [apart(data, luma=True) for data in files]
-    shrunk = [apart(data, luma=True, at_least_px=WHOLE_SIDE_PX) for data in files]
+    shrunk = [apart(data, luma=True, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN) for data in files]
     assert np.median(whole) <= 2
     assert max(whole) <= 4
     assert np.median(shrunk) <= 2

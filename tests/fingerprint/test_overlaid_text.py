@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letter_mask, spectra_without_text
@@ -52,7 +52,7 @@ def test_picture_without_text_is_nearly_the_original(
         seen = spectra_without_text(thumbnail(upload), PDQ_QUALITY_MIN)
         moved.append(bits_apart(of(pixels), of(upload)))
         left.append(min(bits_apart(of(pixels), one) for one in seen))
-    assert sum(bits <= PDQ_RADIUS for bits in left) >= 3, (moved, left)
+    assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
     assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.base.limits import PARTS_MAX
+from entrenous.base.limits import REGISTERED_PARTS_MAX
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.crops import grid_edges, is_registered_window, part_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex
@@ -19,7 +19,7 @@ MakePicture = Callable[[Any], Picture]
 def test_claim_can_carry_window_hashes() -> None:
     edges = grid_edges()
     assert is_registered_window(edges, edges).sum() == 525
-    assert PARTS_MAX >= 525
+    assert REGISTERED_PARTS_MAX >= 525
 
 
 def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None:

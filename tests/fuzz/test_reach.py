@@ -25,7 +25,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("claim-request", "PDQ_BYTES"), ("claim-request", "PARTS_MAX")],
+    [("claim-request", "PDQ_BYTES"), ("claim-request", "REGISTERED_PARTS_MAX")],
 )
 def test_with_a_number_that_it_compares_with(spec: Path, name: str, number: str) -> None:
     before = reach.code_of(target_of(name))
@@ -43,7 +43,9 @@ def test_not_with_one_that_it_does_not(spec: Path) -> None:
 
 def test_with_one_that_another_is_made_of(spec: Path) -> None:
     """Nobody imports it, but what is imported is a multiple of it."""
-    text = spec.read_text().replace("\nPARTS_MAX: Final = ", "\nPARTS_MAX: Final = _UNIT * ")
+    text = spec.read_text().replace(
+        "\nREGISTERED_PARTS_MAX: Final = ", "\nREGISTERED_PARTS_MAX: Final = _UNIT * "
+    )
     spec.write_text("_UNIT: Final = 1\n" + text)
     before = reach.code_of(target_of("claim-request"))
     spec.write_text("_UNIT: Final = 2\n" + text)

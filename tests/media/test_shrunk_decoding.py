@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from entrenous.base.limits import WHOLE_SIDE_PX
+from entrenous.base.limits import WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.base.picture import IncompletePicture
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
@@ -65,16 +65,19 @@ def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
     exif[0x0112] = turned
     data = saved(photo(*size), exif=exif, quality=85)
     whole = read_picture(data, luma=True)
-    shrunk = read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)
+    shrunk = read_picture(data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
     assert shrunk.original_size is not None
     assert shrunk.original_size[:2] == (whole.width_px, whole.height_px)
-    assert shrunk.shrunk_by == min(size) // WHOLE_SIDE_PX
+    assert shrunk.shrunk_by == min(size) // WHOLE_COMPARISON_SIDE_PX_MIN
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
 
 
 @pytest.mark.slow
 def test_unshrunk_picture_has_no_full_size() -> None:
-    assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).original_size is None
+    assert (
+        read_picture(saved(photo(300, 200)), at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN).original_size
+        is None
+    )
     png = saved(photo(900, 900), "PNG", compress_level=1)
     assert read_picture(png, at_least_px=10).original_size is None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.carry.store.postgres_rows import connect_to
+from entrenous.carry.store.postgres_rows import connect_postgres
 from tests.postgres import cluster
 from tests.real.kills import RUN, Device, Line
 from tests.real.test_relays_together import Upload
@@ -94,7 +94,7 @@ def test_no_success_is_said_before_postgresql_acknowledged_a_commit(tmp_path: Pa
     calls, device = list[str](), Device(random.Random(7))
     with cluster() as own:
         url = own.fresh()
-        with connect_to(url) as like_ours:
+        with connect_postgres(url) as like_ours:
             for name in ("fsync", "synchronous_commit"):
                 assert like_ours.execute(f"SHOW {name}").fetchone() == ("on",)
         with traced(tmp_path, calls, url) as relay, closing(Line(relay)) as line:

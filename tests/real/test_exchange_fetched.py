@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typer.testing import CliRunner
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.commands import add_commands
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import Exchange
@@ -35,10 +35,10 @@ COUNT = 2500
 COMMAND = """
 import sys
 import typer
-from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.commands import add_commands
 from entrenous.stop.store.open_gate import exchange_of
 app = typer.Typer()
-join(app)
+add_commands(app)
 app(sys.argv[1:])
 """
 
@@ -46,7 +46,7 @@ app(sys.argv[1:])
 def gate(data: Path, *words: str) -> None:
     """One of our commands, in this process."""
     app = typer.Typer()
-    join(app)
+    add_commands(app)
     done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
     assert done.exit_code == 0, done.output
 

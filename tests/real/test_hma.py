@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 from bench.stopping.hma_server import Hma
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.commands import add_commands
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
@@ -233,7 +233,7 @@ def every() -> set[bytes]:
 def gate(data: Path, command: str, *words: str) -> None:
     """One of our commands."""
     app = typer.Typer()
-    join(app)
+    add_commands(app)
     more = ("--part", "THEIRS", "--bank", "got") if command == "add" else ()
     done = CliRunner().invoke(app, ["exchange", command, *words, *more, "--data", str(data)])
     assert done.exit_code == 0, done.output

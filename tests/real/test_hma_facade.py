@@ -12,7 +12,7 @@ import skimage.data
 import typer
 from typer.testing import CliRunner
 
-from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.commands import add_commands
 from tests.real.stage import wait_until
 from tests.stop.commands.gates import Running, running
 from tests.stop.platform_for_tests import jpeg
@@ -47,7 +47,7 @@ def fetched(data: Path) -> None:
     """The gate fetches a list of three, as its operator does at the command line."""
     (data.parent / "ally.csv").write_text("\n".join(LISTED))
     app = typer.Typer()
-    join(app)
+    add_commands(app)
     add = ("add", "from-ally", "--kind", "file", "--from", str(data.parent / "ally.csv"))
     for words in ((*add, "--bank", "ally"), ("fetch",)):
         done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])

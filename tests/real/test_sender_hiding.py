@@ -107,7 +107,7 @@ class Log:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(prekeys, "ONE_TIME_KEYS", 2)  # fifty for each take longer than all else
+    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # fifty for each take longer than all else
     pair = certificate(tmp_path_factory.mktemp("tls"))
     with hostile_relay(pair) as relay:
         people = town(relay)

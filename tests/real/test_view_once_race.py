@@ -31,7 +31,7 @@ import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
 from entrenous.carry.store.postgres_rows import open_postgres
 from entrenous.base.environment import SystemClock, SystemRandomSource
-from entrenous.carry.release import open_share
+from entrenous.carry.release import release_key_share
 from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
@@ -41,7 +41,7 @@ relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemRandomSource())
 
 async def tries(envelope, token):
     try:
-        await open_share(envelope, token, os.urandom(16), relay)
+        await release_key_share(envelope, token, os.urandom(16), relay)
     except UsedUp:
         return 0
     return 1

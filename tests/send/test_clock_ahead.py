@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.errors import EntrenousError, RelayUnreachable
 from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
 from entrenous.base.identity import Head
-from entrenous.base.limits import AWAITING_LIST_DAYS
+from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
 from entrenous.device.relay_lock_client import former_addresses
@@ -278,7 +278,7 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
     assert ben.device.vault.keys(AWAITING_LIST)
-    friends.clock.wind(days=AWAITING_LIST_DAYS + 1)
+    friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
     assert not ben.device.vault.keys(AWAITING_LIST)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.limits import KEY_ID_BYTES
+from entrenous.base.limits import PREKEY_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import StoredEnvelope, StoredToken
 from entrenous.crypto.hashing import token_hash
@@ -168,7 +168,9 @@ def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(we
 
 def test_sealed_sizes_are_those_of_the_list(week: Week) -> None:
     sizes = {len(unb64(json.loads(post.body)["sealed"])) for post in week.posts()}
-    assert sizes <= {1 + KEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES}
+    assert sizes <= {
+        1 + PREKEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES
+    }
 
 
 def test_a_token_claims_and_posts_for_one_envelope_only(week: Week) -> None:

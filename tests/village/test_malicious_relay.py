@@ -282,7 +282,7 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
 def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
     ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.read.COUNTER_WINDOW", 4)
+    monkeypatch.setattr("entrenous.send.letter.read.LETTER_COUNTER_WINDOW_SIZE", 4)
     with ana.courier.playing(post=lambda *_: None):
         ana.sends(SMALL, ben)  # the relay throws it away
     kept = []

@@ -18,7 +18,7 @@ from random import Random
 from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay
 from tests.carry.test_expire import arrive
 
@@ -58,10 +58,10 @@ async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, dra
         await asyncio.sleep(0)
     attempt = number.to_bytes(16)
     try:
-        share: Secret = await open_share(post.id, post.open, attempt, relay)
+        share: Secret = await release_key_share(post.id, post.open, attempt, relay)
         assert share == post.share
         if draw < 0.5:  # its connection broke, and it asks again with the same attempt
-            assert await open_share(post.id, post.open, attempt, relay) == share
+            assert await release_key_share(post.id, post.open, attempt, relay) == share
         await finish_attempt(post.id, post.open, attempt, relay)
     except UsedUp:
         return "used up"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.limits import GENERATION_MAX
+from entrenous.base.limits import VAULT_GENERATION_MAX
 from entrenous.base.secret import Secret
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (
@@ -58,7 +58,7 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
     "opened": (
         st.builds(
             VaultUnlock,
-            st.integers(1, GENERATION_MAX),
+            st.integers(1, VAULT_GENERATION_MAX),
             sixteen,
             st.lists(sixteen, max_size=3).map(tuple),
         ),

@@ -17,7 +17,7 @@ from entrenous.terminal.typed_input import parse_host_and_port
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("app")(open_app)
 
 

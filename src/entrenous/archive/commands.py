@@ -34,7 +34,7 @@ PassphraseDescriptor = Annotated[
 ]
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     archive = typer.Typer(help="Take your data to another device.", no_args_is_help=True)
     archive.command("export")(export)
     archive.command("import")(import_)

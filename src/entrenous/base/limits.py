@@ -17,7 +17,7 @@ MARK_SIDE_PX_MIN: Final = 64
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------
 # accepted probability that a trace names an innocent copy; docs/decisions/0002
 FALSE_NAMING_CHANCE_MAX: Final = 1e-6
-SEED_BYTES: Final = 32
+MARK_SEED_BYTES: Final = 32
 # derives the key stream of one copy's mark; docs/spec/mark.md
 COPY_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark copy"
 # derives the key stream of the dither that all copies share
@@ -31,24 +31,23 @@ PILOT_KEY_CONTEXT: Final = b"entrenous/1 mark pilot"
 LABEL_CHARS_MAX: Final = 200  # characters of the sender's name for a recipient of a marked copy
 LABELS_MAX: Final = 10_000  # recipients of one marked picture
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------
-PDQ_RADIUS: Final = 31  # matching hashes differ in at most this many bits, as Meta recommends
+PDQ_RADIUS_BITS: Final = 31  # matching hashes differ in at most this many bits, as Meta recommends
 # a picture of lower quality is flat, and all flat pictures match each other
 PDQ_QUALITY_MIN: Final = 50
 # frames whose hashes are stored for an accepted clip; docs/spec/gate.md section 11.5
-FRAMES_KEPT_MAX: Final = 240
+CLIP_FRAMES_STORED_MAX: Final = 240
 PDQ_BYTES: Final = 32
 # least PDQ quality of a part of an upload; it may be lower than that of a whole picture, because a
 # match of a part only quarantines the upload
-PART_QUALITY_MIN: Final = 20
+UPLOAD_PART_QUALITY_MIN: Final = 20
 # least PDQ quality of a registered part of a picture; docs/spec/gate.md section 3
-WINDOW_QUALITY_MIN: Final = 32
+REGISTERED_PART_QUALITY_MIN: Final = 32
 # hashes of parts of a picture in one registration; a device sends at most 525
-PARTS_MAX: Final = 600
-# A gate decodes a JPEG at a reduced size if both sides then still have this many pixels:
-# WHOLE_SIDE_PX to compare whole pictures, GATE_SIDE_PX to compare parts and the area inside a
-# border.
-WHOLE_SIDE_PX: Final = 192
-GATE_SIDE_PX: Final = 512
+REGISTERED_PARTS_MAX: Final = 600
+# A gate decodes a JPEG at a reduced size if both sides then still have this many pixels: to compare
+# whole pictures, or to compare parts and the area inside a border.
+WHOLE_COMPARISON_SIDE_PX_MIN: Final = 192
+PART_COMPARISON_SIDE_PX_MIN: Final = 512
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16
 CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with hashes of 525 parts has 36 kB
@@ -61,43 +60,45 @@ PROTOCOL_VERSION: Final = 2
 # By default, an unopened message expires after this many days. Relays accept one day more, so a
 # clock that is wrong by some hours does not matter.
 DEFAULT_EXPIRY_DAYS: Final = 29
-PICTURES_MAX: Final = 64  # files of one message; content.md section 1
+FILES_PER_MESSAGE_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
 # A message is sent after this many seconds, unless the person chose otherwise. Until then it can be
 # undone.
 UNDO_WINDOW_S: Final = 10
 UNDO_WINDOW_S_MAX: Final = 3600
 # a smaller upload starts again from the beginning after an interruption
-RESUMED_BYTES_MIN: Final = 1024 * 1024
+RESUMABLE_UPLOAD_BYTES_MIN: Final = 1024 * 1024
 REACTION_BYTES_MAX: Final = 32
-REQUEST_CHARS_MAX: Final = 280
-RECEIPTS_MAX: Final = 64  # receipts in one letter
+REQUEST_NOTE_CHARS_MAX: Final = 280
+RECEIPTS_PER_LETTER_MAX: Final = 64  # receipts in one letter
 # one signature of a device covers at most this many statements; identity.md section 5
 BATCH_SIZE_MAX: Final = 64
 DEVICES_MAX: Final = 16  # devices of one person; identity.md section 3
-REVOKED_MAX: Final = 64
-LIST_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
-LISTS_MAX: Final = 64
+REVOKED_DEVICES_MAX: Final = 64
+KEY_BUNDLE_LIST_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
+KEY_BUNDLE_LISTS_MAX: Final = 64
 PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
 # bytes of a key bundle before it is encrypted
-SHOWN_CARD_SIZES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
+ENCRYPTED_CARD_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
 CAPTION_CHARS_MAX: Final = 4096
-INVITE_USES: Final = 10  # an invite admits this many first letters for each of its people
+INVITE_USES_PER_PERSON: Final = (
+    10  # an invite admits this many first letters for each of its people
+)
 INVITE_DAYS: Final = 30
 INVITE_PEOPLE_MAX: Final = 64  # one invite link is for at most this many people
-KEY_ID_BYTES: Final = 8
+PREKEY_ID_BYTES: Final = 8
 # one-time keys of one device; a relay keeps no more, and vodozemac makes no more at once
-ONE_TIME_KEYS: Final = 50
+ONE_TIME_KEYS_MAX: Final = 50
 # this device keeps this many of its X-Wing keys for each other device
-OWN_KEYS_PER_PEER: Final = 64
+XWING_KEYS_PER_PEER_MAX: Final = 64
 # a letter between two devices may arrive at most this many positions out of order
-COUNTER_WINDOW: Final = 64
+LETTER_COUNTER_WINDOW_SIZE: Final = 64
 # At most this many sessions are kept with each device: both sides may begin one at the same time,
 # and letters in older sessions may still arrive.
-SESSIONS_MAX: Final = 4
+SESSIONS_PER_DEVICE_MAX: Final = 4
 # send tokens that are issued to one device at a time; letter.md section 9
 TOKEN_RANGE_SIZE: Final = 64
-TOKEN_RANGE_LOW: Final = 32  # when fewer tokens than this are left, more are issued
+TOKENS_LEFT_LOW: Final = 32  # when fewer tokens than this are left, more are issued
 TOKEN_RANGE_UNUSED_MAX: Final = 256  # unused tokens that are registered for one device
 TOKEN_RANGE_SKIPPED_MAX: Final = 64  # older, skipped tokens that stay valid
 # a token range is replaced once this many tokens have been derived from its seed
@@ -115,7 +116,7 @@ PROTOCOL_NEWEST: Final = 2
 TOKEN_BYTES: Final = 32
 LOCK_BYTES: Final = 32
 SHARE_BYTES: Final = 32  # content.md section 3
-ATTEMPT_BYTES: Final = 16
+OPENING_ATTEMPT_BYTES: Final = 16
 SEALED_BYTES_MAX: Final = 160 * 1024
 CARD_BYTES_MAX: Final = 128 * 1024
 # an X-Wing prekey has 7 kB, since it includes the signature on its batch
@@ -125,7 +126,7 @@ BLOBS_PER_ENVELOPE_MAX: Final = 65  # the frame, which lists the files, and 64 f
 PREKEY_CLAIMS_PER_HOUR: Final = 20
 # requests for prekeys in an hour with a token that admits a single envelope
 SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = 4
-OPENS_MAX: Final = 1000
+OPENINGS_PER_SHARE_MAX: Final = 1000
 WAKE_REQUEST_S_MAX: Final = 60  # a request may wait for a letter at most this many seconds
 # Our devices' requests wait for a letter this long, which is less than the timeout of their HTTP
 # client.
@@ -143,10 +144,10 @@ PAGE_FULL_BYTES: Final = 512 * 1024
 # waiting letters of one mailbox, which suffices for 66 a day for a month; they take up to 313 MiB
 LETTERS_WAITING_MAX: Final = 2000
 # shares of waiting and of fetched letters, which suffices for 333 a day for a month
-SHARES_MAX: Final = 10_000
+SHARES_PER_MAILBOX_MAX: Final = 10_000
 # shares counted together; twice the devices of a person, and few, because ending a group reads all
 # of its shares
-GROUP_SHARES_MAX: Final = 32
+SHARES_PER_GROUP_MAX: Final = 32
 # blobs that no envelope refers to yet, including unfinished uploads
 UNREFERENCED_BLOBS_MAX: Final = 1000
 # bytes of these blobs, enough for two of the largest files
@@ -154,7 +155,7 @@ UNREFERENCED_BYTES_MAX: Final = 8 * 1024**3
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
 # tokens registered at one mailbox: for the devices that may write, as padding, and for open invites
-TOKENS_MAX: Final = 65_536
+TOKENS_PER_MAILBOX_MAX: Final = 65_536
 TOKEN_BATCH_MAX: Final = 4096  # hashes of tokens that one request adds or drops
 # bytes that are being uploaded with one token at the same time
 TOKEN_UPLOAD_BYTES_MAX: Final = 8 * 1024**3
@@ -163,7 +164,7 @@ PREKEY_DEVICES_MAX: Final = 64
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
 EXPIRY_DAYS_MAX: Final = 30
 TOMBSTONE_DAYS: Final = 30
-SPENT_KEY_DAYS: Final = 30
+USED_KEY_KEPT_DAYS: Final = 30
 UNREFERENCED_BLOB_HOURS: Final = 24
 # a request cannot arrive later than this many hours after it was sent
 REQUEST_IN_TRANSIT_HOURS: Final = 1
@@ -172,30 +173,36 @@ CLOCK_JUMP_DAYS: Final = 2
 # a clock that jumped is trusted after it has run this many minutes without another jump
 CLOCK_TRUSTED_AFTER_MINUTES: Final = 60
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
-UNLOCK_TRIES: Final = 10  # wrong passphrases in a row that a relay accepts
+UNLOCK_TRIES_MAX: Final = 10  # wrong passphrases in a row that a relay accepts
 # earlier unlock tokens that a vault keeps, in case a relay is restored from a backup
 UNLOCK_TOKENS_KEPT: Final = 8
-GENERATION_MAX: Final = 2**53 - 1  # the largest integer that a JSON number represents exactly
-OPENING_BYTES: Final = 16
-OPENINGS_MAX: Final = 128  # unlocks that a vault reports in a row without receiving an answer
+VAULT_GENERATION_MAX: Final = 2**53 - 1  # the largest integer that a JSON number represents exactly
+UNLOCK_NUMBER_BYTES: Final = 16
+UNANSWERED_UNLOCKS_MAX: Final = (
+    128  # unlocks that a vault reports in a row without receiving an answer
+)
 # mailboxes that one device tells its owner's other devices about; devices.md section 5
 MAILBOXES_PER_DEVICE_MAX: Final = 8
 # A mailbox that was prepared for a move is kept this many days after the move was abandoned.
 PREPARED_MAILBOX_DAYS: Final = 14
 # after a move, the mailbox at the old relay is read for this many days
 FORMER_MAILBOX_DAYS: Final = 30
-AWAITING_LIST_DAYS: Final = 7  # a letter waits this many days for the device list that it names
+AWAITING_DEVICE_LIST_DAYS_MAX: Final = (
+    7  # a letter waits this many days for the device list that it names
+)
 # the id of a deleted mailbox cannot be used again for this many days
 DELETED_MAILBOX_DAYS: Final = 30
-OFFLINE_HOURS_MAX: Final = 168
+OFFLINE_UNLOCK_HOURS_MAX: Final = 168
 # --- people: docs/spec/people.md -----------------------------------------------------------------
 CIRCLE_PEOPLE_MAX: Final = 256
 # after this many days without a sign of life, a device may be in other hands
 SILENT_DEVICE_DAYS: Final = 21
-COMPARE_HOURS: Final = 24  # a comparison of keys that was begun stays open for this many hours
+KEY_COMPARISON_HOURS_MAX: Final = (
+    24  # a comparison of keys that was begun stays open for this many hours
+)
 # --- devices: docs/spec/devices.md ---------------------------------------------------------------
-LINK_MINUTES: Final = 10  # linking a device may take at most this many minutes
-LINK_USES: Final = 3  # the token in a link code admits this many letters
+LINKING_MINUTES_MAX: Final = 10  # linking a device may take at most this many minutes
+LINK_TOKEN_USES_MAX: Final = 3  # the token in a link code admits this many letters
 # within 24 hours, a device list that a letter names is requested at most this often
 DEVICE_LIST_TRIES: Final = 3
 # a new device gets this many tokens of another device for its first letters to each device of a

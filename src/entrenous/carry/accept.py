@@ -34,15 +34,15 @@ from entrenous.carry.relay_rows import (
     StoredShareGroup,
     StoredToken,
 )
-from entrenous.carry.relay_settings import Limits
+from entrenous.carry.relay_settings import RelayLimits
 from entrenous.carry.release import count_in_share_group
 from entrenous.carry.send_tokens import (
+    count_token_use,
     require_owner,
     require_room_for_letter,
     require_room_for_share,
     require_room_in_group,
     require_sender,
-    use_token,
 )
 from entrenous.carry.withdraw import was_never_posted
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
@@ -95,7 +95,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         refuse_invalid_expiry(envelope.expires_at, present, relay.limits)
         _require_mailbox_room(tx, envelope, relay.limits)
         _store_envelope(tx, envelope, digest, present)
-        use_token(tx, granted)
+        count_token_use(tx, granted)
         return True
 
     new = await relay.mail.transact(
@@ -140,7 +140,7 @@ def _prefetch_accept(view: RowView, envelope: Envelope, token: Secret) -> None:
         view.get(StoredBlob, blob)
 
 
-def _require_mailbox_room(view: RowView, envelope: Envelope, limits: Limits) -> None:
+def _require_mailbox_room(view: RowView, envelope: Envelope, limits: RelayLimits) -> None:
     require_room_for_letter(view, envelope.mailbox, limits)
     if envelope.share:
         require_room_for_share(view, envelope.mailbox)
@@ -170,7 +170,7 @@ def envelope_digest(envelope: Envelope) -> bytes:
     return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
 
 
-def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: Limits) -> None:
+def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: RelayLimits) -> None:
     """Raise Expired or TooFarAhead if ``expires_at`` is outside the time that this relay allows."""
     if expires_at <= present:
         raise Expired(when=expires_at)
@@ -242,7 +242,7 @@ async def list_waiting_envelopes(
             mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), PAGE_FULL_BYTES
         )
 
-    def list_letters_with_shares(view: RowView) -> list[WaitingEnvelope]:
+    def list_envelopes_for_owner(view: RowView) -> list[WaitingEnvelope]:
         require_owner(view, mailbox, token)
         return [
             WaitingEnvelope(one.envelope, one.sequence, one.sealed, one.expires_at)
@@ -250,7 +250,7 @@ async def list_waiting_envelopes(
         ]
 
     return await relay.mail.read(
-        list_letters_with_shares, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
+        list_envelopes_for_owner, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
     )
 
 

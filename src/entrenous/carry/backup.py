@@ -25,8 +25,8 @@ from entrenous.carry.open_relay import (
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
 from entrenous.carry.relay_settings import RelayNotFound, RelaySettings, RelayStillRuns
-from entrenous.carry.restore import close_after_restore
-from entrenous.carry.store.sqlite_connection import translate_error
+from entrenous.carry.restore import delete_untrusted_rows
+from entrenous.carry.store.sqlite_connection import translate_sqlite_error
 from entrenous.serving.host_checks import describe_database_fault, is_relay_at, open_read_only
 
 
@@ -81,10 +81,10 @@ class DamagedBackup(Unproven):
 
 BLOBS_FOLDER: Final = "blobs"
 _CONTENTS_FILE: Final = "backup.json"
-_SCHEMA: Final = "entrenous/backup/1"
+_BACKUP_SCHEMA: Final = "entrenous/backup/1"
 
 
-class _ContentsForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _BackupContentsJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str
     made_at: int
     mail_sha256: str
@@ -131,17 +131,17 @@ def read_backup(folder: Path) -> Backup:
     except OSError:
         raise BackupNotFound(path=folder) from None
     try:
-        read = msgspec.json.decode(untrusted_text, type=_ContentsForm)
+        read = msgspec.json.decode(untrusted_text, type=_BackupContentsJson)
         made_at = datetime.fromtimestamp(read.made_at, UTC)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError):
         raise DamagedBackup(path=folder, name=_CONTENTS_FILE) from None
     blobs = tuple(BlobEntry(*one) for one in read.blobs)
-    if read.schema != _SCHEMA or not all(_is_hexadecimal_name(one.name) for one in blobs):
+    if read.schema != _BACKUP_SCHEMA or not all(_is_hexadecimal_name(one.name) for one in blobs):
         raise DamagedBackup(path=folder, name=_CONTENTS_FILE)
     return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
 
 
-def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
+def restore_files(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     """Copy a backup's files into a new folder, and verify each copy.
 
     Returns:
@@ -247,7 +247,9 @@ def _is_hexadecimal_name(untrusted_name: str) -> bool:
 def _encode_contents(backup: Backup) -> bytes:
     rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
     made_at = int(backup.made_at.timestamp())
-    contents = _ContentsForm(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
+    contents = _BackupContentsJson(
+        _BACKUP_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing)
+    )
     return msgspec.json.encode(contents)
 
 
@@ -269,7 +271,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
             with folder_errors(out):
                 return save_backup(data, out, SystemClock().now())
         except sqlite3.Error as why:
-            raise translate_error(why) from None
+            raise translate_sqlite_error(why) from None
 
 
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRelay:
@@ -289,11 +291,11 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
         shutil.rmtree(fresh, ignore_errors=True)  # left by an interrupted restore
         ensure_empty_folder(data)
         try:
-            damaged = copy_back(folder, backup, fresh)
+            damaged = restore_files(folder, backup, fresh)
             missing_blobs = damaged | frozenset(backup.missing)
             with open_relay(fresh) as relay:
                 lost = asyncio.run(
-                    close_after_restore(relay, missing_blobs, with_shares=with_shares)
+                    delete_untrusted_rows(relay, missing_blobs, with_shares=with_shares)
                 )
             for name in (BLOBS_FOLDER, DATABASE_NAME):
                 (fresh / name).rename(data / name)
@@ -333,7 +335,7 @@ async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int
     missing = frozenset(
         [blob.name for blob in stored_blobs if not await _is_blob_readable(blob, relay)]
     )
-    return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)
+    return await delete_untrusted_rows(relay, missing, with_shares=with_shares), len(missing)
 
 
 async def _is_blob_readable(blob: StoredBlob, relay: Relay) -> bool:

@@ -22,8 +22,8 @@ from entrenous.carry.relay_rows import (
 )
 from entrenous.carry.relay_settings import MEGABYTE, RelaySettings
 from entrenous.carry.restore import restored_at
-from entrenous.carry.store.sqlite_rows import REWRITE_COPIES
-from entrenous.carry.store.tables import VERSION
+from entrenous.carry.store.sqlite_rows import REWRITE_SPACE_FACTOR
+from entrenous.carry.store.tables import SCHEMA_VERSION
 from entrenous.serving.host_checks import (
     are_metrics_at,
     describe_database_fault,
@@ -39,7 +39,7 @@ from entrenous.serving.tls import BadCertificate, Certificate
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SetupFinding:
     """The result for one part of the setup.
 
     ``words`` say what was found and, unless ``ok``, what to do.
@@ -52,17 +52,17 @@ class Finding:
 
 _CERTIFICATE_RENEWAL_PERIOD: Final = timedelta(days=14)
 _CLOCK_TOLERANCE: Final = timedelta(minutes=2)
-_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
+_WILDCARD_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
 
 
-def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
+def check_relay(settings: RelaySettings) -> tuple[SetupFinding, ...]:
     """Check folder, disk, database, clock, TLS, address and, if set, the metrics address, in this
     order.
 
     Changes nothing; the relay may be running.
     """
     now = SystemClock().now()
-    looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
+    looks: tuple[Callable[[RelaySettings, datetime], SetupFinding], ...] = (
         *(
             _check_folder,
             _check_disk,
@@ -78,7 +78,7 @@ def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
     return (*found, _check_metrics_address(settings.listen, settings.metrics_listen))
 
 
-def _check_folder(settings: RelaySettings, _: datetime) -> Finding:
+def _check_folder(settings: RelaySettings, _: datetime) -> SetupFinding:
     data = settings.data
     if not exists_visibly(data):
         above = nearest_existing(data)
@@ -96,7 +96,7 @@ def _check_folder(settings: RelaySettings, _: datetime) -> Finding:
     return _passed_finding("folder", f"{data} can be written to, and is private")
 
 
-def _check_disk(settings: RelaySettings, _: datetime) -> Finding:
+def _check_disk(settings: RelaySettings, _: datetime) -> SetupFinding:
     free, least = free_bytes(settings.data), settings.limits.free_bytes_min
     words = f"{free // MEGABYTE:,} MB are free"
     if free < least:
@@ -115,11 +115,11 @@ def _bytes_to_rewrite_database(settings: RelaySettings) -> int:
     mail = settings.data / DATABASE_NAME
     if settings.database is not None or not exists_visibly(mail):
         return 0
-    return REWRITE_COPIES * mail.stat().st_size
+    return REWRITE_SPACE_FACTOR * mail.stat().st_size
 
 
-def _check_database(settings: RelaySettings, _: datetime) -> Finding:
-    found = _check_either_database(settings)
+def _check_database(settings: RelaySettings, _: datetime) -> SetupFinding:
+    found = _check_sqlite_or_postgres(settings)
     if not found.ok:
         return found
     try:
@@ -129,7 +129,7 @@ def _check_database(settings: RelaySettings, _: datetime) -> Finding:
     return found
 
 
-def _check_either_database(settings: RelaySettings) -> Finding:
+def _check_sqlite_or_postgres(settings: RelaySettings) -> SetupFinding:
     if settings.database is not None:
         fault = find_postgres_fault(settings.database)
         return (
@@ -144,14 +144,14 @@ def _check_either_database(settings: RelaySettings) -> Finding:
         )
     if not exists_visibly(mail):
         return _passed_finding("database", "there is none yet; the relay creates it")
-    fault = describe_database_fault(mail, VERSION)
+    fault = describe_database_fault(mail, SCHEMA_VERSION)
     if fault:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
         return _failed_finding("database", f"{mail}: {fault}. {remedy}")
     return _passed_finding("database", "it is undamaged")
 
 
-def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
+def _check_clock(settings: RelaySettings, now: datetime) -> SetupFinding:
     """Check that the clock was not set back, since messages would then expire too late."""
     mail = settings.data / DATABASE_NAME
     is_old = exists_visibly(mail)
@@ -163,9 +163,9 @@ def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
     return _passed_finding("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
 
 
-def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
+def _check_tls(settings: RelaySettings, now: datetime) -> SetupFinding:
     if settings.tls_cert is None or settings.tls_key is None:
-        return _check_unencrypted(settings)
+        return _check_missing_tls(settings)
     try:
         since, until = Certificate(settings.tls_cert, settings.tls_key).validity()
     except BadCertificate as bad:
@@ -183,7 +183,7 @@ def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
     return _passed_finding("tls", f"the certificate holds until {until:%Y-%m-%d}")
 
 
-def _check_unencrypted(settings: RelaySettings) -> Finding:
+def _check_missing_tls(settings: RelaySettings) -> SetupFinding:
     host = settings.listen.rpartition(":")[0].strip("[]")
     if settings.behind_proxy:
         return _passed_finding("tls", "a web server in front speaks it")
@@ -193,7 +193,7 @@ def _check_unencrypted(settings: RelaySettings) -> Finding:
     return _failed_finding("tls", words)
 
 
-def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
+def _check_listen_address(settings: RelaySettings, _: datetime) -> SetupFinding:
     host, port = _split_host_and_port(settings.listen)
     if is_relay_at(host, port, tls=settings.tls_cert is not None):
         return _passed_finding("address", f"a relay answers at {settings.listen}")
@@ -203,14 +203,14 @@ def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
     return _passed_finding("address", f"{settings.listen} is free; no relay runs there now")
 
 
-def _check_metrics_address(listen: str, metrics_listen: str) -> Finding:
+def _check_metrics_address(listen: str, metrics_listen: str) -> SetupFinding:
     """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
     (host, port), (metrics_host, metrics_port) = (
         _split_host_and_port(listen),
         _split_host_and_port(metrics_listen),
     )
     if port == metrics_port != 0 and (
-        host == metrics_host or {host, metrics_host} & _ALL_ADDRESSES
+        host == metrics_host or {host, metrics_host} & _WILDCARD_ADDRESSES
     ):
         return _failed_finding(
             "metrics", f"metrics_listen, {metrics_listen}, is where the relay is: take another"
@@ -228,12 +228,12 @@ def _split_host_and_port(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _passed_finding(part: str, words: str) -> Finding:
-    return Finding(part, ok=True, words=words)
+def _passed_finding(part: str, words: str) -> SetupFinding:
+    return SetupFinding(part, ok=True, words=words)
 
 
-def _failed_finding(part: str, words: str) -> Finding:
-    return Finding(part, ok=False, words=words)
+def _failed_finding(part: str, words: str) -> SetupFinding:
+    return SetupFinding(part, ok=False, words=words)
 
 
 @dataclass(frozen=True, slots=True)

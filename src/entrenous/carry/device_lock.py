@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import MailboxId
-from entrenous.base.limits import UNLOCK_TRIES
+from entrenous.base.limits import UNLOCK_TRIES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import DeletedMailbox, StoredLock
-from entrenous.carry.send_tokens import require_closer, require_owner
+from entrenous.carry.send_tokens import require_close_token, require_owner
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.oprf import UNIFORM_BYTES, check_element, evaluate, scalar_from_random
 from entrenous.wire.relay_nouns import (
@@ -78,12 +78,12 @@ def lock_state(stored: StoredLock | None) -> LockState:
     """Return the state of a lock; ``stored`` is None if it was deleted or never made."""
     if stored is None:
         return LockState.SHUT
-    if stored.tries >= UNLOCK_TRIES:
+    if stored.tries >= UNLOCK_TRIES_MAX:
         return LockState.READY
     return LockState.TRIED if stored.tries else LockState.LOCKED
 
 
-def request_event(stored: StoredLock | None) -> LockEvent:
+def next_try_event(stored: StoredLock | None) -> LockEvent:
     """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
     last = stored is not None and stored.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
@@ -117,7 +117,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
         require_owner(tx, mailbox, token)
         stored = tx.get(StoredLock, mailbox)
         if stored is None:
-            tx.put(StoredLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
+            tx.put(StoredLock(mailbox, key, unlock_lock, UNLOCK_TRIES_MAX))
         elif not equal_in_constant_time(stored.unlock_lock, unlock_lock):
             raise LockExists
         return stored is None
@@ -142,10 +142,10 @@ async def evaluate_blinded(
     check_element(untrusted_blinded)
 
     def count_try(tx: RowTransaction) -> StoredLock:
-        stored = _lock_for_token(tx, mailbox, token)
+        stored = _require_unlock_token(tx, mailbox, token)
         if equal_in_constant_time(stored.asked or b"", untrusted_blinded):
             return stored
-        next_lock_state(lock_state(stored), request_event(stored))
+        next_lock_state(lock_state(stored), next_try_event(stored))
         counted = replace(stored, tries=stored.tries - 1, asked=untrusted_blinded)
         tx.put(counted)
         return counted
@@ -172,9 +172,9 @@ async def record_vault_unlock(
     """
 
     def restore_tries(tx: RowTransaction) -> bool:
-        _refuse_deleted(tx, mailbox)
+        _refuse_deleted_lock(tx, mailbox)
         require_owner(tx, mailbox, token)
-        stored = _with_all_tries(tx, mailbox, LockEvent.OPENED)
+        stored = _lock_with_all_tries(tx, mailbox, LockEvent.OPENED)
         continues = _is_next_unlock(opening, stored)
         noted = replace(stored, generation=opening.generation, opening=opening.number)
         tx.put(noted if continues else stored)
@@ -193,9 +193,9 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
     """
 
     def restore_tries(tx: RowTransaction) -> None:
-        _refuse_deleted(tx, mailbox)
-        require_closer(tx, mailbox, token)
-        tx.put(_with_all_tries(tx, mailbox, LockEvent.RESET))
+        _refuse_deleted_lock(tx, mailbox)
+        require_close_token(tx, mailbox, token)
+        tx.put(_lock_with_all_tries(tx, mailbox, LockEvent.RESET))
 
     await relay.mail.transact(restore_tries)
 
@@ -211,18 +211,18 @@ async def replace_unlock_token_hash(
     """
 
     def store_unlock_lock(tx: RowTransaction) -> None:
-        _refuse_deleted(tx, mailbox)
+        _refuse_deleted_lock(tx, mailbox)
         require_owner(tx, mailbox, token)
-        stored = _existing_lock(tx, mailbox)
+        stored = _require_lock(tx, mailbox)
         next_lock_state(lock_state(stored), LockEvent.RENEW)
         tx.put(replace(stored, unlock_lock=unlock_lock))
 
     await relay.mail.transact(store_unlock_lock)
 
 
-def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredLock:
-    _refuse_deleted(view, mailbox)
-    stored = _existing_lock(view, mailbox)
+def _require_unlock_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredLock:
+    _refuse_deleted_lock(view, mailbox)
+    stored = _require_lock(view, mailbox)
     if not equal_in_constant_time(stored.unlock_lock, token_hash(token)):
         raise WrongToken
     return stored
@@ -237,20 +237,20 @@ def _is_next_unlock(opening: VaultUnlock, stored: StoredLock) -> bool:
     )
 
 
-def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
+def _lock_with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
     """Return the lock with all its tries restored; raises NoSuchMailbox."""
-    stored = _existing_lock(view, mailbox)
+    stored = _require_lock(view, mailbox)
     next_lock_state(lock_state(stored), event)
-    return replace(stored, tries=UNLOCK_TRIES)
+    return replace(stored, tries=UNLOCK_TRIES_MAX)
 
 
-def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
+def _refuse_deleted_lock(view: RowView, mailbox: MailboxId) -> None:
     """Raise NoLock if the lock was deleted together with its mailbox."""
     if view.get(DeletedMailbox, mailbox) is not None:
         raise NoLock
 
 
-def _existing_lock(view: RowView, mailbox: MailboxId) -> StoredLock:
+def _require_lock(view: RowView, mailbox: MailboxId) -> StoredLock:
     """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
     may run with another database.
     """

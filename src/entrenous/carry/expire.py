@@ -20,7 +20,7 @@ from entrenous.carry.relay import (
     now,
     record_sweep,
     refuse_clock_ahead,
-    refuse_sweep_ahead,
+    refuse_clock_ahead_of,
     wait_timeout,
 )
 from entrenous.carry.relay_rows import (
@@ -47,7 +47,7 @@ _ROWS_PER_BATCH: Final = 500  # rows
 # Rows of each kind in one transaction, so that a sweep never delays a post for long.
 _EXPIRED_ROWS_PER_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
-DUE_WHILE_EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
+NOT_EMPTIED_DUE_AT: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
@@ -63,9 +63,11 @@ async def expire_due(relay: Relay) -> None:
     """
     present = now(relay)  # read only once, since somebody may set the clock during the sweep
     try:
-        while await relay.mail.transact(lambda tx: _empty_any_mailbox(tx, present)):
+        while await relay.mail.transact(lambda tx: _empty_any_deleted_mailbox_batch(tx, present)):
             pass  # the relay crashed before it had emptied that mailbox
-        refuse_sweep_ahead(await relay.mail.transact(lambda tx: record_sweep(tx, present)), present)
+        refuse_clock_ahead_of(
+            await relay.mail.transact(lambda tx: record_sweep(tx, present)), present
+        )
         while await relay.mail.transact(lambda tx: _expire_batch(tx, present)):
             pass
     except Exception:  # does not catch a cancellation, so a relay that stops does not wait for this
@@ -86,8 +88,8 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
         if stored is not None:
             expire_if_due(tx, stored, now(relay))
 
-    _, orphans = await relay.mail.transact(collecting_orphan_blobs(expire_row))
-    await remove_orphans_briefly(orphans, relay)
+    _, orphans = await relay.mail.transact(with_orphan_names(expire_row))
+    await remove_request_orphans(orphans, relay)
 
 
 def expire_if_due(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> StoredEnvelope:
@@ -160,15 +162,17 @@ def delete_upload_row(tx: RowTransaction, upload: StoredUpload, present: datetim
     tx.put(OrphanBlob(upload.name, present))
 
 
-def empty_batch(tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: datetime) -> bool:
+def empty_deleted_mailbox_batch(
+    tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: datetime
+) -> bool:
     """Delete a batch of a deleted mailbox's contents, openable content first; return False if none
     is left.
 
     Work in batches, so that one large deletion does not block the relay.
     """
-    if deleted_mailbox.due_at != DUE_WHILE_EMPTYING:
+    if deleted_mailbox.due_at != NOT_EMPTIED_DUE_AT:
         return False
-    for kind, limit, end in _ENDS_WITH_MAILBOX:
+    for kind, limit, end in _ENDERS_OF_MAILBOX_ROWS:
         if rows := tx.find(kind, limit, mailbox=deleted_mailbox.mailbox):
             for row in rows:
                 end(tx, row, present)
@@ -177,10 +181,10 @@ def empty_batch(tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: da
     return False
 
 
-def _empty_any_mailbox(tx: RowTransaction, present: datetime) -> bool:
+def _empty_any_deleted_mailbox_batch(tx: RowTransaction, present: datetime) -> bool:
     """Delete a batch of any deleted mailbox's contents; return False if nothing is left."""
-    for gone in tx.find(DeletedMailbox, 1, due_at=DUE_WHILE_EMPTYING):
-        empty_batch(tx, gone, present)
+    for gone in tx.find(DeletedMailbox, 1, due_at=NOT_EMPTIED_DUE_AT):
+        empty_deleted_mailbox_batch(tx, gone, present)
         return True
     return False
 
@@ -213,9 +217,9 @@ def _expire_envelope_row(tx: RowTransaction, stored: StoredEnvelope, present: da
         tx.drop(StoredEnvelope, stored.envelope)
 
 
-_EndRow = Callable[[RowTransaction, Any, datetime], None]
+_RowEnder = Callable[[RowTransaction, Any, datetime], None]
 #: How a row of each kind ends when it is due.
-_END_WHEN_DUE: Final[Mapping[type[Any], _EndRow]] = {
+_ENDERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowEnder]] = {
     StoredEnvelope: _expire_envelope_row,
     StoredBlob: delete_blob_row,
     StoredToken: drop_row,
@@ -226,7 +230,7 @@ _END_WHEN_DUE: Final[Mapping[type[Any], _EndRow]] = {
 }
 #: How rows end with their mailbox, and how many in one transaction. Uploads precede the blobs that
 #: they become.
-_ENDS_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _EndRow], ...]] = (
+_ENDERS_OF_MAILBOX_ROWS: Final[tuple[tuple[type[Any], int, _RowEnder], ...]] = (
     (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredUpload, _ROWS_PER_BATCH, delete_upload_row),
@@ -242,7 +246,7 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     """Expire a batch of each kind of row; return the number of rows."""
     due = [
         (row, end)
-        for kind, end in _END_WHEN_DUE.items()
+        for kind, end in _ENDERS_OF_DUE_ROWS.items()
         for row in tx.due(kind, present, _EXPIRED_ROWS_PER_BATCH)
     ]
     for row, end in due:
@@ -250,7 +254,7 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     return len(due)
 
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 # When a blob could not be deleted, try again at the next sweep.
 _RETRY_BLOB_AFTER: Final = timedelta(minutes=1)
 # Stop after this many failures: the store is unreachable, and each one may take minutes.
@@ -258,21 +262,21 @@ _BLOB_FAILURES_MAX: Final = 3
 _ORPHAN_REMOVAL_S_MAX: Final = 2.0  # time for deleting all orphaned blobs of one request
 
 
-def collecting_orphan_blobs(
-    work: Callable[[RowTransaction], Answer],
-) -> Callable[[RowTransaction], tuple[Answer, list[str]]]:
+def with_orphan_names(
+    work: Callable[[RowTransaction], AnswerT],
+) -> Callable[[RowTransaction], tuple[AnswerT, list[str]]]:
     """Wrap ``work`` to return the names of orphaned blobs too, for
-    :func:`remove_orphans_briefly`.
+    :func:`remove_request_orphans`.
     """
 
-    def collect_orphans(tx: RowTransaction) -> tuple[Answer, list[str]]:
+    def collect_orphans(tx: RowTransaction) -> tuple[AnswerT, list[str]]:
         collector = _OrphanCollector(tx)
         return work(collector), collector.names
 
     return collect_orphans
 
 
-async def remove_orphans_briefly(names: Iterable[str], relay: Relay) -> None:
+async def remove_request_orphans(names: Iterable[str], relay: Relay) -> None:
     """Delete orphaned blob bytes after a request, for at most two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):

@@ -25,10 +25,10 @@ from entrenous.base.limits import BLOB_BYTES_MAX, UNREFERENCED_BLOB_HOURS
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import refuse_invalid_expiry
 from entrenous.carry.expire import (
-    collecting_orphan_blobs,
     delete_blob_row,
     delete_upload_row,
-    remove_orphans_briefly,
+    remove_request_orphans,
+    with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
@@ -40,7 +40,7 @@ from entrenous.wire.relay_nouns import BlobDeposit
 _ROW_CHECK_BYTES: Final = 64 << 20
 _ROW_CHECK_INTERVAL: Final = timedelta(minutes=1)
 #: Errors that end an upload. After any other, such as a lost database, it can be resumed.
-_FINAL_ERRORS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
+_UPLOAD_ENDING_ERRORS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
 async def upload_blob(
@@ -88,12 +88,14 @@ async def upload_blob(
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        checked = _exact_size(deposit.size - start, _yield_while_row_exists(upload, chunks, relay))
+        checked = _yield_exact_size(
+            deposit.size - start, _yield_while_row_exists(upload, chunks, relay)
+        )
         await relay.blobs.store(upload.name, checked, deposit.sha256, start, deposit.mailbox)
         return await relay.mail.transact(lambda tx: _publish_blob(tx, upload, now(relay)))
     except TooMany:
         raise  # keep the stored bytes, since they belong to the other upload
-    except _FINAL_ERRORS:
+    except _UPLOAD_ENDING_ERRORS:
         await _delete_partial_upload(upload, relay)
         raise
     except (Exception, CancelledError):
@@ -230,8 +232,8 @@ async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
         elif getattr(tx.get(StoredBlob, upload.blob), "name", None) != upload.name:
             tx.put(OrphanBlob(upload.name, now(relay)))  # the mailbox was deleted meanwhile
 
-    _, orphans = await relay.mail.transact(collecting_orphan_blobs(drop_row_or_schedule))
-    await remove_orphans_briefly(orphans, relay)
+    _, orphans = await relay.mail.transact(with_orphan_names(drop_row_or_schedule))
+    await remove_request_orphans(orphans, relay)
 
 
 async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
@@ -247,8 +249,8 @@ async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
             tx.put(OrphanBlob(upload.name, now(relay)))
 
     with suppress(Unreachable):
-        _, orphans = await relay.mail.transact(collecting_orphan_blobs(schedule_bytes_without_row))
-        await remove_orphans_briefly(orphans, relay)
+        _, orphans = await relay.mail.transact(with_orphan_names(schedule_bytes_without_row))
+        await remove_request_orphans(orphans, relay)
 
 
 async def _yield_while_row_exists(
@@ -281,7 +283,7 @@ def _is_same_upload(stored: StoredBlob | StoredUpload, new: StoredUpload) -> boo
     return placed and locked and taken and equal_in_constant_time(stored.sha256, new.sha256)
 
 
-async def _exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _yield_exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield exactly ``size`` bytes; raise DamagedBlob as soon as there are more or fewer."""
     received_bytes = 0
     async for chunk in chunks:

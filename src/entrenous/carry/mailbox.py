@@ -19,18 +19,18 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import (
     CARD_BYTES_MAX,
-    ONE_TIME_KEYS,
+    ONE_TIME_KEYS_MAX,
     PREKEY_BYTES_MAX,
     PREKEY_CLAIMS_PER_HOUR,
     SINGLE_USE_TOKEN_CLAIMS_PER_HOUR,
-    SPENT_KEY_DAYS,
+    USED_KEY_KEPT_DAYS,
 )
 from entrenous.base.secret import Secret
 from entrenous.carry.expire import (
-    DUE_WHILE_EMPTYING,
-    collecting_orphan_blobs,
-    empty_batch,
-    remove_orphans_briefly,
+    NOT_EMPTIED_DUE_AT,
+    empty_deleted_mailbox_batch,
+    remove_request_orphans,
+    with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import (
@@ -44,7 +44,7 @@ from entrenous.carry.relay_rows import (
     UsedOneTimeKey,
 )
 from entrenous.carry.send_tokens import (
-    require_closer,
+    require_close_token,
     require_owner,
     require_reader,
     require_room_for_device,
@@ -212,7 +212,7 @@ def _drop_replaced_prekeys(
     tx: RowTransaction, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys
 ) -> None:
     kept = {sha256(signed) for signed in prekeys.one_time}
-    for held in tx.find(StoredOneTimeKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
+    for held in tx.find(StoredOneTimeKey, limit=ONE_TIME_KEYS_MAX, mailbox=mailbox, device=device):
         if held.digest not in kept:
             tx.drop(StoredOneTimeKey, mailbox, device, held.digest)
 
@@ -220,7 +220,7 @@ def _drop_replaced_prekeys(
 def _add_one_time_key(tx: RowTransaction, key: StoredOneTimeKey) -> None:
     spent = tx.get(UsedOneTimeKey, key.mailbox, key.device, key.digest)
     held = tx.count(StoredOneTimeKey, mailbox=key.mailbox, device=key.device)
-    if spent is None and held < ONE_TIME_KEYS:
+    if spent is None and held < ONE_TIME_KEYS_MAX:
         tx.put(key)
 
 
@@ -241,7 +241,7 @@ def _take_one_time_key(
     keys = tx.find(StoredOneTimeKey, limit=1, mailbox=mailbox, device=device)
     for key in keys:
         tx.drop(StoredOneTimeKey, mailbox, device, key.digest)
-        until = present + timedelta(days=SPENT_KEY_DAYS)
+        until = present + timedelta(days=USED_KEY_KEPT_DAYS)
         tx.put(UsedOneTimeKey(mailbox, device, key.digest, until))
     return keys[0].signed if keys else None
 
@@ -272,11 +272,11 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         deleted_mailbox = tx.get(DeletedMailbox, mailbox)
         if deleted_mailbox is not None:
             return deleted_mailbox
-        require_closer(tx, mailbox, token)
+        require_close_token(tx, mailbox, token)
         for kind in (StoredMailbox, StoredLock, StoredKeyBundle):
             tx.drop(kind, mailbox)
-        tx.put(DeletedMailbox(mailbox, DUE_WHILE_EMPTYING))
-        return DeletedMailbox(mailbox, DUE_WHILE_EMPTYING)
+        tx.put(DeletedMailbox(mailbox, NOT_EMPTIED_DUE_AT))
+        return DeletedMailbox(mailbox, NOT_EMPTIED_DUE_AT)
 
     deleted_mailbox, orphans, more = (
         await relay.mail.transact(replace_by_deleted_mailbox),
@@ -284,9 +284,11 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         True,
     )
     while more:
-        part = collecting_orphan_blobs(
-            partial(empty_batch, deleted_mailbox=deleted_mailbox, present=now(relay))
+        part = with_orphan_names(
+            partial(
+                empty_deleted_mailbox_batch, deleted_mailbox=deleted_mailbox, present=now(relay)
+            )
         )
         more, names = await relay.mail.transact(part)
         orphans += names
-    await remove_orphans_briefly(orphans, relay)
+    await remove_request_orphans(orphans, relay)

@@ -24,8 +24,8 @@ from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, Ro
 from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRelayId, UnusedDatabase
 from entrenous.carry.relay_settings import (
     FolderUsedWithOtherDatabase,
-    Limits,
     PostgresqlLibraryMissing,
+    RelayLimits,
     RelayNotFound,
     RelaySettings,
     S3LibraryMissing,
@@ -42,7 +42,7 @@ DATABASE_NAME: Final = "mail.db"
 @contextmanager
 def open_relay(
     folder: Path,
-    limits: Limits | None = None,
+    limits: RelayLimits | None = None,
     *,
     create: bool = True,
     database: str | None = None,
@@ -62,7 +62,7 @@ def open_relay(
         BadDatabaseAddress: its address cannot be parsed.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
-    limits = limits or Limits()
+    limits = limits or RelayLimits()
     with explain_disk_failure(folder) if database is None else nullcontext():
         with folder_errors(folder), ExitStack() as opened:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,16 +130,18 @@ def _open_in_postgresql(
 ) -> tuple[RowStore, WakeUps]:
     """Open rows and wake-ups in PostgreSQL, importing its optional library."""
     try:
-        from entrenous.carry.store.postgres_rows import connect_to, open_postgres  # noqa: PLC0415
+        from entrenous.carry.store.postgres_rows import connect_postgres, open_postgres  # noqa: PLC0415
         from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
     except ImportError:
         raise PostgresqlLibraryMissing from None
     mail = opened.enter_context(closing(open_postgres(url, create=create)))
-    return mail, opened.enter_context(closing(PostgresWakeUps(partial(connect_to, url), wakes)))
+    return mail, opened.enter_context(
+        closing(PostgresWakeUps(partial(connect_postgres, url), wakes))
+    )
 
 
 @contextmanager
-def open_present_relay(
+def open_existing_relay(
     folder: Path, database: str | None = None, blobs: str | None = None
 ) -> Iterator[Relay]:
     """Open an existing relay, which may be running; create nothing.
@@ -158,7 +160,7 @@ def open_present_relay(
 
 
 _ONLY_ROW_KEY: Final = 1
-_NAME_BYTES: Final = 16
+_RELAY_ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class DatabaseContents:
     is_filled: bool
 
 
-def database_contents(view: RowView) -> DatabaseContents:
+def read_database_contents(view: RowView) -> DatabaseContents:
     stored = view.get(StoredRelayId, _ONLY_ROW_KEY)
     return DatabaseContents(stored.name if stored else None, bool(view.find(StoredMailbox, 1)))
 
@@ -179,7 +181,7 @@ async def relay_id(relay: Relay) -> bytes:
 
     They are generated at the relay's first start. Copies of a database have the same id.
     """
-    fresh = StoredRelayId(_ONLY_ROW_KEY, relay.dice.token(_NAME_BYTES))
+    fresh = StoredRelayId(_ONLY_ROW_KEY, relay.dice.token(_RELAY_ID_BYTES))
 
     def read_or_generate_id(tx: RowTransaction) -> bytes:
         stored = tx.get(StoredRelayId, _ONLY_ROW_KEY)
@@ -191,7 +193,7 @@ async def relay_id(relay: Relay) -> bytes:
 
 
 _NOTE_FILE: Final = "database.json"
-_SCHEMA: Final = "entrenous/relay-database/1"
+_NOTE_SCHEMA: Final = "entrenous/relay-database/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,11 @@ def read_database_note(folder: Path) -> DatabaseNote | None:
 def write_database_note(note: DatabaseNote, folder: Path) -> None:
     write_private(
         folder / _NOTE_FILE,
-        msgspec.json.encode(_DatabaseNoteJson(_SCHEMA, note.relay.hex(), note.address)),
+        msgspec.json.encode(_DatabaseNoteJson(_NOTE_SCHEMA, note.relay.hex(), note.address)),
     )
 
 
-_NO_DATABASE = DatabaseContents(None, is_filled=False)
+_EMPTY_DATABASE_CONTENTS = DatabaseContents(None, is_filled=False)
 
 
 def check_database_note(settings: RelaySettings) -> None:
@@ -257,7 +259,7 @@ def check_database_note(settings: RelaySettings) -> None:
     )
 
 
-def record_database(relay: Relay, settings: RelaySettings) -> None:
+def record_database_note(relay: Relay, settings: RelaySettings) -> None:
     """Record in the folder which database it is used with from now on.
 
     Raises:
@@ -277,7 +279,7 @@ def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
     mail = settings.data / DATABASE_NAME
     try:
         if not mail.is_file():
-            return _NO_DATABASE
+            return _EMPTY_DATABASE_CONTENTS
         with open_read_only(mail) as rows:
             is_filled = bool(rows.execute("SELECT 1 FROM stored_mailbox LIMIT 1").fetchone())
             found = rows.execute("SELECT name FROM stored_relay_id").fetchone()
@@ -293,9 +295,9 @@ def _database_in_postgresql(url: str) -> DatabaseContents:
         raise PostgresqlLibraryMissing from None
     try:
         with closing(open_postgres(url, create=False)) as mail:
-            return asyncio.run(mail.read(database_contents))
+            return asyncio.run(mail.read(read_database_contents))
     except UnusedDatabase:
-        return _NO_DATABASE
+        return _EMPTY_DATABASE_CONTENTS
 
 
 def _database_address(settings: RelaySettings) -> str:

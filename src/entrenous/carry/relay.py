@@ -16,20 +16,20 @@ from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.errors import RelayClockAhead
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay_rows import StoredLetter, StoredSweep
-from entrenous.carry.relay_settings import Limits
+from entrenous.carry.relay_settings import RelayLimits
 from entrenous.serving.host_checks import ClockMark
 
-Row = TypeVar("Row")
-Answer = TypeVar("Answer")
+RowT = TypeVar("RowT")
+AnswerT = TypeVar("AnswerT")
 
 
 class RowView(Protocol):
     """A snapshot of the relay's rows (carry/relay_rows.py), or a recorder of what a rule reads."""
 
-    def get(self, kind: type[Row], *key: object) -> Row | None:
+    def get(self, kind: type[RowT], *key: object) -> RowT | None:
         """Return the row of that kind whose key fields are ``key``, or None."""
 
-    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+    def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
         """Return rows whose named fields equal these (never None), ordered by their key fields."""
 
     def count(self, kind: type[object], **fields: object) -> int:
@@ -51,7 +51,7 @@ class RowView(Protocol):
         bytes reaches ``full_bytes``.
         """
 
-    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
         """Return at most ``limit`` rows with a ``due_at`` not after ``at``, the earliest first."""
 
 
@@ -75,9 +75,9 @@ class RowStore(Protocol):
 
     async def transact(
         self,
-        work: Callable[[RowTransaction], Answer],
+        work: Callable[[RowTransaction], AnswerT],
         hint: Callable[[RowView], object] | None = None,
-    ) -> Answer:
+    ) -> AnswerT:
         """Run ``work`` in one transaction, which is durable when this returns.
 
         ``hint`` issues the reads that ``work`` will probably need, so that a store can prefetch
@@ -89,8 +89,8 @@ class RowStore(Protocol):
         """
 
     async def read(
-        self, work: Callable[[RowView], Answer], hint: Callable[[RowView], object] | None = None
-    ) -> Answer:
+        self, work: Callable[[RowView], AnswerT], hint: Callable[[RowView], object] | None = None
+    ) -> AnswerT:
         """Run ``work`` on a snapshot that contains at least everything that was durable before.
 
         The snapshot may include commits that are not acknowledged yet. They are durable when this
@@ -184,7 +184,7 @@ class Relay:
     blobs: BlobStore
     clock: Clock
     dice: RandomSource
-    limits: Limits = field(default_factory=Limits)
+    limits: RelayLimits = field(default_factory=RelayLimits)
     wake_ups: WakeUps | None = None
 
 
@@ -234,10 +234,10 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
     """
     mark = last_sweep(view)
     if mark is not None:
-        refuse_sweep_ahead(mark, present)
+        refuse_clock_ahead_of(mark, present)
 
 
-def refuse_sweep_ahead(mark: ClockMark, present: datetime) -> None:
+def refuse_clock_ahead_of(mark: ClockMark, present: datetime) -> None:
     """Raise RelayClockAhead if ``present`` is too far ahead of the mark."""
     if mark.is_ahead(present):
         raise RelayClockAhead(days=(present - mark.at).days)

@@ -52,7 +52,7 @@ def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RelayLimits:
     """How much a relay accepts.
 
     ``keep_days`` is the latest expiry, in days from now. ``letters`` and ``mailbox_bytes`` bound
@@ -104,7 +104,7 @@ class RelaySettings:
     log: LogKind = LogKind.ERRORS
     database: str | None = None
     blobs: str | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RelayLimits = field(default_factory=RelayLimits)
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -196,11 +196,11 @@ class MetricsAddressTaken(Unreachable):
 
 _MAILBOX_MB_MAX: Final = MAILBOX_BYTES_MAX // MEGABYTE
 _MB_MAX: Final = 2**40
-_PORT_DIGITS: Final = 5
-_TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
+_PORT_DIGITS_MAX: Final = 5
+_TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or it is nested too deeply"
 
 
-class _SettingKey(NamedTuple):
+class _SettingParser(NamedTuple):
     """A setting: its expected value in words, its parser, and its ``field`` in Limits, if any.
 
     The parser returns None for a wrong value.
@@ -221,7 +221,7 @@ def _parse_flag(value: Any, _: Path) -> object:
 
 def _parse_listen(value: Any, _: Path) -> object:
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    digits = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS
+    digits = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS_MAX
     return value if colon and host and digits and int(port) <= 65535 else None
 
 
@@ -230,12 +230,12 @@ def _parse_log_kind(value: Any, _: Path) -> object:
     return LogKind(value) if value in list(LogKind) else None
 
 
-def _count_parser(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
-    def parse_count(value: Any, _: Path) -> object:
+def _integer_parser(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
+    def parse_integer(value: Any, _: Path) -> object:
         fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return value * unit if fits else None
 
-    return parse_count
+    return parse_integer
 
 
 def _parse_database(value: Any, _: Path) -> object:
@@ -250,43 +250,43 @@ def _parse_bucket(value: Any, _: Path) -> object:
 
 _EXPECTED_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The keys of the file that are fields of RelaySettings with the same name.
-_SETTING_KEYS: Final[Mapping[str, _SettingKey]] = {
-    "data": _SettingKey("the path of a folder", _parse_path),
-    "database": _SettingKey("the address of a PostgreSQL, postgresql://...", _parse_database),
-    "blobs": _SettingKey("the address of a bucket, s3://bucket/prefix", _parse_bucket),
-    "listen": _SettingKey(_EXPECTED_ADDRESS, _parse_listen),
-    "tls_cert": _SettingKey("the path of a PEM file", _parse_path),
-    "tls_key": _SettingKey("the path of a PEM file", _parse_path),
-    "behind_proxy": _SettingKey("true or false", _parse_flag),
-    "metrics_listen": _SettingKey(_EXPECTED_ADDRESS, _parse_listen),
-    "log": _SettingKey('"errors", "text" or "json"', _parse_log_kind),
+_SETTING_PARSERS: Final[Mapping[str, _SettingParser]] = {
+    "data": _SettingParser("the path of a folder", _parse_path),
+    "database": _SettingParser("the address of a PostgreSQL, postgresql://...", _parse_database),
+    "blobs": _SettingParser("the address of a bucket, s3://bucket/prefix", _parse_bucket),
+    "listen": _SettingParser(_EXPECTED_ADDRESS, _parse_listen),
+    "tls_cert": _SettingParser("the path of a PEM file", _parse_path),
+    "tls_key": _SettingParser("the path of a PEM file", _parse_path),
+    "behind_proxy": _SettingParser("true or false", _parse_flag),
+    "metrics_listen": _SettingParser(_EXPECTED_ADDRESS, _parse_listen),
+    "log": _SettingParser('"errors", "text" or "json"', _parse_log_kind),
 }
 _EXPECTED_PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
 _EXPECTED_LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
 _EXPECTED_MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
 #: The keys of the file that are fields of Limits.
-_LIMIT_KEYS: Final[Mapping[str, _SettingKey]] = {
-    "floor": _SettingKey(
-        _EXPECTED_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"
+_LIMIT_PARSERS: Final[Mapping[str, _SettingParser]] = {
+    "floor": _SettingParser(
+        _EXPECTED_PROTOCOLS, _integer_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"
     ),
-    "keep_days": _SettingKey(
-        f"1 to {EXPIRY_DAYS_MAX} days", _count_parser(1, EXPIRY_DAYS_MAX), "keep_days"
+    "keep_days": _SettingParser(
+        f"1 to {EXPIRY_DAYS_MAX} days", _integer_parser(1, EXPIRY_DAYS_MAX), "keep_days"
     ),
-    "mailbox_open": _SettingKey("true or false", _parse_flag, "mailbox_open"),
-    "quota_letters": _SettingKey(
-        _EXPECTED_LETTERS, _count_parser(1, LETTERS_WAITING_MAX), "letters"
+    "mailbox_open": _SettingParser("true or false", _parse_flag, "mailbox_open"),
+    "quota_letters": _SettingParser(
+        _EXPECTED_LETTERS, _integer_parser(1, LETTERS_WAITING_MAX), "letters"
     ),
-    "quota_mailbox_mb": _SettingKey(
-        _EXPECTED_MEGABYTES, _count_parser(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"
+    "quota_mailbox_mb": _SettingParser(
+        _EXPECTED_MEGABYTES, _integer_parser(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"
     ),
-    "quota_coming_mb": _SettingKey(
-        "1 megabyte or more", _count_parser(1, _MB_MAX, MEGABYTE), "coming_bytes"
+    "quota_coming_mb": _SettingParser(
+        "1 megabyte or more", _integer_parser(1, _MB_MAX, MEGABYTE), "coming_bytes"
     ),
-    "free_mb_min": _SettingKey(
-        "0 megabytes or more", _count_parser(0, _MB_MAX, MEGABYTE), "free_bytes_min"
+    "free_mb_min": _SettingParser(
+        "0 megabytes or more", _integer_parser(0, _MB_MAX, MEGABYTE), "free_bytes_min"
     ),
 }
-_ALL_KEYS: Final = {**_SETTING_KEYS, **_LIMIT_KEYS}
+_ALL_PARSERS: Final = {**_SETTING_PARSERS, **_LIMIT_PARSERS}
 _DEFAULT_FREE_MB_MIN: Final = 1000  # megabytes; the default for a relay with a settings file
 
 
@@ -300,9 +300,9 @@ def read_relay_settings(path: Path) -> RelaySettings:
     """
     table = _parse_table(path)
     for name in table:
-        if name not in _ALL_KEYS:
+        if name not in _ALL_PARSERS:
             raise UnknownRelaySetting(path=path, name=name)
-    given = {name: _read_setting(path, name, table) for name in _SETTING_KEYS if name in table}
+    given = {name: _read_setting(path, name, table) for name in _SETTING_PARSERS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
         missing = "tls_key" if "tls_cert" in given else "tls_cert"
         raise BadRelaySetting(path=path, name=missing, wanted="set too: a certificate and its key")
@@ -310,18 +310,18 @@ def read_relay_settings(path: Path) -> RelaySettings:
     return replace(settings, limits=_read_limits(path, table))
 
 
-def _read_limits(path: Path, table: Mapping[str, Any]) -> Limits:
+def _read_limits(path: Path, table: Mapping[str, Any]) -> RelayLimits:
     given = {
         key.field: _read_setting(path, name, table)
-        for name, key in _LIMIT_KEYS.items()
+        for name, key in _LIMIT_PARSERS.items()
         if name in table
     }
     defaults: dict[str, Any] = {"free_bytes_min": _DEFAULT_FREE_MB_MIN * MEGABYTE}
-    return Limits(**{**defaults, **given})
+    return RelayLimits(**{**defaults, **given})
 
 
 def _read_setting(path: Path, name: str, table: Mapping[str, Any]) -> Any:
-    key = _ALL_KEYS[name]
+    key = _ALL_PARSERS[name]
     value = key.read(table[name], path.parent)
     if value is None:
         raise BadRelaySetting(path=path, name=name, wanted=key.wanted)
@@ -338,4 +338,4 @@ def _parse_table(path: Path) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError):
         raise UnreadableSettings(path=path, why="it is not readable text") from None
     except (ValueError, RecursionError):  # tomllib does not wrap these
-        raise UnreadableSettings(path=path, why=_TOO_LONG_OR_DEEP) from None
+        raise UnreadableSettings(path=path, why=_TOO_LONG_OR_DEEP_REASON) from None

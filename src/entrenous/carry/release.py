@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from entrenous.base.errors import Expired, IdInUse, NoSuchEnvelope, UsedUp, WrongToken
 from entrenous.base.identifiers import EnvelopeId
-from entrenous.base.limits import OPENS_MAX
+from entrenous.base.limits import OPENINGS_PER_SHARE_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.envelope_states import EnvelopeEvent, next_envelope_state
 from entrenous.carry.expire import (
-    collecting_orphan_blobs,
     expire_envelope,
-    remove_orphans_briefly,
+    remove_request_orphans,
     use_up_share,
+    with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import StoredAttempt, StoredEnvelope, StoredShare, StoredShareGroup
@@ -25,7 +25,9 @@ from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 
 
-async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> Secret:
+async def release_key_share(
+    envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay
+) -> Secret:
     """Release the share, if that is still allowed.
 
     Raises:
@@ -65,10 +67,10 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
         close_used_up_group(tx, share.group, present)
 
     _, orphans = await relay.mail.transact(
-        collecting_orphan_blobs(store_finished_attempt),
+        with_orphan_names(store_finished_attempt),
         lambda view: _prefetch_release(view, envelope, attempt),
     )
-    await remove_orphans_briefly(orphans, relay)
+    await remove_request_orphans(orphans, relay)
 
 
 def _prefetch_release(view: RowView, envelope: EnvelopeId, attempt: bytes) -> None:
@@ -127,7 +129,7 @@ def _record_attempt(
 ) -> None:
     """Record the attempt; with unlimited openings only the first thousand are recorded."""
     count_opening(tx, share)
-    if stored.opened >= OPENS_MAX:
+    if stored.opened >= OPENINGS_PER_SHARE_MAX:
         return
     tx.put(StoredAttempt(stored.envelope, attempt, finished=False))
     tx.put(replace(stored, opened=stored.opened + 1, opened_at=stored.opened_at or present))

@@ -29,10 +29,10 @@ from entrenous.carry.relay_rows import (
 
 _ROWS_PER_BATCH: Final = 500  # rows in one transaction
 #: Rows that may be outdated after a restore, so that they are deleted.
-_POSSIBLY_OUTDATED_KINDS: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
+_POSSIBLY_OUTDATED_ROW_TYPES: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
 
 
-async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
+async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
     """Delete what may have been used up or taken back since the backup; the relay must not be
     serving yet.
 
@@ -46,14 +46,16 @@ async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_sha
     while await relay.mail.transact(lambda tx: _drop_uploads(tx, present)):
         pass
     while not with_shares and (
-        ended := await relay.mail.transact(lambda d: _close_envelopes(d, present))
+        ended := await relay.mail.transact(lambda d: _close_envelopes_with_shares(d, present))
     ):
         lost += ended
-    while not with_shares and await relay.mail.transact(_drop_possibly_outdated):
+    while not with_shares and await relay.mail.transact(_drop_possibly_outdated_rows):
         pass
     if not with_shares:
         await _use_up_groups(relay)
-    lost += await relay.mail.transact(lambda tx: _close_without_blobs(tx, missing, present))
+    lost += await relay.mail.transact(
+        lambda tx: _close_envelopes_without_blobs(tx, missing, present)
+    )
     await relay.mail.transact(lambda tx: tx.put(StoredRestore(1, present)))
     try:
         await remove_orphan_blobs(relay)
@@ -75,7 +77,7 @@ def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
     return len(uploads)
 
 
-def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
+def _close_envelopes_with_shares(tx: RowTransaction, present: datetime) -> int:
     """Close a batch of envelopes that have a share; drop shares without an envelope."""
     shares = tx.find(StoredShare, _ROWS_PER_BATCH)
     for share in shares:
@@ -87,9 +89,9 @@ def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
     return len(shares)
 
 
-def _drop_possibly_outdated(tx: RowTransaction) -> bool:
+def _drop_possibly_outdated_rows(tx: RowTransaction) -> bool:
     """Drop a batch of each kind of row that may be outdated; return whether there were any."""
-    rows = [row for kind in _POSSIBLY_OUTDATED_KINDS for row in tx.find(kind, _ROWS_PER_BATCH)]
+    rows = [row for kind in _POSSIBLY_OUTDATED_ROW_TYPES for row in tx.find(kind, _ROWS_PER_BATCH)]
     for row in rows:
         drop_row(tx, row)
     return bool(rows)
@@ -111,7 +113,9 @@ def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
         tx.put(replace(group, opened=group.opens))
 
 
-def _close_without_blobs(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
+def _close_envelopes_without_blobs(
+    tx: RowTransaction, missing: frozenset[str], present: datetime
+) -> int:
     """Close envelopes with a missing blob: the blob was deleted, and so the envelope ended, after
     the rows were copied.
     """

@@ -20,13 +20,13 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.limits import (
-    GROUP_SHARES_MAX,
     LETTERS_WAITING_MAX,
     MAILBOX_BLOBS_MAX,
     MAILBOX_BYTES_MAX,
     PREKEY_DEVICES_MAX,
-    SHARES_MAX,
-    TOKENS_MAX,
+    SHARES_PER_GROUP_MAX,
+    SHARES_PER_MAILBOX_MAX,
+    TOKENS_PER_MAILBOX_MAX,
     UNREFERENCED_BLOBS_MAX,
     UNREFERENCED_BYTES_MAX,
 )
@@ -41,7 +41,7 @@ from entrenous.carry.relay_rows import (
     StoredToken,
     StoredUpload,
 )
-from entrenous.carry.relay_settings import Limits
+from entrenous.carry.relay_settings import RelayLimits
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import SendToken, TokenBatch
 
@@ -62,7 +62,7 @@ async def register_token(
     """
     present = now(relay)
 
-    def work(tx: RowTransaction) -> bool:
+    def store_token(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
         stored = tx.get(StoredToken, mailbox, granted.lock)
         if stored is None:
@@ -71,10 +71,12 @@ async def register_token(
         tx.put(replace(stored or fresh, uses=granted.uses, due_at=granted.expires_at))
         return stored is None
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(store_token)
 
 
-async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay) -> int:
+async def add_and_drop_tokens(
+    mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay
+) -> int:
     """Add many single-use tokens and drop others, in one transaction.
 
     This may be repeated until one of the added tokens has been used.
@@ -94,7 +96,7 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
     if batch.expires_at <= present:
         raise Expired(when=batch.expires_at)
 
-    def work(tx: RowTransaction) -> int:
+    def replace_tokens(tx: RowTransaction) -> int:
         require_owner(tx, mailbox, token)
         for lock in batch.drop:
             tx.drop(StoredToken, mailbox, lock)
@@ -106,12 +108,12 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
             tx.put(StoredToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
         return registered + len(new)
 
-    def prefetch(view: RowView) -> None:
+    def prefetch_tokens(view: RowView) -> None:
         view.get(StoredMailbox, mailbox)
         for lock in (*batch.add, *batch.drop):
             view.get(StoredToken, mailbox, lock)
 
-    return await relay.mail.transact(work, prefetch)
+    return await relay.mail.transact(replace_tokens, prefetch_tokens)
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
@@ -121,11 +123,11 @@ async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: 
         NoSuchMailbox, WrongToken: the token is not the owner's.
     """
 
-    def work(tx: RowTransaction) -> None:
+    def drop_token(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
         tx.drop(StoredToken, mailbox, lock)
 
-    await relay.mail.transact(work)
+    await relay.mail.transact(drop_token)
 
 
 async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
@@ -146,7 +148,7 @@ def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMai
     return stored
 
 
-def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
+def require_close_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` may delete it: the owner's token or the close token.
 
     Raises:
@@ -181,7 +183,7 @@ def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: da
         require_sender(view, mailbox, token, present)
 
 
-def use_token(tx: RowTransaction, stored: StoredToken) -> None:
+def count_token_use(tx: RowTransaction, stored: StoredToken) -> None:
     """Count one accepted envelope, unless the token is unlimited; delete the token if it is used
     up.
     """
@@ -205,7 +207,7 @@ def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
 _FULL_MAILBOX_RETRY_S: Final = 3600
 
 
-def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
+def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: RelayLimits) -> None:
     """Raise MailboxFull unless one more letter may wait in a mailbox."""
     if view.count(StoredLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
@@ -217,7 +219,7 @@ def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
     A share (the relay's half of a content key) is stored even after its letter was fetched, so the
     limit on waiting letters does not cover it.
     """
-    if view.count(StoredShare, mailbox=mailbox) >= SHARES_MAX:
+    if view.count(StoredShare, mailbox=mailbox) >= SHARES_PER_MAILBOX_MAX:
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
@@ -227,11 +229,13 @@ def require_room_in_group(view: RowView, group: bytes) -> None:
     The limit exists because ending a group reads all its shares in one transaction, while others
     wait.
     """
-    if view.count(StoredShare, group=group) >= GROUP_SHARES_MAX:
+    if view.count(StoredShare, group=group) >= SHARES_PER_GROUP_MAX:
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
-def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) -> None:
+def require_room_for_blob(
+    view: RowView, mailbox: MailboxId, size: int, limits: RelayLimits
+) -> None:
     """Raise MailboxFull unless a mailbox may have one more blob of ``size`` bytes.
 
     Uploads count with their full size.
@@ -252,8 +256,8 @@ def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: 
 
 def require_room_for_tokens(registered: int, more: int) -> None:
     """Raise TooManyRegistered unless ``more`` tokens may join those that are registered."""
-    if registered + more > TOKENS_MAX:
-        raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_FULL_MAILBOX_RETRY_S)
+    if registered + more > TOKENS_PER_MAILBOX_MAX:
+        raise TooManyRegistered(limit=TOKENS_PER_MAILBOX_MAX, retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_for_device(view: RowView, mailbox: MailboxId) -> None:
@@ -262,7 +266,7 @@ def require_room_for_device(view: RowView, mailbox: MailboxId) -> None:
         raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
-_QUOTA_RETRY_S: Final = 60
+_UPLOAD_QUOTA_RETRY_S: Final = 60
 
 
 class UploadsInProgress:
@@ -273,7 +277,7 @@ class UploadsInProgress:
         self._bytes: Counter[bytes] = Counter()
 
     @contextmanager
-    def counting(self, lock: bytes, size: int) -> Iterator[None]:
+    def count_upload(self, lock: bytes, size: int) -> Iterator[None]:
         """Count ``size`` bytes as being uploaded inside the block. An upload is always admitted if
         the token has no other upload in progress.
 
@@ -281,7 +285,7 @@ class UploadsInProgress:
             TooMany: the token would upload too much at once.
         """
         if self._bytes[lock] and self._bytes[lock] + size > self._bytes_max:
-            raise TooMany(retry_after_s=_QUOTA_RETRY_S)
+            raise TooMany(retry_after_s=_UPLOAD_QUOTA_RETRY_S)
         self._bytes[lock] += size
         try:
             yield

@@ -99,10 +99,10 @@ class LocalWakeUps:
     def _remove(self, listener: _Listener) -> None:
         self._all.pop(listener, None)
         for listeners, key in ((self._at, listener.mailbox), (self._from, listener.source)):
-            _discard(listeners, key, listener)
+            _discard_listener(listeners, key, listener)
 
 
-def _discard(
+def _discard_listener(
     listeners: defaultdict[Any, dict[_Listener, None]], key: Any, listener: _Listener
 ) -> None:
     listeners[key].pop(listener, None)

@@ -10,9 +10,9 @@ from entrenous.base.secret import Secret
 from entrenous.carry.envelope_states import EnvelopeEvent
 from entrenous.carry.expire import (
     close_envelope,
-    collecting_orphan_blobs,
     expire_if_due,
-    remove_orphans_briefly,
+    remove_request_orphans,
+    with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, now
 from entrenous.carry.relay_rows import StoredEnvelope
@@ -43,23 +43,23 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     def delete_content(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
         stored = tx.get(StoredEnvelope, envelope)
         if stored is None:
-            stored = _withdrawn_before_posting(
+            stored = _new_never_posted_row(
                 envelope, token_hash(token), present + _IN_TRANSIT_PERIOD, present
             )
             tx.put(stored)
-        stored = _checked_by_withdraw_token(stored, token)
+        stored = _verify_withdraw_token(stored, token)
         if was_never_posted(stored):
-            return _block_posting_until(stored, tx, present)
+            return _posting_refused_until(stored, tx, present)
         return _envelope_status(
             close_envelope(tx, _expire_if_due(tx, stored, present), EnvelopeEvent.WITHDRAW, present)
         )
 
-    status, orphans = await relay.mail.transact(collecting_orphan_blobs(delete_content))
+    status, orphans = await relay.mail.transact(with_orphan_names(delete_content))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
         raise NoSuchEnvelope(refused_until=status)
-    await remove_orphans_briefly(orphans, relay)
+    await remove_request_orphans(orphans, relay)
     return status
 
 
@@ -71,11 +71,11 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)
-    work = collecting_orphan_blobs(
+    work = with_orphan_names(
         lambda tx: _envelope_status(_require_withdraw_token(tx, envelope, token, present))
     )
     status, orphans = await relay.mail.transact(work)
-    await remove_orphans_briefly(orphans, relay)
+    await remove_request_orphans(orphans, relay)
     return status
 
 
@@ -93,10 +93,10 @@ def _require_withdraw_token(
     stored = tx.get(StoredEnvelope, envelope)
     if stored is None or was_never_posted(stored):
         raise NoSuchEnvelope
-    return expire_if_due(tx, _checked_by_withdraw_token(stored, token), present)
+    return expire_if_due(tx, _verify_withdraw_token(stored, token), present)
 
 
-def _checked_by_withdraw_token(stored: StoredEnvelope, token: Secret) -> StoredEnvelope:
+def _verify_withdraw_token(stored: StoredEnvelope, token: Secret) -> StoredEnvelope:
     if not equal_in_constant_time(stored.withdraw_lock, token_hash(token)):
         raise WrongToken
     return stored
@@ -107,7 +107,7 @@ def was_never_posted(stored: StoredEnvelope) -> bool:
     return stored.digest == _NEVER_POSTED_DIGEST
 
 
-def _block_posting_until(
+def _posting_refused_until(
     stored: StoredEnvelope, tx: RowTransaction, present: datetime
 ) -> datetime | None:
     restored = restored_at(tx)
@@ -115,7 +115,7 @@ def _block_posting_until(
     return None if forgot else stored.expires_at
 
 
-def _withdrawn_before_posting(
+def _new_never_posted_row(
     envelope: EnvelopeId, withdraw_lock: bytes, until: datetime, present: datetime
 ) -> StoredEnvelope:
     return StoredEnvelope(

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from entrenous.base.identifiers import BankName
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.connectors.hma_requests import (
     SIGNAL_TYPE,
     BadParameter,
@@ -272,7 +272,7 @@ class MatchRequests:
             raise BadParameter(why=f'{{"{SIGNAL_TYPE}": [hash, hash]}} is expected')
         one, other = (Fingerprint(SIGNAL_TYPE, parse_pdq_signal(signal), 0) for signal in pair)
         bits = distance(one, other)
-        return json_answer({SIGNAL_TYPE: [bits <= PDQ_RADIUS, {"distance": bits}]})
+        return json_answer({SIGNAL_TYPE: [bits <= PDQ_RADIUS_BITS, {"distance": bits}]})
 
     def _in_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)

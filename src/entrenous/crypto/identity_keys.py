@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, M
 
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import BadSignature, DeviceKey, MasterPublicKeys, SignedBatch
-from entrenous.base.limits import ONE_TIME_KEYS
+from entrenous.base.limits import ONE_TIME_KEYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 
@@ -149,7 +149,7 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
 
     Return the account with these keys, and their public halves by key id (8 bytes).
     """
-    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac keeps only the newest 5,000 one-time keys
+    if not 1 <= count <= ONE_TIME_KEYS_MAX:  # vodozemac keeps only the newest 5,000 one-time keys
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
     opened.generate_one_time_keys(count)

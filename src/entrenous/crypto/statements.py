@@ -29,7 +29,7 @@ from entrenous.base.identity import (
     SignedPrekey,
     WithheldDeviceList,
 )
-from entrenous.base.limits import REVOKED_MAX
+from entrenous.base.limits import REVOKED_DEVICES_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import (
     equal_in_constant_time,
@@ -133,7 +133,7 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
     """
     if not missing:
         return True
-    full = len(after.revoked) == REVOKED_MAX
+    full = len(after.revoked) == REVOKED_DEVICES_MAX
     return full and max(was.at for was in missing) <= min(now.at for now in after.revoked)
 
 

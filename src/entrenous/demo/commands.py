@@ -87,7 +87,7 @@ class FinishedStep:
     seconds: float
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 

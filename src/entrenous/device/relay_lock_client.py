@@ -14,7 +14,12 @@ from typing import Final
 from entrenous.base.environment import Clock, RandomSource, Settings
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, WrongToken
 from entrenous.base.language import moment_in_words, translated
-from entrenous.base.limits import OPENING_BYTES, OPENINGS_MAX, TOKEN_BYTES, UNLOCK_TRIES
+from entrenous.base.limits import (
+    TOKEN_BYTES,
+    UNANSWERED_UNLOCKS_MAX,
+    UNLOCK_NUMBER_BYTES,
+    UNLOCK_TRIES_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
 from entrenous.crypto.vault_key import oprf_input, stretch
@@ -101,7 +106,7 @@ def report_unlock_to_old_relays(device: Device) -> None:
 
 def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> None:
     """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
-    opening = VaultUnlock(generation, device.dice.token(OPENING_BYTES))
+    opening = VaultUnlock(generation, device.dice.token(UNLOCK_NUMBER_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
@@ -394,7 +399,7 @@ def failed_tries(tries_left: int, used_tries: int, vault: Vault) -> int:
 
     ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` of them.
     """
-    return max(0, UNLOCK_TRIES - tries_left - used_tries - _count_of_own_tries(vault))
+    return max(0, UNLOCK_TRIES_MAX - tries_left - used_tries - _count_of_own_tries(vault))
 
 
 def confirm_unlock(device: Device) -> None:
@@ -429,11 +434,11 @@ def _new_unlock(device: Device) -> VaultUnlock:
     A rolled-back vault reports generation 1, which the relay always refuses, so that it never
     overtakes the copy in use. The relay still restores its tries.
     """
-    number = device.dice.token(OPENING_BYTES)
+    number = device.dice.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(SELF, ROLLED_BACK_RECORD) is not None:
         return VaultUnlock(1, number)
     told = _UNLOCK_RECORD.load(device.vault)
-    before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
+    before = () if told is None else (*told.before, told.number)[-UNANSWERED_UNLOCKS_MAX:]
     opening = VaultUnlock(_confirmed_generation(device.vault) + 1, number, before)
     _UNLOCK_RECORD.store(opening, device.vault)
     return opening

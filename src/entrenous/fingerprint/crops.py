@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.limits import PDQ_BYTES, WINDOW_QUALITY_MIN
+from entrenous.base.limits import PDQ_BYTES, REGISTERED_PART_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.pdq import (
@@ -44,7 +44,7 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     found: dict[bytes, None] = {}
     pixels = pixels_on_white(picture)
     for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
-        detailed = blocks[qualities(blocks) >= WINDOW_QUALITY_MIN]
+        detailed = blocks[qualities(blocks) >= REGISTERED_PART_QUALITY_MIN]
         hashes = to_bits(frequencies(detailed))
         found |= dict.fromkeys(
             hashes[start : start + PDQ_BYTES] for start in range(0, len(hashes), PDQ_BYTES)

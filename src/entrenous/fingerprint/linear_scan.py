@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
+from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
 from entrenous.fingerprint.nouns import NearHash
 
 Numbers = NDArray[np.int64]
@@ -101,7 +101,7 @@ class ScanIndex:
         words = np.concatenate([self.words, as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
 
-    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[NearHash]:
+    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS_BITS) -> list[NearHash]:
         """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
         return self.pairs(as_words(queries), radius).to_near_hashes()
 

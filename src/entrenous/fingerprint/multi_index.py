@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
+from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import Numbers, Pairs, ScanIndex, Words
 
 Keys = NDArray[np.int64]
@@ -50,7 +50,7 @@ class Plan:
     high: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, substrings: int, radius: int = PDQ_RADIUS, *, folded: bool = False) -> Self:
+    def of(cls, substrings: int, radius: int = PDQ_RADIUS_BITS, *, folded: bool = False) -> Self:
         width, longer = divmod(_BITS, substrings)
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
@@ -248,7 +248,7 @@ class Segment:
 
         Raises: ValueError: the radius is above 31, for which the plan was made.
         """
-        if radius > PDQ_RADIUS:
+        if radius > PDQ_RADIUS_BITS:
             raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
             folded = FoldedQueries.without_duplicates(queries)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Protocol
 
 from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import BankName, ClaimId, MessageId
-from entrenous.base.limits import PARTS_MAX, PDQ_BYTES
+from entrenous.base.limits import PDQ_BYTES, REGISTERED_PARTS_MAX
 
 # the name of the network, with the side of its input in pixels
 EMBEDDING_MODEL: Final = "sscd-distilled-224"
@@ -144,8 +144,12 @@ class PicturePrint:
     def __post_init__(self) -> None:
         if self.whole.kind != PICTURE_KIND:
             raise ValueError("a picture is registered by its PDQ hash")
-        if len(self.parts) > PARTS_MAX or any(len(one) != PDQ_BYTES for one in self.parts):
-            raise ValueError(f"at most {PARTS_MAX} windows, each a hash of {PDQ_BYTES} bytes")
+        if len(self.parts) > REGISTERED_PARTS_MAX or any(
+            len(one) != PDQ_BYTES for one in self.parts
+        ):
+            raise ValueError(
+                f"at most {REGISTERED_PARTS_MAX} windows, each a hash of {PDQ_BYTES} bytes"
+            )
 
     @property
     def quality(self) -> int:

@@ -17,7 +17,7 @@ from entrenous.base.errors import about_file
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Trust
 from entrenous.base.language import plural, translatable, translated
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS, SILENT_DEVICE_DAYS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS, SILENT_DEVICE_DAYS
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name
@@ -333,4 +333,4 @@ def _do_fingerprints_match(one: Fingerprint, other: Fingerprint) -> bool:
 
     # flat pictures all look alike, so they are not compared
     flat = min(one.quality, other.quality) < PDQ_QUALITY_MIN
-    return not flat and distance(one, other) <= PDQ_RADIUS
+    return not flat and distance(one, other) <= PDQ_RADIUS_BITS

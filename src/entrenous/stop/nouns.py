@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import BankName
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.stop.upload_record import DueCounts, Outcome
 
 PEOPLE_BANK: Final = BankName("people")  # the bank of what people register themselves
@@ -36,13 +36,13 @@ class Bank:
     """
 
     name: BankName
-    radius: int = PDQ_RADIUS
+    radius: int = PDQ_RADIUS_BITS
     on_claimed: Outcome = Outcome.HOLD
     on_confirmed: Outcome = Outcome.REFUSE
     shadow: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.radius <= PDQ_RADIUS:
+        if not 0 <= self.radius <= PDQ_RADIUS_BITS:
             raise ValueError("a radius lies between 0 and 31 bits")
         if self.on_claimed is Outcome.REFUSE:
             raise ValueError("a claim alone never blocks")

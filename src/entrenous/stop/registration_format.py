@@ -7,8 +7,8 @@ import msgspec
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import (
     CLAIM_BYTES_MAX,
-    PARTS_MAX,
     PDQ_BYTES,
+    REGISTERED_PARTS_MAX,
     SOUND_CLAIM_BYTES_MAX,
     VIDEO_CLAIM_BYTES_MAX,
 )
@@ -58,7 +58,7 @@ class _RequestForm(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag
 class _PictureForm(_RequestForm, tag=PICTURE_KIND):
     hex: _HashHex
     quality: int
-    parts: Annotated[list[_HashHex], msgspec.Meta(max_length=PARTS_MAX)] = []
+    parts: Annotated[list[_HashHex], msgspec.Meta(max_length=REGISTERED_PARTS_MAX)] = []
     embedding: _EmbeddingForm | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoVideoFound
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
 from entrenous.fingerprint.pdq import pixels_or_luma
@@ -71,7 +71,7 @@ FLOOD_PERIOD: Final = timedelta(hours=1)
 _FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_TOGETHER_BITS_MAX: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS_BITS,
-    ReviewState.CONFIRMED: PDQ_RADIUS,
+    ReviewState.CONFIRMED: PDQ_RADIUS_BITS,
 }
 
 

@@ -16,9 +16,9 @@ from entrenous.base.language import ENGLISH, language_of_person, translatable, t
 class ListedCommand(NamedTuple):
     """A command's entry in its group's list.
 
-    ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
-    is the first paragraph of the command's own help. A ``hidden`` command is not listed. The help
-    of an ``english`` command is in English in every language.
+    ``module`` has a function ``add_commands(app)``, which adds the command to a Typer application.
+    ``help`` is the first paragraph of the command's own help. A ``hidden`` command is not listed.
+    The help of an ``english`` command is in English in every language.
     """
 
     module: str
@@ -61,7 +61,7 @@ def load_command(name: str, entry: ListedCommand) -> Any:
     """Import a command's module and return the command, for Click to run."""
     app = typer.Typer(rich_markup_mode=None)
     app.callback()(lambda: None)  # makes Typer build a group even if there is only one command
-    importlib.import_module(entry.module).join(app)
+    importlib.import_module(entry.module).add_commands(app)
     command = typer.main.get_group(app).commands[name]
     return command if entry.english else with_translated_help(command)
 

@@ -289,7 +289,7 @@ PICTURES_NOT_COMPARED = translatable(
 )
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("trace")(trace)
 
 

@@ -26,10 +26,10 @@ from entrenous.base.identity import (
 from entrenous.base.limits import (
     BATCH_SIZE_MAX,
     DEVICES_MAX,
-    LIST_BYTES_MAX,
-    LISTS_MAX,
+    KEY_BUNDLE_LIST_BYTES_MAX,
+    KEY_BUNDLE_LISTS_MAX,
     PLAIN_CARD_BYTES_MAX,
-    REVOKED_MAX,
+    REVOKED_DEVICES_MAX,
 )
 from entrenous.wire.cbor import (
     BadCbor,
@@ -166,7 +166,7 @@ def read_device_list(untrusted: bytes) -> ListStatement:
             epoch=as_uint(fields[3], least=1),
             previous=optional(fields[4], _parse_hash),
             devices=tuple(map(_parse_listed_device, as_list(fields[5], 1, DEVICES_MAX))),
-            revoked=tuple(map(_parse_revoked_device, as_list(fields[6], 0, REVOKED_MAX))),
+            revoked=tuple(map(_parse_revoked_device, as_list(fields[6], 0, REVOKED_DEVICES_MAX))),
             name=as_name(fields[7]),
             speaks=_parse_protocol_range(fields[8]),
             issued_at=as_time(fields[9]),
@@ -266,17 +266,20 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
 def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
     """Return as many of these lists as fit into a key bundle: the newest ones."""
     kept, size = list[ListStatement](), 0
-    for one in reversed(lists[-LISTS_MAX:]):
+    for one in reversed(lists[-KEY_BUNDLE_LISTS_MAX:]):
         size += len(one.statement)
-        if size > LIST_BYTES_MAX:
+        if size > KEY_BUNDLE_LIST_BYTES_MAX:
             break
         kept.append(one)
     return tuple(reversed(kept))
 
 
 def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
-    statements = [as_bytes_up_to(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
-    if sum(map(len, statements)) > LIST_BYTES_MAX:
+    statements = [
+        as_bytes_up_to(one, KEY_BUNDLE_LIST_BYTES_MAX)
+        for one in as_list(value, 1, KEY_BUNDLE_LISTS_MAX)
+    ]
+    if sum(map(len, statements)) > KEY_BUNDLE_LIST_BYTES_MAX:
         raise BadCbor
     lists = tuple(map(read_device_list, statements))
     for one, after in pairwise(lists):

@@ -10,7 +10,7 @@ import msgspec
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import ENGLISH, speaking
 
-MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 _STATUS_BY_FAMILY: Final[Mapping[str, int]] = {
     "refused": 409,
     "not-found": 404,

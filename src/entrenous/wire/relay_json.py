@@ -12,15 +12,15 @@ import msgspec
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.limits import (
-    ATTEMPT_BYTES,
-    GENERATION_MAX,
     LOCK_BYTES,
-    ONE_TIME_KEYS,
-    OPENING_BYTES,
-    OPENINGS_MAX,
+    ONE_TIME_KEYS_MAX,
+    OPENING_ATTEMPT_BYTES,
     SHARE_BYTES,
     TOKEN_BATCH_MAX,
-    UNLOCK_TRIES,
+    UNANSWERED_UNLOCKS_MAX,
+    UNLOCK_NUMBER_BYTES,
+    UNLOCK_TRIES_MAX,
+    VAULT_GENERATION_MAX,
 )
 from entrenous.base.program import UNKNOWN, Program
 from entrenous.base.secret import Secret
@@ -67,7 +67,7 @@ class _Locks(Strict, frozen=True):
 
 class _Prekeys(Strict, frozen=True):
     # The relay keeps 50 one-time keys; checking many more would be wasted work.
-    one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
+    one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS_MAX)]
     fallback: str
     xwing: str
 
@@ -307,7 +307,7 @@ def write_attempt(attempt: bytes) -> bytes:
 
 
 def read_attempt(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_Attempt, untrusted_body).attempt, ATTEMPT_BYTES)
+    return from_base64url(from_json(_Attempt, untrusted_body).attempt, OPENING_ATTEMPT_BYTES)
 
 
 def write_share(share: Secret) -> bytes:
@@ -382,13 +382,13 @@ class _BlindedElement(Strict, frozen=True):
 
 class _EvaluatedElement(Strict, frozen=True):
     evaluated: str
-    tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES)]
+    tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES_MAX)]
 
 
 class _VaultUnlock(Strict, frozen=True):
-    generation: Annotated[int, msgspec.Meta(ge=1, le=GENERATION_MAX)]
+    generation: Annotated[int, msgspec.Meta(ge=1, le=VAULT_GENERATION_MAX)]
     opening: str
-    before: Annotated[list[str], msgspec.Meta(max_length=OPENINGS_MAX)]
+    before: Annotated[list[str], msgspec.Meta(max_length=UNANSWERED_UNLOCKS_MAX)]
 
 
 def write_unlock_lock(lock: bytes) -> bytes:
@@ -436,5 +436,5 @@ def write_vault_unlock(opening: VaultUnlock) -> bytes:
 
 def read_vault_unlock(untrusted_body: bytes) -> VaultUnlock:
     read = from_json(_VaultUnlock, untrusted_body)
-    before = tuple(from_base64url(number, OPENING_BYTES) for number in read.before)
-    return VaultUnlock(read.generation, from_base64url(read.opening, OPENING_BYTES), before)
+    before = tuple(from_base64url(number, UNLOCK_NUMBER_BYTES) for number in read.before)
+    return VaultUnlock(read.generation, from_base64url(read.opening, UNLOCK_NUMBER_BYTES), before)

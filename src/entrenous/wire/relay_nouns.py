@@ -13,14 +13,14 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, M
 from entrenous.base.language import translatable
 from entrenous.base.limits import (
     BLOBS_PER_ENVELOPE_MAX,
-    GENERATION_MAX,
     LOCK_BYTES,
-    OPENING_BYTES,
-    OPENINGS_MAX,
-    OPENS_MAX,
+    OPENINGS_PER_SHARE_MAX,
     SHARE_BYTES,
     TOKEN_BATCH_MAX,
+    UNANSWERED_UNLOCKS_MAX,
+    UNLOCK_NUMBER_BYTES,
     UNLOCK_TOKENS_KEPT,
+    VAULT_GENERATION_MAX,
 )
 from entrenous.base.secret import Secret
 
@@ -49,9 +49,12 @@ class VaultUnlock:
     before: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        if any(len(number) != OPENING_BYTES for number in (self.number, *self.before)):
+        if any(len(number) != UNLOCK_NUMBER_BYTES for number in (self.number, *self.before)):
             raise ValueError("the number of an opening has 16 bytes")
-        if not 1 <= self.generation <= GENERATION_MAX or len(self.before) > OPENINGS_MAX:
+        if (
+            not 1 <= self.generation <= VAULT_GENERATION_MAX
+            or len(self.before) > UNANSWERED_UNLOCKS_MAX
+        ):
             raise ValueError("a generation is at least 1, with at most 128 openings before")
 
 
@@ -141,8 +144,10 @@ class ShareDeposit:
             _check_sizes(group=(len(self.group), ID_BYTES))
         if (self.opens is None) != (self.group is None):
             raise ValueError("a share has a group exactly if its openings are limited")
-        if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
-            raise ValueError(f"a share is released 1 to {OPENS_MAX} times, or any number of times")
+        if self.opens is not None and not 1 <= self.opens <= OPENINGS_PER_SHARE_MAX:
+            raise ValueError(
+                f"a share is released 1 to {OPENINGS_PER_SHARE_MAX} times, or any number of times"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from entrenous.carry.hold import count_uploaded_bytes, find_blob, upload_blob
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
-from entrenous.carry.relay_settings import Limits
+from entrenous.carry.relay_settings import RelayLimits
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.crypto.hashing import token_hash
@@ -231,7 +231,7 @@ def test_below_the_operators_minimum_no_blob_is_taken(
 ) -> None:
     """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
     post = Post()
-    limits = Limits(free_bytes_min=least)
+    limits = RelayLimits(free_bytes_min=least)
     relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
     run(ready(relay, post))
     bringing = upload_blob(post.deposit(), post.token, stream(post.blob), relay)

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import TakenBack, UsedUp
-from entrenous.base.limits import OPENS_MAX
+from entrenous.base.limits import OPENINGS_PER_SHARE_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
 
 
 async def race(relay: Relay, post: Post, racers: int) -> list[object]:
-    asked = [open_share(post.id, post.open, n.to_bytes(16), relay) for n in range(racers)]
+    asked = [release_key_share(post.id, post.open, n.to_bytes(16), relay) for n in range(racers)]
     return await asyncio.gather(*asked, return_exceptions=True)
 
 
@@ -56,9 +56,9 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
 def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
     relay, post = new_relay(), Post()
     run(arrive(relay, post))
-    for n in range(OPENS_MAX + 3):
-        assert run(open_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
-    assert run(envelope_status(post.id, post.withdraw, relay)).opened == OPENS_MAX
+    for n in range(OPENINGS_PER_SHARE_MAX + 3):
+        assert run(release_key_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
+    assert run(envelope_status(post.id, post.withdraw, relay)).opened == OPENINGS_PER_SHARE_MAX
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
@@ -67,12 +67,12 @@ def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
     run(arrive(relay, post, 2))
     attempt = post.attempt()
     for _ in range(3):
-        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+        assert run(release_key_share(post.id, post.open, attempt, relay)) == post.share
     run(finish_attempt(post.id, post.open, attempt, relay))
     with pytest.raises(UsedUp):
-        run(open_share(post.id, post.open, attempt, relay))
+        run(release_key_share(post.id, post.open, attempt, relay))
     assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1
-    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 def test_unlimited_envelope_opens_repeatedly_with_one_attempt() -> None:
@@ -80,6 +80,6 @@ def test_unlimited_envelope_opens_repeatedly_with_one_attempt() -> None:
     run(arrive(relay, post, None))
     attempt = post.attempt()
     for _ in range(2):
-        assert run(open_share(post.id, post.open, attempt, relay)) == post.share
+        assert run(release_key_share(post.id, post.open, attempt, relay)) == post.share
         run(finish_attempt(post.id, post.open, attempt, relay))
     assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1

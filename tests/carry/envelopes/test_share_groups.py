@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from entrenous.base.errors import IdInUse, MailboxFull, TakenBack, UsedUp
 from entrenous.base.identifiers import EnvelopeId
-from entrenous.base.limits import DEVICES_MAX, GROUP_SHARES_MAX
+from entrenous.base.limits import DEVICES_MAX, SHARES_PER_GROUP_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import StoredAttempt, StoredBlob, StoredShare, StoredShareGroup
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
@@ -40,7 +40,7 @@ def devices(number: int, until: int = 7) -> list[Post]:
 
 
 def opened(relay: Relay, post: Post, attempt: bytes) -> Secret:
-    return at_once(open_share(post.id, post.open, attempt, relay))
+    return at_once(release_key_share(post.id, post.open, attempt, relay))
 
 
 @pytest.mark.threat("n-plus-one-views")
@@ -126,7 +126,7 @@ def more_of(post: Post, number: int) -> list[Envelope]:
 
 
 @pytest.mark.usefixtures("socket_enabled")
-@pytest.mark.parametrize("bound", ["GROUP_SHARES_MAX", "SHARES_MAX"])
+@pytest.mark.parametrize("bound", ["SHARES_PER_GROUP_MAX", "SHARES_PER_MAILBOX_MAX"])
 def test_concurrent_shares_never_exceed_the_groups_limit(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,16 +152,16 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
 
     async def story(relay: Relay) -> None:
         await arrive(relay, post, 1)
-        for one in more_of(post, GROUP_SHARES_MAX - 1):
+        for one in more_of(post, SHARES_PER_GROUP_MAX - 1):
             await accept(one, post.token, relay)
             await acknowledge(post.mailbox, post.owner, one.id, relay)
-        await open_share(post.id, post.open, post.attempt(), relay)
+        await release_key_share(post.id, post.open, post.attempt(), relay)
         with pytest.raises(MailboxFull):
             await accept(*more_of(post, 1), post.token, relay)
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(story(relay))
-    assert GROUP_SHARES_MAX >= 2 * DEVICES_MAX
+    assert SHARES_PER_GROUP_MAX >= 2 * DEVICES_MAX
 
 
 def test_groups_are_counted_independently() -> None:
@@ -186,7 +186,9 @@ def test_group_is_deleted_with_its_last_envelope() -> None:
 
 async def race(relay: Relay, posts: list[Post], racers: int) -> list[object]:
     asked = (
-        open_share(posts[n % len(posts)].id, posts[n % len(posts)].open, n.to_bytes(16), relay)
+        release_key_share(
+            posts[n % len(posts)].id, posts[n % len(posts)].open, n.to_bytes(16), relay
+        )
         for n in range(racers)
     )
     return await asyncio.gather(*asked, return_exceptions=True)
@@ -231,7 +233,7 @@ class Household(RuleBasedStateMachine):
     @rule(who=WHO, attempt=TRY)
     def open(self, who: int, attempt: bytes) -> None:
         post, mine = self.posts[who], (who, attempt)
-        ask = partial(open_share, post.id, post.open, attempt, self.relay)
+        ask = partial(release_key_share, post.id, post.open, attempt, self.relay)
         known, over = mine in self.given and not self.ended, mine in self.finished
         if who not in self.taken_back and not over and (known or self.counted() < self.opens):
             assert at_once(ask()) == post.share

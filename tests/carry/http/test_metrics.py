@@ -11,7 +11,7 @@ from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.program import this_program
 from entrenous.carry.expire import expire_due
-from entrenous.carry.http.metrics import Metrics, metrics_app
+from entrenous.carry.http.metrics import RelayMetrics, metrics_app
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.wire.encodings import to_base64url
@@ -30,12 +30,12 @@ def relay() -> Relay:
 
 
 @pytest.fixture
-def meters() -> Metrics:
-    return Metrics()
+def meters() -> RelayMetrics:
+    return RelayMetrics()
 
 
 @pytest.fixture
-def post(relay: Relay, meters: Metrics) -> Post:
+def post(relay: Relay, meters: RelayMetrics) -> Post:
     """Do one of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
     post, courier = Post(), memory_courier({URL: relay_app(relay, meters.count_response)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
@@ -60,7 +60,7 @@ def scraped(app: Starlette) -> str:
 
 
 @pytest.mark.usefixtures("post")
-def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: Metrics) -> None:
+def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: RelayMetrics) -> None:
     told, ours = scraped(metrics_app(meters, relay)), this_program()
     for line in (
         'entrenous_answers_total{event="put_blob",status="201"} 1.0',
@@ -76,7 +76,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: Metrics) ->
         assert line in told.splitlines()
 
 
-def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: Metrics) -> None:
+def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: RelayMetrics) -> None:
     """So a monitor, which has its own clock, sees that a relay distrusts its clock."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
@@ -84,7 +84,7 @@ def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: Metrics) 
     assert float(swept[1]) == relay.clock.now().timestamp()
 
 
-def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Metrics, post: Post) -> None:
+def test_nothing_in_them_is_of_one_person(relay: Relay, meters: RelayMetrics, post: Post) -> None:
     told = scraped(metrics_app(meters, relay))
     ids = (post.mailbox, post.id, post.blob_id)
     tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())
@@ -97,7 +97,7 @@ def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Metrics, post: P
 
 
 @pytest.mark.usefixtures("post")
-def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: Metrics) -> None:
+def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: RelayMetrics) -> None:
     async def twice() -> tuple[bytes, bytes]:
         first = await meters.text(relay)
         courier = memory_courier({URL: relay_app(relay)})
@@ -110,7 +110,7 @@ def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: Metrics) ->
     assert b"entrenous_mailboxes 1.0" in second
 
 
-def test_metrics_address_serves_nothing_else(relay: Relay, meters: Metrics) -> None:
+def test_metrics_address_serves_nothing_else(relay: Relay, meters: RelayMetrics) -> None:
     async def look(path: str) -> int:
         app = metrics_app(meters, relay)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import TRANSFER_BYTES_MIN_PER_INTERVAL, TRANSFER_INTERVAL_S
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.http.routes import at_minimum_pace
+from entrenous.carry.http.routes import require_minimum_pace
 from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, S3Blobs
 from tests.carry.http.test_relay_app import URL
 from tests.carry.http.test_resumed_uploads import address, said
@@ -29,7 +29,7 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
             clock[0] += each_s
             yield bytes(size)
 
-    async for chunk in at_minimum_pace(pieces(), lambda: clock[0]):
+    async for chunk in require_minimum_pace(pieces(), lambda: clock[0]):
         clock[0] += stored_s
         came += len(chunk)
     return came
@@ -56,7 +56,7 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
             yield b"x"
 
     async def story() -> None:
-        async for _ in at_minimum_pace(pieces()):
+        async for _ in require_minimum_pace(pieces()):
             pass
 
     with pytest.raises(ClientDisconnect):

@@ -12,7 +12,7 @@ from entrenous.base.errors import HOW_TO_UPDATE, MailboxFull, TooFarAhead, Wrong
 from entrenous.base.identifiers import BlobId, MailboxId
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_settings import Limits
+from entrenous.carry.relay_settings import RelayLimits
 from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_relay_app import URL, bearer
 from tests.carry.http.test_resumed_uploads import address, said
@@ -21,7 +21,7 @@ from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once, memory_courier
 
 
-def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
+def met(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
     """A relay in which Ana has a mailbox, created before the operator set these limits."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
@@ -38,7 +38,7 @@ def web_of(relay: Relay) -> httpx.Client:
 
 def test_closed_relay_serves_only_existing_mailboxes() -> None:
     post = Post()
-    relay = met(Limits(mailbox_open=False), post)
+    relay = met(RelayLimits(mailbox_open=False), post)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
     new = web_of(relay).put(f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body)
     assert new.status_code == 409
@@ -50,7 +50,7 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
 
 def test_letter_quota_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(Limits(letters=1), post))})
+    courier = memory_courier({URL: relay_app(met(RelayLimits(letters=1), post))})
     courier.post(URL, post.token, post.letter())
     with pytest.raises(MailboxFull):
         courier.post(URL, post.token, post.letter())
@@ -58,14 +58,14 @@ def test_letter_quota_setting_is_enforced() -> None:
 
 def test_mailbox_bytes_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(Limits(mailbox_bytes=4999), post))})
+    courier = memory_courier({URL: relay_app(met(RelayLimits(mailbox_bytes=4999), post))})
     with pytest.raises(MailboxFull):
         courier.upload_blob(URL, post.token, post.deposit(), post.blob)
 
 
 def test_keep_days_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(Limits(keep_days=6), post))})
+    courier = memory_courier({URL: relay_app(met(RelayLimits(keep_days=6), post))})
     assert (post.until - NOON).days == 7
     with pytest.raises(TooFarAhead, match="6 days"):
         courier.post(URL, post.token, post.letter())
@@ -78,7 +78,7 @@ class Crowded(MemoryBlobs):
 
 def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
     post = Post()
-    relay = met(Limits(free_bytes_min=9000), post, Crowded())
+    relay = met(RelayLimits(free_bytes_min=9000), post, Crowded())
     answer = web_of(relay).put(URL + address(post), content=post.blob, headers=said(post))
     assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
     memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
@@ -89,7 +89,7 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
     """The second upload has to wait while the first one streams, and passes afterwards."""
     post, second = Post(), Post()
     second.blob_id = BlobId(bytes(16))
-    app = relay_app(met(Limits(coming_bytes=9999), post))
+    app = relay_app(met(RelayLimits(coming_bytes=9999), post))
 
     async def story() -> list[int]:
         begun, go_on = asyncio.Event(), asyncio.Event()
@@ -120,7 +120,7 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(("spoken", "code"), [("1", 409), ("2", 200), ("3", 409)])
 def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code: int) -> None:
-    relay = met(Limits(floor=2), Post())
+    relay = met(RelayLimits(floor=2), Post())
     answer = web_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
     assert answer.status_code == code
     if code != 200:
@@ -136,7 +136,7 @@ def test_stalled_upload_ends_and_can_be_resumed(
     """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
     post = Post()
-    app = relay_app(met(Limits(), post))
+    app = relay_app(met(RelayLimits(), post))
 
     async def stalls() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
@@ -187,14 +187,14 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
-    at_once(relay_app(met(Limits(), post))(scope, receive, send))
+    at_once(relay_app(met(RelayLimits(), post))(scope, receive, send))
     assert told[0]["status"] == 401
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
     """Its own post may have used the token up."""
     post = Post(sealed=b"s" * 90_000)
-    courier = memory_courier({URL: relay_app(met(Limits(), post))})
+    courier = memory_courier({URL: relay_app(met(RelayLimits(), post))})
     letter = post.letter()
     courier.post(URL, post.token, letter)
     courier.post(URL, post.other, letter)
@@ -207,7 +207,7 @@ def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.requests._BODY_S_MAX", 0.2)
     post = Post()
-    app = relay_app(met(Limits(), post))
+    app = relay_app(met(RelayLimits(), post))
 
     async def drips() -> AsyncIterator[bytes]:
         while True:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.http.routes import client_network
+from entrenous.carry.http.routes import client_network_prefix
 from entrenous.carry.relay import Relay
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.crypto.hashing import token_hash
@@ -177,4 +177,4 @@ def test_relay_without_wake_ups_answers_at_once() -> None:
     ],
 )
 def test_ipv6_addresses_of_one_customer_are_one_network(address: str, network: bytes) -> None:
-    assert client_network(address) == network
+    assert client_network_prefix(address) == network

@@ -32,8 +32,8 @@ from entrenous.carry.relay_rows import (
     StoredMailbox,
     StoredUpload,
 )
-from entrenous.carry.release import finish_attempt, open_share
-from entrenous.carry.send_tokens import add_tokens, register_token
+from entrenous.carry.release import finish_attempt, release_key_share
+from entrenous.carry.send_tokens import add_and_drop_tokens, register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, TokenBatch
@@ -81,7 +81,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     if before in ("delivered", "opened"):
         at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
     if before in ("opened", "half opened"):
-        at_once(open_share(post.id, post.open, attempt, relay))
+        at_once(release_key_share(post.id, post.open, attempt, relay))
     if before == "opened":
         at_once(finish_attempt(post.id, post.open, attempt, relay))
     at_once(close_mailbox(post.mailbox, CLOSE, relay))
@@ -90,7 +90,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     assert status.opened == ("opened" in before)
     for again in (attempt, post.attempt()):
         with pytest.raises(NoSuchEnvelope):
-            at_once(open_share(post.id, post.open, again, relay))
+            at_once(release_key_share(post.id, post.open, again, relay))
     with pytest.raises(NoSuchBlob):
         at_once(find_blob(post.blob_id, post.fetch, relay))
     assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.REVOKED
@@ -134,7 +134,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
     at_once(arrive(relay, post))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = TokenBatch(locks, (), NOON + timedelta(days=1))
-    at_once(add_tokens(post.mailbox, post.owner, batch, relay))
+    at_once(add_and_drop_tokens(post.mailbox, post.owner, batch, relay))
     mail.sizes.clear()
     return mail, relay
 
@@ -188,7 +188,9 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     before = count(relay, *OF_PEOPLE)
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
-    assert at_once(open_share(others.id, others.open, others.attempt(), relay)) == others.share
+    assert (
+        at_once(release_key_share(others.id, others.open, others.attempt(), relay)) == others.share
+    )
     assert at_once(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
     assert count(relay, StoredMailbox, StoredLock) == 2
     assert count(relay, *OF_PEOPLE) < before

@@ -8,7 +8,7 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay_rows import StoredMailbox, StoredShare
-from entrenous.carry.release import open_share
+from entrenous.carry.release import release_key_share
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, new_relay, run
 from tests.carry.test_expire import arrive, count
@@ -32,7 +32,7 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     with pytest.raises(NoSuchMailbox):
         run(close_mailbox(NOBODY, stranger, relay))
     assert count(relay, StoredMailbox) == 1
-    assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 @pytest.mark.parametrize(("owner", "close"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])

@@ -15,7 +15,7 @@ from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredUpload
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.send_tokens import register_token, withdraw_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
@@ -146,7 +146,7 @@ def test_shares_of_fetched_letters_count_against_the_limit(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
     """A letter without a share is still accepted."""
-    limit("SHARES_MAX", 2)
+    limit("SHARES_PER_MAILBOX_MAX", 2)
     kept = [shared(post), shared(post, group=post.group)]
     for one in kept:
         run(accept(one, post.token, relay))
@@ -163,7 +163,7 @@ def test_shares_of_fetched_letters_count_against_the_limit(
 
 def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     """A used-up group keeps no shares, so it is never full."""
-    limit("GROUP_SHARES_MAX", 2)
+    limit("SHARES_PER_GROUP_MAX", 2)
     first, second, third = (shared(post, group=post.group) for _ in range(3))
     for one in (first, second):
         assert run(accept(one, post.token, relay))
@@ -171,7 +171,7 @@ def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limi
         run(accept(third, post.token, relay))
     assert run(accept(shared(post, group=post.dice.token(16)), post.token, relay))
     attempt = post.attempt()
-    run(open_share(first.id, post.open, attempt, relay))
+    run(release_key_share(first.id, post.open, attempt, relay))
     run(finish_attempt(first.id, post.open, attempt, relay))
     assert run(accept(third, post.token, relay))
 
@@ -187,7 +187,7 @@ def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) 
 
 
 def test_tokens_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
-    limit("TOKENS_MAX", 2)
+    limit("TOKENS_PER_MAILBOX_MAX", 2)
     second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
     assert run(register_token(post.mailbox, post.owner, second, relay))
     with pytest.raises(TooManyRegistered, match=r"entrenous\s+person\s+forget"):
@@ -214,5 +214,11 @@ def test_limits_match_the_specification() -> None:
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (limits.LETTERS_WAITING_MAX, limits.UNREFERENCED_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
     sizes = (limits.UNREFERENCED_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
-    shares = (limits.SHARES_MAX, limits.GROUP_SHARES_MAX)
-    assert {*counts, *sizes, *shares, limits.TOKENS_MAX, limits.PREKEY_DEVICES_MAX} <= found
+    shares = (limits.SHARES_PER_MAILBOX_MAX, limits.SHARES_PER_GROUP_MAX)
+    assert {
+        *counts,
+        *sizes,
+        *shares,
+        limits.TOKENS_PER_MAILBOX_MAX,
+        limits.PREKEY_DEVICES_MAX,
+    } <= found

@@ -6,7 +6,11 @@ import pytest
 
 from entrenous.base.errors import Expired, TooMany, TooManyRegistered, WrongToken
 from entrenous.base.identifiers import DeviceId
-from entrenous.base.limits import SINGLE_USE_TOKEN_CLAIMS_PER_HOUR, TOKEN_BATCH_MAX, TOKENS_MAX
+from entrenous.base.limits import (
+    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR,
+    TOKEN_BATCH_MAX,
+    TOKENS_PER_MAILBOX_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import (
@@ -17,7 +21,7 @@ from entrenous.carry.mailbox import (
     replace_key_bundle,
 )
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import add_tokens, register_token
+from entrenous.carry.send_tokens import add_and_drop_tokens, register_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
@@ -59,7 +63,7 @@ async def made(post: Post, relay: Relay) -> None:
 
 
 def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
-    return run(add_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
+    return run(add_and_drop_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
 
 
 def works(post: Post, number: int, relay: Relay) -> bool:
@@ -91,10 +95,10 @@ def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
 ) -> None:
     batch = TokenBatch(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
-        run(add_tokens(post.mailbox, post.token, batch, relay))
+        run(add_and_drop_tokens(post.mailbox, post.token, batch, relay))
     clock.wind(days=100)
     with pytest.raises(Expired):
-        run(add_tokens(post.mailbox, post.owner, batch, relay))
+        run(add_and_drop_tokens(post.mailbox, post.owner, batch, relay))
     assert not works(post, 1, relay)
 
 
@@ -117,13 +121,13 @@ def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay
 
 @pytest.mark.slow
 def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> None:
-    for start in range(0, TOKENS_MAX, TOKEN_BATCH_MAX):
+    for start in range(0, TOKENS_PER_MAILBOX_MAX, TOKEN_BATCH_MAX):
         held = told(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
-    assert held == TOKENS_MAX
-    more = TOKENS_MAX + 5
+    assert held == TOKENS_PER_MAILBOX_MAX
+    more = TOKENS_PER_MAILBOX_MAX + 5
     with pytest.raises(TooManyRegistered):
         told(post, relay, locks(more), ())
-    assert told(post, relay, locks(more), locks(7)) == TOKENS_MAX
+    assert told(post, relay, locks(more), locks(7)) == TOKENS_PER_MAILBOX_MAX
     assert works(post, more, relay)
 
 

@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.backup import DamagedBackup, back_up_relay, restore_relay
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay_settings import RelayNotFound
-from entrenous.carry.release import open_share
+from entrenous.carry.release import release_key_share
 from entrenous.carry.withdraw import envelope_status
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.operate.test_backup_files import fill
@@ -43,7 +43,7 @@ def test_restored_relay_closes_unopened_envelopes(backup: Path, tmp_path: Path, 
         told = asyncio.run(envelope_status(post.id, post.withdraw, relay))
         assert told.state is EnvelopeState.LOST
         with pytest.raises(NoSuchEnvelope):
-            asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+            asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["blobs", "mail.db"]
 
@@ -59,7 +59,7 @@ def test_no_byte_of_a_share_is_restored(backup: Path, tmp_path: Path, post: Post
 def test_with_shares_envelopes_stay_open(backup: Path, tmp_path: Path, post: Post) -> None:
     assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0
     with open_relay(tmp_path / "again") as relay:
-        share: Secret = asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
+        share: Secret = asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
     assert share == post.share
 
 

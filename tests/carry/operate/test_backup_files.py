@@ -13,8 +13,8 @@ from entrenous.carry.accept import accept
 from entrenous.carry.backup import (
     BackupNotFound,
     DamagedBackup,
-    copy_back,
     read_backup,
+    restore_files,
     save_backup,
 )
 from entrenous.carry.hold import upload_blob
@@ -45,7 +45,7 @@ def running(tmp_path: Path) -> Iterator[Relay]:
 
 
 def put_back(backup: Path, into: Path) -> None:
-    copy_back(backup, read_backup(backup), into)
+    restore_files(backup, read_backup(backup), into)
 
 
 @pytest.mark.usefixtures("running")
@@ -137,7 +137,7 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
     blob.unlink()
     if what == "other bytes":
         blob.write_bytes(bytes(5000))
-    damaged = copy_back(tmp_path / "backup", saved, tmp_path / "again")
+    damaged = restore_files(tmp_path / "backup", saved, tmp_path / "again")
     assert damaged == {blob.name}
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.carry.check_setup import Finding, check_relay
-from entrenous.carry.http.metrics import Metrics, metrics_app
+from entrenous.carry.check_setup import SetupFinding, check_relay
+from entrenous.carry.http.metrics import RelayMetrics, metrics_app
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.relay_settings import Limits, RelaySettings
+from entrenous.carry.relay_settings import RelayLimits, RelaySettings
 from entrenous.serving.host_checks import free_bytes
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, served
@@ -38,7 +38,7 @@ def settings(tmp_path: Path) -> RelaySettings:
     return RelaySettings(data, "127.0.0.1:0", pair.cert, pair.key)
 
 
-def found(settings: RelaySettings) -> dict[str, Finding]:
+def found(settings: RelaySettings) -> dict[str, SetupFinding]:
     return {finding.part: finding for finding in check_relay(settings)}
 
 
@@ -67,7 +67,7 @@ def a_file_in_the_way(settings: RelaySettings, folder: Path) -> RelaySettings:
 
 
 def full(settings: RelaySettings, _: Path) -> RelaySettings:
-    return replace(settings, limits=Limits(free_bytes_min=2**60))
+    return replace(settings, limits=RelayLimits(free_bytes_min=2**60))
 
 
 def no_room_to_rewrite(settings: RelaySettings, _: Path) -> RelaySettings:
@@ -220,7 +220,7 @@ def test_check_reports_an_address_taken_by_another_program(
 
 def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
-    with served(metrics_app(Metrics(), relay)) as url:
+    with served(metrics_app(RelayMetrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
         looked = found(running)["metrics"]
     assert (looked.ok, "metrics are served" in looked.words) == (True, True)

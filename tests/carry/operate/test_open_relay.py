@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.carry.open_relay import DATABASE_NAME, open_present_relay, open_relay
+from entrenous.carry.open_relay import DATABASE_NAME, open_existing_relay, open_relay
 from entrenous.carry.relay_rows import StoredEnvelope, UnusedDatabase
 
 # The event loop's wake-up channel is a socket pair.
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 def test_only_the_start_of_a_relay_creates_its_tables(tmp_path: Path) -> None:
     mail = tmp_path / DATABASE_NAME
     mail.touch(0o600)
-    with pytest.raises(UnusedDatabase), open_present_relay(tmp_path):
+    with pytest.raises(UnusedDatabase), open_existing_relay(tmp_path):
         pass
-    for opened in (open_relay, open_present_relay):
+    for opened in (open_relay, open_existing_relay):
         with opened(tmp_path) as relay:
             look = relay.mail.read(lambda view: view.count(StoredEnvelope))
             assert asyncio.run(look) == 0

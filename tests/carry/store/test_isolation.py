@@ -16,7 +16,7 @@ from entrenous.carry.relay_rows import NewerDatabase, StoredRestore
 from entrenous.carry.store.postgres_rows import (
     RELAY_WRITE_LOCK_ID,
     PostgresConnection,
-    connect_to,
+    connect_postgres,
     open_postgres,
 )
 from tests.carry.relays import NOON
@@ -40,7 +40,7 @@ def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
 
 
 def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
-    connect = partial(connect_to, url)
+    connect = partial(connect_postgres, url)
     with (
         closing(PostgresConnection(connect, writes=True)) as first,
         closing(PostgresConnection(connect, writes=True)) as second,

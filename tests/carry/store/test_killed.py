@@ -12,7 +12,7 @@ import pytest
 
 from entrenous.carry.relay_rows import KEY_FIELDS
 from entrenous.carry.store.sqlite_rows import open_sqlite
-from entrenous.carry.store.tables import VERSION
+from entrenous.carry.store.tables import SCHEMA_VERSION
 
 pytestmark = pytest.mark.real
 
@@ -33,7 +33,7 @@ def test_a_killed_start_leaves_no_table(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=True
     )
-    killed, whole = int(run.stdout), (VERSION, len(KEY_FIELDS))
+    killed, whole = int(run.stdout), (SCHEMA_VERSION, len(KEY_FIELDS))
     assert killed >= 40
     assert [state(tmp_path / str(n) / "mail.db") for n in range(1, killed + 1)] == [(0, 0)] * killed
     assert state(tmp_path / str(killed + 1) / "mail.db") == whole

@@ -23,10 +23,10 @@ from entrenous.carry.store.postgres_rows import (
     RELAY_WRITE_LOCK_ID,
     PostgresConnection,
     PostgresRows,
-    connect_to,
+    connect_postgres,
     open_postgres,
 )
-from entrenous.carry.store.tables import VERSION, schema
+from entrenous.carry.store.tables import SCHEMA_VERSION, build_schema
 from entrenous.serving.postgres_address import BadDatabaseAddress
 from tests.carry.relays import NOON
 from tests.postgres import Cluster, cluster
@@ -82,7 +82,7 @@ def test_only_a_relays_start_creates_postgresql_tables(empty: str) -> None:
     assert find_postgres_fault(empty) is None
     assert tables(empty) == set()
     open_postgres(empty).close()
-    assert tables(empty) == {"held_schema", *schema().tables}
+    assert tables(empty) == {"held_schema", *build_schema().tables}
     open_postgres(empty, create=False).close()
 
 
@@ -100,16 +100,24 @@ def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None
     for mail in opened:
         mail.close()
     with psycopg.connect(empty) as server:
-        assert server.execute("SELECT version FROM held_schema").fetchall() == [(VERSION,)]
+        assert server.execute("SELECT version FROM held_schema").fetchall() == [(SCHEMA_VERSION,)]
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("change", "refusal", "advice"),
     [
-        (f"UPDATE held_schema SET version = {VERSION - 1}", OlderDatabase, "Use the version that"),
+        (
+            f"UPDATE held_schema SET version = {SCHEMA_VERSION - 1}",
+            OlderDatabase,
+            "Use the version that",
+        ),
         ("DROP TABLE held_schema", OlderDatabase, "Use the version that"),
-        (f"UPDATE held_schema SET version = {VERSION + 1}", NewerDatabase, "Update Entrenous"),
+        (
+            f"UPDATE held_schema SET version = {SCHEMA_VERSION + 1}",
+            NewerDatabase,
+            "Update Entrenous",
+        ),
     ],
 )
 @pytest.mark.parametrize("create", [True, False])
@@ -196,7 +204,7 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
     url = lazy.fresh()
     with (
         psycopg.connect(url, autocommit=True) as other,
-        closing(PostgresConnection(partial(connect_to, url), writes=True)) as line,
+        closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as line,
     ):
         line.wait_for_turn()
         assert line.ready()
@@ -221,7 +229,7 @@ def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
     made: list[psycopg.Connection[Any] | None] = []
 
     def connect() -> psycopg.Connection[Any]:
-        made.append(None if len(made) == 3 else connect_to(url))
+        made.append(None if len(made) == 3 else connect_postgres(url))
         if (connection := made[-1]) is None:
             raise psycopg.OperationalError("too many clients already")
         return connection

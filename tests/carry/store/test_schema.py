@@ -13,9 +13,9 @@ from sqlalchemy.schema import CreateTable
 from entrenous.base.errors import DiskFull
 from entrenous.carry.relay_rows import KEY_FIELDS, NewerDatabase, OlderDatabase, UnusedDatabase
 from entrenous.carry.store.sqlite_rows import open_sqlite
-from entrenous.carry.store.tables import ROWID_TABLES, VERSION, schema, table_name
+from entrenous.carry.store.tables import ROWID_TABLES, SCHEMA_VERSION, build_schema, table_name
 
-#: SHA-256 of what description() returns for the schema that has the number VERSION.
+#: SHA-256 of what description() returns for the schema that has the number SCHEMA_VERSION.
 DIGEST = "0e874f55f4f1ea8597616c048366758a8a87fab1181cfc0a6aa83ff3841ac208"
 
 
@@ -46,7 +46,7 @@ def description() -> list[object]:
             sorted((str(one.name), [part.name for part in one.columns]) for one in table.indexes),
             table.dialect_options["sqlite"]["with_rowid"],
         )
-        for table in schema().sorted_tables
+        for table in build_schema().sorted_tables
     ]
 
 
@@ -57,16 +57,16 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
         lists = [
             row for row in file.execute("PRAGMA table_list") if not row[1].startswith("sqlite")
         ]
-        assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert {row[1]: bool(row[4]) for row in lists} == {
         table_name(kind): kind not in ROWID_TABLES for kind in KEY_FIELDS
     }
 
 
 def test_changed_schema_requires_a_new_version() -> None:
-    """If this fails, increment VERSION and update the hash: older tables are then refused."""
+    """If this fails, increment SCHEMA_VERSION and update the hash, as older tables are refused."""
     digest = hashlib.sha256(repr(description()).encode()).hexdigest()
-    assert (VERSION, digest) == (7, DIGEST)
+    assert (SCHEMA_VERSION, digest) == (7, DIGEST)
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "refusal"),
-    [(VERSION - 1, OlderDatabase), (0, OlderDatabase), (VERSION + 1, NewerDatabase)],
+    [(SCHEMA_VERSION - 1, OlderDatabase), (0, OlderDatabase), (SCHEMA_VERSION + 1, NewerDatabase)],
     ids=["earlier", "not named", "newer"],
 )
 @pytest.mark.parametrize("create", [True, False])
@@ -114,7 +114,7 @@ def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
 def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
     text = "\n".join(
         str(CreateTable(table).compile(dialect=postgresql.dialect()))
-        for table in schema().sorted_tables
+        for table in build_schema().sorted_tables
     )
     assert text.count("CREATE TABLE") == len(KEY_FIELDS)
     assert "BLOB" not in text

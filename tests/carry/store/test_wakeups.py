@@ -11,7 +11,7 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import WakeUps
 from entrenous.carry.relay_settings import WakeLimits
-from entrenous.carry.store.postgres_rows import connect_to
+from entrenous.carry.store.postgres_rows import connect_postgres
 from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, cluster
@@ -34,7 +34,9 @@ def bell(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     if request.param == "local":
         yield LocalWakeUps()
         return
-    made = PostgresWakeUps(partial(connect_to, request.getfixturevalue("postgres").url("ours")))
+    made = PostgresWakeUps(
+        partial(connect_postgres, request.getfixturevalue("postgres").url("ours"))
+    )
     yield made
     made.close()
 
@@ -100,7 +102,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
         yield LocalWakeUps(bounds)
         return
     url = request.getfixturevalue("postgres").url("ours")
-    made = PostgresWakeUps(partial(connect_to, url), bounds)
+    made = PostgresWakeUps(partial(connect_postgres, url), bounds)
     yield made
     made.close()
 
@@ -150,7 +152,9 @@ def test_listener_that_yielded_frees_its_place(small: WakeUps, run: Run) -> None
 @pytest.mark.real
 def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
     """Two instances stand for two processes: they share nothing but the database."""
-    here, there = (PostgresWakeUps(partial(connect_to, postgres.url("ours"))) for _ in range(2))
+    here, there = (
+        PostgresWakeUps(partial(connect_postgres, postgres.url("ours"))) for _ in range(2)
+    )
 
     async def story() -> list[bool]:
         with there.listen(HERE) as one, there.listen(THERE) as other:
@@ -167,7 +171,9 @@ def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
     """Wake-ups work within the process meanwhile, and between processes again afterwards."""
     with cluster("-c fsync=off") as own:
-        here, there = (PostgresWakeUps(partial(connect_to, own.url("ours"))) for _ in range(2))
+        here, there = (
+            PostgresWakeUps(partial(connect_postgres, own.url("ours"))) for _ in range(2)
+        )
         assert there.is_listening(20)
         own.stop()
 

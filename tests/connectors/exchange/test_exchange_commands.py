@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from entrenous.base.errors import EntrenousError
-from entrenous.connectors.exchange.commands import join
+from entrenous.connectors.exchange.commands import add_commands
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import open_exchange, open_platform
@@ -22,7 +22,7 @@ class Gate:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.app = typer.Typer()
-        join(self.app)
+        add_commands(self.app)
 
     def __call__(self, *words: str) -> dict[str, Any]:
         done = self._run(*words, "--json")

@@ -11,7 +11,7 @@ from entrenous.base.errors import Malformed, TooLarge, WrongToken
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.http.relay_app import FastRequest
+from entrenous.carry.http.relay_app import FastPathRequest
 from entrenous.carry.http.requests import blob_of, mailbox_of, parse_number, token_of
 from entrenous.carry.http.routes import RangeNotSatisfiable, _parse_deposit, parse_range
 from entrenous.wire import relay_json
@@ -163,7 +163,7 @@ def _asked_quickly(untrusted: bytes) -> bool:
     pairs = (line.partition(b":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
     scope = {"type": "http", "query_string": query, "headers": headers}
-    quick, usual = FastRequest(scope, _nothing, {}), Request(scope)
+    quick, usual = FastPathRequest(scope, _nothing, {}), Request(scope)
     names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
     same = all(quick.headers.get(name) == usual.headers.get(name) for name in names)
     return same and dict(quick.query_params) == dict(usual.query_params)

@@ -73,7 +73,7 @@ def test_invite_states_its_limits_and_last_use_is_reported(
     assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
     assert street.types("ben", "invite", "--for", "ana").status == 3
     assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
-    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     made = street.does("ben", "invite", "--uses", "2")
     assert (made["for"], made["uses"]) == (None, 2)
     link = made["link"]

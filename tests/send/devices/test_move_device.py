@@ -8,9 +8,9 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import (
     FORMER_MAILBOX_DAYS,
-    GENERATION_MAX,
     REPLACED_TOKEN_RANGE_DAYS,
     TOKEN_RANGE_DAYS,
+    VAULT_GENERATION_MAX,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -408,7 +408,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     clear_next_lock(ana.device)
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [True]
-    for generation in (2, GENERATION_MAX):
+    for generation in (2, VAULT_GENERATION_MAX):
         with pytest.raises(RolledBack):
             ana.device.courier.note_opened(
                 HERE, old.mailbox, old.owner, VaultUnlock(generation, bytes(16))

@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
-from entrenous.base.limits import AWAITING_LIST_DAYS
+from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.own_devices import revoke_device
@@ -97,7 +97,7 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
-        town.clock.wind(days=AWAITING_LIST_DAYS + 1)
+        town.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
     assert (kept(phone), take_undecryptable(phone.device)) == (0, 2)
     fetch_messages(phone.device)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from entrenous.base.errors import RelayFull, RelayUnreachable
-from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS
+from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS_MAX
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.vault_tables import OWN_KEY, UNDECRYPTABLE
@@ -48,7 +48,7 @@ def was_reached(ben: Person) -> bool:
 
 
 def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:
-    assert held(room["ana"]) == ONE_TIME_KEYS
+    assert held(room["ana"]) == ONE_TIME_KEYS_MAX
     assert public_keys(room["ana"]) == 1
 
 
@@ -79,11 +79,11 @@ def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
     lasting = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
     assert lasting[0] == lasting[1]
     assert not set(lasting[1]) & set(lasting[2])
-    assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS
+    assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS_MAX
     batches = [read_prekey(one.xwing).batch for one in sets]
     assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 3
     assert len({one.batch.root for one in batches if one}) == 3
-    assert held(ben) == ONE_TIME_KEYS
+    assert held(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
     assert len(lengths) == 1  # which does not reveal its place in the set
 

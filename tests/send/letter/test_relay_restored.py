@@ -11,7 +11,7 @@ from entrenous.base.identifiers import MessageName
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
-from entrenous.carry.restore import close_after_restore
+from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import DELETED_MAILBOX, RELAY_RESTORE
@@ -46,7 +46,7 @@ class Restored:
     def is_put_back(self) -> None:
         self.room.clock.wind(hours=7)
         vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
-        at_once(close_after_restore(self.relay, frozenset(), with_shares=False))
+        at_once(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
 
 
 @pytest.mark.threat("backups-revive")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from entrenous.base.errors import RelayUnreachable, WrongOffset
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import RESUMED_BYTES_MIN
+from entrenous.base.limits import RESUMABLE_UPLOAD_BYTES_MIN
 from entrenous.base.secret import Secret
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.relay import Relay
@@ -59,7 +59,7 @@ class Line:
     def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
-        while self.breaks and deposit.size > RESUMED_BYTES_MIN:
+        while self.breaks and deposit.size > RESUMABLE_UPLOAD_BYTES_MIN:
             share, seen = self.breaks[0]
             data.seek(start)
             self.breaks.pop(0)
@@ -128,7 +128,7 @@ def talk() -> Talk:
 def test_an_unbroken_upload_asks_for_no_progress(talk: Talk) -> None:
     talk.sends(noise())
     assert talk.line.asked == 0
-    assert talk.came > RESUMED_BYTES_MIN
+    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(talk: Talk, how: BaseExceptio
     first = talk.line.sent
     talk.goes_on()
     came = talk.came
-    assert came > RESUMED_BYTES_MIN
+    assert came > RESUMABLE_UPLOAD_BYTES_MIN
     assert talk.line.asked == 2  # of the frame and of the picture
     assert talk.line.sent - first <= 0.52 * talk.line.sent
     assert talk.line.sent < 1.05 * came
@@ -159,7 +159,7 @@ def test_a_repeatedly_broken_upload_sends_each_byte_once(talk: Talk) -> None:
     for _ in range(6):
         talk.goes_on()
     came = talk.came
-    assert came > RESUMED_BYTES_MIN
+    assert came > RESUMABLE_UPLOAD_BYTES_MIN
     assert talk.line.sent < 1.10 * came  # the frame is small and not resumed
 
 
@@ -167,7 +167,7 @@ def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(talk: Talk) -
     talk.line.breaks = [(0.5, None), (0.5, None)]
     talk.sends(noise())
     came = talk.came
-    assert came > RESUMED_BYTES_MIN
+    assert came > RESUMABLE_UPLOAD_BYTES_MIN
     assert talk.line.asked == 2
     assert talk.line.sent < 1.05 * came
 
@@ -177,7 +177,7 @@ def test_a_dead_connection_ends_by_the_couriers_timeout(talk: Talk) -> None:
     talk.sends(noise())
     assert talk.line.breaks == []
     assert talk.line.asked < 10
-    assert talk.came > RESUMED_BYTES_MIN
+    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 @dataclass
@@ -193,12 +193,12 @@ class Liar:
 
     def uploaded_size(self, *_arguments: Any) -> int:
         self.asked += 1
-        return RESUMED_BYTES_MIN // 2
+        return RESUMABLE_UPLOAD_BYTES_MIN // 2
 
     def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
-        if deposit.size < RESUMED_BYTES_MIN:
+        if deposit.size < RESUMABLE_UPLOAD_BYTES_MIN:
             return self.courier.upload_blob(url, token, deposit, data, start)
         assert self.asked < 50
         if start:
@@ -222,7 +222,7 @@ def test_bytes_lost_by_the_relay_are_uploaded_again(talk: Talk) -> None:
     with pytest.raises(WaitsInOutbox):
         talk.sends(noise())
     talk.goes_on()
-    assert talk.came > RESUMED_BYTES_MIN
+    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 def test_small_blobs_are_uploaded_whole_without_asking(talk: Talk) -> None:

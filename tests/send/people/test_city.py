@@ -36,7 +36,7 @@ def city() -> tuple[Room, Person, list[Person]]:
 def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text only: marking pictures is measured by `python -m bench.send`."""
     monkeypatch.setattr(
-        prekeys, "ONE_TIME_KEYS", 2
+        prekeys, "ONE_TIME_KEYS_MAX", 2
     )  # fifty queries for each take longer than everything else
     room, ana, people = city()
     going, until = (

@@ -187,7 +187,7 @@ def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
 
 
 def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
     link = make_invite(ben.device)
     add_person(link, "ben", ana.device)
@@ -205,7 +205,7 @@ def test_person_added_again_keeps_valid_tokens(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it uses up no place of a stranger's."""
-    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     link = make_invite(ben.device)
     for _ in range(2):
@@ -230,7 +230,7 @@ def test_new_invite_reaches_a_person_who_forgot_us(friends: Room) -> None:
 def test_last_user_of_an_invite_can_write_once_greeted(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
     link = make_invite(ben.device, people=2)
     of_ana = add_person(link, "ben", ana.device)

@@ -375,7 +375,7 @@ def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(party: Party) ->
 
 
 def test_relay_refuses_a_used_up_link(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
+    monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     link = make_invite(party.ana.device)
     party.comes("ben", link)
     with pytest.raises(WrongToken, match="ended or been used"):

@@ -10,9 +10,9 @@ from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import (
     TOKEN_RANGE_FIRST_MAX,
-    TOKEN_RANGE_LOW,
     TOKEN_RANGE_SIZE,
     TOKEN_RANGE_UNUSED_MAX,
+    TOKENS_LEFT_LOW,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -112,7 +112,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
     assert len(told) == 3
     assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
-    assert given(ben).handed_out - given(ben).next_unused >= TOKEN_RANGE_LOW
+    assert given(ben).handed_out - given(ben).next_unused >= TOKENS_LEFT_LOW
 
 
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:

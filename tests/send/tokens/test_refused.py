@@ -132,7 +132,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     seed = given(ben).seed
-    monkeypatch.setattr(relay_room, "TOKENS_MAX", 100)  # as after years, or an attack
+    monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 100)  # as after years, or an attack
     for _ in range(TOKEN_RANGE_SIZE - 1):
         writes(ana, "ben")
     problems = fetch_messages(ben.device).problems
@@ -159,7 +159,7 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     told, trick = told_batches()
     block_contact("ana", ben.device)
     queue_registration(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
-    monkeypatch.setattr(relay_room, "TOKENS_MAX", 1)
+    monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
     with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
         register_tokens(ben.device)
     both, dropped, added = told

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND, BadFingerprint, FramePrint, VideoPrint
-from entrenous.stop.commands.gate_index import join
+from entrenous.stop.commands.gate_index import add_commands
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.open_gate import open_platform
@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 def typed(*words: str) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
-    join(app)
+    add_commands(app)
     return CliRunner().invoke(app, ["index", *words])
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING, join
+from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING, add_commands
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.reviewers import add_reviewer
@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Path:
 def typed(data: Path, *words: str) -> str:
     app = typer.Typer()
     app.callback()(lambda: None)
-    join(app)
+    add_commands(app)
     said = CliRunner().invoke(app, ["status", "--data", str(data), *words])
     assert said.exit_code == 0, said.exception
     return said.stdout

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.registration import ClaimState
@@ -71,7 +71,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
 ) -> None:
     made = crafted(another, hers)
     apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
-    assert apart <= PDQ_RADIUS
+    assert apart <= PDQ_RADIUS_BITS
     assert _alike(made, another) > _alike(made, cv2.resize(hers, made.shape[1::-1]))
     claim = room.protect(hers, parts=False).claim
     decision = judge_upload(png(made), room.platform)

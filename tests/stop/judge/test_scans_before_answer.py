@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.base.limits import GATE_SIDE_PX, WHOLE_SIDE_PX
+from entrenous.base.limits import PART_COMPARISON_SIDE_PX_MIN, WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.base.picture import Picture, PictureDecodingFailed
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.dry_run import dry_run
@@ -41,7 +41,7 @@ def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> N
     platform, sides = noted(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(large), platform)
-    assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_SIDE_PX])
+    assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_COMPARISON_SIDE_PX_MIN])
     assert decision.matches[0].distance <= 4
 
 
@@ -50,7 +50,10 @@ def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: An
     platform, sides = noted(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
-    assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_SIDE_PX, GATE_SIDE_PX])
+    assert (decision.outcome, sides) == (
+        Outcome.HOLD,
+        [WHOLE_COMPARISON_SIDE_PX_MIN, PART_COMPARISON_SIDE_PX_MIN],
+    )
     assert decision.matches[0].how == "border removed"
 
 
@@ -59,7 +62,7 @@ def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
     small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
     assert seen.has_border
-    assert sides == [WHOLE_SIDE_PX]
+    assert sides == [WHOLE_COMPARISON_SIDE_PX_MIN]
 
 
 @pytest.mark.slow
@@ -69,7 +72,7 @@ def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     assert not platform.index.near([bytes(32)], part=True)  # it has caught up
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
-    assert (decision.outcome, sides) == (Outcome.HOLD, [GATE_SIDE_PX])
+    assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])
 
 
 @pytest.mark.slow
@@ -80,7 +83,10 @@ def test_parts_registered_while_judging_are_scanned_with_more_pixels(
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     index = _Late(platform.index, lambda: room.protect(large, parts=True))
     decision = judge_upload(jpeg(cut), replace(platform, index=index), "post 17")
-    assert (decision.outcome, sides) == (Outcome.LET_THROUGH, [WHOLE_SIDE_PX, GATE_SIDE_PX])
+    assert (decision.outcome, sides) == (
+        Outcome.LET_THROUGH,
+        [WHOLE_COMPARISON_SIDE_PX_MIN, PART_COMPARISON_SIDE_PX_MIN],
+    )
     review = room.platform.reviews.next()
     assert review is not None
     assert review.reference == "post 17"
@@ -96,7 +102,7 @@ def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
         return read_picture(untrusted_data)
 
     dry_run(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
-    assert sides == [WHOLE_SIDE_PX]
+    assert sides == [WHOLE_COMPARISON_SIDE_PX_MIN]
     assert whole == [jpeg(large)]
 
 
@@ -105,7 +111,7 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
     room: Room, large: Any
 ) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
-        if at_least_px > WHOLE_SIDE_PX:
+        if at_least_px > WHOLE_COMPARISON_SIDE_PX_MIN:
             raise PictureDecodingFailed
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 

@@ -21,7 +21,7 @@ from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredEnvelope
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
@@ -214,7 +214,7 @@ class Explored:
             case "deliver":
                 return acknowledge(post.mailbox, post.owner, post.id, relay)
             case "open":
-                return open_share(post.id, post.open, attempt, relay)
+                return release_key_share(post.id, post.open, attempt, relay)
             case "finish":
                 return finish_attempt(post.id, post.open, attempt, relay)
         return withdraw(post.id, post.withdraw, relay)

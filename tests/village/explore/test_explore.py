@@ -34,7 +34,7 @@ from tests.village.explore.search import Found, explore
 
 pytestmark = pytest.mark.slow
 
-never_came = withdraw._withdrawn_before_posting
+never_came = withdraw._new_never_posted_row
 EVENTS = {
     "deliver": EnvelopeEvent.DELIVER,
     "open": EnvelopeEvent.OPEN,
@@ -156,7 +156,7 @@ def knows_no_repeat() -> Callable[[Any], bytes]:
         (withdraw, "close_envelope", only_says_so, 1, "a copy that was taken back is given out"),
         (
             withdraw,
-            "_withdrawn_before_posting",
+            "_new_never_posted_row",
             refuses_another,
             1,
             "a copy that was taken back is given out",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
-from entrenous.base.limits import UNLOCK_TRIES
+from entrenous.base.limits import UNLOCK_TRIES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry import device_lock
 from entrenous.carry.device_lock import (
@@ -100,7 +100,7 @@ class Locks:
         yield moment._replace(rows=self._asked(moment.rows, "close")[0], shut=True)
 
     def check(self, moment: Moment) -> None:
-        assert len(moment.heard) <= UNLOCK_TRIES, f"{len(moment.heard)} guesses were answered"
+        assert len(moment.heard) <= UNLOCK_TRIES_MAX, f"{len(moment.heard)} guesses were answered"
         held = self.rows.mail(moment.rows)._desk.get(StoredLock, BOX)
         assert (lock_state(held) is LockState.SHUT) == moment.shut
 

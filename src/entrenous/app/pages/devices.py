@@ -32,7 +32,7 @@ from entrenous.app.web import (
 from entrenous.app.wording import without_commands
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
-from entrenous.base.limits import LINK_MINUTES
+from entrenous.base.limits import LINKING_MINUTES_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
 from entrenous.device.recovery_sheet import RecoverySheet
@@ -139,7 +139,7 @@ def _show_linking_side(request: Request, side: Linking) -> Response:
         "linking_here.html" if side.is_new else "linking.html",
         side=side,
         words="" if side.error is None else error_words(side.error),
-        minutes=LINK_MINUTES,
+        minutes=LINKING_MINUTES_MAX,
     )
 
 

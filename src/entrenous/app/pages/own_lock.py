@@ -39,7 +39,7 @@ from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.base.language import moment_in_words, translated
-from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries, revoke_by_sheet
@@ -292,14 +292,14 @@ async def show_offline_form(request: Request, words: str = "", status: int = 200
         status=status,
         words=words,
         has_window=is_open,
-        most=OFFLINE_HOURS_MAX,
+        most=OFFLINE_UNLOCK_HOURS_MAX,
     )
 
 
 async def set_offline(request: Request) -> Response:
     """Let this device unlock without its relay for some hours, or stop allowing that."""
     form, vault = await read_form(request), state_of(request).vault
-    hours = max(1, min(OFFLINE_HOURS_MAX, int(typed_text(form, "hours") or 1)))
+    hours = max(1, min(OFFLINE_UNLOCK_HOURS_MAX, int(typed_text(form, "hours") or 1)))
     say = language_of(request).sentences.gettext
 
     def change_offline_window(device: Device) -> str:

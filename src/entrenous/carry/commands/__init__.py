@@ -40,7 +40,7 @@ COMMANDS: Final = {
 }
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     help_ = "Carry encrypted messages for others."
     app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
 

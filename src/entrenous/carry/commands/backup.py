@@ -19,7 +19,7 @@ WithShares = Annotated[
 ]
 
 
-def join(relay: typer.Typer) -> None:
+def add_commands(relay: typer.Typer) -> None:
     relay.command("backup")(backup)
     relay.command("restore")(restore)
     relay.command("restored")(restored)

@@ -8,13 +8,13 @@ import typer
 
 from entrenous.carry.check_setup import check_relay, collect_stats
 from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
-from entrenous.carry.open_relay import open_present_relay
+from entrenous.carry.open_relay import open_existing_relay
 from entrenous.carry.relay_settings import MEGABYTE
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 
-def join(relay: typer.Typer) -> None:
+def add_commands(relay: typer.Typer) -> None:
     relay.command("stats")(stats)
     relay.command("check")(check)
 
@@ -48,7 +48,7 @@ def check(
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
     """Show how much a relay stores, in numbers without names; it may be running."""
     relay_settings = settings_of(settings, data)
-    with open_present_relay(
+    with open_existing_relay(
         relay_settings.data, relay_settings.database, relay_settings.blobs
     ) as relay:
         counts = asyncio.run(collect_stats(relay))

@@ -10,7 +10,7 @@ import typer
 
 from entrenous.base.environment import AddressTaken
 from entrenous.carry.commands.settings_file import DataFolder, SettingsFile, settings_of
-from entrenous.carry.open_relay import check_database_note, open_relay, record_database
+from entrenous.carry.open_relay import check_database_note, open_relay, record_database_note
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_limits
 from entrenous.serving.connection_limits import connections_max
@@ -22,7 +22,7 @@ from entrenous.terminal.session import Apps, Session
 from entrenous.terminal.typed_input import parse_host_and_port
 
 
-def join(relay: typer.Typer) -> None:
+def add_commands(relay: typer.Typer) -> None:
     relay.command("run")(run)
 
 
@@ -65,7 +65,7 @@ def run(
     with open_relay(
         relay_settings.data, limits, database=relay_settings.database, blobs=relay_settings.blobs
     ) as relay:
-        record_database(relay, relay_settings)
+        record_database_note(relay, relay_settings)
         app, second = _build_apps(relay_settings, relay, _load_served_apps(context))
         with _name_address_in_use(second):
             serve(app, host, port, announce, _serve_options(certificate, second, relay))

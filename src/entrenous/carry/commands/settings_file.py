@@ -44,7 +44,7 @@ def settings_of(file: Path | None, data: Path | None, listen: str | None = None)
     return settings
 
 
-def join(relay: typer.Typer) -> None:
+def add_commands(relay: typer.Typer) -> None:
     relay.command("init")(init)
 
 

@@ -17,11 +17,11 @@ from entrenous.base.program import this_program
 from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.relay import Relay
 
-_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 # Seconds for which a count is used, since counting the rows of a large relay takes long.
-_COUNT_VALID_S: Final = 60
+_ROW_COUNTS_VALID_S: Final = 60
 #: The names of the gauges, by the field of RelayStats that each one shows.
-_GAUGE_NAMES: Final[Mapping[str, str]] = {
+_GAUGE_HELP_TEXTS: Final[Mapping[str, str]] = {
     "mailboxes": "Mailboxes.",
     "letters": "Sealed letters that wait to be fetched.",
     "shares": "Shares that may still be released.",
@@ -35,7 +35,7 @@ _GAUGE_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-class Metrics:
+class RelayMetrics:
     """One relay's metrics; :meth:`count_response` is called for each response."""
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ class Metrics:
         self._seconds = Histogram(
             *("entrenous_answer_seconds", "How long answers took.", ("event",)),
             registry=self.registry,
-            buckets=_BUCKETS_S,
+            buckets=_DURATION_BUCKETS_S,
         )
         self._held = {
             name: Gauge(f"entrenous_{name}", words, registry=self.registry)
-            for name, words in _GAUGE_NAMES.items()
+            for name, words in _GAUGE_HELP_TEXTS.items()
         }
         self._counted_at = float("-inf")
 
@@ -64,21 +64,21 @@ class Metrics:
     async def text(self, relay: Relay) -> bytes:
         """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
         present = asyncio.get_running_loop().time()
-        if present - self._counted_at >= _COUNT_VALID_S:
+        if present - self._counted_at >= _ROW_COUNTS_VALID_S:
             self._counted_at = present
             stats = await collect_stats(relay)
             for name, gauge in self._held.items():
-                gauge.set(_format_number(getattr(stats, name)))
+                gauge.set(_gauge_value(getattr(stats, name)))
         return generate_latest(self.registry)
 
 
-def _format_number(value: float | datetime | None) -> float:
+def _gauge_value(value: float | datetime | None) -> float:
     if value is None:
         return float("nan")
     return value.timestamp() if isinstance(value, datetime) else value
 
 
-def metrics_app(meters: Metrics, relay: Relay) -> Starlette:
+def metrics_app(meters: RelayMetrics, relay: Relay) -> Starlette:
     """Serve ``GET /metrics`` and nothing else."""
 
     async def show_metrics(_: Request) -> Response:

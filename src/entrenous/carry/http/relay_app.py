@@ -21,7 +21,7 @@ from entrenous.base.errors import RelayClockAhead
 from entrenous.base.program import this_program
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.http import routes
-from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, query_of
+from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, parse_query
 from entrenous.carry.http.responses import (
     AnswerObserver,
     Handler,
@@ -34,29 +34,29 @@ from entrenous.carry.relay import SWEEP_INTERVAL_S, Relay
 from entrenous.carry.send_tokens import UploadsInProgress
 from entrenous.serving.buffered_requests import BufferedRequest, SendAnswer
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 
-class EagerCoroutine(Generic[Answer]):
+class EagerCoroutine(Generic[AnswerT]):
     """Runs a coroutine that must not raise, without creating a task.
 
-    When it ends, it passes its result to ``tell``.
+    When it ends, it passes its result to ``on_result``.
     """
 
-    __slots__ = ("_coroutine", "_tell")
+    __slots__ = ("_coroutine", "_on_result")
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, Answer], on_result: Callable[[Answer], None]
+        self, coroutine: Coroutine[Any, Any, AnswerT], on_result: Callable[[AnswerT], None]
     ) -> None:
         self._coroutine = coroutine
-        self._tell = on_result
+        self._on_result = on_result
         self._advance()
 
     def _advance(self, _: object = None) -> None:
         try:
             waits = self._coroutine.send(None)
         except StopIteration as ended:
-            self._tell(ended.value)
+            self._on_result(ended.value)
             return
         if waits is None:  # a bare yield, as in asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self._advance)
@@ -67,14 +67,14 @@ class EagerCoroutine(Generic[Answer]):
 
 _FastHandler = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
 #: The handlers of the fast path, by method and by whether the path names an envelope.
-_HANDLERS: Final[Mapping[tuple[str, bool], _FastHandler]] = {
+_FAST_PATH_HANDLERS: Final[Mapping[tuple[str, bool], _FastHandler]] = {
     ("PUT", True): routes.post_envelope,
     ("GET", False): routes.list_envelopes,
     ("DELETE", True): routes.acknowledge_envelope,
 }
 
 
-class FastRequest:
+class FastPathRequest:
     """A :class:`entrenous.carry.http.requests.RelayRequest` for the fast path."""
 
     __slots__ = ("_receive", "_scope", "headers", "path_params")
@@ -91,7 +91,7 @@ class FastRequest:
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        return query_of(self._scope["query_string"].decode("latin-1"))
+        return parse_query(self._scope["query_string"].decode("latin-1"))
 
     async def stream(self) -> AsyncIterator[bytes]:
         coming = True
@@ -113,11 +113,11 @@ class FastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         params = _path_params(scope["path"]) if scope["type"] == "http" else None
-        handler = params and _HANDLERS.get((scope["method"], "envelope" in params))
+        handler = params and _FAST_PATH_HANDLERS.get((scope["method"], "envelope" in params))
         if not params or not handler:
             await self._app(scope, receive, send)
             return
-        request = FastRequest(scope, receive, params)
+        request = FastPathRequest(scope, receive, params)
         response = await answer_request(handler, self._relay, self._watch, scope["path"], request)
         await response(scope, receive, send)
 
@@ -126,7 +126,7 @@ class FastPath:
         ones.
         """
         params = _path_params(request.path)
-        handler = params and _HANDLERS.get((request.method, "envelope" in params))
+        handler = params and _FAST_PATH_HANDLERS.get((request.method, "envelope" in params))
         if not params or not handler:
             return False
         brought = ReceivedRequest(params, request.query, request.headers, request.body)
@@ -199,7 +199,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def run_sweeps(_: Starlette) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_expire_every_minute(one, relay))
+            asyncio.create_task(_sweep_every_minute(one, relay))
             for one in (expire_due, remove_orphan_blobs)
         ]
         yield
@@ -217,7 +217,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     return FastPath(app, relay, watch)
 
 
-async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
+async def _sweep_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
     """Delete expired data every minute, even if the previous attempt failed.
 
     One task deletes rows, and a second one the bytes of blobs, since a request to an unreachable

@@ -50,13 +50,13 @@ class ReceivedRequest:
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        return query_of(self._query)
+        return parse_query(self._query)
 
     async def stream(self) -> AsyncIterator[bytes]:
         yield self.body
 
 
-def query_of(untrusted_text: str) -> Mapping[str, str]:
+def parse_query(untrusted_text: str) -> Mapping[str, str]:
     """Parse a query; of several parameters with one name, the last counts."""
     if "%" in untrusted_text or "+" in untrusted_text:
         return dict(parse_qsl(untrusted_text, keep_blank_values=True))
@@ -91,7 +91,7 @@ def blob_of(request: RelayRequest) -> BlobId:
     return BlobId(_path_id(request, "blob"))
 
 
-def lock_in(request: RelayRequest) -> bytes:
+def token_hash_of(request: RelayRequest) -> bytes:
     """Return the lock in the path: the hash of a token, 32 bytes."""
     return from_base64url(request.path_params["lock"], LOCK_BYTES)
 
@@ -105,7 +105,7 @@ def parse_number(untrusted_text: str, most: int) -> int:
     return int(untrusted_text)
 
 
-def is_large(request: RelayRequest) -> bool:
+def has_large_body(request: RelayRequest) -> bool:
     """Return whether the body is so large that the token should be checked before reading it."""
     if isinstance(request, ReceivedRequest):
         return False
@@ -113,7 +113,7 @@ def is_large(request: RelayRequest) -> bool:
     return not (length.isdigit() and len(length) < 5 and int(length) <= SMALL_BODY_BYTES_MAX)
 
 
-async def body_of(request: RelayRequest, limit: int) -> bytes:
+async def read_body(request: RelayRequest, limit: int) -> bytes:
     """Return the whole body.
 
     Raises:
@@ -126,12 +126,12 @@ async def body_of(request: RelayRequest, limit: int) -> bytes:
         return request.body
     try:
         async with wait_timeout(_BODY_S_MAX):
-            return b"".join([chunk async for chunk in chunks_of(request, limit)])
+            return b"".join([chunk async for chunk in read_body_chunks(request, limit)])
     except TimeoutError:
         raise ClientDisconnect from None
 
 
-async def chunks_of(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
+async def read_body_chunks(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; raises TooLarge once it is longer than ``limit`` bytes."""
     received_bytes = 0
     async for chunk in request.stream():

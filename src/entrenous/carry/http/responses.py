@@ -26,13 +26,13 @@ from entrenous.base.errors import (
 from entrenous.base.limits import PROTOCOL_NEWEST
 from entrenous.carry.http.requests import RelayRequest
 from entrenous.carry.relay import Relay
-from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
+from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, status_of, write_problem
 
 RelayRequestT = TypeVar("RelayRequestT", bound=RelayRequest)
 Handler = Callable[[Request, Relay], Awaitable[Response]]
 #: Called for each answer with its event, its HTTP status and its duration in seconds.
 AnswerObserver = Callable[[str, int, float], None]
-_STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
+_STATUS_BY_ERROR_CLASS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     WrongToken: HTTPStatus.UNAUTHORIZED,
@@ -116,7 +116,7 @@ def _blank_problem(status: int) -> Response:
     """Return a problem document without a message."""
     body = b'{"type":"about:blank","title":"%s","status":%d}'
     title = HTTPStatus(status).phrase.encode()
-    return Response(body % (title, status), status, media_type=MEDIA_TYPE)
+    return Response(body % (title, status), status, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _refuse_old_protocol(stated_version: str | None, path: str, floor: int) -> None:
@@ -133,7 +133,7 @@ def _supported_versions(floor: int) -> frozenset[str]:
 
 
 def _problem_response(why: EntrenousError) -> Response:
-    status = status_of(type(why), _STATUS)
+    status = status_of(type(why), _STATUS_BY_ERROR_CLASS)
     headers = {}
     if isinstance(why, TooMany | DatabaseAway):
         headers["Retry-After"] = str(why.facts["retry_after_s"])
@@ -141,7 +141,7 @@ def _problem_response(why: EntrenousError) -> Response:
         headers["Retry-After"] = _RETRY_AFTER_FULL_S
     if isinstance(why, WrongToken):
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(write_problem(why, status), status, headers, media_type=MEDIA_TYPE)
+    return Response(write_problem(why, status), status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _log_response(handler: Callable[..., Any], response: Response) -> None:

@@ -17,7 +17,7 @@ from entrenous.base.limits import (
     CARD_BYTES_MAX,
     ENVELOPES_PER_PAGE_MAX,
     LOCK_BYTES,
-    ONE_TIME_KEYS,
+    ONE_TIME_KEYS_MAX,
     PREKEY_BYTES_MAX,
     PROTOCOL_NEWEST,
     SEALED_BYTES_MAX,
@@ -40,14 +40,14 @@ from entrenous.carry.http.requests import (
     SMALL_BODY_BYTES_MAX,
     RelayRequest,
     blob_of,
-    body_of,
-    chunks_of,
     device_of,
     envelope_of,
-    is_large,
-    lock_in,
+    has_large_body,
     mailbox_of,
     parse_number,
+    read_body,
+    read_body_chunks,
+    token_hash_of,
     token_of,
 )
 from entrenous.carry.http.responses import ShortResponse
@@ -62,9 +62,14 @@ from entrenous.carry.mailbox import (
     set_close_lock,
 )
 from entrenous.carry.relay import Relay, wait_timeout
-from entrenous.carry.release import finish_attempt, open_share
+from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.restore import restored_at
-from entrenous.carry.send_tokens import add_tokens, check_owner, register_token, withdraw_token
+from entrenous.carry.send_tokens import (
+    add_and_drop_tokens,
+    check_owner,
+    register_token,
+    withdraw_token,
+)
 from entrenous.carry.wake_ups import wait_for_envelope
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
@@ -107,7 +112,7 @@ def _suffix_range(count: int, size: int) -> tuple[int, int]:
     return max(0, size - count), size
 
 
-async def at_minimum_pace(
+async def require_minimum_pace(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of a body while its sender is fast enough.
@@ -137,17 +142,17 @@ async def at_minimum_pace(
         yield chunk
 
 
-_HASH_BYTES: Final = 32
+_SHA256_BYTES: Final = 32
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
-_BLOB_BYTES_MAX: Final = 2**63 - 1
+_CONTENT_LENGTH_MAX: Final = 2**63 - 1
 
 
 async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
     start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
     deposit, token = _parse_deposit(request, start), token_of(request)
-    chunks = at_minimum_pace(chunks_of(request, BLOB_BYTES_MAX))
-    with request.app.state.coming.counting(token_hash(token), deposit.size - start):
+    chunks = require_minimum_pace(read_body_chunks(request, BLOB_BYTES_MAX))
+    with request.app.state.coming.count_upload(token_hash(token), deposit.size - start):
         is_new = await upload_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if is_new else 200)
 
@@ -186,10 +191,10 @@ def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
     headers = request.headers
     try:
-        length = parse_number(headers["content-length"], _BLOB_BYTES_MAX)
+        length = parse_number(headers["content-length"], _CONTENT_LENGTH_MAX)
         seconds = parse_number(headers["entrenous-expires-at"], _UNIX_SECONDS_MAX)
         fetch, withdraw = headers["entrenous-fetch-lock"], headers["entrenous-withdraw-lock"]
-        sha256 = from_base64url(headers["entrenous-sha256"], _HASH_BYTES)
+        sha256 = from_base64url(headers["entrenous-sha256"], _SHA256_BYTES)
     except KeyError:
         raise NotUnderstood from None
     size = start + length
@@ -210,10 +215,10 @@ _SEQUENCE_MAX: Final = 2**53 - 1
 async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
     name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
-    if is_large(request):
+    if has_large_body(request):
         await check_sender(name, mailbox, token, relay)
     envelope = relay_json.read_envelope(
-        await body_of(request, _ENVELOPE_BODY_BYTES_MAX), name, mailbox
+        await read_body(request, _ENVELOPE_BODY_BYTES_MAX), name, mailbox
     )
     is_new = await accept(envelope, token, relay)
     return ShortResponse(201 if is_new else 200)
@@ -237,14 +242,14 @@ async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
 
 async def release_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/open``"""
-    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY_BYTES_MAX))
-    share = await open_share(envelope_of(request), token_of(request), attempt, relay)
+    attempt = relay_json.read_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
+    share = await release_key_share(envelope_of(request), token_of(request), attempt, relay)
     return Response(relay_json.write_share(share), media_type=JSON_MEDIA_TYPE)
 
 
 async def finish_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/finish``"""
-    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY_BYTES_MAX))
+    attempt = relay_json.read_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
     await finish_attempt(envelope_of(request), token_of(request), attempt, relay)
     return Response(status_code=204)
 
@@ -264,7 +269,7 @@ async def show_state(request: Request, relay: Relay) -> Response:
 _WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
 #: Close the connection too, since other requests need it.
 _CLOSE_CONNECTION_HEADER: Final = {"connection": "close"}
-_NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
+_IPV6_NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:
@@ -272,27 +277,27 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     seconds = parse_number(
         request.query_params.get("seconds", str(WAKE_REQUEST_S_MAX)), WAKE_REQUEST_S_MAX
     )
-    network = client_network(request.client.host) if request.client else b""
+    network = client_network_prefix(request.client.host) if request.client else b""
     waiting = wait_for_envelope(mailbox_of(request), token_of(request), seconds, relay, network)
     began_s = time.monotonic()
-    comes = waiting if relay.wake_ups is None else _until_disconnect(request, waiting)
+    comes = waiting if relay.wake_ups is None else _await_unless_disconnected(request, waiting)
     if await comes:
         return Response(_WAKE_UP_BODY, media_type=JSON_MEDIA_TYPE)
     is_early = time.monotonic() - began_s < seconds - 1
     return Response(status_code=204, headers=_CLOSE_CONNECTION_HEADER if is_early else None)
 
 
-def client_network(host: str) -> bytes:
+def client_network_prefix(host: str) -> bytes:
     """Return an IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return b""
     address = getattr(address, "ipv4_mapped", None) or address
-    return address.packed[:_NETWORK_BYTES]
+    return address.packed[:_IPV6_NETWORK_BYTES]
 
 
-async def _until_disconnect(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+async def _await_unless_disconnected(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
     """Return the result of ``waiting``; stop waiting at once if the client disconnects.
 
     Raises:
@@ -321,7 +326,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 JSON_MEDIA_TYPE: Final = "application/json"
 _TOKEN_BATCH_BYTES_MAX: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY_BYTES_MAX
 _PREKEYS_BYTES_MAX: Final = (
-    ONE_TIME_KEYS * 2 + 2
+    ONE_TIME_KEYS_MAX * 2 + 2
 ) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY_BYTES_MAX
 
 
@@ -337,7 +342,7 @@ async def show_status(_: Request, relay: Relay) -> Response:
 async def put_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
     owner_lock, close_lock = relay_json.read_mailbox_locks(
-        await body_of(request, SMALL_BODY_BYTES_MAX)
+        await read_body(request, SMALL_BODY_BYTES_MAX)
     )
     is_new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
     return Response(status_code=201 if is_new else 200)
@@ -381,7 +386,7 @@ async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
 async def grant_token(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/tokens/{lock}``"""
     granted = relay_json.read_send_token(
-        await body_of(request, SMALL_BODY_BYTES_MAX), lock_in(request)
+        await read_body(request, SMALL_BODY_BYTES_MAX), token_hash_of(request)
     )
     is_new = await register_token(mailbox_of(request), token_of(request), granted, relay)
     return Response(status_code=201 if is_new else 200)
@@ -390,41 +395,41 @@ async def grant_token(request: Request, relay: Relay) -> Response:
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
     batch = relay_json.read_batch(await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX))
-    registered = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
+    registered = await add_and_drop_tokens(mailbox_of(request), token_of(request), batch, relay)
     return Response(relay_json.write_stored_count(registered), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
     """``DELETE /v1/mailboxes/{mailbox}/tokens/{lock}``"""
-    await withdraw_token(mailbox_of(request), token_of(request), lock_in(request), relay)
+    await withdraw_token(mailbox_of(request), token_of(request), token_hash_of(request), relay)
     return Response(status_code=204)
 
 
 async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes:
     """Return the whole body; check the owner's token before reading a large one."""
     mailbox, token = mailbox_of(request), token_of(request)
-    if is_large(request):
+    if has_large_body(request):
         await check_owner(mailbox, token, relay)
-    return await body_of(request, limit)
+    return await read_body(request, limit)
 
 
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
-    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
+    unlock_lock = relay_json.read_unlock_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
     is_new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=201 if is_new else 200)
 
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
-    blinded = relay_json.read_blinded_element(await body_of(request, SMALL_BODY_BYTES_MAX))
+    blinded = relay_json.read_blinded_element(await read_body(request, SMALL_BODY_BYTES_MAX))
     evaluation = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
     return Response(relay_json.write_evaluation(evaluation), media_type=JSON_MEDIA_TYPE)
 
 
 async def confirm_unlock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
-    opening = relay_json.read_vault_unlock(await body_of(request, SMALL_BODY_BYTES_MAX))
+    opening = relay_json.read_vault_unlock(await read_body(request, SMALL_BODY_BYTES_MAX))
     await record_vault_unlock(mailbox_of(request), token_of(request), opening, relay)
     return Response(status_code=204)
 
@@ -437,14 +442,14 @@ async def reset_lock(request: Request, relay: Relay) -> Response:
 
 async def confirm_renewal(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
-    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
+    unlock_lock = relay_json.read_unlock_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
     await replace_unlock_token_hash(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=204)
 
 
 async def put_close_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
-    close_lock = relay_json.read_close_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
+    close_lock = relay_json.read_close_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
     await set_close_lock(mailbox_of(request), token_of(request), close_lock, relay)
     return Response(status_code=204)
 

@@ -22,7 +22,9 @@ from typing import BinaryIO, Final
 from entrenous.base.errors import DamagedBlob, DiskFailed, DiskFull, NoSuchBlob, TooMany
 from entrenous.base.files import sync_folder
 
-RETRY_AFTER_S: Final = 10  # seconds; by then the server has usually noticed a broken connection
+UPLOAD_RETRY_AFTER_S: Final = (
+    10  # seconds; by then the server has usually noticed a broken connection
+)
 
 
 class ExclusiveUploads:
@@ -43,7 +45,7 @@ class ExclusiveUploads:
         """
         full = len(self._names) >= self._uploads_max or self._owned[owner] >= self._per_owner_max
         if full or name in self._names:
-            raise TooMany(retry_after_s=RETRY_AFTER_S)
+            raise TooMany(retry_after_s=UPLOAD_RETRY_AFTER_S)
         self._names.add(name)
         self._owned[owner] += 1
         try:
@@ -55,10 +57,10 @@ class ExclusiveUploads:
 
 SHORTEST_READ_BYTES: Final = 1 << 16
 LONGEST_READ_BYTES: Final = 1 << 20
-_PROMPT_REQUEST_S: Final = 0.1
+_PROMPT_REQUEST_S_MAX: Final = 0.1
 
 
-class ReadSize:
+class AdaptiveReadSize:
     """Chooses the length of the next read, ``bytes``, which doubles while the reader keeps up."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -66,19 +68,19 @@ class ReadSize:
         self._now_s = now_s
         self._since_s = now_s()
 
-    def piece_passed(self) -> None:
+    def note_piece_passed(self) -> None:
         """Record that a piece was passed to the reader."""
         self._since_s = self._now_s()
 
-    def piece_requested(self) -> None:
+    def note_piece_requested(self) -> None:
         """Record that the reader wants the next piece."""
-        prompt = self._now_s() - self._since_s < _PROMPT_REQUEST_S
+        prompt = self._now_s() - self._since_s < _PROMPT_REQUEST_S_MAX
         self.bytes = min(2 * self.bytes, LONGEST_READ_BYTES) if prompt else SHORTEST_READ_BYTES
 
 
-WRITE_BYTES: Final = 1 << 20  # bytes per write
+BLOB_WRITE_BYTES: Final = 1 << 20  # bytes per write
 _BYTES_PER_SYNC: Final = 16 << 20  # bytes; a crash of the machine loses at most this many
-_READ_BYTES: Final = 1 << 20
+_HASH_READ_BYTES: Final = 1 << 20
 
 
 class PartialBlob:
@@ -99,7 +101,7 @@ class PartialBlob:
         self._at = self._synced = 0
         self._digest = hashlib.sha256()
 
-    def read_until(self, start: int) -> None:
+    def hash_until(self, start: int) -> None:
         """Hash the bytes before ``start``, then resume there; raises DamagedBlob if there are
         fewer.
         """
@@ -107,7 +109,7 @@ class PartialBlob:
             with self._lock:
                 if self._file.closed:
                     return
-                size = min(_READ_BYTES, start - self._at)
+                size = min(_HASH_READ_BYTES, start - self._at)
                 chunk = os.pread(self._file.fileno(), size, self._at)
                 if not chunk:
                     raise DamagedBlob
@@ -124,7 +126,7 @@ class PartialBlob:
                 self._digest.update(rest[:written])
                 self._at += written
                 rest = rest[written:]
-            self._sync_often()
+            self._sync_if_due()
 
     def publish(self, sha256: bytes, target: Path) -> None:
         """Make the file durable, rename it to ``target`` while it is locked, and close it.
@@ -153,7 +155,7 @@ class PartialBlob:
         with self._lock:
             self._file.close()
 
-    def _sync_often(self) -> None:
+    def _sync_if_due(self) -> None:
         if self._at - self._synced >= _BYTES_PER_SYNC and not self._file.closed:
             os.fdatasync(self._file.fileno())
             self._synced = self._at
@@ -168,7 +170,7 @@ def _open_locked(path: Path) -> BinaryIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise TooMany(retry_after_s=RETRY_AFTER_S) from None
+            raise TooMany(retry_after_s=UPLOAD_RETRY_AFTER_S) from None
         except BaseException:
             file.close()
             raise
@@ -206,12 +208,12 @@ class FileBlobs:
         start: int = 0,
         owner: bytes = b"",  # noqa: ARG002 -- an upload to a file needs little memory
     ) -> None:
-        with _disk_errors():
+        with _translate_disk_errors():
             # This does not run in a thread, and neither does close. Otherwise a cancelled request
             # would leave the file locked for a while.
             part = PartialBlob(self._part(name))
             try:
-                await asyncio.to_thread(part.read_until, start)
+                await asyncio.to_thread(part.hash_until, start)
                 await _write_stream(part, chunks)
                 await asyncio.to_thread(part.publish, sha256, self._folder / name)
             except OSError as why:
@@ -237,7 +239,7 @@ class FileBlobs:
         return _read_range(file, start, stop)
 
     async def drop(self, name: str) -> None:
-        with _disk_errors():
+        with _translate_disk_errors():
             await asyncio.to_thread(self._remove, name)
 
     def free_bytes(self) -> int | None:
@@ -261,7 +263,7 @@ async def _write_stream(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None
     try:
         async for chunk in chunks:
             buffered += chunk
-            if len(buffered) >= WRITE_BYTES:
+            if len(buffered) >= BLOB_WRITE_BYTES:
                 await _finish_write(writing)
                 writing = asyncio.create_task(asyncio.to_thread(part.write, buffered))
                 buffered = bytearray()
@@ -281,7 +283,7 @@ async def _finish_write(writing: asyncio.Task[None] | None) -> None:
 
 
 async def _read_range(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
-    read_size = ReadSize()
+    read_size = AdaptiveReadSize()
     with file:
         file.seek(start)
         while start < stop:
@@ -289,13 +291,13 @@ async def _read_range(file: BinaryIO, start: int, stop: int) -> AsyncIterator[by
             if not chunk:
                 return
             start += len(chunk)
-            read_size.piece_passed()
+            read_size.note_piece_passed()
             yield chunk
-            read_size.piece_requested()
+            read_size.note_piece_requested()
 
 
 @contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
+def _translate_disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as why:

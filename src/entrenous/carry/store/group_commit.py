@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from entrenous.carry.relay import RowView
-from entrenous.carry.store.unit_of_work import UnitOfWork, View
+from entrenous.carry.store.unit_of_work import ReadOnlyView, UnitOfWork
 
 PrefetchRead = Callable[[RowView], object]
 GROUP_JOBS_MAX: Final = 256
@@ -69,7 +69,7 @@ class GroupConnection(Protocol):
         pass
 
 
-class Job:
+class QueuedJob:
     __slots__ = ("answer", "exclusive", "hint", "loop", "work")
 
     def __init__(
@@ -82,14 +82,14 @@ class Job:
         self.answer: asyncio.Future[Any] = self.loop.create_future()
 
 
-class Outcome:
+class JobOutcome:
     __slots__ = ("error", "value")
 
     def __init__(self, value: object = None, error: Exception | None = None) -> None:
         self.value = value
         self.error = error
 
-    def resolve(self, job: Job) -> None:
+    def resolve(self, job: QueuedJob) -> None:
         if job.answer.done():
             return
         if self.error is None:
@@ -98,7 +98,7 @@ class Outcome:
             job.answer.set_exception(self.error)
 
 
-def deliver_outcomes(group: list[Job], outcomes: list[Outcome]) -> None:
+def deliver_outcomes(group: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
     """Resolve the futures of a group, with one call for each event loop."""
     pairs = list(zip(group, outcomes, strict=True))
     for loop in {job.loop for job in group}:
@@ -107,12 +107,12 @@ def deliver_outcomes(group: list[Job], outcomes: list[Outcome]) -> None:
             loop.call_soon_threadsafe(_resolve_all, mine)
 
 
-def _resolve_all(pairs: list[tuple[Job, Outcome]]) -> None:
+def _resolve_all(pairs: list[tuple[QueuedJob, JobOutcome]]) -> None:
     for job, outcome in pairs:
         outcome.resolve(job)
 
 
-def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
+def run_group(connection: GroupConnection, group: list[QueuedJob]) -> list[JobOutcome]:
     """Run and commit a group; if that fails, run each job alone, so that none fails others."""
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
@@ -122,45 +122,45 @@ def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
         connection.roll_back()
         if len(group) == 1:
             is_known = isinstance(why, connection.errors)
-            return [Outcome(error=connection.translate_error(why) if is_known else why)]
+            return [JobOutcome(error=connection.translate_error(why) if is_known else why)]
         return [outcome for job in group for outcome in run_group(connection, [job])]
     return outcomes
 
 
-def run_job(connection: GroupConnection, tx: UnitOfWork, job: Job) -> Outcome:
+def run_job(connection: GroupConnection, tx: UnitOfWork, job: QueuedJob) -> JobOutcome:
     """Run one job; a database error concerns the whole group."""
     tx.begin()
     try:
-        return Outcome(job.work(tx))
+        return JobOutcome(job.work(tx))
     except connection.errors:
         raise
     except Exception as why:  # noqa: BLE001 -- it is raised in the caller
         tx.undo()
-        return Outcome(error=why)
+        return JobOutcome(error=why)
 
 
-def run_exclusive(connection: GroupConnection, job: Job) -> Outcome:
+def run_exclusive_job(connection: GroupConnection, job: QueuedJob) -> JobOutcome:
     """Run one statement between transactions."""
     try:
-        return Outcome(job.work(None))
+        return JobOutcome(job.work(None))
     except connection.errors as why:
-        return Outcome(error=connection.translate_error(why))
+        return JobOutcome(error=connection.translate_error(why))
 
 
 def sync_outcomes(
-    connection: GroupConnection, outcomes: list[Outcome], ticket: object
-) -> list[Outcome]:
+    connection: GroupConnection, outcomes: list[JobOutcome], ticket: object
+) -> list[JobOutcome]:
     """Return the outcomes of a group once they are durable, or the disk's error for each."""
     try:
         connection.sync(ticket)
     except connection.errors as why:
-        return [Outcome(error=connection.translate_error(why)) for _ in outcomes]
+        return [JobOutcome(error=connection.translate_error(why)) for _ in outcomes]
     except Exception as why:  # noqa: BLE001 -- our bug: the callers must not wait forever
-        return [Outcome(error=why) for _ in outcomes]
+        return [JobOutcome(error=why) for _ in outcomes]
     return outcomes
 
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 
 class _Group(NamedTuple):
@@ -169,8 +169,8 @@ class _Group(NamedTuple):
     A group without jobs makes the thread wait for the database's lock.
     """
 
-    jobs: list[Job]
-    outcomes: list[Outcome] | None
+    jobs: list[QueuedJob]
+    outcomes: list[JobOutcome] | None
 
 
 class GroupCommit:
@@ -179,42 +179,44 @@ class GroupCommit:
     def __init__(self, connection: GroupConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._jobs: deque[Job] = deque()
-        self._reads: deque[Job] = deque()  # read-only jobs
+        self._jobs: deque[QueuedJob] = deque()
+        self._reads: deque[QueuedJob] = deque()  # read-only jobs
         self._busy = False  # a group is under way
         self._is_exclusive = False  # that group is one statement between transactions
-        self._sync_error: Exception | None = None  # a failed sync is final (DurableLog)
+        self._sync_error: Exception | None = None  # a failed sync is final (WriteAheadLog)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
         self._thread.start()
 
     def submit(
-        self, work: Callable[[Any], Answer], hint: PrefetchRead | None = None
-    ) -> "asyncio.Future[Answer]":
+        self, work: Callable[[Any], AnswerT], hint: PrefetchRead | None = None
+    ) -> "asyncio.Future[AnswerT]":
         """Run ``work`` in a transaction; the future resolves once that is durable."""
-        return self._queue(Job(work, hint, exclusive=False), self._jobs)
+        return self._queue(QueuedJob(work, hint, exclusive=False), self._jobs)
 
     def submit_exclusive(self, statement: str) -> "asyncio.Future[list[Any]]":
         """Run one statement between transactions; the future resolves to its rows."""
-        job = Job(lambda _: self._connection.execute_alone(statement), None, exclusive=True)
+        job = QueuedJob(lambda _: self._connection.execute_alone(statement), None, exclusive=True)
         return self._queue(job, self._jobs)
 
     def submit_read(
-        self, work: Callable[[Any], Answer], hint: PrefetchRead | None
-    ) -> "asyncio.Future[Answer]":
+        self, work: Callable[[Any], AnswerT], hint: PrefetchRead | None
+    ) -> "asyncio.Future[AnswerT]":
         """Run ``work``, which only reads; the future resolves once what it saw is durable."""
-        return self._queue(Job(lambda tx: work(View(tx)), hint, exclusive=False), self._reads)
+        return self._queue(
+            QueuedJob(lambda tx: work(ReadOnlyView(tx)), hint, exclusive=False), self._reads
+        )
 
     @property
-    def leaves_reads_alone(self) -> bool:
+    def allows_separate_reads(self) -> bool:
         """Return whether reads need not wait for a group.
 
         Everything is durable, or only a statement that allows reads is running.
         """
         return not self._busy or self._is_exclusive
 
-    def refuse_failed(self) -> None:
+    def raise_failed_sync(self) -> None:
         """Raise DiskFull or DiskFailed if an earlier commit may be lost after a crash."""
         if self._sync_error is not None:
             raise self._sync_error
@@ -232,7 +234,7 @@ class GroupCommit:
         self._thread.join()
         self._connection.close()
 
-    def _queue(self, job: Job, among: deque[Job]) -> "asyncio.Future[Any]":
+    def _queue(self, job: QueuedJob, among: deque[QueuedJob]) -> "asyncio.Future[Any]":
         if self._closed:
             raise RuntimeError("this store is closed")
         with self._lock:
@@ -275,26 +277,26 @@ class GroupCommit:
         else:
             self._finish_group(jobs, outcomes)
 
-    def _finish_group(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+    def _finish_group(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
         """Let the thread wait for the disk, if that is necessary."""
         if jobs or self._connection.shared:
             self._groups.put(_Group(jobs, outcomes))
         else:
             self._start_next()
 
-    def _run_read(self, tx: UnitOfWork, read: Job) -> Outcome:
+    def _run_read(self, tx: UnitOfWork, read: QueuedJob) -> JobOutcome:
         """Run a read before this group changes anything."""
         if self._sync_error is not None:
-            return Outcome(error=self._sync_error)
+            return JobOutcome(error=self._sync_error)
         return run_job(self._connection, tx, read)
 
-    def _dequeue_reads(self) -> list[Job]:
+    def _dequeue_reads(self) -> list[QueuedJob]:
         with self._lock:
             return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_JOBS_MAX))]
 
-    def _dequeue_jobs(self, *, with_exclusive: bool) -> list[Job]:
+    def _dequeue_jobs(self, *, with_exclusive: bool) -> list[QueuedJob]:
         """Dequeue the jobs before the next exclusive one, or that one alone."""
-        group: list[Job] = []
+        group: list[QueuedJob] = []
         with self._lock:
             while self._jobs and len(group) < GROUP_JOBS_MAX:
                 if self._jobs[0].exclusive and (group or not with_exclusive):
@@ -308,7 +310,7 @@ class GroupCommit:
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
             if jobs and jobs[0].exclusive:
-                deliver_outcomes(jobs, [run_exclusive(self._connection, job) for job in jobs])
+                deliver_outcomes(jobs, [run_exclusive_job(self._connection, job) for job in jobs])
             elif jobs:
                 self._sync(
                     jobs, run_group(self._connection, jobs) if outcomes is None else outcomes
@@ -316,10 +318,10 @@ class GroupCommit:
                 self._connection.checkpoint()
             self._start_next()
 
-    def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+    def _sync(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
         """Wait until a group is durable, then deliver its outcomes."""
         *outcomes, seen = sync_outcomes(
-            self._connection, [*outcomes, Outcome()], self._connection.ticket()
+            self._connection, [*outcomes, JobOutcome()], self._connection.ticket()
         )
         self._sync_error = seen.error or self._sync_error
         deliver_outcomes(jobs, outcomes)
@@ -340,7 +342,7 @@ class GroupCommit:
             else:
                 return
 
-    def _next_group_starter(self, first: Job) -> Callable[[], None]:
+    def _next_group_starter(self, first: QueuedJob) -> Callable[[], None]:
         """Return the function that starts the next group; a shared database is locked first."""
         if not self._connection.shared:
             return self._run_when_quiet

@@ -22,7 +22,7 @@ from entrenous.carry.store.statements import (
     combine_letter_queries,
     split_by_query,
 )
-from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
+from entrenous.carry.store.tables import SCHEMA_VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.serving.postgres_address import refuse_invalid_address
 
@@ -37,14 +37,16 @@ _DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database tha
 _RECONNECT_INTERVAL_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
 #: Returns a position in the write-ahead log: everything that a transaction can see is before it.
-_LOG_POSITION: Final = "SELECT pg_current_wal_insert_lsn()::text"
+_LOG_POSITION_QUERY: Final = "SELECT pg_current_wal_insert_lsn()::text"
 #: Writes an empty record to the log. Committing it synchronously flushes everything before it.
-_FLUSH_LOG: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
+_FLUSH_LOG_STATEMENT: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
 #: Does the same, unless the log is already flushed up to the position in its parameter.
-_FLUSH_LOG_UNTIL: Final = f"{_FLUSH_LOG} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
+_FLUSH_LOG_UNTIL_STATEMENT: Final = (
+    f"{_FLUSH_LOG_STATEMENT} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
+)
 #: A connection that flushes, and the position in the log up to which it flushes; None: all of it.
-_Flush = tuple[psycopg.Connection[Any], str | None]
-Connect = Callable[[], psycopg.Connection[Any]]
+_PendingFlush = tuple[psycopg.Connection[Any], str | None]
+OpenConnection = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresConnection:
@@ -52,7 +54,7 @@ class PostgresConnection:
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
-    def __init__(self, connect: Connect, *, writes: bool) -> None:
+    def __init__(self, connect: OpenConnection, *, writes: bool) -> None:
         self._connect = connect
         self._writes = self.shared = writes
         self._statements = PostgresStatements()
@@ -61,7 +63,7 @@ class PostgresConnection:
         self._unreachable_since: float | None = None
         self._stopping = threading.Event()
         self._begun = False
-        self._flushes: set[_Flush] = set()
+        self._flushes: set[_PendingFlush] = set()
         self._connect_both()
 
     def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
@@ -95,18 +97,18 @@ class PostgresConnection:
         connection = self._group_connection()
         with connection.pipeline():
             tx.flush()
-            position = None if self._writes else connection.execute(_LOG_POSITION)
+            position = None if self._writes else connection.execute(_LOG_POSITION_QUERY)
             connection.execute("COMMIT")
         self._begun = False
         seen = position and position.fetchone()
         if self._flushing is not None:
             self._flushes.add((self._flushing, seen[0] if seen else None))
 
-    def ticket(self) -> frozenset[_Flush]:
+    def ticket(self) -> frozenset[_PendingFlush]:
         ticket, self._flushes = frozenset(self._flushes), set()
         return ticket
 
-    def sync(self, ticket: frozenset[_Flush]) -> None:
+    def sync(self, ticket: frozenset[_PendingFlush]) -> None:
         """Flush the write-ahead log.
 
         The flushing connection is older than the commits that it flushes. A server that crashed and
@@ -114,9 +116,9 @@ class PostgresConnection:
         """
         for connection, position in ticket:
             if position is None:
-                connection.execute(_FLUSH_LOG)
+                connection.execute(_FLUSH_LOG_STATEMENT)
             else:
-                connection.execute(_FLUSH_LOG_UNTIL, [position])
+                connection.execute(_FLUSH_LOG_UNTIL_STATEMENT, [position])
 
     def roll_back(self) -> None:
         """Roll back the transaction, if there is one; close a broken connection."""
@@ -243,10 +245,10 @@ class PostgresConnection:
         return all(one is not None and not one.broken for one in both)
 
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 #: Options of every connection. Each statement of a relay uses a key or an index, so no query plan
 #: may scan a table.
-_OPTIONS: Final = (
+_CONNECTION_OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
@@ -266,7 +268,7 @@ _STORAGE_TUNING: Final = (
 #: The table for the schema's version, which SQLite stores in the header of its file.
 _VERSION_TABLE: Final = (
     "CREATE TABLE held_schema (version bigint NOT NULL)",
-    f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- the number is a constant of ours
+    f"INSERT INTO held_schema VALUES ({SCHEMA_VERSION})",  # noqa: S608 -- the number is a constant of ours
 )
 
 
@@ -279,13 +281,13 @@ class PostgresRows:
         self._reader = GroupCommit(reading)
 
     async def transact(
-        self, work: Callable[[RowTransaction], Answer], hint: PrefetchRead | None = None
-    ) -> Answer:
+        self, work: Callable[[RowTransaction], AnswerT], hint: PrefetchRead | None = None
+    ) -> AnswerT:
         return await self._writer.submit(work, hint)
 
     async def read(
-        self, work: Callable[[RowView], Answer], hint: PrefetchRead | None = None
-    ) -> Answer:
+        self, work: Callable[[RowView], AnswerT], hint: PrefetchRead | None = None
+    ) -> AnswerT:
         return await self._reader.submit(work, hint)
 
     async def overwrite_deleted(self) -> None:
@@ -305,10 +307,10 @@ class PostgresRows:
         self._writer.close()
 
 
-def connect_to(url: str) -> psycopg.Connection[Any]:
+def connect_postgres(url: str) -> psycopg.Connection[Any]:
     """Open a connection that commits each statement by itself; raises psycopg.Error."""
     return psycopg.connect(
-        url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_TIMEOUT_OPTIONS
+        url, autocommit=True, connect_timeout=5, options=_CONNECTION_OPTIONS, **_TIMEOUT_OPTIONS
     )
 
 
@@ -324,9 +326,9 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
         BadDatabaseAddress: libpq cannot parse the ``url``.
     """
     refuse_invalid_address(url)
-    connect = partial(connect_to, url)
+    connect = partial(connect_postgres, url)
     try:
-        _prepare(connect, create=create)
+        _ensure_schema(connect, create=create)
         return PostgresRows(
             PostgresConnection(connect, writes=True), PostgresConnection(connect, writes=False)
         )
@@ -334,19 +336,19 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
         raise DatabaseAway(retry_after_s=_RETRY_AFTER_S) from None
 
 
-def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
+def _ensure_schema(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
     """Ensure that the tables exist and have this version; one process creates them."""
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN_STATEMENT)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({RELAY_WRITE_LOCK_ID})")
-        if create_if_empty(connection, _version(connection), create=create):
+        if create_if_empty(connection, _schema_version(connection), create=create):
             for statement in (*_VERSION_TABLE, *_STORAGE_TUNING):
                 connection.exec_driver_sql(statement)
         connection.exec_driver_sql("COMMIT")
 
 
-def _version(connection: sql.Connection) -> int:
+def _schema_version(connection: sql.Connection) -> int:
     if connection.exec_driver_sql("SELECT to_regclass('held_schema')").scalar() is None:
         return 0
     return int(connection.exec_driver_sql("SELECT version FROM held_schema").scalar_one())

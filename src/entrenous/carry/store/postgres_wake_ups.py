@@ -14,19 +14,19 @@ from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.carry.relay_settings import WakeLimits
 from entrenous.carry.wake_ups import LocalWakeUps
 
-_CHANNEL: Final = "entrenous_bell"
+_NOTIFY_CHANNEL: Final = "entrenous_bell"
 _CLOSING_CHECK_INTERVAL_S: Final = 0.5
 _RECONNECT_INTERVAL_S: Final = 1.0
 _UNSENT_WAKE_UPS_MAX: Final = (
     10_000  # at most this many wake-ups are kept while the database is unreachable
 )
-Connect = Callable[[], psycopg.Connection[Any]]
+OpenConnection = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresWakeUps:
     """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
-    def __init__(self, connect: Connect, bounds: WakeLimits | None = None) -> None:
+    def __init__(self, connect: OpenConnection, bounds: WakeLimits | None = None) -> None:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -34,7 +34,7 @@ class PostgresWakeUps:
         self._ended = threading.Event()
         self._listening = threading.Event()
         self._threads = [
-            threading.Thread(target=self._with_database, args=(work,), daemon=True)
+            threading.Thread(target=self._keep_running_with_database, args=(work,), daemon=True)
             for work in (self._listen_to_database, self._notify_database)
         ]
         for thread in self._threads:
@@ -71,7 +71,7 @@ class PostgresWakeUps:
         for thread in self._threads:
             thread.join()
 
-    def _with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
+    def _keep_running_with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
         """Run ``work`` on a connection; if the connection is lost, run it again on a new one."""
         while not self._ended.is_set():
             with contextlib.suppress(psycopg.Error), self._connect() as connection:
@@ -79,7 +79,7 @@ class PostgresWakeUps:
             self._ended.wait(_RECONNECT_INTERVAL_S)
 
     def _listen_to_database(self, connection: psycopg.Connection[Any]) -> None:
-        connection.execute(f"LISTEN {_CHANNEL}")
+        connection.execute(f"LISTEN {_NOTIFY_CHANNEL}")
         self._listening.set()
         while not self._ended.is_set():
             for notice in connection.notifies(timeout=_CLOSING_CHECK_INTERVAL_S):
@@ -100,5 +100,5 @@ class PostgresWakeUps:
                 while len(rung) < _UNSENT_WAKE_UPS_MAX:
                     rung.add(self._rung.get_nowait())
             # None, the last of them, wakes this process's other thread: it need not wait to end.
-            told = [_CHANNEL, ["" if mailbox is None else mailbox.hex() for mailbox in rung]]
+            told = [_NOTIFY_CHANNEL, ["" if mailbox is None else mailbox.hex() for mailbox in rung]]
             connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)

@@ -15,13 +15,15 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from entrenous.base.errors import DamagedBlob, DiskFailed, NoSuchBlob
-from entrenous.carry.store.file_blobs import ExclusiveUploads, ReadSize
+from entrenous.carry.store.file_blobs import AdaptiveReadSize, ExclusiveUploads
 
-PIECE_BYTES: Final = 16 << 20
+BLOB_PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # uploads at the same time, since each keeps a piece in memory
 OWNER_UPLOADS_MAX: Final = 4  # uploads at the same time into one mailbox
 _COMPLETE_MARKER: Final = "whole"
-_PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
+_PIECE_NAME_PATTERN: Final = re.compile(
+    r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?"
+)
 
 
 class _StoredParts(NamedTuple):
@@ -50,7 +52,7 @@ class _UploadInProgress:
 class S3Blobs:
     """Implements :class:`entrenous.carry.relay.BlobStore` in a bucket, or below a prefix of one."""
 
-    def __init__(self, store: S3Store, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(self, store: S3Store, piece_bytes: int = BLOB_PIECE_BYTES) -> None:
         self._store = store
         self._piece = piece_bytes
         self._writer = ExclusiveUploads(UPLOADS_MAX, OWNER_UPLOADS_MAX)
@@ -63,30 +65,30 @@ class S3Blobs:
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        with _errors(), self._writer.reserve(name, owner):
+        with _translate_s3_errors(), self._writer.reserve(name, owner):
             writing = _UploadInProgress(name, secrets.token_hex(4), hashlib.sha256())
             held = await self._resume(writing, start)
             try:
                 async for chunk in chunks:
                     held += chunk
                     while len(held) >= self._piece:
-                        await self._put(writing, bytes(held[: self._piece]))
+                        await self._hash_and_store_piece(writing, bytes(held[: self._piece]))
                         held = held[self._piece :]
             except BaseException:
-                await self._put_rest(writing, bytes(held))
+                await self._store_partial_piece(writing, bytes(held))
                 raise
-            await self._finish(writing, bytes(held), sha256)
+            await self._complete_blob(writing, bytes(held), sha256)
 
     async def size(self, name: str) -> int:
-        with _errors():
-            if await self._pieces_of(name) is not None:
+        with _translate_s3_errors():
+            if await self._complete_pieces(name) is not None:
                 return 0
             came = await self._list_stored_parts(name)
         return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        with _errors():
-            pieces = await self._pieces_of(name)
+        with _translate_s3_errors():
+            pieces = await self._complete_pieces(name)
         if pieces is None:
             raise NoSuchBlob
         return self._read_pieces(pieces, start, stop)
@@ -97,11 +99,11 @@ class S3Blobs:
         A bucket's listing may lag behind, so the pieces that the marker names are deleted without
         listing.
         """
-        with _errors():
-            pieces = await self._pieces_of(name) or []
-            await self._delete([f"{name}/{_COMPLETE_MARKER}"])
+        with _translate_s3_errors():
+            pieces = await self._complete_pieces(name) or []
+            await self._delete_objects([f"{name}/{_COMPLETE_MARKER}"])
             listed = [path for path, _ in await self._list_objects(name)]
-            await self._delete([*listed, *pieces])
+            await self._delete_objects([*listed, *pieces])
 
     def free_bytes(self) -> int | None:
         return None
@@ -116,49 +118,53 @@ class S3Blobs:
         if full > len(came.pieces):
             raise DamagedBlob
         for path in came.pieces[:full]:
-            data = await self._get(path, 0, self._piece)
+            data = await self._read_object_range(path, 0, self._piece)
             await asyncio.to_thread(writing.digest.update, data)
             writing.pieces.append(path)
         if not more:
             return bytearray()
         if full < len(came.pieces):
-            return bytearray(await self._get(came.pieces[full], 0, more))
+            return bytearray(await self._read_object_range(came.pieces[full], 0, more))
         if more > came.rest_bytes:
             raise DamagedBlob
-        return bytearray(await self._get(came.rest, 0, more))
+        return bytearray(await self._read_object_range(came.rest, 0, more))
 
-    async def _finish(self, writing: "_UploadInProgress", last: bytes, sha256: bytes) -> None:
+    async def _complete_blob(
+        self, writing: "_UploadInProgress", last: bytes, sha256: bytes
+    ) -> None:
         await asyncio.to_thread(writing.digest.update, last)
         if writing.digest.digest() != sha256:
             raise DamagedBlob
         if last:
-            await self._put_next(writing, last)
+            await self._store_piece(writing, last)
         name, whole = writing.name, f"{writing.name}/{_COMPLETE_MARKER}"
         named = "\n".join(path.removeprefix(f"{name}/") for path in writing.pieces)
         await obstore.put_async(self._store, whole, named.encode())
         if not writing.pieces or not await self._object_exists(writing.pieces[0]):
-            await self._delete([whole])
+            await self._delete_objects([whole])
             raise NoSuchBlob  # the blob was dropped meanwhile
         # Delete only partial pieces: another relay may be about to complete the blob with its own
         # pieces.
-        await self._delete([path for path, _ in await self._list_objects(name) if "." in path])
+        await self._delete_objects(
+            [path for path, _ in await self._list_objects(name) if "." in path]
+        )
 
-    async def _put_rest(self, writing: "_UploadInProgress", rest: bytes) -> None:
+    async def _store_partial_piece(self, writing: "_UploadInProgress", rest: bytes) -> None:
         if rest:
-            await self._put_object(f"{writing.next_piece_path()}.{len(rest)}", rest)
+            await self._store_object(f"{writing.next_piece_path()}.{len(rest)}", rest)
 
-    async def _put(self, writing: "_UploadInProgress", data: bytes) -> None:
+    async def _hash_and_store_piece(self, writing: "_UploadInProgress", data: bytes) -> None:
         await asyncio.to_thread(writing.digest.update, data)
-        await self._put_next(writing, data)
+        await self._store_piece(writing, data)
 
-    async def _put_next(self, writing: "_UploadInProgress", data: bytes) -> None:
-        await self._put_object(writing.next_piece_path(), data)
+    async def _store_piece(self, writing: "_UploadInProgress", data: bytes) -> None:
+        await self._store_object(writing.next_piece_path(), data)
         writing.pieces.append(writing.next_piece_path())
 
-    async def _put_object(self, path: str, data: bytes) -> None:
+    async def _store_object(self, path: str, data: bytes) -> None:
         await obstore.put_async(self._store, path, data, use_multipart=False)
 
-    async def _get(self, path: str, start: int, stop: int) -> bytes:
+    async def _read_object_range(self, path: str, start: int, stop: int) -> bytes:
         try:
             data = bytes(await obstore.get_range_async(self._store, path, start=start, end=stop))
         except FileNotFoundError:
@@ -168,20 +174,20 @@ class S3Blobs:
         return data
 
     async def _read_pieces(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
-        read_size = ReadSize()
+        read_size = AdaptiveReadSize()
         while start < stop:
             number, at = divmod(start, self._piece)
             until = min(at + read_size.bytes, self._piece, at + stop - start)
-            with _errors():
+            with _translate_s3_errors():
                 data = await obstore.get_range_async(
                     self._store, pieces[number], start=at, end=until
                 )
             start += until - at
-            read_size.piece_passed()
+            read_size.note_piece_passed()
             yield bytes(data)
-            read_size.piece_requested()
+            read_size.note_piece_requested()
 
-    async def _pieces_of(self, name: str) -> list[str] | None:
+    async def _complete_pieces(self, name: str) -> list[str] | None:
         """Return the names of a complete blob's pieces; None if the blob is incomplete."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_COMPLETE_MARKER}")
@@ -198,7 +204,7 @@ class S3Blobs:
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
         for path, size in sorted(await self._list_objects(name)):
-            found = _PIECE.fullmatch(path.removeprefix(f"{name}/"))
+            found = _PIECE_NAME_PATTERN.fullmatch(path.removeprefix(f"{name}/"))
             if found and found["rest"]:
                 rests.setdefault(int(found["number"]), []).append((size, path))
             elif found and size == self._piece:
@@ -218,7 +224,7 @@ class S3Blobs:
             return False
         return True
 
-    async def _delete(self, paths: list[str]) -> None:
+    async def _delete_objects(self, paths: list[str]) -> None:
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 await obstore.delete_async(self._store, path)
@@ -235,7 +241,7 @@ def open_s3(url: str) -> S3Blobs:
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
+def _translate_s3_errors() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:

@@ -19,7 +19,7 @@ from entrenous.carry.store.statements import Query, SqliteStatements
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 
 
-class DurableLog:
+class WriteAheadLog:
     """The write-ahead log of a database; its file exists once something has been committed.
 
     After a failed sync, nothing counts as durable any more, because a later successful sync proves
@@ -54,10 +54,10 @@ class DurableLog:
         return self._file
 
 
-_CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+_CHECKPOINT_STATEMENT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
-class Checkpoints:
+class WalCheckpointer:
     """Checkpoints the log whenever about ``pages`` pages have been written, and holds ``lock``
     during each checkpoint.
     """
@@ -97,7 +97,7 @@ class Checkpoints:
     def _copy(self) -> None:
         # If the disk failed, the next commit fails too, and reports that.
         with self.lock, contextlib.suppress(sqlite3.Error):
-            self._connection.execute(_CHECKPOINT)
+            self._connection.execute(_CHECKPOINT_STATEMENT)
 
 
 _CACHED_ROWS_MAX: Final = 4096  # cached between groups
@@ -116,10 +116,12 @@ class SqliteConnection:
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
     shared = False
 
-    def __init__(self, connection: sqlite3.Connection, log: Path, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, log: Path, checkpoints: WalCheckpointer
+    ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
-        self._log = DurableLog(log)
+        self._log = WriteAheadLog(log)
         self._checkpoints = checkpoints
         self._statements = SqliteStatements()
         self._work_unit = UnitOfWork(self, pages_ahead=False)
@@ -172,7 +174,7 @@ class SqliteConnection:
         return self._connection.total_changes
 
     def translate_error(self, why: Exception) -> Exception:
-        return translate_error(why)
+        return translate_sqlite_error(why)
 
     def close(self) -> None:
         self._cursor.close()
@@ -189,10 +191,10 @@ class SqliteConnection:
             *self._statements.puts(kind, puts),
         ):
             self._cursor.execute(text, given)
-        self._checkpoints.count(len(puts) + len(drops) + _pages_beyond(kind, puts))
+        self._checkpoints.count(len(puts) + len(drops) + _extra_pages(kind, puts))
 
 
-def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
+def _extra_pages(kind: type, rows: Sequence[Any]) -> int:
     """Return how many pages these rows need in addition to one page each.
 
     Only letters are numerous and large.
@@ -204,21 +206,21 @@ def _is_small(letter: Any) -> bool:
     return len(letter.sealed) <= _CACHED_SEALED_BYTES_MAX
 
 
-def _keep_no_rows(_: object) -> bool:
+def _keep_every_row(_: object) -> bool:
     return True
 
 
 #: For each kind of row that is cached, which rows to keep: those that the next requests for a
 #: letter will read. No secret and no large row is among them.
 _CACHED_KINDS: Final[Mapping[type, Callable[[Any], bool]]] = {
-    StoredMailbox: _keep_no_rows,
-    StoredToken: _keep_no_rows,
-    StoredEnvelope: _keep_no_rows,
+    StoredMailbox: _keep_every_row,
+    StoredToken: _keep_every_row,
+    StoredEnvelope: _keep_every_row,
     StoredLetter: _is_small,
 }
 
 
-def translate_error(why: Exception) -> Exception:
+def translate_sqlite_error(why: Exception) -> Exception:
     """Translate a database error for people; an error in our own SQL stays as it is."""
     if isinstance(why, OSError):
         return DiskFull() if why.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed()

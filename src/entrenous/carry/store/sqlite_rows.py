@@ -13,12 +13,16 @@ import sqlalchemy as sql
 
 from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.store.group_commit import GroupCommit, PrefetchRead
-from entrenous.carry.store.sqlite_connection import Checkpoints, SqliteConnection, translate_error
+from entrenous.carry.store.sqlite_connection import (
+    SqliteConnection,
+    WalCheckpointer,
+    translate_sqlite_error,
+)
 from entrenous.carry.store.statements import Query, SqliteStatements
-from entrenous.carry.store.tables import VERSION, create_if_empty
-from entrenous.carry.store.unit_of_work import Key, UnitOfWork, View
+from entrenous.carry.store.tables import SCHEMA_VERSION, create_if_empty
+from entrenous.carry.store.unit_of_work import Key, ReadOnlyView, UnitOfWork
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 
 
 class SqliteReader:
@@ -32,18 +36,18 @@ class SqliteReader:
         self._statements = SqliteStatements()
         self._lock = threading.Lock()
 
-    def read(self, work: Callable[[RowView], Answer]) -> Answer:
+    def read(self, work: Callable[[RowView], AnswerT]) -> AnswerT:
         """Run ``work`` on a snapshot of what is committed."""
         with self._lock:
             try:
                 self._cursor.execute("BEGIN")
                 try:
-                    return work(View(UnitOfWork(self, pages_ahead=False)))
+                    return work(ReadOnlyView(UnitOfWork(self, pages_ahead=False)))
                 finally:
                     with contextlib.suppress(sqlite3.Error):
                         self._cursor.execute("ROLLBACK")
             except sqlite3.Error as why:
-                raise translate_error(why) from None
+                raise translate_sqlite_error(why) from None
 
     def close(self) -> None:
         self._cursor.close()
@@ -57,7 +61,7 @@ class SqliteReader:
 
 
 _PAGE_BYTES: Final = 4096
-_BUSY_MS: Final = 10_000
+_BUSY_TIMEOUT_MS: Final = 10_000
 _CACHE_KIB: Final = 32_768
 _CHECKPOINT_PAGES: Final = (
     16_384  # 64 MiB; with a small log, a page that is written often is copied again and again
@@ -68,7 +72,7 @@ _SCRUBS_PER_LARGE_REWRITE: Final = (
 )
 #: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
 #: copy, and one for the write-ahead log.
-REWRITE_COPIES: Final = 2
+REWRITE_SPACE_FACTOR: Final = 2
 
 
 class SqliteRows:
@@ -83,16 +87,16 @@ class SqliteRows:
         self._skipped = 0
 
     async def transact(
-        self, work: Callable[[RowTransaction], Answer], hint: PrefetchRead | None = None
-    ) -> Answer:
+        self, work: Callable[[RowTransaction], AnswerT], hint: PrefetchRead | None = None
+    ) -> AnswerT:
         return await self._writer.submit(work, hint)
 
     async def read(
-        self, work: Callable[[RowView], Answer], hint: PrefetchRead | None = None
-    ) -> Answer:
-        if not self._writer.leaves_reads_alone:
+        self, work: Callable[[RowView], AnswerT], hint: PrefetchRead | None = None
+    ) -> AnswerT:
+        if not self._writer.allows_separate_reads:
             return await self._writer.submit_read(work, hint)
-        self._writer.refuse_failed()
+        self._writer.raise_failed_sync()
         return self._reader.read(work)
 
     async def overwrite_deleted(self) -> None:
@@ -144,13 +148,13 @@ def open_sqlite(path: Path, *, bytes_max: int | None = None, create: bool = True
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    _prepare(path, bytes_max, create=create)
+    _ensure_schema(path, bytes_max, create=create)
     log = path.with_name(f"{path.name}-wal")
     reading = _connect(path)
     reading.execute("PRAGMA query_only=ON")
-    checkpoints = Checkpoints(_connect(path, bytes_max), _CHECKPOINT_PAGES)
+    checkpoints = WalCheckpointer(_connect(path, bytes_max), _CHECKPOINT_PAGES)
     writing = _connect(path, bytes_max)
-    _keep_copies_in(path.parent, writing)
+    _set_temporary_folder(path.parent, writing)
     return SqliteRows(SqliteConnection(writing, log, checkpoints), SqliteReader(reading))
 
 
@@ -158,9 +162,9 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")  # DurableLog syncs
+    connection.execute("PRAGMA synchronous=NORMAL")  # WriteAheadLog syncs
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={4 * _CHECKPOINT_PAGES}")
@@ -169,7 +173,7 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     return connection
 
 
-def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
+def _set_temporary_folder(folder: Path, connection: sqlite3.Connection) -> None:
     """Make SQLite put its temporary files into ``folder``.
 
     A rewrite copies every row into such a file. The default folder, /var/tmp, may be on a smaller
@@ -181,26 +185,28 @@ def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
 
 
-def _prepare(path: Path, bytes_max: int | None, *, create: bool) -> None:
+def _ensure_schema(path: Path, bytes_max: int | None, *, create: bool) -> None:
     connect = partial(_connect, path, bytes_max)
     engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
     try:
         with engine.connect() as connection:
-            if _version(connection) != VERSION:
-                _create(connection, create=create)
+            if _schema_version(connection) != SCHEMA_VERSION:
+                _create_tables(connection, create=create)
     except sql.exc.DBAPIError as why:
-        raise translate_error(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
+        raise (
+            translate_sqlite_error(why.orig) if isinstance(why.orig, sqlite3.Error) else why
+        ) from None
 
 
-def _create(connection: sql.Connection, *, create: bool) -> None:
+def _create_tables(connection: sql.Connection, *, create: bool) -> None:
     """Create all tables in one transaction, so that a killed process leaves none."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     # Read the version again: another process may have created them meanwhile.
-    if create_if_empty(connection, _version(connection), create=create):
-        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    if create_if_empty(connection, _schema_version(connection), create=create):
+        connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.exec_driver_sql("COMMIT")
 
 
-def _version(connection: sql.Connection) -> int:
+def _schema_version(connection: sql.Connection) -> int:
     found: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     return found

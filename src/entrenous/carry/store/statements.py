@@ -8,12 +8,12 @@ from typing import Any, Final, Literal, NamedTuple
 from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.tables import (
     ROWID_TABLES,
-    codecs,
+    column_codecs,
+    decode_row,
+    encode_row,
+    encode_value,
     is_optional,
-    read_row,
     table_name,
-    write_value,
-    written_row,
 )
 
 
@@ -55,11 +55,11 @@ class Query(NamedTuple):
         if self.how == "count_and_sum":
             return tuple(*answer)
         if self.how == "letters":
-            return cut_full_page((read_row(StoredLetter, row) for row in answer), self.given[-1])
-        return [read_row(self.kind, row) for row in answer]
+            return cut_full_page((decode_row(StoredLetter, row) for row in answer), self.given[-1])
+        return [decode_row(self.kind, row) for row in answer]
 
     def _values(self, row: Sequence[Any]) -> tuple[object, ...]:
-        of = codecs(self.kind)
+        of = column_codecs(self.kind)
         return tuple(of[name].read(raw) for name, raw in zip(self.names, row, strict=False))
 
 
@@ -70,7 +70,7 @@ class SqliteStatements:
             text, given = _single_statement(query, "?", "")
             yield text, sqlite_values(given)
             return
-        for part in _padded(query.given):
+        for part in _padded_parts(query.given):
             given = _flatten_keys(query.kind, query.names, part)
             yield (
                 _batched_select_listed(query.how, query.kind, query.names, len(part)),
@@ -97,11 +97,11 @@ class SqliteStatements:
         Row ids are random, since sequential ones would reveal the order of arrival.
         """
         for part in _fixed_length_parts(rows):
-            values = [value for row in part for value in written_row(kind, row)]
-            yield _put_listed(kind, len(part)), sqlite_values(values)
+            values = [value for row in part for value in encode_row(kind, row)]
+            yield _upsert_listed(kind, len(part)), sqlite_values(values)
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
-        for part in _padded(keys):
+        for part in _padded_parts(keys):
             yield (
                 _delete_listed(kind, len(part)),
                 sqlite_values(_flatten_keys(kind, KEY_FIELDS[kind], part)),
@@ -132,18 +132,18 @@ class PostgresStatements:
         text = _batched_select(
             query.how, query.kind, query.names, _keys_condition(query.kind, query.names)
         )
-        yield text, _arrays(query.kind, query.names, query.given)
+        yield text, _array_parameters(query.kind, query.names, query.given)
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        names = tuple(codecs(kind))
-        values = list(zip(*(written_row(kind, row) for row in rows), strict=True))
+        names = tuple(column_codecs(kind))
+        values = list(zip(*(encode_row(kind, row) for row in rows), strict=True))
         rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- names of our own classes
-        yield _put(kind, rows_given), [list(one) for one in values]
+        yield _upsert(kind, rows_given), [list(one) for one in values]
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         yield (
             _delete(kind, _keys_condition(kind, KEY_FIELDS[kind])),
-            _arrays(kind, KEY_FIELDS[kind], keys),
+            _array_parameters(kind, KEY_FIELDS[kind], keys),
         )
 
 
@@ -153,19 +153,19 @@ def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
     if query.how == "letters":
         # The limit in bytes is unused here: the reader stops fetching when the page is full.
         mailbox, after, at, limit, _ = given
-        values = [mailbox, after, write_value(StoredLetter, "expires_at", at), limit]
+        values = [mailbox, after, encode_value(StoredLetter, "expires_at", at), limit]
         return _select_letters(mark), values
     if query.how == "due":
-        return _select_due(kind, mark, bytewise), [write_value(kind, "due_at", given[0]), given[1]]
+        return _select_due(kind, mark, bytewise), [encode_value(kind, "due_at", given[0]), given[1]]
     if query.how == "count_and_sum":
         what, *values = given
         lacking = tuple(value is None for value in values)
         wanted = [
-            write_value(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None
+            encode_value(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None
         ]
         return _count_and_sum(kind, what, names, lacking, mark), wanted
     *values, limit = given
-    wanted = [write_value(kind, name, value) for name, value in zip(names, values, strict=True)]
+    wanted = [encode_value(kind, name, value) for name, value in zip(names, values, strict=True)]
     return _select_equal(kind, names, mark, bytewise), [*wanted, limit]
 
 
@@ -182,7 +182,7 @@ def _select_letters(mark: str) -> str:
 def _select_due(kind: type, mark: str, bytewise: str) -> str:
     return (
         f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY due_at, {_order_clause(kind, bytewise)} LIMIT {mark}"
+        f"ORDER BY due_at, {_order_columns(kind, bytewise)} LIMIT {mark}"
     )
 
 
@@ -191,7 +191,7 @@ def _select_equal(kind: type, names: tuple[str, ...], mark: str, bytewise: str) 
     where = " AND ".join(f'"{name}" = {mark}' for name in names) or "1 = 1"
     return (
         f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY {_order_clause(kind, bytewise)} LIMIT {mark}"
+        f"ORDER BY {_order_columns(kind, bytewise)} LIMIT {mark}"
     )
 
 
@@ -220,15 +220,15 @@ def _batched_select(how: QueryKind, kind: type, names: tuple[str, ...], among: s
 
 @cache
 def _batched_select_listed(how: QueryKind, kind: type, names: tuple[str, ...], count: int) -> str:
-    return _batched_select(how, kind, names, _among_listed(names, count) if names else "1")
+    return _batched_select(how, kind, names, _listed_condition(names, count) if names else "1")
 
 
 @cache
-def _put_listed(kind: type, count: int) -> str:
+def _upsert_listed(kind: type, count: int) -> str:
     numbered = kind in ROWID_TABLES
-    places = [_placeholder(kind, name) for name in codecs(kind)]
+    places = [_placeholder(kind, name) for name in column_codecs(kind)]
     one = "(" + ", ".join(["random()"] * numbered + places) + ")"
-    return _put(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
+    return _upsert(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
 
 
 def _placeholder(kind: type, name: str) -> str:
@@ -241,10 +241,10 @@ def _placeholder(kind: type, name: str) -> str:
 
 @cache
 def _delete_listed(kind: type, count: int) -> str:
-    return _delete(kind, _among_listed(KEY_FIELDS[kind], count))
+    return _delete(kind, _listed_condition(KEY_FIELDS[kind], count))
 
 
-def _among_listed(names: tuple[str, ...], count: int) -> str:
+def _listed_condition(names: tuple[str, ...], count: int) -> str:
     """Return the condition that these fields equal one of ``count`` tuples."""
     if len(names) == 1:
         return f"{_join_names(names)} IN ({', '.join('?' * count)})"
@@ -253,8 +253,8 @@ def _among_listed(names: tuple[str, ...], count: int) -> str:
 
 
 @cache
-def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
-    rest = [name for name in codecs(kind) if name not in KEY_FIELDS[kind]]
+def _upsert(kind: type, rows: str, *, numbered: bool = False) -> str:
+    rest = [name for name in column_codecs(kind) if name not in KEY_FIELDS[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
     # Without WHERE, SQLite parses the ON of ON CONFLICT as part of a join.
@@ -283,26 +283,26 @@ def _unnest(kind: type, names: tuple[str, ...]) -> str:
 
 
 def _sql_type(kind: type, name: str) -> str:
-    return codecs(kind)[name].postgres
+    return column_codecs(kind)[name].postgres
 
 
-def _arrays(
+def _array_parameters(
     kind: type, names: tuple[str, ...], given: Iterable[tuple[object, ...]]
 ) -> list[object]:
     columns = zip(*given, strict=True)
     return [
-        [write_value(kind, name, value) for value in column]
+        [encode_value(kind, name, value) for value in column]
         for name, column in zip(names, columns, strict=False)
     ]
 
 
 @cache
 def _column_list(kind: type) -> str:
-    return _join_names(tuple(codecs(kind)))
+    return _join_names(tuple(column_codecs(kind)))
 
 
-def _order_clause(kind: type, bytewise: str) -> str:
-    of = codecs(kind)
+def _order_columns(kind: type, bytewise: str) -> str:
+    of = column_codecs(kind)
     return ", ".join(
         f'"{name}"' + (bytewise if of[name].postgres == "text" else "") for name in KEY_FIELDS[kind]
     )
@@ -316,10 +316,10 @@ def _flatten_keys(
     kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
 ) -> list[object]:
     """Flatten the values of many keys into one list, and convert those that are not bytes."""
-    of = codecs(kind)
+    of = column_codecs(kind)
     if all(of[name].postgres == "bytea" for name in names):
         return [value for key in part for value in key]
-    return [write_value(kind, n, v) for key in part for n, v in zip(names, key, strict=True)]
+    return [encode_value(kind, n, v) for key in part for n, v in zip(names, key, strict=True)]
 
 
 def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -331,7 +331,7 @@ def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
             at += length
 
 
-def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def _padded_parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Split keys into parts whose lengths are all among _VALUE_LIST_LENGTHS.
 
     To fill a part, the last key is repeated, which is harmless.
@@ -346,7 +346,7 @@ def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 _LETTER_QUERY_FIELDS: Final = ("mailbox", "sequence", "expires_at")
 #: The total length of the letters before a row. PostgreSQL stores the length of a large value in
 #: the row itself, so computing this sum does not read the letters.
-_BYTES_BEFORE: Final = (
+_BYTES_BEFORE_EXPRESSION: Final = (
     "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
 )
@@ -357,8 +357,8 @@ def combine_letter_queries(queries: Sequence[Query]) -> Statement:
     rows.
     """
     mailboxes, after, times, limits, full = zip(*(query.given for query in queries), strict=True)
-    at = [write_value(StoredLetter, "expires_at", time) for time in times]
-    return _numbers_as_text(), [list(mailboxes), list(after), at, list(limits), list(full)]
+    at = [encode_value(StoredLetter, "expires_at", time) for time in times]
+    return _combined_letter_select(), [list(mailboxes), list(after), at, list(limits), list(full)]
 
 
 def split_by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
@@ -372,14 +372,15 @@ def split_by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Seque
 
 
 @cache
-def _numbers_as_text() -> str:
-    of = codecs(StoredLetter)
+def _combined_letter_select() -> str:
+    of = column_codecs(StoredLetter)
     given = ", ".join(f"%b::{of[name].postgres}[]" for name in _LETTER_QUERY_FIELDS)
     columns = ", ".join(f'page."{name}"' for name in of)
     return (
         f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- names of our own classes
         "WITH ORDINALITY AS wanted(mailbox, after, at, most, full_bytes, place) CROSS JOIN LATERAL "
-        f"(SELECT letter.*, {_BYTES_BEFORE} AS before FROM {table_name(StoredLetter)} AS letter "
+        f"(SELECT letter.*, {_BYTES_BEFORE_EXPRESSION} AS before "
+        f"FROM {table_name(StoredLetter)} AS letter "
         "WHERE letter.mailbox = wanted.mailbox AND letter.sequence > wanted.after "
         "AND letter.expires_at > wanted.at ORDER BY letter.sequence LIMIT wanted.most"
         ") AS page WHERE page.before < wanted.full_bytes ORDER BY wanted.place, page.sequence"

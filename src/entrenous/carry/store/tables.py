@@ -30,7 +30,7 @@ from entrenous.wire.encodings import to_moment, to_seconds
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
-class Codec(NamedTuple):
+class ColumnCodec(NamedTuple):
     """How values of one Python type are stored: the type of the column, PostgreSQL's name for that
     type, and the conversions in both directions.
     """
@@ -45,33 +45,33 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-_CODECS: Final[dict[type, Codec]] = {
-    bytes: Codec(sql.LargeBinary, "bytea", _unchanged, _unchanged),
-    str: Codec(sql.String, "text", _unchanged, _unchanged),
-    int: Codec(sql.BigInteger, "bigint", _unchanged, _unchanged),
-    bool: Codec(sql.SmallInteger, "smallint", int, bool),
-    datetime: Codec(sql.BigInteger, "bigint", to_seconds, to_moment),
-    Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
-    EnvelopeState: Codec(sql.String, "text", str, EnvelopeState),
+_CODEC_BY_TYPE: Final[dict[type, ColumnCodec]] = {
+    bytes: ColumnCodec(sql.LargeBinary, "bytea", _unchanged, _unchanged),
+    str: ColumnCodec(sql.String, "text", _unchanged, _unchanged),
+    int: ColumnCodec(sql.BigInteger, "bigint", _unchanged, _unchanged),
+    bool: ColumnCodec(sql.SmallInteger, "smallint", int, bool),
+    datetime: ColumnCodec(sql.BigInteger, "bigint", to_seconds, to_moment),
+    Secret: ColumnCodec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
+    EnvelopeState: ColumnCodec(sql.String, "text", str, EnvelopeState),
 }
 
 
 @cache
-def codecs(kind: type[Row]) -> dict[str, Codec]:
+def column_codecs(kind: type[Row]) -> dict[str, ColumnCodec]:
     """Return the codec of each field, in the order of the fields."""
     hints = get_type_hints(kind)
-    return {name: _CODECS[_plain_type(hints[name])] for name in kind.__struct_fields__}
+    return {name: _CODEC_BY_TYPE[_plain_type(hints[name])] for name in kind.__struct_fields__}
 
 
 def is_optional(kind: type, name: str) -> bool:
     return type(None) in get_args(get_type_hints(kind)[name])
 
 
-def write_value(kind: type, name: str, value: object) -> object:
-    return None if value is None else codecs(kind)[name].write(value)
+def encode_value(kind: type, name: str, value: object) -> object:
+    return None if value is None else column_codecs(kind)[name].write(value)
 
 
-def read_row(kind: type, values: Sequence[Any]) -> Any:
+def decode_row(kind: type, values: Sequence[Any]) -> Any:
     row = list(values)
     for at, convert in _converted_fields(kind, "read"):
         if row[at] is not None:
@@ -79,8 +79,8 @@ def read_row(kind: type, values: Sequence[Any]) -> Any:
     return kind(*row)
 
 
-def written_row(kind: type, row: Any) -> list[object]:
-    values = list(_fields_of(kind)(row))
+def encode_row(kind: type, row: Any) -> list[object]:
+    values = list(_field_getter(kind)(row))
     for at, convert in _converted_fields(kind, "write"):
         if values[at] is not None:
             values[at] = convert(values[at])
@@ -92,15 +92,15 @@ def _converted_fields(
     kind: type, direction: str
 ) -> tuple[tuple[int, Callable[[Any], object]], ...]:
     """Return the position and the conversion of each field that needs a conversion."""
-    conversions = [getattr(one, direction) for one in codecs(kind).values()]
+    conversions = [getattr(one, direction) for one in column_codecs(kind).values()]
     return tuple(
         (at, convert) for at, convert in enumerate(conversions) if convert is not _unchanged
     )
 
 
 @cache
-def _fields_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
-    return attrgetter(*codecs(kind))
+def _field_getter(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*column_codecs(kind))
 
 
 def _plain_type(hint: Any) -> Any:
@@ -111,7 +111,7 @@ def _plain_type(hint: Any) -> Any:
     return getattr(hint, "__supertype__", hint)
 
 
-VERSION: Final = 7  # of the schema; every change of a table, column or index increments it
+SCHEMA_VERSION: Final = 7  # of the schema; every change of a table, column or index increments it
 #: The indexes in addition to those on keys and due_at. "size" is included, so that sums need not
 #: read the table.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
@@ -125,10 +125,10 @@ _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
 ROWID_TABLES: Final = (StoredLetter, StoredKeyBundle, StoredOneTimeKey, ReusableKeys)
 
 
-def schema() -> sql.MetaData:
+def build_schema() -> sql.MetaData:
     metadata = sql.MetaData()
     for kind in KEY_FIELDS:
-        _table(kind, metadata)
+        _add_table(kind, metadata)
     return metadata
 
 
@@ -139,17 +139,17 @@ def create_if_empty(connection: sql.Connection, found_version: int, *, create: b
     an empty database is refused.
 
     Returns:
-        Whether the tables were created; the caller then has to store VERSION.
+        Whether the tables were created; the caller then has to store SCHEMA_VERSION.
 
     Raises:
         NewerDatabase, OlderDatabase: another version of Entrenous created the tables.
         UnusedDatabase: it is empty, and ``create`` is False.
     """
-    if found_version > VERSION:
+    if found_version > SCHEMA_VERSION:
         raise NewerDatabase
-    if found_version == VERSION:
+    if found_version == SCHEMA_VERSION:
         return False
-    inspector, tables = sql.inspect(connection), schema()
+    inspector, tables = sql.inspect(connection), build_schema()
     if found_version or any(inspector.has_table(name) for name in tables.tables):
         raise OlderDatabase
     if not create:
@@ -164,11 +164,11 @@ def table_name(kind: type) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
+def _add_table(kind: type, metadata: sql.MetaData) -> sql.Table:
     table = sql.Table(
         table_name(kind),
         metadata,
-        *(_column(kind, name) for name in codecs(kind)),
+        *(_make_column(kind, name) for name in column_codecs(kind)),
         sqlite_with_rowid=kind in ROWID_TABLES,
     )
     for names in _INDEXES.get(kind, ()):
@@ -178,10 +178,10 @@ def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
     return table
 
 
-def _column(kind: type, name: str) -> sql.Column[Any]:
+def _make_column(kind: type, name: str) -> sql.Column[Any]:
     return sql.Column(
         name,
-        codecs(kind)[name].column(),
+        column_codecs(kind)[name].column(),
         primary_key=name in KEY_FIELDS[kind],
         nullable=is_optional(kind, name),
     )

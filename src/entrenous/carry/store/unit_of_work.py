@@ -17,18 +17,18 @@ from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import Query, QueryKind
 
 Key = tuple[Any, ...]
-UNKNOWN: Final = object()  # stands for a row that was not read yet
+UNKNOWN_ROW: Final = object()  # stands for a row that was not read yet
 
 
 @cache
-def _getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
+def _field_getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return attrgetter(*names)
 
 
 def values_of(names: tuple[str, ...], row: Any) -> Key:
     if not names:
         return ()
-    found: Any = _getter(names)(row)
+    found: Any = _field_getter(names)(row)
     key: Key = found if len(names) > 1 else (found,)
     return key
 
@@ -37,17 +37,17 @@ def key_of(kind: type, row: Any) -> Key:
     return values_of(KEY_FIELDS[kind], row)
 
 
-def record_undo(
+def fill_in_undo(
     undo: tuple[type, Key, Any], kind: type, key: Key, row: Any
 ) -> tuple[type, Key, Any]:
     """Return ``undo``, an entry with kind, key and previous row; fill in the row if it was
     unknown.
     """
-    return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
+    return (kind, key, row) if undo[2] is UNKNOWN_ROW and undo[:2] == (kind, key) else undo
 
 
 def is_row(value: Any) -> bool:
-    return value is not None and value is not UNKNOWN
+    return value is not None and value is not UNKNOWN_ROW
 
 
 def matches_fields(row: Any, names: tuple[str, ...], values: Key) -> bool:
@@ -75,14 +75,14 @@ def update_list(
             rows[key] = now
 
 
-Row = TypeVar("Row")
+RowT = TypeVar("RowT")
 
 
 class QueryRecorder:
     """A :class:`entrenous.carry.relay.RowView` that records every query.
 
     It returns rows that are cached, and none for a query that it records. ``cached(kind, key)``
-    returns a cached row, or UNKNOWN; ``pages`` says whether to prefetch letters.
+    returns a cached row, or UNKNOWN_ROW; ``pages`` says whether to prefetch letters.
     """
 
     def __init__(self, cached: Callable[[type, Key], Any], *, pages: bool) -> None:
@@ -100,14 +100,14 @@ class QueryRecorder:
         many = [Query(*form, tuple(values)) for form, values in self._many.items()]
         return [*many, *self._ones]
 
-    def get(self, kind: type[Row], *key: object) -> Row | None:
-        row: Row | None = self._cached(kind, key)
-        if row is not UNKNOWN:
+    def get(self, kind: type[RowT], *key: object) -> RowT | None:
+        row: RowT | None = self._cached(kind, key)
+        if row is not UNKNOWN_ROW:
             return row
         self._add("rows", kind, KEY_FIELDS[kind], key)
         return None
 
-    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+    def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
         """Record the query; a query with a limit cannot be prefetched."""
         if limit is None:
             self._add("rows", kind, tuple(fields), tuple(fields.values()))
@@ -129,7 +129,7 @@ class QueryRecorder:
             self._ones[query] = None
         return []
 
-    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
         self._ones[Query("due", kind, (), (at, limit))] = None
         return []
 
@@ -139,7 +139,7 @@ class QueryRecorder:
         self._many.setdefault((how, kind, names), {})[values] = None
 
 
-class Rows(Protocol):
+class TransactionRows(Protocol):
     """The rows of a transaction, in SQLite or in PostgreSQL."""
 
     def answer(self, queries: Sequence[Query]) -> list[Any]:
@@ -149,7 +149,7 @@ class Rows(Protocol):
         """Store or replace rows, and delete those with these keys."""
 
 
-class _Entry:
+class _CachedRow:
     """The value of a row in the database, and the value to be written."""
 
     __slots__ = ("kept", "now")
@@ -165,11 +165,11 @@ class UnitOfWork:
     ``pages_ahead`` says whether prefetching the pages of many mailboxes together is worthwhile.
     """
 
-    def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
+    def __init__(self, rows: TransactionRows, *, pages_ahead: bool) -> None:
         self._rows = rows
         self._pages_ahead = pages_ahead
-        self._held: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
-        self._changed: defaultdict[type, dict[Key, _Entry]] = defaultdict(dict)
+        self._held: defaultdict[type, dict[Key, _CachedRow]] = defaultdict(dict)
+        self._changed: defaultdict[type, dict[Key, _CachedRow]] = defaultdict(dict)
         self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
         self._lists: defaultdict[type, dict[tuple[str, ...], dict[Key, dict[Key, Any]]]]
         self._lists = defaultdict(dict)
@@ -225,19 +225,19 @@ class UnitOfWork:
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
 
-    def get(self, kind: type[Row], *key: object) -> Row | None:
+    def get(self, kind: type[RowT], *key: object) -> RowT | None:
         entry = self._held[kind].get(key)
-        if entry is None or entry.now is UNKNOWN:
-            self._load(kind, [key])
+        if entry is None or entry.now is UNKNOWN_ROW:
+            self._load_rows(kind, [key])
             entry = self._held[kind][key]
-        row: Row | None = entry.now
+        row: RowT | None = entry.now
         return row
 
-    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
+    def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
         names, values = tuple(fields), tuple(fields.values())
         if limit is not None:
             self._write_now(kind)
-            return cast("list[Row]", self._query(Query("find", kind, names, (*values, limit))))
+            return cast("list[RowT]", self._query(Query("find", kind, names, (*values, limit))))
         lists = self._lists[kind].get(names)
         if lists is None or values not in lists:
             found = self._query(Query("rows", kind, names, (values,)))
@@ -265,23 +265,23 @@ class UnitOfWork:
         query = Query("letters", StoredLetter, (), (mailbox, after, at, limit, full_bytes))
         return cast("list[StoredLetter]", self._answer_from_database(query))
 
-    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        return cast("list[Row]", self._answer_from_database(Query("due", kind, (), (at, limit))))
+    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
+        return cast("list[RowT]", self._answer_from_database(Query("due", kind, (), (at, limit))))
 
     def put(self, row: Any) -> None:
         kind: type = type(row)
-        self._change(kind, key_of(kind, row), row)
+        self._change_row(kind, key_of(kind, row), row)
 
     def drop(self, kind: type[Any], *key: object) -> None:
-        self._change(kind, key, None)
+        self._change_row(kind, key, None)
 
     # --- rows that are cached ---
 
     def _cached_row(self, kind: type, key: Key) -> Any:
         entry = self._held[kind].get(key)
-        return UNKNOWN if entry is None else entry.now
+        return UNKNOWN_ROW if entry is None else entry.now
 
-    def _load(self, kind: type, keys: Sequence[Key]) -> None:
+    def _load_rows(self, kind: type, keys: Sequence[Key]) -> None:
         self._cache_rows(
             kind, keys, self._query(Query("rows", kind, KEY_FIELDS[kind], tuple(keys)))
         )
@@ -309,11 +309,11 @@ class UnitOfWork:
         for key in keys:
             row, entry = found.get(key), held.get(key)
             if entry is None:
-                held[key] = _Entry(row, row)
-            elif entry.kept is UNKNOWN:
+                held[key] = _CachedRow(row, row)
+            elif entry.kept is UNKNOWN_ROW:
                 entry.kept = row
-                entry.now = row if entry.now is UNKNOWN else entry.now
-                self._undo = [record_undo(undo, kind, key, row) for undo in self._undo]
+                entry.now = row if entry.now is UNKNOWN_ROW else entry.now
+                self._undo = [fill_in_undo(undo, kind, key, row) for undo in self._undo]
 
     def _cache_count(self, kind: type, names: tuple[str, ...], values: Key, count: int) -> None:
         for entry in self._pending_changes(kind):
@@ -332,13 +332,13 @@ class UnitOfWork:
                 found[key_of(kind, entry.now)] = entry.now
         self._lists[kind].setdefault(names, {})[values] = found
 
-    def _pending_changes(self, kind: type) -> list[_Entry]:
+    def _pending_changes(self, kind: type) -> list[_CachedRow]:
         """Return the pending changes, with the rows that they replace."""
         changed = self._changed.get(kind)
         if not changed:
             return []
-        if blind := [key for key, entry in changed.items() if entry.kept is UNKNOWN]:
-            self._load(kind, blind)
+        if blind := [key for key, entry in changed.items() if entry.kept is UNKNOWN_ROW]:
+            self._load_rows(kind, blind)
         return list(changed.values())
 
     def _query(self, query: Query) -> Any:
@@ -353,22 +353,22 @@ class UnitOfWork:
 
     # --- changes to be written ---
 
-    def _change(self, kind: type, key: Key, row: Any) -> None:
+    def _change_row(self, kind: type, key: Key, row: Any) -> None:
         held = self._held[kind]
         entry = held.get(key)
         if entry is None:
             if self._counts.get(kind) or self._lists.get(kind):
-                self._load(kind, [key])  # counts need to know the row that is replaced
+                self._load_rows(kind, [key])  # counts need to know the row that is replaced
                 entry = held[key]
             else:
-                entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
+                entry = held[key] = _CachedRow(UNKNOWN_ROW, UNKNOWN_ROW)
         if entry.now is row:  # the row was dropped before
             return
         self._undo.append((kind, key, entry.now))
         self._touched[kind].add(key)
         self._set_entry(kind, key, entry, row)
 
-    def _set_entry(self, kind: type, key: Key, entry: _Entry, row: Any) -> None:
+    def _set_entry(self, kind: type, key: Key, entry: _CachedRow, row: Any) -> None:
         before, entry.now = entry.now, row
         self._changed[kind][key] = entry
         for names, counts in self._counts.get(kind, {}).items():
@@ -393,7 +393,7 @@ class UnitOfWork:
     def _write(self, kind: type) -> None:
         changed = self._changed.pop(kind, {})
         wanted = [(k, e) for k, e in changed.items() if e.now is not e.kept]
-        puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNKNOWN]
+        puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNKNOWN_ROW]
         drops = [key for key, entry in wanted if entry.now is None]
         if puts or drops:
             self._rows.write(kind, puts, drops)
@@ -401,7 +401,7 @@ class UnitOfWork:
             entry.kept = entry.now
 
 
-class View:
+class ReadOnlyView:
     """A read-only :class:`entrenous.carry.relay.RowView` of a unit of work."""
 
     __slots__ = ("count", "count_and_sum", "due", "find", "get", "letters")

@@ -137,7 +137,7 @@ def _source_json(source: Source) -> dict[str, object]:
     }
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("follow", hidden=True)(follow_sources)
     exchange = typer.Typer(

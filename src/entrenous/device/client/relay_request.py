@@ -37,7 +37,7 @@ from entrenous.device.client.connections import (
     minimum_rate_for_requests,
 )
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
+from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 
 AnswerT = TypeVar("AnswerT")
@@ -263,7 +263,7 @@ def discard_body(answer: httpx.Response) -> None:
 
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
     """Return the error that the relay reports; NotARelay if the answer is not a relay's."""
-    if answer.headers.get("content-type") == MEDIA_TYPE:
+    if answer.headers.get("content-type") == PROBLEM_MEDIA_TYPE:
         error = read_problem(untrusted_body, _ERRORS_OF_RELAYS)
         if isinstance(error, DiskFull):
             return RelayFull()

@@ -26,7 +26,7 @@ WORD_OF_PATH: Final = {"open": "open   ", "closed": "closed ", "unknown": "unsee
 _STOP_WORDS: Final = frozenset({"s", "stop", "q", "quit"})
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("check-up")(check_up)
 
 

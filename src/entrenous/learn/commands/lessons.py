@@ -36,7 +36,7 @@ class _LessonGroup(TyperGroup):
         return found
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     learn = typer.Typer(
         cls=_LessonGroup,
         help="Five-minute lessons; each ends with one setting that you change.",

@@ -118,7 +118,7 @@ _MAKER_OF_ANSWER: Final = {
 }
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     case = typer.Typer(
         help="A file about one leak: what you saw, stored and asked for.", no_args_is_help=True
     )

@@ -49,7 +49,7 @@ from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     evidence = typer.Typer(
         help="Evidence: stamps of trusted time, and checks.", no_args_is_help=True
     )

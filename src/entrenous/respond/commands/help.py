@@ -12,7 +12,7 @@ from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.typed_input import Json
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("help")(help_)
 
 

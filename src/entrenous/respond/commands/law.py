@@ -45,7 +45,7 @@ from entrenous.terminal.typed_input import (
 )
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     law = typer.Typer(help="Legal routes: facts with a source, not advice.", no_args_is_help=True)
     law.command("routes")(routes)
     law.command("deadline")(deadline)

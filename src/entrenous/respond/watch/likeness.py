@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.base.picture import NotAPicture, Picture
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
@@ -132,6 +132,6 @@ def _is_near(view: Fingerprint, references: CaseHashes) -> bool:
         return False
     bits = int.from_bytes(view.bits, "big")
     return any(
-        (bits ^ int.from_bytes(references, "big")).bit_count() <= PDQ_RADIUS
+        (bits ^ int.from_bytes(references, "big")).bit_count() <= PDQ_RADIUS_BITS
         for references in references.hashes
     )

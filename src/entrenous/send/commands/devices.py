@@ -47,7 +47,7 @@ SheetOption = Annotated[
 ]
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     device = vault_lock.device_command_group()
     device.command("add")(link_device)
     device.command("list")(list_devices)

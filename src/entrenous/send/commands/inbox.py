@@ -42,7 +42,7 @@ from entrenous.terminal.progress_bars import stage_bars
 from entrenous.terminal.typed_input import Json, ask_yes_or_no
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("inbox")(inbox)
     app.command("open")(open_received_message)
 

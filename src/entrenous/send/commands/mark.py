@@ -26,7 +26,7 @@ from entrenous.terminal.typed_input import Json
 _DEFAULT_COPIES_FOLDER: Final = Path("copies")
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("mark")(mark)
 
 

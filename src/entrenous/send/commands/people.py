@@ -42,7 +42,7 @@ _PROTOCOL_NOTES: Final = {
 }
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     group = typer.Typer(help="Groups of people to whom you send together.", no_args_is_help=True)
     group.command("add")(add_circle_members)
     group.command("list")(list_circles)

@@ -30,7 +30,7 @@ from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("recall")(recall)
     app.command("sent")(list_sent_messages)
     app.command("react")(react_to_message)

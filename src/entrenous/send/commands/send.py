@@ -40,7 +40,7 @@ from entrenous.terminal.progress_bars import Bars, stage_bars
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_text
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("send")(send)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import YES_WORDS, translatable, translated
-from entrenous.base.limits import LINK_MINUTES, WAKE_REQUEST_S
+from entrenous.base.limits import LINKING_MINUTES_MAX, WAKE_REQUEST_S
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import new_device, new_lockable_device
 from entrenous.device.device import Device
@@ -46,7 +46,7 @@ from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("setup")(setup)
 
 
@@ -294,7 +294,7 @@ def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 def _fetch_until_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     waits = 0
-    while side.state is not LinkState.LINKED and waits * WAKE_REQUEST_S < LINK_MINUTES * 60:
+    while side.state is not LinkState.LINKED and waits * WAKE_REQUEST_S < LINKING_MINUTES_MAX * 60:
         fetch_messages(device)
         side = poll_old_device(side, device)
         if side.state is not LinkState.LINKED:

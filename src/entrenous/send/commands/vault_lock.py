@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.language import translated
-from entrenous.base.limits import OFFLINE_HOURS_MAX, UNLOCK_TRIES
+from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX, UNLOCK_TRIES_MAX
 from entrenous.device.commands import ask_replacement_passphrase, unlocked_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
@@ -49,7 +49,7 @@ def device_command_group() -> typer.Typer:
     return device
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
     passphrase.command("change")(choose_new_passphrase)
     app.add_typer(passphrase, name="passphrase")
@@ -59,7 +59,7 @@ def allow_offline_opening(
     context: typer.Context,
     hours: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=OFFLINE_HOURS_MAX, help="Number of hours."),
+        typer.Option(metavar="N", min=1, max=OFFLINE_UNLOCK_HOURS_MAX, help="Number of hours."),
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="End offline opening now.")] = False,
     as_json: Json = False,
@@ -135,7 +135,7 @@ def allow_ten_more_tries(
     settings = session_of(context).settings
     here = allow_more_tries(settings, read_sheet_file(sheet))
     if as_json:
-        print_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
+        print_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES_MAX, "here": here})
         return
     print_line(
         translated("The relay allows ten more tries for the device in {home}.").format(

@@ -26,8 +26,8 @@ from entrenous.base.audio_video import (
 from entrenous.base.limits import (
     CLIP_MARK_KEY_CONTEXT,
     DITHER_KEY_CONTEXT,
+    MARK_SEED_BYTES,
     PILOT_KEY_CONTEXT,
-    SEED_BYTES,
 )
 from entrenous.base.picture import TooSmallToMark
 from entrenous.base.secret import Secret
@@ -70,7 +70,9 @@ from entrenous.watermark.clip_mark import (
 from entrenous.watermark.pyramid import Plane
 
 _ALL_FRAMES: Final = FrameSelection()
-_TRIAL_COPY_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
+_TRIAL_COPY_SEED: Final = Secret(
+    bytes(MARK_SEED_BYTES)
+)  # the seed of trial copies, which nobody gets
 _TRIAL_FRAMES_MAX: Final = 360
 _FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
@@ -146,7 +148,7 @@ def prepare_clip(
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
     surveyed = survey_clip(untrusted_data, device, progress_range(reached, 0.0, _SURVEY_TIME_SHARE))
-    dither = Secret(device.dice.token(SEED_BYTES))
+    dither = Secret(device.dice.token(MARK_SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8)
     original = ClipOriginal(

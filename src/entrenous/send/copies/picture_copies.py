@@ -16,7 +16,7 @@ from PIL import Image
 from entrenous.base.copies import Copy
 from entrenous.base.errors import about_file
 from entrenous.base.identifiers import BlobId, MessageId
-from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT, SEED_BYTES
+from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT, MARK_SEED_BYTES
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -49,7 +49,9 @@ from entrenous.watermark.embed import (
 )
 from entrenous.watermark.pyramid import Pixels
 
-_TRIAL_COPY_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
+_TRIAL_COPY_SEED: Final = Secret(
+    bytes(MARK_SEED_BYTES)
+)  # the seed of the trial copy, which nobody gets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +140,7 @@ def prepare_original(
     look = (run_in_this_thread if sparing else start_in_thread)(
         lambda: make_picture_record(picture)
     )
-    dither = Secret(device.dice.token(SEED_BYTES))
+    dither = Secret(device.dice.token(MARK_SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_KEY_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
@@ -157,7 +159,7 @@ def prepare_original(
 
 
 def new_mark_seed(device: Device) -> Secret:
-    return Secret(device.dice.token(SEED_BYTES))
+    return Secret(device.dice.token(MARK_SEED_BYTES))
 
 
 def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:

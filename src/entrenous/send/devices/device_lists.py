@@ -24,7 +24,7 @@ from entrenous.base.identity import (
     SignedCertificate,
     Trust,
 )
-from entrenous.base.limits import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
+from entrenous.base.limits import DEVICES_MAX, REVOKED_DEVICES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
 from entrenous.crypto.statements import (
@@ -397,5 +397,5 @@ def _sign_next_list(
 
 def _newest_revocations(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
     """Return the latest revocations that fit into a list, in the order that a list requires."""
-    newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
+    newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_DEVICES_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from entrenous.base.language import moment_in_words, translatable, translated
-from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX
 from entrenous.device.identities import Identity
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.devices.move_device import MoveResult
@@ -81,7 +81,7 @@ _REVOKED_BY_SHEET_SENTENCES: Final = (
 
 
 def _offline_window_in_words() -> str:
-    return translated(_OFFLINE_WINDOW_SENTENCE).format(hours=OFFLINE_HOURS_MAX)
+    return translated(_OFFLINE_WINDOW_SENTENCE).format(hours=OFFLINE_UNLOCK_HOURS_MAX)
 
 
 def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:

@@ -18,7 +18,12 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.identity import Certificate, DeviceKey, KeyBundle, Person, SignedCertificate
-from entrenous.base.limits import LENT_TOKENS_PER_DEVICE, LINK_MINUTES, LINK_USES, TOKEN_BYTES
+from entrenous.base.limits import (
+    LENT_TOKENS_PER_DEVICE,
+    LINK_TOKEN_USES_MAX,
+    LINKING_MINUTES_MAX,
+    TOKEN_BYTES,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.identity_keys import DeviceSigner, public_master_keys
@@ -151,10 +156,10 @@ def create_link_mailbox(
     Raises:
         RelayUnreachable, MailboxesClosed, NotEncrypted.
     """
-    until = now_in_whole_seconds(device) + timedelta(minutes=LINK_MINUTES)
+    until = now_in_whole_seconds(device) + timedelta(minutes=LINKING_MINUTES_MAX)
     token = Secret(device.dice.token(TOKEN_BYTES))
     device.courier.create_mailbox(relay_url, mailbox, owner, close)
-    lent = SendToken(token_hash(token), LINK_USES, until)
+    lent = SendToken(token_hash(token), LINK_TOKEN_USES_MAX, until)
     device.courier.register_token(relay_url, mailbox, owner, lent)
     return LinkMailbox(relay_url, mailbox, owner, token, until)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
-from entrenous.base.limits import FORMER_MAILBOX_DAYS, GENERATION_MAX, TOKEN_BYTES
+from entrenous.base.limits import FORMER_MAILBOX_DAYS, TOKEN_BYTES, VAULT_GENERATION_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -150,7 +150,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         # The highest possible generation locks out copies of this device from before the move. A
         # mailbox that is unknown right after a fetch has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
-            report_unlock_to(home, GENERATION_MAX, device)
+            report_unlock_to(home, VAULT_GENERATION_MAX, device)
         FORMER_ADDRESS_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
     if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)

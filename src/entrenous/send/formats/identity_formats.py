@@ -17,7 +17,7 @@ from entrenous.base.identity import (
     SignedBatch,
     SignedPrekey,
 )
-from entrenous.base.limits import KEY_ID_BYTES, PREKEY_BYTES_MAX, TOKEN_BYTES
+from entrenous.base.limits import PREKEY_BYTES_MAX, PREKEY_ID_BYTES, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.people.people_nouns import BadInvite, Invite
@@ -103,7 +103,7 @@ def _parse_prekey_statement(encoded: bytes) -> Prekey:
     known = PrekeyKind(as_uint(kind, max(PrekeyKind), min(PrekeyKind)))
     return Prekey(
         kind=known,
-        id=as_bytes(key_id, KEY_ID_BYTES),
+        id=as_bytes(key_id, PREKEY_ID_BYTES),
         device=DeviceId(as_bytes(device, ID_BYTES)),
         epoch=as_uint(epoch, least=1),
         head=as_bytes(head, 32),

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
 from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import (
-    KEY_ID_BYTES,
     PLAIN_CARD_BYTES_MAX,
+    PREKEY_ID_BYTES,
     REACTION_BYTES_MAX,
-    RECEIPTS_MAX,
-    REQUEST_CHARS_MAX,
+    RECEIPTS_PER_LETTER_MAX,
+    REQUEST_NOTE_CHARS_MAX,
     SEALED_BYTES_MAX,
     TOKEN_RANGE_FIRST_MAX,
 )
@@ -94,7 +94,7 @@ def _receipt_fields(receipts: Receipts) -> object:
 
 def _parse_receipts(value: object) -> Receipts:
     entries, batch = as_list(value, 2, 2)
-    receipts = tuple(map(_parse_receipt, as_list(entries, 1, RECEIPTS_MAX)))
+    receipts = tuple(map(_parse_receipt, as_list(entries, 1, RECEIPTS_PER_LETTER_MAX)))
     return Receipts(receipts, as_signed_batch(batch))
 
 
@@ -120,7 +120,9 @@ def _parse_token_range(value: object) -> TokenRangeNote:
 
 def _parse_request(value: object) -> RequestNote:
     card, note = as_list(value, 2, 2)
-    return RequestNote(_parse_card(card), _parse_visible_text(as_text(note, REQUEST_CHARS_MAX)))
+    return RequestNote(
+        _parse_card(card), _parse_visible_text(as_text(note, REQUEST_NOTE_CHARS_MAX))
+    )
 
 
 def _parse_receipt(entry: Any) -> Receipt:
@@ -194,7 +196,7 @@ def write_sealed(key: bytes, around: bytes) -> bytes:
     Raises:
         ValueError: the key id has the wrong length.
     """
-    if len(key) != KEY_ID_BYTES:
+    if len(key) != PREKEY_ID_BYTES:
         raise ValueError("a key id has 8 bytes")
     return bytes([LETTER_VERSION]) + key + around
 
@@ -205,9 +207,12 @@ def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
     Raises:
         BadLetter: the version is not supported, or the length is impossible.
     """
-    if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != LETTER_VERSION:
+    if (
+        not 1 + PREKEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX
+        or untrusted[0] != LETTER_VERSION
+    ):
         raise BadLetter
-    return untrusted[1 : 1 + KEY_ID_BYTES], untrusted[1 + KEY_ID_BYTES :]
+    return untrusted[1 : 1 + PREKEY_ID_BYTES], untrusted[1 + PREKEY_ID_BYTES :]
 
 
 def write_header(header: Header) -> bytes:
@@ -285,7 +290,7 @@ def _read_hpke_info(encoded: bytes) -> LetterAddress:
 
 
 def _parse_key_id(value: object) -> bytes:
-    return as_bytes(value, KEY_ID_BYTES)
+    return as_bytes(value, PREKEY_ID_BYTES)
 
 
 def _parse_xwing_key(value: Any) -> XWingKey:

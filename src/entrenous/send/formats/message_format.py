@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, BinaryIO, Final, cast
 
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, MessageId, MessageName, PersonId
-from entrenous.base.limits import BLOBS_PER_ENVELOPE_MAX, PICTURES_MAX, TEXT_CHARS_MAX
+from entrenous.base.limits import BLOBS_PER_ENVELOPE_MAX, FILES_PER_MESSAGE_MAX, TEXT_CHARS_MAX
 from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
@@ -219,7 +219,7 @@ def read_frame(untrusted_padded: bytes) -> Frame:
 def _parse_frame(encoded: bytes) -> Frame:
     fields = as_map(decode(encoded), 3)
     as_uint(fields[1], FRAME_VERSION, FRAME_VERSION)
-    files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+    files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, FILES_PER_MESSAGE_MAX))
     text = optional(fields[3], _parse_text)
     if not files and text is None:
         raise BadCbor

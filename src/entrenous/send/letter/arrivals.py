@@ -13,7 +13,7 @@ from entrenous.base.copies import Receipts
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Head
-from entrenous.base.limits import AWAITING_LIST_DAYS, LETTERS_WAITING_MAX
+from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX, LETTERS_WAITING_MAX
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
@@ -323,7 +323,7 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
         key = letters.waiting.id.hex()
         if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
             due.append(letters.waiting)
-        elif now - letters.since > timedelta(days=AWAITING_LIST_DAYS):
+        elif now - letters.since > timedelta(days=AWAITING_DEVICE_LIST_DAYS_MAX):
             with device.vault.transaction():
                 record_undecryptable(key, device)
                 AWAITING_LIST_TABLE.drop(key, device.vault)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from entrenous.base.identity import Prekey, PrekeyKind
-from entrenous.base.limits import BATCH_SIZE_MAX, KEY_ID_BYTES, ONE_TIME_KEYS
+from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS_MAX, PREKEY_ID_BYTES
 from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
 from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
@@ -26,7 +26,7 @@ from entrenous.send.formats.identity_formats import write_prekey, write_prekey_s
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnXWingKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
-_TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS // 2
+_TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS_MAX // 2
 _PREKEY_ROTATED_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _REPLACED_PREKEY_DELETED_AFTER: Final = timedelta(
     days=14
@@ -70,7 +70,7 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
 def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.transaction():
         current = None if lasting else _REUSABLE_STATEMENTS_RECORD.load(device.vault)
-        account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS)
+        account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS_MAX)
         store_olm_account(account, device)
         kept = current or _new_reusable_keys(me, device)
         statements = [
@@ -144,7 +144,7 @@ def _delete_old_prekeys(device: Device) -> None:
 def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
     private = private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES))
-    key_id = device.dice.token(KEY_ID_BYTES)
+    key_id = device.dice.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_KEY_TABLE.store(own, key_id.hex(), device.vault)
     return XWingKey(key_id, public_key(private))

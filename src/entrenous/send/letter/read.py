@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from entrenous.base.identity import Contact, ForkedDeviceList, Head, Person
-from entrenous.base.limits import COUNTER_WINDOW, SESSIONS_MAX
+from entrenous.base.limits import LETTER_COUNTER_WINDOW_SIZE, SESSIONS_PER_DEVICE_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import seal_to
@@ -129,7 +129,7 @@ def _open_inner_letter(
         raise NotForThisMailbox(what="it belongs to no encrypted conversation of this device")
     opened, account = open_first_letter(olm_account_of(device), header.curve25519, outer)
     store_olm_account(account, device)
-    return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
+    return opened, (opened.session, *known_sessions)[:SESSIONS_PER_DEVICE_MAX]
 
 
 def _open_with_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
@@ -223,7 +223,10 @@ def _check_own_device_list(header: Header) -> None:
 
 def _check_counter(header: Header, peer: Peer | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
-    if header.counter in seen or header.counter <= max(seen, default=0) - COUNTER_WINDOW:
+    if (
+        header.counter in seen
+        or header.counter <= max(seen, default=0) - LETTER_COUNTER_WINDOW_SIZE
+    ):
         raise NotForThisMailbox(what="it already arrived before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
@@ -293,9 +296,11 @@ def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
 def _is_any_letter_missing(counters: frozenset[int]) -> bool:
     """Return whether a letter is missing that would still be accepted."""
     newest = max(counters)
-    return len(counters) < min(newest, COUNTER_WINDOW)
+    return len(counters) < min(newest, LETTER_COUNTER_WINDOW_SIZE)
 
 
 def _within_counter_window(counters: frozenset[int]) -> frozenset[int]:
     newest = max(counters)
-    return frozenset(counter for counter in counters if counter > newest - COUNTER_WINDOW)
+    return frozenset(
+        counter for counter in counters if counter > newest - LETTER_COUNTER_WINDOW_SIZE
+    )

@@ -11,7 +11,7 @@ from entrenous.base.copies import Receipt, ReceiptEvent, ReceiptProof, Receipts,
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import BadSignature, Contact, DeviceKey, Person
-from entrenous.base.limits import RECEIPTS_MAX
+from entrenous.base.limits import RECEIPTS_PER_LETTER_MAX
 from entrenous.crypto.hashing import equal_in_constant_time, marks_hash, sha256
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_receipts
@@ -148,7 +148,7 @@ def send_receipts(device: Device) -> None:
 
 
 def _send_receipts_to(peer_id: str, device: Device) -> None:
-    keys = OWED_RECEIPT_TABLE.keys(device.vault, peer_id)[:RECEIPTS_MAX]
+    keys = OWED_RECEIPT_TABLE.keys(device.vault, peer_id)[:RECEIPTS_PER_LETTER_MAX]
     owed = [one for key in keys if (one := OWED_RECEIPT_TABLE.load(key, device.vault))]
     person, key = (bytes.fromhex(part) for part in peer_id.split())
     to = addressee_of(PersonId(person), DeviceId(key), device)

@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoPrekeys, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import BadPrekey, Contact, Head, PrekeyKind, SignedBatch, SignedPrekey
-from entrenous.base.limits import SESSIONS_MAX
+from entrenous.base.limits import SESSIONS_PER_DEVICE_MAX
 from entrenous.crypto.seal import begin_session
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device
@@ -96,7 +96,7 @@ def replace_session(to: Addressee, device: Device) -> None:
     ensure_session(to, device)
     peer = PEER_TABLE.load(peer_id, device.vault)
     if before is not None and peer is not None:
-        sessions = (*peer.sessions, *before.sessions)[:SESSIONS_MAX]
+        sessions = (*peer.sessions, *before.sessions)[:SESSIONS_PER_DEVICE_MAX]
         kept = replace(peer, sessions=sessions, mine=before.mine, used=before.used)
         PEER_TABLE.store(kept, peer_id, device.vault)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import Contact, DeviceKey
-from entrenous.base.limits import OWN_KEYS_PER_PEER, TOKEN_RANGE_SIZE
+from entrenous.base.limits import TOKEN_RANGE_SIZE, XWING_KEYS_PER_PEER_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.crypto.key_derivation import send_token
@@ -189,12 +189,12 @@ def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
 
 def _store_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
     mine = (*peer.mine, next_key.id)
-    for forgotten in mine[:-OWN_KEYS_PER_PEER]:
+    for forgotten in mine[:-XWING_KEYS_PER_PEER_MAX]:
         OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
     moved = replace(
         peer,
         sessions=(session, *peer.sessions[1:]),
-        mine=mine[-OWN_KEYS_PER_PEER:],
+        mine=mine[-XWING_KEYS_PER_PEER_MAX:],
         sent=peer.sent + 1,
     )
     PEER_TABLE.store(moved, peer_key(peer.person, peer.device), device.vault)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import NoSuchBlob, WrongOffset
 from entrenous.base.identifiers import BlobId
-from entrenous.base.limits import RESUMED_BYTES_MIN
+from entrenous.base.limits import RESUMABLE_UPLOAD_BYTES_MIN
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import check_blob
 from entrenous.crypto.nouns import BlobChanged, BlobRef
@@ -33,7 +33,7 @@ def ignore_sent_bytes(_size: int) -> None:
 
 def is_worth_resuming(item: OutboxItem) -> bool:
     """Return whether an upload is so large that it should resume instead of starting again."""
-    return item.blob_bytes >= RESUMED_BYTES_MIN
+    return item.blob_bytes >= RESUMABLE_UPLOAD_BYTES_MIN
 
 
 def upload_blobs(

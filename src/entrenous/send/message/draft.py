@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from entrenous.base.errors import DiskFull, EntrenousError, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import ID_BYTES, BlobId, RecipientId
-from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, PICTURES_MAX, UNDO_WINDOW_S_MAX
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, FILES_PER_MESSAGE_MAX, UNDO_WINDOW_S_MAX
 from entrenous.base.screen_text import check_caption, check_text
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, Table
@@ -63,8 +63,8 @@ class Draft:
             raise ValueError("a message has one text")
         if len(set(self.to)) != len(self.to) or not self.to:
             raise ValueError("a message goes to one or more people, each once")
-        if len(self.files) > PICTURES_MAX:
-            raise TooManyPictures(count=len(self.files), limit=PICTURES_MAX)
+        if len(self.files) > FILES_PER_MESSAGE_MAX:
+            raise TooManyPictures(count=len(self.files), limit=FILES_PER_MESSAGE_MAX)
         if not 0 <= self.undo_s <= UNDO_WINDOW_S_MAX:
             raise ValueError("a message waits from now on, and for an hour at most")
         check_caption(self.caption)

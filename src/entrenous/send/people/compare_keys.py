@@ -10,7 +10,7 @@ from typing import Final
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
 from entrenous.base.identity import Contact, Trust
-from entrenous.base.limits import COMPARE_HOURS
+from entrenous.base.limits import KEY_COMPARISON_HOURS_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.nouns import BadKey
@@ -53,7 +53,9 @@ from entrenous.send.people.people_nouns import (
 def comparison_with(person: PersonId, device: Device) -> Comparison | None:
     """Return the comparison in progress with a person; None if there is none or it expired."""
     found = KEY_COMPARISON_TABLE.load(person.hex(), device.vault)
-    if found is None or device.clock.now() - found.began_at > timedelta(hours=COMPARE_HOURS):
+    if found is None or device.clock.now() - found.began_at > timedelta(
+        hours=KEY_COMPARISON_HOURS_MAX
+    ):
         return None
     return found
 

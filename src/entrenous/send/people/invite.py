@@ -17,7 +17,12 @@ from entrenous.base.identity import (
     Person,
     Trust,
 )
-from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_PEOPLE_MAX, INVITE_USES
+from entrenous.base.limits import (
+    EXPIRY_DAYS_MAX,
+    INVITE_DAYS,
+    INVITE_PEOPLE_MAX,
+    INVITE_USES_PER_PERSON,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.key_derivation import send_token
@@ -100,7 +105,7 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     me = own_device(device)
     token = Secret(device.dice.token(32))
     expires_at = now_in_whole_seconds(device) + timedelta(days=INVITE_DAYS)
-    registered = SendToken(token_hash(token), INVITE_USES * people, expires_at)
+    registered = SendToken(token_hash(token), INVITE_USES_PER_PERSON * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
     delete_expired_invite_links(device)
     store_invite_link(InviteLink(registered, people, name), device)

@@ -38,7 +38,7 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.registration_format import read_claim_status, write_registration_request
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
+from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, urn_of
 
 
 @contextmanager
@@ -202,7 +202,11 @@ def _problem_detail(answer: _HttpAnswer) -> str:
 
 
 def _parse_problem(answer: _HttpAnswer) -> dict[str, object]:
-    return _parse_json_object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
+    return (
+        _parse_json_object(answer.untrusted_body)
+        if answer.kind.startswith(PROBLEM_MEDIA_TYPE)
+        else {}
+    )
 
 
 def _parse_json_object(untrusted_body: bytes) -> dict[str, object]:

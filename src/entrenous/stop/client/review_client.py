@@ -15,7 +15,7 @@ from entrenous.base.limits import UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import BadAnswer, GateBusy, GateRefused, GateUnreachable
 from entrenous.stop.upload_record import NoSuchReview, NoView, UploadNotKept, WrongReviewToken
-from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
+from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, urn_of
 
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]  # an ASGI application
 
@@ -181,7 +181,7 @@ class ReviewClient:
         if not 400 <= answer.status_code < 500:
             return GateUnreachable(url=self._error_name)
         problem = _Problem()
-        if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+        if answer.headers.get("content-type", "").startswith(PROBLEM_MEDIA_TYPE):
             problem = self._parse_form(untrusted_body, _Problem)
         if problem.type in _CASE_ERRORS:
             return _CASE_ERRORS[problem.type](case=case)

@@ -12,7 +12,7 @@ from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import Json
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command("fingerprint")(print_fingerprint)
 

@@ -62,7 +62,7 @@ GATE_COMMANDS: Final = {
 }
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     help_ = "A platform's gate: recognise registered pictures without seeing the originals."
     app.add_typer(typer.Typer(cls=_GateGroup, help=help_, no_args_is_help=True), name="gate")
 

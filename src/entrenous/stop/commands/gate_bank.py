@@ -25,7 +25,7 @@ GateFolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for 
 AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     partner = typer.Typer(help="Platforms whose opinions count.", no_args_is_help=True)
     partner.command("add")(add_partner_platform)

@@ -137,7 +137,7 @@ class FileNotMoved(Unreachable):
     """
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("proxy")(run_proxy)
     gate.command("drop")(ask_about_files)

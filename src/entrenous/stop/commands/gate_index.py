@@ -29,7 +29,7 @@ AsJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON objec
 FoundClaim = tuple[int, Claim, bool]  # distance in bits, claim, whether only a part of it matches
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("try")(try_upload)
     index = typer.Typer(help="The index of fingerprints.", no_args_is_help=True)

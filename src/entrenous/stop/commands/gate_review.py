@@ -93,7 +93,7 @@ _FOUND_BY_WORDS: Final = {
 }
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     reviewer = typer.Typer(help="People who decide about held uploads.", no_args_is_help=True)
     reviewer.command("add")(create_reviewer)

@@ -56,7 +56,7 @@ from entrenous.terminal.typed_input import parse_host_and_port
 _JUDGES_MAX: Final = 64
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     gate.command("judge", hidden=True)(judge_from_stdin)
     gate.command("slow-look")(make_deferred_scans)

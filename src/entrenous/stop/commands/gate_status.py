@@ -41,7 +41,7 @@ class _IndexFile:
     written_at: datetime | None
 
 
-def join(gate: typer.Typer) -> None:
+def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
     audit = typer.Typer(help="The log of every change.", no_args_is_help=True)
     audit.command("verify")(verify_log)

@@ -190,7 +190,7 @@ class FileRegistrar:
                 hint(translated("File {number} of the message was left out.").format(number=number))
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     app.command("protect")(protect)
     app.command("unprotect")(unprotect)
 

@@ -33,7 +33,7 @@ from entrenous.stop.nouns import BankUnreachable, GateBusy
 from entrenous.stop.registration import ClaimFacts, Stance
 from entrenous.stop.upload_record import Decision, Outcome, Review
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
+from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, status_of, write_problem
 
 PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -163,7 +163,7 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     body = {"type": "about:blank", "title": title, "status": error.status_code}
     content = msgspec.json.encode(body)
     headers = PRIVATE_HEADERS | dict(error.headers or {})
-    return Response(content, error.status_code, headers, media_type=MEDIA_TYPE)
+    return Response(content, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def on_disconnect(_request: Request, _error: Exception) -> Response:
@@ -189,7 +189,10 @@ def _problem_response(error: EntrenousError) -> Response:
     status = status_of(type(error), _STATUS_BY_ERROR)
     body = write_problem(error, status)
     return Response(
-        body, status, PRIVATE_HEADERS | _problem_headers(status, error), media_type=MEDIA_TYPE
+        body,
+        status,
+        PRIVATE_HEADERS | _problem_headers(status, error),
+        media_type=PROBLEM_MEDIA_TYPE,
     )
 
 

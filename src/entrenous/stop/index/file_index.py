@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import NearHash
@@ -159,7 +159,7 @@ class IndexSnapshot:
 
 
 def _find_pairs(queries: Words, index: Searchable) -> Pairs:
-    return index.pairs(queries, PDQ_RADIUS)
+    return index.pairs(queries, PDQ_RADIUS_BITS)
 
 
 _UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms

@@ -22,7 +22,7 @@ from entrenous.base.audio_video import (
     UnsupportedVideoCodec,
 )
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.base.limits import FRAMES_KEPT_MAX, PDQ_BYTES
+from entrenous.base.limits import CLIP_FRAMES_STORED_MAX, PDQ_BYTES
 from entrenous.fingerprint.chromaprint import RATE_HZ
 from entrenous.fingerprint.nouns import (
     CLIP_MS_MAX,
@@ -122,14 +122,14 @@ def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     """Return hashes of a clip's frames, upright and without bars, to store for later claims.
 
     Successive hashes differ at least as much as those of registered videos. There are at most
-    FRAMES_KEPT_MAX, spread evenly over the clip.
+    CLIP_FRAMES_STORED_MAX, spread evenly over the clip.
     """
     upright = [view for view in clip.video.views if view.how in (UPRIGHT, BARS_REMOVED)]
     kept = list[bytes]()
     for bits in upright[-1].hashes if upright else ():
         if not kept or differing_bits(bits, kept[-1]) > SAME_SCENE_BITS_MAX:
             kept.append(bits)
-    step = max(1, -(-len(kept) // FRAMES_KEPT_MAX))
+    step = max(1, -(-len(kept) // CLIP_FRAMES_STORED_MAX))
     return tuple(kept[::step])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from entrenous.base.limits import PART_QUALITY_MIN, PDQ_QUALITY_MIN
+from entrenous.base.limits import PDQ_QUALITY_MIN, UPLOAD_PART_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
 from entrenous.fingerprint.crops import (
@@ -199,7 +199,7 @@ def deferred_views(
 
 def _spectra_in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
     both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _BOX_INSETS_PX
-    return box_spectra(grey, both.reshape(-1, 4), PART_QUALITY_MIN)
+    return box_spectra(grey, both.reshape(-1, 4), UPLOAD_PART_QUALITY_MIN)
 
 
 def _make_views(

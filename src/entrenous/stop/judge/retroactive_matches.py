@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
+from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrint
@@ -186,7 +186,9 @@ def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Itera
         *(describe_edits(how) for how in ways[0]),
         *(describe_edits(how, COLOURS_INVERTED_EDIT) for how in ways[0]),
     ]
-    found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
+    found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(
+        _orientation_words(ways), PDQ_RADIUS_BITS
+    )
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
         for _, distance, query, position in near:

@@ -9,7 +9,12 @@ from functools import lru_cache
 from itertools import chain, repeat
 from struct import iter_unpack
 
-from entrenous.base.limits import GATE_SIDE_PX, PART_QUALITY_MIN, PDQ_BYTES, WHOLE_SIDE_PX
+from entrenous.base.limits import (
+    PART_COMPARISON_SIDE_PX_MIN,
+    PDQ_BYTES,
+    UPLOAD_PART_QUALITY_MIN,
+    WHOLE_COMPARISON_SIDE_PX_MIN,
+)
 from entrenous.base.picture import OriginalSize, Picture
 from entrenous.fingerprint.borders import thumbnail, without_borders
 from entrenous.fingerprint.crops import trimmed_spectra
@@ -55,7 +60,7 @@ class FirstScanHashes:
         """Return whether the upload has so little detail that its windows would match other
         pictures.
         """
-        return self.quality < PART_QUALITY_MIN
+        return self.quality < UPLOAD_PART_QUALITY_MIN
 
 
 def part_views(picture: Picture, fast: FirstScanHashes) -> HashViews:
@@ -129,7 +134,9 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, Firs
 
     Raises what :func:`decode_for_hashing` raises.
     """
-    side_px = GATE_SIDE_PX if _scans_for_parts(platform) else WHOLE_SIDE_PX
+    side_px = (
+        PART_COMPARISON_SIDE_PX_MIN if _scans_for_parts(platform) else WHOLE_COMPARISON_SIDE_PX_MIN
+    )
     return fast_scan(
         lambda at_least_px: decode_for_hashing(untrusted_data, at_least_px, platform), side_px
     )
@@ -144,7 +151,7 @@ def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Fi
     seen = fast_views(picture)
     if not seen.has_border or _has_enough_pixels(picture):
         return picture, seen
-    picture = read(GATE_SIDE_PX)
+    picture = read(PART_COMPARISON_SIDE_PX_MIN)
     return picture, fast_views(picture)
 
 
@@ -162,7 +169,7 @@ def second_scan(
     if not _scans_for_parts(platform):
         return ()
     if not _has_enough_pixels(picture):
-        picture = decode_for_hashing(untrusted_data, GATE_SIDE_PX, platform)
+        picture = decode_for_hashing(untrusted_data, PART_COMPARISON_SIDE_PX_MIN, platform)
     return part_views(picture, fast)
 
 
@@ -173,4 +180,7 @@ def _scans_for_parts(platform: Platform) -> bool:
 
 def _has_enough_pixels(picture: Picture) -> bool:
     """Return whether the picture was decoded with enough pixels."""
-    return picture.shrunk_by == 1 or min(picture.width_px, picture.height_px) >= GATE_SIDE_PX
+    return (
+        picture.shrunk_by == 1
+        or min(picture.width_px, picture.height_px) >= PART_COMPARISON_SIDE_PX_MIN
+    )

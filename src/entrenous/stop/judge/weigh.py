@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.base.limits import PDQ_RADIUS
+from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.nouns import RELEASED_BANK, SAME_PICTURE_BITS_MAX, Bank
 from entrenous.stop.registration import Claim, ClaimState
@@ -93,7 +93,7 @@ def weigh_hits(
             continue
         outcome = outcome_of_hit(match, claim, banks[claim.bank])
         if match.added and match.distance > max(
-            nearest.get(claim.id, PDQ_RADIUS), SAME_PICTURE_BITS_MAX
+            nearest.get(claim.id, PDQ_RADIUS_BITS), SAME_PICTURE_BITS_MAX
         ):
             outcome = min(outcome, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index)
         if not is_released(outcome, match, claim, releases):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.files import create_private, folder_errors
-from entrenous.base.limits import GATE_SIDE_PX, TOKEN_BYTES
+from entrenous.base.limits import PART_COMPARISON_SIDE_PX_MIN, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.embedding import OnnxEmbedder
 from entrenous.fingerprint.nouns import EmbeddingModelMissing
@@ -264,7 +264,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
         bank=bank,
         index=index,
         reviews=ReviewQueue(engine, clock, held=held, has_disk=has_disk),
-        read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
+        read_picture=partial(jails.read, at_least_px=PART_COMPARISON_SIDE_PX_MIN),
         read_luma=partial(jails.read, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP_LIMITS),
         read_sound=decode_sound_untrusted,

@@ -47,7 +47,7 @@ SENDER_CAVEAT: Final = translatable(
 )
 
 
-def join(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer) -> None:
     verdict = typer.Typer(help="Let others check a verdict.", no_args_is_help=True)
     verdict.command("disclose")(disclose)
     verdict.command("check")(check)

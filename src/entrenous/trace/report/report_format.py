@@ -10,7 +10,12 @@ import msgspec
 
 from entrenous.base.copies import CopyProof, SignedReceipt, breaks_a_line
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MessageId, PersonId
-from entrenous.base.limits import LABEL_CHARS_MAX, PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
+from entrenous.base.limits import (
+    FILES_PER_MESSAGE_MAX,
+    LABEL_CHARS_MAX,
+    MARK_SEED_BYTES,
+    PLAIN_CARD_BYTES_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.trace.report.nouns import (
     BadReport,
@@ -287,7 +292,7 @@ def _parse_given(form: ReportForm) -> Disclosure:
         original_sha256=parse_hex(form.original_sha256),
         size_px=None if form.size_px is None else number_within(form.size_px, 1, _SIDE_PX_MAX),
         finer=number_within(form.finer, 0, 100),
-        dither=Secret(parse_hex(form.dither, SEED_BYTES)),
+        dither=Secret(parse_hex(form.dither, MARK_SEED_BYTES)),
         compared=number_within(form.compared, 1, 2**53 - 1),
     )
 
@@ -307,7 +312,7 @@ def _parse_examined(form: ReportForm) -> ExaminedEvidence:
 def _parse_copy(form: CopyForm) -> DisclosedCopy:
     return DisclosedCopy(
         to=label_of(form.to),
-        seed=Secret(parse_hex(form.seed, SEED_BYTES)),
+        seed=Secret(parse_hex(form.seed, MARK_SEED_BYTES)),
         sha256=parse_hex(form.sha256),
         first_score=parse_canonical_float(form.first_score),
         round=number_within(form.round, 0, _COPIES_MAX),
@@ -319,7 +324,7 @@ def _parse_copy(form: CopyForm) -> DisclosedCopy:
 
 
 def _parse_proof(form: ProofForm) -> CopyProof:
-    marks = list_at_most(form.marks, PICTURES_MAX)
+    marks = list_at_most(form.marks, FILES_PER_MESSAGE_MAX)
     return CopyProof(
         message=MessageId(parse_hex(form.message, ID_BYTES)),
         person=PersonId(parse_hex(form.person)),
