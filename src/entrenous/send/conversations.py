@@ -1,28 +1,17 @@
-"""Find the people in a conversation from one of its messages; record sent messages per person."""
+"""Find the people in a conversation from one of its messages, and name them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from entrenous.base.copies import join_names
-from entrenous.base.identifiers import MessageId, PersonId
-from entrenous.base.identity import Contact
+from entrenous.base.identifiers import PersonId
 from entrenous.base.language import plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
+from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.send.inbox import received_named
-from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import Received
-from entrenous.send.people.circles import Conversation, circles, circles_by_id, store_circle
-from entrenous.send.people.contact_history import (
-    SentRecord,
-    add_sent_record,
-    forget_cancelled_message,
-    messages_sent_to,
-)
-from entrenous.send.people.keep_contacts import contacts_named
-from entrenous.send.recipient_checks import had_media_at_current_trust, longest_device_silence
+from entrenous.send.people.circles import Conversation
 from entrenous.send.status import sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -96,50 +85,4 @@ def other_recipients_in_words(names: Sequence[str]) -> str:
         "also to {count} person whom you do not know",
         "also to {count} people whom you do not know",
         strangers,
-    )
-
-
-def record_sent(message: Message, draft: Draft, device: Device) -> None:
-    """Record a message whose recipients were checked (send/guard.py). Call it in the transaction
-    that stores the message.
-    """
-    recipients = contacts_named(draft.to, device)
-    for contact in recipients:
-        add_sent_record(
-            contact.person.id, _make_sent_record(message, draft, contact, device), device
-        )
-    recipient_ids = {contact.person.id for contact in recipients}
-    for circle in circles_by_id(draft.circles, device.vault):
-        sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
-        before, last = circle.sent_to, message.id
-        updated = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
-        store_circle(updated, device.vault)
-
-
-def undo_record_sent(message: MessageId, device: Device) -> None:
-    """Undo :func:`record_sent` for a message that was not sent.
-
-    People and circle members who were new before the message count as new again.
-    """
-    forget_cancelled_message(message, device)
-    for circle in circles(device.vault):
-        if circle.sent_last == message:
-            restored = replace(circle, sent_to=circle.sent_before, sent_last=None)
-            store_circle(restored, device.vault)
-
-
-def _make_sent_record(
-    message: Message, draft: Draft, contact: Contact, device: Device
-) -> SentRecord:
-    talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
-    before = talks[-1].asked_at if talks else None
-    asked = longest_device_silence(contact, talks, now, device) is not None
-    devices = frozenset(key.device for key in contact.person.devices)
-    return SentRecord(
-        at=message.sent_at,
-        message=message.id,
-        devices=devices,
-        trust=contact.trust,
-        media=bool(draft.files) or had_media_at_current_trust(contact, talks),
-        asked_at=now if asked else before,
     )

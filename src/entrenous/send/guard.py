@@ -1,5 +1,6 @@
 """The guard: checks for signs of a wrong recipient before a message is sent. Each sign that is
-found is a doubt, and for each doubt the user has to type the recipient's name.
+found is a doubt, and for each doubt the user has to type the recipient's name. What was sent is
+recorded here too, since the checks of later drafts depend on it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -8,15 +9,25 @@ from typing import Final
 
 from entrenous.base.copies import join_names
 from entrenous.base.errors import quote_for_shell
-from entrenous.base.identifiers import RecipientId
+from entrenous.base.identifiers import MessageId, PersonId, RecipientId
 from entrenous.base.identity import Contact
 from entrenous.base.language import plural, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name, contacts
+from entrenous.device.sent_messages import Message
 from entrenous.send.message.draft import ConfirmedNameNotRecipient, Doubt, Draft, GuardHasDoubts
-from entrenous.send.people.circles import Circle, circles, circles_by_id
-from entrenous.send.people.contact_history import messages_sent_to
-from entrenous.send.people.keep_contacts import refuse_other_protocols, select_by_name
+from entrenous.send.people.circles import Circle, circles, circles_by_id, store_circle
+from entrenous.send.people.contact_history import (
+    SentRecord,
+    add_sent_record,
+    forget_cancelled_message,
+    messages_sent_to,
+)
+from entrenous.send.people.keep_contacts import (
+    contacts_named,
+    refuse_other_protocols,
+    select_by_name,
+)
 from entrenous.send.people.people_nouns import ContactIsBlocked, ContradictoryLists
 from entrenous.send.recipient_checks import (
     DraftContext,
@@ -34,6 +45,8 @@ from entrenous.send.recipient_checks import (
     check_unknown_members,
     claimed_recipients,
     former_recipients_named,
+    had_media_at_current_trust,
+    longest_device_silence,
 )
 
 _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
@@ -214,3 +227,49 @@ def _expected_answer(recipient: Contact | Circle, context: DraftContext) -> str:
         if comparable_name(one.first_name) == first and one.name != recipient.name
     ]
     return recipient.name if alike else recipient.first_name
+
+
+def record_sent_message(message: Message, draft: Draft, device: Device) -> None:
+    """Record who gets a checked message, for the checks of later drafts. Call it in the
+    transaction that stores the message.
+    """
+    recipients = contacts_named(draft.to, device)
+    for contact in recipients:
+        add_sent_record(
+            contact.person.id, _make_sent_record(message, draft, contact, device), device
+        )
+    recipient_ids = {contact.person.id for contact in recipients}
+    for circle in circles_by_id(draft.circles, device.vault):
+        sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
+        before, last = circle.sent_to, message.id
+        updated = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
+        store_circle(updated, device.vault)
+
+
+def undo_sent_record(message: MessageId, device: Device) -> None:
+    """Undo :func:`record_sent_message` for a message that was not sent.
+
+    People and circle members who were new before the message count as new again.
+    """
+    forget_cancelled_message(message, device)
+    for circle in circles(device.vault):
+        if circle.sent_last == message:
+            restored = replace(circle, sent_to=circle.sent_before, sent_last=None)
+            store_circle(restored, device.vault)
+
+
+def _make_sent_record(
+    message: Message, draft: Draft, contact: Contact, device: Device
+) -> SentRecord:
+    talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
+    before = talks[-1].asked_at if talks else None
+    asked = longest_device_silence(contact, talks, now, device) is not None
+    devices = frozenset(key.device for key in contact.person.devices)
+    return SentRecord(
+        at=message.sent_at,
+        message=message.id,
+        devices=devices,
+        trust=contact.trust,
+        media=bool(draft.files) or had_media_at_current_trust(contact, talks),
+        asked_at=now if asked else before,
+    )

@@ -15,9 +15,8 @@ from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
-from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import FlushResult, flush_outbox
-from entrenous.send.guard import Inspection, inspect_draft
+from entrenous.send.guard import Inspection, inspect_draft, undo_sent_record
 from entrenous.send.inbox import new_message_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -220,7 +219,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
                 device.vault.drop(table, copy.envelope.hex())
             drop_copy_from_indexes(copy, sent.sent_at, device.vault)
         device.ledger.delete(message)
-        undo_record_sent(message, device)
+        undo_sent_record(message, device)
         for kept in _ledger_blobs(sent):
             device.vault.delete_file(kept)
 

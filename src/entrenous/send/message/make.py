@@ -29,13 +29,13 @@ from entrenous.crypto.key_derivation import blob_key, content_key, share_group
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
-from entrenous.send.conversations import record_sent
 from entrenous.send.formats.message_format import (
     padded_length,
     padded_reader,
     write_frame,
     write_manifest,
 )
+from entrenous.send.guard import record_sent_message
 from entrenous.send.letter.letter_nouns import (
     ContentFile,
     Frame,
@@ -156,7 +156,7 @@ class _MessageInProgress:
         """Record the message and put its letters into the outbox; return when they may be sent."""
         device, message = self.device, self._ledger_message()
         device.ledger.store_message(message)
-        record_sent(message, self.draft, device)
+        record_sent_message(message, self.draft, device)
         self.plan.store_features(message.id, device)
         wait = timedelta(seconds=self.draft.undo_s)
         release_at = device.clock.now() + wait if wait else None
