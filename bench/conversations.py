@@ -52,7 +52,7 @@ from entrenous.send.inbox import (
     store_message_state,
 )
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.message_index import index_copy
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite
@@ -138,7 +138,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
 
 
 def _received(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
-    received = Received(
+    received = ReceivedMessage(
         id=MessageId(ana.dice.token(ID_BYTES)),
         name=new_message_name(ana),
         sender=contact.person.id,

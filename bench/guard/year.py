@@ -43,8 +43,8 @@ from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.conversations import record_sent
-from entrenous.send.message.draft import Doubt, Draft, Policy
+from entrenous.send.guard import record_sent_message
+from entrenous.send.message.draft import Draft, Policy, RecipientDoubt
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
 from entrenous.send.people.contact_history import note_heard_from
@@ -92,7 +92,7 @@ class Year:
         """Somebody is added, by their link or by hers: known by link, until keys are compared."""
         store_contact(somebody(name, self.device, self.shelf), self.device)
 
-    def is_asked(self, doubts: tuple[Doubt, ...]) -> None:
+    def is_asked(self, doubts: tuple[RecipientDoubt, ...]) -> None:
         """She answers; and is tired of two names that are alike after three times."""
         for one in doubts:
             alike = re.search(r"is easily taken for ([^,(]+) \(", one.why)
@@ -148,7 +148,7 @@ class Year:
         """It has gone out; the conversation that it began or went on with."""
         message = self._message(meant)
         self.device.ledger.store_message(message)
-        record_sent(message, meant.draft, self.device)
+        record_sent_message(message, meant.draft, self.device)
         people = frozenset(one.person.id for one in meant.to)
         return meant.draft.within or Conversation(message.name, people)
 

@@ -37,10 +37,10 @@ from entrenous.device.sent_copies import RECEIPT_TABLE, ProvenReceipt, receipt_p
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import (
+    OWN_RECORDS,
     RECEIPT,
     RECEIPT_KEY_BUNDLE,
     SEALED_COPY,
-    SELF,
     inbox_key,
     unpack,
 )
@@ -123,8 +123,8 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     held += [contact.send_token for contact in contacts(device)]
     held += [window.seed for window in TOKEN_RANGE_OUT_TABLE.all(device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
-    yield device.vault.get(SELF, OLM_ACCOUNT_RECORD) or b"no account"
-    yield device.vault.get(SELF, SIGNING_SEED_RECORD) or b"no seed"
+    yield device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) or b"no account"
+    yield device.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) or b"no seed"
     for received in INBOX_TABLE.all(device.vault):
         if received.manifest is not None:
             yield received.manifest.secret.reveal()

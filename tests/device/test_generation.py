@@ -26,7 +26,7 @@ from entrenous.device.relay_lock_client import (
     mark_unlock_unconfirmed,
 )
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.device.vault_tables import OUTBOX, OWN_KEY, PEER, SELF
+from entrenous.device.vault_tables import OUTBOX, OWN_KEY, OWN_RECORDS, PEER
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
@@ -109,8 +109,8 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     opens(other)
     for drawer in (PEER, OWN_KEY, OUTBOX):
         assert list(other.vault.items(drawer)) == []
-    assert other.vault.get(SELF, OLM_ACCOUNT_RECORD) is None
-    assert other.vault.get(SELF, SIGNING_SEED_RECORD) is None
+    assert other.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None
+    assert other.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) is None
     assert [one.message.name for one in sent_messages(other)] == [sent]
     assert [one.name for one in received_messages(other)] == [name]
     assert open_message(name, other).files
@@ -143,7 +143,7 @@ def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
             confirm_unlock(ana.device)
-        assert ana.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is not None
+        assert ana.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is not None
     room.back(HERE)
     confirm_unlock(ana.device)
     confirm_unlock(ana.device)
@@ -190,7 +190,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     offline = replace(ana.device, vault=vault)
     mark_unlock_unconfirmed(vault)
     confirm_unlock(offline)
-    assert vault.keys(SELF, "generation") == ()
+    assert vault.keys(OWN_RECORDS, "generation") == ()
 
 
 def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
@@ -246,7 +246,7 @@ class Copies(RuleBasedStateMachine):
         if fate == "heard":
             assert may_advance_ratchets(device) == allowed
         if not allowed and arrives:
-            assert device.vault.get(SELF, ROLLED_BACK_RECORD) is not None
+            assert device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None
             self.knows[which] = -1
 
 

@@ -57,7 +57,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     AskRelayForShare,
     RelayShare,
-    Unlocked,
+    UnlockedVault,
     has_offline_window,
     has_vault,
     read_vault_head,
@@ -100,7 +100,7 @@ class Town:
             yield device
 
     @contextmanager
-    def unlocked(self, words: Secret = WORDS) -> Iterator[tuple[Device, Unlocked]]:
+    def unlocked(self, words: Secret = WORDS) -> Iterator[tuple[Device, UnlockedVault]]:
         with open_unlocked(self.settings, lambda: words) as both:
             yield both
 
@@ -460,11 +460,11 @@ def test_a_window_is_closed_by_hand_and_by_another_passphrase(town: Town) -> Non
             assert not has_offline_window(town.home)
 
 
-def forbid(unlocked: Unlocked, _: Device) -> None:
+def forbid(unlocked: UnlockedVault, _: Device) -> None:
     forbid_offline(unlocked)
 
 
-def changes(unlocked: Unlocked, device: Device) -> None:
+def changes(unlocked: UnlockedVault, device: Device) -> None:
     change_passphrase(unlocked, OTHERS, device)
 
 

@@ -26,15 +26,15 @@ from entrenous.device.vault_tables import (
     INBOX,
     INVITE,
     OWN_KEY,
+    OWN_RECORDS,
     PEER,
     SEALED_COPY,
-    SELF,
     Table,
     unpack,
 )
 from entrenous.send.formats.identity_formats import read_invite
-from entrenous.send.letter.letter_nouns import OwnXWingKey, Peer
-from entrenous.send.message.states import Received
+from entrenous.send.letter.letter_nouns import OwnXWingKey, PeerDevice
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.people_nouns import InviteLink
 from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, spellings
@@ -47,10 +47,10 @@ pytestmark = pytest.mark.real
 WINDOW = 24  # bytes of a picture that are nowhere by chance
 DRAWERS: dict[str, type] = {
     CONTACT: Contact,
-    INBOX: Received,
+    INBOX: ReceivedMessage,
     INVITE: InviteLink,
     OWN_KEY: OwnXWingKey,
-    PEER: Peer,
+    PEER: PeerDevice,
     SEALED_COPY: SealedCopy,
     "protection": Protection,
 }
@@ -75,12 +75,12 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
             yield from secrets_in(noun)
     for message in VaultLedger(vault).messages():
         yield from secrets_in(message)
-    identity = unpack(Identity, vault.get(SELF, IDENTITY_RECORD) or b"")
+    identity = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"")
     assert identity.master is not None
     yield from (identity.master.reveal()[:32], identity.master.reveal()[32:])
     yield from secrets_in(identity)
     for key in (OLM_ACCOUNT_RECORD, SIGNING_SEED_RECORD, "files-key"):
-        yield vault.get(SELF, key) or b""
+        yield vault.get(OWN_RECORDS, key) or b""
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def words(told: Evening) -> list[bytes]:
 def who_they_are(who: Shell) -> list[bytes]:
     """A person's id and public master keys: no secrets, but not the relay's business either."""
     with vault_of(who) as vault:
-        person = unpack(Identity, vault.get(SELF, IDENTITY_RECORD) or b"").person
+        person = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
     assert person is not None
     return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
 

@@ -37,7 +37,7 @@ from entrenous.send.message.states import (
     InboxState,
     MessageNotAtRelay,
     MessageRemovedHere,
-    Received,
+    ReceivedMessage,
 )
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import messages_sent_to
@@ -59,7 +59,7 @@ def ben(friends: Room) -> Person:
     return friends["ben"]
 
 
-def newest(who: Person) -> Received:
+def newest(who: Person) -> ReceivedMessage:
     return received_messages(who.device)[-1]
 
 

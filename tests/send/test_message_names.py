@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import NAME_ADJECTIVES, NAME_NOUNS, MessageName, RecipientId
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF
+from entrenous.device.vault_tables import INBOX, INBOX_NAME, OWN_RECORDS
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
@@ -140,7 +140,7 @@ def test_messages_received_before_the_index_are_indexed(friends: Room) -> None:
     fetch_messages(ben.device)
     for key in ben.device.vault.keys(INBOX_NAME):
         ben.device.vault.drop(INBOX_NAME, key)
-    ben.device.vault.drop(SELF, "inbox-names-indexed")
+    ben.device.vault.drop(OWN_RECORDS, "inbox-names-indexed")
     writes(ana, "ben")
     fetch_messages(ben.device)
     assert name in {one.name for one in received_messages(ben.device)}

@@ -10,8 +10,8 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     OUTBOX,
     OWN_KEY,
+    OWN_RECORDS,
     PEER,
-    SELF,
     TOKEN_RANGE_OUT,
 )
 from entrenous.send import send
@@ -83,10 +83,10 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
     moves = {PEER, OWN_KEY, TOKEN_RANGE_OUT}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
-        SELF,
+        OWN_RECORDS,
     }
     assert {name: set(held) for name, held in after.items() if name not in moves} == {
-        name: {*held, *(["talks-indexed"] if name == SELF else [])}
+        name: {*held, *(["talks-indexed"] if name == OWN_RECORDS else [])}
         for name, held in before.items()
         if name not in moves
     }

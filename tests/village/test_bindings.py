@@ -19,7 +19,7 @@ from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import index_message_name, received_messages, store_message_state
 from entrenous.send.letter.letter_nouns import Manifest, PersonHead, ReplyTo
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import open_message
 from tests.send.send_device import SMALL, Person, Room, made_once
 
@@ -64,7 +64,7 @@ def ben() -> Person:
     return sent()["ben"]
 
 
-def waiting(who: Person) -> Received:
+def waiting(who: Person) -> ReceivedMessage:
     (received,) = received_messages(who.device)
     assert received.manifest is not None
     return received

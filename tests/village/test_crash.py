@@ -31,7 +31,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
@@ -96,7 +96,7 @@ def draft(*, opens: int | None = None, after: Device) -> Draft:
     return Draft((SMALL,), (name,), policy, confirmed=frozenset([name]))
 
 
-def called(name: str, who: Person) -> Received:
+def called(name: str, who: Person) -> ReceivedMessage:
     return find_received(name, who.device)
 
 

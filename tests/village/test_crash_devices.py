@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.device.device import Device
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
-from entrenous.device.vault_tables import SELF
+from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
     confirm_on_new_device,
@@ -117,7 +117,7 @@ def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
             fetch_messages(device)
 
         died = dies(become, new, moments)
-        if new.device.vault.get(SELF, OLM_ACCOUNT_RECORD) is None:
+        if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
             assert died  # the folder is discarded; the device stays on the list until it is revoked
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:

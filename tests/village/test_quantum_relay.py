@@ -16,7 +16,7 @@ from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import OWED_RECEIPT, RECEIPT, SELF
+from entrenous.device.vault_tables import OWED_RECEIPT, OWN_RECORDS, RECEIPT
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -53,7 +53,7 @@ def thief_of(who: Person, room: Room) -> Device:
     """Whoever computed this device's classical keys from the public ones, and saw all it did."""
     vault = MemoryVault()
     vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
-    vault.put(SELF, "signing-seed", b"a seed of the thief's own, of 32"[:32])
+    vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(room.honest)
     return replace(who.device, vault=vault, courier=courier, dice=LoadedDice("thief"))
 

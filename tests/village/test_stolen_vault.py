@@ -16,7 +16,7 @@ from entrenous.crypto.nouns import BadLetter, NotForThisMailbox
 from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
-from entrenous.device.vault_tables import SELF
+from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_hpke_info
 from entrenous.send.inbox import received_messages
@@ -167,7 +167,7 @@ def _inner(session: Secret, letter: Heard) -> bool:
 
 
 def _begins(vault: Vault, letter: Heard) -> bool:
-    account = vault.get(SELF, OLM_ACCOUNT_RECORD)
+    account = vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD)
     assert account is not None
     curve25519 = read_header(letter.around.untrusted_header).curve25519
     try:

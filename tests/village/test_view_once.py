@@ -17,8 +17,8 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.vault_tables import PARTIAL_DOWNLOAD, UNREPORTED_OPENING
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import Frame, FrameFile
-from entrenous.send.message.states import InboxState, OpenedElsewhere, Received
+from entrenous.send.letter.letter_nouns import FrameFile, MessageFrame
+from entrenous.send.message.states import InboxState, OpenedElsewhere, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -122,7 +122,7 @@ def ben(friends: Room) -> Person:
     return friends["ben"]
 
 
-def newest(who: Person) -> Received:
+def newest(who: Person) -> ReceivedMessage:
     return received_messages(who.device)[-1]
 
 
@@ -149,7 +149,7 @@ def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) 
     fetch_messages(ben.device)
     told = list[str | None]()
 
-    def breaks(frame: Frame) -> None:
+    def breaks(frame: MessageFrame) -> None:
         told.append(frame.text)
         raise KeyboardInterrupt
 

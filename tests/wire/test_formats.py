@@ -68,7 +68,6 @@ from entrenous.send.letter.letter_nouns import (
     BadContent,
     CompareStep,
     FileRole,
-    Frame,
     FrameFile,
     Header,
     Hello,
@@ -76,6 +75,7 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     LetterAddress,
     Manifest,
+    MessageFrame,
     PersonHead,
     Reaction,
     RecallNote,
@@ -165,7 +165,7 @@ SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
 PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
 PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
-FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
+FRAME = MessageFrame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:
@@ -758,11 +758,15 @@ def test_a_file_is_padded_exactly(size: int) -> None:
     "text", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
 )
 def test_a_text_in_any_script_and_of_any_year_travels(text: str) -> None:
-    for frame in (replace(FRAME, text=text), Frame((), text)):
+    for frame in (replace(FRAME, text=text), MessageFrame((), text)):
         assert read_frame(write_frame(frame)) == frame
 
 
 def test_a_frame_that_would_be_refused_is_never_written() -> None:
-    for bad in (Frame(()), replace(FRAME, text="c" * 16_385), replace(FRAME, text="\x1b[2J")):
+    for bad in (
+        MessageFrame(()),
+        replace(FRAME, text="c" * 16_385),
+        replace(FRAME, text="\x1b[2J"),
+    ):
         with pytest.raises(ValueError, match="specification"):
             write_frame(bad)

@@ -59,13 +59,13 @@ from entrenous.send.formats.message_format import read_frame, write_frame
 from entrenous.send.letter.letter_nouns import (
     CompareStep,
     FileRole,
-    Frame,
     FrameFile,
     Header,
     Hello,
     InviteLinkUsedUp,
     KeyBundleNote,
     Manifest,
+    MessageFrame,
     PersonHead,
     Reaction,
     RecallNote,
@@ -268,7 +268,7 @@ bodies = (
 )
 invites = st.builds(Invite, names, urls, ids, hashes, secrets)
 frames = st.builds(
-    Frame,
+    MessageFrame,
     st.lists(st.builds(FrameFile, media_types, counts, st.sampled_from(FileRole)), max_size=3).map(
         tuple
     ),

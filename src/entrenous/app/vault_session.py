@@ -22,7 +22,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress
 from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.store.vault_folder import Unlocked
+from entrenous.device.store.vault_folder import UnlockedVault
 
 _POLL_INTERVAL_S: Final = 0.5
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class VaultSession:
         self.on_lock: Callable[[], None] = lambda: None
         self.on_close: Callable[[], None] = lambda: None
         self.settings = settings
-        self.unlocked: Unlocked | None = None
+        self.unlocked: UnlockedVault | None = None
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
         self._touched_at = 0.0
@@ -84,7 +84,7 @@ class VaultSession:
         raises the errors of :func:`.create_lockable_device` and of ``fill``.
         """
 
-        def make_and_open() -> AbstractContextManager[tuple[Device, Unlocked]]:
+        def make_and_open() -> AbstractContextManager[tuple[Device, UnlockedVault]]:
             with create_lockable_device(self.settings, lambda: passphrase) as (device, lock):
                 fill(device, lock)
             return open_unlocked(self.settings, lambda: passphrase)
@@ -132,7 +132,7 @@ class VaultSession:
             thread.join()
 
     def _start_thread(
-        self, enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]]
+        self, enter: Callable[[], AbstractContextManager[tuple[Device, UnlockedVault]]]
     ) -> Future[None]:
         opened: Future[None] = Future()
         before, locks = self._thread, self._locks
@@ -148,7 +148,7 @@ class VaultSession:
 
     def _open_and_serve(
         self,
-        enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]],
+        enter: Callable[[], AbstractContextManager[tuple[Device, UnlockedVault]]],
         opened: Future[None],
         locks: int,
     ) -> None:

@@ -12,7 +12,7 @@ from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import RECEIPT, RECEIPT_COVERAGE, RECEIPT_KEY_BUNDLE
 from entrenous.respond.custody import CustodyLink
 from entrenous.respond.nouns import AgeAnswer, Case, EvidenceLevel
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.circles import Circle
 from entrenous.stop.registration import Protection
 from entrenous.watermark.verdict import Trace
@@ -49,7 +49,7 @@ RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     LEDGER_FOLDER: Message,
     SENT_COPIES_FOLDER: SealedCopy,
     TRACES_FOLDER: Trace,
-    RECEIVED_FOLDER: Received,
+    RECEIVED_FOLDER: ReceivedMessage,
     CASES_FOLDER: Case,
     CUSTODY_FOLDER: CustodyLink,
     PROTECTIONS_FOLDER: Protection,
@@ -87,7 +87,7 @@ def archived_files_of(noun: object) -> Iterator[BlobId]:
             yield from (clip.original, clip.survey)
         for sound in noun.sounds:
             yield from (sound.original, sound.contour)
-    elif isinstance(noun, Received):
+    elif isinstance(noun, ReceivedMessage):
         yield from noun.kept
     elif isinstance(noun, Case):
         every = noun.age is AgeAnswer.ADULTS

@@ -47,7 +47,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.respond.nouns import Case
 from entrenous.send.inbox import free_message_name, inbox_names, index_message_name, is_message_name
-from entrenous.send.message.states import INBOX_TABLE, Received
+from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
 from entrenous.wire.key_bundle import read_key_bundle
@@ -177,12 +177,12 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     import_receipts(items, device)
 
 
-def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Received, ...]:
+def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[ReceivedMessage, ...]:
     """Import received messages; returns the new ones."""
     taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
-    new = list[Received]()
+    new = list[ReceivedMessage]()
     for item in records_in(RECEIVED_FOLDER, items):
-        received: Received = item.noun
+        received: ReceivedMessage = item.noun
         key = inbox_key(received.sender, received.id)
         if INBOX_TABLE.has(key, device.vault):
             continue

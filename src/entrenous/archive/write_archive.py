@@ -56,7 +56,7 @@ from entrenous.device.vault_tables import (
 from entrenous.respond.nouns import Case
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.inbox import ENDED_STATES, received_messages
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 
 NamedRecord = tuple[str, bytes]  # the record's name in the archive, and its content
 NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # written in place of send tokens, which are not archived
@@ -137,7 +137,7 @@ def _received_records(device: Device) -> Iterator[NamedRecord]:
         yield from _file_key_records(received)
 
 
-def _file_key_records(received: Received) -> Iterator[NamedRecord]:
+def _file_key_records(received: ReceivedMessage) -> Iterator[NamedRecord]:
     """Yield the key of each encrypted file, so that other programs can decrypt the file, too."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
@@ -145,7 +145,7 @@ def _file_key_records(received: Received) -> Iterator[NamedRecord]:
             yield f"{FILE_KEYS_FOLDER}/{blob.hex()}", identity.reveal() + b"\n"
 
 
-def _archivable_received(device: Device) -> Iterator[Received]:
+def _archivable_received(device: Device) -> Iterator[ReceivedMessage]:
     """Yield the messages that may be archived: opened ones without an opening limit, and ended
     ones.
     """

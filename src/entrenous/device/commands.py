@@ -22,7 +22,7 @@ from entrenous.device.open_device import (
     take_failed_tries_warning,
 )
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.store.vault_folder import Unlocked
+from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.terminal.interrupts import terminate_like_interrupt
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import session_of
@@ -44,7 +44,7 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
 @contextmanager
 def unlocked_device(
     context: typer.Context, sheet: RecoverySheet | None = None
-) -> Iterator[tuple[Device, Unlocked]]:
+) -> Iterator[tuple[Device, UnlockedVault]]:
     """Like :func:`opened_device`, and also yield the parts of the vault's key, to change its lock.
 
     A recovery sheet also opens a vault whose relay does not answer.

@@ -24,7 +24,7 @@ from entrenous.device.lock_errors import DeviceWithoutRelay, UnfinishedDevice, U
 from entrenous.device.vault_tables import (
     CONTACT,
     DEVICE_LIST,
-    SELF,
+    OWN_RECORDS,
     OwnRecord,
     Table,
 )
@@ -48,7 +48,9 @@ FIRST_DEVICE_NAME = "device 1"
 
 
 def own_name(device: Device) -> str:
-    return (device.vault.get(SELF, DEVICE_NAME_RECORD) or FIRST_DEVICE_NAME.encode()).decode()
+    return (
+        device.vault.get(OWN_RECORDS, DEVICE_NAME_RECORD) or FIRST_DEVICE_NAME.encode()
+    ).decode()
 
 
 def own_other_devices(device: Device) -> Contact | None:
@@ -182,7 +184,7 @@ def olm_account_of(device: Device) -> Secret:
     Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     refuse_unconfirmed(device)
-    stored = device.vault.get(SELF, OLM_ACCOUNT_RECORD)
+    stored = device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD)
     if stored is None:
         raise DeviceWithoutRelay
     return Secret(stored)
@@ -192,7 +194,7 @@ def signer_of(device: Device) -> DeviceSigner:
     """Return the device's private signing keys; raises DeviceWithoutRelay, RolledBack,
     UnlockNotConfirmed.
     """
-    account, seed = olm_account_of(device), device.vault.get(SELF, SIGNING_SEED_RECORD)
+    account, seed = olm_account_of(device), device.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD)
     if seed is None:
         raise DeviceWithoutRelay
     return DeviceSigner(account, Secret(seed))
@@ -206,31 +208,31 @@ def refuse_unconfirmed(device: Device) -> None:
         UnlockNotConfirmed: it was opened in an offline window, and the relay did not answer.
     """
     _refuse_rolled_back(device)
-    if device.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is not None:
         raise UnlockNotConfirmed
 
 
 def may_advance_ratchets(device: Device) -> bool:
     """Return whether the ratchets of this device's sessions may advance now."""
     return not any(
-        device.vault.get(SELF, mark) is not None
+        device.vault.get(OWN_RECORDS, mark) is not None
         for mark in (UNLOCK_UNCONFIRMED_RECORD, ROLLED_BACK_RECORD)
     )
 
 
 def _refuse_rolled_back(device: Device) -> None:
-    if device.vault.get(SELF, ROLLED_BACK_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:
         raise RolledBack
 
 
 def store_olm_account(account: Secret, device: Device) -> None:
-    device.vault.put(SELF, OLM_ACCOUNT_RECORD, account.reveal())
+    device.vault.put(OWN_RECORDS, OLM_ACCOUNT_RECORD, account.reveal())
 
 
 def store_signer(signer: DeviceSigner, device: Device) -> None:
     """Store the keys of a new device."""
     store_olm_account(signer.account, device)
-    device.vault.put(SELF, SIGNING_SEED_RECORD, signer.seed.reveal())
+    device.vault.put(OWN_RECORDS, SIGNING_SEED_RECORD, signer.seed.reveal())
 
 
 def store_identity(identity: Identity, device: Device) -> None:

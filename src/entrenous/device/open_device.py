@@ -29,7 +29,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     AskRelayForShare,
-    Unlocked,
+    UnlockedVault,
     create,
     delete_failed_set_up,
     discard_vault,
@@ -52,7 +52,7 @@ from entrenous.wire.relay_nouns import Locked
 @contextmanager
 def open_unlocked(
     settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
-) -> Iterator[tuple[Device, Unlocked]]:
+) -> Iterator[tuple[Device, UnlockedVault]]:
     """Unlock the device in ``settings.home``, and yield it with the parts of its vault's key.
 
     The passphrase is asked for only if there is a device. A recovery sheet also opens a vault whose
@@ -80,7 +80,7 @@ def open_unlocked(
 
 def _unlock_vault(
     settings: Settings, words: Secret, ask: AskRelayForShare, sheet: RecoverySheet | None
-) -> Unlocked:
+) -> UnlockedVault:
     try:
         if sheet is None:
             return unlock(settings.home, words, ask)
@@ -201,7 +201,7 @@ _REVOKE_SENTENCE: Final = translatable(
 )
 
 
-def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
+def take_failed_tries_warning(unlocked: UnlockedVault, name: str) -> tuple[str, ...]:
     """Return the warning about tries that failed since this device was last opened.
 
     Empty if none failed. Each warning is given once. ``name`` is the device's name.

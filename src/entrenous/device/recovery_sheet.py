@@ -29,7 +29,7 @@ from entrenous.device.lock_errors import (
 from entrenous.device.store.vault_folder import (
     AskRelayForShare,
     RelayShare,
-    Unlocked,
+    UnlockedVault,
     has_vault,
     read_vault_head,
     record_tries_allowed,
@@ -94,7 +94,7 @@ class ShareFromRelayOrSheet:
 
 def unlock_by_sheet(
     home: Path, words: Secret, ask: AskRelayForShare, sheet: RecoverySheet
-) -> Unlocked:
+) -> UnlockedVault:
     """Open a vault with a recovery sheet if its relay does not answer.
 
     Raises SheetCannotUnlock, OutdatedSheet, and the errors of ``unlock`` in

@@ -46,7 +46,7 @@ from entrenous.device.lock_errors import (
 )
 from entrenous.device.store.vault_folder import (
     RelayShare,
-    Unlocked,
+    UnlockedVault,
     VaultHead,
     change_vault_key,
     delete_offline_window,
@@ -60,8 +60,8 @@ from entrenous.device.store.vault_folder import (
 )
 from entrenous.device.vault_tables import (
     FORMER_ADDRESS,
+    OWN_RECORDS,
     RATCHET_TABLES,
-    SELF,
     OwnRecord,
     Table,
 )
@@ -196,7 +196,7 @@ def _evaluate_or_explain(lock: RelayLock, blinded: bytes, courier: Courier) -> E
         raise MailboxUnknown from None
 
 
-def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
+def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> UnlockedVault:
     """Finish unlocking: create the vault's lock if it has none, and report the unlock to the relay.
 
     The relay then restores all tries, so failed ones are counted here first. Without an answer the
@@ -219,7 +219,9 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     return unlocked
 
 
-def lock_new_vault_at_mailbox(unlocked: Unlocked, mail: MailboxAddress, device: Device) -> Unlocked:
+def lock_new_vault_at_mailbox(
+    unlocked: UnlockedVault, mail: MailboxAddress, device: Device
+) -> UnlockedVault:
     """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.create_lock(lock, mail.owner)
@@ -228,7 +230,7 @@ def lock_new_vault_at_mailbox(unlocked: Unlocked, mail: MailboxAddress, device: 
     return replace(locked, asked=unlocked.asked + 1)
 
 
-def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
+def make_first_lock(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
     RelayUnreachable.
     """
@@ -245,7 +247,7 @@ def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     return change_vault_key(unlocked, terms, unlocked.stretched, part)
 
 
-def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
+def lock_at_new_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """After a move, lock the vault at its new relay; safe to repeat after a crash.
 
     An offline window is closed, since it holds the old relay's share.
@@ -264,7 +266,7 @@ def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
     return unlocked
 
 
-def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
+def allow_offline(unlocked: UnlockedVault, hours: int, clock: Clock) -> datetime:
     """Let this vault open without its relay for some hours; return the end of that time.
 
     Raises:
@@ -281,11 +283,11 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
     return until
 
 
-def forbid_offline(unlocked: Unlocked) -> None:
+def forbid_offline(unlocked: UnlockedVault) -> None:
     delete_offline_window(unlocked.home)
 
 
-def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
+def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) -> UnlockedVault:
     """Encrypt the vault under another passphrase, close its offline window, and lock older copies.
 
     If the relay fails before it locks them, the returned share is marked as ``outdated``, and the
@@ -314,7 +316,7 @@ def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> Re
     return evaluate_at_relay(lock, stretched, device.courier, device.dice)
 
 
-def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> None:
+def _report_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> None:
     mark_unlock_unconfirmed(device.vault, unlocked.asked)
     try:
         with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
@@ -325,7 +327,9 @@ def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> No
 
 
 @contextmanager
-def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
+def _with_short_timeout(
+    unlocked: UnlockedVault, device: Device, settings: Settings
+) -> Iterator[Device]:
     """Yield the device; in an offline window, its courier has a short timeout."""
     if not unlocked.part.kept_here:
         yield device
@@ -334,7 +338,7 @@ def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) 
         yield replace(device, courier=courier)
 
 
-def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
+def revoke_earlier_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """Invalidate all but the newest unlock token, so that older copies stay locked; safe to repeat.
 
     Raises RelayUnreachable.
@@ -375,7 +379,7 @@ def mailbox_address(vault: Vault) -> MailboxAddress | None:
 
 def mailbox_to_lock(device: Device) -> MailboxAddress | None:
     """Return the address at which to make a lock; None without a mailbox."""
-    unfinished = device.vault.get(SELF, SETUP_UNFINISHED_RECORD) is not None
+    unfinished = device.vault.get(OWN_RECORDS, SETUP_UNFINISHED_RECORD) is not None
     return None if unfinished else mailbox_address(device.vault)
 
 
@@ -385,13 +389,15 @@ def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
     ``used_tries`` is the number of tries that the unlock used.
     """
     with vault.transaction():
-        vault.put(SELF, UNLOCK_UNCONFIRMED_RECORD, b"")
+        vault.put(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD, b"")
         count_own_tries(vault, used_tries)
 
 
 def count_own_tries(vault: Vault, used_tries: int = 1) -> None:
     """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
-    vault.put(SELF, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + used_tries).to_bytes(4, "big"))
+    vault.put(
+        OWN_RECORDS, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + used_tries).to_bytes(4, "big")
+    )
 
 
 def failed_tries(tries_left: int, used_tries: int, vault: Vault) -> int:
@@ -413,7 +419,7 @@ def confirm_unlock(device: Device) -> None:
         RelayUnreachable, MailboxUnknown: this unlock is not confirmed.
     """
     home = mailbox_address(device.vault)
-    if home is None or device.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is None:
+    if home is None or device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is None:
         return
     opening = _new_unlock(device)
     try:
@@ -435,7 +441,7 @@ def _new_unlock(device: Device) -> VaultUnlock:
     overtakes the copy in use. The relay still restores its tries.
     """
     number = device.dice.token(UNLOCK_NUMBER_BYTES)
-    if device.vault.get(SELF, ROLLED_BACK_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:
         return VaultUnlock(1, number)
     told = _UNLOCK_RECORD.load(device.vault)
     before = () if told is None else (*told.before, told.number)[-UNANSWERED_UNLOCKS_MAX:]
@@ -446,26 +452,26 @@ def _new_unlock(device: Device) -> VaultUnlock:
 
 def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
     with vault.transaction():
-        vault.put(SELF, _GENERATION_KEY, opening.generation.to_bytes(8, "big"))
+        vault.put(OWN_RECORDS, _GENERATION_KEY, opening.generation.to_bytes(8, "big"))
         _UNLOCK_RECORD.drop(vault)
-        vault.drop(SELF, _OWN_TRIES_KEY)
-        vault.drop(SELF, UNLOCK_UNCONFIRMED_RECORD)
+        vault.drop(OWN_RECORDS, _OWN_TRIES_KEY)
+        vault.drop(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD)
 
 
 def _confirmed_generation(vault: Vault) -> int:
     """Return the last generation of this vault that the relay confirmed."""
-    return int.from_bytes(vault.get(SELF, _GENERATION_KEY) or b"", "big")
+    return int.from_bytes(vault.get(OWN_RECORDS, _GENERATION_KEY) or b"", "big")
 
 
 def _count_of_own_tries(vault: Vault) -> int:
-    return int.from_bytes(vault.get(SELF, _OWN_TRIES_KEY) or b"", "big")
+    return int.from_bytes(vault.get(OWN_RECORDS, _OWN_TRIES_KEY) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:
     with vault.transaction():
-        vault.put(SELF, ROLLED_BACK_RECORD, b"")
-        vault.drop(SELF, OLM_ACCOUNT_RECORD)
-        vault.drop(SELF, SIGNING_SEED_RECORD)
+        vault.put(OWN_RECORDS, ROLLED_BACK_RECORD, b"")
+        vault.drop(OWN_RECORDS, OLM_ACCOUNT_RECORD)
+        vault.drop(OWN_RECORDS, SIGNING_SEED_RECORD)
         for table in RATCHET_TABLES:
             for key in vault.keys(table):
                 vault.drop(table, key)

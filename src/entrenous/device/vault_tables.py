@@ -16,7 +16,7 @@ RecordT = TypeVar("RecordT")
 # Each comment names the key of a table's records, and after a colon their content. In a key, PEER
 # stands for a person and a device, and INBOX for a sender and a message, because somebody else
 # could use the same device id or message id.
-SELF: Final = "self"  # name: records about this device itself
+OWN_RECORDS: Final = "self"  # name: records about this device itself
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
 LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
@@ -165,15 +165,15 @@ class OwnRecord(Generic[RecordT]):
 
     def load(self, vault: Vault) -> RecordT | None:
         """Return the record, or None; raises BadRecord."""
-        return Table(SELF, self.kind).load(self.key, vault)
+        return Table(OWN_RECORDS, self.kind).load(self.key, vault)
 
     def store(self, record: RecordT, vault: Vault) -> None:
         """Insert or replace the record."""
-        Table(SELF, self.kind).store(record, self.key, vault)
+        Table(OWN_RECORDS, self.kind).store(record, self.key, vault)
 
     def drop(self, vault: Vault) -> None:
         """Delete the record; a missing one is no error."""
-        vault.drop(SELF, self.key)
+        vault.drop(OWN_RECORDS, self.key)
 
 
 _NATIVE_TYPES: Final = (bytes, datetime)

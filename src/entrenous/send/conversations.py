@@ -10,7 +10,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.send.inbox import received_named
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.circles import Conversation
 from entrenous.send.status import sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -54,7 +54,7 @@ def _may_recipient_have(copy: SealedCopy) -> bool:
     return not refused and (copy.opened or not recalled)
 
 
-def recipients_of_received(received: Received) -> frozenset[PersonId]:
+def recipients_of_received(received: ReceivedMessage) -> frozenset[PersonId]:
     """Return the recipients that the sender listed, including us; empty once the message has
     ended.
     """
@@ -66,7 +66,9 @@ def recipients_of_received(received: Received) -> frozenset[PersonId]:
 STRANGER_LABEL: Final = translatable("somebody")
 
 
-def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:
+def other_recipients(
+    received: ReceivedMessage, me: PersonId, names: Mapping[PersonId, str]
+) -> list[str]:
     """Return the names of a message's other recipients, according to its sender, known people
     first.
     """

@@ -15,7 +15,12 @@ from entrenous.base.language import plural, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name, contacts
 from entrenous.device.sent_messages import Message
-from entrenous.send.message.draft import ConfirmedNameNotRecipient, Doubt, Draft, GuardHasDoubts
+from entrenous.send.message.draft import (
+    ConfirmedNameNotRecipient,
+    Draft,
+    GuardHasDoubts,
+    RecipientDoubt,
+)
 from entrenous.send.people.circles import Circle, circles, circles_by_id, store_circle
 from entrenous.send.people.contact_history import (
     SentRecord,
@@ -76,7 +81,7 @@ _MEMBER_REASONS_MAX: Final = 5  # at most this many reasons about members are li
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class DraftInspection:
     """What the guard found in a draft for the recipients ``to``.
 
     ``doubts`` has at most one doubt for each circle, which covers all its members, and at most one
@@ -86,16 +91,16 @@ class Inspection:
 
     draft: Draft
     to: tuple[Contact, ...]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[RecipientDoubt, ...]
     names: tuple[str, ...]
     answers: frozenset[str]
 
-    def confirmed_by(self, typed: Iterable[str]) -> "Inspection":
+    def confirmed_by(self, typed: Iterable[str]) -> "DraftInspection":
         """Return this inspection with ``typed`` added to the names that were typed before."""
         return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
 
     @property
-    def unanswered(self) -> tuple[Doubt, ...]:
+    def unanswered(self) -> tuple[RecipientDoubt, ...]:
         """Return the doubts that no typed name answers; upper and lower case count as equal."""
         typed = self.draft.confirmed
         return tuple(doubt for doubt in self.doubts if not answers_doubt(doubt, typed))
@@ -119,7 +124,7 @@ class Inspection:
             )
 
 
-def inspect_draft(draft: Draft, device: Device) -> Inspection:
+def inspect_draft(draft: Draft, device: Device) -> DraftInspection:
     """Inspect a draft, and return what was found.
 
     This reads the vault, and may decode pictures and ask relays.
@@ -133,7 +138,7 @@ def inspect_draft(draft: Draft, device: Device) -> Inspection:
     asked = [_circle_doubt(circle, context) for circle in context.circles]
     asked.extend(_person_doubt(contact, context) for contact in outside)
     people = (contact.name for contact in outside)
-    return Inspection(
+    return DraftInspection(
         draft=draft,
         to=context.to,
         doubts=tuple(doubt for doubt in asked if doubt is not None),
@@ -148,7 +153,7 @@ def _recipients_outside_circles(context: DraftContext) -> tuple[Contact, ...]:
     return tuple(contact for contact in context.to if contact.person.id not in in_circles)
 
 
-def answers_doubt(doubt: Doubt, typed: Iterable[str]) -> bool:
+def answers_doubt(doubt: RecipientDoubt, typed: Iterable[str]) -> bool:
     """Return whether a typed name is the one that the doubt asks for, or the full name."""
     return not {comparable_name(doubt.answer), comparable_name(doubt.who)}.isdisjoint(
         map(comparable_name, typed)
@@ -177,12 +182,12 @@ def _draft_context(draft: Draft, device: Device) -> DraftContext:
     )
 
 
-def _person_doubt(contact: Contact, context: DraftContext) -> Doubt | None:
+def _person_doubt(contact: Contact, context: DraftContext) -> RecipientDoubt | None:
     why = [text for reason in _PERSON_CHECKS for text in reason(contact, context)]
     return _make_doubt(contact, why, context)
 
 
-def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
+def _circle_doubt(circle: Circle, context: DraftContext) -> RecipientDoubt | None:
     why = [text for reason in _CIRCLE_CHECKS for text in reason(circle, context)]
     present = [contact for contact in context.to if contact.person.id in circle.people]
     each = [
@@ -200,10 +205,12 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
     return _make_doubt(circle, why, context)
 
 
-def _make_doubt(recipient: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
+def _make_doubt(
+    recipient: Contact | Circle, why: list[str], context: DraftContext
+) -> RecipientDoubt | None:
     if not why:
         return None
-    return Doubt(
+    return RecipientDoubt(
         RecipientId(recipient.name),
         translated(", and ").join(why),
         _expected_answer(recipient, context),

@@ -17,7 +17,7 @@ from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import (
     INBOX_NAME,
-    SELF,
+    OWN_RECORDS,
     inbox_key,
 )
 from entrenous.send.clock_sanity import trusted_time
@@ -25,7 +25,12 @@ from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.letter.receipts import owe_opening_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts
 from entrenous.send.message.draft import CannotOpenOwnMessage
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_inbox_transition
+from entrenous.send.message.states import (
+    INBOX_TABLE,
+    InboxState,
+    ReceivedMessage,
+    check_inbox_transition,
+)
 from entrenous.send.message_index import index_received
 
 ENDED_STATES: Final = (
@@ -34,7 +39,7 @@ ENDED_STATES: Final = (
 )
 
 
-def received_messages(device: Device) -> tuple[Received, ...]:
+def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
     """Return all received messages, by sending time, then in the order in which the relay
     accepted them. Messages that have expired, by the trusted clock reading, are first marked as
     expired.
@@ -46,7 +51,7 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
-def received_by_key(key: str, device: Device) -> Received | None:
+def received_by_key(key: str, device: Device) -> ReceivedMessage | None:
     """Return the message under this key, or None. If it has expired, it is first marked as
     expired.
     """
@@ -56,13 +61,15 @@ def received_by_key(key: str, device: Device) -> Received | None:
     )
 
 
-def _with_expiry_applied(now: datetime, received: Received, device: Device) -> Received:
+def _with_expiry_applied(
+    now: datetime, received: ReceivedMessage, device: Device
+) -> ReceivedMessage:
     if received.state in ENDED_STATES or not _has_ended_by(now, received):
         return received
     return store_message_state(received, InboxState.EXPIRED, device)
 
 
-def find_received(name: str, device: Device) -> Received:
+def find_received(name: str, device: Device) -> ReceivedMessage:
     """Return the received message with this name.
 
     Raises:
@@ -76,7 +83,7 @@ def find_received(name: str, device: Device) -> Received:
     raise UnknownMessage(name=name)
 
 
-def received_named(name: str, device: Device) -> Received | None:
+def received_named(name: str, device: Device) -> ReceivedMessage | None:
     """Return the received message with this name, or None."""
     _complete_name_index(device)
     start = name_index_key(name, "")
@@ -87,7 +94,7 @@ def received_named(name: str, device: Device) -> Received | None:
     return None
 
 
-def remove_received(name: str, device: Device) -> Received:
+def remove_received(name: str, device: Device) -> ReceivedMessage:
     """Remove a received message from this device for good, opened or not, without notifying
     anybody. A message that has already ended stays as it is.
 
@@ -100,7 +107,9 @@ def remove_received(name: str, device: Device) -> Received:
     return store_message_state(received, InboxState.REMOVED, device)
 
 
-def store_message_state(received: Received, state: InboxState, device: Device) -> Received:
+def store_message_state(
+    received: ReceivedMessage, state: InboxState, device: Device
+) -> ReceivedMessage:
     """Store a message in a new state, and return the stored version. If the message ends, its keys
     and files are deleted.
 
@@ -127,12 +136,12 @@ def inbox_names(device: Device) -> frozenset[MessageName]:
     return frozenset(received.name for received in INBOX_TABLE.all(device.vault))
 
 
-def has_expired(received: Received, device: Device) -> bool:
+def has_expired(received: ReceivedMessage, device: Device) -> bool:
     """Return whether a message has expired by this device's clock, which may be wrong."""
     return _has_ended_by(device.clock.now(), received)
 
 
-def _has_ended_by(now: datetime, received: Received) -> bool:
+def _has_ended_by(now: datetime, received: ReceivedMessage) -> bool:
     return received.expires_at is not None and received.expires_at <= now
 
 
@@ -167,7 +176,7 @@ def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     return name
 
 
-def index_message_name(received: Received, device: Device) -> None:
+def index_message_name(received: ReceivedMessage, device: Device) -> None:
     """Index a received message's name; call it in the transaction that stores the message."""
     holder = inbox_key(received.sender, received.id)
     device.vault.put(INBOX_NAME, name_index_key(received.name, holder), b"")
@@ -182,12 +191,12 @@ def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageNam
 
 def _complete_name_index(device: Device) -> None:
     """Index the messages that were received before the index existed, once."""
-    if device.vault.get(SELF, _NAME_INDEX_COMPLETE_KEY) is not None:
+    if device.vault.get(OWN_RECORDS, _NAME_INDEX_COMPLETE_KEY) is not None:
         return
     with device.vault.transaction():
         for received in INBOX_TABLE.all(device.vault):
             index_message_name(received, device)
-        device.vault.put(SELF, _NAME_INDEX_COMPLETE_KEY, b"")
+        device.vault.put(OWN_RECORDS, _NAME_INDEX_COMPLETE_KEY, b"")
 
 
 def reference_to_message(name: str, device: Device) -> ReplyTo:

@@ -18,7 +18,7 @@ from entrenous.device.vault_tables import (
     UNOPENED,
     inbox_key,
 )
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SENT_SIDE, _RECEIVED_SIDE = "out", "in"
@@ -35,7 +35,7 @@ class TimelinePlace:
     message: MessageId
 
 
-def index_received(received: Received, vault: Vault) -> None:
+def index_received(received: ReceivedMessage, vault: Vault) -> None:
     """Add a received message to the indexes, or update it there."""
     place = TimelinePlace(
         received.sender, received.sent_at, received.sequence, mine=False, message=received.id

@@ -35,9 +35,9 @@ from entrenous.send.letter.letter_nouns import (
     BadContent,
     ContentFile,
     FileRole,
-    Frame,
     FrameFile,
     Manifest,
+    MessageFrame,
     OpenedContent,
 )
 from entrenous.send.letter.receipts import owe_export_receipt
@@ -52,7 +52,7 @@ from entrenous.send.message.states import (
     MessageEvent,
     MessageNotAtRelay,
     OpenedElsewhere,
-    Received,
+    ReceivedMessage,
     UnsafeToShow,
 )
 from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
@@ -64,7 +64,7 @@ WriteFile = Callable[[BinaryIO], None]
 #: :data:`WriteFile` stays usable until the text is shown.
 ShowFile = Callable[[int, FrameFile, WriteFile], None]
 #: Shows the text, after all files. An exception from it also undoes the opening.
-ShowText = Callable[[Frame], None]
+ShowText = Callable[[MessageFrame], None]
 #: Receives the maximum total size of the files in bytes, if there are any, before the relay is
 #: asked for its key share. If it raises, the message stays unopened and can still be recalled.
 CheckTotalSize = Callable[[int], None]
@@ -74,10 +74,10 @@ CheckTotalSize = Callable[[int], None]
 class _UnlockedMessage:
     """A message that can be shown: its blobs in the vault, and their key."""
 
-    received: Received
+    received: ReceivedMessage
     blobs: tuple[BlobId, ...]
     key: Secret
-    frame: Frame
+    frame: MessageFrame
 
 
 def _accept_any_size(_: int) -> None:
@@ -93,7 +93,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
     ready: CheckTotalSize = _accept_any_size,
     *,
     export: bool = False,
-) -> Frame:
+) -> MessageFrame:
     """Show a message's files one after the other, then its text; return the frame that describes
     them.
 
@@ -142,7 +142,7 @@ def open_message(name: str, device: Device) -> OpenedContent:
     return OpenedContent(tuple(files), frame.text)
 
 
-def stored_frame(name: str, device: Device) -> Frame:
+def stored_frame(name: str, device: Device) -> MessageFrame:
     """Return the list of files, and the text, of an opened message that is kept here.
 
     Raises:
@@ -191,7 +191,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH)
             download_blobs(received, received.manifest, device, watch)
 
 
-def _require_export_allowed(received: Received) -> None:
+def _require_export_allowed(received: ReceivedMessage) -> None:
     """Raise ExportForbidden if openings are limited and the sender did not allow export."""
     manifest = received.manifest
     if received.opens is not None and manifest is not None and not manifest.may_export:
@@ -217,14 +217,14 @@ def report_finished_openings(device: Device) -> None:
         UNREPORTED_OPENING_TABLE.drop(key, device.vault)
 
 
-def _refuse_ended_message(received: Received) -> None:
+def _refuse_ended_message(received: ReceivedMessage) -> None:
     refusal = MESSAGE_EVENT_ERRORS.get((received.state, MessageEvent.OPEN))
     if refusal is not None:
         raise refusal(name=received.name, when=format_local_time(received.expires_at))
 
 
 def _unlock_message(
-    received: Received, device: Device, watch: TransferWatch, ready: CheckTotalSize
+    received: ReceivedMessage, device: Device, watch: TransferWatch, ready: CheckTotalSize
 ) -> _UnlockedMessage:
     """Return the message with its key; a message that turns out to have ended is stored as
     ended.
@@ -252,7 +252,7 @@ def _unlock_message(
         raise Expired(when=format_local_time(received.expires_at)) from None
 
 
-def _record_used_up(received: Received, device: Device) -> None:
+def _record_used_up(received: ReceivedMessage, device: Device) -> None:
     """Record that no openings are left; openings not made here were made on another device."""
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
@@ -261,7 +261,7 @@ def _record_used_up(received: Received, device: Device) -> None:
     raise OpenedElsewhere(name=received.name) from None
 
 
-def _with_attempt(received: Received, device: Device) -> Received:
+def _with_attempt(received: ReceivedMessage, device: Device) -> ReceivedMessage:
     """Store an attempt id before asking for the share, so that a crash costs no second opening."""
     if received.attempt is not None:
         return received
@@ -271,7 +271,7 @@ def _with_attempt(received: Received, device: Device) -> Received:
 
 
 def _download_and_unlock(
-    received: Received, device: Device, watch: TransferWatch, ready: CheckTotalSize
+    received: ReceivedMessage, device: Device, watch: TransferWatch, ready: CheckTotalSize
 ) -> _UnlockedMessage:
     """Download all blobs, then ask for the key share."""
     manifest = received.manifest
@@ -298,7 +298,7 @@ def _download_and_unlock(
     return _UnlockedMessage(received, blobs, key, frame)
 
 
-def _request_share(received: Received, manifest: Manifest, device: Device) -> Secret:
+def _request_share(received: ReceivedMessage, manifest: Manifest, device: Device) -> Secret:
     if received.attempt is None:
         raise UnknownMessage(name=received.name)
     return device.courier.open_share(
@@ -306,7 +306,7 @@ def _request_share(received: Received, manifest: Manifest, device: Device) -> Se
     )
 
 
-def _read_frame(blob: BlobId, key: Secret, device: Device) -> Frame:
+def _read_frame(blob: BlobId, key: Secret, device: Device) -> MessageFrame:
     buffer = _FrameBuffer()
     with device.vault.open_sealed(blob) as untrusted_file:
         decrypt_stream(blob_key(key, 0), untrusted_file, buffer)
@@ -355,7 +355,7 @@ def _discard_opened(unlocked: _UnlockedMessage, device: Device, *, export: bool)
             store_message_state(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
 
 
-def _record_finished_opening(received: Received, device: Device) -> None:
+def _record_finished_opening(received: ReceivedMessage, device: Device) -> None:
     manifest, attempt = received.manifest, received.attempt
     if manifest is None or attempt is None:
         return

@@ -16,7 +16,7 @@ from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.flush import FlushResult, flush_outbox
-from entrenous.send.guard import Inspection, inspect_draft, undo_sent_record
+from entrenous.send.guard import DraftInspection, inspect_draft, undo_sent_record
 from entrenous.send.inbox import new_message_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -68,7 +68,9 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) 
     return send_inspected(inspect_draft(draft, device), device, watch)
 
 
-def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch) -> PostedMessage:
+def send_inspected(
+    inspection: DraftInspection, device: Device, watch: TransferWatch
+) -> PostedMessage:
     """Send what the guard has just inspected; return once every relay has every copy on disk.
 
     The vault must not have changed since the inspection. Nothing is stored until the message is

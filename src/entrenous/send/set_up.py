@@ -23,7 +23,7 @@ from entrenous.device.identities import (
     store_signer,
 )
 from entrenous.device.lock_errors import UnfinishedDevice
-from entrenous.device.vault_tables import SELF
+from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.clock_sanity import now_in_whole_seconds, record_clock
 from entrenous.send.devices.own_key_bundle import (
     certify_device,
@@ -112,7 +112,7 @@ def _make_and_store_keys(
     with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
-        device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
+        device.vault.put(OWN_RECORDS, SETUP_UNFINISHED_RECORD, b"")
         record_clock(device)
     return identity
 
@@ -124,7 +124,7 @@ def finish_set_up(device: Device) -> None:
     Raises:
         NotEncrypted, RelayUnreachable, ProtocolTooOld.
     """
-    if device.vault.get(SELF, SETUP_UNFINISHED_RECORD) is None:
+    if device.vault.get(OWN_RECORDS, SETUP_UNFINISHED_RECORD) is None:
         return
     me = own_device(device)
     home = me.home
@@ -132,7 +132,7 @@ def finish_set_up(device: Device) -> None:
     bundle = seal_key_bundle(me.card, me.person.id, home.mailbox)
     device.courier.publish_key_bundle(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
-    device.vault.drop(SELF, SETUP_UNFINISHED_RECORD)
+    device.vault.drop(OWN_RECORDS, SETUP_UNFINISHED_RECORD)
 
 
 def _new_device_id(device: Device) -> DeviceId:

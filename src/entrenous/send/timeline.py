@@ -16,7 +16,7 @@ from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.conversations import other_recipients
 from entrenous.send.inbox import name_of_message, received_by_key
 from entrenous.send.message.react import reactions_to
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.message_index import (
     TimelinePlace,
     copies_of_message,
@@ -151,7 +151,7 @@ def _timeline_entry(
 
 def _received_entry(
     place: TimelinePlace,
-    received: Received,
+    received: ReceivedMessage,
     names: Mapping[PersonId, str],
     me: PersonId,
     device: Device,
@@ -173,7 +173,7 @@ def _received_entry(
     )
 
 
-def _file_count(received: Received) -> int:
+def _file_count(received: ReceivedMessage) -> int:
     """Count the files; the first blob of a message lists them."""
     sealed = received.manifest.blobs if received.manifest is not None else received.kept
     return max(0, len(sealed) - 1)

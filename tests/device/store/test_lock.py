@@ -31,9 +31,9 @@ from entrenous.device.relay_lock_client import RelayShareClient
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
-    KeyTerms,
+    KeyDerivationTerms,
     RelayShare,
-    Unlocked,
+    UnlockedVault,
     VaultHead,
     change_vault_key,
     create,
@@ -71,8 +71,8 @@ class Holder:
         return RelayShare(finalize(untold, scalar, answer), self.tries)
 
 
-def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyTerms:
-    return KeyTerms(salt, CHEAP, lock)
+def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyDerivationTerms:
+    return KeyDerivationTerms(salt, CHEAP, lock)
 
 
 @pytest.fixture
@@ -91,7 +91,9 @@ def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path / "home"
 
 
-def locked(opened: Unlocked, relay: Holder, words: Secret, salt: bytes = b"s" * 16) -> Unlocked:
+def locked(
+    opened: UnlockedVault, relay: Holder, words: Secret, salt: bytes = b"s" * 16
+) -> UnlockedVault:
     terms = cheap(LOCK, salt)
     stretched = stretch(words, terms.salt, terms.cost)
     return change_vault_key(opened, terms, stretched, relay(LOCK, stretched))
@@ -163,7 +165,7 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
 
 @pytest.mark.parametrize("first", [False, True])
 def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
-    now = KeyTerms(b"t" * 16, CHEAP, None if first else LOCK, first)
+    now = KeyDerivationTerms(b"t" * 16, CHEAP, None if first else LOCK, first)
     later = LOCK.with_new_unlock_token(Secret(b"n" * 32))
     for head in (
         VaultHead(now),
@@ -236,7 +238,7 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
     made = create(tmp_path, WORDS)
-    begun = KeyTerms(made.terms.salt, CHEAP, LOCK)
+    begun = KeyDerivationTerms(made.terms.salt, CHEAP, LOCK)
     write_vault_head(tmp_path, VaultHead(made.terms, begun))
     made.vault.close()
     opened = unlock(tmp_path, WORDS, relay)

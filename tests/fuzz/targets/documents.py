@@ -19,7 +19,7 @@ from entrenous.crypto.vault_key import Cost
 from entrenous.device.store.vault_folder import (
     FIRST_VAULT_HEAD_SCHEMA,
     VAULT_HEAD_SCHEMA,
-    KeyTerms,
+    KeyDerivationTerms,
     VaultHead,
     _decode_terms,
     _encode_terms,
@@ -187,11 +187,11 @@ def _head_again(head: VaultHead) -> bool:
 
 def _heads() -> list[bytes]:
     lock = RelayLock(URL, BOX, Secret(b"u" * 32))
-    now, after = KeyTerms(b"s" * 16, Cost(), lock), KeyTerms(b"n" * 16, Cost())
+    now, after = KeyDerivationTerms(b"s" * 16, Cost(), lock), KeyDerivationTerms(b"n" * 16, Cost())
     plain = msgspec.to_builtins(_encode_terms(now))
     old = {"schema": FIRST_VAULT_HEAD_SCHEMA, **plain, "lock": None}
     new = {"schema": VAULT_HEAD_SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
-    changed = KeyTerms(b"s" * 16, Cost(), lock.with_new_unlock_token(Secret(b"v" * 32)))
+    changed = KeyDerivationTerms(b"s" * 16, Cost(), lock.with_new_unlock_token(Secret(b"v" * 32)))
     renewed = {
         "schema": VAULT_HEAD_SCHEMA,
         **msgspec.to_builtins(_encode_terms(changed)),

@@ -25,7 +25,7 @@ from entrenous.device.vault_tables import inbox_key
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
 from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import ReplyTo
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -94,7 +94,7 @@ def _lay(many: int, like: str | None, device: Device) -> None:
         INBOX_TABLE.store(kept, inbox_key(kept.sender, kept.id), device.vault)
 
 
-def _more(last: Received, many: int) -> Iterator[Received]:
+def _more(last: ReceivedMessage, many: int) -> Iterator[ReceivedMessage]:
     for _ in range(many):
         number = int(last.name.split("-")[0]) + 1
         answers = ReplyTo(last.sender, last.id)

@@ -15,7 +15,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
-from entrenous.device.vault_tables import MAILBOX_TO_DELETE, SELF
+from entrenous.device.vault_tables import MAILBOX_TO_DELETE, OWN_RECORDS
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
     confirm_on_new_device,
@@ -87,7 +87,7 @@ def devices_of(who: Person) -> int:
 
 
 def is_empty(who: Person) -> bool:
-    return not list(who.device.vault.items(SELF))
+    return not list(who.device.vault.items(OWN_RECORDS))
 
 
 def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from entrenous.device.vault_tables import PARTIAL_DOWNLOAD
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.recall import recall_message
@@ -65,7 +65,7 @@ def line(ben: Person) -> Iterator[Line]:
     object.__setattr__(ben.device, "courier", line.courier)
 
 
-def newest(ben: Person) -> Received:
+def newest(ben: Person) -> ReceivedMessage:
     return received_messages(ben.device)[-1]
 
 

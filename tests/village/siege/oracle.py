@@ -21,7 +21,7 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OpenedContent
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
 
@@ -62,7 +62,7 @@ class Oracle:
         for received in shown:
             self._look_at(received, who)
 
-    def _look_at(self, received: Received, who: Villager) -> None:
+    def _look_at(self, received: ReceivedMessage, who: Villager) -> None:
         true = self._sent(received, who)
         if true is None:
             self._accept(who, f"{received.name} is shown, and was never sent to them")
@@ -78,7 +78,7 @@ class Oracle:
         if received.state in ENDED_STATES:
             self._ended.add(key)
 
-    def _sent(self, received: Received, who: Villager) -> tuple[Message, SealedCopy] | None:
+    def _sent(self, received: ReceivedMessage, who: Villager) -> tuple[Message, SealedCopy] | None:
         """What its sender's own vault says of a message that somebody shows."""
         sender = self._owner_of(received.sender)
         if sender is None:
@@ -112,7 +112,12 @@ class Oracle:
                 self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")
 
     def opened(
-        self, device: str, who: Villager, before: Received, content: OpenedContent, at: datetime
+        self,
+        device: str,
+        who: Villager,
+        before: ReceivedMessage,
+        content: OpenedContent,
+        at: datetime,
     ) -> None:
         """A message opened on ``device`` (who's own, or a copy of it); it was ``before``.
 
@@ -137,14 +142,14 @@ class Oracle:
         if not before.kept:
             self._opened_first(self._opening(device, before), who, before, copy.envelope)
 
-    def _opening(self, device: str, before: Received) -> str:
+    def _opening(self, device: str, before: ReceivedMessage) -> str:
         """Whose opening it is: the device's own, or one that goes on with what it is a copy of."""
         attempt = before.attempt
         goes_on = attempt and (before.envelope, attempt) not in self.village.adversary.finished
         return attempt.hex() if attempt and goes_on else device
 
     def _opened_first(
-        self, opening: str, who: Villager, before: Received, envelope: EnvelopeId
+        self, opening: str, who: Villager, before: ReceivedMessage, envelope: EnvelopeId
     ) -> None:
         adversary = self.village.adversary
         openers = self._openers.setdefault(envelope, set())

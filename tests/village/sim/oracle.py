@@ -27,7 +27,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.inbox import ENDED_STATES
 from entrenous.send.message.draft import Draft
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, address
 
@@ -134,7 +134,7 @@ class Oracle:
             if draft is not None:
                 self.drafts[MessageId(bytes.fromhex(key))] = draft
 
-    def _look_at(self, received: Received, key: str, host: Host) -> None:
+    def _look_at(self, received: ReceivedMessage, key: str, host: Host) -> None:
         if received.state not in ENDED_STATES and (host.name, key) in self._ended:
             self.is_wrong(f"{host.name}: {received.name} had ended and lives again")
         if received.state in ENDED_STATES:
@@ -146,7 +146,7 @@ class Oracle:
 
     # --- what people see ------------------------------------------------------------------------
 
-    def saw(self, host: Host, before: Received, text: str | None, begun: "Begun") -> None:
+    def saw(self, host: Host, before: ReceivedMessage, text: str | None, begun: "Begun") -> None:
         """A message was shown; it was ``before``, at the moment of ``begun``."""
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.words:
@@ -160,7 +160,7 @@ class Oracle:
         if before.opens is not None:
             self._count(host, before)
 
-    def _count(self, host: Host, before: Received) -> None:
+    def _count(self, host: Host, before: ReceivedMessage) -> None:
         seen = self.shown[before.id, host.me.person.id]
         seen.add(next(reversed(self.attempts[before.envelope])))
         assert before.opens is not None

@@ -12,10 +12,10 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED_STATES
-from entrenous.send.letter.letter_nouns import Frame, FrameFile
+from entrenous.send.letter.letter_nouns import FrameFile, MessageFrame
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
-from entrenous.send.message.states import INBOX_TABLE, Received
+from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message.transfer_progress import NO_WATCH
 from entrenous.send.open import WriteFile, open_message_to
 from entrenous.send.recall import recall_message
@@ -79,7 +79,7 @@ class Life:
         if some:
             self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
 
-    def open(self, before: Received) -> None:
+    def open(self, before: ReceivedMessage) -> None:
         """Look at a message."""
         device, oracle = self.host.device, self.oracle
         begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
@@ -87,7 +87,7 @@ class Life:
         def show(_number: int, _file: FrameFile, fill: WriteFile) -> None:
             fill(io.BytesIO())
 
-        def tell(frame: Frame) -> None:
+        def tell(frame: MessageFrame) -> None:
             oracle.saw(self.host, before, frame.text, begun)
 
         open_message_to(before.name, show, device, NO_WATCH, tell)

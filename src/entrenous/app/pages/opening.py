@@ -35,7 +35,7 @@ from entrenous.device.device import Device
 from entrenous.send.http.view_once import ViewSession, open_for_view
 from entrenous.send.inbox import find_received
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import download_message, open_message_to, stored_file
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
@@ -181,7 +181,7 @@ async def fetch_view_once(request: Request) -> Response:
     login = state_of(request).login
 
     def download_only(device: Device, report: ReportProgress) -> ViewOnceMessage:
-        received: Received = find_received(name, device)
+        received: ReceivedMessage = find_received(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
         person = login.handle_for("person", received.sender.hex())
         return ViewOnceMessage(name, person, ViewSession(received.sender_name))

@@ -49,7 +49,11 @@ from entrenous.device.relay_lock_client import (
     forbid_offline,
     lock_at_new_relay,
 )
-from entrenous.device.store.vault_folder import Unlocked, has_offline_window, is_current_passphrase
+from entrenous.device.store.vault_folder import (
+    UnlockedVault,
+    has_offline_window,
+    is_current_passphrase,
+)
 from entrenous.send.devices.device_wording import (
     ADVICE_AFTER_WRONG_TRIES,
     describe_move,
@@ -367,7 +371,7 @@ async def continue_move(request: Request) -> Response:
     return start_job(request, say("Moving to the other relay"), move_to_relay, "told")
 
 
-def _unlocked_parts(vault: VaultSession) -> Unlocked:
+def _unlocked_parts(vault: VaultSession) -> UnlockedVault:
     """Return the parts of the vault's key; raises VaultLocked."""
     if vault.unlocked is None:
         raise VaultLocked

@@ -40,10 +40,10 @@ from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_named, reference_to_message
 from entrenous.send.message.draft import (
-    Doubt,
     Draft,
     NoSuchDraft,
     Policy,
+    RecipientDoubt,
     StoredDraft,
     discard_draft,
     find_draft,
@@ -92,7 +92,7 @@ class ReviewContents:
     draft: StoredDraft
     people: tuple[Recipient, ...]
     files: tuple[DraftFile, ...]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[RecipientDoubt, ...]
     answers: str
 
 

@@ -72,7 +72,7 @@ AskRelayForShare = Callable[[RelayLock, Secret], RelayShare]
 
 
 @dataclass(frozen=True, slots=True)
-class KeyTerms:
+class KeyDerivationTerms:
     """How the key of a vault is derived.
 
     ``first`` means that the vault has the first format, without a relay.
@@ -91,7 +91,7 @@ class KeyTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlocked:
+class UnlockedVault:
     """An open vault, and the parts of its key.
 
     ``asked`` is the number of tries that this unlock used, ``missed`` the number that had failed
@@ -100,15 +100,15 @@ class Unlocked:
 
     home: Path
     vault: SqlcipherVault
-    terms: KeyTerms
+    terms: KeyDerivationTerms
     stretched: Secret
     part: RelayShare
-    pending: KeyTerms | None = None
+    pending: KeyDerivationTerms | None = None
     asked: int = 0
     missed: int = 0
 
 
-def create(home: Path, passphrase: Secret) -> Unlocked:
+def create(home: Path, passphrase: Secret) -> UnlockedVault:
     """Create an empty vault in ``home``, which need not exist. No relay has a share of its key.
 
     Until the vault's first change is stored, another set-up may still take over the folder.
@@ -133,7 +133,7 @@ def refuse_weak_passphrase(passphrase: Secret) -> None:
         raise WeakPassphrase(least=PASSPHRASE_CHARACTERS_MIN)
 
 
-def is_current_passphrase(words: Secret, unlocked: Unlocked) -> bool:
+def is_current_passphrase(words: Secret, unlocked: UnlockedVault) -> bool:
     """Return whether this passphrase opens the vault now."""
     terms = unlocked.terms
     stretched = stretch(words, terms.salt, terms.cost)
@@ -167,7 +167,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
             home.rmdir()
 
 
-def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> Unlocked:
+def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> UnlockedVault:
     """Open the vault in ``home``; if a change of its key was interrupted, complete the change.
 
     Raises:
@@ -188,14 +188,14 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> Unlocked:
         raise
 
 
-def new_key_terms(lock: RelayLock | None) -> KeyTerms:
+def new_key_terms(lock: RelayLock | None) -> KeyDerivationTerms:
     """Return new terms: a fresh salt, and the current cost."""
-    return KeyTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
+    return KeyDerivationTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
 
 
 def change_vault_key(
-    unlocked: Unlocked, terms: KeyTerms, stretched: Secret, part: RelayShare
-) -> Unlocked:
+    unlocked: UnlockedVault, terms: KeyDerivationTerms, stretched: Secret, part: RelayShare
+) -> UnlockedVault:
     """Re-encrypt the vault under another key.
 
     After a crash at any point, the vault can still be opened (docs/spec/lock.md section 3).
@@ -207,7 +207,9 @@ def change_vault_key(
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
-def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
+def encrypt_empty_vault(
+    unlocked: UnlockedVault, terms: KeyDerivationTerms, part: RelayShare
+) -> UnlockedVault:
     """Like :func:`change_vault_key`, for an empty vault.
 
     The folder becomes a device at the vault's first change. From then on its head names the relay's
@@ -219,7 +221,7 @@ def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -
     return replace(unlocked, terms=terms, part=part)
 
 
-def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unlocked:
+def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> UnlockedVault:
     if has_vault(home):
         raise VaultExists(home=home)
     sweep_unfinished(home)
@@ -233,10 +235,10 @@ def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unloc
         home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), lock_descriptor=lock_descriptor
     )
     vault.before_first_change(lambda: _write_first_vault_head(home, terms))
-    return Unlocked(home, vault, terms, stretched, RelayShare())
+    return UnlockedVault(home, vault, terms, stretched, RelayShare())
 
 
-def _write_first_vault_head(home: Path, terms: KeyTerms) -> None:
+def _write_first_vault_head(home: Path, terms: KeyDerivationTerms) -> None:
     """Write the head before the first change: without a head, nothing could open the vault."""
     if not has_vault(home):
         write_vault_head(home, VaultHead(terms))
@@ -244,7 +246,7 @@ def _write_first_vault_head(home: Path, terms: KeyTerms) -> None:
 
 def _unlock_locked_folder(
     home: Path, passphrase: Secret, ask: AskRelayForShare, lock_descriptor: int
-) -> Unlocked:
+) -> UnlockedVault:
     head, part, asked = read_vault_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
@@ -254,7 +256,7 @@ def _unlock_locked_folder(
         if head.next is None or is_right_key(home, key):
             vault = _open_vault(home, key, lock_descriptor, part)
             return _finish_key_change(
-                Unlocked(home, vault, terms, stretched, part, asked=asked), head
+                UnlockedVault(home, vault, terms, stretched, part, asked=asked), head
             )
     raise _passphrase_error(part)
 
@@ -270,11 +272,11 @@ def _open_vault(home: Path, key: Secret, lock_descriptor: int, part: RelayShare)
 class VaultHead:
     """How the vault's key is derived now, and after a pending change of the key."""
 
-    now: KeyTerms
-    next: KeyTerms | None = None
+    now: KeyDerivationTerms
+    next: KeyDerivationTerms | None = None
 
 
-def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
+def _finish_key_change(unlocked: UnlockedVault, head: VaultHead) -> UnlockedVault:
     """Remove from the head the key that is no longer used.
 
     If the vault's first registration with a relay did not finish, its token is kept.
@@ -295,7 +297,7 @@ def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
 
-def _derive_key(home: Path, terms: KeyTerms, stretched: Secret, output: Secret) -> Secret:
+def _derive_key(home: Path, terms: KeyDerivationTerms, stretched: Secret, output: Secret) -> Secret:
     try:
         secret = (home / "device.key").read_bytes()
         if terms.first:
@@ -361,10 +363,14 @@ def write_vault_head(home: Path, head: VaultHead) -> None:
     write_private(home / _HEAD_FILE, msgspec.json.encode(shape))
 
 
-def _decode_terms(read: _VaultHeadJson | _KeyTermsJson, *, first: bool = False) -> KeyTerms:
+def _decode_terms(
+    read: _VaultHeadJson | _KeyTermsJson, *, first: bool = False
+) -> KeyDerivationTerms:
     """Decode how a key is derived; raises ValueError if a field is invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
-    return KeyTerms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
+    return KeyDerivationTerms(
+        read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first
+    )
 
 
 def _decode_lock(read: _LockJson) -> RelayLock:
@@ -377,7 +383,7 @@ def _decode_lock(read: _LockJson) -> RelayLock:
     return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
 
 
-def _encode_terms(terms: KeyTerms) -> _KeyTermsJson:
+def _encode_terms(terms: KeyDerivationTerms) -> _KeyTermsJson:
     cost, lock = terms.cost, terms.lock
     shape = None
     if lock is not None:

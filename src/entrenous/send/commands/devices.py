@@ -15,7 +15,7 @@ from entrenous.device.identities import has_relay, may_advance_ratchets, own_dev
 from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
 from entrenous.device.relay_lock_client import lock_at_new_relay, make_first_lock
-from entrenous.device.store.vault_folder import Unlocked
+from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.commands.setup import link_on_old_device
@@ -177,7 +177,7 @@ def move_to_relay(
 
 
 def _connect_device_to_relay(
-    relay: str, unlocked: Unlocked, device: Device, *, as_json: bool
+    relay: str, unlocked: UnlockedVault, device: Device, *, as_json: bool
 ) -> None:
     identity = join_relay(relay, device)
     with suppress(Unreachable):  # otherwise the next command makes the lock

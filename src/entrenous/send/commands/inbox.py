@@ -29,9 +29,14 @@ from entrenous.send.commands.message_list import (
     shown_messages,
 )
 from entrenous.send.inbox import find_received, received_messages, remove_received
-from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, Frame, FrameFile
+from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, FrameFile, MessageFrame
 from entrenous.send.letter.relay_tasks import wait_for_letter
-from entrenous.send.message.states import InboxState, MessageIsViewOnly, Received, UnsafeFiles
+from entrenous.send.message.states import (
+    InboxState,
+    MessageIsViewOnly,
+    ReceivedMessage,
+    UnsafeFiles,
+)
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import WriteFile, find_unsafe_files, open_message_to
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
@@ -113,8 +118,8 @@ def inbox(
 
 
 def _filter_by_sender(
-    sender: list[str], messages: tuple[Received, ...], device: Device
-) -> tuple[Received, ...]:
+    sender: list[str], messages: tuple[ReceivedMessage, ...], device: Device
+) -> tuple[ReceivedMessage, ...]:
     names = current_people_names(device)
     by = [names.sender(message) for message in messages]
     who = resolve_person_filter(sender, by, device)
@@ -125,7 +130,7 @@ def _filter_by_sender(
     )
 
 
-def _is_unopened(message: Received) -> bool:
+def _is_unopened(message: ReceivedMessage) -> bool:
     return message.state is InboxState.WAITING
 
 
@@ -216,7 +221,7 @@ def _write_message_files(
         require_free_space(out, size)
         opening_begun = True  # from now on the relay may have counted the opening
 
-    def write_and_print(frame: Frame) -> None:
+    def write_and_print(frame: MessageFrame) -> None:
         nonlocal printed
         if checked:
             _refuse_unsafe_files(message, arrived, device)
@@ -251,7 +256,7 @@ def _write_message_files(
         )
 
 
-def _ask_about_receipts(message: Received, device: Device) -> None:
+def _ask_about_receipts(message: ReceivedMessage, device: Device) -> None:
     """Ask once whether a sender whose keys were not compared (known by link) gets receipts.
 
     Without a terminal, print how to decide.

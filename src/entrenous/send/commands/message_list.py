@@ -17,7 +17,7 @@ from entrenous.device.identities import NameOf, comparable_name, contacts, curre
 from entrenous.send.conversations import STRANGER_LABEL, other_recipients, other_recipients_in_words
 from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.people.circle_members import people_by_name
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.output import print_line, rfc3339_utc
@@ -108,7 +108,9 @@ def select_messages(
     return MessageList((*before, *messages[start:]), start - len(before))
 
 
-def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:
+def shown_messages(
+    messages: Iterable[ReceivedMessage], device: Device
+) -> Iterator[dict[str, object]]:
     """Yield these messages as JSON objects; people's names are read only once."""
     names = None
     for message in messages:
@@ -125,7 +127,7 @@ class PeopleNames:
     known: Mapping[PersonId, str]
     call: NameOf
 
-    def sender(self, message: Received) -> str:
+    def sender(self, message: ReceivedMessage) -> str:
         """Return the sender's current name; if it is not known, the one stored with the message."""
         if message.sender == self.me:
             return self.ours
@@ -139,7 +141,7 @@ class PeopleNames:
             else self.known.get(person, translated(STRANGER_LABEL))
         )
 
-    def other_recipients(self, message: Received) -> list[str]:
+    def other_recipients(self, message: ReceivedMessage) -> list[str]:
         """Return the names of the other recipients, known people first."""
         return other_recipients(message, self.me, self.known)
 
@@ -151,7 +153,9 @@ def current_people_names(device: Device) -> PeopleNames:
     return PeopleNames(me.person.id, me.name, known, current_names(device))
 
 
-def _message_json(message: Received, names: PeopleNames, device: Device) -> dict[str, object]:
+def _message_json(
+    message: ReceivedMessage, names: PeopleNames, device: Device
+) -> dict[str, object]:
     # scripts see a single state for all messages that cannot be opened any more
     over = message.state in ENDED_STATES[1:]
     state = InboxState.EXPIRED if over else message.state

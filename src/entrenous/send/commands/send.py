@@ -20,7 +20,7 @@ from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
 from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.flush import flush_outbox
-from entrenous.send.guard import Inspection, answers_doubt, inspect_draft
+from entrenous.send.guard import DraftInspection, answers_doubt, inspect_draft
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
@@ -260,7 +260,7 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         )
 
 
-def _ask_to_confirm_recipients(inspection: Inspection) -> Inspection:
+def _ask_to_confirm_recipients(inspection: DraftInspection) -> DraftInspection:
     """On a terminal, show warnings about unusual recipients (send/guard.py), and let the user type
     the names to confirm them.
     """

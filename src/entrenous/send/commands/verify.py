@@ -22,7 +22,7 @@ from entrenous.send.people.compare_keys import (
     safety_number,
 )
 from entrenous.send.people.keep_contacts import mark_compared
-from entrenous.send.people.people_nouns import Comparison, ComparisonStage
+from entrenous.send.people.people_nouns import ComparisonStage, KeyComparison
 from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
@@ -156,7 +156,7 @@ def _confirm_match(name: str, device: Device) -> None:
         )
 
 
-def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
+def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> None:
     if comparing.stage in _COMPARISON_STAGE_SENTENCES:
         print_line(translated(_COMPARISON_STAGE_SENTENCES[comparing.stage]).format(name=name))
         print_line(

@@ -55,8 +55,8 @@ from entrenous.device.vault_tables import (
     FIRST_LETTER_TOKEN,
     GREETING_SENT,
     LAST_HEARD,
+    OWN_RECORDS,
     PEER,
-    SELF,
     TOKEN_RANGE_OUT,
     TOKEN_RANGE_PENDING,
     peer_key,
@@ -308,7 +308,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
         identity, name=person.name, home=home, person=person, card=write_key_bundle(card)
     )
     store_identity(updated, device)
-    device.vault.put(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD, b"")
+    device.vault.put(OWN_RECORDS, KEY_BUNDLE_TO_PUBLISH_RECORD, b"")
     _schedule_mailbox_deletions(gone, me, device)
     forget_devices(person.id, gone, device)
     _remove_unlisted_devices(listed - {me.key.device}, gone, device)
@@ -375,7 +375,7 @@ def _replace_close_tokens(
     if any(was.device not in known and was.kind is _REASON_LOST for was in after.revoked):
         abandon_prepared_mailboxes(person, device)
         replace_close_tokens(device)
-        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))
+        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))
 
 
 def _sign_next_list(

@@ -6,7 +6,7 @@ from typing import Final
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX
 from entrenous.device.identities import Identity
-from entrenous.device.store.vault_folder import Unlocked
+from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
@@ -132,7 +132,7 @@ _NOT_EVERYBODY_TOLD_SENTENCE: Final = translatable(
 _EVERYBODY_TOLD_SENTENCE: Final = translatable("People were told, and write to you there.")
 
 
-def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[str]:
+def describe_passphrase_change(before: UnlockedVault, after: UnlockedVault) -> Iterator[str]:
     """Yield what a changed passphrase means for this device and for older copies of its folder."""
     yield translated("From now on the new passphrase opens this device.")
     yield translated(_older_copies_in_words(before, after))
@@ -143,7 +143,7 @@ def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[st
         )
 
 
-def are_older_copies_shut(before: Unlocked, after: Unlocked) -> bool:
+def are_older_copies_shut(before: UnlockedVault, after: UnlockedVault) -> bool:
     """Return whether no passphrase opens older copies of the folder after a passphrase change."""
     return _older_copies_in_words(before, after) == _OLD_BACKUPS_UNOPENABLE_SENTENCE
 
@@ -166,7 +166,7 @@ _COPIES_NEVER_SHUT_SENTENCE: Final = translatable(
 )
 
 
-def _older_copies_in_words(before: Unlocked, after: Unlocked) -> str:
+def _older_copies_in_words(before: UnlockedVault, after: UnlockedVault) -> str:
     if after.terms.lock is None:
         return _COPIES_NEVER_SHUT_SENTENCE
     if after.terms.lock == before.terms.lock:

@@ -42,7 +42,7 @@ from entrenous.device.identities import (
     store_identity,
     store_signer,
 )
-from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OWN_RECORDS, peer_key
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_adding
 from entrenous.send.devices.link_nouns import (
@@ -251,8 +251,8 @@ def store_new_identity(
     with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
-        device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
-        device.vault.put(SELF, DEVICE_NAME_RECORD, grant.name.encode())
+        device.vault.put(OWN_RECORDS, SETUP_UNFINISHED_RECORD, b"")
+        device.vault.put(OWN_RECORDS, DEVICE_NAME_RECORD, grant.name.encode())
         _store_other_devices(grant, person, device)
 
 

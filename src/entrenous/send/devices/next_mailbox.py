@@ -28,7 +28,7 @@ from entrenous.device.identities import (
     refuse_local_address,
 )
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.vault_tables import PREPARED_MAILBOX, SELF, Table
+from entrenous.device.vault_tables import OWN_RECORDS, PREPARED_MAILBOX, Table
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
@@ -198,13 +198,13 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
     that delete them. Call it in a transaction.
     """
     delete_prepared_mailboxes(None, device)
-    device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
+    device.vault.put(OWN_RECORDS, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
     _forget_prepared_mailboxes(lost_by, device)
 
 
 def forget_other_prepared_mailboxes(moved: Person, device: Device) -> None:
     """After a move, delete the records of other relays for which our devices had prepared."""
-    device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(moved.epoch).encode())
+    device.vault.put(OWN_RECORDS, MOVE_READY_SINCE_RECORD, str(moved.epoch).encode())
     _forget_prepared_mailboxes(moved, device)
 
 
@@ -299,7 +299,7 @@ def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     """Return the mailboxes that our other devices have announced at a relay since our device list
     last recorded a lost device or a move.
     """
-    since = int(device.vault.get(SELF, MOVE_READY_SINCE_RECORD) or 0)
+    since = int(device.vault.get(OWN_RECORDS, MOVE_READY_SINCE_RECORD) or 0)
     return {
         one.device: home.mailbox
         for one in own_linked_devices(device)

@@ -30,7 +30,7 @@ from entrenous.device.relay_lock_client import (
     former_addresses,
     report_unlock_to,
 )
-from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OWN_RECORDS, peer_key
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
@@ -143,7 +143,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         RelayUnreachable, NoSuchMailbox, WrongToken.
     """
     old = _send_close_token(old, device)
-    if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
     if not old.overtaken:
@@ -174,7 +174,7 @@ def note_failed_fetch(
         isinstance(why, WrongToken)
         or trusted_time(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER
     ):
-        if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is None:
+        if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is None:
             FORMER_ADDRESS_TABLE.drop(key, device.vault)
         return None
     FORMER_ADDRESS_TABLE.store(
@@ -189,7 +189,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     The old mailbox is read for some days more. Everybody gets a greeting; our own devices get it at
     their old mailboxes. The user is notified, unless this device led the move (``led``).
     """
-    unsent = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD)
+    unsent = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
     next_close = None if unsent is None else Secret(unsent)
     record_former_mailbox(
         before.home, device, silent=not may_advance_ratchets(device), next_close=next_close
@@ -199,9 +199,9 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     forget_issued_tokens(device)
     discard_unpublished_prekeys(device)
     for name in (NEXT_CLOSE_TOKEN_RECORD, KEY_BUNDLE_TO_PUBLISH_RECORD):
-        device.vault.drop(SELF, name)
+        device.vault.drop(OWN_RECORDS, name)
     delete_prepared_mailboxes(new, device)
-    device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
+    device.vault.put(OWN_RECORDS, SETUP_UNFINISHED_RECORD, b"")
     _queue_greetings_to_everybody(device)
     if not led:
         record_move_progress(new.home.relay_url, FollowState.MOVED, device)

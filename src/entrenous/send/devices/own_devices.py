@@ -30,7 +30,7 @@ from entrenous.device.recovery_sheet import (
     RecoverySheet,
     SheetOfAnotherPerson,
 )
-from entrenous.device.vault_tables import SELF
+from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.devices.device_lists import (
     accept_own_bundle,
     find_master_key,
@@ -127,9 +127,9 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
         raise NothingToRecover
     if identity.home.close is None or not len(output):
         raise NothingToRecover
-    if device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is not None:
         raise CloseTokenNotReplacedYet
-    if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is not None:
+    if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is not None:
         raise LockNotMovedYet
     home, person = identity.home, identity.person.id
     if old is not None and old.person != person:

@@ -51,7 +51,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.recovery_sheet import RevocationTokenOutdated
 from entrenous.device.vault_tables import (
-    SELF,
+    OWN_RECORDS,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.linked_devices import (
@@ -232,8 +232,8 @@ def relays_with_mailbox_deletions(since: datetime, device: Device) -> set[str]:
 def resend_close_token(device: Device) -> None:
     """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
     close = own_device(device).home.close
-    if close is not None and device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is None:
-        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, close.reveal())
+    if close is not None and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
+        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, close.reveal())
 
 
 def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
@@ -249,16 +249,16 @@ def pending_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
 
 
 def _publish_key_bundle(device: Device) -> None:
-    if device.vault.get(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD) is None:
+    if device.vault.get(OWN_RECORDS, KEY_BUNDLE_TO_PUBLISH_RECORD) is None:
         return
     me = own_device(device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    device.vault.drop(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD)
+    device.vault.drop(OWN_RECORDS, KEY_BUNDLE_TO_PUBLISH_RECORD)
 
 
 def _send_close_token(device: Device) -> None:
-    following = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD)
+    following = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
     identity = OWN_IDENTITY.load(device.vault)
     if following is None or identity is None or identity.home is None:
         return
@@ -266,7 +266,7 @@ def _send_close_token(device: Device) -> None:
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, Secret(following))
     with device.vault.transaction():
         store_identity(replace(identity, home=home), device)
-        device.vault.drop(SELF, NEXT_CLOSE_TOKEN_RECORD)
+        device.vault.drop(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
 
 
 def _due_deletions(device: Device) -> list[Callable[[Device], None]]:

@@ -21,7 +21,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.vault_tables import (
     CHANGE_TIME,
-    SELF,
+    OWN_RECORDS,
     Table,
 )
 from entrenous.send.clock_sanity import now_in_whole_seconds
@@ -115,7 +115,7 @@ def record_change_times(device: Device) -> None:
 
     Otherwise a device that sends a change only days later would undo newer changes made elsewhere.
     """
-    if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK_RECORD) is None:
+    if own_linked_devices(device) and device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is None:
         with device.vault.transaction():
             all_shared_records(device)
 

@@ -17,9 +17,9 @@ from entrenous.crypto.nouns import BlobRef
 from entrenous.send.letter.letter_nouns import (
     BadContent,
     FileRole,
-    Frame,
     FrameFile,
     Manifest,
+    MessageFrame,
     PersonHead,
     ReplyTo,
 )
@@ -194,7 +194,7 @@ _PADDED_FILE_BYTES_MIN: Final = 4096
 _FRAME_LENGTH_BYTES: Final = 8
 
 
-def write_frame(frame: Frame) -> bytes:
+def write_frame(frame: MessageFrame) -> bytes:
     """Encode and pad blob 0, for crypto/encryption_at_rest.py.
 
     Raises:
@@ -206,7 +206,7 @@ def write_frame(frame: Frame) -> bytes:
     return _add_padding(len(encoded).to_bytes(_FRAME_LENGTH_BYTES, "big") + encoded)
 
 
-def read_frame(untrusted_padded: bytes) -> Frame:
+def read_frame(untrusted_padded: bytes) -> MessageFrame:
     """Decode a padded blob 0.
 
     Raises:
@@ -216,14 +216,14 @@ def read_frame(untrusted_padded: bytes) -> Frame:
         return _parse_frame(_remove_padding(untrusted_padded))
 
 
-def _parse_frame(encoded: bytes) -> Frame:
+def _parse_frame(encoded: bytes) -> MessageFrame:
     fields = as_map(decode(encoded), 3)
     as_uint(fields[1], FRAME_VERSION, FRAME_VERSION)
     files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, FILES_PER_MESSAGE_MAX))
     text = optional(fields[3], _parse_text)
     if not files and text is None:
         raise BadCbor
-    return Frame(files, text)
+    return MessageFrame(files, text)
 
 
 def padded_reader(data: bytes) -> BinaryIO:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import current_catalogue, language_of_person, translatable, translated
 from entrenous.device.device import Device
-from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
+from entrenous.send.letter.letter_nouns import ContentFile, FrameFile, MessageFrame
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import WriteFile, download_message, find_unsafe_files, open_message_to
@@ -289,7 +289,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
-    def provide_and_await_page(frame: Frame) -> None:
+    def provide_and_await_page(frame: MessageFrame) -> None:
         _refuse_unsafe_files(message, frame, files, device)
         look.provide_content(ViewedContent(frame.text, tuple(files)))
         look.loaded.wait(_LOAD_TIMEOUT_S)
@@ -300,7 +300,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
 
 
 def _refuse_unsafe_files(
-    message: str, frame: Frame, files: list[ContentFile], device: Device
+    message: str, frame: MessageFrame, files: list[ContentFile], device: Device
 ) -> None:
     """Raise UnsafeToShow or DecoderDidNotStart if a file cannot be shown."""
     fills = [partial(_write_data, one.data) for one in files]

@@ -55,7 +55,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.read import Letter
 from entrenous.send.letter.receipts import owe_delivery_receipt, store_receipts
 from entrenous.send.message.react import accept_reaction
-from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.block import is_blocked
 from entrenous.send.people.compare_keys import process_comparison_step
 from entrenous.send.people.contact_history import note_heard_from
@@ -145,7 +145,7 @@ def _on_message(
         note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), now_in_whole_seconds(device)
     last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
-    received = Received(
+    received = ReceivedMessage(
         id=message,
         name=free_message_name(manifest.name, device),
         sender=sender.person.id,

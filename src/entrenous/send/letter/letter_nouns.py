@@ -259,7 +259,7 @@ class FrameFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class MessageFrame:
     """Blob 0 of a message: its files and its text (docs/spec/content.md section 1)."""
 
     files: tuple[FrameFile, ...]
@@ -334,7 +334,7 @@ class NeedsUpdate(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class PeerDevice:
     """Another device that we exchange letters with (docs/spec/letter.md section 5).
 
     ``sessions`` are Olm sessions; the first one is used for writing. ``seal_to`` is the peer's
@@ -358,7 +358,7 @@ class Peer:
     used: bytes | None = None
 
 
-PEER_TABLE: Final = Table(PEER, Peer)
+PEER_TABLE: Final = Table(PEER, PeerDevice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     LetterAddress,
     OwnXWingKey,
-    Peer,
+    PeerDevice,
     PersonHead,
     RequestNote,
 )
@@ -87,7 +87,9 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     return Letter(header, body, person)
 
 
-def _letter_address(own_key: OwnXWingKey, made_for: Peer | None, me: OwnIdentity) -> LetterAddress:
+def _letter_address(
+    own_key: OwnXWingKey, made_for: PeerDevice | None, me: OwnIdentity
+) -> LetterAddress:
     return LetterAddress(
         to_person=me.person.id,
         to_device=me.key.device,
@@ -100,7 +102,7 @@ def _letter_address(own_key: OwnXWingKey, made_for: Peer | None, me: OwnIdentity
 
 
 def _check_address(
-    header: Header, made_for: Peer | None, waiting: WaitingEnvelope, me: OwnIdentity
+    header: Header, made_for: PeerDevice | None, waiting: WaitingEnvelope, me: OwnIdentity
 ) -> None:
     if (header.to_person, header.to_device) != (me.person.id, me.key.device):
         raise NotForThisMailbox(what="it is for another device")
@@ -114,7 +116,7 @@ def _check_address(
 
 
 def _open_inner_letter(
-    outer: OuterLetter, header: Header, peer: Peer | None, device: Device
+    outer: OuterLetter, header: Header, peer: PeerDevice | None, device: Device
 ) -> tuple[OpenedLetter, tuple[Secret, ...]]:
     """Return the opened letter, and the sessions with its sender, the current one first."""
     known_sessions = () if peer is None else peer.sessions
@@ -221,7 +223,7 @@ def _check_own_device_list(header: Header) -> None:
         raise NotForThisMailbox(what="it names two different lists of your devices")
 
 
-def _check_counter(header: Header, peer: Peer | None, device: Device) -> None:
+def _check_counter(header: Header, peer: PeerDevice | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
     if (
         header.counter in seen
@@ -245,14 +247,14 @@ def _check_next_key(header: Header) -> None:
 def _store_ratchet_state(
     header: Header,
     own_key: OwnXWingKey,
-    peer: Peer | None,
+    peer: PeerDevice | None,
     sessions: tuple[Secret, ...],
     device: Device,
 ) -> None:
     """Store the new ratchet state, and delete keys that the peer no longer needs."""
     seen = frozenset[int]() if peer is None else peer.seen
     newest = header.counter > max(seen, default=0)
-    moved = Peer(
+    moved = PeerDevice(
         device=header.from_device,
         person=header.from_person,
         sessions=sessions,
@@ -272,7 +274,9 @@ def _store_ratchet_state(
     PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _drop_unneeded_keys(moved: Peer, own_key: OwnXWingKey, peer: Peer, device: Device) -> Peer:
+def _drop_unneeded_keys(
+    moved: PeerDevice, own_key: OwnXWingKey, peer: PeerDevice, device: Device
+) -> PeerDevice:
     """Delete our keys that are older than the newest one used, once no letter to them can arrive.
 
     A peer never uses an older key again, so only letters with lower counters can be encrypted with
@@ -287,7 +291,7 @@ def _drop_unneeded_keys(moved: Peer, own_key: OwnXWingKey, peer: Peer, device: D
     return replace(moved, mine=peer.mine[needed:], used=used)
 
 
-def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
+def _newer_used_key(key: bytes, peer: PeerDevice) -> bytes | None:
     """Return this key of ours or the one that the peer used before, whichever is newer."""
     age = {one: place for place, one in enumerate(peer.mine)}
     return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used

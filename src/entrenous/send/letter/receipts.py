@@ -38,7 +38,7 @@ from entrenous.send.formats.message_format import write_manifest, write_marks
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import ReceivedMessage
 from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -65,7 +65,7 @@ _RECEIPT_DELAY_S_MAX: Final = 900
 MAX_RECEIPT_DELAY: Final = timedelta(seconds=_RECEIPT_DELAY_S_MAX)
 
 
-def owe_delivery_receipt(header: Header, received: Received, device: Device) -> None:
+def owe_delivery_receipt(header: Header, received: ReceivedMessage, device: Device) -> None:
     """Record that a receipt is owed for a stored message.
 
     Call it in the transaction that stores it.
@@ -75,7 +75,7 @@ def owe_delivery_receipt(header: Header, received: Received, device: Device) -> 
     _store_owed_receipt(ReceiptEvent.DELIVERED, received, device)
 
 
-def owe_opening_receipt(received: Received, device: Device) -> None:
+def owe_opening_receipt(received: ReceivedMessage, device: Device) -> None:
     """Record that a receipt is owed for an opening.
 
     Call it in the transaction that records the opening, while the manifest is still stored.
@@ -83,7 +83,7 @@ def owe_opening_receipt(received: Received, device: Device) -> None:
     _store_owed_receipt(ReceiptEvent.OPENED, received, device)
 
 
-def owe_export_receipt(received: Received, device: Device) -> None:
+def owe_export_receipt(received: ReceivedMessage, device: Device) -> None:
     """Record that a receipt is owed for an export; call it like :func:`owe_opening_receipt`."""
     _store_owed_receipt(ReceiptEvent.EXPORTED, received, device)
 
@@ -100,7 +100,7 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
     return contact.gets_receipts
 
 
-def _store_owed_receipt(event: ReceiptEvent, received: Received, device: Device) -> None:
+def _store_owed_receipt(event: ReceiptEvent, received: ReceivedMessage, device: Device) -> None:
     sent_from = device.vault.get(SENDING_DEVICE, inbox_key(received.sender, received.id))
     manifest = received.manifest
     if not device.receipts or sent_from is None or manifest is None:

@@ -14,9 +14,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState
 from entrenous.device.vault_tables import (
+    OWN_RECORDS,
     RELAY_RESTORE,
     REVOKED_TOKEN,
-    SELF,
     TOKEN_REVOCATION,
 )
 from entrenous.send.clock_sanity import trusted_time
@@ -46,9 +46,9 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     returned. If the token that deletes our mailbox changes, letters to our other devices are put
     into the outbox: until these are sent, no other device could revoke this one if it were lost.
     """
-    close_token_changes = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None
+    close_token_changes = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is not None
     problems = send_own_changes_to_relay(device)
-    if close_token_changes and device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is None:
+    if close_token_changes and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
         send_sync_letters(device)
     try:
         register_tokens(device)

@@ -16,7 +16,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import check_list_head, olm_account_of, own_device
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, Peer, XWingKey
+from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, PeerDevice, XWingKey
 from entrenous.send.letter.write import (
     Addressee,
     addressees,
@@ -101,7 +101,7 @@ def replace_session(to: Addressee, device: Device) -> None:
         PEER_TABLE.store(kept, peer_id, device.vault)
 
 
-def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
+def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> PeerDevice:
     batch = batch_of_bundle(bundle)
     if bundle.one_time is not None:
         opening_key = _verified_prekey(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
@@ -109,7 +109,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
         opening_key = _verified_prekey(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
     xwing = _verified_prekey(bundle.xwing, PrekeyKind.XWING, batch, to, device)
     session = begin_session(olm_account_of(device), to.key.curve25519, opening_key.prekey.public)
-    return Peer(
+    return PeerDevice(
         device=to.key.device,
         person=to.contact.person.id,
         sessions=(session,),

@@ -30,7 +30,7 @@ from entrenous.send.letter.letter_nouns import (
     Hello,
     LetterAddress,
     Manifest,
-    Peer,
+    PeerDevice,
     RecallNote,
     TokenRangeNote,
     XWingKey,
@@ -147,7 +147,7 @@ def _last_token_lock_in(body: Body) -> bytes | None:
     return None
 
 
-def _letter_address(peer: Peer, to: Addressee, me: OwnIdentity) -> LetterAddress:
+def _letter_address(peer: PeerDevice, to: Addressee, me: OwnIdentity) -> LetterAddress:
     return LetterAddress(
         to_person=to.contact.person.id,
         to_device=to.key.device,
@@ -161,7 +161,7 @@ def _letter_address(peer: Peer, to: Addressee, me: OwnIdentity) -> LetterAddress
 
 def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
     encoded: bytes,
-    peer: Peer,
+    peer: PeerDevice,
     to: Addressee,
     outer: OuterLetterParts,
     me: OwnIdentity,
@@ -187,7 +187,7 @@ def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
     )
 
 
-def _store_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
+def _store_peer(peer: PeerDevice, session: Secret, next_key: XWingKey, device: Device) -> None:
     mine = (*peer.mine, next_key.id)
     for forgotten in mine[:-XWING_KEYS_PER_PEER_MAX]:
         OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)

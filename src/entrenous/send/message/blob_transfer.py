@@ -19,7 +19,7 @@ from entrenous.device.device import Device, Vault
 from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
-from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, DownloadPart, Received
+from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, DownloadPart, ReceivedMessage
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
@@ -140,7 +140,7 @@ class _CountedReader(io.BufferedIOBase):
 
 
 def download_blobs(
-    received: Received, manifest: Manifest, device: Device, watch: TransferWatch
+    received: ReceivedMessage, manifest: Manifest, device: Device, watch: TransferWatch
 ) -> tuple[BlobId, ...]:
     """Download all blobs of a message into the vault, sealed, and check them.
 
@@ -157,7 +157,7 @@ def download_blobs(
     )
 
 
-def delete_download_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
+def delete_download_parts(received: ReceivedMessage, vault: Vault, *, files: bool = True) -> None:
     """Delete the records of a message's downloads, and the downloaded files if ``files`` is
     true.
     """

@@ -77,7 +77,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class RecipientDoubt:
     """The guard's doubt about one recipient or circle, as a sentence. ``answer`` is the name
     to type: the first name, or the full name if the first name is ambiguous.
     """

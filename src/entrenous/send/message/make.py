@@ -38,9 +38,9 @@ from entrenous.send.formats.message_format import (
 from entrenous.send.guard import record_sent_message
 from entrenous.send.letter.letter_nouns import (
     ContentFile,
-    Frame,
     FrameFile,
     Manifest,
+    MessageFrame,
     PersonHead,
     ReplyTo,
 )
@@ -279,7 +279,7 @@ def _padded_blobs(
     frame_files = tuple(
         FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
     )
-    frame = write_frame(Frame(frame_files, text or None))
+    frame = write_frame(MessageFrame(frame_files, text or None))
     yield io.BytesIO(frame), len(frame)
     for one in files:
         yield padded_reader(one.file.data), padded_length(len(one.file.data))

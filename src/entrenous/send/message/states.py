@@ -39,7 +39,7 @@ class InboxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedMessage:
     """A message in the inbox. Its secrets are deleted once it has ended.
 
     After the opening of a message without an opening limit, ``kept`` are its sealed frame and files
@@ -69,7 +69,7 @@ class Received:
     sequence: int = 0
 
 
-INBOX_TABLE: Final = Table(INBOX, Received)
+INBOX_TABLE: Final = Table(INBOX, ReceivedMessage)
 
 
 class UnsafeFiles(Malformed):

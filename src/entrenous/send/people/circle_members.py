@@ -24,7 +24,7 @@ from entrenous.send.people.people_nouns import NameTaken
 
 
 @dataclass(frozen=True, slots=True)
-class Recipients:
+class ResolvedRecipients:
     """The recipients to whom a list of names refers: each person once, and the named circles.
 
     ``passed_over`` are the blocked members of these circles.
@@ -35,7 +35,7 @@ class Recipients:
     passed_over: tuple[str, ...] = ()
 
 
-def resolve_recipients(names: list[str], device: Device) -> Recipients:
+def resolve_recipients(names: list[str], device: Device) -> ResolvedRecipients:
     """Resolve names of people and circles to recipients, leaving out a circle's blocked members.
 
     Raises:
@@ -55,7 +55,7 @@ def resolve_recipients(names: list[str], device: Device) -> Recipients:
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
     blocked = (one.name for circle in named for one in members_of(circle, device) if one.blocked)
     circles_meant = tuple(dict.fromkeys(circle.id for circle in named))
-    return Recipients(tuple(each), circles_meant, tuple(dict.fromkeys(blocked)))
+    return ResolvedRecipients(tuple(each), circles_meant, tuple(dict.fromkeys(blocked)))
 
 
 def circle_named(name: str, device: Device) -> Circle:

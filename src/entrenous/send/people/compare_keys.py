@@ -40,17 +40,17 @@ from entrenous.send.people.people_nouns import (
     KEY_COMPARISON_TABLE,
     CodeDoesNotMatch,
     CodeOfOwnDevice,
-    Comparison,
     ComparisonNotReady,
     ComparisonSide,
     ComparisonStage,
     ContactIsBlocked,
+    KeyComparison,
     NoCodeInPicture,
     NothingToCompare,
 )
 
 
-def comparison_with(person: PersonId, device: Device) -> Comparison | None:
+def comparison_with(person: PersonId, device: Device) -> KeyComparison | None:
     """Return the comparison in progress with a person; None if there is none or it expired."""
     found = KEY_COMPARISON_TABLE.load(person.hex(), device.vault)
     if found is None or device.clock.now() - found.began_at > timedelta(
@@ -60,7 +60,7 @@ def comparison_with(person: PersonId, device: Device) -> Comparison | None:
     return found
 
 
-def store_comparison(person: PersonId, comparing: Comparison, device: Device) -> None:
+def store_comparison(person: PersonId, comparing: KeyComparison, device: Device) -> None:
     KEY_COMPARISON_TABLE.store(comparing, person.hex(), device.vault)
 
 
@@ -68,7 +68,7 @@ def delete_comparison(person: PersonId, device: Device) -> None:
     KEY_COMPARISON_TABLE.drop(person.hex(), device.vault)
 
 
-def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> ShortString:
+def auth_string_of(comparing: KeyComparison, person: PersonId, device: Device) -> ShortString:
     """Return the short authentication string that both people should see; raises BadKey."""
     return short_string(
         comparing.private,
@@ -77,14 +77,14 @@ def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> S
     )
 
 
-def _their_public_key(comparing: Comparison) -> bytes:
+def _their_public_key(comparing: KeyComparison) -> bytes:
     if comparing.theirs is None:
         raise LookupError("their public key has not arrived")
     return comparing.theirs.public
 
 
 def _confirmation_proof(
-    comparing: Comparison, person: PersonId, by: PersonId, device: Device
+    comparing: KeyComparison, person: PersonId, by: PersonId, device: Device
 ) -> bytes:
     """Return the 32-byte confirmation, by either of the two people, that the strings match.
 
@@ -95,7 +95,7 @@ def _confirmation_proof(
     return agreement_proof(comparing.private, _their_public_key(comparing), transcript, by)
 
 
-def _comparison_transcript(comparing: Comparison, person: PersonId, device: Device) -> bytes:
+def _comparison_transcript(comparing: KeyComparison, person: PersonId, device: Device) -> bytes:
     if comparing.mine is None or comparing.theirs is None:
         raise LookupError("both public keys are needed for the transcript")
     ours, theirs = (own_device(device).person.id, comparing.mine), (person, comparing.theirs)
@@ -103,7 +103,7 @@ def _comparison_transcript(comparing: Comparison, person: PersonId, device: Devi
     return write_comparison_transcript(comparing.transaction, starter, other)
 
 
-def compare_keys(name: str, device: Device) -> Comparison:
+def compare_keys(name: str, device: Device) -> KeyComparison:
     """Take our next step: begin a comparison or answer theirs; return the current state.
 
     The letters leave with the next flush.
@@ -181,16 +181,16 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
     return compared
 
 
-def send_public_key(comparing: Comparison, step: int, contact: Contact, device: Device) -> None:
+def send_public_key(comparing: KeyComparison, step: int, contact: Contact, device: Device) -> None:
     """Send our public key to their device."""
     if comparing.their_device is not None:
         note = CompareStep(comparing.transaction, step, public_key_of(comparing.private))
         _write_step(note, contact, comparing.their_device, device)
 
 
-def _begin_comparison(contact: Contact, device: Device) -> Comparison:
+def _begin_comparison(contact: Contact, device: Device) -> KeyComparison:
     private = Secret(device.dice.token(32))
-    begun = Comparison(
+    begun = KeyComparison(
         transaction=device.dice.token(ID_BYTES),
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.BEGUN,
@@ -207,7 +207,7 @@ def _begin_comparison(contact: Contact, device: Device) -> Comparison:
     return begun
 
 
-def _answer_comparison(comparing: Comparison, contact: Contact, device: Device) -> Comparison:
+def _answer_comparison(comparing: KeyComparison, contact: Contact, device: Device) -> KeyComparison:
     with device.vault.transaction():
         send_public_key(comparing, 2, contact, device)
         mine = _our_comparison_side(comparing.private, device)
@@ -224,7 +224,7 @@ def _our_comparison_side(private: Secret, device: Device) -> ComparisonSide:
     return ComparisonSide(me.key.device, me.person.head, public_key_of(private))
 
 
-def _require_ready_comparison(contact: Contact, device: Device) -> Comparison:
+def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparison:
     found = comparison_with(contact.person.id, device)
     if found is None:
         raise NothingToCompare(name=contact.name)
@@ -274,7 +274,7 @@ def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Devic
     )
     if busy or (known is not None and known.transaction < step.transaction and known.starter):
         return
-    asked = Comparison(
+    asked = KeyComparison(
         transaction=step.transaction,
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.ASKED,
@@ -288,7 +288,7 @@ def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Devic
 
 
 def _on_key_shown(
-    known: Comparison, step: CompareStep, header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 2: they showed their key, so we may reveal ours, to which we had committed."""
     if known.stage is not ComparisonStage.BEGUN:
@@ -300,7 +300,7 @@ def _on_key_shown(
 
 
 def _on_key_revealed(
-    known: Comparison, step: CompareStep, header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 3: they revealed the key to which they had committed before they saw ours.
 
@@ -317,7 +317,7 @@ def _on_key_revealed(
 
 
 def _on_match_confirmed(
-    known: Comparison, step: CompareStep, _header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: CompareStep, _header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 4: they say that the strings match."""
     if known.stage not in {ComparisonStage.READY, ComparisonStage.AGREED}:
@@ -330,14 +330,14 @@ def _on_match_confirmed(
     finish_if_both_agree(contact, device)
 
 
-def _store_as_ready(met: Comparison, contact: Contact, device: Device) -> None:
+def _store_as_ready(met: KeyComparison, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=ComparisonStage.READY)
     auth_string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
     store_comparison(contact.person.id, ready, device)
 
 
 _STEP_HANDLERS: Final[
-    Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, Device], None]]
+    Mapping[int, Callable[[KeyComparison, CompareStep, Header, Contact, Device], None]]
 ] = {
     2: _on_key_shown,
     3: _on_key_revealed,

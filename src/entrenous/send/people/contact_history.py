@@ -21,7 +21,7 @@ from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import (
     LAST_HEARD,
     LAST_SENT,
-    SELF,
+    OWN_RECORDS,
     Table,
     peer_key,
 )
@@ -166,12 +166,12 @@ def copies_of_media(message: Message) -> Iterator[Copy]:
 
 def _index_older_messages_once(device: Device) -> None:
     """Add the messages sent before this index existed, once."""
-    if device.vault.get(SELF, _OLDER_MESSAGES_INDEXED_KEY) is not None:
+    if device.vault.get(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY) is not None:
         return
     for message in device.ledger.messages():
         for person, talk in _sent_records_of(message, device.vault):
             _store_sent_record(person, talk, device.vault)
-        device.vault.put(SELF, _OLDER_MESSAGES_INDEXED_KEY, b"")
+        device.vault.put(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY, b"")
 
 
 def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:

@@ -121,7 +121,7 @@ class ComparisonSide:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class KeyComparison:
     """A key comparison with one person.
 
     ``commitment`` is the starter's commitment to their key, ``their_head`` the list head in the
@@ -141,7 +141,7 @@ class Comparison:
     they_agree: bool = False
 
 
-KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, Comparison)
+KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, KeyComparison)
 
 
 class NothingToCompare(NotFound):

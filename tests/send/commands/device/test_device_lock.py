@@ -16,8 +16,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.crypto.vault_key import Cost
 from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
-from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
-from entrenous.device.vault_tables import SELF
+from entrenous.device.store.vault_folder import KeyDerivationTerms, RelayShare, UnlockedVault
+from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
@@ -92,7 +92,7 @@ def test_sheet_is_written_only_once_the_relay_has_its_token(
     """The relay must get the new token after a loss first; it did not answer the command before."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
-        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
+        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
     answer("device", "recovery", "--out", str(sheet))
     assert read_sheet(sheet.read_text()).close == following
     answer("device", "list")
@@ -181,8 +181,8 @@ def test_lock_commands_report_in_words(
 def test_passphrase_change_reports_what_opens_older_copies(
     before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
 ) -> None:
-    def unlocked(lock: RelayLock | None) -> Unlocked:
-        terms, part = KeyTerms(bytes(16), Cost(), lock), RelayShare(outdated=outdated)
-        return Unlocked(Path(), cast("Any", None), terms, Secret(b""), part)
+    def unlocked(lock: RelayLock | None) -> UnlockedVault:
+        terms, part = KeyDerivationTerms(bytes(16), Cost(), lock), RelayShare(outdated=outdated)
+        return UnlockedVault(Path(), cast("Any", None), terms, Secret(b""), part)
 
     assert said in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))
