@@ -30,7 +30,7 @@ from entrenous.base.environment import read_settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.respond.law.places import Place
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import AgeAnswer, Sighting, SightingReach
 from entrenous.respond.open_case import add_sighting, open_case
 from entrenous.respond.situation import PictureMaker, Situation
@@ -56,7 +56,7 @@ def fill(device: Device, cases: int) -> str:
                 seen = Sighting(where, SightingReach.PUBLIC, began + timedelta(minutes=number))
                 add_sighting(name, seen, device)
             if number % 10 == 0 or number == cases - 1:
-                write_notice(name, "us-tida-removal", device, (1,))
+                draft_and_store_notice(name, "us-tida-removal", device, (1,))
     return name
 
 

@@ -5,7 +5,7 @@ import pytest
 from entrenous.app.case_index import CaseIndex
 from entrenous.app.wording import page_for_step
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import CaseName
 from entrenous.respond.open_case import add_sighting, add_statement
@@ -32,7 +32,7 @@ def test_a_case_leads_from_page_to_page() -> None:
     assert page() == ("evidence", 0, "")
     add_statement(name, "seen on Monday", room.device)
     assert page() == ("evidence", 0, "")  # to have it stamped
-    write_notice(name, "us-tida-removal", room.device)
+    draft_and_store_notice(name, "us-tida-removal", room.device)
     assert page() == ("letter", 1, "")
     record_notice_event(name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
     assert page() == ("", 0, "")  # nothing to do now
@@ -61,7 +61,7 @@ def test_what_is_due_first_comes_first_and_is_read_again_when_it_changes() -> No
     names = [room.opens(lived_in("US")).name for _ in range(3)]
     for name in names[:2]:
         add_sighting(name, seen(), room.device)
-        write_notice(name, "us-tida-removal", room.device)
+        draft_and_store_notice(name, "us-tida-removal", room.device)
     record_notice_event(names[1], 1, NoticeEvent.SEND, room.clock.now(), room.device)
     assert index.cases_by_deadline(room.device)[0].name == names[1]
     room.clock.wind(hours=1)

@@ -44,7 +44,7 @@ from entrenous.device.vault_tables import (
     inbox_key,
     unpack,
 )
-from entrenous.respond.custody import CASES_TABLE, LINKS_TABLE
+from entrenous.respond.custody import CASES_TABLE, CUSTODY_LINKS_TABLE
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, is_message_name, received_messages
@@ -416,7 +416,7 @@ def test_invalid_receipts_are_not_imported(told: Told) -> None:
 def test_archive_tables_match_other_verbs_table_names() -> None:
     assert (
         CASES_TABLE,
-        LINKS_TABLE,
+        CUSTODY_LINKS_TABLE,
         PROTECTION_TABLE.name,
     ) == (contents.CASES_FOLDER, contents.CUSTODY_FOLDER, contents.PROTECTION_TABLE)
     assert Secret(bytes(32)) == NO_TOKEN

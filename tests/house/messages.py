@@ -24,7 +24,7 @@ from entrenous.base.language import ENGLISH, LANGUAGES
 from entrenous.cli import COMMANDS, build_command_line
 from entrenous.crypto.short_auth_string import EMOJI
 from entrenous.learn.lesson import all_lessons
-from entrenous.respond.law.deadlines import clauses_in
+from entrenous.respond.law.deadlines import split_deadline_clauses
 from entrenous.terminal.lazy_commands import load_command, split_paragraphs
 from tests.house.sources import SOURCE, Source, collector_paused, sources
 
@@ -233,7 +233,9 @@ def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
             step.pop("what", None), step.pop("caution", None)
     for column in columns:
         for value in _values(table, column.split(".")):
-            for part in clauses_in(value) if column.endswith(".deadline_rule") else (value,):
+            for part in (
+                split_deadline_clauses(value) if column.endswith(".deadline_rule") else (value,)
+            ):
                 if not _NO_WORDS.fullmatch(part):
                     yield Found(_where(file), part)
 

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from entrenous.base.program import Program
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import (
-    Advice,
     CheckUp,
+    CheckUpFinding,
     CheckUpInput,
-    LeakPath,
+    LeakPathState,
     _limit_steps,
-    check_up,
-    guesses_log10,
+    passphrase_guesses_log10,
+    run_check_up,
 )
 from entrenous.learn.facts import (
-    HELP_COMMAND,
-    STEPS_MAX,
+    ADVISED_STEPS_MAX,
+    THREAT_HELP_COMMAND,
     all_questions,
-    shipped_order,
+    shipped_check_order,
     shipped_questions,
 )
 from entrenous.learn.picture_places import PicturesFound
@@ -53,20 +53,20 @@ def looked(
     pictures: PicturesFound | None = None,
     today: date = TODAY,
 ) -> CheckUp:
-    return check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
+    return run_check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
 
 
-def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPath]:
+def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPathState]:
     return {one.check: one.path for one in looked(facts, passphrase).advice}
 
 
-def said_of(check: str, found: CheckUp) -> Advice:
+def said_of(check: str, found: CheckUp) -> CheckUpFinding:
     return next(one for one in found.advice if one.check == check)
 
 
 def test_nothing_open_needs_no_step() -> None:
     found = looked()
-    closed = {one.check for one in found.advice if one.path is LeakPath.CLOSED}
+    closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
     assert closed == MACHINE - {"program"}  # whether there is a newer one nobody here can see
     assert not found.has_step
     assert {one.undo for one in found.advice} == {None}
@@ -75,33 +75,35 @@ def test_nothing_open_needs_no_step() -> None:
 @pytest.mark.parametrize(
     ("facts", "check", "path"),
     [
-        (replace(FINE, open_to_others=(".", "vault.db")), "vault files", LeakPath.OPEN),
-        (replace(FINE, open_to_others=None), "vault files", LeakPath.UNKNOWN),
-        (replace(FINE, disk_encrypted=False), "disk encryption", LeakPath.OPEN),
-        (replace(FINE, disk_encrypted=None), "disk encryption", LeakPath.UNKNOWN),
+        (replace(FINE, open_to_others=(".", "vault.db")), "vault files", LeakPathState.OPEN),
+        (replace(FINE, open_to_others=None), "vault files", LeakPathState.UNKNOWN),
+        (replace(FINE, disk_encrypted=False), "disk encryption", LeakPathState.OPEN),
+        (replace(FINE, disk_encrypted=None), "disk encryption", LeakPathState.UNKNOWN),
         (
             replace(FINE, version=SystemVersion("debian", "11", "Debian 11")),
             "system",
-            LeakPath.OPEN,
+            LeakPathState.OPEN,
         ),
         (
             replace(FINE, version=SystemVersion("haiku", "1", "Haiku R1")),
             "system",
-            LeakPath.UNKNOWN,
+            LeakPathState.UNKNOWN,
         ),
-        (replace(FINE, updated_on=TODAY - timedelta(days=181)), "program", LeakPath.OPEN),
+        (replace(FINE, updated_on=TODAY - timedelta(days=181)), "program", LeakPathState.OPEN),
         (
             replace(FINE, synced=(SyncedPlace("Dropbox", "the vault", "/home/ana/Dropbox/e"),)),
             "synced folders",
-            LeakPath.OPEN,
+            LeakPathState.OPEN,
         ),
     ],
 )
-def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: LeakPath) -> None:
+def test_each_fact_decides_its_own_path(
+    facts: MachineFacts, check: str, path: LeakPathState
+) -> None:
     assert paths(facts) == {**paths(FINE), check: path}
     advice = said_of(check, looked(facts))
     assert advice.next_step
-    assert bool(advice.undo) is (path is LeakPath.OPEN)  # looking changes nothing
+    assert bool(advice.undo) is (path is LeakPathState.OPEN)  # looking changes nothing
     assert advice.closes
 
 
@@ -114,27 +116,27 @@ def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: L
     ],
 )
 def test_what_was_not_seen_is_unknown_and_never_fine(facts: MachineFacts, check: str) -> None:
-    assert paths(facts)[check] is LeakPath.UNKNOWN
+    assert paths(facts)[check] is LeakPathState.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("passphrase", "path"),
     [
-        (b"password1", LeakPath.OPEN),
-        (b"qwertyuiop12", LeakPath.OPEN),
-        (b"", LeakPath.OPEN),
-        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa", LeakPath.OPEN),
-        (b"teapot violin marmot gravel canoe", LeakPath.CLOSED),
-        (b"x7#Kq9!mZp2$Lw", LeakPath.CLOSED),
-        ("żółw kaczka świerszcz młyn".encode(), LeakPath.CLOSED),
+        (b"password1", LeakPathState.OPEN),
+        (b"qwertyuiop12", LeakPathState.OPEN),
+        (b"", LeakPathState.OPEN),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa", LeakPathState.OPEN),
+        (b"teapot violin marmot gravel canoe", LeakPathState.CLOSED),
+        (b"x7#Kq9!mZp2$Lw", LeakPathState.CLOSED),
+        ("żółw kaczka świerszcz młyn".encode(), LeakPathState.CLOSED),
     ],
 )
-def test_a_passphrase_is_judged_by_a_clever_guesser(passphrase: bytes, path: LeakPath) -> None:
+def test_a_passphrase_is_judged_by_a_clever_guesser(passphrase: bytes, path: LeakPathState) -> None:
     assert paths(FINE, Secret(passphrase))["passphrase"] is path
 
 
 def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
-    assert paths(FINE, None)["passphrase"] is LeakPath.UNKNOWN
+    assert paths(FINE, None)["passphrase"] is LeakPathState.UNKNOWN
 
 
 @given(st.text(min_size=8, max_size=90))
@@ -144,27 +146,29 @@ def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
 
 
 def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
-    assert guesses_log10(Secret(b"a" * 72 + b"x7#Kq9!mZp2$Lw")) < 10
+    assert passphrase_guesses_log10(Secret(b"a" * 72 + b"x7#Kq9!mZp2$Lw")) < 10
 
 
 def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
     found = looked(replace(FINE, open_to_others=None, disk_encrypted=False)).advice
     order = [one.path for one in found]
-    assert order == sorted(order, key=[LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED].index)
+    assert order == sorted(
+        order, key=[LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED].index
+    )
 
 
 def test_the_most_effective_of_the_open_paths_comes_first() -> None:
     answers = {"lock-screen": "yes", "email-second-step": "no", "passcode": "yes"}
     found = looked(replace(FINE, disk_encrypted=False), answers=answers).advice
-    opened = [one.check for one in found if one.path is LeakPath.OPEN]
+    opened = [one.check for one in found if one.path is LeakPathState.OPEN]
     assert opened == ["email-second-step", "passcode", "lock-screen", "disk encryption"]
 
 
 def test_the_order_names_every_check_and_every_question_but_the_threat_once() -> None:
-    named = [one.id for one in shipped_order()]
+    named = [one.id for one in shipped_check_order()]
     expected = MACHINE | {"pictures with a place"} | {one.id for one in all_questions()}
     assert sorted(named) == sorted(expected - {"threat"})
-    assert all(len(one.reason.split()) > 4 for one in shipped_order())
+    assert all(len(one.reason.split()) > 4 for one in shipped_check_order())
 
 
 def test_many_loose_files_are_counted_and_not_listed() -> None:
@@ -176,12 +180,12 @@ def test_many_loose_files_are_counted_and_not_listed() -> None:
 @given(st.lists(st.booleans(), max_size=12))
 def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: list[bool]) -> None:
     before = [
-        Advice(str(n), LeakPath.OPEN, "closes", "found", "step" if with_step else None)
+        CheckUpFinding(str(n), LeakPathState.OPEN, "closes", "found", "step" if with_step else None)
         for n, with_step in enumerate(steps)
     ]
     after = _limit_steps(before)
     assert [one.check for one in after] == [one.check for one in before]
-    assert sum(one.next_step is not None for one in after) == min(sum(steps), STEPS_MAX)
+    assert sum(one.next_step is not None for one in after) == min(sum(steps), ADVISED_STEPS_MAX)
 
 
 def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> None:
@@ -193,7 +197,7 @@ def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> No
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = looked(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_order()][:4]  # the system's version is not known here
+    first = [one.id for one in shipped_check_order()][:4]  # the system's version is not known here
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 
@@ -209,19 +213,29 @@ def test_no_grade_and_no_score() -> None:
 @pytest.mark.parametrize(
     ("version", "today", "path", "words"),
     [
-        (DEBIAN, date(2030, 6, 30), LeakPath.CLOSED, "until 30 June 2030"),
-        (DEBIAN, date(2030, 7, 1), LeakPath.OPEN, "on 30 June 2030"),
-        (SystemVersion("ubuntu", "24.04", ""), TODAY, LeakPath.CLOSED, "31 May 2029"),
-        (SystemVersion("ubuntu", "20.04", ""), TODAY, LeakPath.OPEN, "Ubuntu Pro"),
-        (SystemVersion("fedora", "43", ""), date(2026, 12, 10), LeakPath.OPEN, "Fedora 43"),
-        (SystemVersion("macos", "13", ""), TODAY, LeakPath.OPEN, "Apple publishes no such days"),
-        (SystemVersion("windows", "19045", ""), TODAY, LeakPath.OPEN, "14 October 2025"),
-        (SystemVersion("windows", "26100", ""), TODAY, LeakPath.OPEN, "13 October 2026"),
-        (SystemVersion("windows", "26100", "", True), TODAY, LeakPath.CLOSED, "12 October 2027"),
+        (DEBIAN, date(2030, 6, 30), LeakPathState.CLOSED, "until 30 June 2030"),
+        (DEBIAN, date(2030, 7, 1), LeakPathState.OPEN, "on 30 June 2030"),
+        (SystemVersion("ubuntu", "24.04", ""), TODAY, LeakPathState.CLOSED, "31 May 2029"),
+        (SystemVersion("ubuntu", "20.04", ""), TODAY, LeakPathState.OPEN, "Ubuntu Pro"),
+        (SystemVersion("fedora", "43", ""), date(2026, 12, 10), LeakPathState.OPEN, "Fedora 43"),
+        (
+            SystemVersion("macos", "13", ""),
+            TODAY,
+            LeakPathState.OPEN,
+            "Apple publishes no such days",
+        ),
+        (SystemVersion("windows", "19045", ""), TODAY, LeakPathState.OPEN, "14 October 2025"),
+        (SystemVersion("windows", "26100", ""), TODAY, LeakPathState.OPEN, "13 October 2026"),
+        (
+            SystemVersion("windows", "26100", "", True),
+            TODAY,
+            LeakPathState.CLOSED,
+            "12 October 2027",
+        ),
     ],
 )
 def test_a_system_is_judged_by_its_last_day_of_updates(
-    version: SystemVersion, today: date, path: LeakPath, words: str
+    version: SystemVersion, today: date, path: LeakPathState, words: str
 ) -> None:
     advice = said_of("system", looked(replace(FINE, version=version), today=today))
     assert advice.path is path
@@ -243,14 +257,14 @@ def test_a_day_that_was_read_long_ago_says_so() -> None:
 @pytest.mark.parametrize(
     ("found", "path", "words"),
     [
-        (PicturesFound("d", 7, ("a.jpg", "b.jpg"), 0, whole=True), LeakPath.OPEN, "2 of 7"),
-        (PicturesFound("d", 7, (), 0, whole=True), LeakPath.CLOSED, "None of 7"),
-        (PicturesFound("d", 7, (), 2, whole=True), LeakPath.UNKNOWN, "2 could not be read"),
-        (PicturesFound("d", 7, (), 0, whole=False), LeakPath.UNKNOWN, "the rest was left out"),
+        (PicturesFound("d", 7, ("a.jpg", "b.jpg"), 0, whole=True), LeakPathState.OPEN, "2 of 7"),
+        (PicturesFound("d", 7, (), 0, whole=True), LeakPathState.CLOSED, "None of 7"),
+        (PicturesFound("d", 7, (), 2, whole=True), LeakPathState.UNKNOWN, "2 could not be read"),
+        (PicturesFound("d", 7, (), 0, whole=False), LeakPathState.UNKNOWN, "the rest was left out"),
     ],
 )
 def test_pictures_with_a_place_are_counted(
-    found: PicturesFound, path: LeakPath, words: str
+    found: PicturesFound, path: LeakPathState, words: str
 ) -> None:
     advice = said_of("pictures with a place", looked(pictures=found))
     assert advice.path is path
@@ -297,7 +311,7 @@ def test_safe_answers_to_everything_need_no_step() -> None:
 def test_a_threat_leaves_the_check_up_and_advises_no_change() -> None:
     answers = {"unknown-sessions": "yes", "threat": "yes"}
     found = looked(replace(FINE, disk_encrypted=False), answers=answers)
-    assert found.help == HELP_COMMAND == "entrenous help --threat"
+    assert found.help == THREAT_HELP_COMMAND == "entrenous help --threat"
     assert found.has_step
     assert {one.next_step for one in found.advice} == {None}
     assert {one.undo for one in found.advice} == {None}

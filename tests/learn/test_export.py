@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
 from entrenous.cli import run
-from entrenous.learn.export import LessonTooLong, Paper, write_sheet
+from entrenous.learn.export import LessonTooLong, PaperSize, render_lesson_sheet
 from entrenous.learn.lesson import Lesson, all_lessons, find_lesson
 from tests.send.http.chromium import CHROMIUM
 from tests.sizes import size
@@ -21,15 +21,15 @@ from tests.trace.explain.test_page import Elements
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SIZES_PT = {Paper.A4: ("595.28", "841.89"), Paper.LETTER: ("612", "792")}
-FORMATS = {Paper.A4: "A4", Paper.LETTER: "Letter"}
+SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
+FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
 #: Each lesson on each kind of paper; by day the longest alone. The command itself refuses a lesson
 #: that does not fit on its sheet, and each test has all lessons exported.
 LONGEST = max(all_lessons(), key=lambda one: len(one.text)).name
 PRINTED = [
     pytest.param(one.name, paper, marks=[] if one.name == LONGEST else pytest.mark.nightly)
     for one in all_lessons()
-    for paper in Paper
+    for paper in PaperSize
 ]
 each = pytest.mark.parametrize("name", [one.name for one in all_lessons()])
 
@@ -87,7 +87,7 @@ def test_the_same_lessons_make_the_same_bytes_and_nothing_else_is_replaced(
 
 @pytest.mark.parametrize(("page", "paper"), [("index", None), *PRINTED])
 def test_no_page_has_a_script_or_asks_anybody(
-    site: Path, browser: Browser, tmp_path: Path, page: str, paper: Paper | None
+    site: Path, browser: Browser, tmp_path: Path, page: str, paper: PaperSize | None
 ) -> None:
     """A lesson prints on one page, too."""
     asked = list[str]()
@@ -146,7 +146,7 @@ def words_of(one: Lesson) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "paper"), PRINTED)
-def test_a_sheet_is_one_page_and_holds_every_word(site: Path, name: str, paper: Paper) -> None:
+def test_a_sheet_is_one_page_and_holds_every_word(site: Path, name: str, paper: PaperSize) -> None:
     one = find_lesson(name)
     file = site / f"{one.name}-{paper.value}.pdf"
     about = lines_of("pdfinfo", file)
@@ -169,4 +169,4 @@ def test_a_lesson_that_fits_on_no_page_is_refused() -> None:
         *(one.question, one.text * 3),
     )
     with pytest.raises(LessonTooLong):
-        write_sheet(long, Paper.A4)
+        render_lesson_sheet(long, PaperSize.A4)

@@ -14,7 +14,7 @@ from entrenous.learn.facts import (
     _SystemsTable,
     all_questions,
     read_answers,
-    read_table,
+    read_facts_table,
     shipped_questions,
     shipped_services,
     shipped_systems,
@@ -65,10 +65,10 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
 )
 def test_a_damaged_table_is_refused(name: str, kind: type, was: str, becomes: str) -> None:
     whole = text_of(name)
-    read_table(name, whole.encode(), kind)
+    read_facts_table(name, whole.encode(), kind)
     assert was in whole
     with pytest.raises(BadFacts):
-        read_table(name, whole.replace(was, becomes, 1).encode(), kind)
+        read_facts_table(name, whole.replace(was, becomes, 1).encode(), kind)
 
 
 def test_more_than_twelve_questions_are_refused() -> None:
@@ -77,7 +77,7 @@ def test_more_than_twelve_questions_are_refused() -> None:
     assert len(table["question"]) == 12
     more = f"{text_of('questions.toml')}\n[[question]]{block}"
     with pytest.raises(BadFacts):
-        read_table("questions", more.encode(), _QuestionsTable)
+        read_facts_table("questions", more.encode(), _QuestionsTable)
 
 
 @pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from entrenous.archive.export import KEY_FILE_NAME
 from entrenous.learn.facts import shipped_services
-from entrenous.learn.picture_places import NoSuchFolder, pictures_with_place
+from entrenous.learn.picture_places import NoSuchFolder, find_pictures_with_place
 from entrenous.learn.this_machine import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
 
 SERVICES = shipped_services().service
@@ -149,7 +149,7 @@ def test_pictures_that_tell_a_place_are_counted_and_named(tmp_path: Path) -> Non
     picture(tmp_path / "2026/indoors.webp", place=False)
     written(tmp_path / "notes.txt", "GPSLatitude")
     written(tmp_path / "empty.jpg", "")
-    found = pictures_with_place(tmp_path)
+    found = find_pictures_with_place(tmp_path)
     assert (found.read, found.unread, found.whole) == (3, 0, True)
     assert set(found.with_place) == {"home.jpg", str(Path("2026/garden.png"))}
 
@@ -158,7 +158,7 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
     file = picture(tmp_path / "home.jpg", place=True)
     os.utime(file, (1_000_000_000, 1_000_000_000))
     before = (file.read_bytes(), file.stat().st_mtime_ns, sorted(tmp_path.rglob("*")))
-    pictures_with_place(tmp_path)
+    find_pictures_with_place(tmp_path)
     assert (file.read_bytes(), file.stat().st_mtime_ns, sorted(tmp_path.rglob("*"))) == before
 
 
@@ -167,7 +167,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "near").mkdir()
     (tmp_path / "near/home.jpg").symlink_to(tmp_path / "far/home.jpg")
     (tmp_path / "near/round").symlink_to(tmp_path / "near")
-    assert pictures_with_place(tmp_path / "near").read == 0
+    assert find_pictures_with_place(tmp_path / "near").read == 0
 
 
 def test_what_is_too_large_or_damaged_is_counted_as_unread(
@@ -176,9 +176,9 @@ def test_what_is_too_large_or_damaged_is_counted_as_unread(
     whole = picture(tmp_path / "a.jpg", place=True).read_bytes()
     at = whole.index(b"Exif\0\0") + 10
     (tmp_path / "b.jpg").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
-    assert pictures_with_place(tmp_path).unread == 1
+    assert find_pictures_with_place(tmp_path).unread == 1
     monkeypatch.setattr("entrenous.learn.picture_places.PICTURE_BYTES_MAX", 100)
-    assert (found := pictures_with_place(tmp_path)).unread == 2
+    assert (found := find_pictures_with_place(tmp_path)).unread == 2
     assert found.with_place == ()
 
 
@@ -187,14 +187,14 @@ def test_a_folder_with_too_many_files_is_said_to_be_left_out_in_part(
 ) -> None:
     for number in range(5):
         picture(tmp_path / f"{number}.jpg", place=True)
-    monkeypatch.setattr("entrenous.learn.picture_places.FILES_MAX", 4)
-    found = pictures_with_place(tmp_path)
+    monkeypatch.setattr("entrenous.learn.picture_places.EXAMINED_FILES_MAX", 4)
+    found = find_pictures_with_place(tmp_path)
     assert (found.whole, len(found.with_place)) == (False, 4)
-    monkeypatch.setattr("entrenous.learn.picture_places.FILES_MAX", 5)
-    assert pictures_with_place(tmp_path).whole
+    monkeypatch.setattr("entrenous.learn.picture_places.EXAMINED_FILES_MAX", 5)
+    assert find_pictures_with_place(tmp_path).whole
 
 
 def test_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     for place in (tmp_path / "none", written(tmp_path / "file", "x")):
         with pytest.raises(NoSuchFolder):
-            pictures_with_place(place)
+            find_pictures_with_place(place)

@@ -11,7 +11,7 @@ from entrenous.learn.lesson import (
     NoSuchLesson,
     all_lessons,
     find_lesson,
-    is_right,
+    is_right_choice,
     lesson_as_text,
     read_lesson,
     verdict_in_words,
@@ -95,7 +95,7 @@ def test_a_lesson_names_a_leak_path_a_thing_to_try_and_its_undoing(one: Lesson) 
 def test_its_question_can_be_answered_right_and_wrong(one: Lesson) -> None:
     asked = one.question
     assert len(set(asked.choices)) == 3
-    right = [n for n in range(1, 4) if is_right(asked, n)]
+    right = [n for n in range(1, 4) if is_right_choice(asked, n)]
     assert right == [asked.right]
     for answer in (1, 2, 3):
         said = verdict_in_words(asked, answer)

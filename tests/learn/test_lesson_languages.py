@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.app.wording import without_commands
 from entrenous.base.language import ENGLISH, LANGUAGES, speaking
-from entrenous.learn.export import Paper, write_sheet
+from entrenous.learn.export import PaperSize, render_lesson_sheet
 from entrenous.learn.lesson import Lesson, lessons_in_language
 from tests.house.sources import SOURCE
 from tests.learn.test_lesson import WORDS_A_MINUTE, every_word
@@ -69,7 +69,7 @@ def test_the_longest_lessons_fit_on_a_sheet(tag: str) -> None:
     longest_first = sorted(lessons_in_language(tag), key=lambda one: -len(every_word(one)))
     with speaking(tag):
         for one in longest_first[: size(3, len(longest_first))]:
-            assert write_sheet(one, Paper.LETTER).startswith(b"%PDF")
+            assert render_lesson_sheet(one, PaperSize.LETTER).startswith(b"%PDF")
 
 
 def _texts(one: Lesson) -> tuple[str, ...]:

@@ -8,14 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.respond.abuse_contacts import (
-    CONTACTS_MAX,
+    ABUSE_CONTACTS_MAX,
     AbuseContact,
     BadRdapAnswer,
     ContactRole,
     contacts_in_rdap,
     contacts_in_text,
 )
-from entrenous.respond.rdap_services import names_to_ask, server_for_address, server_for_name
+from entrenous.respond.rdap_services import (
+    names_to_query,
+    rdap_server_for_address,
+    rdap_server_for_name,
+)
 from tests.respond.rdap_room import DOMAIN, NETWORK, abuse, card
 
 WHOIS = """\
@@ -75,7 +79,7 @@ def test_one_contact_is_told_once() -> None:
     assert len(contacts_in_text(json.dumps(twice))) == 1
     assert len(contacts_in_text(ARIN * 50)) == 1
     many = "".join(f"abuse: abuse@host{number}.example\n" for number in range(100))
-    assert len(contacts_in_text(many)) == CONTACTS_MAX
+    assert len(contacts_in_text(many)) == ABUSE_CONTACTS_MAX
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_any_text_gives_only_addresses_that_are_in_it(text: str) -> None:
 
 def test_long_hostile_text_is_read_in_time() -> None:
     for text in ("a@" * 200_000, "a." * 200_000 + "@", "abuse " * 50_000, "x@" + "y." * 100_000):
-        assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= CONTACTS_MAX
+        assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= ABUSE_CONTACTS_MAX
 
 
 def test_contact_reads_as_a_sentence_that_says_what_it_can_do() -> None:
@@ -149,7 +153,7 @@ SERVICES = (
     ],
 )
 def test_server_of_the_longest_listed_ending_is_asked(name: str, server: str | None) -> None:
-    assert server_for_name(name, SERVICES) == server
+    assert rdap_server_for_name(name, SERVICES) == server
 
 
 @pytest.mark.parametrize(
@@ -162,13 +166,13 @@ def test_server_of_the_longest_listed_ending_is_asked(name: str, server: str | N
     ],
 )
 def test_server_of_the_longest_listed_prefix_is_asked(address: str, server: str | None) -> None:
-    assert server_for_address(address, SERVICES) == server
+    assert rdap_server_for_address(address, SERVICES) == server
 
 
 def test_shortest_name_is_asked_about_first() -> None:
-    assert names_to_ask("maria.shop.site.example") == (
+    assert names_to_query("maria.shop.site.example") == (
         "site.example",
         "shop.site.example",
         "maria.shop.site.example",
     )
-    assert names_to_ask("8.8.8.8") == names_to_ask("::1") == ()
+    assert names_to_query("8.8.8.8") == names_to_query("::1") == ()

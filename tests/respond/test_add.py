@@ -68,7 +68,7 @@ def test_what_is_too_large_is_refused_before_anything_is_kept(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = room.opens()
-    monkeypatch.setattr(add_module, "ITEM_BYTES_MAX", 10)
+    monkeypatch.setattr(add_module, "EVIDENCE_ITEM_BYTES_MAX", 10)
     with pytest.raises(TooLargeToKeep):
         add_file(case.name, b"x" * 11, "one", room.device)
     assert room.vault._files == {}

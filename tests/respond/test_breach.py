@@ -9,17 +9,22 @@ from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.breach import (
     CaseHasNoBreach,
     NoBreachLaw,
-    breach_in_words,
-    breach_law,
-    breach_step,
-    breach_without_case,
+    breach_duties_in_words,
+    breach_next_step,
+    find_breach_law,
     record_breach,
     record_breach_notified,
+    unstored_breach_deadline_text,
 )
-from entrenous.respond.calendar_file import running_deadlines
+from entrenous.respond.calendar_file import running_deadline_entries
 from entrenous.respond.case_file import find_case
 from entrenous.respond.custody import verify_chain
-from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    DeadlineState,
+    deadline_in_words,
+    deadlines_of_case,
+)
 from entrenous.respond.law.places import Place
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, ImpossibleTime
@@ -36,7 +41,7 @@ def case(room: Room) -> Case:
 
 
 def clock_of(case: Case, now: datetime) -> Deadline:
-    (one,) = [clock for clock in deadlines(case, now) if clock.yours and clock.due_at]
+    (one,) = [clock for clock in deadlines_of_case(case, now) if clock.yours and clock.due_at]
     return one
 
 
@@ -58,7 +63,9 @@ def test_the_hours_run_without_a_break_and_a_correction_moves_their_end(
 
 
 def test_phases_and_telling_people_have_no_date_but_are_shown(case: Case) -> None:
-    undated = [clock for clock in deadlines(case, START) if clock.yours and not clock.due_at]
+    undated = [
+        clock for clock in deadlines_of_case(case, START) if clock.yours and not clock.due_at
+    ]
     assert {clock.state for clock in undated} == {DeadlineState.NO_FIXED_TIME}
     rules = " ".join(clock.rule for clock in undated)
     assert "Art. 33(4)" in rules
@@ -75,7 +82,7 @@ def test_notifying_meets_the_deadline_or_is_late(
     room.clock.wind(hours=hours)
     told = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
     assert clock_of(told, room.clock.now()).state is state
-    assert breach_step(told, room.clock.now()) == ""
+    assert breach_next_step(told, room.clock.now()) == ""
 
 
 def test_the_due_second_is_in_time_and_the_next_is_not(case: Case) -> None:
@@ -93,7 +100,7 @@ def test_the_next_step_is_to_tell_the_authority_and_late_to_say_why(case: Case) 
 
 
 def test_what_the_notification_says_and_where_that_stands_is_shown(case: Case) -> None:
-    told = "\n".join(breach_in_words(case, START))
+    told = "\n".join(breach_duties_in_words(case, START))
     for words in (
         *("the nature of the breach", "the likely consequences", "data protection officer"),
         *("what was done or is planned", "the reasons for the delay", "Art. 33(5)"),
@@ -138,8 +145,8 @@ def test_every_act_is_a_link_of_the_chain_and_the_record_is_read_again(
 
 def test_a_case_without_a_breach_has_none_to_note(room: Room) -> None:
     opened = room.opens(lived_in("DE"))
-    assert breach_in_words(opened, START) == ()
-    assert breach_step(opened, START) == ""
+    assert breach_duties_in_words(opened, START) == ()
+    assert breach_next_step(opened, START) == ""
     with pytest.raises(CaseHasNoBreach):
         record_breach_notified(opened.name, START, room.device, notified=True)
 
@@ -149,28 +156,28 @@ def test_a_case_without_a_breach_has_none_to_note(room: Room) -> None:
     [("DE", "eu-gdpr-33"), ("FR", "eu-gdpr-33"), ("NO", "eu-gdpr-33"), ("GB", "uk-gdpr-33")],
 )
 def test_the_place_decides_the_law(place: str, law: str) -> None:
-    assert breach_law((Place(place),), START).id == law
+    assert find_breach_law((Place(place),), START).id == law
 
 
 @pytest.mark.parametrize("places", [(), (Place("JP"),), (Place("US"),)])
 def test_where_no_law_is_known_that_is_said(places: tuple[Place, ...]) -> None:
     with pytest.raises(NoBreachLaw) as refused:
-        breach_law(places, START)
+        find_breach_law(places, START)
     assert isinstance(refused.value, EntrenousError)
     assert "There may still be such a law" in str(refused.value)
 
 
 def test_before_the_law_was_in_force_there_is_none() -> None:
     with pytest.raises(NoBreachLaw):
-        breach_law((Place("DE"),), datetime(2018, 5, 24, tzinfo=UTC))
+        find_breach_law((Place("DE"),), datetime(2018, 5, 24, tzinfo=UTC))
 
 
 def test_for_somebody_under_18_the_time_is_said_and_nothing_needs_a_case() -> None:
-    said = breach_without_case((Place("GB"),), AWARE)
+    said = unstored_breach_deadline_text((Place("GB"),), AWARE)
     assert "Saturday 28 November 2026, 10:00" in said
     assert "Nothing about it is stored here." in said
 
 
 def test_the_clock_goes_into_a_calendar(case: Case) -> None:
-    (entry,) = running_deadlines(case, deadlines(case, START))
+    (entry,) = running_deadline_entries(case, deadlines_of_case(case, START))
     assert entry.at == AWARE + 72 * HOUR

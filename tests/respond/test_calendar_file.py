@@ -11,10 +11,10 @@ from entrenous.base.identifiers import CaseName
 from entrenous.respond.calendar_file import (
     CalendarEntry,
     NoRunningDeadline,
-    calendar_file,
-    running_deadlines,
+    format_calendar_file,
+    running_deadline_entries,
 )
-from entrenous.respond.law.deadlines import deadlines
+from entrenous.respond.law.deadlines import deadlines_of_case
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, NoticeState
@@ -36,7 +36,7 @@ def entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEnt
     )
     numbered = tuple(replace(one, number=i + 1) for i, one in enumerate(notices))
     case = replace(CASE, notices=numbered)
-    return running_deadlines(case, deadlines(case, START))
+    return running_deadline_entries(case, deadlines_of_case(case, START))
 
 
 def read(data: bytes) -> list[Calendar]:
@@ -45,7 +45,7 @@ def read(data: bytes) -> list[Calendar]:
 
 def test_every_running_deadline_is_an_event_at_its_time() -> None:
     found = entries("eu-gdpr-17", "us-tida-removal")
-    events = read(calendar_file(found, START))
+    events = read(format_calendar_file(found, START))
     assert [event["DTSTART"].dt for event in events] == [
         START + timedelta(hours=48),
         datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # 25 December 2026, then a weekend
@@ -54,20 +54,20 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
 
 
 def test_whoever_sees_the_calendar_learns_nothing() -> None:
-    data = calendar_file(entries("us-tida-removal"), START, alarm=timedelta(hours=2))
+    data = format_calendar_file(entries("us-tida-removal"), START, alarm=timedelta(hours=2))
     for word in ("TAKE", "223a", "otter", "entrenous", "example", "notice", "law", "deadline"):
         assert word.casefold() not in data.decode().casefold()
 
 
 def test_plain_titles_say_the_law() -> None:
-    (event,) = read(calendar_file(entries("us-tida-removal"), START, plain_titles=True))
+    (event,) = read(format_calendar_file(entries("us-tida-removal"), START, plain_titles=True))
     assert event["SUMMARY"].startswith("they have until Friday 27 November 2026, 12:00 UTC (TAKE")
 
 
 def test_an_alarm_is_there_only_if_asked_for() -> None:
     found = entries("us-tida-removal")
-    assert b"VALARM" not in calendar_file(found, START)
-    (event,) = read(calendar_file(found, START, alarm=timedelta(hours=24)))
+    assert b"VALARM" not in format_calendar_file(found, START)
+    (event,) = read(format_calendar_file(found, START, alarm=timedelta(hours=24)))
     (bell,) = event.walk("VALARM")
     assert bell["TRIGGER"].dt == timedelta(hours=-24)
 
@@ -82,11 +82,11 @@ def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
 
 def test_a_second_reader_agrees() -> None:
     found = entries("eu-gdpr-17", "us-tida-removal")
-    judged = vobject.readOne(calendar_file(found, START, alarm=timedelta(hours=1)).decode())
+    judged = vobject.readOne(format_calendar_file(found, START, alarm=timedelta(hours=1)).decode())
     assert judged.validate(raiseException=True)
     assert [event.dtstart.value for event in judged.vevent_list] == [entry.at for entry in found]
 
 
 def test_without_a_running_deadline_nothing_is_written() -> None:
     with pytest.raises(NoRunningDeadline, match="case-1-calm-otter"):
-        running_deadlines(CASE, ())
+        running_deadline_entries(CASE, ())

@@ -17,25 +17,25 @@ from hypothesis.stateful import (
 from entrenous.base.errors import BadRecord
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import (
-    NOTICE_TABLE,
+    NOTICE_TRANSITIONS,
     NoticeEvent,
     TransitionNotPossible,
     close_case,
     record_notice_event,
     reopen_case,
 )
-from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, verify_stamp
 from entrenous.respond.custody import (
     CASES_TABLE,
-    LINKS_TABLE,
+    CUSTODY_LINKS_TABLE,
     ChainBroken,
     CustodyAct,
     verify_chain,
 )
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
-from entrenous.respond.law.deadlines import DeadlineState, deadlines
+from entrenous.respond.law.deadlines import DeadlineState, deadlines_of_case
 from entrenous.respond.law.routes import UnknownRoute
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.sightings import NoSightingToName
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
@@ -110,7 +110,7 @@ class CaseLife(RuleBasedStateMachine):
     )
     def drafts(self, route: str) -> None:
         try:
-            write_notice(self.name, route, self.room.device)
+            draft_and_store_notice(self.name, route, self.room.device)
         except UnknownRoute:
             return
         except NoSightingToName:
@@ -122,7 +122,7 @@ class CaseLife(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 99), event=st.sampled_from(NoticeEvent))
     def hears(self, pick: int, event: NoticeEvent) -> None:
         notice = self.case.notices[pick % len(self.case.notices)]
-        allowed = (notice.state, event) in NOTICE_TABLE
+        allowed = (notice.state, event) in NOTICE_TRANSITIONS
         try:
             record_notice_event(
                 self.name, notice.number, event, self.room.clock.now(), self.room.device
@@ -143,7 +143,7 @@ class CaseLife(RuleBasedStateMachine):
         drawers, files = self.room.vault._drawers, self.room.vault._files
         stored = [
             (drawers[drawer], key)
-            for drawer in (CASES_TABLE, LINKS_TABLE)
+            for drawer in (CASES_TABLE, CUSTODY_LINKS_TABLE)
             for key in drawers[drawer]
         ]
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
@@ -168,13 +168,13 @@ class CaseLife(RuleBasedStateMachine):
             now = self.room.clock.now()
             sent = {notice.number for notice in self.case.notices if notice.sent_at}
             ticking = {DeadlineState.RUNNING, DeadlineState.MET, DeadlineState.MISSED}
-            for clock in deadlines(self.case, now):
+            for clock in deadlines_of_case(self.case, now):
                 assert clock.state not in ticking or clock.notice in sent
             assert next_step(self.case, now)
 
     def teardown(self) -> None:
         if self.links:
-            verify_case(self.name, self.room.device, check_stamp)
+            verify_case(self.name, self.room.device, verify_stamp)
             assert all(
                 notice.state is NoticeState.DRAFTED
                 or notice.sent_at

@@ -11,8 +11,8 @@ import pytest
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import (
-    CASE_TABLE,
-    NOTICE_TABLE,
+    CASE_TRANSITIONS,
+    NOTICE_TRANSITIONS,
     CaseEvent,
     NoticeEvent,
     TransitionNotPossible,
@@ -21,10 +21,10 @@ from entrenous.respond.case_status import (
     record_notice_event,
     reopen_case,
 )
-from entrenous.respond.custody import CASES_TABLE, LINKS_TABLE, verify_chain
-from entrenous.respond.law.deadlines import DeadlineState, deadlines
-from entrenous.respond.letters.draft import write_notice
-from entrenous.respond.next_step import if_they_do_nothing, next_step
+from entrenous.respond.custody import CASES_TABLE, CUSTODY_LINKS_TABLE, verify_chain
+from entrenous.respond.law.deadlines import DeadlineState, deadlines_of_case
+from entrenous.respond.letters.draft import draft_and_store_notice
+from entrenous.respond.next_step import next_step, step_if_deadline_passes
 from entrenous.respond.nouns import (
     Case,
     CaseState,
@@ -43,7 +43,7 @@ HOUR = timedelta(hours=1)
 def case(room: Room) -> Case:
     opened = room.opens()
     add_sighting(opened.name, seen(), room.device)
-    write_notice(opened.name, "us-tida-removal", room.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
     return find_case(opened.name, room.device)
 
 
@@ -85,12 +85,12 @@ def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
     for field in ("asked_at", "removed_at", "told"):
         del plain["notices"][0][field]
     read = unpack(Case, msgspec.msgpack.encode(plain))
-    assert deadlines(read, START + 99 * HOUR)[0].state is DeadlineState.MET
+    assert deadlines_of_case(read, START + 99 * HOUR)[0].state is DeadlineState.MET
 
 
 def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
-    assert deadlines(case, START)[0].state is DeadlineState.NOT_STARTED
-    (clock,) = deadlines(
+    assert deadlines_of_case(case, START)[0].state is DeadlineState.NOT_STARTED
+    (clock,) = deadlines_of_case(
         record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device), START
     )
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
@@ -98,17 +98,17 @@ def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
 
 def test_transition_not_in_the_table_is_refused(room: Room, case: Case) -> None:
     for state, event in product(NoticeState, NoticeEvent):
-        if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TABLE:
+        if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TRANSITIONS:
             with pytest.raises(TransitionNotPossible, match="drafted"):
                 record_notice_event(case.name, 1, event, START, room.device)
     assert find_case(case.name, room.device) == case
 
 
 def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft() -> None:
-    assert {*NOTICE_TABLE.values(), NoticeState.DRAFTED} == set(NoticeState)
-    assert NoticeState.DRAFTED not in NOTICE_TABLE.values()
-    assert {event for _, event in NOTICE_TABLE} == set(NoticeEvent)
-    assert set(CASE_TABLE) == {
+    assert {*NOTICE_TRANSITIONS.values(), NoticeState.DRAFTED} == set(NoticeState)
+    assert NoticeState.DRAFTED not in NOTICE_TRANSITIONS.values()
+    assert {event for _, event in NOTICE_TRANSITIONS} == set(NoticeEvent)
+    assert set(CASE_TRANSITIONS) == {
         (CaseState.OPEN, CaseEvent.CLOSE),
         (CaseState.CLOSED, CaseEvent.REOPEN),
     }
@@ -146,7 +146,7 @@ def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
     with pytest.raises(NoSuchCase):
         find_case(case.name, room.device)
     assert [key for key, _ in room.vault.items(CASES_TABLE)] == [other.name]
-    assert all(key.startswith(other.name) for key, _ in room.vault.items(LINKS_TABLE))
+    assert all(key.startswith(other.name) for key, _ in room.vault.items(CUSTODY_LINKS_TABLE))
     assert list(room.vault._files.values()) == [b"theirs"]
     verify_chain(other.name, room.device)
 
@@ -156,7 +156,7 @@ def test_next_step_names_one_step(room: Room) -> None:
     said = [next_step(case, START)]
     said.append(next_step(add_sighting(case.name, seen(), room.device), START))
     said.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
-    write_notice(case.name, "us-tida-removal", room.device)
+    draft_and_store_notice(case.name, "us-tida-removal", room.device)
     said.append(next_step(find_case(case.name, room.device), START))
     sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
     said.append(next_step(sent, START))
@@ -185,7 +185,7 @@ def test_of_two_late_sites_the_one_that_is_late_for_longest_comes_first(room: Ro
     case = room.opens()
     for site in ("https://one.example/1", "https://two.example/1"):
         add_sighting(case.name, seen(site), room.device)
-        write_notice(case.name, "us-tida-removal", room.device)
+        draft_and_store_notice(case.name, "us-tida-removal", room.device)
     for number in (1, 2):
         room.clock.wind(hours=3)
         now = room.clock.now()
@@ -198,7 +198,7 @@ def drafted(room: Room, *routes: str) -> Case:
     case = room.opens(lived_in("US", "DE"))
     add_sighting(case.name, seen(), room.device)
     for route in routes:
-        write_notice(case.name, route, room.device)
+        draft_and_store_notice(case.name, route, room.device)
     return find_case(case.name, room.device)
 
 
@@ -216,7 +216,7 @@ def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_
     words = next_step(late, room.clock.now())
     assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
     assert words.endswith(f": entrenous law routes {case.name}")
-    write_notice(case.name, "us-tida-ftc", room.device)
+    draft_and_store_notice(case.name, "us-tida-ftc", room.device)
     further = find_case(case.name, room.device)
     assert next_step(further, room.clock.now()).startswith("You have not sent letter 3 yet")
     further = sends(room, case, 3)
@@ -225,12 +225,12 @@ def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_
 
 def test_a_person_reads_what_follows_if_the_site_does_nothing(room: Room) -> None:
     case = drafted(room, "us-tida-removal")
-    assert if_they_do_nothing(case, START) == ""
+    assert step_if_deadline_passes(case, START) == ""
     sent = sends(room, case, 1)
-    assert if_they_do_nothing(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
-    assert if_they_do_nothing(sent, START, 1) == if_they_do_nothing(sent, START)
-    assert if_they_do_nothing(sent, START, 2) == ""
-    assert if_they_do_nothing(sent, START + 49 * HOUR) == ""  # the next step says it then
+    assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
+    assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
+    assert step_if_deadline_passes(sent, START, 2) == ""
+    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # the next step says it then
 
 
 def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:
@@ -267,7 +267,7 @@ def on_two_sites(room: Room) -> Case:
     case = room.opens()
     for where in (REDDIT, ELSEWHERE):
         add_sighting(case.name, seen(where), room.device)
-    write_notice(case.name, "us-tida-removal", room.device)
+    draft_and_store_notice(case.name, "us-tida-removal", room.device)
     return sends(room, case, 1)
 
 
@@ -278,7 +278,7 @@ def test_after_one_site_removed_it_the_next_step_is_the_site_that_nobody_asked(r
     said = next_step(gone, START)
     assert said.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
     assert same in said
-    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     sends(room, case, 2)
     both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, room.device)
     assert next_step(both, START).startswith("They removed it")
@@ -289,11 +289,11 @@ def test_a_page_for_the_police_hides_neither_a_missed_deadline_nor_an_unasked_si
 ) -> None:
     case = on_two_sites(room)
     room.clock.wind(hours=49)
-    write_notice(case.name, "us-tida-crime", room.device)
+    draft_and_store_notice(case.name, "us-tida-crime", room.device)
     late = find_case(case.name, room.device)
     assert next_step(late, room.clock.now()).startswith("Next you could go to: FTC")
     assert "sighting 2" in next_step(late, START)
-    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     asked = sends(room, case, 3)
     assert next_step(asked, START).startswith("You have not taken page 2 to")
 
@@ -303,16 +303,16 @@ def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
 ) -> None:
     case = on_two_sites(room)
     record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
-    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     sends(room, case, 2)
     room.clock.wind(hours=49)
-    letter = write_notice(case.name, "us-tida-ftc", room.device).letter
+    letter = draft_and_store_notice(case.name, "us-tida-ftc", room.device).letter
     assert ELSEWHERE in letter
     assert REDDIT not in letter
 
 
 def test_a_clock_that_the_law_leaves_open_is_not_said_to_say_none(room: Room) -> None:
     case = drafted(room, "us-tida-crime")
-    (clock,) = deadlines(case, START)
-    assert clock.silent
+    (clock,) = deadlines_of_case(case, START)
+    assert clock.sets_no_time_limit
     assert "none" not in next_step(sends(room, case, 1), START)

@@ -11,7 +11,7 @@ from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.case_file import CUSTODY_ACTOR
 from entrenous.respond.custody import (
     CASES_TABLE,
-    LINKS_TABLE,
+    CUSTODY_LINKS_TABLE,
     ChainBroken,
     CustodyAct,
     CustodyLink,
@@ -37,7 +37,7 @@ def name(room: Room) -> CaseName:
 
 
 def keys(room: Room) -> list[str]:
-    return [key for key, _ in room.vault.items(LINKS_TABLE)]
+    return [key for key, _ in room.vault.items(CUSTODY_LINKS_TABLE)]
 
 
 def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: CaseName) -> None:
@@ -65,18 +65,21 @@ def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseNam
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_link_that_was_dropped_is_noticed(number: int, room: Room, name: CaseName) -> None:
-    room.vault.drop(LINKS_TABLE, keys(room)[number])
+    room.vault.drop(CUSTODY_LINKS_TABLE, keys(room)[number])
     with pytest.raises(ChainBroken):
         verify_chain(name, room.device)
 
 
 def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -> None:
     one, two = keys(room)[1:3]
-    first, second = room.vault.get(LINKS_TABLE, one), room.vault.get(LINKS_TABLE, two)
+    first, second = (
+        room.vault.get(CUSTODY_LINKS_TABLE, one),
+        room.vault.get(CUSTODY_LINKS_TABLE, two),
+    )
     assert first is not None
     assert second is not None
-    room.vault.put(LINKS_TABLE, one, second)
-    room.vault.put(LINKS_TABLE, two, first)
+    room.vault.put(CUSTODY_LINKS_TABLE, one, second)
+    room.vault.put(CUSTODY_LINKS_TABLE, two, first)
     with pytest.raises(ChainBroken, match="entry 1"):
         verify_chain(name, room.device)
 
@@ -84,7 +87,9 @@ def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -
 def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
     last = custody_chain(name, room.device)[-1]
     more = replace(last, number=4, previous=last.hash, before=last.after)
-    room.vault.put(LINKS_TABLE, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more))))
+    room.vault.put(
+        CUSTODY_LINKS_TABLE, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more)))
+    )
     with pytest.raises(ChainBroken, match="a different number of entries"):
         verify_chain(name, room.device)
 
@@ -106,7 +111,7 @@ def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: C
     else:
         changed = value + timedelta(microseconds=1)
     spoilt = replace(one, **{field: changed})  # type: ignore[arg-type]
-    room.vault.put(LINKS_TABLE, keys(room)[2], pack(spoilt))
+    room.vault.put(CUSTODY_LINKS_TABLE, keys(room)[2], pack(spoilt))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
@@ -115,7 +120,7 @@ def test_a_link_rewritten_with_a_fitting_hash_breaks_at_its_neighbour(
     room: Room, name: CaseName
 ) -> None:
     one = replace(custody_chain(name, room.device)[1], purpose="another purpose")
-    room.vault.put(LINKS_TABLE, keys(room)[1], pack(replace(one, hash=link_hash(one))))
+    room.vault.put(CUSTODY_LINKS_TABLE, keys(room)[1], pack(replace(one, hash=link_hash(one))))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
@@ -129,7 +134,7 @@ def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseNam
 
 
 def test_a_case_that_lost_its_last_link_takes_no_more(room: Room, name: CaseName) -> None:
-    room.vault.drop(LINKS_TABLE, keys(room)[-1])
+    room.vault.drop(CUSTODY_LINKS_TABLE, keys(room)[-1])
     with pytest.raises(ChainBroken, match="missing"):
         add_sighting(name, seen(), room.device)
 

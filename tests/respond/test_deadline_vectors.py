@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from entrenous.respond.law.counting import Period, PeriodUnit, count_period, read_period
 from entrenous.respond.law.counting_rules import counting_rules
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.one_deadline import RequestEvent, one_deadline
+from entrenous.respond.law.one_deadline import RequestEvent, count_deadline
 from entrenous.respond.law.places import Place
 
 FOLDER = Path(__file__).parent / "vectors" / "deadlines"
@@ -54,7 +54,7 @@ def test_each_order_ends_its_periods_as_worked_out_by_hand(name: str) -> None:
 def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None:
     place = Place("-".join(filter(None, [row["country"], row.get("region")])))
     events = {RequestEvent(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
-    found = one_deadline(row["route"], events, place)
+    found = count_deadline(row["route"], events, place)
     assert (found.due_at, found.in_force) == (_due(row), row.get("in_force", True))
     if "version" in row:
         assert found.route.id == row["version"]
@@ -91,7 +91,7 @@ def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
     start = {RequestEvent.RECEIVED: datetime(2026, 11, 25, 10, tzinfo=UTC)}
     for route in shipped_routes():
         if read_period(route.deadline_rule) and route.in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
-            found = one_deadline(route.id, start, Place("US-CA"))
+            found = count_deadline(route.id, start, Place("US-CA"))
             assert found.due_at is not None, route.id
             assert any("They have until" in line for line in found.working), route.id
 

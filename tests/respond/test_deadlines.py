@@ -15,7 +15,7 @@ from entrenous.respond.law.deadlines import (
     clause_due_at,
     clause_duration,
     deadline_in_words,
-    deadlines,
+    deadlines_of_case,
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
@@ -37,7 +37,7 @@ def notice(id_: str, **facts: object) -> Notice:
 
 def clocks(*notices: Notice, now: datetime = START, lives_in: str = "US") -> tuple[Deadline, ...]:
     numbered = tuple(replace(n, number=i + 1) for i, n in enumerate(notices))
-    return deadlines(replace(CASE, situation=lived_in(lives_in), notices=numbered), now)
+    return deadlines_of_case(replace(CASE, situation=lived_in(lives_in), notices=numbered), now)
 
 
 def pacific(day: str) -> datetime:
@@ -214,7 +214,7 @@ def test_the_addressees_time_comes_first_and_the_persons_stands_beside_it() -> N
         situation=replace(lived_in("DE"), platform_in=Place("IN")),
         notices=(sent("in-it-3-2-b", began),),
     )
-    (clock,) = deadlines(case, began)
+    (clock,) = deadlines_of_case(case, began)
     assert deadline_in_words(clock).startswith(
         "they have until Friday 27 February 2026, 00:10 in India (19:40 in Germany the day before)"
     )
@@ -228,7 +228,9 @@ def test_where_the_platform_is_counts_before_where_the_person_lives() -> None:
     began = datetime(2026, 2, 6, 10, tzinfo=UTC)  # one month later: Friday 6 March 2026
     here = replace(CASE, notices=(sent("eu-gdpr-17", began),))
     ends = [
-        deadlines(replace(here, situation=replace(lived_in("DE"), platform_in=where)), began)[0]
+        deadlines_of_case(
+            replace(here, situation=replace(lived_in("DE"), platform_in=where)), began
+        )[0]
         for where in (None, Place("FI"), Place("US"))
     ]
     assert [clock.place for clock in ends] == ["DE", "FI", "DE"]

@@ -18,7 +18,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import erase_case, erasure_receipt
 from entrenous.respond.evidence import read_evidence
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
 from tests.respond.room import Room, lived_in, seen
@@ -101,7 +101,7 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
     add_sighting(case.name, replace(seen(URL), handle=HANDLE), device)
     add_file(case.name, picture, WHAT, device)
     add_statement(case.name, WORDS, device)
-    write_notice(case.name, "us-tida-removal", device, (1,))
+    draft_and_store_notice(case.name, "us-tida-removal", device, (1,))
     canaries = canaries_of(find_case(case.name, device), picture)
     sealed = {
         one.blob.hex(): home / "files" / one.blob.hex()

@@ -7,18 +7,18 @@ import pytest
 
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.respond.case_file import find_case, save_case
-from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, verify_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import (
     AuthorityUnreachable,
     EvidenceChanged,
     NothingToStamp,
-    commitment,
-    kept_in_words,
-    level_in_words,
-    manifest_of,
+    evidence_commitment,
+    evidence_level_in_words,
+    make_manifest,
     read_evidence,
     stamp_evidence,
+    storage_in_words,
     verify_case,
 )
 from entrenous.respond.manifest_format import read_manifest
@@ -46,7 +46,7 @@ def test_a_stamp_is_kept_and_holds(
 ) -> None:
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     assert len(stamped.stamps) == 1
-    assert verify_case(case.name, room.device, check_stamp) == stamped
+    assert verify_case(case.name, room.device, verify_stamp) == stamped
     assert verify_chain(case.name, room.device)[-1].act is CustodyAct.STAMPED
 
 
@@ -61,39 +61,39 @@ def test_the_manifest_tells_nothing_of_the_evidence_and_names_the_chain(
         assert item.salt.reveal().hex() not in data.decode()
     manifest = read_manifest(data)
     assert manifest.custody_head == head
-    assert manifest.items[0].commitment == commitment(
+    assert manifest.items[0].commitment == evidence_commitment(
         case.evidence[0].salt, b"a screenshot's bytes"
     )
 
 
 def test_the_same_bytes_are_committed_to_differently_each_time(room: Room, case: Case) -> None:
     again = add_file(case.name, b"a screenshot's bytes", "again", room.device)
-    lines = manifest_of(again, room.device).items
+    lines = make_manifest(again, room.device).items
     assert len({line.commitment for line in lines}) == 3
 
 
 def test_levels_say_what_is_proven_and_since_when(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    assert level_in_words(case.evidence[0], case).endswith("not stamped yet")
+    assert evidence_level_in_words(case.evidence[0], case).endswith("not stamped yet")
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     later = add_statement(case.name, "and on Tuesday", room.device)
-    said = level_in_words(stamped.evidence[0], later)
+    said = evidence_level_in_words(stamped.evidence[0], later)
     assert said.startswith("A1, the person's own screenshot or file: unchanged since")
     assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in said
-    assert level_in_words(later.evidence[2], later).endswith("not stamped yet")
+    assert evidence_level_in_words(later.evidence[2], later).endswith("not stamped yet")
 
 
 def test_a_person_reads_since_when_an_item_is_kept_without_codes(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    said = kept_in_words(case.evidence[0], case)
+    said = storage_in_words(case.evidence[0], case)
     assert said.startswith("Kept ")
     assert said.endswith(
         "Unchanged since then. You added it yourself. No outside proof of time yet."
     )
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    later = kept_in_words(stamped.evidence[0], stamped)
+    later = storage_in_words(stamped.evidence[0], stamped)
     assert "An outside service confirms that it existed on" in later
     assert not re.search(r"A[0-4]|hash", said + later)
 
@@ -133,7 +133,7 @@ def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
     swap_stamp(room, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
     verify_case(case.name, room.device)  # without an authority the token is not looked at
     with pytest.raises(InvalidTimestamp, match="other bytes"):
-        verify_case(case.name, room.device, check_stamp)
+        verify_case(case.name, room.device, verify_stamp)
 
 
 def swap_stamp(room: Room, case: Case, stamp: Stamp) -> None:

@@ -12,9 +12,9 @@ from entrenous.respond.case_status import NoticeEvent, close_case, record_notice
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.law.routes import UnknownRoute
-from entrenous.respond.letters.draft import draft_notice, write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice, draft_notice
 from entrenous.respond.letters.elements import is_stated_by_law
-from entrenous.respond.letters.preview import format_preview
+from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import ChatNotReached, NoSightingToName, OnlyInChats
 from entrenous.respond.nouns import (
     AgeAnswer,
@@ -167,15 +167,15 @@ def test_the_next_notice_along_a_route_is_for_the_next_host() -> None:
 
 def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> None:
     route = ROUTES["us-tida-removal"]  # type: ignore[index]
-    text = format_preview(draft_notice(TWO_HOSTS, route, START), TWO_HOSTS, TODAY)
+    text = format_notice_preview(draft_notice(TWO_HOSTS, route, START), TWO_HOSTS, TODAY)
     assert "names nobody who passed it on" in text
     assert "sighting 2: https://b.example/2; sighting 3: a chat" in text
     assert "Tom Miller" not in text
-    text = format_preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
+    text = format_notice_preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
     assert "names nobody" not in text
     assert "your own words for a chat" in text
     shown = replace(CASE, sightings=(replace(seen(), handle="@shadow"),))
-    assert "the name of an account" in format_preview(
+    assert "the name of an account" in format_notice_preview(
         draft_notice(shown, route, START), shown, TODAY
     )
 
@@ -187,7 +187,7 @@ def test_a_place_that_is_no_address_is_told_by_itself() -> None:
 
 
 def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
-    text = format_preview(draft_notice(CASE, ROUTES["us-tida-removal"], START), CASE, TODAY)  # type: ignore[index]
+    text = format_notice_preview(draft_notice(CASE, ROUTES["us-tida-removal"], START), CASE, TODAY)  # type: ignore[index]
     assert "You have not sent it yet." in text
     assert "[your signature" in text.split("----")[0]
     assert "https://uscode.house.gov" in text
@@ -196,7 +196,7 @@ def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
 
 
 def test_the_preview_of_an_unverified_route_sends_to_a_help_line() -> None:
-    text = format_preview(draft_notice(CASE, ROUTES["pk-peca-21"], START), CASE, TODAY)  # type: ignore[index]
+    text = format_notice_preview(draft_notice(CASE, ROUTES["pk-peca-21"], START), CASE, TODAY)  # type: ignore[index]
     assert "check with a help line" in text
 
 
@@ -226,7 +226,7 @@ def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
     room = Room()
     case = room.opens(lived_in("IN"))
     add_sighting(case.name, seen(at=datetime(2026, 2, 1, tzinfo=UTC)), room.device)
-    notice = write_notice(case.name, "in-it-3-2-b", room.device)
+    notice = draft_and_store_notice(case.name, "in-it-3-2-b", room.device)
     assert notice.route.deadline_hours == 2
     assert find_case(case.name, room.device).notices == (notice,)
     assert notice.state is NoticeState.DRAFTED
@@ -234,17 +234,17 @@ def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
 
 def test_after_sending_the_preview_says_when() -> None:
     room, case = traced_room()
-    write_notice(case.name, "us-tida-removal", room.device)
+    draft_and_store_notice(case.name, "us-tida-removal", room.device)
     sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
-    assert "You sent it on 2026-11-25 12:00 UTC." in format_preview(sent, case, TODAY)
+    assert "You sent it on 2026-11-25 12:00 UTC." in format_notice_preview(sent, case, TODAY)
 
 
 def test_a_draft_needs_a_case_that_is_open_and_a_route_that_reaches_it() -> None:
     room, case = traced_room()
     with pytest.raises(NoSuchCase):
-        write_notice("case-9-no-one", "us-tida-removal", room.device)
+        draft_and_store_notice("case-9-no-one", "us-tida-removal", room.device)
     with pytest.raises(UnknownRoute):
-        write_notice(case.name, "uk-osa-20a", room.device)
+        draft_and_store_notice(case.name, "uk-osa-20a", room.device)
     close_case(case.name, room.device)
     with pytest.raises(CaseClosed):
-        write_notice(case.name, "us-tida-removal", room.device)
+        draft_and_store_notice(case.name, "us-tida-removal", room.device)

@@ -4,12 +4,12 @@ import pytest
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
-from entrenous.respond.age_gate import ForYoungPeople
+from entrenous.respond.age_gate import SomebodyUnder18
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.nouns import AgeAnswer, CaseState, Representative, RepresentativeRole
 from entrenous.respond.open_case import (
-    BEFORE_CAPTURE,
+    ADVICE_BEFORE_CAPTURE,
     NoConsent,
     describe_case,
     open_case,
@@ -43,7 +43,7 @@ def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:
 def test_under_18_nothing_is_stored_and_somebody_takes_over(
     answer: AgeAnswer, country: str, helper: str, room: Room
 ) -> None:
-    with pytest.raises(ForYoungPeople) as refused:
+    with pytest.raises(SomebodyUnder18) as refused:
         open_case(None, lived_in(country), answer, room.device)
     assert isinstance(refused.value, Refused)
     assert helper in str(refused.value)
@@ -62,8 +62,8 @@ def test_names_are_new_and_the_newest_case_is_listed_first(room: Room) -> None:
 
 
 def test_what_the_person_hears_before_capture_blames_nobody() -> None:
-    assert len(BEFORE_CAPTURE) == 5
-    assert not any("must" in line or "should" in line for line in BEFORE_CAPTURE)
+    assert len(ADVICE_BEFORE_CAPTURE) == 5
+    assert not any("must" in line or "should" in line for line in ADVICE_BEFORE_CAPTURE)
 
 
 FRIEND = Representative(
@@ -113,7 +113,7 @@ def test_consent_is_noted_in_one_line() -> None:
 @pytest.mark.threat("under-eighteen")
 def test_for_a_child_nothing_is_stored_whoever_asks(room: Room) -> None:
     parent = Representative(RepresentativeRole.PARENT, "my daughter asked me", START)
-    with pytest.raises(ForYoungPeople):
+    with pytest.raises(SomebodyUnder18):
         open_case(None, lived_in("GB"), AgeAnswer.CHILD, room.device, parent)
     assert all_cases(room.device) == ()
     assert room.vault._drawers == {}

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.respond.help_lines import shipped_help_lines
-from entrenous.respond.help_report import opening_of
+from entrenous.respond.help_report import opening_state_of
 from entrenous.respond.opening_hours import (
-    Opening,
-    opening_at,
-    opening_in_words,
-    parse_hours,
+    OpeningState,
+    opening_state_at,
+    opening_state_in_words,
+    parse_opening_hours,
 )
 from entrenous.respond.who_helps import is_public_holiday
 
 LONDON, NEW_YORK = "Europe/London", "America/New_York"
-OFFICE = parse_hours("Mon-Fri 10:00-16:00", LONDON)
+OFFICE = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON)
 
 
 def no_holidays(_: str, __: date) -> bool:
@@ -26,8 +26,8 @@ def no_holidays(_: str, __: date) -> bool:
 
 
 def said(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
-    found = opening_at(parse_hours(text, zone), now, no_holidays)
-    return opening_in_words(found, now, ZoneInfo(here))
+    found = opening_state_at(parse_opening_hours(text, zone), now, no_holidays)
+    return opening_state_in_words(found, now, ZoneInfo(here))
 
 
 def utc(*moment: int) -> datetime:
@@ -61,31 +61,33 @@ def test_a_day_that_differs_is_named_and_one_zone_is_said_once() -> None:
 
 def test_summer_time_moves_the_opening_not_the_hour_there() -> None:
     """On Sunday 29 March 2026 at 01:00 UTC, British clocks go forward."""
-    before = opening_at(OFFICE, utc(2026, 3, 27, 17), no_holidays)
+    before = opening_state_at(OFFICE, utc(2026, 3, 27, 17), no_holidays)
     assert before.changes_at == utc(2026, 3, 30, 9)  # 10:00 there
-    after = opening_at(OFFICE, utc(2026, 10, 23, 17), no_holidays)
+    after = opening_state_at(OFFICE, utc(2026, 10, 23, 17), no_holidays)
     assert after.changes_at == utc(2026, 10, 26, 10)
 
 
 def test_an_hour_that_is_skipped_or_repeated_is_read_once() -> None:
-    night = parse_hours("Sun 00:30-03:00", LONDON)
-    assert opening_at(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(2026, 3, 29, 2)
-    assert opening_at(night, utc(2026, 10, 24, 23, 45), no_holidays) == Opening(
+    night = parse_opening_hours("Sun 00:30-03:00", LONDON)
+    assert opening_state_at(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(
+        2026, 3, 29, 2
+    )
+    assert opening_state_at(night, utc(2026, 10, 24, 23, 45), no_holidays) == OpeningState(
         is_open=True, changes_at=utc(2026, 10, 25, 3)
     )
 
 
 def test_hours_over_midnight_belong_to_the_day_they_begin() -> None:
-    late = parse_hours("Fri 20:00-24:00", "Europe/Berlin")
-    assert opening_at(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
-    assert not opening_at(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
+    late = parse_opening_hours("Fri 20:00-24:00", "Europe/Berlin")
+    assert opening_state_at(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
+    assert not opening_state_at(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
 
 
 def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
-    bank = parse_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
+    bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
     christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off instead of Saturday
-    assert opening_at(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
-    assert opening_at(OFFICE, christmas, is_public_holiday).is_open
+    assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
+    assert opening_state_at(OFFICE, christmas, is_public_holiday).is_open
 
 
 @pytest.mark.parametrize(
@@ -94,12 +96,12 @@ def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
 )
 def test_anything_else_is_no_opening_hours(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_hours(text, LONDON)
+        parse_opening_hours(text, LONDON)
 
 
 def test_a_zone_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
-        parse_hours("Mon 10:00-11:00", "Europe/Nowhere")
+        parse_opening_hours("Mon 10:00-11:00", "Europe/Nowhere")
 
 
 @given(
@@ -108,21 +110,21 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
 )
 def test_what_is_said_of_a_line_is_true_one_second_later(moment: datetime, line: object) -> None:
     now = moment.replace(tzinfo=UTC)
-    found = opening_of(line, now)  # type: ignore[arg-type]
+    found = opening_state_of(line, now)  # type: ignore[arg-type]
     assert found is not None
     if found.changes_at is None:
         assert found.is_open
         return
     assert found.changes_at > now
-    just_before = opening_of(line, found.changes_at - timedelta(seconds=1))  # type: ignore[arg-type]
-    then = opening_of(line, found.changes_at)  # type: ignore[arg-type]
+    just_before = opening_state_of(line, found.changes_at - timedelta(seconds=1))  # type: ignore[arg-type]
+    then = opening_state_of(line, found.changes_at)  # type: ignore[arg-type]
     assert just_before is not None
     assert then is not None
     assert (just_before.is_open, then.is_open) == (found.is_open, not found.is_open)
 
 
 def test_the_grammar_covers_several_spans_a_day() -> None:
-    week = parse_hours("Mon-Tue 09:00-12:00, 13:30-17:00; Sat 10:00-24:00", LONDON).week
+    week = parse_opening_hours("Mon-Tue 09:00-12:00, 13:30-17:00; Sat 10:00-24:00", LONDON).week
     assert week[0] == week[1] == ((time(9), time(12)), (time(13, 30), time(17)))
     assert week[5] == ((time(10), time(0)),)
     assert week[6] == ()

@@ -15,27 +15,27 @@ import pytest
 from entrenous.base.secret import Secret
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
-from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, verify_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import EvidenceChanged, stamp_evidence
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
 from entrenous.respond.packs import verify_pack
 from entrenous.respond.packs.hand_over import (
     NotAnIdentity,
     NotARecipient,
     PackDoesNotOpen,
-    PackIsSealed,
-    check_packed,
-    encrypt_for,
-    recipient_line,
+    PackIsEncrypted,
+    check_received_pack,
+    encrypt_pack_for,
+    read_recipient_key,
 )
 from entrenous.respond.packs.make_pack import (
     NothingToPack,
     Pack,
     SeveralLetters,
-    pack_for_court,
-    pack_for_platform,
+    make_pack_for_court,
+    make_pack_for_platform,
     verifier_source,
 )
 from entrenous.respond.situation import Situation
@@ -61,7 +61,7 @@ def room(authority: HttpTimestampAuthority) -> Room:
     stamp_evidence(name, authority.stamp, room.device)
     add_statement(name, "and on Tuesday", room.device)
     stamp_evidence(name, authority.stamp, room.device)
-    write_notice(name, "us-tida-removal", room.device, (1,))
+    draft_and_store_notice(name, "us-tida-removal", room.device, (1,))
     return room
 
 
@@ -71,7 +71,7 @@ def name_in(room: Room) -> str:
 
 def court(room: Room) -> Pack:
     name = name_in(room)
-    return pack_for_court(name, "age1court", room.device, check_stamp, lambda _: None)
+    return make_pack_for_court(name, "age1court", room.device, verify_stamp, lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def packed(room: Room) -> Pack:
 
 
 def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(packed: Pack) -> None:
-    checked = check_packed(packed.zipped())
+    checked = check_received_pack(packed.zipped())
     assert [what for good, what in checked.checks if not good] == []
     assert [stamp["items"] for stamp in checked.stamps] == [[1, 2], [1, 2, 3]]
     assert checked.holds
@@ -196,7 +196,7 @@ def test_a_forged_token_never_states_another_time(packed: Pack) -> None:
     """Some parts of a token are outside of its signature: only the list of files covers these."""
     dice, stated = (
         random.Random(3161),
-        {stamp["at"] for stamp in check_packed(packed.zipped()).stamps},
+        {stamp["at"] for stamp in check_received_pack(packed.zipped()).stamps},
     )
     for _ in range(FLIPS // 2):
         changed = {**packed.files, "stamps/2.tsr": flipped(packed.files["stamps/2.tsr"], dice)}
@@ -256,10 +256,10 @@ def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
     name = add_statement(room.opens().name, "an invented one", room.device).name
     stamp_evidence(name, own.stamp, room.device)
     invented = court(room)
-    assert check_packed(invented.zipped()).holds, "it holds against its own authority"
+    assert check_received_pack(invented.zipped()).holds, "it holds against its own authority"
     genuine = packed.files["stamps/1.pem"]
-    assert check_packed(packed.zipped(), ca=genuine).holds
-    assert not check_packed(invented.zipped(), ca=genuine).holds
+    assert check_received_pack(packed.zipped(), ca=genuine).holds
+    assert not check_received_pack(invented.zipped(), ca=genuine).holds
 
 
 def test_a_pack_is_recorded_with_its_fingerprint(room: Room) -> None:
@@ -280,12 +280,12 @@ def test_a_pack_that_could_not_be_written_is_not_recorded(room: Room) -> None:
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        pack_for_court(name, "age1court", room.device, check_stamp, fails)
+        make_pack_for_court(name, "age1court", room.device, verify_stamp, fails)
     assert find_case(name, room.device) == before
 
 
 def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(room: Room) -> None:
-    made = pack_for_platform(name_in(room), (), (), room.device, lambda _: None)
+    made = make_pack_for_platform(name_in(room), (), (), room.device, lambda _: None)
     everything = b"\n".join(made.files.values())
     assert not [name for name in made.files if name.startswith("items/")]
     for secret in (SHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
@@ -295,8 +295,8 @@ def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(room
         assert item.salt.reveal() not in everything
     assert PAGE.encode() in made.files["letters/1.txt"]
     assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE]
-    assert check_packed(made.zipped()).holds
-    chosen = pack_for_platform(name_in(room), (1,), (2,), room.device, lambda _: None)
+    assert check_received_pack(made.zipped()).holds
+    chosen = make_pack_for_platform(name_in(room), (1,), (2,), room.device, lambda _: None)
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [CHAT]
 
 
@@ -315,18 +315,18 @@ def test_the_cover_says_what_it_proves_and_tells_nothing_private(
 
 def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Path) -> None:
     court_key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
-    sealed = encrypt_for(str(court_key.to_public()), packed.zipped())
+    sealed = encrypt_pack_for(str(court_key.to_public()), packed.zipped())
     assert SHOT not in sealed
     key = Secret(f"# created by age-keygen\n{court_key}\n".encode())
-    assert check_packed(sealed, key).holds
-    with pytest.raises(PackIsSealed):
-        check_packed(sealed)
+    assert check_received_pack(sealed, key).holds
+    with pytest.raises(PackIsEncrypted):
+        check_received_pack(sealed)
     with pytest.raises(PackDoesNotOpen):
-        check_packed(sealed, Secret(str(other).encode()))
+        check_received_pack(sealed, Secret(str(other).encode()))
     with pytest.raises(PackDoesNotOpen):
-        check_packed(sealed[:-1], key)
+        check_received_pack(sealed[:-1], key)
     with pytest.raises(NotAnIdentity):
-        check_packed(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
+        check_received_pack(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
     (tmp_path / "key").write_text(str(court_key))
     (tmp_path / "sealed").write_bytes(sealed)
     told_by(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
@@ -336,16 +336,16 @@ def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Pat
 def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
     key = str(pyrage.x25519.Identity.generate().to_public())
     (tmp_path / "court.pub").write_text(f"# the court's key\n{key}\n")
-    assert recipient_line(key) == recipient_line(str(tmp_path / "court.pub")) == key
+    assert read_recipient_key(key) == read_recipient_key(str(tmp_path / "court.pub")) == key
     told_by(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
     if (tmp_path / "ssh").exists():
-        line = recipient_line(str(tmp_path / "ssh.pub"))
-        opened = encrypt_for(line, b"PK")
-        checked = check_packed(opened, Secret((tmp_path / "ssh").read_bytes()))
+        line = read_recipient_key(str(tmp_path / "ssh.pub"))
+        opened = encrypt_pack_for(line, b"PK")
+        checked = check_received_pack(opened, Secret((tmp_path / "ssh").read_bytes()))
         assert not checked.holds
     for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):
         with pytest.raises(NotARecipient):
-            recipient_line(wrong)
+            read_recipient_key(wrong)
 
 
 def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
@@ -354,13 +354,13 @@ def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
     with pytest.raises(NothingToPack):
         court(room)
     with pytest.raises(NothingToPack):
-        pack_for_platform(name, (), (), room.device, lambda _: None)
+        make_pack_for_platform(name, (), (), room.device, lambda _: None)
     add_sighting(name, seen(at=room.clock.moment), room.device)
     case = add_file(name, SHOT, "a shot", room.device)
     for _ in range(2):
-        write_notice(name, "us-tida-removal", room.device, (1,))
+        draft_and_store_notice(name, "us-tida-removal", room.device, (1,))
     with pytest.raises(SeveralLetters):
-        pack_for_platform(name, (), (), room.device, lambda _: None)
+        make_pack_for_platform(name, (), (), room.device, lambda _: None)
     room.vault._files[case.evidence[0].blob] = SHOT + b" "
     with pytest.raises(EvidenceChanged):
         court(room)
@@ -372,8 +372,8 @@ def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x00" * 64])
 def test_stray_bytes_are_no_pack(data: bytes) -> None:
-    assert not check_packed(data).holds
+    assert not check_received_pack(data).holds
 
 
 def test_an_empty_folder_is_no_pack(tmp_path: Path) -> None:
-    assert not check_packed(tmp_path).holds
+    assert not check_received_pack(tmp_path).holds

@@ -14,15 +14,15 @@ from entrenous.respond.law.places import (
     COUNTRIES,
     EEA,
     EU,
-    LARGE_LANGUAGES,
+    LANGUAGES_SEARCHED_FIRST,
     AmbiguousPlace,
     MisspelledPlace,
     UnknownPlace,
     fold_name,
+    law_reaches,
     parse_place,
     parts_of,
     place_name,
-    reaches,
 )
 
 
@@ -104,7 +104,7 @@ def test_unknown_place_is_refused(typed: str) -> None:
     ],
 )
 def test_jurisdictions_reach_their_places(jurisdiction: str, where: str, *, answer: bool) -> None:
-    assert reaches(jurisdiction, (parse_place(where),)) is answer
+    assert law_reaches(jurisdiction, (parse_place(where),)) is answer
 
 
 def test_the_unions_have_their_members() -> None:
@@ -112,7 +112,7 @@ def test_the_unions_have_their_members() -> None:
     assert len(EEA) == 30 + 1
     assert len(COUNTRIES) == 249 + 1
     assert EEA - {"EU"} <= COUNTRIES
-    assert not reaches("EU", ())
+    assert not law_reaches("EU", ())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def parse_place_or_none(typed: str) -> str | None:
         return None
 
 
-@given(st.sampled_from(sorted(COUNTRIES)), st.sampled_from(LARGE_LANGUAGES))
+@given(st.sampled_from(sorted(COUNTRIES)), st.sampled_from(LANGUAGES_SEARCHED_FIRST))
 def test_the_name_shown_for_a_place_leads_back_to_it(code: str, language: str) -> None:
     name = place_name(parse_place(code), language)
     assert name != code
@@ -201,7 +201,7 @@ def test_the_name_shown_for_a_place_leads_back_to_it(code: str, language: str) -
 def test_no_name_means_two_places_in_the_large_languages() -> None:
     """Else the language that comes first would decide, unasked."""
     seen: dict[str, str] = {}
-    for language in LARGE_LANGUAGES:
+    for language in LANGUAGES_SEARCHED_FIRST:
         for code, name in Locale.parse(language).territories.items():
             if code in COUNTRIES and fold_name(name) not in {"guinea", "congo"}:
                 assert seen.setdefault(fold_name(name), code) == code, (language, name)

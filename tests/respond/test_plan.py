@@ -13,7 +13,7 @@ from entrenous.respond.law.ladders import CHAT_LADDER, THREAT_LADDER, read_ladde
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind, RouteKind
 from entrenous.respond.law.places import COUNTRIES, Place
-from entrenous.respond.law.plan import HELP_KIND, STEP_KIND, Plan, plan_for
+from entrenous.respond.law.plan import HELP_LINE_KIND, PLAIN_STEP_KIND, Plan, make_plan
 from entrenous.respond.law.plan_view import plan_json, plan_text
 from entrenous.respond.law.routes import routes_for, situation_of
 from entrenous.respond.nouns import Case, SightingReach
@@ -52,7 +52,7 @@ situations = st.builds(
 def test_every_route_that_fits_is_a_step_once_and_every_other_of_the_place_is_refused(
     said: Situation, day: date
 ) -> None:
-    plan = plan_for(said, day, day)
+    plan = make_plan(said, day, day)
     ids = [step.route for step in plan.steps]
     assert len(set(ids)) == len(ids)
     assert plan.first == (ids[0] if ids else "")
@@ -67,24 +67,26 @@ def test_every_route_that_fits_is_a_step_once_and_every_other_of_the_place_is_re
 def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_is(
     said: Situation,
 ) -> None:
-    plan = plan_for(said, DAY, DAY)
+    plan = make_plan(said, DAY, DAY)
     if not plan.steps:
         return
     first = plan.steps[0]
     if said.posted in (Spread.GROUP, Spread.PRIVATE):
-        assert (first.route, first.kind) == ("ladder-chat-step_01", STEP_KIND)
+        assert (first.route, first.kind) == ("ladder-chat-step_01", PLAIN_STEP_KIND)
     if said.posted is Spread.THREAT:
-        assert first.kind in (HELP_KIND, STEP_KIND)
+        assert first.kind in (HELP_LINE_KIND, PLAIN_STEP_KIND)
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
     assert (
-        first.verified or first.kind == HELP_KIND or not any(step.verified for step in plan.steps)
+        first.verified
+        or first.kind == HELP_LINE_KIND
+        or not any(step.verified for step in plan.steps)
     )
 
 
 @given(situations)
 def test_under_18_gets_people_and_hash_banks_and_nothing_else(said: Situation) -> None:
-    plan = plan_for(said, DAY, DAY, under_18=True)
+    plan = make_plan(said, DAY, DAY, under_18=True)
     assert plan.hand_over is not None
     assert plan.hand_over.contacts
     assert {step.kind for step in plan.steps} <= {DocumentKind.HASH_BANK}
@@ -95,7 +97,7 @@ def test_under_18_gets_people_and_hash_banks_and_nothing_else(said: Situation) -
 
 @given(said=situations, under_18=st.booleans())
 def test_every_plan_can_be_shown(*, said: Situation, under_18: bool) -> None:
-    plan = plan_for(said, DAY, DAY, under_18=under_18)
+    plan = make_plan(said, DAY, DAY, under_18=under_18)
     shown = plan_json(plan)
     assert set(shown) == {"schema", "first", "routes", "refused", "hand_over"}
     lines = list(plan_text(plan, in_full=True))
@@ -104,7 +106,7 @@ def test_every_plan_can_be_shown(*, said: Situation, under_18: bool) -> None:
 
 
 def _plan(**said: object) -> Plan:
-    return plan_for(Situation((Place("GB"),), **said), DAY, DAY)  # type: ignore[arg-type]
+    return make_plan(Situation((Place("GB"),), **said), DAY, DAY)  # type: ignore[arg-type]
 
 
 def test_what_a_chat_cannot_do_is_said_of_the_app() -> None:
@@ -133,7 +135,7 @@ def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
 )
 def test_a_change_of_law_is_told_from_its_day_on(day: date, *, created: bool, taken: bool) -> None:
     said = Situation((Place("GB"),), intimate=True, posted=Spread.PUBLIC)
-    plan = plan_for(said, day, day)
+    plan = make_plan(said, day, day)
     why = next(step.why for step in plan.steps if step.route == "uk-soa-66b")
     assert ("66E" in why) is created
     assert ("66AB" in why) is taken
@@ -153,7 +155,7 @@ def test_no_letter_to_a_sender_whom_nobody_knows_and_no_step_without_its_routes(
     assert "ladder-chat-step_06" not in unknown
     assert "ladder-chat-step_07" not in known  # no court of this place is in the tables
     austria = Situation((Place("AT"),), posted=Spread.GROUP, recipient_known=True)
-    ids = [one.route for one in plan_for(austria, DAY, DAY).steps]
+    ids = [one.route for one in make_plan(austria, DAY, DAY).steps]
     assert ids.index("ladder-chat-step_07") == ids.index("at-mandatsverfahren") - 1
 
 
@@ -187,7 +189,7 @@ def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() ->
         asked = {
             intimate: " ".join(
                 step.to
-                for step in plan_for(
+                for step in make_plan(
                     Situation((), posted=posted, intimate=intimate), DAY, DAY
                 ).steps
             )
@@ -198,10 +200,10 @@ def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() ->
 
 def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_for() -> None:
     said = Situation((Place("NE"),), posted=Spread.THREAT)  # a slip for Nigeria would be seen
-    lines = list(plan_text(plan_for(said, DAY, DAY), case="case-1"))
+    lines = list(plan_text(make_plan(said, DAY, DAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")
-    without = list(plan_text(plan_for(Situation((), posted=Spread.THREAT), DAY, DAY)))
+    without = list(plan_text(make_plan(Situation((), posted=Spread.THREAT), DAY, DAY)))
     assert without[1].startswith("No place was named")
     assert without[-1].endswith("entrenous case open")
 

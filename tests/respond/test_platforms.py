@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrenous.respond.fact_tables import BadTable, shipped_table
 from entrenous.respond.platforms import (
-    PLATFORMS_TABLE,
+    PLATFORMS_TABLE_FILE,
     NoSuchPlatform,
     find_platform,
     host_of,
@@ -143,7 +143,7 @@ def test_unknown_id_is_refused_and_says_how_to_see_the_others() -> None:
     ],
 )
 def test_damaged_table_is_refused(old: bytes, new: bytes) -> None:
-    data = shipped_table(PLATFORMS_TABLE)
+    data = shipped_table(PLATFORMS_TABLE_FILE)
     assert old in data
     with pytest.raises(BadTable):
         read_platforms(data.replace(old, new, 1))

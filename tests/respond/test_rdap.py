@@ -11,14 +11,14 @@ from entrenous.base.environment import Proxy
 from entrenous.base.errors import EntrenousError, ProxyUnreachable
 from entrenous.respond.abuse_contacts import AbuseLookUp, BadRdapAnswer, ContactRole
 from entrenous.respond.client.rdap import (
-    LIST_BYTES_MAX,
-    NO_ADDRESS,
+    NO_ADDRESS_NOTE,
     REDIRECTS_MAX,
+    SERVER_LIST_BYTES_MAX,
     RdapClient,
     RdapFailed,
-    rdap_client,
+    open_rdap_client,
 )
-from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what
+from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
 from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse, registry
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ def played() -> Iterator[Registry]:
 
 
 def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUp:
-    with rdap_client(bootstrap=played.url) as client:
+    with open_rdap_client(bootstrap=played.url) as client:
         return client.look_up(host, addresses)
 
 
@@ -79,7 +79,7 @@ def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(played: Regi
 
 def test_without_an_address_the_host_is_not_asked_for_and_that_is_said(played: Registry) -> None:
     found = look_up(played, SITE, "127.0.0.1", "10.0.0.1", "nonsense")
-    assert NO_ADDRESS in found.notes
+    assert NO_ADDRESS_NOTE in found.notes
     assert not any("/ip/" in path for path in played.asked)
 
 
@@ -190,7 +190,7 @@ def test_endless_answer_ends_at_the_limit(played: Registry) -> None:
         b'{"services": [[["example"], ["https://"]]]}',
         b'{"services": [[["example"], ["http://[::1/"]]]}',
         b'{"services": [[["other"], ["https://rdap.example/"]]]}',
-        b" " * (LIST_BYTES_MAX + 1),
+        b" " * (SERVER_LIST_BYTES_MAX + 1),
     ],
 )
 def test_list_that_is_none_is_refused(played: Registry, listed: bytes) -> None:
@@ -206,14 +206,17 @@ def test_refusal_by_the_server_is_told(played: Registry, status: int) -> None:
 
 
 def test_server_that_is_away_is_told_with_what_to_do() -> None:
-    with pytest.raises(RdapFailed) as told, rdap_client(bootstrap="http://127.0.0.1:9/") as client:
+    with (
+        pytest.raises(RdapFailed) as told,
+        open_rdap_client(bootstrap="http://127.0.0.1:9/") as client,
+    ):
         client.look_up(SITE, ())
     assert "--pasted" in str(told.value)
     assert isinstance(told.value, EntrenousError)
 
 
 def test_proxy_that_is_away_is_never_bypassed(played: Registry) -> None:
-    with pytest.raises(ProxyUnreachable), rdap_client(Proxy("127.0.0.1", 9)) as client:
+    with pytest.raises(ProxyUnreachable), open_rdap_client(Proxy("127.0.0.1", 9)) as client:
         client.look_up(SITE, ())
     assert played.asked == []
 
@@ -225,11 +228,11 @@ def test_abuse_contact_of_a_network_may_be_its_own_entity(played: Registry) -> N
 
 
 def test_who_sees_what_is_said_for_every_way() -> None:
-    plain = " ".join(describe_who_learns_what(SITE, None))
+    plain = " ".join(describe_what_look_up_reveals(SITE, None))
     assert "data.iana.org" in plain
     assert "name server of your own network: maria.pictures.example" in plain
-    tor = describe_who_learns_what(SITE, Proxy("127.0.0.1", 9050))
+    tor = describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050))
     assert all("your network address" not in line for line in tor)
     assert not any("name server" in line or "site's network" in line for line in tor)
-    typed = " ".join(describe_who_learns_what(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
+    typed = " ".join(describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
     assert "site's network" in typed

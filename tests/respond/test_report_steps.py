@@ -11,7 +11,7 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import situation_of
 from entrenous.respond.nouns import Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
-    PasteKind,
+    FormAnswerKind,
     PlatformKind,
     PlatformRecord,
     platform_by_id,
@@ -19,10 +19,10 @@ from entrenous.respond.platforms import (
     shipped_platforms,
 )
 from entrenous.respond.report_steps import (
-    destination_text,
-    destinations,
+    report_destination_text,
+    report_destinations,
     report_steps,
-    sightings_at,
+    sightings_on_platform,
 )
 from entrenous.respond.situation import Demand, Situation, Spread
 from tests.respond.room import START
@@ -80,10 +80,10 @@ def test_what_only_the_person_knows_is_a_gap_in_brackets(
         assert answer.gap == (answer.paste == f"[{answer.asks}]")
     for answer, paste in zip(report_steps(record, HER, TODAY).answers, record.paste, strict=False):
         assert answer.gap or paste not in (
-            PasteKind.LINKS,
-            PasteKind.GAP,
-            PasteKind.ACCOUNT,
-            PasteKind.DOMAIN,
+            FormAnswerKind.LINKS,
+            FormAnswerKind.GAP,
+            FormAnswerKind.ACCOUNT,
+            FormAnswerKind.DOMAIN,
         )
 
 
@@ -131,26 +131,28 @@ def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None
     case = case_with(
         page(POST), chat("the WhatsApp group of 10b"), page("https://pics.example/1"), page(POST)
     )
-    assert [record.id for record in destinations(case)] == [
+    assert [record.id for record in report_destinations(case)] == [
         "instagram",
         "whatsapp",
         "generic_site",
     ]
-    text = destination_text(platform_by_id("instagram"), case)
+    text = report_destination_text(platform_by_id("instagram"), case)
     assert "sightings 1, 4" in text
     assert text.endswith("entrenous case platform instagram --case case-1")
-    assert [seen.number for seen in sightings_at(platform_by_id("generic_site"), case)] == [3]
+    assert [
+        seen.number for seen in sightings_on_platform(platform_by_id("generic_site"), case)
+    ] == [3]
 
 
 def test_look_alike_goes_to_no_platform() -> None:
     case = case_with(page("https://instagram.com.evil.example/p/1"))
-    assert [record.id for record in destinations(case)] == ["generic_site"]
+    assert [record.id for record in report_destinations(case)] == ["generic_site"]
 
 
 def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
-    assert destinations(case_with(chat("our class chat"))) == ()
+    assert report_destinations(case_with(chat("our class chat"))) == ()
     told = replace(HER, platform="signal")
-    assert destinations(case_with(chat("our class chat"), situation=told)) == (
+    assert report_destinations(case_with(chat("our class chat"), situation=told)) == (
         platform_by_id("signal"),
     )
 

@@ -7,16 +7,16 @@ import pytest
 from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place
 from entrenous.respond.safety import (
-    Reply,
+    NonAnswer,
     SafetyAnswers,
     danger_advice,
-    read_reply,
     read_spread,
+    read_yes_or_no,
     threat_advice,
     watched_advice,
 )
 from entrenous.respond.situation import Spread
-from entrenous.respond.who_helps import Need
+from entrenous.respond.who_helps import HelpNeed
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -27,17 +27,17 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
         ("yes", True),
         ("Y", True),
         (" no ", False),
-        ("", Reply.SKIP),
-        ("skip", Reply.SKIP),
-        ("I don\N{RIGHT SINGLE QUOTATION MARK}t know", Reply.UNSURE),
-        ("Maybe", Reply.UNSURE),
-        ("yess", Reply.UNCLEAR),
-        ("stop", Reply.STOP),
-        ("QUIT", Reply.STOP),
+        ("", NonAnswer.SKIP),
+        ("skip", NonAnswer.SKIP),
+        ("I don\N{RIGHT SINGLE QUOTATION MARK}t know", NonAnswer.UNSURE),
+        ("Maybe", NonAnswer.UNSURE),
+        ("yess", NonAnswer.UNCLEAR),
+        ("stop", NonAnswer.STOP),
+        ("QUIT", NonAnswer.STOP),
     ],
 )
 def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: object) -> None:
-    assert read_reply(typed) is answer
+    assert read_yes_or_no(typed) is answer
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
     [
         ("threat", Spread.THREAT),
         ("Group ", Spread.GROUP),
-        ("", Reply.SKIP),
-        ("somebody threatens me", Reply.UNCLEAR),
-        ("stop", Reply.STOP),
+        ("", NonAnswer.SKIP),
+        ("somebody threatens me", NonAnswer.UNCLEAR),
+        ("stop", NonAnswer.STOP),
     ],
 )
 def test_how_far_it_has_come_may_be_skipped_too(typed: str, answer: object) -> None:
@@ -87,7 +87,7 @@ def test_who_is_threatened_hears_what_to_do_and_what_to_keep() -> None:
 
 
 def test_answers_say_what_somebody_needs() -> None:
-    assert SafetyAnswers().need() == Need()
+    assert SafetyAnswers().need() == HelpNeed()
     answers = SafetyAnswers(safe=False, watched=True, posted=Spread.THREAT)
-    assert answers.need() == Need(threat=True, danger=True, watched=True)
-    assert SafetyAnswers(safe=True, watched=False).need(under_18=True) == Need(under_18=True)
+    assert answers.need() == HelpNeed(threat=True, danger=True, watched=True)
+    assert SafetyAnswers(safe=True, watched=False).need(under_18=True) == HelpNeed(under_18=True)

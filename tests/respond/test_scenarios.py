@@ -13,8 +13,8 @@ import pytest
 
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind, RouteId, RouteKind
-from entrenous.respond.law.plan import HELP_KIND, Plan, plan_for
-from entrenous.respond.law.scenario import Scenario, scenario_from
+from entrenous.respond.law.plan import HELP_LINE_KIND, Plan, make_plan
+from entrenous.respond.law.scenario import Scenario, parse_scenario
 from entrenous.respond.situation import Spread
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -31,18 +31,18 @@ KINDS = {route.family: route.kind for route in shipped_routes()}
 
 
 def scenario(row: dict[str, Any]) -> Scenario:
-    return scenario_from(row["given"], TODAY)
+    return parse_scenario(row["given"], TODAY)
 
 
 def planned(row: dict[str, Any]) -> Plan:
     asked = scenario(row)
-    return plan_for(asked.situation, asked.day, asked.day, under_18=asked.under_18)
+    return make_plan(asked.situation, asked.day, asked.day, under_18=asked.under_18)
 
 
 def people(plan: Plan) -> set[str]:
     """Ids of help lines; where no line of the place is verified, of the step to tell somebody."""
     contacts = plan.hand_over.contacts if plan.hand_over else ()
-    lines = {step.route for step in plan.steps if step.kind == HELP_KIND and step.verified}
+    lines = {step.route for step in plan.steps if step.kind == HELP_LINE_KIND and step.verified}
     return (lines | {line.id for line in contacts}) or {"ladder-threat-step_01"}
 
 
@@ -98,4 +98,4 @@ def test_no_step_is_there_twice_and_none_is_refused_too(name: str) -> None:
     assert len(set(ids)) == len(ids)
     assert not {one.route for one in plan.refused} & set(ids)
     assert all(one.why for one in plan.refused)
-    assert all(step.why and (step.to or step.kind == HELP_KIND) for step in plan.steps)
+    assert all(step.why and (step.to or step.kind == HELP_LINE_KIND) for step in plan.steps)

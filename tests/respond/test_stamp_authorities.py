@@ -17,20 +17,20 @@ from entrenous.base.environment import Settings, read_settings
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import verify_timestamp
 from entrenous.demo.stamp_authority import LocalStampAuthority, make_stamp_server
-from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
+from entrenous.respond.client.stamp_authority import open_known_authorities, verify_stamp
 from entrenous.respond.evidence import (
     NoAuthorityAnswered,
     StampPostponed,
     cases_to_stamp,
     pending_stamp_text,
-    stamp_or_wait,
+    stamp_evidence_or_postpone,
     verify_case,
 )
 from entrenous.respond.fact_tables import BadTable
 from entrenous.respond.open_case import add_statement
 from entrenous.respond.stamp_authorities import (
-    certificate_bundle,
     known_stamp_authorities,
+    read_certificate_bundle,
     read_stamp_authorities,
     root_in_bundle,
 )
@@ -51,7 +51,7 @@ def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bund
     for one in known:
         assert one.verified, one.id
         assert one.source.startswith("https://"), one.id
-        root = root_in_bundle(one, certificate_bundle(HERE))
+        root = root_in_bundle(one, read_certificate_bundle(HERE))
         assert root is not None, one.id
         assert sha256(PEM_cert_to_DER_cert(root.decode())).hexdigest() == one.root_sha256
 
@@ -60,7 +60,7 @@ def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bund
 def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> None:
     known = {one.id: one for one in known_stamp_authorities(HERE)}
     token = (JUDGES / "identrust" / "issue-104.tsr").read_bytes()
-    bundle = certificate_bundle(HERE)
+    bundle = read_certificate_bundle(HERE)
     root = root_in_bundle(known["identrust"], bundle)
     assert root is not None
     assert verify_timestamp(token, b"hello", root) == datetime(2025, 3, 11, 8, 52, 8, tzinfo=UTC)
@@ -163,7 +163,7 @@ def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
         for number, url in enumerate(urls, start=1)
     ]
     (tmp_path / "table.toml").write_text("schema = 1\nread_on = 2026-11-30\n" + "".join(rows))
-    bundle = certificate_bundle(HERE).decode() + (ca if trusted else "")
+    bundle = read_certificate_bundle(HERE).decode() + (ca if trusted else "")
     (tmp_path / "bundle.pem").write_text(bundle)
     return replace(
         HERE, ca_bundle=tmp_path / "bundle.pem", stamp_authorities=tmp_path / "table.toml"
@@ -182,12 +182,12 @@ def test_the_next_authority_is_asked_when_one_is_away_or_refuses(
 ) -> None:
     order = [addresses[name] for name in ("away", "refusing", "good")]
     case = add_statement(room.opens().name, "seen on Monday", room.device)
-    with known_authorities(settings_for(tmp_path, *order)) as ask:
-        stamped = stamp_or_wait(case.name, ask, room.device)
+    with open_known_authorities(settings_for(tmp_path, *order)) as ask:
+        stamped = stamp_evidence_or_postpone(case.name, ask, room.device)
     (stamp,) = stamped.stamps
     assert stamp.authority_url == addresses["good"]
     assert stamp.authorities.strip() == (tmp_path / "tsa" / "ca.pem").read_bytes().strip()
-    assert verify_case(case.name, room.device, check_stamp) == stamped
+    assert verify_case(case.name, room.device, verify_stamp) == stamped
 
 
 @needs_openssl
@@ -196,7 +196,7 @@ def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
     tmp_path: Path, addresses: dict[str, str]
 ) -> None:
     with (
-        known_authorities(settings_for(tmp_path, addresses["good"], trusted=False)) as ask,
+        open_known_authorities(settings_for(tmp_path, addresses["good"], trusted=False)) as ask,
         pytest.raises(NoAuthorityAnswered, match="its root is not in the certificate bundle"),
     ):
         ask(b"{}")
@@ -209,18 +209,18 @@ def test_offline_the_case_remembers_the_wish_until_a_stamp_is_there(
 ) -> None:
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     assert cases_to_stamp(room.device) == ()
-    with known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
+    with open_known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
         with pytest.raises(StampPostponed, match="entrenous evidence stamp"):
-            stamp_or_wait(case.name, ask, room.device)
+            stamp_evidence_or_postpone(case.name, ask, room.device)
         first = verify_case(case.name, room.device)
         room.clock.wind(minutes=2)
         with pytest.raises(StampPostponed):
-            stamp_or_wait(case.name, ask, room.device)
+            stamp_evidence_or_postpone(case.name, ask, room.device)
     assert cases_to_stamp(room.device) == (case.name,)
     again = verify_case(case.name, room.device)
     assert again == first, "asking again changes nothing"
     assert "To be stamped since" in pending_stamp_text(again)
-    with known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
-        stamped = stamp_or_wait(case.name, ask, room.device)
+    with open_known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
+        stamped = stamp_evidence_or_postpone(case.name, ask, room.device)
     assert (len(stamped.stamps), pending_stamp_text(stamped)) == (1, "")
     assert cases_to_stamp(room.device) == ()

@@ -11,12 +11,12 @@ import pytest
 
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.respond.case_file import find_case, save_case
-from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, verify_stamp
 from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain
 from entrenous.respond.evidence import (
     CLOCK_DIFFERENCE_MAX,
     ItemDiffersFromStamp,
-    level_in_words,
+    evidence_level_in_words,
     stamp_evidence,
     verify_case,
 )
@@ -55,7 +55,7 @@ def test_an_item_is_told_as_it_was_stamped(
     other = replace(stamped, evidence=(change(stamped.evidence[0]),))
     save_case(other, room.device, CustodyAct.CHANGED, "said more about it")
     with pytest.raises(ItemDiffersFromStamp) as refused:
-        verify_case(case.name, room.device, check_stamp)
+        verify_case(case.name, room.device, verify_stamp)
     said = " ".join(str(refused.value).split())
     assert f"Item 1 of case {case.name}" in said
     assert re.search(told, said)
@@ -68,10 +68,10 @@ def test_a_past_that_was_rewritten_fails_against_the_authority_and_not_against_i
 ) -> None:
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    genuine = partial(check_stamp, authorities=stamped.stamps[0].authorities)
+    genuine = partial(verify_stamp, authorities=stamped.stamps[0].authorities)
     assert verify_case(case.name, room.device, genuine) == stamped
     _write_anew(stamped, room, stamp_authority(tmp_path / "own"))
-    verify_case(case.name, room.device, check_stamp)
+    verify_case(case.name, room.device, verify_stamp)
     with pytest.raises(InvalidTimestamp, match="authority that you trust"):
         verify_case(case.name, room.device, genuine)
 
@@ -101,7 +101,9 @@ def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -
         )
     assert find_case(case.name, room.device) == case
     kept = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), room.device)
-    assert level_in_words(kept.evidence[0], kept).endswith("stamped 2026-11-25 11:55:00 UTC")
+    assert evidence_level_in_words(kept.evidence[0], kept).endswith(
+        "stamped 2026-11-25 11:55:00 UTC"
+    )
 
 
 def test_stored_stamp_with_implausible_time_is_not_shown() -> None:
@@ -110,6 +112,6 @@ def test_stored_stamp_with_implausible_time_is_not_shown() -> None:
     stamped = stamp_evidence(case.name, stamped_at(START), room.device)
     early = replace(stamped, stamps=(replace(stamped.stamps[0], at=LONG_AGO),))
     save_case(early, room.device, CustodyAct.CHANGED, "said more about it")
-    assert "2020" not in level_in_words(early.evidence[0], early)
+    assert "2020" not in evidence_level_in_words(early.evidence[0], early)
     with pytest.raises(InvalidTimestamp, match="clocks"):
         verify_case(case.name, room.device)

@@ -10,7 +10,7 @@ from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.law.ladders import THREAT_LADDER, shipped_ladder
 from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.law.places import Place
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, Sighting, SightingReach, Stamp
 from entrenous.respond.open_case import add_sighting, add_statement, describe_case
@@ -32,7 +32,7 @@ def step(case: Case, room: Room) -> str:
 
 def files(case: Case, route: str, room: Room) -> None:
     """Draft a document along a route, and note that it was sent or taken along."""
-    number = write_notice(case.name, route, room.device).number
+    number = draft_and_store_notice(case.name, route, room.device).number
     assert f"--sent {number}" in step(case, room)
     record_notice_event(case.name, number, NoticeEvent.SEND, START, room.device)
 
@@ -146,7 +146,7 @@ def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> N
 def test_a_page_about_a_threat_does_not_say_where_it_was_seen(room: Room) -> None:
     said = Situation((Place("NG"),), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
     case = room.opens(said)
-    page = write_notice(case.name, "ng-cybercrimes-24", room.device)
+    page = draft_and_store_notice(case.name, "ng-cybercrimes-24", room.device)
     assert "nothing has been posted so far" in page.letter
     assert "It was seen here" not in page.letter
     assert not any("where it can be seen" in gap for gap in page.missing)

@@ -21,7 +21,7 @@ from entrenous.respond.client.stamp_authority import (
     REPLY_BYTES_MAX,
     REPLY_MEDIA_TYPE,
     HttpTimestampAuthority,
-    check_stamp,
+    verify_stamp,
 )
 from entrenous.respond.evidence import AuthorityUnreachable, StampRefused
 from entrenous.respond.nouns import Stamp
@@ -140,11 +140,11 @@ def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
     code, good = openssl_says(stamp, MANIFEST + b" ", local, tmp_path)
     assert (code != 0, good) == (True, False)
     for trusted in (local.ca.read_bytes(), None):
-        check_stamp(stamp, trusted)
+        verify_stamp(stamp, trusted)
         with pytest.raises(InvalidTimestamp, match="another time"):
-            check_stamp(replace(stamp, at=stamp.at + timedelta(seconds=1)), trusted)
+            verify_stamp(replace(stamp, at=stamp.at + timedelta(seconds=1)), trusted)
         with pytest.raises(InvalidTimestamp, match="over other bytes"):
-            check_stamp(replace(stamp, manifest=MANIFEST + b" "), trusted)
+            verify_stamp(replace(stamp, manifest=MANIFEST + b" "), trusted)
 
 
 def openssl_says(

@@ -9,20 +9,30 @@ from pathlib import Path
 import pytest
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS, BadTable
-from entrenous.respond.first_steps import AdviceId, advice
+from entrenous.respond.first_steps import FirstStepsId, shipped_first_steps
 from entrenous.respond.help_lines import (
-    TABLE_NAMES,
+    HELP_TABLE_NAMES,
     HelpKind,
     HelpLine,
+    parse_telephone_numbers,
     read_emergency_numbers,
     read_help_lines,
     shipped_emergency_numbers,
     shipped_help_lines,
-    telephones_in,
 )
-from entrenous.respond.help_report import contact_in_words, emergency_in_words, help_in_words
+from entrenous.respond.help_report import (
+    emergency_numbers_in_words,
+    help_in_words,
+    help_line_in_words,
+)
 from entrenous.respond.law.places import COUNTRIES, EU, WORLDWIDE, Place, parse_place
-from entrenous.respond.who_helps import ABOUT_POLICE, Need, emergency_numbers, help_for, who_helps
+from entrenous.respond.who_helps import (
+    POLICE_NOTE,
+    HelpNeed,
+    emergency_numbers,
+    find_help,
+    find_help_lines,
+)
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 #: Lines without a page before, of which pages were found and read on a later day.
@@ -33,29 +43,31 @@ EXPECTED = frozenset(
     re.findall("..", "AEALAOBOBWCDCICMCNDODZECETGEHNIQIRJMJOKZLBMWMZRURWSASNSVTNTZZMZW")
 )
 NEEDS = [
-    Need(),
-    Need(threat=True),
-    Need(danger=True),
-    Need(under_18=True),
-    Need(under_18=True, threat=True),
-    Need(under_18=True, danger=True),
+    HelpNeed(),
+    HelpNeed(threat=True),
+    HelpNeed(danger=True),
+    HelpNeed(under_18=True),
+    HelpNeed(under_18=True, threat=True),
+    HelpNeed(under_18=True, danger=True),
 ]
 
 
-def lines(*places: str, need: Need = Need()) -> list[HelpLine]:  # noqa: B008 -- frozen
-    return list(who_helps(tuple(map(Place, places)), need))
+def lines(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:  # noqa: B008 -- frozen
+    return list(find_help_lines(tuple(map(Place, places)), need))
 
 
 def test_a_line_is_not_named_where_it_does_not_exist() -> None:
-    named = {place: who_helps((Place(place),), Need(under_18=True)) for place in ("ES", "PT")}
+    named = {
+        place: find_help_lines((Place(place),), HelpNeed(under_18=True)) for place in ("ES", "PT")
+    }
     assert [place for place, lines in named.items() if any(x.id == "eu-116006" for x in lines)] == [
         "PT"
     ]
 
 
 def test_without_a_word_about_what_happened_the_other_words_are_named() -> None:
-    assert "--threat if somebody only threatens" in help_for((), Need()).notes[0]
-    assert "--threat --under-18" in "".join(help_for((Place("NG"),), Need(threat=True)).notes)
+    assert "--threat if somebody only threatens" in find_help((), HelpNeed()).notes[0]
+    assert "--threat --under-18" in "".join(find_help((Place("NG"),), HelpNeed(threat=True)).notes)
 
 
 def test_at_least_75_countries_answer_with_a_line_that_is_really_theirs() -> None:
@@ -71,7 +83,7 @@ def test_at_least_75_countries_answer_with_a_line_that_is_really_theirs() -> Non
 
 
 @pytest.mark.parametrize("need", NEEDS)
-def test_somebody_helps_everywhere_whatever_the_need(need: Need) -> None:
+def test_somebody_helps_everywhere_whatever_the_need(need: HelpNeed) -> None:
     for country in COUNTRIES:
         assert lines(country, need=need)
     assert all(line.place == WORLDWIDE for line in lines(need=need))
@@ -95,7 +107,7 @@ def test_the_nearest_come_first_and_worldwide_lines_last() -> None:
 
 
 def test_under_18_gets_only_lines_for_the_young_and_those_about_pictures_first() -> None:
-    young = lines("GB", need=Need(under_18=True))
+    young = lines("GB", need=HelpNeed(under_18=True))
     assert young[0].id == "gb-reportremove"
     assert all(line.for_children for line in young)
     assert "ww-takeitdown" in [line.id for line in young]
@@ -103,12 +115,12 @@ def test_under_18_gets_only_lines_for_the_young_and_those_about_pictures_first()
 
 
 def test_under_threat_police_and_crisis_lines_come_early() -> None:
-    kinds = [line.kind for line in lines("US", need=Need(threat=True)) if line.place == "US"]
+    kinds = [line.kind for line in lines("US", need=HelpNeed(threat=True)) if line.place == "US"]
     assert kinds[:3] == [HelpKind.IMAGE_ABUSE, HelpKind.POLICE, HelpKind.CRISIS]
 
 
 def test_in_danger_violence_police_and_crisis_lines_come_first() -> None:
-    kinds = [line.kind for line in lines("US", need=Need(danger=True)) if line.place == "US"]
+    kinds = [line.kind for line in lines("US", need=HelpNeed(danger=True)) if line.place == "US"]
     assert kinds[:4] == [HelpKind.VIOLENCE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS]
 
 
@@ -117,7 +129,7 @@ def test_adults_hear_of_a_line_for_children_only_where_nothing_else_is_about_pic
     assert "nl-helpwanted" in [line.id for line in lines("NL")]
     assert not any(line.kind is HelpKind.CHILDREN for line in lines("NL") if line.place == "NL")
     (estonian,) = [line for line in lines("EE") if line.id == "ee-lasteabi"]
-    assert "ask whether they help adults too" in " ".join(contact_in_words(estonian, NOW, UTC))
+    assert "ask whether they help adults too" in " ".join(help_line_in_words(estonian, NOW, UTC))
 
 
 def test_a_line_of_a_part_is_shown_for_its_country_too() -> None:
@@ -151,21 +163,25 @@ def test_what_is_not_verified_or_old_is_said_beside_the_contact() -> None:
     samaritans = next(line for line in lines("GB") if line.id == "gb-samaritans")
     assert samaritans.cautions(NOW.date()) == ()
     late = NOW + timedelta(days=FACT_FRESH_DAYS + 1)
-    assert "read more than 180 days ago" in " ".join(contact_in_words(samaritans, late, UTC))
+    assert "read more than 180 days ago" in " ".join(help_line_in_words(samaritans, late, UTC))
     unsure = next(line for line in lines("EG") if line.place == "EG")
     assert unsure.verified
     unread = next(line for line in shipped_help_lines() if line.id == "al-alo116")
-    assert "check first that this is still right" in " ".join(contact_in_words(unread, NOW, UTC))
-    childline = lines("GB", need=Need(under_18=True))[0]
-    assert "check the number first" in contact_in_words(childline, NOW, UTC, under_18=True)
+    assert "check first that this is still right" in " ".join(help_line_in_words(unread, NOW, UTC))
+    childline = lines("GB", need=HelpNeed(under_18=True))[0]
+    assert "check the number first" in help_line_in_words(childline, NOW, UTC, under_18=True)
 
 
 def test_hours_that_are_not_certain_are_shown_as_written() -> None:
-    shares = next(line for line in lines("NO", need=Need(under_18=True)) if line.place == "NO")
+    shares = next(line for line in lines("NO", need=HelpNeed(under_18=True)) if line.place == "NO")
     assert shares.opening is not None
-    sweden = next(line for line in lines("SE", need=Need(under_18=True)) if line.id == "se-ecpat")
+    sweden = next(
+        line for line in lines("SE", need=HelpNeed(under_18=True)) if line.id == "se-ecpat"
+    )
     assert sweden.opening is None
-    assert "adult support chat weekdays 15:30-16:30" in " ".join(contact_in_words(sweden, NOW, UTC))
+    assert "adult support chat weekdays 15:30-16:30" in " ".join(
+        help_line_in_words(sweden, NOW, UTC)
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +194,7 @@ def test_hours_that_are_not_certain_are_shown_as_written() -> None:
 )
 def test_the_emergency_number_is_that_of_the_country(place: str, words: str) -> None:
     (numbers,) = emergency_numbers((Place(place),))
-    assert emergency_in_words(numbers, NOW.date()) == words
+    assert emergency_numbers_in_words(numbers, NOW.date()) == words
 
 
 def test_every_country_of_the_union_has_its_common_number() -> None:
@@ -189,39 +205,39 @@ def test_every_country_of_the_union_has_its_common_number() -> None:
 
 
 def test_police_lines_come_with_what_to_know_first() -> None:
-    assert ABOUT_POLICE in help_for((Place("US"),), Need()).notes
-    assert ABOUT_POLICE not in help_for((Place("GB"),), Need()).notes
+    assert POLICE_NOTE in find_help((Place("US"),), HelpNeed()).notes
+    assert POLICE_NOTE not in find_help((Place("GB"),), HelpNeed()).notes
 
 
 def test_without_a_place_it_says_how_to_name_one() -> None:
-    text = "\n".join(help_in_words(help_for((), Need()), NOW, UTC))
+    text = "\n".join(help_in_words(find_help((), HelpNeed()), NOW, UTC))
     assert "entrenous help --place Germany" in text
     assert "StopNCII" in text
 
 
 def test_a_place_without_a_line_of_its_own_says_so() -> None:
-    found = help_for((Place("AQ"),), Need())
+    found = find_help((Place("AQ"),), HelpNeed())
     assert "No help line of Antarctica is known here" in found.notes[0]
 
 
 def test_in_danger_the_people_come_before_the_steps() -> None:
-    text = list(help_in_words(help_for((Place("US"),), Need(danger=True)), NOW, UTC))
+    text = list(help_in_words(find_help((Place("US"),), HelpNeed(danger=True)), NOW, UTC))
     assert text[0].startswith("In danger (United States): call 911")
     assert text.index("People who help:") < text.index("You are not safe right now:")
 
 
 def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
-    adult = " ".join(advice(AdviceId.THREAT).steps)
+    adult = " ".join(shipped_first_steps(FirstStepsId.THREAT).steps)
     order = ["Do not pay", "Stop answering", "Save the demand", "StopNCII", "report the account"]
     assert [adult.index(words) for words in order] == sorted(adult.index(w) for w in order)
-    young = " ".join(advice(AdviceId.THREAT, under_18=True).steps)
+    young = " ".join(shipped_first_steps(FirstStepsId.THREAT, under_18=True).steps)
     assert "Do not copy or save the nude picture" in young
     assert "takeitdown.ncmec.org" in young
     assert "StopNCII" not in young
     assert "takeitdown" not in adult
 
 
-@pytest.mark.parametrize("table", TABLE_NAMES)
+@pytest.mark.parametrize("table", HELP_TABLE_NAMES)
 def test_an_odd_column_makes_a_table_refused(table: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
@@ -273,11 +289,11 @@ def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
     ],
 )
 def test_numbers_are_dialled_as_written(text: str, links: list[str]) -> None:
-    assert [one.link for one in telephones_in(text)] == links
+    assert [one.link for one in parse_telephone_numbers(text)] == links
 
 
 def test_every_line_with_a_telephone_can_be_called() -> None:
     for line in shipped_help_lines():
-        found = telephones_in(line.phone)
+        found = parse_telephone_numbers(line.phone)
         assert len(found) == len([part for part in line.phone.split(";") if part.strip()])
         assert all(re.fullmatch(r"[+*#]?\d{2,15}", one.dialled) for one in found), line.id

@@ -10,7 +10,7 @@ from entrenous.base.identifiers import CaseName
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import unpack
 from entrenous.respond.custody import CASES_TABLE
-from entrenous.respond.law.deadlines import DeadlineState, deadlines
+from entrenous.respond.law.deadlines import DeadlineState, deadlines_of_case
 from entrenous.respond.nouns import Case, CaseState, NoticeState
 
 _DEADLINE_STATES_WITH_DATE: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
@@ -65,7 +65,7 @@ def _first_deadline_of(case: Case, now: datetime) -> CaseDeadline:
     settled = {one.number for one in case.notices if one.state in _SETTLED_NOTICE_STATES}
     ends = [
         clock.due_at
-        for clock in deadlines(case, now)
+        for clock in deadlines_of_case(case, now)
         if clock.due_at
         and clock.state in _DEADLINE_STATES_WITH_DATE
         and clock.notice not in settled

@@ -13,7 +13,7 @@ from entrenous.app.forms import typed_text
 from entrenous.app.web import error_words
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
-from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
+from entrenous.learn.check_up import PASSPHRASE_GUESSES_LOG10_MIN, passphrase_guesses_log10
 
 _WORD_COUNT: Final = 5  # each of some 7,750 words, which gives 64 bits in all
 #: Beginnings of words that are not suggested, since they could hurt somebody whose pictures leaked.
@@ -75,7 +75,7 @@ def is_weak(passphrase: Secret) -> bool:
     """Return whether somebody who has the vault's files could guess the passphrase (zxcvbn; Wheeler
     2016).
     """
-    return guesses_log10(passphrase) < GUESSES_LOG10_MIN
+    return passphrase_guesses_log10(passphrase) < PASSPHRASE_GUESSES_LOG10_MIN
 
 
 @cache

@@ -18,25 +18,25 @@ from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.base.language import day_in_words, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.facts import (
+    ADVISED_STEPS_MAX,
     FACT_STALE_DAYS,
-    HELP_COMMAND,
-    STEPS_MAX,
+    THREAT_HELP_COMMAND,
     CheckUpQuestion,
-    SystemEnd,
+    SystemSupportEnd,
     all_questions,
-    answer_of,
+    answer_with_key,
     is_threatened,
-    shipped_order,
+    shipped_check_order,
     shipped_questions,
     shipped_services,
     shipped_systems,
     source_in_words,
 )
-from entrenous.learn.picture_places import FILES_MAX, PicturesFound
+from entrenous.learn.picture_places import EXAMINED_FILES_MAX, PicturesFound
 from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
 
-class LeakPath(StrEnum):
+class LeakPathState(StrEnum):
     """Whether a leak path is open or closed; UNKNOWN if neither this machine nor the person can
     tell.
     """
@@ -47,7 +47,7 @@ class LeakPath(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class CheckUpFinding:
     """One finding of the check-up, and the next step.
 
     ``closes`` names the leak path in words, e.g. "somebody reads the vault's files"; ``undo`` says
@@ -56,7 +56,7 @@ class Advice:
     """
 
     check: str
-    path: LeakPath
+    path: LeakPathState
     closes: str
     found: str
     next_step: str | None = None
@@ -83,7 +83,7 @@ class CheckUpInput:
 class CheckUp:
     """Findings, those with next steps first. ``help`` is a command to run before any next step."""
 
-    advice: tuple[Advice, ...]
+    advice: tuple[CheckUpFinding, ...]
     help: str | None = None
 
     @property
@@ -91,13 +91,15 @@ class CheckUp:
         return self.help is not None or any(one.next_step for one in self.advice)
 
 
-GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
+PASSPHRASE_GUESSES_LOG10_MIN: Final = (
+    10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
+)
 # number of characters; of a longer passphrase, only the beginning is judged
 _ZXCVBN_CHARS_MAX: Final = 72
-_NAMES_SHOWN_MAX: Final = 3
+_SHOWN_NAMES_MAX: Final = 3
 
 
-def check_up(given: CheckUpInput) -> CheckUp:
+def run_check_up(given: CheckUpInput) -> CheckUp:
     """Return the findings about the input. Open paths come first, sorted by how much it helps to
     close them.
 
@@ -114,46 +116,46 @@ def check_up(given: CheckUpInput) -> CheckUp:
         _check_picture_places,
     ]
     found = [one for check in machine_checks if (one := check(given))]
-    found += [one for question in all_questions() if (one := _advice_from_answer(question, given))]
+    found += [one for question in all_questions() if (one := _finding_from_answer(question, given))]
     ranked = sorted(
         found, key=lambda one: (_LEAK_PATH_ORDER.index(one.path), _check_order(one.check))
     )
     if is_threatened(given.answers):
         return CheckUp(
-            tuple(replace(one, next_step=None, undo=None) for one in ranked), HELP_COMMAND
+            tuple(replace(one, next_step=None, undo=None) for one in ranked), THREAT_HELP_COMMAND
         )
     return CheckUp(tuple(_limit_steps(ranked)))
 
 
-def guesses_log10(passphrase: Secret) -> float:
+def passphrase_guesses_log10(passphrase: Secret) -> float:
     """Estimate the guesses needed, as a power of ten (zxcvbn)."""
     words = passphrase.reveal().decode(errors="replace")[:_ZXCVBN_CHARS_MAX]
     return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
 
 
-_LEAK_PATH_ORDER: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
+_LEAK_PATH_ORDER: Final = (LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED)
 
 
 def _check_order(check: str) -> int:
     """Return a check's position in facts/order.toml; checks that are not listed there come last."""
-    names = [one.id for one in shipped_order()]
+    names = [one.id for one in shipped_check_order()]
     return names.index(check) if check in names else len(names)
 
 
-def _check_passphrase(given: CheckUpInput) -> Advice:
-    make_advice = _advice_factory(
+def _check_passphrase(given: CheckUpInput) -> CheckUpFinding:
+    make_advice = _finding_factory(
         "passphrase", translated("somebody who gets hold of the vault guesses its passphrase")
     )
     if given.passphrase is None:
-        return make_advice(LeakPath.UNKNOWN, translated("The passphrase was not looked at."))
-    power = guesses_log10(given.passphrase)
+        return make_advice(LeakPathState.UNKNOWN, translated("The passphrase was not looked at."))
+    power = passphrase_guesses_log10(given.passphrase)
     found = translated(
         "A clever guesser would need about 10 to the power of {power:.0f} tries."
     ).format(power=power)
-    if power >= GUESSES_LOG10_MIN:
-        return make_advice(LeakPath.CLOSED, found)
+    if power >= PASSPHRASE_GUESSES_LOG10_MIN:
+        return make_advice(LeakPathState.CLOSED, found)
     return make_advice(
-        LeakPath.OPEN,
+        LeakPathState.OPEN,
         found,
         translated(
             "Choose four or five words that have nothing to do with each other or with you, "
@@ -163,8 +165,8 @@ def _check_passphrase(given: CheckUpInput) -> Advice:
     )
 
 
-def _check_program(given: CheckUpInput) -> Advice:
-    make_advice = _advice_factory(
+def _check_program(given: CheckUpInput) -> CheckUpFinding:
+    make_advice = _finding_factory(
         "program", translated("an error of this program that is known by now lets somebody in")
     )
     newer = translated(
@@ -173,35 +175,35 @@ def _check_program(given: CheckUpInput) -> Advice:
     updated = given.facts.updated_on
     if updated is None:
         this = translated("This is {program}.").format(program=given.facts.program)
-        return make_advice(LeakPath.UNKNOWN, f"{this} {newer}")
+        return make_advice(LeakPathState.UNKNOWN, f"{this} {newer}")
     this = translated("This is {program}, last updated here on {day}.").format(
         program=given.facts.program, day=day_in_words(updated)
     )
     found = f"{this} {newer}"
     if (given.today - updated).days <= FACT_STALE_DAYS:
-        return make_advice(LeakPath.UNKNOWN, found)
+        return make_advice(LeakPathState.UNKNOWN, found)
     undo = translated("git checkout with the commit above brings the old one back.")
     return make_advice(
-        LeakPath.OPEN,
+        LeakPathState.OPEN,
         found,
         translated("Update it: {update}.").format(update=translated(HOW_TO_UPDATE)),
         undo,
     )
 
 
-def _check_system(given: CheckUpInput) -> Advice:
-    make_advice = _advice_factory(
+def _check_system(given: CheckUpInput) -> CheckUpFinding:
+    make_advice = _finding_factory(
         "system", translated("a known error of a system without updates lets somebody in")
     )
     version, table = given.facts.version, shipped_systems()
     if version is None:
         return make_advice(
-            LeakPath.UNKNOWN, translated("This system does not say which version it is.")
+            LeakPathState.UNKNOWN, translated("This system does not say which version it is.")
         )
     support_end = _support_end(version, table.system)
     if support_end is None:
         return make_advice(
-            LeakPath.UNKNOWN,
+            LeakPathState.UNKNOWN,
             translated(
                 "This is {shown}. Until when it gets security updates is not known here."
             ).format(shown=version.shown),
@@ -215,16 +217,16 @@ def _check_system(given: CheckUpInput) -> Advice:
         else support_end.ends
     )
     where = source_in_words(support_end.source, table.read_on, given.today)
-    make_advice = _advice_factory(
-        "system", make_advice(LeakPath.UNKNOWN, "").closes, (support_end.source, table.read_on)
+    make_advice = _finding_factory(
+        "system", make_advice(LeakPathState.UNKNOWN, "").closes, (support_end.source, table.read_on)
     )
     if given.today <= ends:
         found = translated("{name} gets security updates until {day} ({where}).").format(
             name=support_end.name, day=day_in_words(ends), where=where
         )
-        return make_advice(LeakPath.CLOSED, found)
+        return make_advice(LeakPathState.CLOSED, found)
     return make_advice(
-        LeakPath.OPEN,
+        LeakPathState.OPEN,
         translated("The updates for everybody ended for {name} on {day} ({where}). {note}")
         .format(
             name=support_end.name,
@@ -241,7 +243,9 @@ def _check_system(given: CheckUpInput) -> Advice:
     )
 
 
-def _support_end(version: SystemVersion, ends: tuple[SystemEnd, ...]) -> SystemEnd | None:
+def _support_end(
+    version: SystemVersion, ends: tuple[SystemSupportEnd, ...]
+) -> SystemSupportEnd | None:
     key = (version.system, version.version)
     return next((one for one in ends if (one.system, one.version) == key), None)
 
@@ -252,8 +256,8 @@ def _shown_path(path: str) -> str:
     return f"~{path.removeprefix(person)}" if path.startswith(f"{person}{os.sep}") else path
 
 
-def _check_permissions(given: CheckUpInput) -> Advice:
-    make_advice = _advice_factory(
+def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
+    make_advice = _finding_factory(
         "vault files", translated("another account on this computer reads the vault's files")
     )
     open_names, home = given.facts.open_to_others, given.facts.home
@@ -262,39 +266,41 @@ def _check_permissions(given: CheckUpInput) -> Advice:
             home=_shown_path(home)
         )
         found = translated("Who may read the vault's files cannot be seen here.")
-        return make_advice(LeakPath.UNKNOWN, found, step)
+        return make_advice(LeakPathState.UNKNOWN, found, step)
     if open_names:
         return make_advice(
-            LeakPath.OPEN,
+            LeakPathState.OPEN,
             translated("Others may open: {named}.").format(named=_join_names(open_names)),
             translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
             translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
     return make_advice(
-        LeakPath.CLOSED, translated("Only your own account may read the vault's files.")
+        LeakPathState.CLOSED, translated("Only your own account may read the vault's files.")
     )
 
 
-def _check_synced_folders(given: CheckUpInput) -> Advice:
+def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
     services = shipped_services().service
-    make_advice = _advice_factory(
+    make_advice = _finding_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )
     places = given.facts.synced
     if places is None:
-        return make_advice(LeakPath.UNKNOWN, translated("Synchronized folders were not looked at."))
+        return make_advice(
+            LeakPathState.UNKNOWN, translated("Synchronized folders were not looked at.")
+        )
     if not places:
         *most, last = (one.name for one in services)
         service_names = translated("{first} and {second}").format(
             first=", ".join(most), second=last
         )
         return make_advice(
-            LeakPath.CLOSED,
+            LeakPathState.CLOSED,
             translated("In the folders of {known} neither was seen.").format(known=service_names),
         )
     first = places[0]
     return make_advice(
-        LeakPath.OPEN,
+        LeakPathState.OPEN,
         translated("In a folder of {service} there is {named}.").format(
             service=first.service, named=_join_names(tuple(one.at for one in places))
         ),
@@ -306,14 +312,14 @@ def _check_synced_folders(given: CheckUpInput) -> Advice:
     )
 
 
-def _check_disk_encryption(given: CheckUpInput) -> Advice:
-    make_advice = _advice_factory(
+def _check_disk_encryption(given: CheckUpInput) -> CheckUpFinding:
+    make_advice = _finding_factory(
         "disk encryption", translated("somebody who has the disk reads what programs left on it")
     )
     encrypted = given.facts.disk_encrypted
     if encrypted is None:
         return make_advice(
-            LeakPath.UNKNOWN,
+            LeakPathState.UNKNOWN,
             translated("Whether the disk is encrypted cannot be seen from here."),
             translated("Look in the settings of {system} whether the disk is encrypted.").format(
                 system=given.facts.system
@@ -321,10 +327,10 @@ def _check_disk_encryption(given: CheckUpInput) -> Advice:
         )
     if encrypted:
         return make_advice(
-            LeakPath.CLOSED, translated("The disk that the vault is on is encrypted.")
+            LeakPathState.CLOSED, translated("The disk that the vault is on is encrypted.")
         )
     return make_advice(
-        LeakPath.OPEN,
+        LeakPathState.OPEN,
         translated("No encryption was seen on the disk that the vault is on."),
         translated(
             "This is not urgent. When you have a quiet day, make a backup and turn on disk "
@@ -334,10 +340,10 @@ def _check_disk_encryption(given: CheckUpInput) -> Advice:
     )
 
 
-def _check_picture_places(given: CheckUpInput) -> Advice | None:
+def _check_picture_places(given: CheckUpInput) -> CheckUpFinding | None:
     if given.pictures is None:
         return None
-    make_advice = _advice_factory(
+    make_advice = _finding_factory(
         "pictures with a place", translated("a picture tells where it was taken")
     )
     pictures = given.pictures
@@ -349,10 +355,10 @@ def _check_picture_places(given: CheckUpInput) -> Advice | None:
         rest += " " + translated("{count} could not be read.").format(count=pictures.unread)
     if not pictures.whole:
         too_many = translated("There are more than {count} files; the rest was left out.")
-        rest += " " + too_many.format(count=FILES_MAX)
+        rest += " " + too_many.format(count=EXAMINED_FILES_MAX)
     if pictures.with_place:
         return make_advice(
-            LeakPath.OPEN,
+            LeakPathState.OPEN,
             f"{summary}{rest}",
             translated(
                 "Send copies without the place: entrenous send and entrenous mark write none. For "
@@ -361,22 +367,22 @@ def _check_picture_places(given: CheckUpInput) -> Advice | None:
             translated("Give the camera the permission again."),
         )
     if rest:
-        return make_advice(LeakPath.UNKNOWN, f"{summary}{rest}")
+        return make_advice(LeakPathState.UNKNOWN, f"{summary}{rest}")
     return make_advice(
-        LeakPath.CLOSED,
+        LeakPathState.CLOSED,
         translated("None of {read} pictures tells where it was taken.").format(read=pictures.read),
     )
 
 
-def _advice_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> Advice | None:
+def _finding_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> CheckUpFinding | None:
     """Return the finding that an answer leads to; None for a question that was skipped."""
     key = given.answers.get(question.id)
-    answer = None if key is None else answer_of(question, key)
+    answer = None if key is None else answer_with_key(question, key)
     if answer is None:
         return None
-    path = LeakPath(answer.path)
-    closed = path is LeakPath.CLOSED
-    return Advice(
+    path = LeakPathState(answer.path)
+    closed = path is LeakPathState.CLOSED
+    return CheckUpFinding(
         check=question.id,
         path=path,
         closes=question.closes,
@@ -389,31 +395,31 @@ def _advice_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> Advic
 
 
 def _join_names(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN_MAX])
-    if len(names) <= _NAMES_SHOWN_MAX:
+    shown = ", ".join(names[:_SHOWN_NAMES_MAX])
+    if len(names) <= _SHOWN_NAMES_MAX:
         return shown
-    more = translated("and {number} more").format(number=len(names) - _NAMES_SHOWN_MAX)
+    more = translated("and {number} more").format(number=len(names) - _SHOWN_NAMES_MAX)
     return f"{shown} {more}"
 
 
-def _advice_factory(
+def _finding_factory(
     check: str, closes: str, fact: tuple[str, date] | tuple[None, None] = (None, None)
-) -> Callable[..., Advice]:
+) -> Callable[..., CheckUpFinding]:
     """Return a function that makes a finding from the path's state, a text, a next step, and how to
     undo the step.
     """
 
     def make_advice(
-        path: LeakPath, found: str, step: str | None = None, undo: str | None = None
-    ) -> Advice:
-        return Advice(check, path, closes, found, step, undo, *fact)
+        path: LeakPathState, found: str, step: str | None = None, undo: str | None = None
+    ) -> CheckUpFinding:
+        return CheckUpFinding(check, path, closes, found, step, undo, *fact)
 
     return make_advice
 
 
-def _limit_steps(advice: list[Advice]) -> list[Advice]:
-    """Keep only the first STEPS_MAX next steps; all findings stay."""
-    left = STEPS_MAX
+def _limit_steps(advice: list[CheckUpFinding]) -> list[CheckUpFinding]:
+    """Keep only the first ADVISED_STEPS_MAX next steps; all findings stay."""
+    left = ADVISED_STEPS_MAX
     kept = []
     for one in advice:
         left -= one.next_step is not None

@@ -21,12 +21,12 @@ from entrenous import base
 from entrenous.base.language import current_catalogue, day_in_words, language_of_person, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.learn.lesson import Lesson
-from entrenous.learn.markdown import Block, BlockKind, Span, as_html
+from entrenous.learn.markdown import Block, BlockKind, TextSpan, markdown_as_html
 
-INDEX: Final = "index.html"
+INDEX_FILE_NAME: Final = "index.html"
 
 
-class Paper(StrEnum):
+class PaperSize(StrEnum):
     A4 = "a4"
     LETTER = "letter"
 
@@ -53,24 +53,24 @@ def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of every file: an index and, for each lesson, a page and one
     printable sheet per paper size. The same lessons give the same bytes.
     """
-    yield INDEX, _render_page("index.html.j2", lessons=lessons)
+    yield INDEX_FILE_NAME, _render_page("index.html.j2", lessons=lessons)
     for position, lesson in enumerate(lessons):
         yield (
             f"{lesson.name}.html",
             _render_page(
                 "lesson.html.j2",
                 lesson=lesson,
-                body=as_html(lesson.text),
-                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in Paper},
+                body=markdown_as_html(lesson.text),
+                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in PaperSize},
                 before=lessons[position - 1] if position else None,
                 after=lessons[position + 1] if position + 1 < len(lessons) else None,
             ),
         )
-        for paper in Paper:
-            yield sheet_name(lesson, paper), write_sheet(lesson, paper)
+        for paper in PaperSize:
+            yield sheet_name(lesson, paper), render_lesson_sheet(lesson, paper)
 
 
-def sheet_name(lesson: Lesson, paper: Paper) -> str:
+def sheet_name(lesson: Lesson, paper: PaperSize) -> str:
     return f"{lesson.name}-{paper.value}.pdf"
 
 
@@ -108,7 +108,7 @@ def _read_asset(name: str) -> str:
     return files("entrenous.learn").joinpath("site", name).read_text(encoding="utf-8")
 
 
-def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
+def render_lesson_sheet(lesson: Lesson, paper: PaperSize) -> bytes:
     """Render a lesson on one page. The same lesson gives the same bytes. Raises LessonTooLong."""
     for size in _FONT_SIZES_PT:
         sheet = _Sheet(lesson, paper, size)
@@ -123,7 +123,7 @@ def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
 class _Sheet:
     """One lesson typeset at one size, on as many pages as it needs."""
 
-    def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
+    def __init__(self, lesson: Lesson, paper: PaperSize, size: float) -> None:
         self.pdf = _empty_pdf(lesson, paper)
         self._size = size
         self._add_line(lesson.title, size * 1.6, bold=True)
@@ -134,7 +134,7 @@ class _Sheet:
         )
         self._add_gap(0.4)
         for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
-            if before is not None and _is_apart(before, block):
+            if before is not None and _needs_gap_between(before, block):
                 self._add_gap(0.3)
             self._add_block(block)
         self._add_part(translated("One thing to try"), lesson.try_now)
@@ -145,15 +145,15 @@ class _Sheet:
         )
         self._add_part(translated("One question"), lesson.question.ask)
         for number, choice in enumerate(lesson.question.choices, 1):
-            self._add_block(Block(BlockKind.NUMBERED, (Span(choice),), number))
-        self._sources(lesson)
+            self._add_block(Block(BlockKind.NUMBERED, (TextSpan(choice),), number))
+        self._add_sources(lesson)
         answer = translated("Answer to the question: {right}. {why}").format(
             right=lesson.question.right, why=lesson.question.why
         )
         self._add_gap(0.4)
         self._add_line(answer, size * _SMALL_FONT_FACTOR, colour=_SECONDARY_COLOUR)
 
-    def _sources(self, lesson: Lesson) -> None:
+    def _add_sources(self, lesson: Lesson) -> None:
         self._add_gap(0.6)
         for one in lesson.sources:
             words = translated("{title}. {url} (read on {day})").format(
@@ -168,7 +168,7 @@ class _Sheet:
                 face.ttfont.close()
 
     def _add_part(self, heading: str, text: str) -> None:
-        self._add_block(Block(BlockKind.HEADING, (Span(heading),)))
+        self._add_block(Block(BlockKind.HEADING, (TextSpan(heading),)))
         self._add_line(text, self._size)
 
     def _add_block(self, block: Block) -> None:
@@ -184,7 +184,7 @@ class _Sheet:
     def _add_list_item(self, mark: str, block: Block) -> None:
         self._set_font(self._size)
         self.pdf.set_x(_MARGIN_MM)
-        self.pdf.cell(_INDENT_MM, self._height(self._size), mark)
+        self.pdf.cell(_INDENT_MM, self._line_height_mm(self._size), mark)
         self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
         self._add_spans(block)
         self.pdf.set_left_margin(_MARGIN_MM)
@@ -192,18 +192,18 @@ class _Sheet:
 
     def _add_spans(self, block: Block) -> None:
         """Typeset words line by line. Lines break only at spaces, never inside a word."""
-        height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
+        height, room = self._line_height_mm(self._size), self.pdf.w - self.pdf.r_margin
         for pieces in _words_of_block(block):
-            wide = sum(self._width(piece) for piece in pieces)
+            wide = sum(self._span_width_mm(piece) for piece in pieces)
             if self.pdf.get_x() + wide > room and self.pdf.get_x() > self.pdf.l_margin:
                 self.pdf.ln(height)
             for piece in pieces:
-                self.pdf.cell(self._width(piece), height, piece.text)
+                self.pdf.cell(self._span_width_mm(piece), height, piece.text)
             self._set_font(self._size)
             self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
         self.pdf.ln(height)
 
-    def _width(self, piece: Span) -> float:
+    def _span_width_mm(self, piece: TextSpan) -> float:
         """Return the width of a piece in mm. The font of the piece remains selected."""
         self._set_font(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
@@ -217,7 +217,9 @@ class _Sheet:
         colour: tuple[int, int, int] = _TEXT_COLOUR,
     ) -> None:
         self._set_font(size, bold=bold, colour=colour)
-        self.pdf.multi_cell(0, self._height(size), words, align="L", new_x="LMARGIN", new_y="NEXT")
+        self.pdf.multi_cell(
+            0, self._line_height_mm(size), words, align="L", new_x="LMARGIN", new_y="NEXT"
+        )
 
     def _set_font(
         self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _TEXT_COLOUR
@@ -226,22 +228,22 @@ class _Sheet:
         self.pdf.set_text_color(*colour)
 
     def _add_gap(self, lines: float) -> None:
-        self.pdf.set_y(self.pdf.get_y() + lines * self._height(self._size))
+        self.pdf.set_y(self.pdf.get_y() + lines * self._line_height_mm(self._size))
 
     @staticmethod
-    def _height(size: float) -> float:
+    def _line_height_mm(size: float) -> float:
         return size * _LINE_HEIGHT_FACTOR * _POINT_MM
 
 
-def _is_apart(before: Block, block: Block) -> bool:
+def _needs_gap_between(before: Block, block: Block) -> bool:
     """Return whether there has to be a gap between two blocks. A heading brings its own gap."""
     is_text = BlockKind.HEADING not in {before.kind, block.kind}
     return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
 
 
-def _words_of_block(block: Block) -> list[list[Span]]:
+def _words_of_block(block: Block) -> list[list[TextSpan]]:
     """Return the words of a block; a word has several pieces if its font changes."""
-    words = [list[Span]()]
+    words = [list[TextSpan]()]
     for span in block.spans:
         for part in re.findall(r"\s+|\S+", span.text):
             if part.isspace():
@@ -251,7 +253,7 @@ def _words_of_block(block: Block) -> list[list[Span]]:
     return [word for word in words if word]
 
 
-def _empty_pdf(lesson: Lesson, paper: Paper) -> FPDF:
+def _empty_pdf(lesson: Lesson, paper: PaperSize) -> FPDF:
     pdf = FPDF(format=paper.value)
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)

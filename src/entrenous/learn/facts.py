@@ -26,12 +26,12 @@ from entrenous.base.language import (
 )
 
 FACT_STALE_DAYS: Final = 180
-QUESTIONS_MAX: Final = 12
-STEPS_MAX: Final = 5
-THREAT_QUESTION: Final = "threat"
+CHECK_UP_QUESTIONS_MAX: Final = 12
+ADVISED_STEPS_MAX: Final = 5
+THREAT_QUESTION_ID: Final = "threat"
 #: The command that shows help for somebody who is threatened; the person runs it.
-HELP_COMMAND: Final = "entrenous help --threat"
-SKIP_KEY: Final = "skip"
+THREAT_HELP_COMMAND: Final = "entrenous help --threat"
+SKIPPED_ANSWER_KEY: Final = "skip"
 HELP_FIRST_SENTENCES: Final = (
     translatable(
         "Then help comes first, and no setting has to be changed now: somebody who watches may"
@@ -53,7 +53,7 @@ class BadAnswers(Malformed):
     """
 
 
-class SystemEnd(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class SystemSupportEnd(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The last day on which everybody gets security updates for one version of a system."""
 
     system: str
@@ -123,7 +123,7 @@ class OrderedCheck(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _SystemsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
-    system: tuple[SystemEnd, ...]
+    system: tuple[SystemSupportEnd, ...]
 
 
 class _SyncedTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -135,7 +135,9 @@ class _SyncedTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _QuestionsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
-    question: Annotated[tuple[CheckUpQuestion, ...], msgspec.Meta(max_length=QUESTIONS_MAX)]
+    question: Annotated[
+        tuple[CheckUpQuestion, ...], msgspec.Meta(max_length=CHECK_UP_QUESTIONS_MAX)
+    ]
 
 
 class _OrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -167,12 +169,12 @@ def shipped_questions() -> _QuestionsTable:
 
 
 @cache
-def shipped_order() -> tuple[OrderedCheck, ...]:
+def shipped_check_order() -> tuple[OrderedCheck, ...]:
     """Return the names of all checks and questions, those with the most effective steps first."""
     return _read_shipped_table("facts/order.toml", _OrderTable).check
 
 
-def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
+def read_facts_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
     """Parse a table; raises BadFacts."""
     try:
         return msgspec.convert(tomllib.loads(data.decode()), kind)
@@ -182,10 +184,10 @@ def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
 
 def _read_shipped_table(name: str, kind: type[_Table]) -> _Table:
     data = resources.files("entrenous.learn").joinpath(*name.split("/")).read_bytes()
-    return read_table(name, data, kind)
+    return read_facts_table(name, data, kind)
 
 
-def is_stale(read_on: date, today: date) -> bool:
+def is_fact_stale(read_on: date, today: date) -> bool:
     """Return whether a fact was read at its source so long ago that the person has to be told."""
     return (today - read_on).days > FACT_STALE_DAYS
 
@@ -194,7 +196,7 @@ def source_in_words(source: str, read_on: date, today: date) -> str:
     """Say at which source and when a fact was read, and whether that was long ago."""
     stale_note = (
         translated("; that is more than 180 days ago, so look there")
-        if is_stale(read_on, today)
+        if is_fact_stale(read_on, today)
         else ""
     )
     return translated("{source}, read on {day}{late}").format(
@@ -224,7 +226,7 @@ def _translated_question(question: CheckUpQuestion) -> CheckUpQuestion:
 
 def threat_help_text() -> tuple[str, ...]:
     """Return the sentences that are shown to somebody who is threatened."""
-    return tuple(translated(line).format(help=HELP_COMMAND) for line in HELP_FIRST_SENTENCES)
+    return tuple(translated(line).format(help=THREAT_HELP_COMMAND) for line in HELP_FIRST_SENTENCES)
 
 
 def read_answers(data: bytes) -> dict[str, str]:
@@ -243,15 +245,15 @@ def read_answers(data: bytes) -> dict[str, str]:
             raise BadAnswers(
                 why=translated("number {number} answers no question").format(number=number)
             )
-        if key != SKIP_KEY and answer_of(known[name], key) is None:
+        if key != SKIPPED_ANSWER_KEY and answer_with_key(known[name], key) is None:
             raise BadAnswers(why=translated("{name} has no such answer").format(name=name))
-    return {name: key for name, key in given.items() if key != SKIP_KEY}
+    return {name: key for name, key in given.items() if key != SKIPPED_ANSWER_KEY}
 
 
-def answer_of(question: CheckUpQuestion, key: str) -> QuestionAnswer | None:
+def answer_with_key(question: CheckUpQuestion, key: str) -> QuestionAnswer | None:
     """Return the answer with this key; None if there is none."""
     return next((one for one in question.answers if one.key == key), None)
 
 
 def is_threatened(answers: Mapping[str, str]) -> bool:
-    return answers.get(THREAT_QUESTION) == "yes"
+    return answers.get(THREAT_QUESTION_ID) == "yes"

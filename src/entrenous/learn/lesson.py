@@ -16,7 +16,12 @@ import msgspec
 
 from entrenous.base.errors import Malformed, NotFound
 from entrenous.base.language import language_of_person, translated
-from entrenous.learn.markdown import Block, UnsupportedMarkdown, as_plain_text, read_blocks
+from entrenous.learn.markdown import (
+    Block,
+    UnsupportedMarkdown,
+    blocks_as_plain_text,
+    parse_markdown_blocks,
+)
 
 
 class NoSuchLesson(NotFound):
@@ -76,11 +81,11 @@ class Lesson:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        return read_blocks(self.text)
+        return parse_markdown_blocks(self.text)
 
 
-_FENCE: Final = "+++\n"
-_SUFFIX: Final = ".md"
+_FRONT_MATTER_FENCE: Final = "+++\n"
+_LESSON_FILE_SUFFIX: Final = ".md"
 
 
 def all_lessons() -> tuple[Lesson, ...]:
@@ -94,14 +99,15 @@ def lessons_in_language(language: str) -> tuple[Lesson, ...]:
     files = {file.name: file for file in _markdown_files(_lessons_folder())}
     files |= {file.name: file for file in _markdown_files(_lessons_folder() / language)}
     read = [
-        read_lesson(name.removesuffix(_SUFFIX), file.read_bytes()) for name, file in files.items()
+        read_lesson(name.removesuffix(_LESSON_FILE_SUFFIX), file.read_bytes())
+        for name, file in files.items()
     ]
     return tuple(sorted(read, key=lambda one: one.order))
 
 
 def _markdown_files(folder: Traversable) -> Iterator[Traversable]:
     if folder.is_dir():
-        yield from (file for file in folder.iterdir() if file.name.endswith(_SUFFIX))
+        yield from (file for file in folder.iterdir() if file.name.endswith(_LESSON_FILE_SUFFIX))
 
 
 def find_lesson(name: str) -> Lesson:
@@ -117,7 +123,7 @@ def read_lesson(name: str, data: bytes) -> Lesson:
     try:
         head, text = _split_front_matter(data.decode())
         front = msgspec.convert(tomllib.loads(head), _FrontMatter)
-        read_blocks(text)
+        parse_markdown_blocks(text)
     except UnsupportedMarkdown as why:
         raise BadLesson(name=name, why=f"{why.args[0]} is not allowed in a lesson") from None
     except (ValueError, tomllib.TOMLDecodeError, msgspec.ValidationError):
@@ -127,20 +133,20 @@ def read_lesson(name: str, data: bytes) -> Lesson:
 
 def _split_front_matter(content: str) -> tuple[str, str]:
     """Return front matter and text; raises ValueError."""
-    before, head, text = content.split(_FENCE, 2)
+    before, head, text = content.split(_FRONT_MATTER_FENCE, 2)
     if before or not text.strip():
         raise ValueError("a lesson begins with its front matter and has a text")
     return head, text.strip()
 
 
-def is_right(question: LessonQuestion, answer: int) -> bool:
+def is_right_choice(question: LessonQuestion, answer: int) -> bool:
     """Return whether the choice with this number, from 1, is the right one."""
     return answer == question.right
 
 
 def verdict_in_words(question: LessonQuestion, answer: int) -> str:
     """Say whether an answer is right, and why. If it is wrong, the sentence is kind about that."""
-    if is_right(question, answer):
+    if is_right_choice(question, answer):
         return translated("Yes. {why}").format(why=question.why)
     right = question.choices[question.right - 1]
     return translated("Not quite. It is: {right}. {why}").format(right=right, why=question.why)
@@ -161,7 +167,7 @@ def lesson_as_text(lesson: Lesson, width: int) -> str:
     ]
     parts = (
         lesson.title,
-        as_plain_text(lesson.blocks, width),
+        blocks_as_plain_text(lesson.blocks, width),
         *(fill(line, width) for line in after),
         "\n".join([translated("Where this comes from:"), *sources]),
     )

@@ -26,7 +26,7 @@ class BlockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """A piece of a line. ``url`` is empty unless the piece is a link."""
 
     text: str
@@ -40,7 +40,7 @@ class Block:
     """A paragraph, a heading or one item of a list; ``number`` counts numbered items from 1."""
 
     kind: BlockKind
-    spans: tuple[Span, ...]
+    spans: tuple[TextSpan, ...]
     number: int = 0
 
     @property
@@ -63,29 +63,29 @@ _LIST_END_TOKENS: Final = frozenset({"bullet_list_close", "ordered_list_close"})
 _HEADING_TAG: Final = "h2"
 
 
-def read_blocks(text: str) -> tuple[Block, ...]:
+def parse_markdown_blocks(text: str) -> tuple[Block, ...]:
     """Parse Markdown of the subset; raises UnsupportedMarkdown."""
     reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is recognised, and refused
     reader.validateLink = bool  # type: ignore[method-assign, assignment]  # accept any address; _parse_spans refuses some
     return tuple(_parse_blocks(reader.parse(text)))
 
 
-def as_html(text: str) -> str:
+def markdown_as_html(text: str) -> str:
     """Render Markdown of the subset as HTML; text is escaped. Raises UnsupportedMarkdown."""
-    read_blocks(text)
+    parse_markdown_blocks(text)
     return str(MarkdownIt("commonmark", {"html": False}).render(text))
 
 
-def as_plain_text(blocks: Sequence[Block], width: int) -> str:
+def blocks_as_plain_text(blocks: Sequence[Block], width: int) -> str:
     """Render blocks for a terminal of ``width`` columns, with an empty line between blocks."""
     shown = list[str]()
     for before, block in zip([None, *blocks], blocks, strict=False):
-        follows = before is not None and before.kind is block.kind in _ITEM_KINDS
+        follows = before is not None and before.kind is block.kind in _LIST_ITEM_KINDS
         shown += [*([] if follows or before is None else [""]), _block_as_plain_text(block, width)]
     return "\n".join(shown)
 
 
-_ITEM_KINDS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
+_LIST_ITEM_KINDS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
 
 
 def _block_as_plain_text(block: Block, width: int) -> str:
@@ -130,16 +130,16 @@ def _refuse_unsupported_token(token: Token, *, nested: bool) -> None:
         raise UnsupportedMarkdown("a heading other than ##")
 
 
-def _parse_spans(children: Sequence[Token]) -> Iterator[Span]:
+def _parse_spans(children: Sequence[Token]) -> Iterator[TextSpan]:
     strong, url = False, ""
     for child in children:
         match child.type:
             case "text":
-                yield Span(child.content, strong, url=url)
+                yield TextSpan(child.content, strong, url=url)
             case "softbreak":
-                yield Span(" ", strong, url=url)
+                yield TextSpan(" ", strong, url=url)
             case "code_inline":
-                yield Span(child.content, strong, code=True, url=url)
+                yield TextSpan(child.content, strong, code=True, url=url)
             case "strong_open" | "strong_close":
                 strong = child.type == "strong_open"
             case "link_open":

@@ -12,7 +12,7 @@ from entrenous.base.picture import NotAPicture
 from entrenous.media.file_kind import kind_of
 from entrenous.media.picture_place import has_place
 
-FILES_MAX: Final = 20_000
+EXAMINED_FILES_MAX: Final = 20_000
 PICTURE_BYTES_MAX: Final = 64 << 20  # larger picture files are counted as unread
 _HEAD_BYTES: Final = 512
 
@@ -29,7 +29,7 @@ class PicturesFound:
     names those whose metadata says where they were taken.
 
     ``unread`` counts pictures that were too large, damaged or not accessible. ``whole`` is False if
-    there were more than FILES_MAX files, so that some were left out.
+    there were more than EXAMINED_FILES_MAX files, so that some were left out.
     """
 
     folder: str
@@ -39,7 +39,7 @@ class PicturesFound:
     whole: bool
 
 
-def pictures_with_place(folder: Path) -> PicturesFound:
+def find_pictures_with_place(folder: Path) -> PicturesFound:
     """Find pictures with a place in and below a folder; links are not followed. Raises
     NoSuchFolder.
     """
@@ -47,20 +47,20 @@ def pictures_with_place(folder: Path) -> PicturesFound:
         raise NoSuchFolder(path=folder)
     read, unread, seen, named = 0, 0, 0, list[str]()
     for seen, file in enumerate(_files_below(folder), 1):
-        if seen > FILES_MAX:
+        if seen > EXAMINED_FILES_MAX:
             break
         finding = _read_picture_place(file)
         read += finding is not None
         unread += finding is None
-        if finding == _PLACE:
+        if finding == _HAS_PLACE:
             named.append(str(file.relative_to(folder)))
-        read -= finding == _NO_PICTURE
-    return PicturesFound(str(folder), read, tuple(named), unread, whole=seen <= FILES_MAX)
+        read -= finding == _NOT_A_PICTURE
+    return PicturesFound(str(folder), read, tuple(named), unread, whole=seen <= EXAMINED_FILES_MAX)
 
 
-_PLACE: Final = "place"
+_HAS_PLACE: Final = "place"
 _NO_PLACE: Final = "no place"
-_NO_PICTURE: Final = "no picture"
+_NOT_A_PICTURE: Final = "no picture"
 
 
 def _read_picture_place(file: Path) -> str | None:
@@ -75,10 +75,10 @@ def _read_picture_place(file: Path) -> str | None:
                 return None
             has_place_ = has_place(head + opened.read())
     except NotAPicture:
-        return _NO_PICTURE
+        return _NOT_A_PICTURE
     except OSError:
         return None
-    return {True: _PLACE, False: _NO_PLACE, None: None}[has_place_]
+    return {True: _HAS_PLACE, False: _NO_PLACE, None: None}[has_place_]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -85,7 +85,7 @@ EXPORT_KIND_OF_NAME: Final = {
     "archive.key.age": "an archive",
     "case-*-item-*": "an exported item of a case",
 }
-ENTRIES_MAX: Final = 20_000  # number of names examined in one synchronized folder
+SYNCED_FILES_EXAMINED_MAX: Final = 20_000  # number of names examined in one synchronized folder
 _SETTINGS_BYTES_MAX: Final = 1 << 20
 
 
@@ -303,10 +303,10 @@ def _has_marker(folder: Path, marker: str) -> bool:
 
 
 def _find_exports(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the path of each export, found by its name, among the first ENTRIES_MAX
-    files below a folder.
+    """Yield the kind and the path of each export, found by its name, among the first
+    SYNCED_FILES_EXAMINED_MAX files below a folder.
     """
-    for place in islice(_files_below(root), ENTRIES_MAX):
+    for place in islice(_files_below(root), SYNCED_FILES_EXAMINED_MAX):
         for pattern, holds in EXPORT_KIND_OF_NAME.items():
             if fnmatch(place.name, pattern):
                 yield holds, str(place)

@@ -46,7 +46,10 @@ class AbuseContact:
     def text(self) -> str:
         """The contact as one line of plain text."""
         reached = ", ".join((*self.emails, *self.phones, *self.web))
-        role, name = translated(ROLE_NAMES[self.role]), f" ({self.name})" if self.name else ""
+        role, name = (
+            translated(CONTACT_ROLE_NAMES[self.role]),
+            f" ({self.name})" if self.name else "",
+        )
         return f"{role}{name}: {reached}"
 
 
@@ -60,7 +63,7 @@ class AbuseLookUp:
     @property
     def lines(self) -> tuple[str, ...]:
         """The result as sentences: each contact, the failed queries, and what to do."""
-        advice = (translated(WRITE_TO_THE_HOST),) if self.contacts else ()
+        advice = (translated(WRITE_TO_HOST_ADVICE),) if self.contacts else ()
         return (*(contact.text for contact in self.contacts), *self.notes, *advice)
 
 
@@ -68,16 +71,16 @@ def sort_host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...
     """Return the contacts sorted: those who can take down the page come before those who can only
     take down the domain name.
     """
-    return tuple(sorted(contacts, key=lambda one: list(ROLE_NAMES).index(one.role)))
+    return tuple(sorted(contacts, key=lambda one: list(CONTACT_ROLE_NAMES).index(one.role)))
 
 
-def look_up_in_text(untrusted_text: str) -> AbuseLookUp:
+def look_up_contacts_in_text(untrusted_text: str) -> AbuseLookUp:
     """Return the contacts in a pasted answer, or a note that there are none."""
     contacts = contacts_in_text(untrusted_text)
-    return AbuseLookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
+    return AbuseLookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS_NOTE),))
 
 
-def how_to_find_the_host(typed: str) -> str:
+def explain_how_to_find_host(typed: str) -> str:
     """Say how to find out who hosts a site that has no record."""
     site = quote_for_shell(typed)
     return translated(
@@ -88,16 +91,16 @@ def how_to_find_the_host(typed: str) -> str:
     ).format(site=site)
 
 
-NO_ABUSE_ADDRESS: Final = translatable(
+NO_ABUSE_ADDRESS_NOTE: Final = translatable(
     "There is no abuse address in this text. Look for a line with the word abuse in "
     "it, or paste more of it."
 )
-WRITE_TO_THE_HOST: Final = translatable(
+WRITE_TO_HOST_ADVICE: Final = translatable(
     "Write to the web host first: it can take the page down. A registrar can only switch off "
     "the whole site's name. The command entrenous case platform generic_host shows what to "
     "say."
 )
-ROLE_NAMES: Final[Mapping[ContactRole, str]] = {
+CONTACT_ROLE_NAMES: Final[Mapping[ContactRole, str]] = {
     ContactRole.HOST: translatable("Web host, who can take away the page"),
     ContactRole.UNKNOWN: translatable("Abuse contact"),
     ContactRole.REGISTRAR: translatable("Registrar, who can only take away the whole name"),
@@ -119,11 +122,11 @@ def contacts_in_rdap(
     Raises:
         BadRdapAnswer: the answer is not a JSON object, or is too large.
     """
-    answer = _json_object(untrusted_answer)
+    answer = _decode_json_object(untrusted_answer)
     if answer is None:
         raise BadRdapAnswer(server=server)
     found = (_parse_contact(entity, parent, role) for entity, parent in _abuse_entities(answer))
-    return tuple(dict.fromkeys(one for one in found if one is not None))[:CONTACTS_MAX]
+    return tuple(dict.fromkeys(one for one in found if one is not None))[:ABUSE_CONTACTS_MAX]
 
 
 def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
@@ -134,26 +137,26 @@ def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     if no address counts.
     """
     text = untrusted_text[:PASTED_CHARS_MAX]
-    answer = _json_object(text.encode(errors="replace"))
+    answer = _decode_json_object(text.encode(errors="replace"))
     if answer is not None:
         role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
         entities = _abuse_entities(answer)
         contacts = (_parse_contact(entity, parent, role) for entity, parent in entities)
-        return sort_host_first(dict.fromkeys(filter(None, contacts)))[:CONTACTS_MAX]
+        return sort_host_first(dict.fromkeys(filter(None, contacts)))[:ABUSE_CONTACTS_MAX]
     found: dict[str, AbuseContact] = {}
     for line in text.splitlines():
-        for email in _EMAIL_PATTERN.findall(line[:LINE_CHARS_MAX]):
+        for email in _EMAIL_PATTERN.findall(line[:PASTED_LINE_CHARS_MAX]):
             if "abuse" in line.casefold():
                 found.setdefault(
                     email.casefold(), AbuseContact(_role_in_line(line), emails=(email,))
                 )
-    return sort_host_first(found.values())[:CONTACTS_MAX]
+    return sort_host_first(found.values())[:ABUSE_CONTACTS_MAX]
 
 
-ANSWER_BYTES_MAX: Final = 256 * 1024
+RDAP_ANSWER_BYTES_MAX: Final = 256 * 1024
 PASTED_CHARS_MAX: Final = 256 * 1024
-LINE_CHARS_MAX: Final = 1000
-CONTACTS_MAX: Final = 8
+PASTED_LINE_CHARS_MAX: Final = 1000
+ABUSE_CONTACTS_MAX: Final = 8
 _ENTITY_DEPTH_MAX: Final = 6  # levels of entities inside entities; real answers have 2
 _ENTITIES_MAX: Final = 500
 _PROPERTY_CHARS_MAX: Final = 120  # characters of a name, an address, a number
@@ -167,8 +170,8 @@ _ROLE_OF_OBJECT: Final[Mapping[str, ContactRole]] = {
 }
 
 
-def _json_object(untrusted: bytes) -> dict[str, Any] | None:
-    if len(untrusted) > ANSWER_BYTES_MAX:
+def _decode_json_object(untrusted: bytes) -> dict[str, Any] | None:
+    if len(untrusted) > RDAP_ANSWER_BYTES_MAX:
         return None
     try:
         answer = msgspec.json.decode(untrusted)

@@ -12,13 +12,13 @@ from entrenous.base.language import translatable, translated
 from entrenous.respond.help_lines import HelpLine
 from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
-from entrenous.respond.who_helps import Need, who_helps
+from entrenous.respond.who_helps import HelpNeed, find_help_lines
 
-_LOCAL_LINES_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
-_WORLDWIDE_LINES_MAX: Final = 2
+_LOCAL_HELP_LINES_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
+_WORLDWIDE_HELP_LINES_MAX: Final = 2
 
 
-class ForYoungPeople(Refused):
+class SomebodyUnder18(Refused):
     """Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when
     it was taken, nothing was captured or stored here. There are people whose job it is to help with
     this, free of charge and without judging you. {help}
@@ -47,10 +47,10 @@ def help_line_text(line: HelpLine, today: date) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
-    """Raise ForYoungPeople, with the help lines of these places, unless all were adults."""
+def check_age_answer(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
+    """Raise SomebodyUnder18, with the help lines of these places, unless all were adults."""
     if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=_child_help_paragraphs(places, today))
+        raise SomebodyUnder18(help=_child_help_paragraphs(places, today))
 
 
 def refuse_unless_adults(case: Case, today: date) -> None:
@@ -77,19 +77,22 @@ def _child_help_paragraphs(places: tuple[Place, ...], today: date) -> str:
     """
     named = "".join(f" --place {place}" for place in places)
     return "\n\n".join(
-        (*_child_help_texts(places, today), translated(_LIST_ALL_COMMAND).format(places=named))
+        (
+            *_child_help_texts(places, today),
+            translated(_LIST_ALL_HELP_LINES_HINT).format(places=named),
+        )
     )
 
 
-_LIST_ALL_COMMAND: Final = translatable(
+_LIST_ALL_HELP_LINES_HINT: Final = translatable(
     "All of them, with their hours, and what to do first: entrenous help{places} --under-18"
 )
 
 
 def _child_help_texts(places: tuple[Place, ...], today: date) -> tuple[str, ...]:
-    lines = who_helps(places, Need(under_18=True))
-    near = [line for line in lines if line.place != WORLDWIDE][:_LOCAL_LINES_MAX]
+    lines = find_help_lines(places, HelpNeed(under_18=True))
+    near = [line for line in lines if line.place != WORLDWIDE][:_LOCAL_HELP_LINES_MAX]
     everywhere = [line for line in lines if line.place == WORLDWIDE]
     return tuple(
-        help_line_text(line, today) for line in (*near, *everywhere[:_WORLDWIDE_LINES_MAX])
+        help_line_text(line, today) for line in (*near, *everywhere[:_WORLDWIDE_HELP_LINES_MAX])
     )

@@ -20,12 +20,12 @@ from entrenous.respond.law.deadlines import (
     addressee_place,
     clause_due_at,
     deadline_in_words,
-    deadlines,
+    deadlines_of_case,
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
-from entrenous.respond.law.places import Place, reaches
-from entrenous.respond.law.zones import moment_in_words as moment_in_place
+from entrenous.respond.law.places import Place, law_reaches
+from entrenous.respond.law.zones import moment_at_place_in_words
 from entrenous.respond.nouns import Breach, Case, ImpossibleTime
 from entrenous.respond.situation import Situation
 
@@ -44,14 +44,14 @@ class CaseHasNoBreach(Refused):
     """
 
 
-_BREACH_LAW_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
+_BREACH_ROUTE_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
 
 
-def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
+def find_breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
     """Return the law that applies to an organisation in one of these places; raises NoBreachLaw."""
     for route in shipped_routes():
-        fits = route.family in _BREACH_LAW_FAMILIES and route.in_force(aware_at.date())
-        if fits and places and reaches(route.jurisdiction, places):
+        fits = route.family in _BREACH_ROUTE_FAMILIES and route.in_force(aware_at.date())
+        if fits and places and law_reaches(route.jurisdiction, places):
             return route
     raise NoBreachLaw
 
@@ -65,12 +65,12 @@ def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
     """
     if aware_at > now:
         raise ImpossibleTime(what="becoming aware", when="in the future")
-    known = case.breach or Breach(breach_law(case.situation.places, aware_at), aware_at)
+    known = case.breach or Breach(find_breach_law(case.situation.places, aware_at), aware_at)
     if any(at is not None and at < aware_at for at in (known.notified_at, known.told_at)):
         raise ImpossibleTime(
             what="becoming aware", when="later than the notification that you recorded"
         )
-    route = breach_law(case.situation.places, aware_at)
+    route = find_breach_law(case.situation.places, aware_at)
     return replace(case, breach=replace(known, route=route, aware_at=aware_at))
 
 
@@ -117,11 +117,11 @@ def record_breach_notified(
     return edit_case(name, device, add_times, f"noted that {whom} heard of the breach")
 
 
-def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
+def breach_duties_in_words(case: Case, now: datetime) -> tuple[str, ...]:
     """Return the organisation's duties, line by line; empty if the case has no breach."""
     if case.breach is None:
         return ()
-    own_deadlines = [clock for clock in deadlines(case, now) if clock.yours]
+    own_deadlines = [clock for clock in deadlines_of_case(case, now) if clock.yours]
     return tuple(_breach_lines(case.breach, own_deadlines))
 
 
@@ -157,12 +157,12 @@ def _breach_lines(breach: Breach, own_deadlines: list[Deadline]) -> Iterator[str
     )
 
 
-def breach_step(case: Case, now: datetime) -> str:
+def breach_next_step(case: Case, now: datetime) -> str:
     """Return the next step about a breach, or "" if there is none to take."""
     breach = case.breach
     if breach is None or breach.notified_at is not None:
         return ""
-    clock = next(one for one in deadlines(case, now) if one.yours and one.due_at)
+    clock = next(one for one in deadlines_of_case(case, now) if one.yours and one.due_at)
     late = clock.state is DeadlineState.MISSED
     reasons = translated("Say why it is later: the law asks for the reasons.") if late else ""
     return " ".join(
@@ -184,16 +184,18 @@ def breach_step(case: Case, now: datetime) -> str:
     )
 
 
-def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
+def unstored_breach_deadline_text(places: tuple[Place, ...], aware_at: datetime) -> str:
     """State the deadline for notifying if the breach may not be stored, because somebody under 18
     is concerned.
 
     Raises NoBreachLaw.
     """
-    route = breach_law(places, aware_at)
+    route = find_breach_law(places, aware_at)
     place = addressee_place(route, Situation(places))
     due_at = clause_due_at(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
-    shown = moment_in_place(due_at, place, None) if due_at else translated(route.deadline_rule)
+    shown = (
+        moment_at_place_in_words(due_at, place, None) if due_at else translated(route.deadline_rule)
+    )
     return translated(
         "Your organisation has until {shown} to tell {addressee} ({law}, {provision}). "
         "Nothing about it is stored here. {caution}"

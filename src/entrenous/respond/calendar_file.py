@@ -10,7 +10,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words
 from entrenous.respond.nouns import Case
 
-_UID_BYTES: Final = 16
+_ENTRY_UID_BYTES: Final = 16
 # RFC 5545 requires an identifier; the program's name would reveal too much
 _PRODUCT_ID: Final = "-//Reminders//EN"
 
@@ -30,7 +30,7 @@ class CalendarEntry:
     uid: str
 
 
-def calendar_file(
+def format_calendar_file(
     entries: Iterable[CalendarEntry],
     now: datetime,
     *,
@@ -65,7 +65,7 @@ def calendar_file(
     return bytes(calendar.to_ical())
 
 
-def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[CalendarEntry, ...]:
+def running_deadline_entries(case: Case, clocks: tuple[Deadline, ...]) -> tuple[CalendarEntry, ...]:
     """Return an entry for each running deadline of a case, earliest first; raises
     NoRunningDeadline.
 
@@ -77,15 +77,17 @@ def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[Calenda
     dated = ((clock.due_at, clock) for clock in running if clock.due_at)
     return tuple(
         CalendarEntry(
-            at, deadline_in_words(clock), entry_uid(case.opened_at, clock.notice, clock.rule)
+            at,
+            deadline_in_words(clock),
+            calendar_entry_uid(case.opened_at, clock.notice, clock.rule),
         )
         for at, clock in sorted(dated, key=lambda pair: pair[0])
     )
 
 
-def entry_uid(secret: datetime, *parts: object) -> str:
+def calendar_entry_uid(secret: datetime, *parts: object) -> str:
     """Return an id that reveals nothing: a hash over data that only this device knows."""
-    return sha256(f"{secret.isoformat()} {parts}".encode())[:_UID_BYTES].hex()
+    return sha256(f"{secret.isoformat()} {parts}".encode())[:_ENTRY_UID_BYTES].hex()
 
 
 def _fill_event(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:

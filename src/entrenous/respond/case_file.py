@@ -18,7 +18,13 @@ from entrenous.device.device import Device
 from entrenous.device.sent_copies import trace_of_case
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
-from entrenous.respond.custody import CASES_TABLE, CustodyAct, add_link, custody_link, last_link
+from entrenous.respond.custody import (
+    CASES_TABLE,
+    CustodyAct,
+    append_link,
+    last_link,
+    next_custody_link,
+)
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
@@ -109,8 +115,10 @@ def save_case(
     after = sha256(record)
     with device.vault.transaction():
         device.vault.put(CASES_TABLE, case.name, record)
-        add_link(
-            case.name, custody_link(last, now, (CUSTODY_ACTOR, act, purpose), after, item), device
+        append_link(
+            case.name,
+            next_custody_link(last, now, (CUSTODY_ACTOR, act, purpose), after, item),
+            device,
         )
     return stored
 

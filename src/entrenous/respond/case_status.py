@@ -53,7 +53,7 @@ class TransitionNotPossible(Refused):
     """
 
 
-NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
+NOTICE_TRANSITIONS: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
     (NoticeState.DRAFTED, NoticeEvent.SEND): NoticeState.SENT,
     (NoticeState.DRAFTED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.SENT, NoticeEvent.RECEIPT): NoticeState.RECEIVED,
@@ -77,7 +77,7 @@ NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
     (NoticeState.PARTLY, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.REFUSED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
 }
-CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
+CASE_TRANSITIONS: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
     (CaseState.OPEN, CaseEvent.CLOSE): CaseState.CLOSED,
     (CaseState.CLOSED, CaseEvent.REOPEN): CaseState.OPEN,
 }
@@ -107,7 +107,7 @@ def record_notice_event(
     def add_event(case: Case) -> Case:
         notice = find_notice(case, number)
         _refuse_impossible_time(notice, event, at, now)
-        return case_with_notice(case, _notice_after(notice, event, at, case))
+        return case_with_notice(case, _notice_after_event(notice, event, at, case))
 
     return edit_case(name, device, add_event, f"notice {number}: {event.value}")
 
@@ -146,8 +146,8 @@ def erase_case(name: str, device: Device) -> None:
     device.vault.empty_journal()
 
 
-RECEIPT_SCHEMA: Final = "entrenous/erasure/1"
-_RECEIPT_NUMBER_BYTES: Final = 16
+ERASURE_RECEIPT_SCHEMA: Final = "entrenous/erasure/1"
+_ERASURE_RECEIPT_NUMBER_BYTES: Final = 16
 
 
 def erasure_receipt(device: Device) -> dict[str, object]:
@@ -156,8 +156,12 @@ def erasure_receipt(device: Device) -> dict[str, object]:
 
     The device keeps no record of the receipt.
     """
-    number = device.dice.token(_RECEIPT_NUMBER_BYTES).hex()
-    return {"schema": RECEIPT_SCHEMA, "erased_at": write_time(device.clock.now()), "number": number}
+    number = device.dice.token(_ERASURE_RECEIPT_NUMBER_BYTES).hex()
+    return {
+        "schema": ERASURE_RECEIPT_SCHEMA,
+        "erased_at": write_time(device.clock.now()),
+        "number": number,
+    }
 
 
 ARCHIVE_KEEPS_CASE_NOTE: Final = translatable("An archive that you made before still holds it.")
@@ -166,7 +170,7 @@ ARCHIVE_KEEPS_CASE_NOTE: Final = translatable("An archive that you made before s
 def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
     with device.vault.transaction():
         case = find_case(name, device)
-        state = CASE_TABLE.get((case.state, event))
+        state = CASE_TRANSITIONS.get((case.state, event))
         if state is None:
             raise TransitionNotPossible(
                 what="case", state=case.state.value, event=event.value, name=name
@@ -175,8 +179,8 @@ def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
         return save_case(changed, device, CustodyAct.CHANGED, event.value)
 
 
-def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
-    state = NOTICE_TABLE.get((notice.state, event))
+def _notice_after_event(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
+    state = NOTICE_TRANSITIONS.get((notice.state, event))
     if state is None:
         raise TransitionNotPossible(
             what="notice", state=notice.state.value, event=event.value, name=case.name

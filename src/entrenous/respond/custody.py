@@ -60,13 +60,13 @@ class ChainBroken(Unproven):
 
 
 CASES_TABLE: Final = "cases"  # the vault's table; keys are case names
-LINKS_TABLE: Final = "custody"
+CUSTODY_LINKS_TABLE: Final = "custody"
 ERASED_CASES_TABLE: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
 ZERO_HASH: Final = bytes(SHA256_BYTES)
 
 
-def custody_link(
+def next_custody_link(
     last: CustodyLink | None,
     at: datetime,
     act: tuple[str, CustodyAct, str],
@@ -122,9 +122,9 @@ def custody_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     return tuple(unpack(CustodyLink, record) for _, record in link_records(name, device))
 
 
-def add_link(name: CaseName, link: CustodyLink, device: Device) -> None:
+def append_link(name: CaseName, link: CustodyLink, device: Device) -> None:
     """Append a link; call it in the transaction that stores the case file."""
-    device.vault.put(LINKS_TABLE, link_key(name, link.number), pack(link))
+    device.vault.put(CUSTODY_LINKS_TABLE, link_key(name, link.number), pack(link))
 
 
 def last_link(case: Case, device: Device) -> CustodyLink | None:
@@ -133,7 +133,7 @@ def last_link(case: Case, device: Device) -> CustodyLink | None:
     """
     if case.links == 0:
         return None
-    record = device.vault.get(LINKS_TABLE, link_key(case.name, case.links - 1))
+    record = device.vault.get(CUSTODY_LINKS_TABLE, link_key(case.name, case.links - 1))
     if record is None:
         raise ChainBroken(name=case.name, number=case.links - 1, why="it is missing")
     return unpack(CustodyLink, record)
@@ -143,14 +143,14 @@ def record_erased_case(name: CaseName, device: Device) -> None:
     """Record that a case was erased. Only the SHA-256 of its first link is stored
     (docs/spec/case.md section 1).
     """
-    first = device.vault.get(LINKS_TABLE, link_key(name, 0))
+    first = device.vault.get(CUSTODY_LINKS_TABLE, link_key(name, 0))
     if first is not None:
         device.vault.put(ERASED_CASES_TABLE, sha256(first).hex(), b"")
 
 
 def delete_chain(name: CaseName, device: Device) -> None:
     for key, _ in list(link_records(name, device)):
-        device.vault.drop(LINKS_TABLE, key)
+        device.vault.drop(CUSTODY_LINKS_TABLE, key)
 
 
 def link_key(name: CaseName, number: int) -> str:
@@ -159,7 +159,11 @@ def link_key(name: CaseName, number: int) -> str:
 
 def link_records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
     """Return the stored records of a case's links with their keys, oldest first."""
-    return (entry for entry in device.vault.items(LINKS_TABLE) if entry[0].startswith(f"{name}/"))
+    return (
+        entry
+        for entry in device.vault.items(CUSTODY_LINKS_TABLE)
+        if entry[0].startswith(f"{name}/")
+    )
 
 
 def verify_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
@@ -173,14 +177,14 @@ def verify_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     if record is None:
         raise NoSuchCase(name=name)
     links = tuple(
-        _checked_link(name, n, entry) for n, entry in enumerate(link_records(name, device))
+        _verify_link(name, n, entry) for n, entry in enumerate(link_records(name, device))
     )
-    _check_neighbours(name, links)
-    _check_end(name, record, links)
+    _verify_links_follow(name, links)
+    _verify_chain_end(name, record, links)
     return links
 
 
-def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> CustodyLink:
+def _verify_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> CustodyLink:
     """Decode one link and check its hash and position."""
     key, record = entry
     try:
@@ -194,7 +198,7 @@ def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Cust
     return link
 
 
-def _check_neighbours(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
+def _verify_links_follow(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
     if links and (links[0].previous, links[0].before) != (ZERO_HASH, ZERO_HASH):
         raise ChainBroken(
             name=name, number=0, why="it is the first entry, but it refers to an earlier one"
@@ -206,7 +210,7 @@ def _check_neighbours(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
             )
 
 
-def _check_end(name: CaseName, record: bytes, links: tuple[CustodyLink, ...]) -> None:
+def _verify_chain_end(name: CaseName, record: bytes, links: tuple[CustodyLink, ...]) -> None:
     number = len(links)
     if not links or sha256(record) != links[-1].after:
         raise ChainBroken(name=name, number=number, why="the case file was changed after it")

@@ -81,10 +81,10 @@ class StampPostponed(Unreachable):
     """
 
 
-PROVES: Final = translatable(
+STAMP_PROVES_NOTE: Final = translatable(
     "This proves that the evidence existed by then, not that what it shows is true."
 )
-AUTHORITY_SEES: Final = translatable(
+STAMP_AUTHORITY_SEES_NOTE: Final = translatable(
     "The stamp authority sees one number, made from your evidence, and the address of your internet"
     " connection. It sees neither the evidence nor who you are."
 )
@@ -101,7 +101,7 @@ class ExportedItem:
     stamps: Mapping[int, Stamp]
 
 
-def commitment(salt: Secret, data: bytes) -> bytes:
+def evidence_commitment(salt: Secret, data: bytes) -> bytes:
     """Return the SHA-256 over the salt (32 bytes) and the item's bytes, which commits to the item
     without revealing it.
     """
@@ -121,9 +121,9 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
     case = find_open_case(name, device)
     if not case.evidence:
         raise NothingToStamp(name=name)
-    manifest = manifest_of(case, device)
+    manifest = make_manifest(case, device)
     new = stamp(write_manifest(manifest))  # may take seconds, so it is outside the transaction
-    _refuse_too_early(new, manifest)
+    _refuse_stamp_before_manifest(new, manifest)
     with device.vault.transaction():
         fresh = find_open_case(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, new), stamp_wanted_at=None)
@@ -131,7 +131,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
         return save_case(stamped, device, CustodyAct.STAMPED, step)
 
 
-def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
+def stamp_evidence_or_postpone(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
     """Call :func:`stamp_evidence`. If no authority answers, record in the case that it waits for a
     stamp.
 
@@ -174,7 +174,7 @@ def _record_pending_stamp(name: str, device: Device) -> None:
             save_case(waiting, device, CustodyAct.CHANGED, step)
 
 
-def manifest_of(case: Case, device: Device) -> EvidenceManifest:
+def make_manifest(case: Case, device: Device) -> EvidenceManifest:
     """Verify a case, and list its evidence in a manifest; raises ChainBroken, EvidenceChanged."""
     links = verify_chain(case.name, device)
     items = tuple(
@@ -182,7 +182,7 @@ def manifest_of(case: Case, device: Device) -> EvidenceManifest:
             item.number,
             item.level,
             item.added_at,
-            commitment(item.salt, verified_bytes(case, item, device)),
+            evidence_commitment(item.salt, read_verified_bytes(case, item, device)),
         )
         for item in case.evidence
     )
@@ -203,7 +203,7 @@ def read_evidence(
     with device.vault.transaction():
         case = find_case(name, device)
         item = find_item(case, number)
-        data = verified_bytes(case, item, device)
+        data = read_verified_bytes(case, item, device)
         save_case(case, device, act, purpose, item)
         return data
 
@@ -218,7 +218,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
     for item in case.evidence:
-        verified_bytes(case, item, device)
+        read_verified_bytes(case, item, device)
     for stamp in case.stamps:
         _verify_stamp(case, stamp, links, device)
         if check is not None:
@@ -254,9 +254,9 @@ def verification_in_words(case: Case) -> tuple[str, ...]:
     )
 
 
-def level_in_words(item: Evidence, case: Case) -> str:
+def evidence_level_in_words(item: Evidence, case: Case) -> str:
     """Describe what one item proves, and the time of its earliest stamp."""
-    stamps = stamps_of(item, case)
+    stamps = stamps_over_item(item, case)
     since = (
         translated("; stamped {time} UTC").format(time=f"{stamps[0].at:%Y-%m-%d %H:%M:%S}")
         if stamps
@@ -265,12 +265,12 @@ def level_in_words(item: Evidence, case: Case) -> str:
     return f"{item.level.value}, {item.level.proves}{since}"
 
 
-def kept_in_words(item: Evidence, case: Case) -> str:
+def storage_in_words(item: Evidence, case: Case) -> str:
     """Tell the person how long an item has been kept and who confirms that.
 
     The item's evidence level is left out.
     """
-    stamps = stamps_of(item, case)
+    stamps = stamps_over_item(item, case)
     kept = translated("Kept {when}. Unchanged since then.").format(
         when=moment_in_words(item.added_at.astimezone())
     )
@@ -281,10 +281,10 @@ def kept_in_words(item: Evidence, case: Case) -> str:
         if stamps
         else translated("No outside proof of time yet.")
     )
-    return " ".join(filter(None, (kept, translated(_ORIGINS[item.level]), proof)))
+    return " ".join(filter(None, (kept, translated(_ORIGIN_TEXTS[item.level]), proof)))
 
 
-_ORIGINS: Final[Mapping[EvidenceLevel, str]] = {
+_ORIGIN_TEXTS: Final[Mapping[EvidenceLevel, str]] = {
     EvidenceLevel.A0: translatable("These are your own words."),
     EvidenceLevel.A1: translatable("You added it yourself."),
     EvidenceLevel.A2: translatable("The app took it from the page itself."),
@@ -293,19 +293,19 @@ _ORIGINS: Final[Mapping[EvidenceLevel, str]] = {
 }
 
 
-def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
+def stamps_over_item(item: Evidence, case: Case) -> tuple[Stamp, ...]:
     """Return the stamps over one item, earliest first, without those whose time is implausible."""
     read = ((stamp, read_manifest(stamp.manifest)) for stamp in case.stamps)
     over = [
         stamp
         for stamp, manifest in read
         if item.number in {line.number for line in manifest.items}
-        and not _is_too_early(stamp, manifest)
+        and not _is_stamp_before_manifest(stamp, manifest)
     ]
     return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
-def verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
+def read_verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
         data = device.vault.kept_file(item.blob)
@@ -324,13 +324,15 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], devi
         raise InvalidTimestamp(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
         raise InvalidTimestamp(why="its manifest belongs to another chain of custody")
-    _refuse_too_early(stamp, manifest)
+    _refuse_stamp_before_manifest(stamp, manifest)
     items_by_number = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = items_by_number.get(line.number)
         if item is None:
             raise InvalidTimestamp(why="its manifest lists an item that is not in the case")
-        if line.commitment != commitment(item.salt, verified_bytes(case, item, device)):
+        if line.commitment != evidence_commitment(
+            item.salt, read_verified_bytes(case, item, device)
+        ):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
@@ -344,13 +346,13 @@ def _item_label(item: Evidence | ManifestItem) -> str:
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 
 
-def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
+def _is_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> bool:
     return stamp.at < manifest.written_at - CLOCK_DIFFERENCE_MAX
 
 
-def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
+def _refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> None:
     """Raise InvalidTimestamp if the stamp is older than its manifest."""
-    if _is_too_early(stamp, manifest):
+    if _is_stamp_before_manifest(stamp, manifest):
         why = translated(
             "it says {at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
             "{written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check this "
@@ -371,14 +373,14 @@ def export_item(
         data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)
         case = find_case(name, device)
         item = find_item(case, number)
-        over = stamps_of(item, case)
+        over = stamps_over_item(item, case)
         stamps = {
             number_: stamp for number_, stamp in enumerate(case.stamps, start=1) if stamp in over
         }
         write(ExportedItem(item, data, stamps))
 
 
-def authorities_pem(stamp: Stamp) -> bytes:
+def stamp_certificates_pem(stamp: Stamp) -> bytes:
     """Return the certificates that prove a stamp in PEM, the format that openssl reads. They may be
     stored in DER.
     """
@@ -400,11 +402,11 @@ def exported_files(exported: ExportedItem, prefix: str = "") -> dict[str, bytes]
     for number, stamp in exported.stamps.items():
         files[f"{prefix}stamp-{number}.json"] = stamp.manifest
         files[f"{prefix}stamp-{number}.tsr"] = stamp.token
-        files[f"{prefix}stamp-{number}.pem"] = authorities_pem(stamp)
+        files[f"{prefix}stamp-{number}.pem"] = stamp_certificates_pem(stamp)
     return files
 
 
-def how_to_check_stamp(files: Sequence[str]) -> tuple[str, ...]:
+def explain_how_to_check_stamp(files: Sequence[str]) -> tuple[str, ...]:
     """Return instructions with which the recipient of the exported files can check the first stamp.
 
     ``files`` are the names of the files, in the order of :func:`exported_files`.

@@ -15,7 +15,7 @@ from entrenous.base.language import translated
 from entrenous.respond.fact_tables import fact_cautions, read_table, shipped_table
 
 
-class AdviceId(StrEnum):
+class FirstStepsId(StrEnum):
     """A list of first steps."""
 
     DANGER = "danger"
@@ -28,10 +28,10 @@ class AdviceId(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class FirstSteps:
     """First steps, in the order in which to take them; ``title`` says when they apply."""
 
-    id: AdviceId
+    id: FirstStepsId
     title: str
     steps: tuple[str, ...]
     sources: tuple[str, ...]
@@ -47,7 +47,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SafetyQuestion:
     """A question that can be skipped, the reason for it, and the consequence of each answer."""
 
     asks: str
@@ -78,14 +78,14 @@ class _QuestionRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _SafetyTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     question: dict[Literal["safe", "watched", "age", "posted"], _QuestionRow]
-    advice: dict[AdviceId, _AdviceRow]
+    advice: dict[FirstStepsId, _AdviceRow]
 
 
-def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
+def shipped_first_steps(id_: FirstStepsId, *, under_18: bool = False) -> FirstSteps:
     """Return one list of first steps, without the steps that are only for the other age group."""
-    row = _shipped_table().advice[id_]
+    row = _shipped_safety_table().advice[id_]
     other = "adults" if under_18 else "under-18"
-    return Advice(
+    return FirstSteps(
         id=id_,
         title=translated(row.title),
         steps=tuple(translated(step.says) for step in row.steps if step.only != other),
@@ -96,18 +96,18 @@ def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
     )
 
 
-def safety_questions() -> Mapping[str, Question]:
+def safety_questions() -> Mapping[str, SafetyQuestion]:
     """Return the safety questions by name, in the order in which to ask them."""
     return {
-        name: Question(
+        name: SafetyQuestion(
             translated(row.asks),
             translated(row.why),
             {answer: translated(means) for answer, means in row.answers.items()},
         )
-        for name, row in _shipped_table().question.items()
+        for name, row in _shipped_safety_table().question.items()
     }
 
 
 @cache
-def _shipped_table() -> _SafetyTable:
+def _shipped_safety_table() -> _SafetyTable:
     return read_table(_SafetyTable, shipped_table("safety.toml"), "safety.toml")

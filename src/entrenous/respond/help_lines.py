@@ -23,10 +23,10 @@ from entrenous.respond.fact_tables import (
     shipped_table,
 )
 from entrenous.respond.law.places import Place
-from entrenous.respond.opening_hours import OpeningHours, parse_hours
+from entrenous.respond.opening_hours import OpeningHours, parse_opening_hours
 
-TABLE_NAMES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
-_UNVERIFIED_PHONE: Final = translatable("check the number first")
+HELP_TABLE_NAMES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
+_UNVERIFIED_PHONE_CAUTION: Final = translatable("check the number first")
 _NUMBER_PATTERN: Final = re.compile(r"[+*#]?\d[\d .()/-]*(?:[A-Z]{2,}[A-Z-]*)?")
 _DIGIT_OF_LETTER: Final = {
     letter: str(digit)
@@ -41,7 +41,7 @@ _COPIED_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Telephone:
+class TelephoneNumber:
     """A number as it is written, the words beside it, and the number to dial."""
 
     words: str
@@ -117,7 +117,7 @@ class HelpLine:
         """
         texts = () if self.verified else (translated(UNVERIFIED_CONTACT_CAUTION),)
         if self.verified and self.phone and not self.phone_verified:
-            texts = (translated(_UNVERIFIED_PHONE),)
+            texts = (translated(_UNVERIFIED_PHONE_CAUTION),)
         return (*texts, *fact_cautions(self.read_on, today, verified=True))
 
 
@@ -192,7 +192,7 @@ def shipped_help_lines() -> tuple[HelpLine, ...]:
     """Return every help line in this release."""
     return tuple(
         line
-        for name in TABLE_NAMES
+        for name in HELP_TABLE_NAMES
         for line in read_help_lines(shipped_table(f"help/{name}.toml"), f"help/{name}.toml")
     )
 
@@ -244,20 +244,23 @@ def _parse_help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> H
 
 def _parse_opening_hours(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
     try:
-        return parse_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None
+        return (
+            parse_opening_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None
+        )
     except (ValueError, ZoneInfoNotFoundError) as why:
         raise BadTable(table=name, entry=f"{id_}: {why}") from None
 
 
-def telephones_in(text: str) -> tuple[Telephone, ...]:
+def parse_telephone_numbers(text: str) -> tuple[TelephoneNumber, ...]:
     """Return the numbers of a text in which they are separated by semicolons.
 
-    >>> [one.link for one in telephones_in("1-800-CALL-FBI; *212; WhatsApp 11 31-10 (daytime)")]
+    >>> text = "1-800-CALL-FBI; *212; WhatsApp 11 31-10 (daytime)"
+    >>> [one.link for one in parse_telephone_numbers(text)]
     ['tel:18002255324', 'tel:*212', 'tel:113110']
     """
     parts = (part.strip() for part in text.split(";"))
     found = ((part, _NUMBER_PATTERN.search(part)) for part in parts)
-    return tuple(Telephone(part, _dialled_digits(match[0])) for part, match in found if match)
+    return tuple(TelephoneNumber(part, _dialled_digits(match[0])) for part, match in found if match)
 
 
 def _dialled_digits(number: str) -> str:

@@ -12,18 +12,22 @@ from entrenous.base.language import (
     translatable,
     translated,
 )
-from entrenous.respond.first_steps import Advice
+from entrenous.respond.first_steps import FirstSteps
 from entrenous.respond.help_lines import EmergencyNumbers, HelpKind, HelpLine
 from entrenous.respond.law.places import WORLDWIDE, place_name
-from entrenous.respond.opening_hours import Opening, opening_at, opening_in_words
-from entrenous.respond.who_helps import Help, is_public_holiday
+from entrenous.respond.opening_hours import OpeningState, opening_state_at, opening_state_in_words
+from entrenous.respond.who_helps import HelpForNeed, is_public_holiday
 
 _SOURCES_SHOWN_MAX: Final = 3  # number of sources named in text; the JSON has all
-SCHEMA: Final = "entrenous/help/1"
-_ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
+HELP_SCHEMA: Final = "entrenous/help/1"
+_MADE_FOR_CHILDREN_NOTE: Final = translatable(
+    "made for people under 18; ask whether they help adults too"
+)
 
 
-def help_in_words(shown_help: Help, now: datetime, person_zone: tzinfo | None) -> Iterator[str]:
+def help_in_words(
+    shown_help: HelpForNeed, now: datetime, person_zone: tzinfo | None
+) -> Iterator[str]:
     """Yield, line by line, emergency numbers, first steps, people who help, and notes. If somebody
     is in danger, the people who help come before the first steps.
 
@@ -33,18 +37,18 @@ def help_in_words(shown_help: Help, now: datetime, person_zone: tzinfo | None) -
         person_zone: the person's time zone; None means this machine's.
     """
     for numbers in shown_help.emergency:
-        yield emergency_in_words(numbers, now.date())
-    steps = [line for one in shown_help.advice for line in advice_in_words(one, now.date())]
+        yield emergency_numbers_in_words(numbers, now.date())
+    steps = [line for one in shown_help.advice for line in first_steps_in_words(one, now.date())]
     people = ["", translated("People who help:")]
     for line in shown_help.contacts:
-        name, *about = contact_in_words(line, now, person_zone, under_18=shown_help.need.under_18)
+        name, *about = help_line_in_words(line, now, person_zone, under_18=shown_help.need.under_18)
         people += [f"  {name}", *(f"    {row}" for row in about)]
     yield from (*people, *steps) if shown_help.need.danger else (*steps, *people)
     yield ""
     yield from shown_help.notes
 
 
-def advice_in_words(first_steps: Advice, today: date) -> Iterator[str]:
+def first_steps_in_words(first_steps: FirstSteps, today: date) -> Iterator[str]:
     """Yield first steps as numbered lines, followed by their sources and cautions."""
     yield ""
     yield f"{first_steps.title}:"
@@ -59,7 +63,7 @@ def advice_in_words(first_steps: Advice, today: date) -> Iterator[str]:
     yield from (f"  ({caution})" for caution in first_steps.cautions(today))
 
 
-def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
+def emergency_numbers_in_words(numbers: EmergencyNumbers, today: date) -> str:
     """Format emergency numbers: "In danger (Germany): call 112 (police: 110)"."""
     police_only = [number for number in numbers.police if number not in numbers.any_service]
     main, police = (
@@ -76,7 +80,7 @@ def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ContactFacts:
+class HelpLineFacts:
     """What to know about a help line, in words: whom it is for, its terms (such as "free of
     charge"), its hours and languages, and notes with cautions and the source.
     """
@@ -88,23 +92,23 @@ class ContactFacts:
     notes: tuple[str, ...]
 
 
-def contact_in_words(
+def help_line_in_words(
     line: HelpLine, now: datetime, person_zone: tzinfo | None, *, under_18: bool = False
 ) -> tuple[str, ...]:
     """Format a help line: how to reach it, then for whom and when, notes, and cautions.
 
-    The arguments are those of :func:`contact_facts`.
+    The arguments are those of :func:`help_line_facts`.
     """
     reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
     where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
-    facts = contact_facts(line, now, person_zone, under_18=under_18)
+    facts = help_line_facts(line, now, person_zone, under_18=under_18)
     about = "; ".join(filter(None, (facts.who, *facts.terms, facts.hours, facts.languages)))
     return tuple(filter(None, (f"{line.name}{where}: {', '.join(reach)}", about, *facts.notes)))
 
 
-def contact_facts(
+def help_line_facts(
     line: HelpLine, now: datetime, person_zone: tzinfo | None, *, under_18: bool = False
-) -> ContactFacts:
+) -> HelpLineFacts:
     """Return what to know about a help line.
 
     Args:
@@ -113,21 +117,23 @@ def contact_facts(
         person_zone: the person's time zone; None means this machine's.
         under_18: whether the person who needs help is under 18.
     """
-    state = opening_of(line, now)
+    state = opening_state_of(line, now)
     written = translated(line.hours)
-    hours = written if state is None else opening_in_words(state, now, person_zone)
+    hours = written if state is None else opening_state_in_words(state, now, person_zone)
     if state is not None and (state.changes_at or "(" in line.hours):
         hours += f" ({written})"
     free = translated("free of charge") if line.cost == "free" else ""
     confidential = translated("confidential") if line.confidential else ""
     for_whom = (
-        translated(_ABOUT_CHILDREN) if line.kind is HelpKind.CHILDREN and not under_18 else ""
+        translated(_MADE_FOR_CHILDREN_NOTE)
+        if line.kind is HelpKind.CHILDREN and not under_18
+        else ""
     )
     cautions = "; ".join(filter(None, [for_whom, *line.cautions(now.date())]))
     read = translated("read on {day} at {where}").format(
         day=day_in_words(line.read_on), where=_source_host(line.source)
     )
-    return ContactFacts(
+    return HelpLineFacts(
         who=translated(line.who),
         terms=tuple(filter(None, (free, confidential))),
         hours=hours,
@@ -136,23 +142,23 @@ def contact_facts(
     )
 
 
-def opening_of(line: HelpLine, now: datetime) -> Opening | None:
+def opening_state_of(line: HelpLine, now: datetime) -> OpeningState | None:
     """Return whether a line is open and when that changes; None if its hours are not known for
     certain.
     """
-    return None if line.opening is None else opening_at(line.opening, now, is_public_holiday)
+    return None if line.opening is None else opening_state_at(line.opening, now, is_public_holiday)
 
 
-def help_json(shown_help: Help, now: datetime) -> dict[str, object]:
+def help_json(shown_help: HelpForNeed, now: datetime) -> dict[str, object]:
     """Return help as JSON with the schema ``entrenous/help/1``."""
     return {
-        "schema": SCHEMA,
+        "schema": HELP_SCHEMA,
         "place": shown_help.places[0] if shown_help.places else None,
         "places": list(shown_help.places),
         "emergency": [_emergency_json(numbers, now.date()) for numbers in shown_help.emergency],
         "contacts": [_contact_json(line, now) for line in shown_help.contacts],
         "steps": [step for one in shown_help.advice for step in one.steps],
-        "advice": [_advice_json(one, now.date()) for one in shown_help.advice],
+        "advice": [_first_steps_json(one, now.date()) for one in shown_help.advice],
         "notes": list(shown_help.notes),
     }
 
@@ -162,7 +168,7 @@ def _emergency_json(numbers: EmergencyNumbers, today: date) -> dict[str, object]
         "place": numbers.place,
         "any": list(numbers.any_service),
         "police": list(numbers.police),
-        "in_words": emergency_in_words(numbers, today),
+        "in_words": emergency_numbers_in_words(numbers, today),
         "source": numbers.source,
         "read_on": numbers.read_on.isoformat(),
         "verified": numbers.verified,
@@ -172,7 +178,7 @@ def _emergency_json(numbers: EmergencyNumbers, today: date) -> dict[str, object]
 
 
 def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
-    state = opening_of(line, now)
+    state = opening_state_of(line, now)
     return {
         "id": line.id,
         "place": line.place,
@@ -189,7 +195,7 @@ def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
         "open_now": None if state is None else state.is_open,
         "changes_at": None
         if state is None or not state.changes_at
-        else _optional_iso_time(state.changes_at),
+        else _iso_time(state.changes_at),
         "languages": list(line.languages),
         "cost": line.cost,
         "confidential": line.confidential,
@@ -202,7 +208,7 @@ def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
     }
 
 
-def _advice_json(first_steps: Advice, today: date) -> dict[str, object]:
+def _first_steps_json(first_steps: FirstSteps, today: date) -> dict[str, object]:
     return {
         "id": first_steps.id.value,
         "title": first_steps.title,
@@ -219,7 +225,7 @@ def _source_host(source: str) -> str:
     return urlsplit(source).hostname or source
 
 
-def _optional_iso_time(moment: datetime) -> str:
+def _iso_time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 

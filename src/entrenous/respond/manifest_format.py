@@ -39,16 +39,16 @@ class BadManifest(Malformed):
     """
 
 
-SCHEMA: Final = "entrenous/evidence-manifest/1"
-_FIELDS: Final = {"schema", "written_at", "custody_head", "items"}
-_ITEM_FIELDS: Final = {"item", "level", "added_at", "salted_sha256"}
+MANIFEST_SCHEMA: Final = "entrenous/evidence-manifest/1"
+_MANIFEST_FIELDS: Final = {"schema", "written_at", "custody_head", "items"}
+_MANIFEST_ITEM_FIELDS: Final = {"item", "level", "added_at", "salted_sha256"}
 
 
 def write_manifest(manifest: EvidenceManifest) -> bytes:
     """Encode a manifest; the encoding is unique."""
     return canonical_json(
         {
-            "schema": SCHEMA,
+            "schema": MANIFEST_SCHEMA,
             "written_at": write_time(manifest.written_at),
             "custody_head": manifest.custody_head.hex(),
             "items": [_write_item(item) for item in manifest.items],
@@ -62,8 +62,8 @@ def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
     Raises BadManifest for any other bytes, even if they differ only in white space or order.
     """
     try:
-        plain = _parse_map(read_canonical(untrusted_data), _FIELDS)
-        if plain["schema"] != SCHEMA:
+        plain = _parse_map(read_canonical(untrusted_data), _MANIFEST_FIELDS)
+        if plain["schema"] != MANIFEST_SCHEMA:
             raise BadManifest
         return EvidenceManifest(
             read_time(plain["written_at"]),
@@ -84,7 +84,7 @@ def _write_item(item: ManifestItem) -> dict[str, object]:
 
 
 def _read_item(untrusted: object) -> ManifestItem:
-    plain = _parse_map(untrusted, _ITEM_FIELDS)
+    plain = _parse_map(untrusted, _MANIFEST_ITEM_FIELDS)
     if type(plain["item"]) is not int:
         raise ValueError("an item has a number")
     return ManifestItem(

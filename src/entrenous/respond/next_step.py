@@ -10,8 +10,13 @@ from typing import Final
 
 from entrenous.base.language import duration_in_words, translatable, translated
 from entrenous.respond.age_gate import child_help_text
-from entrenous.respond.breach import breach_step
-from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
+from entrenous.respond.breach import breach_next_step
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    DeadlineState,
+    deadline_in_words,
+    deadlines_of_case,
+)
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.law.routes import (
     day_of_event,
@@ -29,12 +34,12 @@ from entrenous.respond.nouns import (
     SightingReach,
 )
 from entrenous.respond.platforms import host_of
-from entrenous.respond.reappearance import returned_steps
-from entrenous.respond.report_steps import platform_of
+from entrenous.respond.reappearance import reappearance_steps
+from entrenous.respond.report_steps import platform_of_sighting
 from entrenous.respond.situation import Spread
 from entrenous.respond.threat import is_threat_only, threat_step
 
-_ANSWER_TEXTS: Final = {
+_SETBACK_TEXTS: Final = {
     NoticeState.REFUSED: translatable("They refused (letter {number})."),
     NoticeState.PARTLY: translatable("They removed only part of it (letter {number})."),
 }
@@ -83,10 +88,10 @@ _DRAFT_LETTER_TEXT: Final = translatable(
     "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
     " the day: {command}"
 )
-_NOTHING_CAME: Final = translatable(
+_NO_ANSWER_TEXT: Final = translatable(
     "If they do nothing by then, open this case again: it shows your next step."
 )
-_NOTHING_CAME_NEXT: Final = translatable(
+_NO_ANSWER_NEXT_STEP_TEXT: Final = translatable(
     "If they do nothing by then, open this case again. The next step is to write to: {to}."
 )
 
@@ -111,10 +116,10 @@ def next_step(
         ).format(name=case.name)
     clocks = _first_deadlines(case, now)
     return (
-        breach_step(case, now)
+        breach_next_step(case, now)
         or _step_that_person_must_take(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
-        or _unreported_page_step(case)
+        or _unreported_page_or_sighting_step(case)
         or _newest_step_text(_draft_steps(case, _DOCUMENTS_WITHOUT_ADDRESSEE))
         or _waiting_step(case, clocks, says)
         or _removal_step(case)
@@ -133,7 +138,7 @@ def _step_that_person_must_take(case: Case, clocks: dict[int, Deadline], now: da
         *_draft_steps(
             case, all_kinds if is_threat_only(case) else all_kinds - _DOCUMENTS_WITHOUT_ADDRESSEE
         ),
-        *returned_steps(case),
+        *reappearance_steps(case),
     ]
     return _newest_step_text(dated_steps)
 
@@ -150,7 +155,7 @@ def _escalation_steps(
         since = _time_of_setback(notice, clocks.get(notice.number))
         if since is None or _was_escalated(notice, since, case):
             continue
-        if notice.state in _ANSWER_TEXTS:
+        if notice.state in _SETBACK_TEXTS:
             yield since, _escalation_step(notice, case, since, now)
         else:
             late.append((since, notice))
@@ -164,13 +169,13 @@ def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime)
     words = translated("Next you could go to: {escalation}.").format(
         escalation=translated(notice.route.escalation)
     )
-    next_draft = next_route(notice, case, now)
+    next_draft = next_applicable_route(notice, case, now)
     other_routes = translated("What reaches this case: {routes}").format(
         routes=_routes_command(case)
     )
     if next_draft is None:
         return f"{words} {other_routes}"
-    problem = translated(_ANSWER_TEXTS.get(notice.state, _OVERDUE_TEXT)).format(
+    problem = translated(_SETBACK_TEXTS.get(notice.state, _OVERDUE_TEXT)).format(
         number=notice.number, duration=duration_in_words(now - since)
     )
     draft = translated(
@@ -179,7 +184,7 @@ def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime)
     return f"{words} {problem} {draft} {other_routes}"
 
 
-def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
+def next_applicable_route(notice: Notice, case: Case, now: datetime) -> Route | None:
     """Return the first route after this notice's own that applies to the case today."""
     used = {other.route.family for other in case.notices if other.state not in _WITHDRAWN_STATES}
     situation, event = situation_of(case), day_of_event(case)
@@ -208,7 +213,7 @@ def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
     """
     settled = {notice.number for notice in case.notices if notice.state in _SETTLED_STATES}
     first: dict[int, Deadline] = {}
-    for clock in deadlines(case, now):
+    for clock in deadlines_of_case(case, now):
         if clock.notice not in settled:
             first.setdefault(clock.notice, clock)
     return first
@@ -278,30 +283,30 @@ def _waiting_step(case: Case, clocks: dict[int, Deadline], says: Callable[[Deadl
     return ""
 
 
-def if_they_do_nothing(case: Case, now: datetime, notice: int = 0) -> str:
+def step_if_deadline_passes(case: Case, now: datetime, notice: int = 0) -> str:
     """Say what the person can do if the most urgent deadline of a sent notice, or of one notice,
     passes without an answer; "" if none runs.
     """
     sent = {one.number: one for one in case.notices if one.sent_at and notice in (0, one.number)}
     for number, clock in _first_deadlines(case, now).items():
         if number in sent and clock.state is DeadlineState.RUNNING:
-            ready = next_route(sent[number], case, now)
+            ready = next_applicable_route(sent[number], case, now)
             if ready is None:
-                return translated(_NOTHING_CAME)
-            return translated(_NOTHING_CAME_NEXT).format(to=translated(ready.addressee))
+                return translated(_NO_ANSWER_TEXT)
+            return translated(_NO_ANSWER_NEXT_STEP_TEXT).format(to=translated(ready.addressee))
     return ""
 
 
-def _unreported_page_step(case: Case) -> str:
+def _unreported_page_or_sighting_step(case: Case) -> str:
     """Return the step for a page that nobody was asked to remove, or for a case without a
     sighting.
     """
     if case.notices and not case.sightings and situation_of(case).posted is not None:
         return _evidence_step(case)
-    return unreported_page_step(case)
+    return _first_unreported_page_step(case)
 
 
-def unreported_pages(case: Case) -> tuple[Sighting, ...]:
+def _unreported_pages(case: Case) -> tuple[Sighting, ...]:
     """Return the pages that no notice asks to take the picture off.
 
     A notice to a search engine or to the police does not count, because the page stays online.
@@ -311,11 +316,11 @@ def unreported_pages(case: Case) -> tuple[Sighting, ...]:
     return tuple(seen for seen in public if seen.number not in named)
 
 
-def unreported_page_step(case: Case) -> str:
+def _first_unreported_page_step(case: Case) -> str:
     """Return the step for the first unreported page; "" if there is none, or if no notice was
     drafted.
     """
-    pages = unreported_pages(case)
+    pages = _unreported_pages(case)
     if not case.notices or not pages:
         return ""
     seen, route = pages[0], _route_to_repeat(case)
@@ -345,7 +350,7 @@ def _route_to_repeat(case: Case) -> Route | None:
 
 
 def _place_in_words(sighting: Sighting, case: Case) -> str:
-    record = platform_of(sighting, case.situation)
+    record = platform_of_sighting(sighting, case.situation)
     return record.name if record else host_of(sighting.where) or sighting.where
 
 

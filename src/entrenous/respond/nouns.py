@@ -18,7 +18,7 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.situation import Situation
 from entrenous.watermark.verdict import Trace
 
-SALT_BYTES: Final = 32
+EVIDENCE_SALT_BYTES: Final = 32
 SHA256_BYTES: Final = 32
 
 
@@ -34,10 +34,10 @@ class EvidenceLevel(StrEnum):
     @property
     def proves(self) -> str:
         """What an item of this level proves, in words."""
-        return translated(LEVEL_MEANINGS[self])
+        return translated(EVIDENCE_LEVEL_MEANINGS[self])
 
 
-LEVEL_MEANINGS: Final[Mapping[EvidenceLevel, str]] = {
+EVIDENCE_LEVEL_MEANINGS: Final[Mapping[EvidenceLevel, str]] = {
     EvidenceLevel.A0: translatable("a statement: the person says so"),
     EvidenceLevel.A1: translatable(
         "the person's own screenshot or file: unchanged since it was hashed"
@@ -83,7 +83,7 @@ class Evidence:
     sighting: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.sha256) != SHA256_BYTES or len(self.salt) != SALT_BYTES:
+        if len(self.sha256) != SHA256_BYTES or len(self.salt) != EVIDENCE_SALT_BYTES:
             raise ValueError("a hash and a salt have 32 bytes each")
 
 

@@ -14,8 +14,8 @@ from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.respond.age_gate import not_all_adults_error, pass_age_gate
-from entrenous.respond.capture.saved_page import A_STATEMENT
+from entrenous.respond.age_gate import check_age_answer, not_all_adults_error
+from entrenous.respond.capture.saved_page import STATEMENT_DESCRIPTION
 from entrenous.respond.case_file import (
     edit_case,
     find_case,
@@ -25,7 +25,7 @@ from entrenous.respond.case_file import (
 )
 from entrenous.respond.custody import CASES_TABLE, CustodyAct
 from entrenous.respond.nouns import (
-    SALT_BYTES,
+    EVIDENCE_SALT_BYTES,
     AgeAnswer,
     Case,
     CaseState,
@@ -56,7 +56,7 @@ class NoConsent(Refused):
     """
 
 
-BEFORE_CAPTURE = (
+ADVICE_BEFORE_CAPTURE = (
     translatable("Keep the messages and files as they are. Do not delete anything first."),
     translatable("Do not edit or crop your screenshots."),
     translatable("You do not have to pay or to bargain with anybody."),
@@ -64,9 +64,9 @@ BEFORE_CAPTURE = (
     translatable("Helpers do not need to see the picture. You do not have to send it to them."),
 )
 # used unless the person gives another purpose
-CAPTURE_PURPOSE: Final = "to keep what the page shows"
-ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is encrypted
-_MB: Final = 1024 * 1024
+DEFAULT_CAPTURE_PURPOSE: Final = "to keep what the page shows"
+EVIDENCE_ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is encrypted
+_BYTES_PER_MB: Final = 1024 * 1024
 
 
 def open_case(
@@ -86,11 +86,11 @@ def open_case(
         representative: who acts for the person shown, with that person's consent; or None.
 
     Raises:
-        ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
+        SomebodyUnder18: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
             helps.
         NotAllAdults: another case about the same found file has such an answer.
     """
-    pass_age_gate(age, situation.places, device.clock.now().date())
+    check_age_answer(age, situation.places, device.clock.now().date())
     with device.vault.transaction():
         if trace is not None:
             refuse_file_of_minor(trace.leak_sha256, device)
@@ -228,7 +228,9 @@ def add_sighting(name: str, sighting: Sighting, device: Device) -> Case:
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
     """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
-    return store_item(name, words.encode(), (EvidenceLevel.A0, A_STATEMENT, sighting), device)
+    return store_evidence_item(
+        name, words.encode(), (EvidenceLevel.A0, STATEMENT_DESCRIPTION, sighting), device
+    )
 
 
 def add_file(
@@ -245,17 +247,21 @@ def add_file(
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, TooLargeToKeep.
     """
-    return store_item(name, data, (EvidenceLevel.A1, _to_one_line(description), sighting), device)
+    return store_evidence_item(
+        name, data, (EvidenceLevel.A1, _to_one_line(description), sighting), device
+    )
 
 
-def store_item(
+def store_evidence_item(
     name: str, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
 ) -> Case:
     """Store an item; ``about`` has its level, a line about it, and its sighting if any. Otherwise
     like :func:`add_file`.
     """
-    if len(data) > ITEM_BYTES_MAX:
-        raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
+    if len(data) > EVIDENCE_ITEM_BYTES_MAX:
+        raise TooLargeToKeep(
+            size_mb=len(data) // _BYTES_PER_MB, limit_mb=EVIDENCE_ITEM_BYTES_MAX // _BYTES_PER_MB
+        )
     with device.vault.transaction():
         case = find_open_case(name, device)
         refuse_file_of_minor(sha256(data), device)
@@ -281,7 +287,7 @@ def _make_evidence(
         added_at=device.clock.now(),
         sha256=sha256(data),
         size_bytes=len(data),
-        salt=Secret(device.dice.token(SALT_BYTES)),
+        salt=Secret(device.dice.token(EVIDENCE_SALT_BYTES)),
         blob=device.vault.keep_file(data),
         sighting=sighting,
     )

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 from entrenous.base.language import month_day_in_words, translated, weekday_in_words
 
-Span = tuple[time, time]  # from start to end; an end of 00:00 means the end of that day
+TimeSpan = tuple[time, time]  # from start to end; an end of 00:00 means the end of that day
 IsHoliday = Callable[[str, date], bool]
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAY_ABBREVIATIONS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RULE_PATTERN: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")
 _SPAN_PATTERN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
 _LOOK_AHEAD_DAYS: Final = 15
-ALWAYS: Final = "always"
+ALWAYS_OPEN_TEXT: Final = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class OpeningHours:
     ``holidays_of``: the place on whose public holidays the line is closed, or "".
     """
 
-    week: tuple[tuple[Span, ...], ...]
+    week: tuple[tuple[TimeSpan, ...], ...]
     zone: str
     holidays_of: str = ""
     always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class OpeningState:
     """Whether a line is open now, and when it next closes or opens.
 
     ``changes_at`` is aware, in the line's zone. None means that the line never closes, or does not
@@ -43,25 +43,28 @@ class Opening:
     changes_at: datetime | None
 
 
-def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHours:
+def parse_opening_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHours:
     """Parse ``always``, or rules such as ``Mon-Fri 10:00-16:00; Sat 10:00-12:00, 14:00-16:00``.
 
     Raises:
         ValueError: the text does not follow the grammar in docs/spec/help.md.
         ZoneInfoNotFoundError: there is no such time zone.
 
-    >>> parse_hours("Fri-Sat 20:00-24:00", "Europe/London").week[4]
+    >>> parse_opening_hours("Fri-Sat 20:00-24:00", "Europe/London").week[4]
     ((datetime.time(20, 0), datetime.time(0, 0)),)
     """
-    if text == ALWAYS:
+    if text == ALWAYS_OPEN_TEXT:
         return OpeningHours((), "UTC", always=True)
     ZoneInfo(zone)  # raises for an unknown zone
-    week: list[tuple[Span, ...]] = [()] * len(_DAYS)
+    week: list[tuple[TimeSpan, ...]] = [()] * len(_DAY_ABBREVIATIONS)
     for rule in text.split("; "):
         found = _RULE_PATTERN.fullmatch(rule)
         if not found:
             raise ValueError(f"not a rule of opening hours: {rule!r}")
-        first, last = _DAYS.index(found[1]), _DAYS.index(found[2] or found[1])
+        first, last = (
+            _DAY_ABBREVIATIONS.index(found[1]),
+            _DAY_ABBREVIATIONS.index(found[2] or found[1]),
+        )
         if first > last:
             raise ValueError(f"a week begins on Monday: {rule!r}")
         for day in range(first, last + 1):
@@ -69,26 +72,26 @@ def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHour
     return OpeningHours(tuple(week), zone, holidays_of)
 
 
-def opening_at(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Opening:
+def opening_state_at(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> OpeningState:
     """Return whether a line is open at ``now`` (aware), and when that changes.
 
     Hours that a change of the clocks skips or repeats are converted by the rules of the time zone.
     """
     if hours.always:
-        return Opening(is_open=True, changes_at=None)
+        return OpeningState(is_open=True, changes_at=None)
     for start, end in _spans_from(hours, now, is_holiday):
         if start <= now < end:
-            return Opening(is_open=True, changes_at=end.astimezone(ZoneInfo(hours.zone)))
+            return OpeningState(is_open=True, changes_at=end.astimezone(ZoneInfo(hours.zone)))
         if now < start:
-            return Opening(is_open=False, changes_at=start.astimezone(ZoneInfo(hours.zone)))
-    return Opening(is_open=False, changes_at=None)
+            return OpeningState(is_open=False, changes_at=start.astimezone(ZoneInfo(hours.zone)))
+    return OpeningState(is_open=False, changes_at=None)
 
 
-def opening_in_words(opening: Opening, now: datetime, person_zone: tzinfo | None) -> str:
+def opening_state_in_words(opening: OpeningState, now: datetime, person_zone: tzinfo | None) -> str:
     """Format an opening: "opens tomorrow at 10:00 there, 05:00 your time".
 
     Args:
-        opening: as returned by :func:`opening_at`.
+        opening: as returned by :func:`opening_state_at`.
         now: aware.
         person_zone: the person's time zone; None means this machine's.
     """
@@ -103,7 +106,7 @@ def opening_in_words(opening: Opening, now: datetime, person_zone: tzinfo | None
         )
     if opening.is_open:
         return translated("open now, until {time}").format(time=at)
-    return _opens_in_words(there, now).format(
+    return _opening_time_in_words(there, now).format(
         time=at, weekday=weekday_in_words(there), day=month_day_in_words(there)
     )
 
@@ -124,7 +127,7 @@ def _spans_from(
             yield start, datetime.combine(end_day, last, zone).astimezone(UTC)
 
 
-def _opens_in_words(there: datetime, now: datetime) -> str:
+def _opening_time_in_words(there: datetime, now: datetime) -> str:
     """Return a sentence that says when a line opens, with the placeholders {time}, {weekday} and
     {day}.
     """
@@ -133,12 +136,12 @@ def _opens_in_words(there: datetime, now: datetime) -> str:
         return translated("closed now, opens at {time}")
     if days == 1:
         return translated("closed now, opens tomorrow at {time}")
-    if days < len(_DAYS):
+    if days < len(_DAY_ABBREVIATIONS):
         return translated("closed now, opens on {weekday} at {time}")
     return translated("closed now, opens on {day} at {time}")
 
 
-def _parse_span(text: str) -> Span:
+def _parse_span(text: str) -> TimeSpan:
     found = _SPAN_PATTERN.fullmatch(text)
     if not found:
         raise ValueError(f"not a span of time: {text!r}")

@@ -57,7 +57,7 @@ PLATFORM_KIND_NAMES: Final[Mapping[PlatformKind, str]] = {
 }
 
 
-class PrivateMessages(StrEnum):
+class ChatModeration(StrEnum):
     """What a platform can do about a copy that was passed on in a chat there."""
 
     REACHABLE = "reachable"  # its staff can act on a report with a link
@@ -72,7 +72,7 @@ class HashProgramme(StrEnum):
     TAKE_IT_DOWN = "takeitdown"  # for pictures taken of people under 18
 
 
-class PasteKind(StrEnum):
+class FormAnswerKind(StrEnum):
     """The answer to one question of a form; report_steps.py has the words."""
 
     LINKS = "links"  # where the picture is
@@ -127,11 +127,11 @@ class PlatformRecord:
     account_needed: bool | None = None
     on_behalf: bool | None = None
     asks_for: tuple[str, ...] = ()
-    paste: tuple[PasteKind, ...] = ()
+    paste: tuple[FormAnswerKind, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
-    private_messages: PrivateMessages | None = None
+    private_messages: ChatModeration | None = None
     dsa_contact: str = ""
     tida_process_url: str = ""
     time: str = ""
@@ -167,18 +167,18 @@ class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     aliases: tuple[str, ...] = ()
     report_url: str = ""
     asks_for: tuple[str, ...] = ()
-    paste: tuple[PasteKind, ...] = ()
+    paste: tuple[FormAnswerKind, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
-    private_messages: PrivateMessages | None = None
+    private_messages: ChatModeration | None = None
     dsa_contact: str = ""
     tida_process_url: str = ""
     time: str = ""
     receipt: str = ""
 
 
-class _Platforms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _PlatformsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     platform: dict[str, _PlatformRow]
@@ -187,7 +187,7 @@ class _Platforms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 @cache
 def shipped_platforms() -> tuple[PlatformRecord, ...]:
     """Return every platform in this release, in the order of the table."""
-    return read_platforms(shipped_table(PLATFORMS_TABLE))
+    return read_platforms(shipped_table(PLATFORMS_TABLE_FILE))
 
 
 def platform_by_id(id_: str) -> PlatformRecord:
@@ -226,11 +226,11 @@ def platform_named_in_text(words: str) -> PlatformRecord | None:
     Names of fewer than five letters are left out: "line" and "x" mean other things too.
     """
     by_name, _ = _build_indexes()
-    spoken = [_fold_name(word) for word in re.findall(r"\w+", words[:DESCRIPTION_CHARS_MAX])]
+    spoken = [_fold_name(word) for word in re.findall(r"\w+", words[:SEARCHED_TEXT_CHARS_MAX])]
     for at in range(len(spoken)):
         for count in (3, 2, 1):  # "Only Fans" is one name
             name = "".join(spoken[at : at + count])
-            if len(name) >= NAME_CHARS_MIN and name in by_name:
+            if len(name) >= NAME_IN_TEXT_CHARS_MIN and name in by_name:
                 return by_name[name]
     return None
 
@@ -260,18 +260,18 @@ def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
 
     Raises BadTable for invalid TOML, an invalid column, or a host that two platforms claim.
     """
-    table = read_table(_Platforms, data, PLATFORMS_TABLE)
+    table = read_table(_PlatformsTable, data, PLATFORMS_TABLE_FILE)
     records = tuple(_parse_record(id_, row, table.read_on) for id_, row in table.platform.items())
     _unique_index(_hosts_of_records(records))
     _unique_index(_names_of_records(records))
     return records
 
 
-PLATFORMS_TABLE: Final = "platforms.toml"
+PLATFORMS_TABLE_FILE: Final = "platforms.toml"
 _IGNORED_IN_NAMES: Final = str.maketrans("", "", "-_'\N{RIGHT SINGLE QUOTATION MARK}")
 URL_CHARS_MAX: Final = 4096
-DESCRIPTION_CHARS_MAX: Final = 2000
-NAME_CHARS_MIN: Final = 5
+SEARCHED_TEXT_CHARS_MAX: Final = 2000
+NAME_IN_TEXT_CHARS_MIN: Final = 5
 HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
 _HOST_PATTERN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -283,7 +283,7 @@ def _parse_record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
     try:
         return PlatformRecord(id=id_, **columns)
     except ValueError as why:
-        raise BadTable(table=PLATFORMS_TABLE, entry=f"{id_}: {why}") from None
+        raise BadTable(table=PLATFORMS_TABLE_FILE, entry=f"{id_}: {why}") from None
 
 
 def _ascii_host(host: str) -> str:
@@ -326,7 +326,7 @@ def _unique_index(pairs: Iterator[tuple[str, PlatformRecord]]) -> Mapping[str, P
     for key, record in pairs:
         if key in found:
             raise BadTable(
-                table=PLATFORMS_TABLE, entry=f"{record.id}: {key} belongs to {found[key].id}"
+                table=PLATFORMS_TABLE_FILE, entry=f"{record.id}: {key} belongs to {found[key].id}"
             )
         found[key] = record
     return MappingProxyType(found)

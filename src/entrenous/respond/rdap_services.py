@@ -14,14 +14,14 @@ from entrenous.base.language import translated
 IANA_LISTS_URL: Final = "https://data.iana.org/rdap/"
 NAMES_QUERIED_MAX: Final = 3
 PREFIX_CHARS_MAX: Final = 50
-Services = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+RdapServices = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
 class _ServiceList(msgspec.Struct, frozen=True):
     services: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-def describe_who_learns_what(
+def describe_what_look_up_reveals(
     host: str, proxy: Proxy | None, address: str = "", lists: str = IANA_LISTS_URL
 ) -> tuple[str, ...]:
     """Explain, before any query, who will learn what.
@@ -37,7 +37,7 @@ def describe_who_learns_what(
     keeper = translated("{hostname}, which has the lists of servers: {sees}, not the site.").format(
         hostname=urlsplit(lists).hostname, sees=seen_address
     )
-    names = " or ".join(names_to_ask(host))
+    names = " or ".join(names_to_query(host))
     registry = translated(
         "The registry of the name, or the company that it points to: {names}, and {sees}."
     ).format(names=names, sees=seen_address)
@@ -56,7 +56,7 @@ def describe_who_learns_what(
     )
 
 
-def names_to_ask(host: str) -> tuple[str, ...]:
+def names_to_query(host: str) -> tuple[str, ...]:
     """Return the names to query: "site.example", then names below it, shortest first.
 
     The shortest comes first because a longer name, which the registry would see, may identify a
@@ -80,7 +80,7 @@ def is_address(host: str) -> bool:
     return True
 
 
-def read_services(untrusted_list: bytes) -> Services | None:
+def parse_rdap_services(untrusted_list: bytes) -> RdapServices | None:
     """Parse a list in the format of RFC 9224 into (entries, addresses of servers) for each service;
     None if it is invalid.
     """
@@ -91,7 +91,7 @@ def read_services(untrusted_list: bytes) -> Services | None:
     return tuple((one[0], one[1]) for one in listed if len(one) == 2)
 
 
-def server_for_name(name: str, services: Services) -> str | None:
+def rdap_server_for_name(name: str, services: RdapServices) -> str | None:
     """Return the server for the longest listed domain that a name is in; RFC 9224 section 4."""
     labels = name.split(".")
     for cut in range(len(labels)):
@@ -102,7 +102,7 @@ def server_for_name(name: str, services: Services) -> str | None:
     return None
 
 
-def server_for_address(address: str, services: Services) -> str | None:
+def rdap_server_for_address(address: str, services: RdapServices) -> str | None:
     """Return the server for the longest listed prefix of an address; RFC 9224 section 5."""
     ip_address = ipaddress.ip_address(address)
     matching = [

@@ -7,11 +7,16 @@ from datetime import datetime
 
 from entrenous.base.language import day_in_words, translated
 from entrenous.respond.nouns import Case, Notice, NoticeState, Reappearance
-from entrenous.respond.watch.states import WatchCheck, Watched, WatchEvent, WatchReason
+from entrenous.respond.watch.states import (
+    WatchCheckOutcome,
+    WatchedSighting,
+    WatchEvent,
+    WatchReason,
+)
 
 
 def find_reappearance(
-    case: Case, watched_before: Watched, check: WatchCheck, now: datetime
+    case: Case, watched_before: WatchedSighting, check: WatchCheckOutcome, now: datetime
 ) -> Reappearance | None:
     """Return what a check found again, or None; each return is reported once.
 
@@ -45,17 +50,17 @@ def _names_sighting(notice: Notice, sighting: int) -> bool:
     return sighting in {seen.number for seen in notice.told}
 
 
-def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
+def reappearance_steps(case: Case) -> Iterator[tuple[datetime, str]]:
     """Yield a step for each sighting where the picture came back and no new notice asks for its
     removal.
     """
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():
-        if not _was_asked_again(case, one):
+        if not _has_new_notice(case, one):
             yield one.at, _reappearance_in_words(case, one)
 
 
-def _was_asked_again(case: Case, reappearance: Reappearance) -> bool:
+def _has_new_notice(case: Case, reappearance: Reappearance) -> bool:
     return any(
         notice.drafted_at >= reappearance.at
         and notice.state is not NoticeState.WITHDRAWN
@@ -64,7 +69,7 @@ def _was_asked_again(case: Case, reappearance: Reappearance) -> bool:
     )
 
 
-def returned_text(reappearance: Reappearance) -> str:
+def reappearance_text(reappearance: Reappearance) -> str:
     """Say which picture came back, and when it was found."""
     day = day_in_words(reappearance.at)
     if reappearance.compared:
@@ -79,8 +84,8 @@ def returned_text(reappearance: Reappearance) -> str:
 
 
 def _reappearance_in_words(case: Case, reappearance: Reappearance) -> str:
-    first = returned_text(reappearance)
-    route = _last_route(case, reappearance.sighting)
+    first = reappearance_text(reappearance)
+    route = _last_route_for_sighting(case, reappearance.sighting)
     if route is None:
         words = translated("To ask for its removal, choose a route: entrenous law routes {name}")
         return f"{first} {words.format(name=case.name)}"
@@ -89,7 +94,7 @@ def _reappearance_in_words(case: Case, reappearance: Reappearance) -> str:
     return f"{first} {words.format(command=again)}"
 
 
-def _last_route(case: Case, sighting: int) -> str | None:
+def _last_route_for_sighting(case: Case, sighting: int) -> str | None:
     """Return the route of the newest notice about a sighting, preferring one that led to
     removal.
     """

@@ -18,11 +18,11 @@ from entrenous.base.language import (
 from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
+    ChatModeration,
+    FormAnswerKind,
     HashProgramme,
-    PasteKind,
     PlatformKind,
     PlatformRecord,
-    PrivateMessages,
     find_platform,
     host_of,
     platform_by_id,
@@ -83,7 +83,11 @@ class ReportSteps:
         )
         generic = record.kind is PlatformKind.GENERIC
         lead = translated(
-            WHAT_TO_SAY if generic else WHAT_IS_ASKED if self.answers_known else WHAT_TO_HAVE_READY
+            WHAT_TO_SAY_HEADING
+            if generic
+            else FORM_QUESTIONS_HEADING
+            if self.answers_known
+            else WHAT_TO_HAVE_READY_HEADING
         )
         return (
             translated("{name}: how to report it").format(name=record.name_in_words),
@@ -107,7 +111,7 @@ class ReportSteps:
                 translated(NO_PICTURE_NEEDED_NOTE),
                 translated(MINOR_NOTE),
             ),
-            *_indent(*other_ways(record)),
+            *_indent(*other_report_channels(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
 
@@ -121,7 +125,7 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
         today: facts read long before this day carry a caution.
     """
     situation = about if isinstance(about, Situation) else about.situation
-    sightings = () if isinstance(about, Situation) else sightings_at(record, about)
+    sightings = () if isinstance(about, Situation) else sightings_on_platform(record, about)
     asked = tuple(zip(map(translated, record.asks_for), record.paste, strict=True))
     asked_or_ready = asked or (_what_to_have_ready(sightings) if _takes_reports(record) else ())
     return ReportSteps(
@@ -146,7 +150,7 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
     )
 
 
-def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
+def sightings_on_platform(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
     """Return the case's sightings at this platform.
 
     For a generic record these are all pages on sites without a record; for a search engine, all
@@ -156,36 +160,38 @@ def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
         return tuple(seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
     if record.kind is PlatformKind.GENERIC:
         pages = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
-        return tuple(seen for seen in pages if platform_of(seen, case.situation) is None)
-    return tuple(seen for seen in case.sightings if platform_of(seen, case.situation) == record)
+        return tuple(seen for seen in pages if platform_of_sighting(seen, case.situation) is None)
+    return tuple(
+        seen for seen in case.sightings if platform_of_sighting(seen, case.situation) == record
+    )
 
 
-def destinations(case: Case) -> tuple[PlatformRecord, ...]:
+def report_destinations(case: Case) -> tuple[PlatformRecord, ...]:
     """Return the platforms of a case in the order of its sightings, without duplicates.
 
     Pages on a site without a record have the record "generic_site"; a chat without one has none. A
-    case about somebody under 18 has no destinations: it goes to the people who help.
+    case about somebody under 18 has no report_destinations: it goes to the people who help.
     """
     if case.age is not AgeAnswer.ADULTS:
         return ()
-    found = (_destination(seen, case.situation) for seen in case.sightings)
+    found = (_report_destination(seen, case.situation) for seen in case.sightings)
     return tuple({record.id: record for record in found if record is not None}.values())
 
 
-def unknown_sites(case: Case) -> tuple[Sighting, ...]:
+def sightings_on_unknown_sites(case: Case) -> tuple[Sighting, ...]:
     """Return the sightings on sites without a record; their web hosts can be looked up."""
     return tuple(
         seen
         for seen in case.sightings
         if seen.reach is SightingReach.PUBLIC
         and "." in host_of(seen.where)
-        and platform_of(seen, case.situation) is None
+        and platform_of_sighting(seen, case.situation) is None
     )
 
 
-def destination_text(record: PlatformRecord, case: Case) -> str:
+def report_destination_text(record: PlatformRecord, case: Case) -> str:
     """Say where sightings go, and the command that shows all steps."""
-    numbers = [str(seen.number) for seen in sightings_at(record, case)]
+    numbers = [str(seen.number) for seen in sightings_on_platform(record, case)]
     which = (
         translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
     ).format(numbers=", ".join(numbers))
@@ -196,13 +202,13 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
     )
 
 
-def _destination(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
-    known = platform_of(sighting, situation)
+def _report_destination(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
+    known = platform_of_sighting(sighting, situation)
     elsewhere = known is None and sighting.reach is SightingReach.PUBLIC
-    return platform_by_id(GENERIC_SITE) if elsewhere else known
+    return platform_by_id(GENERIC_SITE_RECORD_ID) if elsewhere else known
 
 
-def platform_of(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
+def platform_of_sighting(sighting: Sighting, situation: Situation) -> PlatformRecord | None:
     """Return the platform of a sighting: by its host, or by the name in a chat's description."""
     if sighting.reach is SightingReach.PUBLIC:
         return find_platform(sighting.where)
@@ -210,14 +216,16 @@ def platform_of(sighting: Sighting, situation: Situation) -> PlatformRecord | No
     return named or (find_platform(situation.platform) if situation.platform else None)
 
 
-GENERIC_SITE: Final = "generic_site"
+GENERIC_SITE_RECORD_ID: Final = "generic_site"
 NO_RECORD_NOTE: Final = translatable(
     "There is no record of this site here. What goes for any site:"
 )
 UNKNOWN_SITE_NAME: Final = translatable("a site without a record here")
-WHAT_IS_ASKED: Final = translatable("It asks, in this order:")
-WHAT_TO_SAY: Final = translatable("Say this, in this order:")
-WHAT_TO_HAVE_READY: Final = translatable("What the form asks was not read. Have this ready:")
+FORM_QUESTIONS_HEADING: Final = translatable("It asks, in this order:")
+WHAT_TO_SAY_HEADING: Final = translatable("Say this, in this order:")
+WHAT_TO_HAVE_READY_HEADING: Final = translatable(
+    "What the form asks was not read. Have this ready:"
+)
 NO_PICTURE_NEEDED_NOTE: Final = translatable(
     "The picture itself is not needed: links, accounts and dates are enough."
 )
@@ -262,7 +270,9 @@ _HASH_BANK_NAMES: Final[Mapping[HashProgramme, str]] = {
     HashProgramme.STOPNCII: translatable("StopNCII (everybody in it was 18 or older)"),
     HashProgramme.TAKE_IT_DOWN: translatable("Take It Down (somebody in it was under 18)"),
 }
-_NO_RECEIPT: Final = translatable("Keep a screenshot of the last page, and every e-mail from them.")
+_NO_RECEIPT_NOTE: Final = translatable(
+    "Keep a screenshot of the last page, and every e-mail from them."
+)
 
 
 def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
@@ -279,7 +289,7 @@ def _takes_reports(record: PlatformRecord) -> bool:
     """Return whether the platform takes reports. A messenger that cannot see messages has no
     form.
     """
-    no_reports = record.private_messages is PrivateMessages.NOT_MODERATED
+    no_reports = record.private_messages is ChatModeration.NOT_MODERATED
     return bool(record.report_url or record.asks_for or not no_reports)
 
 
@@ -293,7 +303,7 @@ def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
     return (
         translated("What comes back: {receipt}.").format(receipt=translated(record.receipt))
         if record.receipt
-        else translated(_NO_RECEIPT),
+        else translated(_NO_RECEIPT_NOTE),
         translated("Time: {time}.").format(time=translated(record.time))
         if record.time
         else translated("It is not known how long they take."),
@@ -309,7 +319,7 @@ def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def other_ways(record: PlatformRecord) -> tuple[str, ...]:
+def other_report_channels(record: PlatformRecord) -> tuple[str, ...]:
     """Name the other channels of a platform, and those that a law gives it."""
     us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
     return (
@@ -332,23 +342,23 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def _what_to_have_ready(sightings: tuple[Sighting, ...]) -> tuple[tuple[str, PasteKind], ...]:
+def _what_to_have_ready(sightings: tuple[Sighting, ...]) -> tuple[tuple[str, FormAnswerKind], ...]:
     """Return what the person should have ready for a form whose questions are not recorded."""
     private = bool(sightings) and all(one.reach is SightingReach.PRIVATE for one in sightings)
     where = (
-        (translated("the chat"), PasteKind.CHAT)
+        (translated("the chat"), FormAnswerKind.CHAT)
         if private
-        else (translated("the link of each place"), PasteKind.LINKS)
+        else (translated("the link of each place"), FormAnswerKind.LINKS)
     )
     return (
         where,
-        (translated("the account that showed it"), PasteKind.ACCOUNT),
-        (translated("what happened"), PasteKind.WHY),
+        (translated("the account that showed it"), FormAnswerKind.ACCOUNT),
+        (translated("what happened"), FormAnswerKind.WHY),
     )
 
 
 def _form_answer(
-    asks: str, paste: PasteKind, situation: Situation, sightings: tuple[Sighting, ...]
+    asks: str, paste: FormAnswerKind, situation: Situation, sightings: tuple[Sighting, ...]
 ) -> FormAnswer:
     words = (
         _ANSWER_WRITERS[paste](situation, sightings)
@@ -444,23 +454,25 @@ _PAST_DEMAND_TEXTS: Final[Mapping[Demand | None, str]] = {
     Demand.PICTURES: translatable("More pictures were demanded from me."),
     Demand.OTHER: translatable("Something was demanded from me."),
 }
-_FIXED_ANSWERS: Final[Mapping[PasteKind, str]] = {
-    PasteKind.PROOF: translatable(
+_FIXED_ANSWERS: Final[Mapping[FormAnswerKind, str]] = {
+    FormAnswerKind.PROOF: translatable(
         "a screenshot with the picture covered, or nothing; do not send the picture again"
     ),
-    PasteKind.CONFIRM: translatable("confirm it only if it is true"),
-    PasteKind.CHOOSE: translatable("choose what the form offers for this"),
+    FormAnswerKind.CONFIRM: translatable("confirm it only if it is true"),
+    FormAnswerKind.CHOOSE: translatable("choose what the form offers for this"),
 }
-_ANSWER_WRITERS: Final[Mapping[PasteKind, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
-    PasteKind.LINKS: _sighting_links,
-    PasteKind.ACCOUNT: _account_names,
-    PasteKind.CHAT: _chat_names,
-    PasteKind.DOMAIN: _sighting_domains,
-    PasteKind.COUNTRY: _country_names,
-    PasteKind.WHY: _what_happened,
-    PasteKind.MESSAGE: _message_text,
-    PasteKind.WHOSE: _who_is_shown,
-    PasteKind.KIND: _real_or_altered,
+_ANSWER_WRITERS: Final[
+    Mapping[FormAnswerKind, Callable[[Situation, tuple[Sighting, ...]], str]]
+] = {
+    FormAnswerKind.LINKS: _sighting_links,
+    FormAnswerKind.ACCOUNT: _account_names,
+    FormAnswerKind.CHAT: _chat_names,
+    FormAnswerKind.DOMAIN: _sighting_domains,
+    FormAnswerKind.COUNTRY: _country_names,
+    FormAnswerKind.WHY: _what_happened,
+    FormAnswerKind.MESSAGE: _message_text,
+    FormAnswerKind.WHOSE: _who_is_shown,
+    FormAnswerKind.KIND: _real_or_altered,
 }
 
 

@@ -12,17 +12,26 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.base.language import NO_WORDS, YES_WORDS, translatable, translated
-from entrenous.respond.first_steps import AdviceId, advice
-from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
+from entrenous.respond.first_steps import FirstStepsId, shipped_first_steps
+from entrenous.respond.help_report import (
+    emergency_numbers_in_words,
+    first_steps_in_words,
+    help_line_in_words,
+)
 from entrenous.respond.law.places import Place
 from entrenous.respond.situation import Spread
-from entrenous.respond.who_helps import ABOUT_PLACES, Need, emergency_numbers, who_helps
+from entrenous.respond.who_helps import (
+    NAME_A_PLACE_NOTE,
+    HelpNeed,
+    emergency_numbers,
+    find_help_lines,
+)
 
 STOPPED_NOTE: Final = translatable(
     "Stopped. Nothing was asked for or stored. You can go on at any time, and: entrenous help"
 )
 GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
-WHERE_QUESTION: Final = translatable("Which country do you live in? (skip)")
+COUNTRY_QUESTION: Final = translatable("Which country do you live in? (skip)")
 YES_NO_CHOICES: Final = translatable("(yes, no, unsure, skip, stop)")
 YES_NO_UNSURE_CHOICES: Final = translatable("(yes, no, unsure, stop)")
 NOT_UNDERSTOOD_NOTE: Final = translatable(
@@ -54,7 +63,7 @@ _SPREAD_OF_WORD: Final = {
 _HELP_LINES_SHOWN_MAX: Final = 4
 
 
-class Reply(StrEnum):
+class NonAnswer(StrEnum):
     """Replies that are possible instead of an answer."""
 
     SKIP = "skip"
@@ -71,9 +80,9 @@ class SafetyAnswers:
     watched: bool | None = None
     posted: Spread | None = None
 
-    def need(self, *, under_18: bool = False) -> Need:
+    def need(self, *, under_18: bool = False) -> HelpNeed:
         """Return what the person needs help with, according to these answers."""
-        return Need(
+        return HelpNeed(
             under_18=under_18,
             threat=self.posted is Spread.THREAT,
             danger=self.safe is False,
@@ -81,33 +90,33 @@ class SafetyAnswers:
         )
 
 
-def read_reply(typed: str) -> bool | Reply:
+def read_yes_or_no(typed: str) -> bool | NonAnswer:
     """Parse an answer to a yes-or-no question.
 
-    >>> read_reply(" Yes "), read_reply("N"), read_reply("stop"), read_reply("").value
-    (True, False, <Reply.STOP: 'stop'>, 'skip')
+    >>> read_yes_or_no(" Yes "), read_yes_or_no("N"), read_yes_or_no("stop")
+    (True, False, <NonAnswer.STOP: 'stop'>)
     """
     word = typed.strip().casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if word in YES_WORDS:
         return True
     if word in NO_WORDS:
         return False
-    return Reply.UNSURE if word in _UNSURE_WORDS else _parse_no_answer(word)
+    return NonAnswer.UNSURE if word in _UNSURE_WORDS else _parse_no_answer(word)
 
 
-def read_spread(typed: str) -> Spread | Reply:
+def read_spread(typed: str) -> Spread | NonAnswer:
     """Parse how far the picture has spread."""
     word = typed.strip().casefold()
     return _SPREAD_OF_WORD.get(word) or _parse_no_answer(word)
 
 
-def _parse_no_answer(word: str) -> Reply:
+def _parse_no_answer(word: str) -> NonAnswer:
     if word in _STOP_WORDS:
-        return Reply.STOP
-    return Reply.SKIP if word in _SKIP_WORDS else Reply.UNCLEAR
+        return NonAnswer.STOP
+    return NonAnswer.SKIP if word in _SKIP_WORDS else NonAnswer.UNCLEAR
 
 
-def answer_when_unsure(question: str) -> bool:
+def cautious_answer(question: str) -> bool:
     """Return the cautious answer for somebody who is unsure: not safe, or possibly watched."""
     return question != "safe"
 
@@ -123,20 +132,20 @@ def danger_advice(
         now: aware.
         person_zone: the person's time zone; None means this machine's.
     """
-    need = Need(danger=True)
+    need = HelpNeed(danger=True)
     for numbers in emergency_numbers(places):
-        yield emergency_in_words(numbers, now.date())
-    yield from advice_in_words(advice(AdviceId.DANGER), now.date())
+        yield emergency_numbers_in_words(numbers, now.date())
+    yield from first_steps_in_words(shipped_first_steps(FirstStepsId.DANGER), now.date())
     yield ""
-    for line in who_helps(places, need)[:_HELP_LINES_SHOWN_MAX]:
-        yield from contact_in_words(line, now, person_zone)[:2]
+    for line in find_help_lines(places, need)[:_HELP_LINES_SHOWN_MAX]:
+        yield from help_line_in_words(line, now, person_zone)[:2]
     if not places:
-        yield translated(ABOUT_PLACES)
+        yield translated(NAME_A_PLACE_NOTE)
 
 
 def watched_advice(now: datetime) -> Iterator[str]:
     """Yield what to do if somebody may be watching this device or account."""
-    yield from advice_in_words(advice(AdviceId.WATCHED), now.date())
+    yield from first_steps_in_words(shipped_first_steps(FirstStepsId.WATCHED), now.date())
 
 
 def threat_advice(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
@@ -146,8 +155,8 @@ def threat_advice(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
         places: where the person lives, if that is known.
         now: aware.
     """
-    yield from advice_in_words(advice(AdviceId.THREAT), now.date())
-    yield from advice_in_words(advice(AdviceId.DEMAND), now.date())
+    yield from first_steps_in_words(shipped_first_steps(FirstStepsId.THREAT), now.date())
+    yield from first_steps_in_words(shipped_first_steps(FirstStepsId.DEMAND), now.date())
     yield ""
     named = "".join(f" --place {place}" for place in places) or " --place Germany"
     words = translated("People who help where you live: entrenous help{places} --threat")

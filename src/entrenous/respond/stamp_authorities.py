@@ -70,19 +70,19 @@ class _AuthorityTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 _SHA256_HEX_DIGITS: Final = 64
-_TABLE_NAME: Final = "stamp-authorities.toml"
+_AUTHORITIES_TABLE_FILE: Final = "stamp-authorities.toml"
 _PEM_END_LINE: Final = "-----END CERTIFICATE-----"
 
 
 def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
     """Parse a table of authorities, in its order; raises BadTable."""
-    parsed = read_table(_AuthorityTable, table, _TABLE_NAME)
+    parsed = read_table(_AuthorityTable, table, _AUTHORITIES_TABLE_FILE)
     try:
         return tuple(
             _parse_authority(id_, row, parsed.read_on) for id_, row in parsed.authority.items()
         )
     except ValueError as why:
-        raise BadTable(table=_TABLE_NAME, entry=str(why)) from None
+        raise BadTable(table=_AUTHORITIES_TABLE_FILE, entry=str(why)) from None
 
 
 def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
@@ -93,13 +93,15 @@ def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
     """
     if settings.stamp_authorities is None:
         return tuple(
-            one for one in read_stamp_authorities(shipped_table(_TABLE_NAME)) if one.verified
+            one
+            for one in read_stamp_authorities(shipped_table(_AUTHORITIES_TABLE_FILE))
+            if one.verified
         )
     name = "ENTRENOUS_STAMP_AUTHORITIES"
     return read_stamp_authorities(_read_certificate_file(settings.stamp_authorities, name))
 
 
-def certificate_bundle(settings: Settings) -> bytes:
+def read_certificate_bundle(settings: Settings) -> bytes:
     """Return the trusted certificates in PEM: certifi's, or those in the file that the settings
     name.
 
@@ -114,10 +116,10 @@ def certificate_bundle(settings: Settings) -> bytes:
 
 def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
     """Return the authority's root certificate in PEM; None if the bundle (PEM) does not have it."""
-    return bundled_certificates(bundle).get(authority.root_sha256)
+    return certificates_by_sha256(bundle).get(authority.root_sha256)
 
 
-def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
+def certificates_by_sha256(bundle: bytes) -> dict[str, bytes]:
     """Return each certificate of a bundle (PEM) by the SHA-256 of its DER, in hex."""
     found = {}
     for block in bundle.decode(errors="replace").split(_PEM_END_LINE):
@@ -129,11 +131,11 @@ def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
     return found
 
 
-def kept_roots_text(name: str, roots: Iterable[bytes], settings: Settings) -> str:
+def stored_roots_trust_text(name: str, roots: Iterable[bytes], settings: Settings) -> str:
     """Explain how far one can rely on the roots (SHA-256 of certificates) that are stored with a
     case.
     """
-    bundled = bundled_certificates(certificate_bundle(settings))
+    bundled = certificates_by_sha256(read_certificate_bundle(settings))
     if all(root.hex() in bundled for root in roots):
         return translated(
             "All of these certificates are also in this system's bundle of public authorities, "

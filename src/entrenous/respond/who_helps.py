@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.language import language_of_person, translatable, translated
-from entrenous.respond.first_steps import Advice, AdviceId, advice
+from entrenous.respond.first_steps import FirstSteps, FirstStepsId, shipped_first_steps
 from entrenous.respond.help_lines import (
     EmergencyNumbers,
     HelpKind,
@@ -17,38 +17,38 @@ from entrenous.respond.help_lines import (
     shipped_emergency_numbers,
     shipped_help_lines,
 )
-from entrenous.respond.law.places import EU, WORLDWIDE, Place, place_name, reaches
+from entrenous.respond.law.places import EU, WORLDWIDE, Place, law_reaches, place_name
 from entrenous.respond.law.working_days import holidays_of
 
-ABOUT_POLICE: Final = translatable(
+POLICE_NOTE: Final = translatable(
     "A police line may start a criminal case, and may tell the parents of somebody under 18. You"
     " can ask a help line first."
 )
-ABOUT_PLACES: Final = translatable(
+NAME_A_PLACE_NOTE: Final = translatable(
     "For the people who help where you live, name the place: entrenous help --place Germany. A"
     " country's name in any language will do, or its two letters."
 )
-NO_LINE: Final = translatable(
+NO_HELP_LINE_NOTE: Final = translatable(
     "No help line of {place} is known here. Those listed help everywhere; the local police may know"
     " more."
 )
-ABOUT_NEEDS: Final = translatable(
+MORE_OPTIONS_NOTE: Final = translatable(
     "More about what happened to you: --threat if somebody only threatens, --under-18 if somebody"
     " in the picture was under 18, --danger if you are not safe, --watched if somebody may watch"
     " this device. For example: entrenous help{places} --threat"
 )
-ABOUT_MINORS: Final = translatable(
+UNDER_18_NOTE: Final = translatable(
     "If somebody in the picture was under 18, other people help, and other steps are right:"
     " entrenous help{places} --threat --under-18"
 )
-_COMMANDS: Final = translatable(
+_NEXT_COMMANDS_NOTE: Final = translatable(
     "Next, if you like: what to do in which order, and which laws there are: entrenous law routes"
     "{places} --what {what}. Or a file of your own about this: entrenous case open"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class HelpNeed:
     """What somebody needs help with; all may be combined."""
 
     under_18: bool = False
@@ -58,14 +58,14 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
+class HelpForNeed:
     """Who helps in some places, best first, and what to do first. ``notes`` are shown with it."""
 
     places: tuple[Place, ...]
-    need: Need
+    need: HelpNeed
     emergency: tuple[EmergencyNumbers, ...]
     contacts: tuple[HelpLine, ...]
-    advice: tuple[Advice, ...]
+    advice: tuple[FirstSteps, ...]
     notes: tuple[str, ...]
 
 
@@ -89,29 +89,29 @@ _KIND_ORDER_IN_DANGER: Final = (
 )
 
 
-def help_for(places: tuple[Place, ...], need: Need) -> Help:
+def find_help(places: tuple[Place, ...], need: HelpNeed) -> HelpForNeed:
     """Return who helps in these places, and the first steps. Worldwide help is always included."""
-    contacts = who_helps(places, need)
+    contacts = find_help_lines(places, need)
     notes = [
-        translated(NO_LINE).format(place=place_name(place, language_of_person()))
+        translated(NO_HELP_LINE_NOTE).format(place=place_name(place, language_of_person()))
         for place in places
         if not _has_help_line(place)
     ]
     if any(line.kind is HelpKind.POLICE for line in contacts):
-        notes.append(translated(ABOUT_POLICE))
+        notes.append(translated(POLICE_NOTE))
     if places and not need.under_18:
         notes.append(_next_commands(places, need))
-    if need == Need():
-        notes.append(translated(ABOUT_NEEDS).format(places=_place_options(places)))
+    if need == HelpNeed():
+        notes.append(translated(MORE_OPTIONS_NOTE).format(places=_place_options(places)))
     if need.threat and not need.under_18:
-        notes.append(translated(ABOUT_MINORS).format(places=_place_options(places)))
+        notes.append(translated(UNDER_18_NOTE).format(places=_place_options(places)))
     if not places:
-        notes.append(translated(ABOUT_PLACES))
+        notes.append(translated(NAME_A_PLACE_NOTE))
     emergency = emergency_numbers(places)
-    return Help(places, need, emergency, contacts, _first_steps(need), tuple(notes))
+    return HelpForNeed(places, need, emergency, contacts, _first_steps(need), tuple(notes))
 
 
-def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
+def find_help_lines(places: tuple[Place, ...], need: HelpNeed) -> tuple[HelpLine, ...]:
     """Return the help lines for people in these places, best first.
 
     They are sorted by distance (the person's own place, EU, worldwide), then by how well they fit
@@ -128,14 +128,14 @@ def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
             for line in near
             if line.kind is not HelpKind.CHILDREN or _substitutes_for_adults(line, covered)
         ]
-    return tuple(sorted(kept, key=lambda line: _rank(line, need)))
+    return tuple(sorted(kept, key=lambda line: _help_line_rank(line, need)))
 
 
 def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]:
     """Return the known emergency numbers of these places' countries, without duplicates."""
     known = {numbers.place: numbers for numbers in shipped_emergency_numbers()}
     countries = dict.fromkeys(Place(place.partition("-")[0]) for place in places)
-    found = [known.get(country) or _numbers_of_union(country, known) for country in countries]
+    found = [known.get(country) or _eu_emergency_numbers(country, known) for country in countries]
     return tuple(dict.fromkeys(numbers for numbers in found if numbers is not None))
 
 
@@ -144,8 +144,8 @@ def is_public_holiday(place: str, day: date) -> bool:
     return day in holidays_of(Place(place), day.year)
 
 
-def _next_commands(places: tuple[Place, ...], need: Need) -> str:
-    return translated(_COMMANDS).format(
+def _next_commands(places: tuple[Place, ...], need: HelpNeed) -> str:
+    return translated(_NEXT_COMMANDS_NOTE).format(
         places=_place_options(places), what="threat" if need.threat else "public"
     )
 
@@ -154,18 +154,18 @@ def _place_options(places: tuple[Place, ...]) -> str:
     return "".join(f" --place {place}" for place in places)
 
 
-def _first_steps(need: Need) -> tuple[Advice, ...]:
-    ids = [AdviceId.DANGER] if need.danger else []
-    ids += [AdviceId.WATCHED] if need.watched else []
+def _first_steps(need: HelpNeed) -> tuple[FirstSteps, ...]:
+    ids = [FirstStepsId.DANGER] if need.danger else []
+    ids += [FirstStepsId.WATCHED] if need.watched else []
     if need.threat:
-        ids += [AdviceId.THREAT, AdviceId.DEMAND]
+        ids += [FirstStepsId.THREAT, FirstStepsId.DEMAND]
     else:
-        ids += [AdviceId.UNDER_18 if need.under_18 else AdviceId.SHARED]
-    ids += [AdviceId.CRISIS] if need.danger else []
-    return tuple(advice(id_, under_18=need.under_18) for id_ in ids)
+        ids += [FirstStepsId.UNDER_18 if need.under_18 else FirstStepsId.SHARED]
+    ids += [FirstStepsId.CRISIS] if need.danger else []
+    return tuple(shipped_first_steps(id_, under_18=need.under_18) for id_ in ids)
 
 
-def _rank(line: HelpLine, need: Need) -> tuple[int, int, bool, str]:
+def _help_line_rank(line: HelpLine, need: HelpNeed) -> tuple[int, int, bool, str]:
     """Return a sort key: own place before EU before worldwide, then lines that fit the need, then
     verified ones.
     """
@@ -173,7 +173,7 @@ def _rank(line: HelpLine, need: Need) -> tuple[int, int, bool, str]:
     return far, _need_rank(line.kind, need), not line.verified, line.id
 
 
-def _need_rank(kind: HelpKind, need: Need) -> int:
+def _need_rank(kind: HelpKind, need: HelpNeed) -> int:
     about_children = kind in (HelpKind.CHILDREN, HelpKind.IMAGE_ABUSE)
     if need.under_18 and about_children and not need.danger:
         return 0
@@ -195,7 +195,7 @@ def _serves_any_of(where: Place, places: tuple[Place, ...]) -> bool:
     """Return whether a line serves one of these places. A line for a part of a country also serves
     the whole country.
     """
-    return reaches(where, places) or where.partition("-")[0] in places
+    return law_reaches(where, places) or where.partition("-")[0] in places
 
 
 def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
@@ -212,7 +212,7 @@ def _has_help_line(place: Place) -> bool:
     ) or place in ("EU", WORLDWIDE)
 
 
-def _numbers_of_union(
+def _eu_emergency_numbers(
     country: Place, numbers_by_place: Mapping[Place, EmergencyNumbers]
 ) -> EmergencyNumbers | None:
     return numbers_by_place.get(Place("EU")) if country in EU else None

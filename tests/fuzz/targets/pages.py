@@ -6,31 +6,33 @@ import zipfile
 from typing import Final
 
 from entrenous.respond.capture.saved_page import describe_file
-from entrenous.respond.capture.second_capture import contents_of
-from entrenous.respond.watch.page_pictures import PICTURES_MAX, picture_urls
-from entrenous.respond.watch.polite import NotOnTheWeb, is_public, web_address
-from entrenous.respond.watch.robots import Robots, read_robots
+from entrenous.respond.capture.second_capture import content_hashes_by_address
+from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX, picture_urls
+from entrenous.respond.watch.polite_web import NotOnTheWeb, is_public_ip, normalize_web_address
+from entrenous.respond.watch.robots import RobotsRules, read_robots
 from tests.fuzz.target import Target, holds
 
 _PAGE: Final = "https://site.example/posts/1"
 
 
-def _answers(robots: Robots) -> bool:
-    return robots.allow(_PAGE) in {True, False} and robots.allow("https://site.example/robots.txt")
+def _answers(robots: RobotsRules) -> bool:
+    return robots.allows(_PAGE) in {True, False} and robots.allows(
+        "https://site.example/robots.txt"
+    )
 
 
 def _on_the_web(urls: tuple[str, ...]) -> bool:
     for url in urls:
         try:
-            web_address(url)
+            normalize_web_address(url)
         except NotOnTheWeb:  # asking for it refuses it
             continue
-    return len(urls) <= PICTURES_MAX and all(url.startswith("http") for url in urls)
+    return len(urls) <= PAGE_PICTURES_MAX and all(url.startswith("http") for url in urls)
 
 
 def _address(untrusted: bytes) -> bool:
     """Read an address of four or sixteen bytes as text, and as the host of a link."""
-    return is_public(untrusted.decode("ascii"))
+    return is_public_ip(untrusted.decode("ascii"))
 
 
 def _warc() -> bytes:
@@ -78,7 +80,9 @@ TARGETS: Final = (
     ),
     Target(
         "second-capture",
-        holds(contents_of, lambda found: all(len(one) == 32 for one in found.values())),
+        holds(
+            content_hashes_by_address, lambda found: all(len(one) == 32 for one in found.values())
+        ),
         lambda: [_wacz(_warc()), _wacz(gzip.compress(_warc()), "data.warc.gz")],
     ),
     Target(

@@ -6,17 +6,17 @@ from typing import Final
 from entrenous.base.errors import Malformed
 from entrenous.base.screen_text import is_terminal_control
 from entrenous.respond.abuse_contacts import (
-    CONTACTS_MAX,
+    ABUSE_CONTACTS_MAX,
     AbuseContact,
     ContactRole,
     contacts_in_rdap,
     contacts_in_text,
 )
 from entrenous.respond.rdap_services import (
-    Services,
-    read_services,
-    server_for_address,
-    server_for_name,
+    RdapServices,
+    parse_rdap_services,
+    rdap_server_for_address,
+    rdap_server_for_name,
 )
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
@@ -38,8 +38,8 @@ def _pasted(untrusted: bytes) -> tuple[AbuseContact, ...]:
     return contacts_in_text(untrusted.decode(errors="replace"))
 
 
-def _list(untrusted: bytes) -> Services:
-    services = read_services(untrusted)
+def _list(untrusted: bytes) -> RdapServices:
+    services = parse_rdap_services(untrusted)
     if services is None:
         raise _NoList
     return services
@@ -50,14 +50,17 @@ def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
     reached = all(one.emails or one.phones or one.web for one in found)
     return (
         reached
-        and len(found) <= CONTACTS_MAX
+        and len(found) <= ABUSE_CONTACTS_MAX
         and not any(is_terminal_control(char) for text in texts for char in text)
     )
 
 
-def _is_asked(services: Services) -> bool:
+def _is_asked(services: RdapServices) -> bool:
     """Whatever the list says, what it names for a site is an address or nothing."""
-    servers = (server_for_name("a.example", services), server_for_address("8.8.8.8", services))
+    servers = (
+        rdap_server_for_name("a.example", services),
+        rdap_server_for_address("8.8.8.8", services),
+    )
     return all(server is None or "://" in server or server.startswith("//") for server in servers)
 
 

@@ -20,15 +20,15 @@ from warcio.checker import Checker
 
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.capture.capture_page import CaptureContext, NotCapturable, capture_page
-from entrenous.respond.capture.web_archive import sort_key
+from entrenous.respond.capture.web_archive import surt_sort_key
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.custody import verify_chain
-from entrenous.respond.evidence import manifest_of
+from entrenous.respond.evidence import make_manifest
 from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_minor
-from entrenous.respond.watch.polite import NotOnTheWeb, SiteDidNotAnswer
+from entrenous.respond.watch.polite_web import NotOnTheWeb, SiteDidNotAnswer
 from tests.respond.capture.chain import chain
 from tests.respond.room import Room, lived_in, seen
 from tests.respond.watch.site import (
@@ -93,12 +93,12 @@ def facts(wacz: bytes) -> dict[str, Any]:
 
 
 def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> None:
-    from entrenous.respond.capture.web_archive import stored_zip
+    from entrenous.respond.capture.web_archive import uncompressed_zip
 
     parts = files(captures(room, f"{site.url}/post"))
     parts["pages/pages.jsonl"] = parts["pages/pages.jsonl"].replace(b"post", b"past")
     file = tmp_path / "capture.wacz"
-    file.write_bytes(stored_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
+    file.write_bytes(uncompressed_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
     command = [str(WACZ), "validate", "-f", str(file)]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
@@ -219,7 +219,7 @@ def test_index_is_the_one_that_the_reference_indexer_makes(room: Room, site: Sit
 def test_sort_keys_are_those_of_the_reference(url: str) -> None:
     import surt
 
-    assert sort_key(url) == surt.surt(url)
+    assert surt_sort_key(url) == surt.surt(url)
 
 
 def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_capture_is_in_custody_and_in_the_manifest(room: Room, site: Site) -> No
     captures(room, f"{site.url}/post")
     case = find_case(room.vault.keys("cases")[0], room.device)
     assert verify_chain(case.name, room.device)[-1].item == 1
-    (line,) = manifest_of(case, room.device).items
+    (line,) = make_manifest(case, room.device).items
     assert line.level is EvidenceLevel.A2
 
 

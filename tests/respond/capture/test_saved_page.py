@@ -108,7 +108,7 @@ def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None
 
 
 def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.respond.commands.add.ITEM_BYTES_MAX", 100)
+    monkeypatch.setattr("entrenous.respond.commands.add.EVIDENCE_ITEM_BYTES_MAX", 100)
     (tmp_path / "p.html").write_bytes(b'<html><img src="p_files/a">')
     (tmp_path / "p_files").mkdir()
     (tmp_path / "p_files" / "a").write_bytes(bytes(100))

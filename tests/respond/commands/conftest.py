@@ -37,7 +37,7 @@ def stamp(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
     authority = stamp_authority(tmp_path / "tsa")
-    monkeypatch.setattr(face, "timestamp_authority", lambda *_: nullcontext(authority))
+    monkeypatch.setattr(face, "open_timestamp_authority", lambda *_: nullcontext(authority))
     ca = tmp_path / "tsa" / "ca.pem"
 
     def stamped(case: str) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from entrenous.respond.law.legal_route import Route
-from entrenous.respond.letters.wordings import LANGUAGES, shipped_plans
+from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 
 SIGNS: Mapping[str, list[str]] = tomllib.loads(
     Path(__file__).with_name("checklist.toml").read_text()
@@ -22,10 +22,10 @@ def missing_elements(route: Route, text: str, language: str) -> list[int]:
     flat = " ".join(text.split())
     return [
         place
-        for place, keys in enumerate(shipped_plans().route[route.family].says)
+        for place, keys in enumerate(shipped_document_plans().route[route.family].says)
         if not all(re.search(sign(key, language), flat, re.IGNORECASE) for key in keys.split("+"))
     ]
 
 
 def sign(key: str, language: str) -> str:
-    return SIGNS[key][LANGUAGES.index(language)]
+    return SIGNS[key][LETTER_LANGUAGES.index(language)]

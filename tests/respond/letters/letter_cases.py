@@ -9,7 +9,7 @@ from entrenous.base.secret import Secret
 from entrenous.respond.law.law_tables import shipped_letters, shipped_routes
 from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
-from entrenous.respond.letters.wordings import keys_for
+from entrenous.respond.letters.wordings import wording_keys_for
 from entrenous.respond.nouns import Case, Evidence, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE, START, lived_in, seen
@@ -63,4 +63,4 @@ LATER: Final = START + timedelta(days=40)
 
 
 def is_worded(route: Route) -> bool:
-    return keys_for(route) is not None
+    return wording_keys_for(route) is not None

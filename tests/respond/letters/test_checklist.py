@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.draft import draft_notice
-from entrenous.respond.letters.wordings import LANGUAGES, shipped_plans
+from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 from entrenous.respond.nouns import Case, Notice, Representative, RepresentativeRole
 from tests.respond.letters.checklist import SIGNS, missing_elements
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, full_case, is_worded
@@ -24,13 +24,16 @@ def test_every_route_that_is_filed_has_its_wordings() -> None:
 
 def test_the_checklist_has_a_sign_for_every_wording_of_an_element() -> None:
     used = {
-        key for row in shipped_plans().route.values() for one in row.says for key in one.split("+")
+        key
+        for row in shipped_document_plans().route.values()
+        for one in row.says
+        for key in one.split("+")
     }
     assert set(SIGNS) == used
-    assert all(len(signs) == len(LANGUAGES) for signs in SIGNS.values())
+    assert all(len(signs) == len(LETTER_LANGUAGES) for signs in SIGNS.values())
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
     for route in FILED:
@@ -38,7 +41,7 @@ def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
         assert missing_elements(route, letter, language) == [], (route.id, letter)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_a_letter_by_somebody_else_passes_too(language: str) -> None:
     acting = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
     said = replace(CASES["full"].situation, on_behalf=True)
@@ -49,7 +52,7 @@ def test_a_letter_by_somebody_else_passes_too(language: str) -> None:
         assert missing_elements(route, draft(case, route, language).letter, language) == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_element_that_is_taken_out_is_missed(case: Case, language: str) -> None:
     """Take out each element of each letter in turn, with its heading and without."""

@@ -5,29 +5,29 @@ from dataclasses import replace
 import pytest
 
 from entrenous.respond.letters.drafted_notices import with_gaps_filled
-from entrenous.respond.letters.elements import claims
-from entrenous.respond.letters.wordings import LANGUAGES, words_in
+from entrenous.respond.letters.elements import claim_sentences_by_gap
+from entrenous.respond.letters.wordings import LETTER_LANGUAGES, words_in_language
 from tests.respond.letters.letter_cases import BARE
 from tests.respond.letters.test_kinds import drafted
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_every_claim_is_a_sentence_without_places(language: str) -> None:
-    for key, wording in words_in(language).element.items():
+    for key, wording in words_in_language(language).element.items():
         if wording.if_maker_unsaid or wording.if_intimate_unsaid:
             says = wording.claim or wording.says
             assert says, key
             assert "{" not in says, key
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_a_claim_takes_the_place_of_its_gap(language: str) -> None:
     case = replace(BARE, situation=replace(BARE.situation, intimate=None))
     letter = drafted(case, "us-tida-removal", language)
-    said = claims(letter, case)
+    said = claim_sentences_by_gap(letter, case)
     (gap,) = said
     assert gap in letter.letter
-    assert words_in(language).element["tida_depiction"].claim not in letter.letter
+    assert words_in_language(language).element["tida_depiction"].claim not in letter.letter
     filled = with_gaps_filled(letter, said)
     assert said[gap] in filled.letter
     assert gap not in filled.missing
@@ -36,6 +36,6 @@ def test_a_claim_takes_the_place_of_its_gap(language: str) -> None:
 def test_a_claim_in_the_laws_own_words_has_the_letters_language_beside_it() -> None:
     case = replace(BARE, situation=replace(BARE.situation, intimate=None))
     letter = drafted(case, "us-dmca-512c", "de")
-    sentences = " ".join(claims(letter, case).values())
+    sentences = " ".join(claim_sentences_by_gap(letter, case).values())
     assert "I have a good-faith belief that this use is not authorised" in sentences
-    assert words_in("de").element["copyright_belief"].says in sentences
+    assert words_in_language("de").element["copyright_belief"].says in sentences

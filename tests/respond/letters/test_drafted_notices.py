@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.drafted_notices import (
     AlreadySent,
     compare_notices,
@@ -24,11 +24,11 @@ from tests.respond.room import Room, lived_in, seen
 def case(room: Room) -> Case:
     opened = room.opens()
     add_sighting(opened.name, seen(), room.device)
-    write_notice(opened.name, "us-tida-removal", room.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
     room.clock.wind(days=1)
     add_sighting(opened.name, seen("https://pictures.example/p/124"), room.device)
-    write_notice(opened.name, "us-tida-removal", room.device)
-    write_notice(opened.name, "us-dmca-512c", room.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
+    draft_and_store_notice(opened.name, "us-dmca-512c", room.device)
     return find_case(opened.name, room.device)
 
 
@@ -76,7 +76,7 @@ def test_a_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
     room = Room()
     case = room.opens(lived_in("US"))
     add_sighting(case.name, seen(), room.device)
-    drafted = write_notice(case.name, "us-tida-removal", room.device)
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
     first, *rest = drafted.missing
     assert first in drafted.letter
     filled = fill_gaps(case.name, 1, {first: " Ana [Ruiz] \n"}, room.device).notices[0]
@@ -94,7 +94,7 @@ def test_what_was_filled_in_is_not_searched_for_gaps() -> None:
     case = room.opens(lived_in("US"))
     add_sighting(case.name, seen(), room.device)
     first, second, *_ = dict.fromkeys(
-        write_notice(case.name, "us-tida-removal", room.device).missing
+        draft_and_store_notice(case.name, "us-tida-removal", room.device).missing
     )
     filled = fill_gaps(case.name, 1, {first: f"A {second} B", second: "C"}, room.device).notices[0]
     assert f"A {second} B" in filled.letter
@@ -105,7 +105,7 @@ def test_what_was_sent_stays_as_it_was() -> None:
     room = Room()
     case = room.opens(lived_in("US"))
     add_sighting(case.name, seen(), room.device)
-    drafted = write_notice(case.name, "us-tida-removal", room.device)
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
     with pytest.raises(AlreadySent):
         fill_gaps(case.name, 1, {drafted.missing[0]: "Ana"}, room.device)

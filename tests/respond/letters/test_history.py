@@ -7,8 +7,8 @@ import pytest
 
 from entrenous.base.language import duration_in_words
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, history
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, notice_history
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
 from tests.respond.room import PAGE, START, Room, seen
@@ -20,11 +20,11 @@ def told(room: Room, *events: tuple[NoticeEvent, float], hours: float) -> tuple[
     """Return the history ``hours`` after a 48-hour notice was sent, with events at their hours."""
     case = room.opens()
     add_sighting(case.name, seen(), room.device)
-    write_notice(case.name, "us-tida-removal", room.device)
+    draft_and_store_notice(case.name, "us-tida-removal", room.device)
     room.clock.moment = START + hours * HOUR
     for event, after in ((NoticeEvent.SEND, 0.0), *events):
         case = record_notice_event(case.name, 1, event, START + after * HOUR, room.device)
-    return history(case, case.notices[0], room.clock.moment)
+    return notice_history(case, case.notices[0], room.clock.moment)
 
 
 def events(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, float]]:
@@ -35,8 +35,8 @@ def test_a_draft_has_no_history() -> None:
     room = Room()
     case = room.opens()
     add_sighting(case.name, seen(), room.device)
-    drafted = write_notice(case.name, "us-tida-removal", room.device)
-    assert history(replace(case, notices=(drafted,)), drafted, START + 100 * HOUR) == ()
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
+    assert notice_history(replace(case, notices=(drafted,)), drafted, START + 100 * HOUR) == ()
 
 
 def test_silence_is_told_with_the_deadline_and_how_long_ago_it_was() -> None:

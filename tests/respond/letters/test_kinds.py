@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
-from entrenous.respond.letters.preview import format_preview
+from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import NoAccount, NoAddressee
 from entrenous.respond.nouns import (
     Case,
@@ -202,7 +202,7 @@ def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
     chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     case = replace(BARE, sightings=(chat,))
     notice = drafted(case, "civil-letter", "en", 1)
-    text = format_preview(notice, case, LATER.date())
+    text = format_notice_preview(notice, case, LATER.date())
     assert "To: @tom" in notice.letter
     assert "differs from country" not in notice.letter
     assert "Send me a signed undertaking" in notice.letter
@@ -254,7 +254,7 @@ def test_somebody_else_speaks_as_the_law_lets_them_or_is_told_why_not() -> None:
 def test_a_page_that_only_the_person_can_bring_speaks_in_her_name() -> None:
     sheet = drafted(ACTING, "uk-soa-66b")
     assert "I act for" not in sheet.letter
-    assert "only the person shown can file it" in format_preview(sheet, ACTING, LATER.date())
+    assert "only the person shown can file it" in format_notice_preview(sheet, ACTING, LATER.date())
 
 
 def test_a_picture_of_somebody_else_is_not_claimed_as_hers() -> None:
@@ -297,7 +297,9 @@ def test_a_letter_after_a_return_says_so(words: str) -> None:
 def test_a_letter_to_an_unknown_site_names_the_look_up() -> None:
     page = replace(seen("https://pictures.example/1"), number=1)
     case = replace(BARE, sightings=(page,))
-    said = format_preview(drafted(case, "us-tida-removal"), case, LATER.date())
+    said = format_notice_preview(drafted(case, "us-tida-removal"), case, LATER.date())
     assert "--look-up" in said
     known = replace(case, sightings=(replace(page, where="https://www.instagram.com/p/1"),))
-    assert "--look-up" not in format_preview(drafted(known, "us-tida-removal"), known, LATER.date())
+    assert "--look-up" not in format_notice_preview(
+        drafted(known, "us-tida-removal"), known, LATER.date()
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.respond.letters.draft import draft_notice, render_pdf
-from entrenous.respond.letters.wordings import LANGUAGES
+from entrenous.respond.letters.draft import draft_notice, render_notice_pdf
+from entrenous.respond.letters.wordings import LETTER_LANGUAGES
 from tests.respond.letters.letter_cases import FILED, LATER, full_case
 from tests.sizes import size
 
@@ -27,13 +27,13 @@ def printed(pdf: Path) -> str:
     return "".join(run.stdout.decode().split())
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
-    found, turn, case = 0, LANGUAGES.index(language), full_case()
-    for route in size(FILED[turn :: 3 * len(LANGUAGES)], FILED):
+    found, turn, case = 0, LETTER_LANGUAGES.index(language), full_case()
+    for route in size(FILED[turn :: 3 * len(LETTER_LANGUAGES)], FILED):
         notice = draft_notice(case, route, LATER, language=language)
         file = tmp_path / f"{route.id}.pdf"
-        file.write_bytes(render_pdf(notice))
+        file.write_bytes(render_notice_pdf(notice))
         text = printed(file)
         for element in notice.elements:
             for line in element.text.splitlines():
@@ -46,7 +46,7 @@ def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
 def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
     route = next(route for route in FILED if route.id == "de-stgb-201a")
     file = tmp_path / "anzeige.pdf"
-    file.write_bytes(render_pdf(draft_notice(full_case(), route, LATER)))
+    file.write_bytes(render_notice_pdf(draft_notice(full_case(), route, LATER)))
     said = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
     assert "Title:           Anzeige bei der Polizei: § 201a" in said
     assert "Tagged:          yes" in said

@@ -9,41 +9,41 @@ import pytest
 from entrenous.respond.fact_tables import BadTable
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import (
-    LANGUAGES,
+    LETTER_LANGUAGES,
     NoSuchLanguage,
     Wording,
-    language_for,
-    placeholders,
-    read_plans,
-    read_words,
-    shipped_plans,
-    words_in,
+    letter_language_for,
+    parse_document_plans,
+    parse_language_words,
+    placeholders_in,
+    shipped_document_plans,
+    words_in_language,
 )
 from entrenous.respond.situation import PictureMaker
 from tests.respond.letters.letter_cases import BARE, LATER, ROUTES, full_case
 
 SHELF = resources.files("entrenous.respond").joinpath("facts", "wordings")
 COLUMNS = tuple(name for name in Wording.__struct_fields__ if name != "title")
-OTHERS = [language for language in LANGUAGES if language != "en"]
+OTHERS = [language for language in LETTER_LANGUAGES if language != "en"]
 
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_key_and_placeholder_is_in_every_language(language: str) -> None:
-    english, words = words_in("en"), words_in(language)
+    english, words = words_in_language("en"), words_in_language(language)
     assert set(words.frame) == set(english.frame)
     assert set(words.element) == set(english.element)
     for key, sentence in english.frame.items():
-        assert placeholders(words.frame[key]) == placeholders(sentence), key
+        assert placeholders_in(words.frame[key]) == placeholders_in(sentence), key
     for key, wording in english.element.items():
         for column in COLUMNS:
             ours, theirs = getattr(wording, column), getattr(words.element[key], column)
             assert bool(ours) == bool(theirs), (key, column)
-            assert placeholders(ours) == placeholders(theirs), (key, column)
+            assert placeholders_in(ours) == placeholders_in(theirs), (key, column)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_every_gap_is_one_line_in_brackets(language: str) -> None:
-    words = words_in(language)
+    words = words_in_language(language)
     gaps = [one for key, one in words.frame.items() if key.startswith("gap_")]
     for wording in words.element.values():
         gaps += [wording.gap, wording.gap_for, wording.if_maker_unsaid, wording.if_intimate_unsaid]
@@ -54,7 +54,7 @@ def test_every_gap_is_one_line_in_brackets(language: str) -> None:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_no_sentence_was_left_in_english(language: str) -> None:
-    english, words = words_in("en"), words_in(language)
+    english, words = words_in_language("en"), words_in_language(language)
     same = [key for key, sentence in english.frame.items() if words.frame[key] == sentence]
     assert set(same) <= {"field", "account_line"} | ({"place"} if language == "en" else set())
     says = [
@@ -72,16 +72,20 @@ def test_the_laws_own_words_stay_and_have_a_translation_beside_them(
 ) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     letter = draft_notice(full_case(), route, LATER, language=language).letter
-    beside = words_in(language).frame["not_my_language"].partition(":")[0]
-    keys = [key for one in shipped_plans().route[id_].says for key in one.split("+")]
-    own = [words_in("en").element[key] for key in keys if words_in("en").element[key].law_language]
+    beside = words_in_language(language).frame["not_my_language"].partition(":")[0]
+    keys = [key for one in shipped_document_plans().route[id_].says for key in one.split("+")]
+    own = [
+        words_in_language("en").element[key]
+        for key in keys
+        if words_in_language("en").element[key].law_language
+    ]
     assert own
     for wording in own:
         assert wording.says.partition("\n")[0] in letter
     assert letter.count(beside) == len(own)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_no_language_swears_what_she_never_said(language: str) -> None:
     route = ROUTES["us-dmca-512c"]  # type: ignore[index]
     said = draft_notice(full_case(), route, LATER, language=language)
@@ -108,7 +112,7 @@ def test_no_language_swears_what_she_never_said(language: str) -> None:
 def test_the_language_is_the_wished_one_or_that_of_the_law(
     id_: str, spoken: str, wished: str, expected: str
 ) -> None:
-    assert language_for(ROUTES[id_], spoken, wished) == expected  # type: ignore[index]
+    assert letter_language_for(ROUTES[id_], spoken, wished) == expected  # type: ignore[index]
 
 
 def test_another_language_is_refused_and_names_the_ones_there_are() -> None:
@@ -135,7 +139,11 @@ def test_a_letter_in_german_cites_german_law_as_germans_do() -> None:
 def test_an_odd_table_of_words_is_refused(name: str, old: bytes, new: bytes) -> None:
     table = SHELF.joinpath(name).read_bytes()
     assert old in table
-    read = read_plans if name == "elements.toml" else lambda data: read_words(data, name)
+    read = (
+        parse_document_plans
+        if name == "elements.toml"
+        else lambda data: parse_language_words(data, name)
+    )
     with pytest.raises(BadTable, match=name):
         read(table.replace(old, new, 1))
 

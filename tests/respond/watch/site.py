@@ -17,8 +17,8 @@ from entrenous.base.picture import Picture
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.open_case import add_file, add_sighting
 from entrenous.respond.watch.check_sightings import CheckedSighting, check_due_sightings
-from entrenous.respond.watch.polite import PoliteWeb
-from entrenous.respond.watch.records import start_watching, store_agreement
+from entrenous.respond.watch.polite_web import PoliteWeb
+from entrenous.respond.watch.records import start_watching, store_watching_agreement
 from tests.respond.room import Room, seen
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
@@ -168,7 +168,7 @@ class Watching:
         self.case = self.room.opens().name
         if with_picture:
             add_file(self.case, photo(), "the picture", device)
-        store_agreement(device, by_proxy=False)
+        store_watching_agreement(device, by_proxy=False)
         for number, path in enumerate(paths, start=1):
             where = path if "://" in path else self.site.url + path
             add_sighting(self.case, seen(where, at=self.room.clock.now()), device)

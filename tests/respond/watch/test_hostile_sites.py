@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from entrenous.respond.client.public_web import PublicWeb
-from entrenous.respond.watch.page_pictures import PICTURES_MAX
-from entrenous.respond.watch.polite import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
+from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX
+from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.respond.watch.site import (
     Pauses,
     Site,
@@ -25,10 +25,10 @@ from tests.respond.watch.site import (
 pytestmark = pytest.mark.real
 
 
-def fetches(url: str, *, at_home: bool) -> object:
+def fetches(url: str, *, allow_loopback: bool) -> object:
     pauses = Pauses()
     web = PoliteWeb(PublicWeb(time_max_s=5.0), lambda: pauses.now_s, pauses.sleep)
-    return web.fetch(url, 1000, at_home=at_home)
+    return web.fetch(url, 1000, allow_loopback=allow_loopback)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def fetches(url: str, *, at_home: bool) -> object:
 )
 def test_address_inside_is_never_asked(host: str) -> None:
     with pytest.raises(NotOnTheWeb):
-        fetches(f"http://{host}:9/x", at_home=False)
+        fetches(f"http://{host}:9/x", allow_loopback=False)
 
 
 @pytest.mark.threat("site-leads-inside")
@@ -60,7 +60,7 @@ def test_name_that_resolves_to_this_machine_is_never_asked(
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *a, **k: real("127.0.0.1", *a, **k))
     port = site.url.rpartition(":")[2]
     with pytest.raises(NotOnTheWeb):
-        fetches(f"http://pictures.example:{port}/p", at_home=False)
+        fetches(f"http://pictures.example:{port}/p", allow_loopback=False)
     assert site.asked == []
 
 
@@ -158,7 +158,7 @@ def test_ten_thousand_pictures_are_asked_for_sixteen_times(watching: Watching) -
     many = "".join(f'<img src="/{n}.jpg">' for n in range(10_000))
     watching.site.pages["/post"] = reply(many)
     assert watching.opens("/post").state() == ("unknown", "no-picture")
-    assert len(watching.site.paths) == 2 + PICTURES_MAX
+    assert len(watching.site.paths) == 2 + PAGE_PICTURES_MAX
 
 
 def test_data_addresses_are_passed_over(watching: Watching) -> None:
@@ -202,7 +202,7 @@ def test_errors_hold_no_address(site: Site) -> None:
     site.pages["/secret-path"] = redirect("http://10.0.0.1/secret-path")
     for url in (secret, "http://127.0.0.1:9/secret-path"):
         with pytest.raises((NotOnTheWeb, SiteDidNotAnswer)) as told:
-            fetches(url, at_home=True)
+            fetches(url, allow_loopback=True)
         assert "secret" not in str(told.value)
         assert "127.0.0.1" not in str(told.value)
         assert told.value.__cause__ is None

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.respond.watch.page_pictures import PAGE_BYTES_MAX, PICTURES_MAX, picture_urls
+from entrenous.respond.watch.page_pictures import (
+    PAGE_PICTURES_MAX,
+    SEARCHED_PAGE_BYTES_MAX,
+    picture_urls,
+)
 
 PAGE = "https://site.example/posts/1"
 
@@ -70,12 +74,12 @@ def test_encoding_that_the_page_names_is_used() -> None:
 )
 def test_hostile_page_takes_little_time(page: str) -> None:
     start = time.process_time()
-    assert len(picture_urls(page.encode(), PAGE)) <= PICTURES_MAX
+    assert len(picture_urls(page.encode(), PAGE)) <= PAGE_PICTURES_MAX
     assert time.process_time() - start < 3.0
 
 
 def test_only_the_first_part_of_a_page_is_read() -> None:
-    page = b" " * PAGE_BYTES_MAX + b'<img src="/a.jpg">'
+    page = b" " * SEARCHED_PAGE_BYTES_MAX + b'<img src="/a.jpg">'
     assert picture_urls(page, PAGE) == ()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.environment import Proxy
 from entrenous.respond.client.public_web import PublicWeb
-from entrenous.respond.watch.polite import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
+from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.device.client.socks import socks_proxy
 from tests.respond.watch.site import Pauses, Site, picture, redirect, reply
 

@@ -13,20 +13,20 @@ from entrenous.respond.nouns import NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting
 from entrenous.respond.watch.records import (
     CASE_HASHES_TABLE,
-    DUE_TABLE,
+    WATCH_DUE_TABLE,
     WATCHED_TABLE,
     NotWatchable,
     WatchingNotAgreed,
     describe_what_site_sees,
     due_sightings,
-    has_agreed,
+    has_agreed_to_watching,
     save_watched,
     start_watching,
     stop_watching,
-    store_agreement,
-    watched_in,
+    store_watching_agreement,
+    watched_in_case,
 )
-from entrenous.respond.watch.states import Watched
+from entrenous.respond.watch.states import WatchedSighting
 from tests.respond.room import START, Room, seen
 
 
@@ -42,7 +42,7 @@ def test_watching_is_off_until_she_agrees(room: Room, name: str) -> None:
     with pytest.raises(WatchingNotAgreed):
         start_watching(name, 1, room.device, by_proxy=False)
     assert room.vault.keys(WATCHED_TABLE.name) == ()
-    store_agreement(room.device, by_proxy=False)
+    store_watching_agreement(room.device, by_proxy=False)
     assert start_watching(name, 1, room.device, by_proxy=False).due_at == START
 
 
@@ -60,12 +60,12 @@ def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
 def test_agreement_covers_what_is_seen(
     room: Room, *, agreed: bool, asked: bool, holds: bool
 ) -> None:
-    store_agreement(room.device, by_proxy=agreed)
-    assert has_agreed(room.device, by_proxy=asked) is holds
+    store_watching_agreement(room.device, by_proxy=agreed)
+    assert has_agreed_to_watching(room.device, by_proxy=asked) is holds
 
 
 def test_chats_and_missing_sightings_cannot_be_watched(room: Room, name: str) -> None:
-    store_agreement(room.device, by_proxy=False)
+    store_watching_agreement(room.device, by_proxy=False)
     with pytest.raises(NotWatchable):
         start_watching(name, 2, room.device, by_proxy=False)
     with pytest.raises(NoSuchCaseEntry):
@@ -77,21 +77,21 @@ def test_chats_and_missing_sightings_cannot_be_watched(room: Room, name: str) ->
 
 def test_watching_adds_nothing_to_the_case(room: Room, name: str) -> None:
     before = find_case(name, room.device)
-    store_agreement(room.device, by_proxy=False)
+    store_watching_agreement(room.device, by_proxy=False)
     start_watching(name, 1, room.device, by_proxy=False)
     assert find_case(name, room.device) == before
     assert len(custody_chain(before.name, room.device)) == before.links
 
 
 def test_switching_on_twice_keeps_what_is_known(room: Room, name: str) -> None:
-    store_agreement(room.device, by_proxy=False)
+    store_watching_agreement(room.device, by_proxy=False)
     first = replace(start_watching(name, 1, room.device, by_proxy=False), etag='"1"')
     save_watched(first, room.device)
     assert start_watching(name, 1, room.device, by_proxy=False) == first
 
 
 def test_switching_off_and_erasing_leave_nothing(room: Room, name: str) -> None:
-    store_agreement(room.device, by_proxy=False)
+    store_watching_agreement(room.device, by_proxy=False)
     for leave in (
         lambda: stop_watching(name, 1, room.device),
         lambda: erase_case(name, room.device),
@@ -99,20 +99,20 @@ def test_switching_off_and_erasing_leave_nothing(room: Room, name: str) -> None:
         start_watching(name, 1, room.device, by_proxy=False)
         room.vault.put(CASE_HASHES_TABLE, name, b"x")
         leave()
-        assert room.vault.keys(WATCHED_TABLE.name) == room.vault.keys(DUE_TABLE) == ()
+        assert room.vault.keys(WATCHED_TABLE.name) == room.vault.keys(WATCH_DUE_TABLE) == ()
     assert room.vault.keys(CASE_HASHES_TABLE) == ()
 
 
 def test_case_whose_name_begins_like_another_is_not_touched(room: Room) -> None:
     room.vault.put(WATCHED_TABLE.name, "case-ab/0000000001", b"x")
-    assert watched_in("case-a", room.device) == ()
+    assert watched_in_case("case-a", room.device) == ()
 
 
 def test_due_sightings_among_20_000_are_found_at_once(room: Room, name: str) -> None:
     case = find_case(name, room.device)
     for number in range(1, 20_001):
         at = START + timedelta(minutes=number)
-        save_watched(Watched(case.name, number, since=START, due_at=at), room.device)
+        save_watched(WatchedSighting(case.name, number, since=START, due_at=at), room.device)
     start = time.process_time()
     found = [one.sighting for one in due_sightings(START + timedelta(minutes=30), room.device)]
     assert found == list(range(1, 31))

@@ -16,21 +16,21 @@ from entrenous.respond.watch.states import (
     LONGEST_RETRY_WAIT,
     RARE_CHECK_INTERVAL,
     RARE_CHECKS_AFTER,
-    REASON_TEXTS,
-    WATCH_TABLE,
-    WatchCheck,
-    Watched,
+    WATCH_REASON_TEXTS,
+    WATCH_TRANSITIONS,
+    WatchCheckOutcome,
+    WatchedSighting,
     WatchEvent,
     WatchReason,
     WatchState,
-    after_check,
-    retry_after,
+    parse_retry_after,
+    watched_after_check,
     watched_in_words,
 )
 
 MACHINE = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
 NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
-RECORD = Watched(CaseName("case-a"), 2, since=NOW, due_at=NOW)
+RECORD = WatchedSighting(CaseName("case-a"), 2, since=NOW, due_at=NOW)
 FAILED = (WatchEvent.BUSY, WatchEvent.SILENT)
 MOST = b"\xff\xff"
 LEAST = b"\0\0"
@@ -41,11 +41,11 @@ def drawn() -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> unknown: watch"]
     lines += [
         f"    {_plain(state)} --> {_plain(after)}: {event}"
-        for (state, event), after in WATCH_TABLE.items()
+        for (state, event), after in WATCH_TRANSITIONS.items()
     ]
     lines += ["```", "", f"| | {' | '.join(WatchEvent)} |", f"| --- |{' --- |' * len(WatchEvent)}"]
     for state in WatchState:
-        cells = " | ".join(WATCH_TABLE[state, event] for event in WatchEvent)
+        cells = " | ".join(WATCH_TRANSITIONS[state, event] for event in WatchEvent)
         lines.append(f"| **{state}** | {cells} |")
     return "\n".join(lines)
 
@@ -59,18 +59,18 @@ def test_the_drawing_shows_the_table() -> None:
 
 
 def test_every_state_has_an_answer_to_every_event() -> None:
-    assert set(WATCH_TABLE) == set(product(WatchState, WatchEvent))
+    assert set(WATCH_TRANSITIONS) == set(product(WatchState, WatchEvent))
 
 
 def test_gone_is_said_only_when_the_site_said_so() -> None:
-    to_gone = {key for key, after in WATCH_TABLE.items() if after is WatchState.GONE}
+    to_gone = {key for key, after in WATCH_TRANSITIONS.items() if after is WatchState.GONE}
     assert {event for _, event in to_gone} == {WatchEvent.NOT_FOUND, WatchEvent.BUSY}
     assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # nothing new was learnt
     assert len(to_gone) == len(WatchState) + 1
 
 
 def test_every_reason_has_words() -> None:
-    assert set(REASON_TEXTS) == set(WatchReason)
+    assert set(WATCH_REASON_TEXTS) == set(WatchReason)
     assert watched_in_words(RECORD) == "unknown: nobody has looked yet"
 
 
@@ -85,37 +85,41 @@ def test_next_look_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
     event: WatchEvent, why: WatchReason, random: bytes, failures: int, wait: timedelta | None
 ) -> None:
     before = replace(RECORD, failures=failures)
-    after = after_check(before, WatchCheck(event, why, wait=wait), NOW, random)
+    after = watched_after_check(before, WatchCheckOutcome(event, why, wait=wait), NOW, random)
     assert timedelta(hours=1) <= after.due_at - NOW <= LONGEST_RETRY_WAIT * 9 / 8
     if event in FAILED and wait is not None:
         assert after.due_at - NOW >= min(wait, LONGEST_RETRY_WAIT)
-    assert unpack(Watched, pack(after)) == after
+    assert unpack(WatchedSighting, pack(after)) == after
 
 
 def test_failed_look_keeps_what_is_known_of_the_page() -> None:
     before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
     for event in FAILED:
-        after = after_check(before, WatchCheck(event, WatchReason.SILENT), NOW, LEAST)
+        after = watched_after_check(
+            before, WatchCheckOutcome(event, WatchReason.SILENT), NOW, LEAST
+        )
         assert (after.etag, after.picture_url, after.failures) == ('"1"', "http://a/p", 1)
-    seen = after_check(after, WatchCheck(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, LEAST)
+    seen = watched_after_check(
+        after, WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, LEAST
+    )
     assert (seen.etag, seen.picture_url, seen.failures) == ("", "", 0)
 
 
 def test_page_that_stays_gone_is_looked_at_weekly() -> None:
-    gone = WatchCheck(WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND)
-    first = after_check(RECORD, gone, NOW, LEAST)
+    gone = WatchCheckOutcome(WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND)
+    first = watched_after_check(RECORD, gone, NOW, LEAST)
     assert first.due_at == NOW + CHECK_INTERVAL
-    later = after_check(first, gone, NOW + RARE_CHECKS_AFTER, LEAST)
+    later = watched_after_check(first, gone, NOW + RARE_CHECKS_AFTER, LEAST)
     assert later.due_at == NOW + RARE_CHECKS_AFTER + RARE_CHECK_INTERVAL
     assert later.gone_at == NOW
 
 
 def test_random_part_is_at_most_an_eighth() -> None:
-    seen = WatchCheck(WatchEvent.SEEN, WatchReason.PICTURE)
-    assert after_check(RECORD, seen, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
-    assert NOW + CHECK_INTERVAL * 9 / 8 - after_check(RECORD, seen, NOW, MOST).due_at < timedelta(
-        seconds=2
-    )
+    seen = WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE)
+    assert watched_after_check(RECORD, seen, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
+    assert NOW + CHECK_INTERVAL * 9 / 8 - watched_after_check(
+        RECORD, seen, NOW, MOST
+    ).due_at < timedelta(seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +139,10 @@ def test_random_part_is_at_most_an_eighth() -> None:
     ],
 )
 def test_retry_after_is_read_as_rfc_9110_has_it(value: str, wait: timedelta | None) -> None:
-    assert retry_after(value, NOW) == wait
+    assert parse_retry_after(value, NOW) == wait
 
 
 @given(st.text())
 def test_any_retry_after_is_read_or_refused(value: str) -> None:
-    wait = retry_after(value, NOW)
+    wait = parse_retry_after(value, NOW)
     assert wait is None or timedelta(0) <= wait <= LONGEST_RETRY_WAIT

@@ -8,11 +8,11 @@ from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
 from entrenous.respond.custody import custody_chain, verify_chain
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.open_case import record_minor
-from entrenous.respond.watch.polite import HOST_PAUSE_S
-from entrenous.respond.watch.records import WatchingNotAgreed, load_watched, watched_in
+from entrenous.respond.watch.polite_web import HOST_PAUSE_S
+from entrenous.respond.watch.records import WatchingNotAgreed, load_watched, watched_in_case
 from entrenous.respond.watch.states import CHECK_INTERVAL, RARE_CHECK_INTERVAL
 from tests.respond.room import lived_in
 from tests.respond.watch.site import Watching, photo, picture, redirect, reply
@@ -137,7 +137,7 @@ def test_robots_txt_is_heeded(watching: Watching) -> None:
     watching.site.pages["/robots.txt"] = reply("User-agent: *\nDisallow: /post", "text/plain")
     assert watching.opens("/post").state() == ("unknown", "robots")
     assert watching.site.paths == ["/robots.txt"]
-    (record,) = watched_in(watching.case, watching.room.device)
+    (record,) = watched_in_case(watching.case, watching.room.device)
     assert (
         RARE_CHECK_INTERVAL
         <= record.due_at - watching.room.clock.now()
@@ -223,7 +223,7 @@ def test_return_where_a_notice_had_it_removed_asks_for_the_same_notice_again(
     shows(watching)
     watching.opens("/post")
     device, clock = watching.room.device, watching.room.clock
-    write_notice(watching.case, "us-tida-removal", device, (1,))
+    draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
         clock.wind(hours=1)
         record_notice_event(watching.case, 1, event, clock.now(), device)
@@ -232,7 +232,7 @@ def test_return_where_a_notice_had_it_removed_asks_for_the_same_notice_again(
     again = f"entrenous case notice {watching.case} --route us-tida-removal --sighting 1"
     assert again in step
     clock.wind(hours=1)
-    write_notice(watching.case, "us-tida-removal", device, (1,))
+    draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     assert "is back" not in next_step(find_case(watching.case, device), clock.now())
     assert watching.looks(days=2)[0].is_back is False
 
@@ -241,7 +241,7 @@ def test_removed_picture_whose_page_stays_is_no_return(watching: Watching) -> No
     watching.site.pages["/post"] = reply("the post without its picture")
     watching.opens("/post")
     device, clock = watching.room.device, watching.room.clock
-    write_notice(watching.case, "us-tida-removal", device, (1,))
+    draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
         record_notice_event(watching.case, 1, event, clock.now(), device)
     assert watching.looks(days=1)[0].is_back is False
@@ -276,16 +276,16 @@ def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
         record_minor(watching.case, lived_in("US"), watching.room.device)
     assert watching.looks() == []
     assert watching.site.asked == []
-    assert watched_in(watching.case, watching.room.device) == ()
+    assert watched_in_case(watching.case, watching.room.device) == ()
 
 
 def test_agreement_with_a_proxy_does_not_hold_without_one(watching: Watching) -> None:
-    from entrenous.respond.watch.records import AGREEMENT_TABLE, Agreement
+    from entrenous.respond.watch.records import AGREEMENT_TABLE, WatchingAgreement
 
     shows(watching)
     watching.opens("/post")
     device = watching.room.device
-    AGREEMENT_TABLE.store(Agreement(device.clock.now(), True), "watch", device.vault)
+    AGREEMENT_TABLE.store(WatchingAgreement(device.clock.now(), True), "watch", device.vault)
     with pytest.raises(WatchingNotAgreed):
         watching.looks()
     assert watching.site.asked == []

@@ -1,7 +1,6 @@
 """Later steps of a case: watch pages, capture one, hand over evidence, close and erase."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -30,23 +29,23 @@ from entrenous.respond.case_status import (
     erasure_receipt,
     reopen_case,
 )
-from entrenous.respond.client.stamp_authority import check_stamp
+from entrenous.respond.client.stamp_authority import verify_stamp
 from entrenous.respond.nouns import AgeAnswer, Case
-from entrenous.respond.open_case import CAPTURE_PURPOSE, record_minor
-from entrenous.respond.packs.hand_over import encrypt_for, recipient_key
-from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
+from entrenous.respond.open_case import DEFAULT_CAPTURE_PURPOSE, record_minor
+from entrenous.respond.packs.hand_over import encrypt_pack_for, first_recipient_key
+from entrenous.respond.packs.make_pack import Pack, make_pack_for_court, make_pack_for_platform
 from entrenous.respond.situation import Situation
 from entrenous.respond.watch.records import (
     describe_what_site_sees,
-    has_agreed,
-    host_of,
+    has_agreed_to_watching,
+    host_and_port_of,
     start_watching,
     stop_watching,
-    store_agreement,
-    watched_in,
+    store_watching_agreement,
+    watched_in_case,
 )
-from entrenous.respond.watch.states import Watched, watched_in_words
-from entrenous.respond.who_helps import Need, who_helps
+from entrenous.respond.watch.states import WatchedSighting, watched_in_words
+from entrenous.respond.who_helps import HelpNeed, find_help_lines
 from entrenous.wire.encodings import canonical_json
 
 
@@ -67,9 +66,13 @@ async def show_watching(request: Request, words: str = "") -> Response:
     """Show which pages are watched, and what their sites learn from that."""
     by_proxy = _uses_proxy(request)
 
-    def read_watched(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
-        watched = {one.sighting: one for one in watched_in(name, device)}
-        return find_open_case(name, device), watched, has_agreed(device, by_proxy=by_proxy)
+    def read_watched(name: str, device: Device) -> tuple[Case, dict[int, WatchedSighting], bool]:
+        watched = {one.sighting: one for one in watched_in_case(name, device)}
+        return (
+            find_open_case(name, device),
+            watched,
+            has_agreed_to_watching(device, by_proxy=by_proxy),
+        )
 
     case, watched, agreed = await run_in_case(request, read_watched)
     return show(
@@ -78,7 +81,7 @@ async def show_watching(request: Request, words: str = "") -> Response:
         status=409 if words else 200,
         words=words,
         case=case_handle(request),
-        pages=[seen for seen in case.sightings if host_of(seen.where)],
+        pages=[seen for seen in case.sightings if host_and_port_of(seen.where)],
         watched={number: watched_in_words(one) for number, one in watched.items()},
         agreed=agreed,
         sees=group_list_items(describe_what_site_sees(by_proxy=by_proxy)),
@@ -93,12 +96,12 @@ async def change_watching(request: Request) -> Response:
     def apply_watching_changes(name: str, device: Device) -> bool:
         find_open_case(name, device)
         if typed_text(form, "agree"):
-            store_agreement(device, by_proxy=by_proxy)
+            store_watching_agreement(device, by_proxy=by_proxy)
         if off.isdigit():
             stop_watching(name, int(off), device)
-        if on.isdigit() and has_agreed(device, by_proxy=by_proxy):
+        if on.isdigit() and has_agreed_to_watching(device, by_proxy=by_proxy):
             start_watching(name, int(on), device, by_proxy=by_proxy)
-        return has_agreed(device, by_proxy=by_proxy)
+        return has_agreed_to_watching(device, by_proxy=by_proxy)
 
     may = await run_in_case(request, apply_watching_changes)
     if not may and not off:
@@ -118,7 +121,7 @@ _AGREE_FIRST_MESSAGE: Final = translatable(
 async def _start_checking_pages(request: Request) -> Response:
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
     from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
-    from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
+    from entrenous.respond.watch.polite_web import PoliteWeb  # noqa: PLC0415 -- as above
 
     name, handle = await find_case_name(request), case_handle(request)
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
@@ -150,7 +153,7 @@ async def _start_capture(request: Request, sighting: int) -> Response:
         web = PublicWeb(proxy, records=True)
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
         asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
-        case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
+        case = capture_page(name, sighting, DEFAULT_CAPTURE_PURPOSE, asking, device)
         return JobOutcome(
             say("The page is kept"),
             (description_in_words(case.evidence[-1].what),),
@@ -182,7 +185,7 @@ async def start_pack(request: Request) -> Response:
     key = typed_text(form, "key")
     if typed_text(form, "for") == "court":
         try:
-            key = recipient_key(key)
+            key = first_recipient_key(key)
         except EntrenousError as why:
             return await show_pack_choices(request, error_words(why))
     letters = tuple(int(one) for one in typed_texts(form, "letter") if one.isdigit())
@@ -203,9 +206,13 @@ def _make_requested_pack(
     """Make a pack for a court if there is a key, else for a platform."""
     kept = list[bytes]()
     if key:
-        seal: Callable[[Pack], object] = lambda made: kept.append(encrypt_for(key, made.zipped()))  # noqa: E731
-        return pack_for_court(name, key, device, check_stamp, seal), kept[0], "pack.zip.age"
-    made = pack_for_platform(name, letters, (), device, lambda one: kept.append(one.zipped()))
+
+        def encrypt(made: Pack) -> None:
+            kept.append(encrypt_pack_for(key, made.zipped()))
+
+        pack = make_pack_for_court(name, key, device, verify_stamp, encrypt)
+        return pack, kept[0], "pack.zip.age"
+    made = make_pack_for_platform(name, letters, (), device, lambda one: kept.append(one.zipped()))
     return made, kept[0], "pack.zip"
 
 
@@ -257,7 +264,7 @@ async def show_under_18_later(request: Request) -> Response:
     case = await run_in_case(request, find_case)
 
     def find_lines_for_under_18(_: str, device: Device) -> object:
-        found = who_helps(case.situation.places, Need(under_18=True))
+        found = find_help_lines(case.situation.places, HelpNeed(under_18=True))
         return present_lines(found, device.clock.now(), under_18=True)
 
     return show(

@@ -42,27 +42,27 @@ from entrenous.respond.capture.saved_page import (
     file_suffix,
 )
 from entrenous.respond.case_file import find_case, find_open_case
-from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
+from entrenous.respond.client.stamp_authority import open_known_authorities, verify_stamp
 from entrenous.respond.evidence import (
-    AUTHORITY_SEES,
-    PROVES,
+    STAMP_AUTHORITY_SEES_NOTE,
+    STAMP_PROVES_NOTE,
     ExportedItem,
     StampPostponed,
+    explain_how_to_check_stamp,
     export_item,
     exported_files,
-    how_to_check_stamp,
-    kept_in_words,
     read_evidence,
-    stamp_or_wait,
-    stamps_of,
+    read_verified_bytes,
+    stamp_evidence_or_postpone,
+    stamps_over_item,
+    storage_in_words,
     verification_in_words,
-    verified_bytes,
     verify_case,
 )
 from entrenous.respond.nouns import EvidenceLevel
-from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
+from entrenous.respond.open_case import ADVICE_BEFORE_CAPTURE, add_file, add_statement
 from entrenous.respond.packs.make_pack import zip_files
-from entrenous.respond.stamp_authorities import kept_roots_text
+from entrenous.respond.stamp_authorities import stored_roots_trust_text
 
 _EVIDENCE_PREVIEW: Final = "evidence"
 _EVIDENCE_PREVIEW_PX: Final = 480
@@ -127,9 +127,11 @@ async def show_evidence(request: Request, words: str = "") -> Response:
         words=words,
         it=case,
         case=case_handle(request),
-        before=[translated(line) for line in BEFORE_CAPTURE],
-        authority_sees=translated(AUTHORITY_SEES),
-        items=[(one, kept_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
+        before=[translated(line) for line in ADVICE_BEFORE_CAPTURE],
+        authority_sees=translated(STAMP_AUTHORITY_SEES_NOTE),
+        items=[
+            (one, storage_in_words(one, case), stamps_over_item(one, case)) for one in case.evidence
+        ],
         described=description_in_words,
         shown={number for number, made in small.items() if made and made.data},
         unseen=any(
@@ -168,12 +170,15 @@ async def stamp_evidence(request: Request) -> Response:
     def request_stamp(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Asking a stamp authority"), 0, 0)
         try:
-            with known_authorities(settings) as ask:
-                case = stamp_or_wait(name, ask, device)
+            with open_known_authorities(settings) as ask:
+                case = stamp_evidence_or_postpone(name, ask, device)
         except StampPostponed as why:
             return JobOutcome(say("It waits for a stamp"), (error_words(why),), handle, "evidence")
         newest = case.stamps[-1]
-        words = (f"{language.moment(newest.at)}, {newest.authority_url}", translated(PROVES))
+        words = (
+            f"{language.moment(newest.at)}, {newest.authority_url}",
+            translated(STAMP_PROVES_NOTE),
+        )
         return JobOutcome(say("It is stamped"), words, handle, "evidence")
 
     return start_job(request, say("Having it stamped"), request_stamp, "outcome")
@@ -186,9 +191,9 @@ async def check_evidence(request: Request) -> Response:
 
     def verify_evidence(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Checking everything that was kept"), 0, 0)
-        case = verify_case(name, device, check_stamp)
+        case = verify_case(name, device, verify_stamp)
         roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
-        worth = kept_roots_text(name, roots, settings) if roots else ""
+        worth = stored_roots_trust_text(name, roots, settings) if roots else ""
         words = (*verification_in_words(case), *without_command_texts([worth]))
         return JobOutcome(say("Everything holds"), words, handle, "evidence")
 
@@ -206,7 +211,7 @@ async def start_small_pictures(request: Request) -> Response:
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
             if page_files.find((_EVIDENCE_PREVIEW, name, one.number)) is None:
-                made = _make_small_version(verified_bytes(case, one, device), page_files)
+                made = _make_small_version(read_verified_bytes(case, one, device), page_files)
                 page_files.keep((_EVIDENCE_PREVIEW, name, one.number), made)
                 if made.data:
                     read_evidence(name, one.number, "shown small in the app", device)
@@ -268,6 +273,6 @@ async def serve_item_with_proofs(request: Request) -> Response:
         ),
     )
     files = exported_files(taken[0])
-    told = "\n".join(how_to_check_stamp(list(files)))
+    told = "\n".join(explain_how_to_check_stamp(list(files)))
     made = zip_files({**files, "how-to-check.txt": f"{told}\n".encode()})
     return download_response(request, made, f"item-{number}.zip")

@@ -17,21 +17,26 @@ from entrenous.app.web import download_response, kept_form, redirect_to, show, s
 from entrenous.app.wording import without_command_texts
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
-from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
-from entrenous.respond.law.deadlines import DeadlineState, deadline_for_person, deadlines, ground_of
+from entrenous.respond.case_status import NOTICE_TRANSITIONS, NoticeEvent, record_notice_event
+from entrenous.respond.law.deadlines import (
+    DeadlineState,
+    deadline_for_person,
+    deadlines_of_case,
+    law_of_deadline,
+)
 from entrenous.respond.law.legal_route import DocumentKind
-from entrenous.respond.letters.draft import render_pdf, write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice, render_notice_pdf
 from entrenous.respond.letters.drafted_notices import (
     compare_notices,
     fill_gaps,
     keep_reference,
     notice_versions,
 )
-from entrenous.respond.letters.elements import claims, lacks_name
+from entrenous.respond.letters.elements import claim_sentences_by_gap, lacks_person_name
 from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_pick_from
-from entrenous.respond.letters.wordings import LANGUAGES, words_in
-from entrenous.respond.next_step import if_they_do_nothing
+from entrenous.respond.letters.wordings import LETTER_LANGUAGES, words_in_language
+from entrenous.respond.next_step import step_if_deadline_passes
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
 _REDRAFTING_ACTS: Final = frozenset({"language", "places"})
@@ -71,16 +76,16 @@ async def show_letter(request: Request, words: str = "") -> Response:
         know=without_command_texts(notes_before_sending(notice, case, now.date())[2:]),
         after=without_command_texts(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
-        lacks_name=lacks_name(notice),
+        lacks_name=lacks_person_name(notice),
         is_draft=notice.state is NoticeState.DRAFTED,
         brought=notice.route.document in _DOCUMENTS_HANDED_IN_PERSON,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
-        if_nothing=if_they_do_nothing(case, now, number),
+        if_nothing=step_if_deadline_passes(case, now, number),
         clocks=_running_deadlines(case, notice, now),
-        claims=claims(notice, case),
-        events=[event for state, event in NOTICE_TABLE if state is notice.state],
+        claims=claim_sentences_by_gap(notice, case),
+        events=[event for state, event in NOTICE_TRANSITIONS if state is notice.state],
         earlier=_number_of_earlier_version(case, notice),
-        languages=[(one, words_in(one).name) for one in LANGUAGES],
+        languages=[(one, words_in_language(one).name) for one in LETTER_LANGUAGES],
         platform=to.platform
         and state_of(request).login.lasting_handle_for("platform", to.platform.id),
         form_address=to.form or _hash_bank_address(notice),
@@ -101,14 +106,18 @@ async def change_letter(request: Request) -> Response:
     def apply_letter_change(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
-            given = _typed_gap_values(form, notice, claims(notice, find_case(name, device)))
+            given = _typed_gap_values(
+                form, notice, claim_sentences_by_gap(notice, find_case(name, device))
+            )
             fill_gaps(name, number, given, device)
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
-            write_notice(name, notice.route.family, device, told, typed_text(form, "language"))
+            draft_and_store_notice(
+                name, notice.route.family, device, told, typed_text(form, "language")
+            )
         elif act == "places":
             picked = tuple(int(one) for one in typed_texts(form, "sighting") if one.isdigit())
-            write_notice(name, notice.route.family, device, picked, notice.language)
+            draft_and_store_notice(name, notice.route.family, device, picked, notice.language)
         elif act == "number":
             keep_reference(name, number, typed_text(form, "reference"), device)
         elif act in set(NoticeEvent):
@@ -142,8 +151,8 @@ def _typed_gap_values(
 def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
     """Return the deadlines that run for this letter, each in words and with its law."""
     return [
-        (deadline_for_person(one), ground_of(one))
-        for one in deadlines(case, now)
+        (deadline_for_person(one), law_of_deadline(one))
+        for one in deadlines_of_case(case, now)
         if one.notice == notice.number and one.state is DeadlineState.RUNNING
     ]
 
@@ -157,7 +166,7 @@ def _hash_bank_address(notice: Notice) -> str:
 async def serve_letter_pdf(request: Request) -> Response:
     """Serve the letter as a PDF under a neutral name."""
     notice = await run_in_case(request, lambda name, device: _find_notice(request, name, device))
-    data = await asyncio.to_thread(render_pdf, notice)
+    data = await asyncio.to_thread(render_notice_pdf, notice)
     return download_response(request, data, f"letter-{notice.number}.pdf")
 
 

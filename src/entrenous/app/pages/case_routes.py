@@ -22,19 +22,19 @@ from entrenous.respond.case_file import find_open_case
 from entrenous.respond.law.ladders import CHAT_LADDER, THREAT_LADDER, shipped_ladder
 from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import DocumentKind, RouteId
-from entrenous.respond.law.plan import HELP_KIND, Plan, PlanStep, plan_for
-from entrenous.respond.law.plan_view import NOT_ADVICE
+from entrenous.respond.law.plan import HELP_LINE_KIND, Plan, PlanStep, make_plan
+from entrenous.respond.law.plan_view import NOT_ADVICE_NOTE
 from entrenous.respond.law.routes import day_of_event, situation_of, versions_of
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.sightings import OnlyInChats
 from entrenous.respond.nouns import Sighting
 from entrenous.respond.open_case import add_statement
 from entrenous.respond.platforms import PlatformRecord, platform_by_id, shipped_platforms
 from entrenous.respond.report_steps import (
-    GENERIC_SITE,
+    GENERIC_SITE_RECORD_ID,
     NO_PICTURE_NEEDED_NOTE,
     ReportSteps,
-    other_ways,
+    other_report_channels,
     report_steps,
 )
 
@@ -84,7 +84,7 @@ def show_plan(
         case=case,
         refused=refused,
         more=more,
-        not_advice=translated(NOT_ADVICE),
+        not_advice=translated(NOT_ADVICE_NOTE),
         to_send=_suggested_words(),
         letters={step.route: _route_to_draft(step) for step in plan.steps},
         platforms={
@@ -93,7 +93,7 @@ def show_plan(
             if step.platform
         },
         names={step.platform: _platform_name(step) for step in plan.steps},
-        help_kind=HELP_KIND,
+        help_kind=HELP_LINE_KIND,
     )
 
 
@@ -111,7 +111,7 @@ async def draft_letter(request: Request) -> Response:
     try:
         notice = await run_in_case(
             request,
-            lambda name, device: write_notice(
+            lambda name, device: draft_and_store_notice(
                 name, route, device, sightings, typed_text(form, "language")
             ),
         )
@@ -160,8 +160,8 @@ def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> 
         case=case,
         words=words,
         no_picture=translated(NO_PICTURE_NEEDED_NOTE),
-        is_unknown=steps.platform.id == GENERIC_SITE,
-        others=without_command_texts(other_ways(steps.platform)),
+        is_unknown=steps.platform.id == GENERIC_SITE_RECORD_ID,
+        others=without_command_texts(other_report_channels(steps.platform)),
     )
 
 
@@ -195,7 +195,7 @@ def document_kind_of_route(family: str) -> DocumentKind:
 def make_plan_of_case(name: str, device: Device) -> Plan:
     """Return the plan of an open case; raises NoSuchCase, NotAllAdults, CaseClosed."""
     case, today = find_open_case(name, device), device.clock.now().date()
-    return plan_for(situation_of(case), day_of_event(case), today)
+    return make_plan(situation_of(case), day_of_event(case), today)
 
 
 def _suggested_words() -> dict[str, str]:

@@ -32,8 +32,8 @@ from entrenous.app.web import (
 from entrenous.app.wording import NextPage, group_list_items, page_for_step, without_command_texts
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
-from entrenous.respond.breach import breach_in_words, record_breach, record_breach_notified
-from entrenous.respond.calendar_file import calendar_file, running_deadlines
+from entrenous.respond.breach import breach_duties_in_words, record_breach, record_breach_notified
+from entrenous.respond.calendar_file import format_calendar_file, running_deadline_entries
 from entrenous.respond.case_file import (
     describe_named_copies,
     find_case,
@@ -45,12 +45,12 @@ from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
     deadline_for_person,
-    deadlines,
-    ground_of,
+    deadlines_of_case,
+    law_of_deadline,
 )
 from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.letters.drafted_notices import notice_versions
-from entrenous.respond.next_step import if_they_do_nothing, next_step
+from entrenous.respond.next_step import next_step, step_if_deadline_passes
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
@@ -67,8 +67,8 @@ from entrenous.respond.open_case import (
     representative_with_consent,
 )
 from entrenous.respond.platforms import find_platform
-from entrenous.respond.reappearance import returned_text
-from entrenous.respond.report_steps import destinations, unknown_sites
+from entrenous.respond.reappearance import reappearance_text
+from entrenous.respond.report_steps import report_destinations, sightings_on_unknown_sites
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 
@@ -150,7 +150,7 @@ async def show_case(request: Request) -> Response:
     login = state_of(request).login
     goes_to = [
         (record, login.lasting_handle_for("platform", record.id))
-        for record in destinations(found.case)
+        for record in report_destinations(found.case)
     ]
     return show(
         request,
@@ -158,7 +158,7 @@ async def show_case(request: Request) -> Response:
         it=found,
         case=case_handle(request),
         goes_to=goes_to,
-        unknown=unknown_sites(found.case),
+        unknown=sightings_on_unknown_sites(found.case),
         versions=notice_versions(found.case),
     )
 
@@ -170,20 +170,22 @@ def _make_case_page(name: str, device: Device) -> CasePage:
     said = (
         representative_in_words(acting) if acting else "",
         describe_named_copies(named),
-        *(returned_text(back) for back in case.returned),
+        *(reappearance_text(back) for back in case.returned),
         pending_stamp_text(case),
     )
-    clocks = deadlines(case, now)
+    clocks = deadlines_of_case(case, now)
     step = page_for_step(next_step(case, now, deadline_for_person), case.name)
     begun = bool(case.notices or step.route or is_threat_only(case))
     return CasePage(
         case,
         step,
-        if_they_do_nothing(case, now),
+        step_if_deadline_passes(case, now),
         document_kind_of_route(step.route) if step.route else "",
         without_command_texts(said),
         _deadlines_in_words(clocks, step),
-        next((ground_of(one) for one in clocks if deadline_for_person(one) in step.words), ""),
+        next(
+            (law_of_deadline(one) for one in clocks if deadline_for_person(one) in step.words), ""
+        ),
         any(one.state is DeadlineState.RUNNING for one in clocks),
         case.age is not AgeAnswer.ADULTS,
         None if begun or case.state is CaseState.CLOSED else find_first_letter(name, device),
@@ -194,8 +196,8 @@ def _deadlines_in_words(clocks: Sequence[Deadline], step: NextPage) -> tuple[tup
     """Return the addressees' deadlines, each in words and with its law, without those that the next
     step names.
     """
-    shown = (one for one in clocks if not (one.yours or one.silent))
-    said = ((deadline_for_person(one), ground_of(one)) for one in shown)
+    shown = (one for one in clocks if not (one.yours or one.sets_no_time_limit))
+    said = ((deadline_for_person(one), law_of_deadline(one)) for one in shown)
     return tuple((words, law) for words, law in said if words not in step.words)
 
 
@@ -204,7 +206,9 @@ async def serve_calendar(request: Request) -> Response:
 
     def make_calendar(name: str, device: Device) -> bytes:
         case, now = find_case(name, device), device.clock.now()
-        return calendar_file(running_deadlines(case, deadlines(case, now)), now)
+        return format_calendar_file(
+            running_deadline_entries(case, deadlines_of_case(case, now)), now
+        )
 
     return download_response(request, await run_in_case(request, make_calendar), "reminders.ics")
 
@@ -332,7 +336,7 @@ async def show_breach(request: Request, words: str = "") -> Response:
 
     def read_breach(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
         case = find_open_case(name, device)
-        return case, breach_in_words(case, device.clock.now())
+        return case, breach_duties_in_words(case, device.clock.now())
 
     case, lines = await run_in_case(request, read_breach)
     return show(

@@ -19,7 +19,7 @@ from entrenous.app.passphrases import (
 from entrenous.app.web import error_words, kept_form, redirect_to, show, state_of
 from entrenous.base.errors import EntrenousError
 from entrenous.device.lock_errors import WrongPassphrase
-from entrenous.learn.check_up import guesses_log10
+from entrenous.learn.check_up import passphrase_guesses_log10
 from entrenous.send.set_up import set_up as set_up_device
 
 _BLANK_PAGE_HTML: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
@@ -93,7 +93,9 @@ async def set_up(request: Request) -> Response:
 async def serve_strength(request: Request) -> Response:
     """Return how strong the passphrase being typed is."""
     words = passphrase_in(await read_form(request), "passphrase")
-    return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
+    return show(
+        request, "strength.html", tries=round(passphrase_guesses_log10(words)), weak=is_weak(words)
+    )
 
 
 async def show_unlock_form(

@@ -19,18 +19,23 @@ from entrenous.app.forms import read_form, typed_text
 from entrenous.app.web import error_words, redirect_to, show, state_of
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import language_of_person
-from entrenous.respond.first_steps import Advice
-from entrenous.respond.help_lines import EmergencyNumbers, HelpLine, Telephone, telephones_in
+from entrenous.respond.first_steps import FirstSteps
+from entrenous.respond.help_lines import (
+    EmergencyNumbers,
+    HelpLine,
+    TelephoneNumber,
+    parse_telephone_numbers,
+)
 from entrenous.respond.help_report import (
-    ContactFacts,
-    advice_in_words,
-    contact_facts,
-    emergency_in_words,
+    HelpLineFacts,
+    emergency_numbers_in_words,
+    first_steps_in_words,
+    help_line_facts,
 )
 from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
-from entrenous.respond.safety import SafetyAnswers, read_reply
+from entrenous.respond.safety import SafetyAnswers, read_yes_or_no
 from entrenous.respond.situation import Spread
-from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
+from entrenous.respond.who_helps import HelpNeed, emergency_numbers, find_help, find_help_lines
 
 _SUGGESTED_COUNTRIES_MAX: Final = 2
 _PLACE_CODE_PATTERN: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
@@ -51,8 +56,8 @@ class ShownHelpLine:
     """A help line as displayed: how to reach it, and what to know, in words."""
 
     line: HelpLine
-    phones: tuple[Telephone, ...]
-    facts: ContactFacts
+    phones: tuple[TelephoneNumber, ...]
+    facts: HelpLineFacts
 
     @property
     def can_talk(self) -> bool:
@@ -85,7 +90,7 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
         need_from_answers(answers),
         SystemClock().now(),
     )
-    found = await asyncio.to_thread(help_for, places, need)
+    found = await asyncio.to_thread(find_help, places, need)
     return show(
         request,
         "help.html",
@@ -138,7 +143,7 @@ async def _show_under_18_page(request: Request, place: Place | None, words: str)
     state_of(request).login.forget_answers()
     places = (place,) if place else ()
     now = SystemClock().now()
-    found = await asyncio.to_thread(help_for, places, Need(under_18=True))
+    found = await asyncio.to_thread(find_help, places, HelpNeed(under_18=True))
     return show(
         request,
         "under_18.html",
@@ -172,9 +177,9 @@ def places_from_answers(answers: dict[str, str]) -> tuple[Place, ...]:
     return (Place(place),) if place else ()
 
 
-def need_from_answers(answers: dict[str, str]) -> Need:
+def need_from_answers(answers: dict[str, str]) -> HelpNeed:
     """Return what the person needs help with, according to the answers."""
-    yes = {name: read_reply(answers.get(name, "")) for name in ("safe", "watched")}
+    yes = {name: read_yes_or_no(answers.get(name, "")) for name in ("safe", "watched")}
     posted = answers.get("posted", "")
     return SafetyAnswers(
         safe=False if yes["safe"] is False else None,
@@ -185,10 +190,10 @@ def need_from_answers(answers: dict[str, str]) -> Need:
 
 def nearest_help_lines(request: Request, now: datetime) -> list[ShownHelpLine]:
     """Return the first people to turn to; those who can be telephoned come first."""
-    found = who_helps(
+    found = find_help_lines(
         _named_or_guessed_place(request), need_from_answers(state_of(request).login.answers)
     )
-    found = tuple(sorted(found, key=lambda line: not telephones_in(line.phone_in_words)))
+    found = tuple(sorted(found, key=lambda line: not parse_telephone_numbers(line.phone_in_words)))
     return present_lines(found[:_LINES_SHOWN_AT_ONCE], now)
 
 
@@ -208,8 +213,8 @@ def present_lines(
     return [
         ShownHelpLine(
             one,
-            telephones_in(one.phone_in_words),
-            contact_facts(one, now, None, under_18=under_18),
+            parse_telephone_numbers(one.phone_in_words),
+            help_line_facts(one, now, None, under_18=under_18),
         )
         for one in lines
     ]
@@ -220,7 +225,7 @@ def present_emergencies(
 ) -> list[ShownEmergencyNumbers]:
     return [
         ShownEmergencyNumbers(
-            emergency_in_words(one, today),
+            emergency_numbers_in_words(one, today),
             tuple(dict.fromkeys((*one.any_service, *one.police))),
         )
         for one in found
@@ -232,8 +237,8 @@ def _notes_without_commands(notes: Sequence[str]) -> list[str]:
     return [note for note in notes if "entrenous " not in note]
 
 
-def present_first_steps(one: Advice, today: date) -> ShownFirstSteps:
-    lines = [line.strip() for line in advice_in_words(one, today)]
+def present_first_steps(one: FirstSteps, today: date) -> ShownFirstSteps:
+    lines = [line.strip() for line in first_steps_in_words(one, today)]
     return ShownFirstSteps(
         one.title, one.steps, tuple(line for line in lines if line.startswith("("))
     )

@@ -14,13 +14,19 @@ from entrenous.app.pages.help_lines import present_first_steps
 from entrenous.app.web import ResultGone, download_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
-from entrenous.learn.check_up import CheckUp, CheckUpInput, check_up
+from entrenous.learn.check_up import CheckUp, CheckUpInput, run_check_up
 from entrenous.learn.facts import all_questions
-from entrenous.learn.lesson import Lesson, all_lessons, find_lesson, is_right, verdict_in_words
-from entrenous.learn.markdown import as_html
-from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
+from entrenous.learn.lesson import (
+    Lesson,
+    all_lessons,
+    find_lesson,
+    is_right_choice,
+    verdict_in_words,
+)
+from entrenous.learn.markdown import markdown_as_html
+from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, find_pictures_with_place
 from entrenous.learn.this_machine import inspect_machine
-from entrenous.respond.first_steps import AdviceId, advice
+from entrenous.respond.first_steps import FirstStepsId, shipped_first_steps
 
 
 def routes() -> list[Route]:
@@ -51,7 +57,7 @@ async def answer_question(request: Request) -> Response:
     if not 0 < number <= len(found.question.choices):
         return _show_lesson(request, found)
     verdict = verdict_in_words(found.question, number)
-    right = is_right(found.question, number)
+    right = is_right_choice(found.question, number)
     return _show_lesson(request, found, verdict=verdict, right=right, number=number)
 
 
@@ -63,7 +69,7 @@ def _show_lesson(
         "lesson.html",
         lesson=found,
         handle=request.path_params["lesson"],
-        text=Markup(as_html(found.text)),  # noqa: S704 - rendered and escaped by our Markdown
+        text=Markup(markdown_as_html(found.text)),  # noqa: S704 - rendered and escaped by our Markdown
         try_now=without_commands(found.try_now),
         verdict=verdict,
         number=number,
@@ -73,13 +79,13 @@ def _show_lesson(
 
 async def serve_sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
-    from entrenous.learn.export import Paper, write_sheet  # noqa: PLC0415 - slow to load
+    from entrenous.learn.export import PaperSize, render_lesson_sheet  # noqa: PLC0415 - slow to load
 
     kind = request.path_params["paper"]
-    if kind not in set(Paper):
+    if kind not in set(PaperSize):
         raise ResultGone
-    found, paper = _find_lesson(request), Paper(kind)
-    data = await asyncio.to_thread(write_sheet, found, paper)
+    found, paper = _find_lesson(request), PaperSize(kind)
+    data = await asyncio.to_thread(render_lesson_sheet, found, paper)
     return download_response(request, data, f"page-{found.order}-{paper.value}.pdf")
 
 
@@ -120,12 +126,12 @@ async def _show_check_up_result(request: Request, form: FormData) -> Response:
     pictures: PicturesFound | None = None
     if folder:
         try:
-            pictures = await asyncio.to_thread(pictures_with_place, Path(folder))
+            pictures = await asyncio.to_thread(find_pictures_with_place, Path(folder))
         except NoSuchFolder as why:
             words = str(why)
     found = await asyncio.to_thread(_make_check_up, request, pictures, _read_answers(form))
     steps = (
-        [present_first_steps(advice(AdviceId.THREAT), SystemClock().now().date())]
+        [present_first_steps(shipped_first_steps(FirstStepsId.THREAT), SystemClock().now().date())]
         if found.help
         else ()
     )
@@ -138,7 +144,7 @@ def _make_check_up(
     request: Request, pictures: PicturesFound | None, answers: dict[str, str]
 ) -> CheckUp:
     facts = inspect_machine(state_of(request).settings.home)
-    return check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
+    return run_check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
 
 
 def _read_answers(form: FormData) -> dict[str, str]:

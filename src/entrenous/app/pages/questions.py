@@ -35,8 +35,8 @@ from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
-from entrenous.respond.first_steps import AdviceId, advice, safety_questions
-from entrenous.respond.law.plan import plan_for
+from entrenous.respond.first_steps import FirstStepsId, safety_questions, shipped_first_steps
+from entrenous.respond.law.plan import make_plan
 from entrenous.respond.nouns import RepresentativeRole
 from entrenous.respond.open_case import representative_with_consent
 from entrenous.respond.platforms import PLATFORM_KIND_NAMES, PlatformKind, find_platform, host_of
@@ -139,8 +139,8 @@ async def show_first_steps(request: Request, words: str = "", tried: str = "") -
     """Show what is needed before anything else: in danger, watched, or under threat."""
     name = _question_name(request)
     answers, now = state_of(request).login.answers, SystemClock().now()
-    ids = {"safe": (AdviceId.DANGER,), "watched": (AdviceId.WATCHED,)}
-    steps = ids.get(name, (AdviceId.THREAT, AdviceId.DEMAND))
+    ids = {"safe": (FirstStepsId.DANGER,), "watched": (FirstStepsId.WATCHED,)}
+    steps = ids.get(name, (FirstStepsId.THREAT, FirstStepsId.DEMAND))
     return show(
         request,
         "first.html",
@@ -150,7 +150,7 @@ async def show_first_steps(request: Request, words: str = "", tried: str = "") -
         asks_place=name == "safe" and not places_from_answers(answers),
         guesses=suggest_places(request, words),
         name=name,
-        steps=[present_first_steps(advice(one), now.date()) for one in steps],
+        steps=[present_first_steps(shipped_first_steps(one), now.date()) for one in steps],
         emergency=emergency_numbers_nearby(request, now.date()) if name == "safe" else (),
         lines=nearest_help_lines(request, now) if name == "safe" else (),
         onward=request.app.url_path_for(
@@ -165,7 +165,7 @@ async def show_legal_routes(request: Request) -> Response:
     if answers.get("age") != "yes":
         return redirect_to(request, "legal_question", number=QUESTION_NUMBERS["age"])
     today = SystemClock().now().date()
-    plan = plan_for(situation_from_answers(answers), today, today)
+    plan = make_plan(situation_from_answers(answers), today, today)
     asked = _questions_asked(_LEGAL_PATH, answers)
     unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
     more = QUESTION_NUMBERS[unasked[0]] if unasked else None

@@ -28,10 +28,18 @@ from entrenous.app.web import (
 from entrenous.app.wording import without_command_texts
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
-from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, AbuseLookUp, look_up_in_text
+from entrenous.respond.abuse_contacts import (
+    WRITE_TO_HOST_ADVICE,
+    AbuseLookUp,
+    look_up_contacts_in_text,
+)
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
-from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what, is_address
+from entrenous.respond.rdap_services import (
+    IANA_LISTS_URL,
+    describe_what_look_up_reveals,
+    is_address,
+)
 
 _NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser."
@@ -112,9 +120,11 @@ async def _site_of_sighting(request: Request) -> SiteToLookUp:
 
 def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Response:
     proxy, lists = state_of(request).settings.proxy, _location_of_lists()
-    sees = describe_who_learns_what(it.host, proxy, "", lists) if it.host else ()
+    sees = describe_what_look_up_reveals(it.host, proxy, "", lists) if it.host else ()
     with_address = (
-        describe_who_learns_what(it.host, proxy, _PLACEHOLDER_ADDRESS, lists) if it.host else ()
+        describe_what_look_up_reveals(it.host, proxy, _PLACEHOLDER_ADDRESS, lists)
+        if it.host
+        else ()
     )
     return show(
         request,
@@ -125,7 +135,7 @@ def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Re
         sees=sees,
         sees_besides=[line for line in with_address if line not in sees],
         is_number=is_address(it.host),
-        about=without_command_texts([translated(WRITE_TO_THE_HOST)]),
+        about=without_command_texts([translated(WRITE_TO_HOST_ADVICE)]),
         form=posted_form(request) or kept_form(request),
         host_record=state_of(request).login.lasting_handle_for("platform", _WEB_HOST_PLATFORM_ID),
     )
@@ -142,7 +152,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
 
     def query_or_read() -> JobOutcome:
         if typed_text(form, "act") == "read":
-            return _make_outcome(say("What is in it"), look_up_in_text(pasted), it)
+            return _make_outcome(say("What is in it"), look_up_contacts_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
         found = look_up_site(it.host, address, proxy, _location_of_lists())

@@ -12,17 +12,16 @@ from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.learn.check_up import Advice, CheckUp, CheckUpInput
-from entrenous.learn.check_up import check_up as judge
+from entrenous.learn.check_up import CheckUp, CheckUpFinding, CheckUpInput, run_check_up
 from entrenous.learn.facts import CheckUpQuestion, all_questions, read_answers, threat_help_text
-from entrenous.learn.picture_places import PicturesFound, pictures_with_place
+from entrenous.learn.picture_places import PicturesFound, find_pictures_with_place
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import EXIT_NO, EXIT_YES, session_of
 from entrenous.terminal.typed_input import STDIN_MARK, STDIN_OPTION_ADVICE, Json, read_typed_text
 
-WORD_OF_PATH: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+PATH_STATE_LABELS: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 _STOP_WORDS: Final = frozenset({"s", "stop", "q", "quit"})
 
 
@@ -61,13 +60,13 @@ def check_up(
         return
     session = session_of(context)
     given = None if answers is None else read_answers(_collect_answers(answers, context))
-    pictures = None if folder is None else pictures_with_place(folder)
+    pictures = None if folder is None else find_pictures_with_place(folder)
     facts = inspect_machine(session.settings.home)
     passphrase = _ask_passphrase(session.passphrase_fd)
     if given is None:
         given = {} if as_json or not sys.stdin.isatty() else _ask_questions()
     today = SystemClock().now().date()
-    found = judge(CheckUpInput(facts, today, passphrase, pictures, given))
+    found = run_check_up(CheckUpInput(facts, today, passphrase, pictures, given))
     named = pictures.with_place if pictures is not None and list_names else None
     if as_json:
         print_json(_check_up_json(found, pictures, named, given))
@@ -140,7 +139,7 @@ def _print_check_up(result: CheckUp, named: tuple[str, ...] | None) -> None:
             print_line(line)
         return
     for one in result.advice:
-        print_line(f"{WORD_OF_PATH[one.path.value]} {one.closes}")
+        print_line(f"{PATH_STATE_LABELS[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
             step = translated("next: {step}").format(step=one.next_step)
@@ -160,7 +159,7 @@ def _check_up_json(
     program = this_program()
     return {
         "schema": "entrenous/check-up/1",
-        "advice": [_advice_json(one) for one in result.advice],
+        "advice": [_finding_json(one) for one in result.advice],
         "program": {"version": program.version, "commit": program.commit},
         "pictures": None if pictures is None else _pictures_json(pictures, named),
         "questions": {"known": len(all_questions()), "answered": len(answers)},
@@ -179,7 +178,7 @@ def _pictures_json(pictures: PicturesFound, named: tuple[str, ...] | None) -> di
     }
 
 
-def _advice_json(advice: Advice) -> dict[str, object]:
+def _finding_json(advice: CheckUpFinding) -> dict[str, object]:
     return {
         "check": advice.check,
         "path": advice.path.value,

@@ -14,7 +14,7 @@ from entrenous.learn.lesson import (
     Lesson,
     NoSuchLesson,
     all_lessons,
-    is_right,
+    is_right_choice,
     lesson_as_text,
     verdict_in_words,
 )
@@ -23,7 +23,7 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 _COLUMNS_MAX: Final = 88  # width of the text in columns; longer lines are hard to read
-Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
+QuizOption = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
 
 
 class _LessonGroup(TyperGroup):
@@ -65,13 +65,13 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the files.")],
 ) -> None:
     """Write all lessons as a web site, with a sheet to print for each (A4 and Letter)."""
-    from entrenous.learn.export import INDEX, site_files  # noqa: PLC0415 -- fonts and templates
+    from entrenous.learn.export import INDEX_FILE_NAME, site_files  # noqa: PLC0415 -- fonts and templates
 
     count = 0
     for name, data in site_files(all_lessons()):
         write_new(folder / name, data)
         count += 1
-    index = folder / INDEX
+    index = folder / INDEX_FILE_NAME
     print_line(
         translated("{count} files are in {folder}. Open {index}").format(
             count=count, folder=folder, index=index
@@ -80,7 +80,7 @@ def export(
 
 
 def _make_show_command(lesson: Lesson) -> Callable[[bool], None]:
-    def show(quiz: Quiz = False) -> None:
+    def show(quiz: QuizOption = False) -> None:
         width = min(shutil.get_terminal_size().columns, _COLUMNS_MAX)
         print_line(lesson_as_text(lesson, width))
         if quiz:
@@ -103,7 +103,7 @@ def _ask_lesson_question(lesson: Lesson) -> bool | None:
     if answer is None:
         return None
     print_line(verdict_in_words(lesson.question, answer))
-    return is_right(lesson.question, answer)
+    return is_right_choice(lesson.question, answer)
 
 
 def _read_choice(choice_count: int) -> int | None:

@@ -16,27 +16,27 @@ from entrenous.device.device import Device
 from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
 from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case, find_sighting
 from entrenous.respond.nouns import Case, EvidenceLevel, SightingReach
-from entrenous.respond.open_case import store_item
+from entrenous.respond.open_case import store_evidence_item
 from entrenous.respond.watch.page_pictures import picture_urls
-from entrenous.respond.watch.polite import (
-    Fetched,
+from entrenous.respond.watch.polite_web import (
+    FetchedPage,
     NotOnTheWeb,
     PoliteWeb,
     RecordedTransfer,
     RobotsForbid,
     SiteDidNotAnswer,
-    Web,
+    WebAccess,
     WebAnswer,
     is_local_url,
 )
-from entrenous.respond.watch.records import host_of
+from entrenous.respond.watch.records import host_and_port_of
 from entrenous.wire.encodings import write_time
 
-SCHEMA: Final = "entrenous/capture/1"
-PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+CAPTURE_SCHEMA: Final = "entrenous/capture/1"
+CAPTURED_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 CAPTURE_BYTES_MAX: Final = 64 * 1024 * 1024
 PICTURES_TIME_MAX_S: Final = 120.0  # after this many seconds, no further picture is requested
-HOST_PAUSE_S: Final = 0.5  # seconds between two requests to one host
+CAPTURE_HOST_PAUSE_S: Final = 0.5  # seconds between two requests to one host
 
 
 class NotCapturable(Refused):
@@ -49,16 +49,16 @@ class NotCapturable(Refused):
 class RecordingWeb:
     """A :class:`Web` that keeps every exchange; ``web`` must record the transferred bytes."""
 
-    web: Web
+    web: WebAccess
     clock: Clock
     exchanges: list[Exchange] = field(default_factory=list)
 
     def get(
-        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
     ) -> WebAnswer:
         """Call :meth:`Web.get` of ``web``, and keep the exchange."""
         at = self.clock.now()
-        answer = self.web.get(url, headers, bytes_max, at_home=at_home)
+        answer = self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
         self.exchanges.append(Exchange(at, url, answer, answer.wire or RecordedTransfer(b"", b"")))
         return answer
 
@@ -69,7 +69,7 @@ class CaptureContext:
     local time from UTC.
     """
 
-    web: Web
+    web: WebAccess
     now_s: Callable[[], float]
     sleep_s: Callable[[float], None]
     local_offset: timedelta
@@ -91,17 +91,19 @@ def capture_page(name: str, number: int, why: str, context: CaptureContext, devi
         SiteDidNotAnswer, NotOnTheWeb: there was no page; nothing was stored.
     """
     seen = find_sighting(find_open_case(name, device), number)
-    if seen.reach is not SightingReach.PUBLIC or not host_of(seen.where):
+    if seen.reach is not SightingReach.PUBLIC or not host_and_port_of(seen.where):
         raise NotCapturable(name=name, number=number)
     recording = RecordingWeb(context.web, device.clock)
     polite = PoliteWeb(
-        recording, context.now_s, context.sleep_s, heeds_robots=False, pause_s=HOST_PAUSE_S
+        recording, context.now_s, context.sleep_s, heeds_robots=False, pause_s=CAPTURE_HOST_PAUSE_S
     )
     started = device.clock.now()
-    page = polite.fetch(seen.where, PAGE_BYTES_MAX, at_home=is_local_url(seen.where))
-    missing = _fetch_pictures(polite, page, recording, at_home=is_local_url(seen.where))
+    page = polite.fetch(
+        seen.where, CAPTURED_FILE_BYTES_MAX, allow_loopback=is_local_url(seen.where)
+    )
+    missing = _fetch_pictures(polite, page, recording, allow_loopback=is_local_url(seen.where))
     facts = {
-        "schema": SCHEMA,
+        "schema": CAPTURE_SCHEMA,
         "url_typed": seen.where,
         "url_final": page.url,
         "started_at": write_time(started),
@@ -118,11 +120,11 @@ def capture_page(name: str, number: int, why: str, context: CaptureContext, devi
     capture = Capture(title, str(this_program()), page.url, recording.exchanges, facts)
     data = write_wacz(capture, device.clock.now(), device.dice)
     what = f"capture of sighting {number}, HTTP status {page.answer.status}"
-    return store_item(name, data, (EvidenceLevel.A2, what, number), device)
+    return store_evidence_item(name, data, (EvidenceLevel.A2, what, number), device)
 
 
 def _fetch_pictures(
-    polite: PoliteWeb, page: Fetched, recording: RecordingWeb, *, at_home: bool
+    polite: PoliteWeb, page: FetchedPage, recording: RecordingWeb, *, allow_loopback: bool
 ) -> int:
     """Fetch the pictures that a page shows, within limits. Return how many of them failed."""
     start_s, missing = polite.now_s(), 0
@@ -133,7 +135,9 @@ def _fetch_pictures(
             continue
         try:
             polite.fetch(
-                url, min(PAGE_BYTES_MAX, CAPTURE_BYTES_MAX - received_bytes), at_home=at_home
+                url,
+                min(CAPTURED_FILE_BYTES_MAX, CAPTURE_BYTES_MAX - received_bytes),
+                allow_loopback=allow_loopback,
             )
         except (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer):
             missing += 1

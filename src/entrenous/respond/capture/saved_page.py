@@ -13,8 +13,8 @@ from entrenous.base.language import translatable, translated
 from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
-A_STATEMENT: Final = translatable("a statement")
-UNKNOWN_FILE: Final = translatable("a file")
+STATEMENT_DESCRIPTION: Final = translatable("a statement")
+UNKNOWN_FILE_DESCRIPTION: Final = translatable("a file")
 _EXAMINED_BYTES: Final = 4096  # number of bytes that are examined
 _HTML_PATTERN: Final = re.compile(
     rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE
@@ -70,7 +70,12 @@ _SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {
     "a screenshot or picture (PNG)": ".png",
 }
 _DESCRIPTIONS: Final = frozenset(
-    {A_STATEMENT, UNKNOWN_FILE, *_MEDIA_DESCRIPTIONS.values(), *_SUFFIX_OF_DESCRIPTION}
+    {
+        STATEMENT_DESCRIPTION,
+        UNKNOWN_FILE_DESCRIPTION,
+        *_MEDIA_DESCRIPTIONS.values(),
+        *_SUFFIX_OF_DESCRIPTION,
+    }
 )
 
 
@@ -86,7 +91,7 @@ def _describe_media(untrusted_data: bytes) -> str:
     try:
         return _PICTURE_DESCRIPTION.format(kind=kind_of(untrusted_data).upper())
     except NotAPicture:
-        return _MEDIA_DESCRIPTIONS.get(medium_of(untrusted_data), UNKNOWN_FILE)
+        return _MEDIA_DESCRIPTIONS.get(medium_of(untrusted_data), UNKNOWN_FILE_DESCRIPTION)
 
 
 def _unpacked_start(start: bytes) -> bytes:

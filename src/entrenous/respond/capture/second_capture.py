@@ -20,7 +20,7 @@ from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
-from entrenous.respond.open_case import store_item
+from entrenous.respond.open_case import store_evidence_item
 
 UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
 _RECORDS_MAX: Final = 20_000
@@ -55,14 +55,14 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
         NotAWebArchive: nothing was stored.
     """
     case = find_open_case(name, device)
-    theirs = contents_of(untrusted_wacz)
+    theirs = content_hashes_by_address(untrusted_wacz)
     own_captures = [item for item in case.evidence if item.level is EvidenceLevel.A2]
     with device.vault.transaction():
         shared = [
             (_count_shared_addresses(case, one, theirs, device), one.number) for one in own_captures
         ]
         level, what = _describe_capture(who, *max(shared, default=(0, 0)))
-        return store_item(name, untrusted_wacz, (level, what, None), device)
+        return store_evidence_item(name, untrusted_wacz, (level, what, None), device)
 
 
 def _describe_capture(who: str, shared: int, number: int) -> tuple[EvidenceLevel, str]:
@@ -77,11 +77,11 @@ def _count_shared_addresses(
     case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device
 ) -> int:
     """Return how many addresses have the same content in an item and in the other capture."""
-    ours = contents_of(read_evidence(case.name, item.number, _READ_PURPOSE, device))
+    ours = content_hashes_by_address(read_evidence(case.name, item.number, _READ_PURPOSE, device))
     return sum(theirs.get(url) == digest for url, digest in ours.items())
 
 
-def contents_of(untrusted_wacz: bytes) -> Mapping[str, bytes]:
+def content_hashes_by_address(untrusted_wacz: bytes) -> Mapping[str, bytes]:
     """Return the SHA-256 of each address's unpacked content, only for answers with status 200 and a
     body.
 

@@ -20,7 +20,7 @@ from warcio.warcwriter import WARCWriter
 
 from entrenous.base.environment import RandomSource
 from entrenous.crypto.hashing import sha256
-from entrenous.respond.watch.polite import RecordedTransfer, WebAnswer
+from entrenous.respond.watch.polite_web import RecordedTransfer, WebAnswer
 
 WACZ_VERSION: Final = "1.1.1"
 WARC_FILE: Final = "data.warc.gz"
@@ -74,15 +74,15 @@ def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes
             "software": capture.software,
             "mainPageUrl": page.url,
             "mainPageDate": _format_seconds(page.at),
-            "resources": [_resource(path, data) for path, data in files.items()],
+            "resources": [_resource_entry(path, data) for path, data in files.items()],
         }
     )
-    digest = _to_json({"path": "datapackage.json", "hash": _digest(package)})
+    digest = _to_json({"path": "datapackage.json", "hash": _sha256_digest(package)})
     all_files = {**files, "datapackage.json": package, "datapackage-digest.json": digest}
-    return stored_zip(all_files, created)
+    return uncompressed_zip(all_files, created)
 
 
-def stored_zip(files: Mapping[str, bytes], at: datetime) -> bytes:
+def uncompressed_zip(files: Mapping[str, bytes], at: datetime) -> bytes:
     """Return a ZIP file of uncompressed files, byte for byte the same for the same input."""
     buffer = io.BytesIO()
     year = max(at.year, _ZIP_YEAR_MIN)
@@ -94,9 +94,9 @@ def stored_zip(files: Mapping[str, bytes], at: datetime) -> bytes:
     return buffer.getvalue()
 
 
-def _resource(path: str, data: bytes) -> dict[str, object]:
+def _resource_entry(path: str, data: bytes) -> dict[str, object]:
     name = path.rpartition("/")[2]
-    return {"name": name, "path": path, "hash": _digest(data), "bytes": len(data)}
+    return {"name": name, "path": path, "hash": _sha256_digest(data), "bytes": len(data)}
 
 
 def _pages_file(capture: Capture, page: Exchange) -> bytes:
@@ -145,7 +145,9 @@ class _WarcWriter:
         uri_header = {"WARC-Target-URI": exchange.url}
         ip_header = {"WARC-IP-Address": exchange.wire.ip} if exchange.wire.ip else {}
         truncated_header = {"WARC-Truncated": "length"} if exchange.answer.is_cut else {}
-        digest_header = {"WARC-Payload-Digest": _digest(payload_of(exchange.wire.response))}
+        digest_header = {
+            "WARC-Payload-Digest": _sha256_digest(http_payload_of(exchange.wire.response))
+        }
         response = self.write(
             "response",
             exchange.at,
@@ -174,10 +176,10 @@ class _WarcWriter:
             "WARC-Type": kind,
             "WARC-Record-ID": f"<urn:uuid:{name}>",
             "WARC-Date": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "WARC-Block-Digest": _digest(block),
+            "WARC-Block-Digest": _sha256_digest(block),
             **extra_headers,
         }
-        headers.setdefault("WARC-Payload-Digest", _digest(payload_of(block)))
+        headers.setdefault("WARC-Payload-Digest", _sha256_digest(http_payload_of(block)))
         record = self._writer.create_warc_record(
             "",  # with an address, warcio would parse the block and rewrite it
             kind,
@@ -194,7 +196,7 @@ def _http_block_type(kind: str) -> str:
     return f"application/http; msgtype={kind}"
 
 
-def payload_of(message: bytes) -> bytes:
+def http_payload_of(message: bytes) -> bytes:
     """Return the body of an HTTP message as it was sent. Bytes that are not an HTTP message are
     returned whole.
     """
@@ -208,18 +210,18 @@ def _index_line(exchange: Exchange, offset: int, length: int) -> str:
         "url": exchange.url,
         "mime": exchange.answer.content_type,
         "status": str(exchange.answer.status),
-        "digest": _digest(payload_of(exchange.wire.response)),
+        "digest": _sha256_digest(http_payload_of(exchange.wire.response)),
         "length": str(length),
         "offset": str(offset),
         "filename": WARC_FILE,
     }
-    return f"{sort_key(exchange.url)} {exchange.at:%Y%m%d%H%M%S} {json.dumps(about)}\n"
+    return f"{surt_sort_key(exchange.url)} {exchange.at:%Y%m%d%H%M%S} {json.dumps(about)}\n"
 
 
-def sort_key(url: str) -> str:
+def surt_sort_key(url: str) -> str:
     """Return a web address in sort-friendly form (SURT): its host's parts reversed, then the path.
 
-    >>> sort_key("https://www.Pictures.example/p/1?b=2&a=1")
+    >>> surt_sort_key("https://www.Pictures.example/p/1?b=2&a=1")
     'example,pictures)/p/1?a=1&b=2'
     """
     parts = urlsplit(url.lower())
@@ -236,7 +238,7 @@ def _to_json(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, indent=2, ensure_ascii=False).encode()
 
 
-def _digest(data: bytes) -> str:
+def _sha256_digest(data: bytes) -> str:
     return f"sha256:{sha256(data).hex()}"
 
 

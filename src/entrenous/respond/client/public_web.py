@@ -26,13 +26,13 @@ from entrenous.device.client.connections import (
     refusing_cookie_jar,
 )
 from entrenous.device.client.http_courier import proxy_route_for
-from entrenous.respond.watch.polite import (
+from entrenous.respond.watch.polite_web import (
     NotOnTheWeb,
     RecordedTransfer,
     SiteDidNotAnswer,
     WebAnswer,
-    is_public,
-    refuse_private,
+    is_public_ip,
+    refuse_private_address,
 )
 
 REQUEST_TIME_MAX_S: Final = 30.0  # limit for one request with its whole answer
@@ -43,7 +43,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True)
 class PublicWeb:
-    """An implementation of :class:`entrenous.respond.watch.polite.Web`. If ``records`` is true,
+    """An implementation of :class:`entrenous.respond.watch.polite_web.Web`. If ``records`` is true,
     answers contain the transferred bytes.
     """
 
@@ -59,16 +59,16 @@ class PublicWeb:
             logging.getLogger(library).setLevel(logging.WARNING)
 
     def get(
-        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
     ) -> WebAnswer:
         """Get an address; raises SiteDidNotAnswer, NotOnTheWeb."""
-        refuse_private(url, at_home=at_home)
+        refuse_private_address(url, allow_loopback=allow_loopback)
         with (
             _translate_errors(),
             minimum_rate_for_requests(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
         ):
             address = httpx.URL(url)
-            network = _RecordingNetwork(self._network(address, at_home=at_home))
+            network = _RecordingNetwork(self._network(address, allow_loopback=allow_loopback))
             route = proxy_route_for(address, self.proxy)
             with (
                 RateLimitedTransport(self.context, route, network) as transport,
@@ -81,26 +81,26 @@ class PublicWeb:
                     follow_redirects=False,
                 ) as client,
                 client.stream(
-                    "GET", address, headers=headers, extensions=network.traced()
+                    "GET", address, headers=headers, extensions=network.recording_extensions()
                 ) as answer,
             ):
                 return self._read_answer(answer, network, bytes_max)
 
-    def _network(self, url: httpx.URL, *, at_home: bool) -> RateCheckedNetwork:
+    def _network(self, url: httpx.URL, *, allow_loopback: bool) -> RateCheckedNetwork:
         """Return a network that refuses private addresses. With a proxy, which resolves names
         itself, the resolved addresses are not checked here.
         """
         if self.proxy is not None and not is_loopback(url.host):
             return RateCheckedNetwork(self.proxy)
         return RateCheckedNetwork(
-            None, _require_loopback if at_home and is_loopback(url.host) else _require_public
+            None, _require_loopback if allow_loopback and is_loopback(url.host) else _require_public
         )
 
     def _read_answer(
         self, answer: httpx.Response, network: "_RecordingNetwork", bytes_max: int
     ) -> WebAnswer:
         stream = answer.extensions.get("network_stream")
-        certificates = _certificates(stream)
+        certificates = _server_certificates(stream)
         server = stream.get_extra_info("server_addr") if stream and self.proxy is None else None
         body = bytearray()
         for part in answer.iter_raw(_CHUNK_BYTES):
@@ -127,7 +127,7 @@ class PublicWeb:
 
 def _require_public(address: str) -> bool:
     """Raise NotOnTheWeb for a private address, so that no other address of the name is tried."""
-    if not is_public(address):
+    if not is_public_ip(address):
         raise NotOnTheWeb
     return True
 
@@ -175,7 +175,7 @@ def _describe_failure(error: httpx.HTTPError) -> str:
     return "no connection"
 
 
-def _certificates(stream: Any) -> tuple[bytes, ...]:
+def _server_certificates(stream: Any) -> tuple[bytes, ...]:
     """Return the certificates that a server showed, in DER, its own first; none over plain HTTP."""
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
     if tls is None:
@@ -202,7 +202,7 @@ class _RecordingNetwork(httpcore.NetworkBackend):
         self.written = bytearray()
         self.read = bytearray()
 
-    def traced(self) -> dict[str, Any]:
+    def recording_extensions(self) -> dict[str, Any]:
         """Return the httpx extensions that start recording at the request, after any handshake with
         a proxy.
         """

@@ -27,7 +27,7 @@ from entrenous.device.client.connections import (
 )
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.abuse_contacts import (
-    ANSWER_BYTES_MAX,
+    RDAP_ANSWER_BYTES_MAX,
     AbuseContact,
     AbuseLookUp,
     BadRdapAnswer,
@@ -37,12 +37,12 @@ from entrenous.respond.abuse_contacts import (
 )
 from entrenous.respond.rdap_services import (
     IANA_LISTS_URL,
-    Services,
+    RdapServices,
     is_address,
-    names_to_ask,
-    read_services,
-    server_for_address,
-    server_for_name,
+    names_to_query,
+    parse_rdap_services,
+    rdap_server_for_address,
+    rdap_server_for_name,
 )
 from entrenous.wire.text import is_local_address
 
@@ -56,15 +56,16 @@ class RdapFailed(Unreachable):
 def look_up_site(
     host: str, address: str, proxy: Proxy | None, lists: str = IANA_LISTS_URL
 ) -> AbuseLookUp:
-    """Ask the registries who registered and who hosts a site, as :func:`.describe_who_learns_what`
-    says.
+    """Ask the registries who registered and who hosts a site.
+
+    :func:`.describe_what_look_up_reveals` says who learns what from these queries.
 
     ``address`` is what the person typed as the site's network address, or "". If a proxy is used,
     no name is resolved here. Raises RdapFailed, BadRdapAnswer.
     """
     typed = address or (host if is_address(host) else "")
     known = (typed,) if typed else () if proxy is not None else resolve_host(host)
-    with rdap_client(proxy, lists) as client:
+    with open_rdap_client(proxy, lists) as client:
         return client.look_up(host, known)
 
 
@@ -78,7 +79,7 @@ def resolve_host(host: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def rdap_client(
+def open_rdap_client(
     proxy: Proxy | None = None,
     bootstrap: str = IANA_LISTS_URL,
     context: ssl.SSLContext | None = None,
@@ -90,7 +91,7 @@ def rdap_client(
     )
     with httpx.Client(
         transport=transport,
-        timeout=TIMEOUT_S,
+        timeout=RDAP_STEP_TIMEOUT_S,
         trust_env=False,
         headers={**CONSTANT_HEADERS, "Accept": "application/rdap+json, application/json"},
         cookies=refusing_cookie_jar(),
@@ -98,9 +99,9 @@ def rdap_client(
         yield RdapClient(client, bootstrap)
 
 
-TIMEOUT_S: Final = 15.0  # limit for each step; a whole look-up must end within a minute
+RDAP_STEP_TIMEOUT_S: Final = 15.0  # limit for each step; a whole look-up must end within a minute
 # limit for a list of servers; IANA's list of names has about 100 KB
-LIST_BYTES_MAX: Final = 2 * 1024 * 1024
+SERVER_LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 REDIRECTS_MAX: Final = 3
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 # more than any answer has, so that only the time limit ends a look-up
@@ -137,18 +138,18 @@ class RdapClient:
         if failed and not contacts:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
-        missing = () if public else (translated(NO_ADDRESS),)
+        missing = () if public else (translated(NO_ADDRESS_NOTE),)
         return AbuseLookUp(sort_host_first(contacts), (*notes, *missing))
 
     def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
-        if not names_to_ask(host):
+        if not names_to_query(host):
             return ()
-        server = server_for_name(host, self._service_list("dns.json"))
+        server = rdap_server_for_name(host, self._service_list("dns.json"))
         if server is None:
-            raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER)
+            raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER_REASON)
         base = _query_url(server, host)
-        for name in names_to_ask(host):
-            answer = self._get(base.join(f"domain/{name}"), name, ANSWER_BYTES_MAX)
+        for name in names_to_query(host):
+            answer = self._get(base.join(f"domain/{name}"), name, RDAP_ANSWER_BYTES_MAX)
             if answer is not None:
                 return contacts_in_rdap(answer, ContactRole.REGISTRAR, base.host)
         raise RdapFailed(server=base.host, asked=host, why="it has no such name")
@@ -157,20 +158,20 @@ class RdapClient:
         if not address:
             return ()
         listed = self._service_list("ipv6.json" if ":" in address else "ipv4.json")
-        server = server_for_address(address, listed)
+        server = rdap_server_for_address(address, listed)
         if server is None:
-            raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER)
+            raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER_REASON)
         url = _query_url(server, address).join(f"ip/{address}")
-        answer = self._get(url, address, ANSWER_BYTES_MAX)
+        answer = self._get(url, address, RDAP_ANSWER_BYTES_MAX)
         if answer is None:
             raise RdapFailed(server=url.host, asked=address, why="it has no such network")
         return contacts_in_rdap(answer, ContactRole.HOST, url.host)
 
-    def _service_list(self, name: str) -> Services:
-        listed = self._get(self._bootstrap.join(name), name, LIST_BYTES_MAX)
+    def _service_list(self, name: str) -> RdapServices:
+        listed = self._get(self._bootstrap.join(name), name, SERVER_LIST_BYTES_MAX)
         if listed is None:
             raise RdapFailed(server=self._bootstrap.host, asked=name, why="it has no such list")
-        found = read_services(listed)
+        found = parse_rdap_services(listed)
         if found is None:
             raise BadRdapAnswer(server=self._bootstrap.host)
         return found
@@ -212,11 +213,11 @@ class RdapClient:
             raise RdapFailed(server=(origin or url).host, asked=subject, why=why)
 
 
-NO_ADDRESS: Final = translatable(
+NO_ADDRESS_NOTE: Final = translatable(
     "The web host was not looked up, because no address of the site is known. If you know one, "
     "add: --address"
 )
-NO_SERVER: Final = "no RDAP server is listed for it"
+NO_SERVER_REASON: Final = "no RDAP server is listed for it"
 
 
 def _read_body(answer: httpx.Response, subject: str, bytes_max: int) -> bytes:

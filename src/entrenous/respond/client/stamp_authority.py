@@ -21,14 +21,14 @@ from entrenous.respond.evidence import AuthorityUnreachable, NoAuthorityAnswered
 from entrenous.respond.nouns import Stamp
 from entrenous.respond.stamp_authorities import (
     StampAuthority,
-    certificate_bundle,
     known_stamp_authorities,
+    read_certificate_bundle,
     root_in_bundle,
 )
 
 
 @contextmanager
-def timestamp_authority(
+def open_timestamp_authority(
     url: str, authorities: bytes, proxy: Proxy | None = None
 ) -> Iterator["HttpTimestampAuthority"]:
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
@@ -42,7 +42,7 @@ def timestamp_authority(
 
 
 @contextmanager
-def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
+def open_known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     """Open a client that asks the known public authorities for a stamp, one after the other.
 
     Each authority's stamps must chain to the root certificate that the table of authorities names
@@ -51,7 +51,7 @@ def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
 
     The function that it yields raises NoAuthorityAnswered, with the reason of each authority.
     """
-    bundle = certificate_bundle(settings)
+    bundle = read_certificate_bundle(settings)
     known = known_stamp_authorities(settings)
     context = ssl.create_default_context(cadata=bundle.decode(errors="replace"))
     transport = PerTokenTransport(
@@ -81,7 +81,7 @@ def _stamp_by_first_answering(
     raise NoAuthorityAnswered(why="; ".join(reasons) or "none is known")
 
 
-def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
+def verify_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
     """Verify a stored stamp, offline; raises InvalidTimestamp.
 
     ``authorities`` are the trusted PEM certificates; by default those stored with the stamp.

@@ -24,14 +24,14 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.nouns import Sighting, SightingReach
 from entrenous.respond.open_case import (
-    ITEM_BYTES_MAX,
+    EVIDENCE_ITEM_BYTES_MAX,
     TooLargeToKeep,
     add_file,
     add_sighting,
     add_statement,
 )
 from entrenous.respond.platforms import PlatformRecord
-from entrenous.respond.report_steps import destinations
+from entrenous.respond.report_steps import report_destinations
 from entrenous.terminal.media_files import read_media
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import (
@@ -44,7 +44,7 @@ from entrenous.terminal.typed_input import (
 )
 
 _FILES_MAX: Final = 5000
-_MB: Final = 1024 * 1024
+_BYTES_PER_MB: Final = 1024 * 1024
 _FIXED_TIME: Final = datetime(
     1980, 1, 1, tzinfo=UTC
 )  # fixed, so that the same page always gives the same bytes
@@ -129,7 +129,7 @@ def add(
             for where, reach in ((url, SightingReach.PUBLIC), (chat, SightingReach.PRIVATE)):
                 if where:
                     case = add_sighting(name, Sighting(where, reach, moment, handle), device)
-                    platforms += destinations(replace(case, sightings=case.sightings[-1:]))
+                    platforms += report_destinations(replace(case, sightings=case.sightings[-1:]))
             if statement:
                 add_statement(name, statement, device)
             if data is not None and captured_by:
@@ -155,17 +155,17 @@ def read_saved(path: Path) -> tuple[bytes, str]:
     """
     data = read_media(path)
     what = describe_file(data)
-    folder = _folder_of(path, data) if "HTML" in what else None
+    folder = _folder_of_saved_page(path, data) if "HTML" in what else None
     if folder is None:
         return data, what
-    from entrenous.respond.capture.web_archive import stored_zip  # noqa: PLC0415 -- loads warcio
+    from entrenous.respond.capture.web_archive import uncompressed_zip  # noqa: PLC0415 -- loads warcio
 
     files = dict(_files_below(folder, len(data)))
-    page = stored_zip({path.name: data, **files}, _FIXED_TIME)
+    page = uncompressed_zip({path.name: data, **files}, _FIXED_TIME)
     return page, complete_page_in_words(len(files))
 
 
-def _folder_of(path: Path, page: bytes) -> Path | None:
+def _folder_of_saved_page(path: Path, page: bytes) -> Path | None:
     """Return the folder from which a saved page loads files. The folder's name begins with the
     page's name.
     """
@@ -182,6 +182,9 @@ def _files_below(folder: Path, total_bytes: int) -> Iterator[tuple[str, bytes]]:
     for number, file in enumerate(files):
         data = read_file(file)
         total_bytes += len(data)
-        if total_bytes > ITEM_BYTES_MAX or number >= _FILES_MAX:
-            raise TooLargeToKeep(size_mb=total_bytes // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
+        if total_bytes > EVIDENCE_ITEM_BYTES_MAX or number >= _FILES_MAX:
+            raise TooLargeToKeep(
+                size_mb=total_bytes // _BYTES_PER_MB,
+                limit_mb=EVIDENCE_ITEM_BYTES_MAX // _BYTES_PER_MB,
+            )
         yield file.relative_to(folder.parent).as_posix(), data

@@ -16,14 +16,14 @@ from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import day_in_words, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
+from entrenous.respond.age_gate import SomebodyUnder18, check_age_answer
 from entrenous.respond.breach import (
     CaseHasNoBreach,
     NoBreachLaw,
-    breach_in_words,
-    breach_without_case,
+    breach_duties_in_words,
     record_breach,
     record_breach_notified,
+    unstored_breach_deadline_text,
 )
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
 from entrenous.respond.case_status import (
@@ -45,24 +45,24 @@ from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
 from entrenous.respond.commands.safety import (
     DemandOption,
-    PostedToOption,
     SafeOption,
+    SpreadOption,
     WatchedOption,
     ask_about_safety,
     ask_age,
-    ask_how_far,
+    ask_spread,
     hint_without_device,
 )
 from entrenous.respond.commands.situation_options import (
     AlteredOption,
-    ForSomebodyElse,
-    HideMyName,
+    ForSomebodyElseOption,
+    HideMyNameOption,
     IntimateOption,
     PlacesOption,
-    PlatformIn,
-    SenderKnown,
-    ShowsMe,
-    TakenByMe,
+    PlatformInOption,
+    SenderKnownOption,
+    ShowsMeOption,
+    TakenByMeOption,
     Under18Option,
 )
 from entrenous.respond.commands.watch import watch
@@ -74,7 +74,7 @@ from entrenous.respond.nouns import (
     RepresentativeRole,
 )
 from entrenous.respond.open_case import (
-    BEFORE_CAPTURE,
+    ADVICE_BEFORE_CAPTURE,
     describe_case,
     find_trace,
     open_case,
@@ -150,15 +150,15 @@ def open_(
     under_18: Under18Option = False,
     intimate: IntimateOption = None,
     altered: AlteredOption = None,
-    taken_by_me: TakenByMe = None,
-    hide_my_name: HideMyName = False,
-    posted: PostedToOption = None,
+    taken_by_me: TakenByMeOption = None,
+    hide_my_name: HideMyNameOption = False,
+    posted: SpreadOption = None,
     demand: DemandOption = None,
     platform: PlatformOption = "",
-    platform_in: PlatformIn = "",
-    shows_me: ShowsMe = None,
-    sender: SenderKnown = None,
-    for_somebody_else: ForSomebodyElse = None,
+    platform_in: PlatformInOption = "",
+    shows_me: ShowsMeOption = None,
+    sender: SenderKnownOption = None,
+    for_somebody_else: ForSomebodyElseOption = None,
     consent: ConsentOption = "",
     safe: SafeOption = None,
     watched: WatchedOption = None,
@@ -178,7 +178,9 @@ def open_(
     if aware_at is not None and not breach_:
         raise typer.BadParameter(translated("--aware-at goes with --breach"))
     refuse_two_stdin_options(platform=platform, consent=consent)
-    situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    situation = _situation_from_options(
+        place, intimate, altered, taken_by_me, hide_my_name=hide_my_name
+    )
     situation = replace(situation, posted=posted, demand=demand)
     situation = replace(situation, depicts_me=shows_me, recipient_known=sender)
     situation = replace(situation, platform_in=_place_or_none(platform_in))
@@ -186,11 +188,17 @@ def open_(
         hint_without_device(session_of(context).settings.home)
         answers = SafetyAnswers(safe, watched, posted)
         try:
-            situation, age = _safety_first(answers, situation, adults=adults, under_18=under_18)
-        except ForYoungPeople:  # nothing is stored, but the organisation's deadline runs
+            situation, age = _ask_safety_questions(
+                answers, situation, adults=adults, under_18=under_18
+            )
+        except SomebodyUnder18:  # nothing is stored, but the organisation's deadline runs
             with suppress(NoBreachLaw):
                 if breach_:
-                    hint(breach_without_case(situation.places, aware_at or SystemClock().now()))
+                    hint(
+                        unstored_breach_deadline_text(
+                            situation.places, aware_at or SystemClock().now()
+                        )
+                    )
             raise
     situation = replace(
         situation, platform=read_typed_line(platform, translated("The platform"), context)
@@ -212,7 +220,7 @@ def open_(
         if not case.situation.places:
             print_line(f"  {how_to_name_a_place(case)}")
         print_line()
-        for advice in () if is_threat_only(case) else map(translated, BEFORE_CAPTURE):
+        for advice in () if is_threat_only(case) else map(translated, ADVICE_BEFORE_CAPTURE):
             print_line(f"  {advice}")
 
 
@@ -223,22 +231,22 @@ def about(
     under_18: Under18Option = False,
     intimate: IntimateOption = None,
     altered: AlteredOption = None,
-    taken_by_me: TakenByMe = None,
-    hide_my_name: HideMyName = False,
-    posted: PostedToOption = None,
+    taken_by_me: TakenByMeOption = None,
+    hide_my_name: HideMyNameOption = False,
+    posted: SpreadOption = None,
     demand: DemandOption = None,
     platform: PlatformOption = "",
-    platform_in: PlatformIn = "",
-    shows_me: ShowsMe = None,
-    sender: SenderKnown = None,
-    for_somebody_else: ForSomebodyElse = None,
+    platform_in: PlatformInOption = "",
+    shows_me: ShowsMeOption = None,
+    sender: SenderKnownOption = None,
+    for_somebody_else: ForSomebodyElseOption = None,
     consent: ConsentOption = "",
     as_json: Json = False,
 ) -> None:
     """Add details to a case; the choice of legal routes depends on them."""
     refuse_two_stdin_options(platform=platform, consent=consent)
     more = replace(
-        _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name),
+        _situation_from_options(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name),
         posted=posted,
         demand=demand,
         platform=read_typed_line(platform, translated("The platform"), context),
@@ -349,7 +357,7 @@ def breach(
         if as_json:
             print_json({"schema": "entrenous/case/1", **case_json(case, device)})
             return
-    for line in breach_in_words(case, now):
+    for line in breach_duties_in_words(case, now):
         print_line(line)
     print_line(next_in_words(case, now))
 
@@ -362,20 +370,20 @@ def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:
     written.write()
 
 
-def _safety_first(
+def _ask_safety_questions(
     answers: SafetyAnswers, situation: Situation, *, adults: bool, under_18: bool
 ) -> tuple[Situation, AgeAnswer]:
     """Ask the safety questions that no option answered: whether the person is safe or watched,
     everybody's age, and how far the picture has spread.
 
-    Raises ForYoungPeople, typer.Exit.
+    Raises SomebodyUnder18, typer.Exit.
     """
     ask = sys.stdin.isatty()
     answers, places = ask_about_safety(answers, situation.places, ask=ask)
     age = _age_answer(adults=adults, under_18=under_18)
-    pass_age_gate(age, places, SystemClock().now().date())
+    check_age_answer(age, places, SystemClock().now().date())
     return replace(
-        situation, places=places, posted=ask_how_far(answers.posted, places, ask=ask)
+        situation, places=places, posted=ask_spread(answers.posted, places, ask=ask)
     ), age
 
 
@@ -400,7 +408,7 @@ def _reopen_with_facts(name: str, more: Situation, device: Device, *, under_18: 
         return case if more == Situation(()) else describe_case(name, more, device)
 
 
-def _situation(
+def _situation_from_options(
     place: list[str] | None,
     intimate: bool | None,
     altered: bool | None,

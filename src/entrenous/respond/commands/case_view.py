@@ -7,18 +7,18 @@ from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.capture.saved_page import description_in_words
 from entrenous.respond.case_file import describe_named_copies, trace_and_named_recipients
-from entrenous.respond.evidence import level_in_words, pending_stamp_text
-from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
+from entrenous.respond.evidence import evidence_level_in_words, pending_stamp_text
+from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines_of_case
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Breach, Case, Notice, Sighting
 from entrenous.respond.open_case import representative_in_words
 from entrenous.respond.platforms import PlatformRecord
-from entrenous.respond.reappearance import returned_text
+from entrenous.respond.reappearance import reappearance_text
 from entrenous.respond.report_steps import (
     ReportSteps,
-    destination_text,
-    destinations,
-    platform_of,
+    platform_of_sighting,
+    report_destination_text,
+    report_destinations,
     report_steps,
 )
 from entrenous.respond.situation import situation_in_words
@@ -64,13 +64,13 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             for one in case.notices
         ],
         "breach": _breach_json(case.breach),
-        "deadlines": [_deadline_json(clock) for clock in deadlines(case, now)],
+        "deadlines": [_deadline_json(clock) for clock in deadlines_of_case(case, now)],
         "next": next_step(case, now),
     }
 
 
 def _platform_id(sighting: Sighting, case: Case) -> str | None:
-    record = platform_of(sighting, case.situation)
+    record = platform_of_sighting(sighting, case.situation)
     return None if record is None else record.id
 
 
@@ -102,14 +102,14 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     _print_sightings(case)
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
-        what, level = description_in_words(item.what), level_in_words(item, case)
+        what, level = description_in_words(item.what), evidence_level_in_words(item, case)
         print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
     if pending_stamp := pending_stamp_text(case):
         print_line(f"  {pending_stamp}")
     for one in case.notices:
         print_line(f"  {_notice_in_words(one)}")
-    for clock in deadlines(case, now):
-        if not clock.silent:
+    for clock in deadlines_of_case(case, now):
+        if not clock.sets_no_time_limit:
             print_line(f"  {_clock_in_words(clock)}")
     for record in steps_for:
         _print_steps(report_steps(record, case, now.date()))
@@ -142,9 +142,9 @@ def _print_sightings(case: Case) -> None:
         at = moment_in_words(seen.first_seen_at)
         print_line(f"  {line.format(number=seen.number, where=seen.where, at=at)}")
     for back in case.returned:
-        print_line(f"  {returned_text(back)}")
-    for record in destinations(case):
-        print_line(f"  {destination_text(record, case)}")
+        print_line(f"  {reappearance_text(back)}")
+    for record in report_destinations(case):
+        print_line(f"  {report_destination_text(record, case)}")
 
 
 def _print_steps(steps: ReportSteps) -> None:

@@ -12,24 +12,24 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.respond.calendar_file import (
     CalendarEntry,
-    calendar_file,
-    entry_uid,
-    running_deadlines,
+    calendar_entry_uid,
+    format_calendar_file,
+    running_deadline_entries,
 )
-from entrenous.respond.law.deadlines import deadlines
-from entrenous.respond.law.one_deadline import OneDeadline, RequestEvent, one_deadline
+from entrenous.respond.law.deadlines import deadlines_of_case
+from entrenous.respond.law.one_deadline import CountedDeadline, RequestEvent, count_deadline
 from entrenous.respond.law.places import Place, parse_place
-from entrenous.respond.law.zones import capital_zone, moment_in_words
+from entrenous.respond.law.zones import capital_zone, moment_at_place_in_words
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import Json, parse_time
 
 _EXIT_NO_DATE: Final = 1  # exit status: there is no date
-_LATEST_YEAR: Final = 2200  # holidays and time zones are not known further ahead
-IcsOption = Annotated[
+_EVENT_YEAR_MAX: Final = 2200  # holidays and time zones are not known further ahead
+CalendarFileOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also write a calendar file (.ics).")
 ]
-PlainTitles = Annotated[
+PlainTitlesOption = Annotated[
     bool, typer.Option("--plain-titles", help="Name the law in the calendar, not Reminder 1.")
 ]
 AlarmOption = Annotated[
@@ -58,20 +58,22 @@ def deadline(
         str | None,
         typer.Option(metavar="REGION", help="The state or region in the country: CA, BY."),
     ] = None,
-    ics: IcsOption = None,
-    plain_titles: PlainTitles = False,
+    ics: CalendarFileOption = None,
+    plain_titles: PlainTitlesOption = False,
     alarm: AlarmOption = None,
     as_json: Json = False,
 ) -> None:
     """Work out the date by which somebody has to act under a law, and show each step. Exit status
     1: there is no date.
     """
-    result = one_deadline(route, _parse_events(event), _parse_place(country, region))
+    result = count_deadline(route, _parse_events(event), _parse_place(country, region))
     if ics is not None and result.due_at is not None:
         now = SystemClock().now()
         words = f"{result.route.law}, {result.route.provision}: {result.rule}"
-        entry = CalendarEntry(result.due_at, words, entry_uid(now, words))
-        shown = calendar_file([entry], now, plain_titles=plain_titles, alarm=_alarm_before(alarm))
+        entry = CalendarEntry(result.due_at, words, calendar_entry_uid(now, words))
+        shown = format_calendar_file(
+            [entry], now, plain_titles=plain_titles, alarm=_alarm_before(alarm)
+        )
         write_new(ics, shown)
     if as_json:
         print_json(_deadline_json(result))
@@ -86,7 +88,7 @@ def calendar(
     context: typer.Context,
     name: str,
     ics: Annotated[Path, typer.Option(metavar="FILE", help="The calendar file (.ics) to write.")],
-    plain_titles: PlainTitles = False,
+    plain_titles: PlainTitlesOption = False,
     alarm: AlarmOption = None,
     as_json: Json = False,
 ) -> None:
@@ -98,9 +100,10 @@ def calendar(
 
     with opened_device(context) as device:
         case, now = find_case(name, device), device.clock.now()
-        entries = running_deadlines(case, deadlines(case, now))
+        entries = running_deadline_entries(case, deadlines_of_case(case, now))
     write_new(
-        ics, calendar_file(entries, now, plain_titles=plain_titles, alarm=_alarm_before(alarm))
+        ics,
+        format_calendar_file(entries, now, plain_titles=plain_titles, alarm=_alarm_before(alarm)),
     )
     if as_json:
         print_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
@@ -124,7 +127,7 @@ def _parse_events(typed: list[str]) -> dict[RequestEvent, datetime]:
                 ).format(one=one, events=", ".join(RequestEvent))
             )
         moment = parse_time(when)
-        if moment.year > _LATEST_YEAR:
+        if moment.year > _EVENT_YEAR_MAX:
             raise typer.BadParameter(
                 translated("{when!r} is too far in the future to count a deadline from").format(
                     when=when
@@ -146,17 +149,17 @@ def _alarm_before(hours: int | None) -> timedelta | None:
     return None if hours is None else timedelta(hours=hours)
 
 
-def _deadline_in_words(result: OneDeadline) -> str:
+def _deadline_in_words(result: CountedDeadline) -> str:
     if result.due_at is not None:
         return translated("They have until {due_at}.").format(
-            due_at=moment_in_words(result.due_at, result.place)
+            due_at=moment_at_place_in_words(result.due_at, result.place)
         )
     if not result.in_force:
         return translated("No deadline: this law was not in force on that day.")
     return translated("No date: this law names none that can be counted.")
 
 
-def _deadline_json(result: OneDeadline) -> dict[str, object]:
+def _deadline_json(result: CountedDeadline) -> dict[str, object]:
     return {
         "schema": "entrenous/deadline/1",
         "route": result.route.id,

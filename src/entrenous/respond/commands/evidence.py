@@ -18,30 +18,30 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.client.stamp_authority import (
-    check_stamp,
-    known_authorities,
-    timestamp_authority,
+    open_known_authorities,
+    open_timestamp_authority,
+    verify_stamp,
 )
 from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.commands.watch import agree_first
 from entrenous.respond.evidence import (
-    PROVES,
+    STAMP_PROVES_NOTE,
     ExportedItem,
     cases_to_stamp,
+    explain_how_to_check_stamp,
     export_item,
     exported_files,
-    how_to_check_stamp,
-    stamp_or_wait,
+    stamp_evidence_or_postpone,
     verification_in_words,
     verify_case,
 )
 from entrenous.respond.nouns import Case, Stamp
-from entrenous.respond.open_case import CAPTURE_PURPOSE
+from entrenous.respond.open_case import DEFAULT_CAPTURE_PURPOSE
 from entrenous.respond.stamp_authorities import (
-    bundled_certificates,
-    certificate_bundle,
-    kept_roots_text,
+    certificates_by_sha256,
+    read_certificate_bundle,
+    stored_roots_trust_text,
 )
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
@@ -75,7 +75,7 @@ def capture(
             metavar="-|TEXT",
             help=f"The purpose, which is stored in the capture. {STDIN_OPTION_ADVICE}",
         ),
-    ] = CAPTURE_PURPOSE,
+    ] = DEFAULT_CAPTURE_PURPOSE,
     yes: Annotated[
         bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
     ] = False,
@@ -136,7 +136,7 @@ def stamp(
     shown = []
     with _open_stamp_authority(context, authority, ca) as stamper, opened_device(context) as device:
         for one in cases_to_stamp(device) if name is None else (name,):
-            case = stamp_or_wait(one, stamper, device)
+            case = stamp_evidence_or_postpone(one, stamper, device)
             shown.append(_stamp_json(case))
             if not as_json:
                 _print_stamped(case)
@@ -154,10 +154,10 @@ def _open_stamp_authority(
 ) -> Iterator[Callable[[bytes], Stamp]]:
     settings = session_of(context).settings
     if authority is None or ca is None:
-        with known_authorities(settings) as ask:
+        with open_known_authorities(settings) as ask:
             yield ask
         return
-    with timestamp_authority(authority, read_file(ca), settings.proxy) as chosen:
+    with open_timestamp_authority(authority, read_file(ca), settings.proxy) as chosen:
         yield chosen.stamp
 
 
@@ -174,16 +174,16 @@ def _stamp_json(case: Case) -> dict[str, object]:
 
 def _print_stamped(case: Case) -> None:
     newest = case.stamps[-1]
-    at = _to_the_second(newest.at)
+    at = _format_time_with_seconds(newest.at)
     print_line(
         translated("{name}: stamped at {at} by {authority_url}.").format(
             name=case.name, at=at, authority_url=newest.authority_url
         )
     )
-    print_line(translated(PROVES))
+    print_line(translated(STAMP_PROVES_NOTE))
 
 
-def _to_the_second(at: datetime) -> str:
+def _format_time_with_seconds(at: datetime) -> str:
     return f"{day_in_words(at)}, {at:%H:%M:%S} UTC"
 
 
@@ -201,8 +201,8 @@ def verify(
     """Check a case again: its custody chain, every item, every stamp."""
     given_ca = None if ca is None else read_file(ca)
     with opened_device(context) as device:
-        case = verify_case(name, device, partial(check_stamp, authorities=given_ca))
-    bundled = bundled_certificates(certificate_bundle(session_of(context).settings))
+        case = verify_case(name, device, partial(verify_stamp, authorities=given_ca))
+    bundled = certificates_by_sha256(read_certificate_bundle(session_of(context).settings))
     if as_json:
         print_json(
             {
@@ -222,7 +222,7 @@ def verify(
     for line in verification_in_words(case):
         print_line(f"  {line}")
     for stamp in case.stamps:
-        at = _to_the_second(stamp.at)
+        at = _format_time_with_seconds(stamp.at)
         print_line(
             "  "
             + translated("Stamped at {at} by {authority_url}.").format(
@@ -239,7 +239,7 @@ def verify(
             )
     if case.stamps and given_ca is None:
         roots = (root for one in case.stamps for root in _trusted_roots(one, None))
-        print_line(f"  {kept_roots_text(case.name, roots, session_of(context).settings)}")
+        print_line(f"  {stored_roots_trust_text(case.name, roots, session_of(context).settings)}")
 
 
 def _stamp_json_with_roots(
@@ -286,7 +286,7 @@ def export(
     print_line(translated("wrote {place}").format(place=place))
     for one in other_files:
         print_line("  " + translated("and {one}").format(one=one))
-    for line in how_to_check_stamp([str(place), *map(str, other_files)]):
+    for line in explain_how_to_check_stamp([str(place), *map(str, other_files)]):
         print_line(line)
 
 

@@ -7,7 +7,7 @@ import typer
 from entrenous.base.environment import SystemClock
 from entrenous.respond.help_report import help_in_words, help_json
 from entrenous.respond.law.places import parse_place
-from entrenous.respond.who_helps import Need, help_for
+from entrenous.respond.who_helps import HelpNeed, find_help
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.typed_input import Json
 
@@ -40,8 +40,8 @@ def help_(
     """Show who helps where you live, and what to do first; nothing leaves this device."""
     typed_country = (" ".join(country),) if country else ()
     places = tuple(dict.fromkeys(parse_place(typed) for typed in (*typed_country, *(place or ()))))
-    need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)
-    found, now = help_for(places, need), SystemClock().now()
+    need = HelpNeed(under_18=under_18, threat=threat, danger=danger, watched=watched)
+    found, now = find_help(places, need), SystemClock().now()
     if as_json:
         print_json(help_json(found, now))
         return

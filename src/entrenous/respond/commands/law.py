@@ -12,29 +12,29 @@ from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.commands.deadline import deadline
 from entrenous.respond.commands.situation_options import (
     AlteredOption,
-    ForSomebodyElse,
-    HideMyName,
+    ForSomebodyElseOption,
+    HideMyNameOption,
     IntimateOption,
     PlacesOption,
-    PlatformIn,
-    SenderKnown,
-    ShowsMe,
-    TakenByMe,
+    PlatformInOption,
+    SenderKnownOption,
+    ShowsMeOption,
+    TakenByMeOption,
     Under18Option,
 )
 from entrenous.respond.law.legal_route import RankedRoute
-from entrenous.respond.law.plan import Plan, plan_for
+from entrenous.respond.law.plan import Plan, make_plan
 from entrenous.respond.law.plan_view import how_to_draft, plan_json, plan_text
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.law.scenario import (
     SCENARIO_BYTES_MAX,
     Scenario,
+    parse_scenario,
     read_scenario,
-    scenario_from,
 )
 from entrenous.respond.platforms import PlatformKind
 from entrenous.respond.situation import Demand, Spread
-from entrenous.respond.who_helps import Need, who_helps
+from entrenous.respond.who_helps import HelpNeed, find_help_lines
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.typed_input import (
     STDIN_MARK,
@@ -58,7 +58,7 @@ _USAGE_ERROR: Final = translatable(
 )
 _ALONE_ERROR: Final = translatable("a case or --scenario goes without other options")
 _HELP_LINES_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
-_What = Annotated[
+_PostedOption = Annotated[
     Spread | None,
     typer.Option(
         "--what",
@@ -67,7 +67,7 @@ _What = Annotated[
         " person; threat: nothing was shared yet.",
     ),
 ]
-_Where = Annotated[
+_PlatformOption = Annotated[
     str,
     typer.Option(
         "--platform",
@@ -75,11 +75,11 @@ _Where = Annotated[
         help=f"Where the picture is: a platform's name, or a web address. {STDIN_OPTION_ADVICE}",
     ),
 ]
-_Kind = Annotated[
+_PlatformKindOption = Annotated[
     PlatformKind | None, typer.Option("--platform-kind", help="What sort of site or app it is.")
 ]
-_Demand = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
-_File = Annotated[
+_DemandOption = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
+_ScenarioOption = Annotated[
     Path | None,
     typer.Option(
         "--scenario",
@@ -87,7 +87,7 @@ _File = Annotated[
         help=f"What happened, as TOML or JSON. {STDIN_OPTION_ADVICE}",
     ),
 ]
-_Day = Annotated[
+_DayOption = Annotated[
     str,
     typer.Option(
         "--day",
@@ -101,21 +101,21 @@ def routes(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A case; needs your passphrase.")] = None,
     place: PlacesOption = None,
-    what: _What = None,
-    platform: _Where = "",
-    platform_kind: _Kind = None,
-    platform_in: PlatformIn = "",
+    what: _PostedOption = None,
+    platform: _PlatformOption = "",
+    platform_kind: _PlatformKindOption = None,
+    platform_in: PlatformInOption = "",
     intimate: IntimateOption = None,
     altered: AlteredOption = None,
-    shows_me: ShowsMe = None,
-    taken_by_me: TakenByMe = None,
-    sender: SenderKnown = None,
-    demand: _Demand = None,
-    hide_my_name: HideMyName = False,
+    shows_me: ShowsMeOption = None,
+    taken_by_me: TakenByMeOption = None,
+    sender: SenderKnownOption = None,
+    demand: _DemandOption = None,
+    hide_my_name: HideMyNameOption = False,
     under_18: Under18Option = False,
-    for_somebody_else: ForSomebodyElse = None,
-    day: _Day = "",
-    scenario: _File = None,
+    for_somebody_else: ForSomebodyElseOption = None,
+    day: _DayOption = "",
+    scenario: _ScenarioOption = None,
     in_full: Annotated[bool, typer.Option("--all", help="Show every step in full.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -142,7 +142,7 @@ def routes(
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
         raise typer.BadParameter(translated(_ALONE_ERROR if name or scenario else _USAGE_ERROR))
     if name is not None:
-        _print_for_case(context, name, as_json=as_json, in_full=in_full)
+        _print_routes_of_case(context, name, as_json=as_json, in_full=in_full)
         return
     today = SystemClock().now().date()
     if scenario is not None:
@@ -150,8 +150,8 @@ def routes(
     else:
         if platform:
             given["platform"] = read_typed_line(platform, translated("Where it is"), context)
-        read = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
-    _print_answer(read, as_json=as_json, in_full=in_full)
+        read = parse_scenario(given, today, name_must_stay_hidden=hide_my_name)
+    _print_scenario_plan(read, as_json=as_json, in_full=in_full)
 
 
 def _read_scenario_file(path: Path, context: typer.Context) -> bytes:
@@ -166,8 +166,8 @@ def _read_scenario_file(path: Path, context: typer.Context) -> bytes:
         raise typer.BadParameter(f"{path}: {why.strerror}") from None
 
 
-def _print_answer(scenario: Scenario, *, as_json: bool, in_full: bool) -> None:
-    plan = plan_for(scenario.situation, scenario.day, scenario.day, under_18=scenario.under_18)
+def _print_scenario_plan(scenario: Scenario, *, as_json: bool, in_full: bool) -> None:
+    plan = make_plan(scenario.situation, scenario.day, scenario.day, under_18=scenario.under_18)
     if as_json:
         print_json(plan_json(plan))
         return
@@ -179,11 +179,13 @@ def _print_plan(plan: Plan, *, in_full: bool, case: str = "") -> None:
         print_line(line)
 
 
-def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool) -> None:
+def _print_routes_of_case(
+    context: typer.Context, name: str, *, as_json: bool, in_full: bool
+) -> None:
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415
     from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
-    from entrenous.respond.report_steps import destination_text, destinations  # noqa: PLC0415
+    from entrenous.respond.report_steps import report_destination_text, report_destinations  # noqa: PLC0415
 
     with opened_device(context) as device:
         case = find_case(name, device)
@@ -206,25 +208,25 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
         Spread.THREAT,
     ):  # here the steps of a ladder (ladders.py) come before any law
         _print_plan(
-            plan_for(situation, day_of_event(case), today),
+            make_plan(situation, day_of_event(case), today),
             in_full=in_full,
             case=quote_for_shell(name),
         )
         return
     print_line(choice.why)
-    for record in destinations(case):
-        print_line(f"  {destination_text(record, case)}")
+    for record in report_destinations(case):
+        print_line(f"  {report_destination_text(record, case)}")
     for one in choice.ranked:
         print_line(f"  {one.route.id}: {one.why}")
-        print_line(f"    {one.route.cited()}")
+        print_line(f"    {one.route.citation_with_source()}")
         for note in one.notes:
             print_line(f"    {note}")
     if choice.ranked:
         print_line(how_to_draft(quote_for_shell(name), choice.ranked[0].route))
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
-    need = Need(threat=case.situation.posted is Spread.THREAT)
-    for line in who_helps(case.situation.places, need)[:_HELP_LINES_MAX]:
+    need = HelpNeed(threat=case.situation.posted is Spread.THREAT)
+    for line in find_help_lines(case.situation.places, need)[:_HELP_LINES_MAX]:
         helps = translated("People who help: {line}").format(line=help_line_text(line, today))
         print_line(f"  {helps}")
 

@@ -13,14 +13,14 @@ from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import print_case_answer
-from entrenous.respond.letters.draft import render_pdf, write_notice
+from entrenous.respond.letters.draft import draft_and_store_notice, render_notice_pdf
 from entrenous.respond.letters.drafted_notices import (
     compare_notices,
     keep_reference,
     notice_list_lines,
     notice_versions,
 )
-from entrenous.respond.letters.preview import format_preview
+from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import left_out_sightings
 from entrenous.respond.nouns import Case, Notice
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
@@ -116,7 +116,7 @@ def notice(
     )
     with opened_device(context) as device:
         if route is not None:
-            drafted = write_notice(name, route, device, tuple(sighting or ()), language)
+            drafted = draft_and_store_notice(name, route, device, tuple(sighting or ()), language)
             _show_notice(name, drafted.number, device, pdf, text, as_json=as_json)
         elif show is not None:
             _show_notice(name, show, device, pdf, text, as_json=as_json)
@@ -152,7 +152,7 @@ def _show_notice(
     if as_json:
         print_json({"schema": "entrenous/notice/1", "case": name, **_notice_json(one, case)})
         return
-    print_line(format_preview(one, case, device.clock.now().date()))
+    print_line(format_notice_preview(one, case, device.clock.now().date()))
     for file in (pdf, text):
         if file is not None:
             print_line(translated("Written: {file}").format(file=file))
@@ -171,7 +171,7 @@ def _write_files(notice: Notice, pdf: Path | None, text: Path | None) -> None:
     """Write the files whole, or none of them if the PDF cannot be made."""
     made = []
     if pdf is not None:
-        made.append((pdf, render_pdf(notice)))
+        made.append((pdf, render_notice_pdf(notice)))
     if text is not None:
         made.append((text, f"{notice.letter}\n".encode()))
     for file, data in made:

@@ -10,9 +10,13 @@ import typer
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
-from entrenous.respond.client.stamp_authority import check_stamp
-from entrenous.respond.packs.hand_over import check_packed, encrypt_for, recipient_line
-from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
+from entrenous.respond.client.stamp_authority import verify_stamp
+from entrenous.respond.packs.hand_over import (
+    check_received_pack,
+    encrypt_pack_for,
+    read_recipient_key,
+)
+from entrenous.respond.packs.make_pack import Pack, make_pack_for_court, make_pack_for_platform
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
@@ -77,15 +81,15 @@ def pack(
     written = FileGroup()
     with opened_device(context) as device, written.remove_on_failure(lambda: False):
         if to is not None:
-            key = recipient_line(to)
+            key = read_recipient_key(to)
             place = out / f"{name}-for-{reader}.zip.age"
-            made_pack = pack_for_court(
-                name, key, device, check_stamp, partial(_encrypt_pack, written, place, key)
+            made_pack = make_pack_for_court(
+                name, key, device, verify_stamp, partial(_encrypt_pack, written, place, key)
             )
         else:
             place = out / f"{name}-for-platform.zip"
             chosen = (tuple(notice or ()), tuple(sighting or ()))
-            made_pack = pack_for_platform(
+            made_pack = make_pack_for_platform(
                 name, *chosen, device, partial(_write_pack, written, place)
             )
     fingerprint = made_pack.fingerprint.hex()
@@ -110,7 +114,7 @@ def pack(
 
 
 def _encrypt_pack(written: FileGroup, path: Path, key: str, made_pack: Pack) -> None:
-    _store_file(written, path, encrypt_for(key, made_pack.zipped()))
+    _store_file(written, path, encrypt_pack_for(key, made_pack.zipped()))
 
 
 def _write_pack(written: FileGroup, path: Path, made_pack: Pack) -> None:
@@ -144,7 +148,7 @@ def check(
     """Check a pack that you were given; no device is needed. Exit status 1: it is not valid."""
     key = None if identity is None else Secret(read_file(identity))
     place = pack if pack.is_dir() else read_file(pack)
-    checked = check_packed(place, key, None if ca is None else read_file(ca))
+    checked = check_received_pack(place, key, None if ca is None else read_file(ca))
     if as_json:
         print_json(
             {

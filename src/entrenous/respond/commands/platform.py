@@ -10,7 +10,11 @@ import typer
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
-from entrenous.respond.abuse_contacts import AbuseLookUp, how_to_find_the_host, look_up_in_text
+from entrenous.respond.abuse_contacts import (
+    AbuseLookUp,
+    explain_how_to_find_host,
+    look_up_contacts_in_text,
+)
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
@@ -22,8 +26,13 @@ from entrenous.respond.platforms import (
     platform_by_id,
     shipped_platforms,
 )
-from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what
-from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD_NOTE, ReportSteps, report_steps
+from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
+from entrenous.respond.report_steps import (
+    GENERIC_SITE_RECORD_ID,
+    NO_RECORD_NOTE,
+    ReportSteps,
+    report_steps,
+)
 from entrenous.respond.situation import Situation
 from entrenous.terminal.output import hint, print_json, print_line, single_line
 from entrenous.terminal.session import session_of
@@ -78,10 +87,12 @@ def platform(
     host = host_of(typed)
     if "." not in host and (record is None or look_up):
         raise NoSuchPlatform(name=typed[:60])
-    found = None if pasted is None else look_up_in_text(pasted)
+    found = None if pasted is None else look_up_contacts_in_text(pasted)
     if look_up:
         found = _look_up_contacts(context, host, address, lists, yes=yes)
-    steps = report_steps(record or platform_by_id(GENERIC_SITE), _case_option(context, case), today)
+    steps = report_steps(
+        record or platform_by_id(GENERIC_SITE_RECORD_ID), _load_case_or_blank(context, case), today
+    )
     if as_json:
         print_json(_report_steps_json(steps, found, known=record is not None))
         return
@@ -109,7 +120,7 @@ def _look_up_contacts(
 
     proxy = session_of(context).settings.proxy
     hint(translated("To look this up, this computer asks:"))
-    for line in describe_who_learns_what(host, proxy, address, lists):
+    for line in describe_what_look_up_reveals(host, proxy, address, lists):
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
         refuse_unless_agreed(translated("Ask them now?"))
@@ -119,14 +130,14 @@ def _look_up_contacts(
 def _print_contacts(looked_up: AbuseLookUp | None, typed: str, *, known: bool) -> None:
     if looked_up is None:
         if not known:
-            print_line(how_to_find_the_host(typed))
+            print_line(explain_how_to_find_host(typed))
         return
     print_line()
     for line in looked_up.lines:
         print_line(single_line(line))
 
 
-def _case_option(context: typer.Context, case: str | None) -> Case | Situation:
+def _load_case_or_blank(context: typer.Context, case: str | None) -> Case | Situation:
     if case is None:
         return Situation(())
     with opened_device(context) as device:

@@ -17,25 +17,25 @@ from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.safety import (
+    COUNTRY_QUESTION,
     GO_ON_QUESTION,
     NOT_UNDERSTOOD_NOTE,
     STOPPED_NOTE,
-    WHERE_QUESTION,
     YES_NO_CHOICES,
     YES_NO_UNSURE_CHOICES,
-    Reply,
+    NonAnswer,
     SafetyAnswers,
-    answer_when_unsure,
+    cautious_answer,
     danger_advice,
-    read_reply,
     read_spread,
+    read_yes_or_no,
     threat_advice,
     watched_advice,
 )
 from entrenous.respond.situation import Demand, Spread
 from entrenous.terminal.output import hint, join_wrapped_lines
 
-Answer = TypeVar("Answer")
+AnswerT = TypeVar("AnswerT")
 _REPEATS_MAX: Final = 2  # then the question is skipped
 SafeOption = Annotated[
     bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
@@ -44,7 +44,7 @@ WatchedOption = Annotated[
     bool | None,
     typer.Option("--watched/--not-watched", help="Whether somebody may watch this device."),
 ]
-PostedToOption = Annotated[
+SpreadOption = Annotated[
     Spread | None,
     typer.Option(
         "--posted",
@@ -91,7 +91,7 @@ def ask_about_safety(
     return SafetyAnswers(safe, watched, answers.posted), places
 
 
-def ask_how_far(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -> Spread | None:
+def ask_spread(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -> Spread | None:
     """Return how far the picture has spread; ask if ``posted`` is None.
 
     If there is only a threat, print what to do.
@@ -116,7 +116,7 @@ def ask_age() -> AgeAnswer:
     Raises typer.Exit on "stop".
     """
     question = safety_questions()["age"].asks
-    reply = _ask_until_understood(read_reply, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
+    reply = _ask_until_understood(read_yes_or_no, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
     known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
@@ -124,30 +124,32 @@ def ask_age() -> AgeAnswer:
 def _ask_yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.asks)
-    reply = _ask_until_understood(read_reply, f"{question.why} {translated(YES_NO_CHOICES)}")
-    if reply is Reply.UNSURE:
-        return answer_when_unsure(name)
+    reply = _ask_until_understood(read_yes_or_no, f"{question.why} {translated(YES_NO_CHOICES)}")
+    if reply is NonAnswer.UNSURE:
+        return cautious_answer(name)
     return reply if isinstance(reply, bool) else None
 
 
-def _ask_until_understood(read: Callable[[str], Answer], question: str) -> Answer:
+def _ask_until_understood(read: Callable[[str], AnswerT], question: str) -> AnswerT:
     """Ask a question, and repeat it a few times if the answer is not understood; raises typer.Exit
     on "stop".
     """
-    reply = read(_prompt(question))
+    reply = read(_ask_at_terminal(question))
     for _ in range(_REPEATS_MAX):
-        if reply is not Reply.UNCLEAR:
+        if reply is not NonAnswer.UNCLEAR:
             break
         hint(translated(NOT_UNDERSTOOD_NOTE))
-        reply = read(_prompt(question))
-    _stop_if(reply is Reply.STOP)
+        reply = read(_ask_at_terminal(question))
+    _exit_if_stopped(reply is NonAnswer.STOP)
     return reply
 
 
 def _ask_place() -> tuple[Place, ...]:
-    typed = _prompt(translated(WHERE_QUESTION)).strip()
+    typed = _ask_at_terminal(translated(COUNTRY_QUESTION)).strip()
     try:
-        return (parse_place(typed),) if typed and read_reply(typed) is not Reply.STOP else ()
+        return (
+            (parse_place(typed),) if typed and read_yes_or_no(typed) is not NonAnswer.STOP else ()
+        )
     except UnknownPlace as unknown:
         hint(join_wrapped_lines(str(unknown)))
         return ()
@@ -155,10 +157,10 @@ def _ask_place() -> tuple[Place, ...]:
 
 def _ask_to_go_on(*, ask: bool) -> None:
     if ask:
-        _stop_if(read_reply(_prompt(translated(GO_ON_QUESTION))) is not True)
+        _exit_if_stopped(read_yes_or_no(_ask_at_terminal(translated(GO_ON_QUESTION))) is not True)
 
 
-def _prompt(question: str) -> str:
+def _ask_at_terminal(question: str) -> str:
     answer: str = typer.prompt(question, default="", show_default=False, err=True)
     return answer
 
@@ -169,7 +171,7 @@ def _print_lines(lines: Iterable[str]) -> None:
     hint("")
 
 
-def _stop_if(stopped: bool) -> None:
+def _exit_if_stopped(stopped: bool) -> None:
     if stopped:
         hint(translated(STOPPED_NOTE))
         raise typer.Exit

@@ -19,32 +19,32 @@ IntimateOption = Annotated[
 AlteredOption = Annotated[
     bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
 ]
-TakenByMe = Annotated[
+TakenByMeOption = Annotated[
     bool | None, typer.Option("--taken-by-me/--taken-by-somebody-else", help="Who took it.")
 ]
-HideMyName = Annotated[
+HideMyNameOption = Annotated[
     bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
 ]
 Under18Option = Annotated[
     bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]
-ForSomebodyElse = Annotated[
+ForSomebodyElseOption = Annotated[
     RepresentativeRole | None,
     typer.Option(
         "--for-somebody-else", help="You act for the person shown; say what you are to them."
     ),
 ]
-PlatformIn = Annotated[
+PlatformInOption = Annotated[
     str,
     typer.Option(
         "--platform-in", metavar="PLACE", help="The place where the platform's company is based."
     ),
 ]
-ShowsMe = Annotated[
+ShowsMeOption = Annotated[
     bool | None,
     typer.Option("--shows-me/--shows-somebody-else", help="Whether the picture shows you."),
 ]
-SenderKnown = Annotated[
+SenderKnownOption = Annotated[
     bool | None,
     typer.Option("--sender-known/--sender-unknown", help="Whether you know who passed it on."),
 ]

@@ -16,13 +16,13 @@ from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.watch.records import (
     describe_what_site_sees,
-    has_agreed,
+    has_agreed_to_watching,
     start_watching,
     stop_watching,
-    store_agreement,
-    watched_in,
+    store_watching_agreement,
+    watched_in_case,
 )
-from entrenous.respond.watch.states import Watched, watched_in_words
+from entrenous.respond.watch.states import WatchedSighting, watched_in_words
 from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, refuse_unless_agreed
@@ -57,9 +57,9 @@ def watch(
             refuse_unless_adults(find_case(name, device), device.clock.now().date())
             _switch_watching(name, on or [], off or [], device, by_proxy=by_proxy, yes=yes)
         if once:
-            _check_now(name, context, device, as_json=as_json)
+            _check_due_sightings(name, context, device, as_json=as_json)
         elif name is not None:
-            _show_watched(name, watched_in(name, device), as_json=as_json)
+            _show_watched(name, watched_in_case(name, device), as_json=as_json)
 
 
 def _switch_watching(
@@ -75,13 +75,13 @@ def _switch_watching(
 
 def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
     """Explain what a site sees and ask for consent, unless the person agreed before."""
-    if has_agreed(device, by_proxy=by_proxy):
+    if has_agreed_to_watching(device, by_proxy=by_proxy):
         return
     for line in describe_what_site_sees(by_proxy=by_proxy):
         hint(line)
     if not yes:
         _ask_agreement()
-    store_agreement(device, by_proxy=by_proxy)
+    store_watching_agreement(device, by_proxy=by_proxy)
 
 
 def _ask_agreement() -> None:
@@ -92,11 +92,13 @@ def _ask_agreement() -> None:
     refuse_unless_agreed(translated("Do you agree to that?"))
 
 
-def _check_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
+def _check_due_sightings(
+    name: str | None, context: typer.Context, device: Device, *, as_json: bool
+) -> None:
     from entrenous.device.open_device import with_fast_picture_decoding  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
     from entrenous.respond.watch.check_sightings import check_due_sightings  # noqa: PLC0415 -- loads NumPy
-    from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
+    from entrenous.respond.watch.polite_web import PoliteWeb  # noqa: PLC0415 -- as above
 
     proxy = session_of(context).settings.proxy
     web = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep)
@@ -120,7 +122,7 @@ def _check_now(name: str | None, context: typer.Context, device: Device, *, as_j
         print_line(translated("Nothing is due."))
 
 
-def _show_watched(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
+def _show_watched(name: str, watched: tuple[WatchedSighting, ...], *, as_json: bool) -> None:
     if as_json:
         print_json(
             {"schema": "entrenous/watched/1", "watched": [_watched_json(one) for one in watched]}
@@ -141,13 +143,13 @@ def _show_watched(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> 
         print_line("  entrenous case watch --once")
 
 
-def _watched_in_words(record: Watched) -> str:
+def _watched_in_words(record: WatchedSighting) -> str:
     return translated("{case}, sighting {sighting}: {state}").format(
         case=record.case, sighting=record.sighting, state=watched_in_words(record)
     )
 
 
-def _watched_json(record: Watched) -> dict[str, object]:
+def _watched_json(record: WatchedSighting) -> dict[str, object]:
     return {
         "case": record.case,
         "sighting": record.sighting,

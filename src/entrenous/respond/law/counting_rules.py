@@ -94,7 +94,7 @@ def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
     }
 
 
-def rule_for(route: Route) -> CountingRule:
+def counting_rule_for(route: Route) -> CountingRule:
     """Return the rule for a route's time limits: its jurisdiction's rule, or its country's."""
     return _rule_for(route.jurisdiction, route.kind)
 

@@ -16,12 +16,12 @@ from entrenous.respond.law.counting import count_period, read_period
 from entrenous.respond.law.counting_rules import (
     DEFAULT_RULE_ID,
     CountingRule,
+    counting_rule_for,
     counting_rules,
-    rule_for,
 )
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
-from entrenous.respond.law.places import WORLDWIDE, Place, reaches
-from entrenous.respond.law.zones import moment_in_words
+from entrenous.respond.law.places import WORLDWIDE, Place, law_reaches
+from entrenous.respond.law.zones import moment_at_place_in_words
 from entrenous.respond.nouns import Breach, Case, Notice, NoticeState
 from entrenous.respond.situation import Situation
 
@@ -40,7 +40,7 @@ class Deadline:
 
     ``yours`` marks an organisation's deadline for its own breach; its ``notice`` is 0.
 
-    ``place`` is where the addressee has to act, ``here`` where the person lives, if known.
+    ``place`` is where the addressee has to act, ``person_place`` where the person lives, if known.
     ``done_at`` is when the required act was done.
     """
 
@@ -56,11 +56,11 @@ class Deadline:
     due_at: datetime | None = None
     done_at: datetime | None = None
     place: Place = WORLDWIDE
-    here: Place | None = None
+    person_place: Place | None = None
     yours: bool = False
 
     @property
-    def silent(self) -> bool:
+    def sets_no_time_limit(self) -> bool:
         """True if the law sets no time limit, not even in words."""
         return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _RULES_WITHOUT_LIMIT
 
@@ -92,7 +92,7 @@ class RequiredAct(Enum):
     REMOVE = auto()
 
 
-def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
+def deadlines_of_case(case: Case, now: datetime) -> tuple[Deadline, ...]:
     """Return all deadlines of all notices, most urgent first; those without a date come last.
 
     Args:
@@ -103,20 +103,20 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
         _make_deadline(notice, clause, case.situation, now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
-        for clause in clauses_of(notice.route)
+        for clause in deadline_clauses_of(notice.route)
     ]
     if case.breach is not None:
         clocks += _breach_deadlines(case.breach, case.situation, now)
     return tuple(sorted(clocks, key=_urgency_key))
 
 
-def clauses_of(route: Route) -> tuple[str, ...]:
+def deadline_clauses_of(route: Route) -> tuple[str, ...]:
     """Return the clauses of a route's deadline rule, in order."""
-    return clauses_in(route.deadline_rule)
+    return split_deadline_clauses(route.deadline_rule)
 
 
 @lru_cache(maxsize=1024)
-def clauses_in(rule: str) -> tuple[str, ...]:
+def split_deadline_clauses(rule: str) -> tuple[str, ...]:
     """Return the clauses of a deadline rule, in order."""
     return tuple(clause.strip() for clause in _CLAUSE_SEPARATOR.split(rule))
 
@@ -156,7 +156,7 @@ def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
     """Return the first of the named places that a jurisdiction's law covers, or its own place."""
     if jurisdiction == WORLDWIDE:
         return next(iter(named), WORLDWIDE)
-    inside = (where for where in named if reaches(jurisdiction, (where,)))
+    inside = (where for where in named if law_reaches(jurisdiction, (where,)))
     own = Place(_PLACE_OF_JURISDICTION.get(jurisdiction, jurisdiction))
     found = next(inside, own)
     return own if own.startswith(f"{found}-") else found
@@ -180,7 +180,7 @@ def time_allowed(route: Route, act: RequiredAct) -> str:
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
-    timed = (one for one in clauses_of(route) if clause_duration(one))
+    timed = (one for one in deadline_clauses_of(route) if clause_duration(one))
     return next((clause_duration(one) for one in timed if required_act(route, one) is act), "")
 
 
@@ -201,14 +201,16 @@ _ORGANISATION_TEXTS: Final = {
     DeadlineState.MET: translatable("done in time; your organisation had until {until}"),
     DeadlineState.MISSED: translatable("its time ran out on {until}"),
 }
-_NO_DATE: Final = translatable("the law sets no date here")
-_NO_DATE_BUT: Final = translatable("the law sets no date here, but says: {rule}")
+_NO_DATE_TEXT: Final = translatable("the law sets no date here")
+_NO_DATE_BUT_RULE_TEXT: Final = translatable("the law sets no date here, but says: {rule}")
 
 
 def deadline_in_words(deadline: Deadline) -> str:
     """Describe one deadline in a sentence, with its law; the clocks of its place count."""
-    until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
-    return f"{_until_in_words(deadline, until or '')} ({ground_of(deadline)})"
+    until = deadline.due_at and moment_at_place_in_words(
+        deadline.due_at, deadline.place, deadline.person_place
+    )
+    return f"{_until_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
 
 
 def deadline_for_person(deadline: Deadline) -> str:
@@ -222,7 +224,7 @@ def deadline_for_person(deadline: Deadline) -> str:
     return _until_in_words(deadline, until or "")
 
 
-def ground_of(deadline: Deadline) -> str:
+def law_of_deadline(deadline: Deadline) -> str:
     """Return the law of a deadline, and its provision."""
     return f"{deadline.law}, {deadline.provision}"
 
@@ -231,7 +233,7 @@ def _until_in_words(deadline: Deadline, until: str) -> str:
     if deadline.state is DeadlineState.NOT_STARTED:
         return deadline.starts
     words = _ORGANISATION_TEXTS if deadline.yours else _ADDRESSEE_TEXTS
-    no_date = _NO_DATE if deadline.silent else _NO_DATE_BUT
+    no_date = _NO_DATE_TEXT if deadline.sets_no_time_limit else _NO_DATE_BUT_RULE_TEXT
     return translated(words.get(deadline.state, no_date)).format(
         until=until, rule=translated(deadline.rule)
     )
@@ -241,7 +243,7 @@ def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datet
     route, place = notice.route, addressee_place(notice.route, situation)
     began = _start_time(notice, clause)
     due_at = (
-        clause_due_at(began + _pause_length(notice), clause, rule_for(route), place)
+        clause_due_at(began + _pause_length(notice), clause, counting_rule_for(route), place)
         if began
         else None
     )
@@ -258,7 +260,7 @@ def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datet
         due_at=due_at,
         done_at=_fulfilled_at(notice, clause),
         place=place,
-        here=next(iter(situation.places), None),
+        person_place=next(iter(situation.places), None),
     )
 
 
@@ -271,7 +273,7 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
     """
     route, place = breach.route, addressee_place(breach.route, situation)
     found = []
-    for clause in clauses_of(route):
+    for clause in deadline_clauses_of(route):
         due_at = clause_due_at(breach.aware_at, clause)
         found.append(
             Deadline(
@@ -287,7 +289,7 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
                 due_at=due_at,
                 done_at=breach.notified_at if due_at else None,
                 place=place,
-                here=next(iter(situation.places), None),
+                person_place=next(iter(situation.places), None),
                 yours=True,
             )
         )
@@ -325,7 +327,7 @@ def _pause_length(notice: Notice) -> timedelta:
     if (
         asked is None
         or supplied is None
-        or not pauses_while_waiting(notice.route, rule_for(notice.route))
+        or not pauses_while_waiting(notice.route, counting_rule_for(notice.route))
     ):
         return timedelta()
     return max(supplied - asked, timedelta())

@@ -139,7 +139,7 @@ class Route:
         """
         return fact_cautions(self.read_on, today, verified=self.verified)
 
-    def cited(self) -> str:
+    def citation_with_source(self) -> str:
         """Format the source and the day of reading, which are shown with every fact.
 
         Laws keep their names. The program's own letters have a translated description instead.

@@ -10,18 +10,18 @@ from enum import StrEnum
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.language import day_in_words, duration_in_words, long_day_in_words, translated
 from entrenous.respond.law.counting import PeriodEnd, PeriodUnit, count_period, read_period
-from entrenous.respond.law.counting_rules import CountingRule, rule_for
+from entrenous.respond.law.counting_rules import CountingRule, counting_rule_for
 from entrenous.respond.law.deadlines import (
     RequiredAct,
-    clauses_of,
     counting_place,
+    deadline_clauses_of,
     pauses_while_waiting,
     required_act,
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place
-from entrenous.respond.law.zones import capital_zone, moment_in_words, place_in_words
+from entrenous.respond.law.zones import capital_zone, moment_at_place_in_words, place_in_words
 
 
 class RequestEvent(StrEnum):
@@ -61,7 +61,7 @@ class ClauseDue:
 
 
 @dataclass(frozen=True, slots=True)
-class OneDeadline:
+class CountedDeadline:
     """A deadline with its calculation. ``due_at`` (aware UTC) is the date of the first clause that
     has one.
 
@@ -83,12 +83,12 @@ class OneDeadline:
         return next(dated, self.route.deadline_rule)
 
 
-def one_deadline(
+def count_deadline(
     route_id: str,
     events: Mapping[RequestEvent, datetime],
     place: Place,
     routes: tuple[Route, ...] | None = None,
-) -> OneDeadline:
+) -> CountedDeadline:
     """Calculate the deadline of a route from the events so far.
 
     Args:
@@ -147,7 +147,7 @@ def _nearest_version(versions: list[Route], day: date) -> Route:
     return min(later, key=lambda one: one.in_force_from or day) if later else versions[-1]
 
 
-def _note_not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
+def _note_not_in_force(route: Route, day: date, place: Place) -> CountedDeadline:
     first, last = route.in_force_from, route.in_force_until
     not_then = [translated("{law} was not in force on that day.").format(law=_cite_route(route))]
     if first and first > day:
@@ -157,18 +157,18 @@ def _note_not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
     there = translated("The event was on {day} in {place}.").format(
         day=long_day_in_words(day), place=place_in_words(place)
     )
-    clauses = tuple(ClauseDue(clause, None) for clause in clauses_of(route))
-    return OneDeadline(route, place, False, None, clauses, (there, " ".join(not_then)))
+    clauses = tuple(ClauseDue(clause, None) for clause in deadline_clauses_of(route))
+    return CountedDeadline(route, place, False, None, clauses, (there, " ".join(not_then)))
 
 
 def _count_clauses(
     route: Route, events: Mapping[RequestEvent, datetime], place: Place, day: date
-) -> OneDeadline:
-    rule = rule_for(route)
-    clauses = clauses_of(route)
+) -> CountedDeadline:
+    rule = counting_rule_for(route)
+    clauses = deadline_clauses_of(route)
     endings = [(one, _count_clause_end(one, route, rule, events, place)) for one in clauses]
     due_at = next((end.due_at for _, end in endings if end and end.due_at), None)
-    return OneDeadline(
+    return CountedDeadline(
         route=route,
         place=place,
         in_force=True,
@@ -217,7 +217,7 @@ def _note_start(
     day: date,
 ) -> Iterator[str]:
     known = RequestEvent.RECEIVED if RequestEvent.RECEIVED in events else RequestEvent.SENT
-    when = moment_in_words(events[known], place)
+    when = moment_at_place_in_words(events[known], place)
     sentence = (
         translated("The request was received on {when}.")
         if known is RequestEvent.RECEIVED
@@ -257,7 +257,7 @@ def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool
     yield from end.working
     if end.due_at:
         yield translated("They have until {moment}.").format(
-            moment=moment_in_words(end.due_at, place)
+            moment=moment_at_place_in_words(end.due_at, place)
         )
 
 
@@ -271,7 +271,7 @@ def _note_answers(
     asked, answered = events.get(RequestEvent.ASKED), events.get(RequestEvent.ANSWERED)
     if asked and pauses_while_waiting(route, rule):
         yield translated("They asked for more on {moment}. {cite_asked}.").format(
-            moment=moment_in_words(asked, place), cite_asked=translated(rule.cite_asked)
+            moment=moment_at_place_in_words(asked, place), cite_asked=translated(rule.cite_asked)
         )
         pause = _pause_length(route, rule, events)
         yield (

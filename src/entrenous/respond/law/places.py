@@ -67,7 +67,7 @@ _COUNTRIES_WITH_KNOWN_PARTS: Final = frozenset({"AU", "CA", "US"})
 _CODE_PATTERN: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 #: Languages that are searched first, in this order. No two of them use the same name for different
 #: countries, apart from the ambiguous names in places.toml.
-LARGE_LANGUAGES: Final = (
+LANGUAGES_SEARCHED_FIRST: Final = (
     *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
     *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
@@ -85,7 +85,7 @@ _SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
 _PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS_MAX: Final = 3
 _REGIONAL_LOCALE_PATTERN: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
-Names = Mapping[str, frozenset[str]]
+PlaceCodesByName = Mapping[str, frozenset[str]]
 
 
 class _PlacesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -111,12 +111,12 @@ def parse_place(typed: str) -> Place:
     text = typed.strip()
     found = (
         _place_of_code(text)
-        or _known_places(codes_named(text))
-        or _known_places(code_of_three_letters(text))
+        or _places_of_known_codes(place_codes_named(text))
+        or _places_of_known_codes(code_of_three_letters(text))
     )
     found = found or _place_with_country(text) or _places_named_anywhere(text)
     if not found:
-        closest = _known_places(closest_codes(text))
+        closest = _places_of_known_codes(closest_place_codes(text))
         if closest:
             raise MisspelledPlace(place=text[:40], closest=_choices_in_words(closest))
         raise UnknownPlace(place=text[:40])
@@ -139,7 +139,7 @@ def place_name(place: Place, language: str = "en") -> str:
     return _territory_names(language.partition("-")[0]).get(place, place)
 
 
-def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
+def law_reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
     """Return whether that jurisdiction's law may apply to a case with these places."""
     return jurisdiction == WORLDWIDE or any(
         _jurisdiction_reaches(jurisdiction, where) for where in places
@@ -173,7 +173,7 @@ def _place_of_code(text: str) -> tuple[Place, ...]:
     return (Place(code),) if text.isascii() and _CODE_PATTERN.fullmatch(code) and known else ()
 
 
-def _known_places(codes: Iterable[str]) -> tuple[Place, ...]:
+def _places_of_known_codes(codes: Iterable[str]) -> tuple[Place, ...]:
     kept = {*COUNTRIES, "EU"}
     return tuple(Place(code) for code in _sorted_places(codes) if code.partition("-")[0] in kept)
 
@@ -184,8 +184,8 @@ def _places_named_anywhere(text: str) -> tuple[Place, ...]:
 
     Both are needed: "Nigera" is Niger in one language, but elsewhere a slip for Nigeria.
     """
-    found = codes_named_anywhere(text)
-    return _known_places(found | codes_nearly_named(text)) if found else ()
+    found = country_codes_named_anywhere(text)
+    return _places_of_known_codes(found | place_codes_nearly_named(text)) if found else ()
 
 
 def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
@@ -195,11 +195,13 @@ def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
 def _place_with_country(text: str) -> tuple[Place, ...]:
     """Return the place in "Georgia, USA", or the country in "Lagos, Nigeria"."""
     before, comma, last = map(str.strip, text.rpartition(","))
-    countries = (_place_of_code(last) or _known_places(codes_named(last))) if comma else ()
+    countries = (
+        (_place_of_code(last) or _places_of_known_codes(place_codes_named(last))) if comma else ()
+    )
     if len(countries) != 1:
         return ()
-    parts = [code for code in codes_named(before) if code.startswith(f"{countries[0]}-")]
-    return _known_places(parts) or countries
+    parts = [code for code in place_codes_named(before) if code.startswith(f"{countries[0]}-")]
+    return _places_of_known_codes(parts) or countries
 
 
 def _canonical_place(code: str) -> str:
@@ -207,45 +209,45 @@ def _canonical_place(code: str) -> str:
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 
-def codes_named(name: str) -> frozenset[str]:
+def place_codes_named(name: str) -> frozenset[str]:
     """Return the codes of the places with this name in the large languages; there are several if
     the name is ambiguous.
     """
     folded = fold_name(name)
-    for names in chain([_names_in_table()], map(_names_in, LARGE_LANGUAGES)):
+    for names in chain([_names_in_table()], map(_names_in, LANGUAGES_SEARCHED_FIRST)):
         if folded in names:
             return names[folded]
     return frozenset()
 
 
-def codes_named_anywhere(name: str) -> frozenset[str]:
+def country_codes_named_anywhere(name: str) -> frozenset[str]:
     """Return the codes of the countries with this name in any language of CLDR. This takes a
     second.
     """
     return _names_anywhere().get(fold_name(name), frozenset())
 
 
-def codes_nearly_named(name: str) -> frozenset[str]:
+def place_codes_nearly_named(name: str) -> frozenset[str]:
     """Return the codes of the places whose name in a large language differs from this one by a
     typing slip.
     """
-    all_names = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
+    all_names = {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST))
     close = get_close_matches(
         fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SLIP_RATIO_MIN
     )
-    return frozenset(chain.from_iterable(map(codes_named, close)))
+    return frozenset(chain.from_iterable(map(place_codes_named, close)))
 
 
-def closest_codes(name: str) -> tuple[str, ...]:
+def closest_place_codes(name: str) -> tuple[str, ...]:
     """Return the codes of up to three places whose names look like this one, closest first."""
     folded, all_names = (
         fold_name(name),
-        {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES)),
+        {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST)),
     )
     longer = [known for known in sorted(all_names) if known.startswith(folded)]
     close = get_close_matches(folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_CLOSE_RATIO_MIN)
     beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
-    codes = chain.from_iterable(sorted(codes_named(found)) for found in (*close, *beginning))
+    codes = chain.from_iterable(sorted(place_codes_named(found)) for found in (*close, *beginning))
     return tuple(dict.fromkeys(codes))[:_SUGGESTIONS_MAX]
 
 
@@ -286,7 +288,7 @@ def _places_table() -> _PlacesTable:
 
 
 @cache
-def _names_in_table() -> Names:
+def _names_in_table() -> PlaceCodesByName:
     """Return the names in places.toml; its ambiguous names override the others."""
     table = _places_table()
     names = [(name, code) for code, names in table.names.items() for name in names]
@@ -301,12 +303,12 @@ def _names_in_table() -> Names:
 
 
 @cache
-def _names_in(language: str) -> Names:
+def _names_in(language: str) -> PlaceCodesByName:
     return _by_folded_name((name, code) for code, name in _territory_names(language).items())
 
 
 @cache
-def _names_anywhere() -> Names:
+def _names_anywhere() -> PlaceCodesByName:
     from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- slow, rarely needed
 
     names = {
@@ -326,7 +328,7 @@ def _territory_names(language: str) -> Mapping[str, str]:
     return {code: name for code, name in every.items() if len(code) == len("DE")}
 
 
-def _by_folded_name(names: Iterable[tuple[str, str]]) -> Names:
+def _by_folded_name(names: Iterable[tuple[str, str]]) -> PlaceCodesByName:
     found: dict[str, set[str]] = {}
     for name, code in names:
         found.setdefault(fold_name(name), set()).add(code)

@@ -28,33 +28,34 @@ from entrenous.respond.law.legal_route import (
 )
 from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.law.routes import (
-    Refusal,
+    InapplicableRoute,
+    inapplicable_routes,
     is_copyright_unsure,
     kind_rank,
     platform_kind,
     platform_record,
     rank_key,
-    refusals,
     routes_for,
     routes_for_minors,
 )
-from entrenous.respond.letters.wordings import cited_in
+from entrenous.respond.letters.wordings import law_citation_in
 from entrenous.respond.platforms import (
+    ChatModeration,
     PlatformKind,
     PlatformRecord,
-    PrivateMessages,
     platform_by_id,
 )
 from entrenous.respond.situation import Demand, Situation, Spread
-from entrenous.respond.who_helps import Need, who_helps
+from entrenous.respond.who_helps import HelpNeed, find_help_lines
 
-STEP_KIND: Final = "step"
-HELP_KIND: Final = "help"
+PLAIN_STEP_KIND: Final = "step"
+HELP_LINE_KIND: Final = "help"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One step. ``route`` is its id. ``kind`` is a DocumentKind, ``STEP_KIND`` or ``HELP_KIND``.
+    """One step. ``route`` is its id. ``kind`` is a DocumentKind, ``PLAIN_STEP_KIND`` or
+    ``HELP_LINE_KIND``.
 
     ``title`` names it, ``to`` is the address or the addressee, ``expected`` the answer and when it
     is due, in words. ``platform`` is the id of the addressed platform's record, or "".
@@ -73,7 +74,7 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildHelpHandOver:
+class ChildHelpReferral:
     """A referral to people who help, if somebody was under 18. Nothing is captured or stored."""
 
     why: str
@@ -89,8 +90,8 @@ class Plan:
 
     first: str
     steps: tuple[PlanStep, ...]
-    refused: tuple[Refusal, ...]
-    hand_over: ChildHelpHandOver | None = None
+    refused: tuple[InapplicableRoute, ...]
+    hand_over: ChildHelpReferral | None = None
     places: tuple[Place, ...] = ()
 
 
@@ -106,7 +107,7 @@ _LADDER_OF_SPREAD: Final = {
 }
 
 
-def plan_for(situation: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
+def make_plan(situation: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
     """Return the steps for a situation, the first one first.
 
     Args:
@@ -126,24 +127,29 @@ def plan_for(situation: Situation, on_date: date, today: date, *, under_18: bool
         steps = tuple(_steps_by_ladder(shipped_ladder(ladder), situation, ranked, today))
     steps = _add_demand_steps(steps, situation, today)
     first = steps[0].route if steps else ""
-    return Plan(first, steps, refusals(situation, on_date, today), places=situation.places)
+    return Plan(
+        first, steps, inapplicable_routes(situation, on_date, today), places=situation.places
+    )
 
 
 def _plan_for_minor(situation: Situation, on_date: date) -> Plan:
-    contacts = who_helps(
-        situation.places, Need(under_18=True, threat=situation.posted is Spread.THREAT)
+    contacts = find_help_lines(
+        situation.places, HelpNeed(under_18=True, threat=situation.posted is Spread.THREAT)
     )
     routes = routes_for_minors(situation, on_date)
     banks = tuple(
-        _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), situation) for route in routes
+        _route_step(RankedRoute(route, translated(_HASH_BANK_FOR_MINORS_REASON)), situation)
+        for route in routes
     )
     first = banks[0].route if banks else contacts[0].id
     return Plan(
-        first, banks, (), ChildHelpHandOver(translated(_UNDER_18_TEXT), contacts), situation.places
+        first, banks, (), ChildHelpReferral(translated(_UNDER_18_TEXT), contacts), situation.places
     )
 
 
-_BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms that take part")
+_HASH_BANK_FOR_MINORS_REASON: Final = translatable(
+    "it stops the picture on the platforms that take part"
+)
 
 
 def _steps_by_ladder(
@@ -215,7 +221,7 @@ def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
     parts = [*(text.rstrip(".") for text in texts), words, *step.cautions(today)]
     return PlanStep(
         route=step.id,
-        kind=STEP_KIND,
+        kind=PLAIN_STEP_KIND,
         title=translated(step.name),
         why=". ".join(filter(None, parts)),
         to=to or translated(step.to),
@@ -238,14 +244,14 @@ def _help_line_steps(situation: Situation, today: date) -> Iterator[PlanStep]:
     """Yield up to three help lines of the person's own places. Crisis lines are shown only by
     `entrenous help`.
     """
-    lines = who_helps(situation.places, Need(threat=situation.posted is Spread.THREAT))
+    lines = find_help_lines(situation.places, HelpNeed(threat=situation.posted is Spread.THREAT))
     near = [
         line for line in lines if line.place != WORLDWIDE and line.kind not in _LEFT_OUT_HELP_KINDS
     ]
     for line in near[:_HELP_LINES_MAX]:
         yield PlanStep(
             route=line.id,
-            kind=HELP_KIND,
+            kind=HELP_LINE_KIND,
             title=line.name,
             why=". ".join([translated(line.who), *line.cautions(today)]),
             to=", ".join(filter(None, [line.phone_in_words, line.web])),
@@ -290,11 +296,11 @@ def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...
 
 
 _CHAT_REPORT_TEXTS: Final = {
-    PrivateMessages.REACHABLE: translatable("In its chats, staff can act on a report with a link"),
-    PrivateMessages.IN_APP: translatable(
+    ChatModeration.REACHABLE: translatable("In its chats, staff can act on a report with a link"),
+    ChatModeration.IN_APP: translatable(
         "In its chats, only somebody who has the message can report it"
     ),
-    PrivateMessages.NOT_MODERATED: translatable(
+    ChatModeration.NOT_MODERATED: translatable(
         "In its chats, nobody there can see or remove a message"
     ),
 }
@@ -309,7 +315,7 @@ def _platform_step(record: PlatformRecord, situation: Situation, today: date) ->
     why = [*_what_to_report(record, situation), *record.cautions(today)]
     return PlanStep(
         route=f"platform-{record.id}",
-        kind=DocumentKind.FORM if to.startswith("https://") else STEP_KIND,
+        kind=DocumentKind.FORM if to.startswith("https://") else PLAIN_STEP_KIND,
         title=record.name_in_words,
         why=". ".join(why),
         to=to,
@@ -361,7 +367,7 @@ def _route_title(route: Route) -> str:
     title, language = f"{route.law}, {route.provision}", language_of_person()
     shown = f"{translated(route.law)}, {translated(route.provision)}"
     is_plain = shown == title and language != ENGLISH
-    return (cited_in(route, language) if is_plain else "") or shown
+    return (law_citation_in(route, language) if is_plain else "") or shown
 
 
 def _platform_of_route(route: Route, situation: Situation) -> PlatformRecord | None:
@@ -387,7 +393,7 @@ def _route_address(route: Route, situation: Situation) -> str:
     return f"{record.name}: {addressee}"
 
 
-_ANSWER_TEXTS: Final = {
+_EXPECTED_ANSWER_TEXTS: Final = {
     DocumentKind.FORM: translatable("an answer"),
     DocumentKind.LETTER: translatable("an answer"),
     DocumentKind.POLICE_SHEET: translatable("a case number"),
@@ -409,7 +415,7 @@ def expected_answer(route: Route) -> str:
         return translated("an answer within {time} of {since}").format(time=time, since=since)
     if time := time_allowed(route, RequiredAct.CONFIRM):
         return translated("a confirmation within {time} of {since}").format(time=time, since=since)
-    what = translated(_ANSWER_TEXTS[route.document])
+    what = translated(_EXPECTED_ANSWER_TEXTS[route.document])
     if route.clock is ClockStart.ELSEWHERE and (time := clause_duration(route.deadline_rule)):
         return translated("{what}; the law gives {time} from: {deadline_from}").format(
             what=what, time=time, deadline_from=translated(route.deadline_from)

@@ -8,9 +8,15 @@ from typing import Final
 from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import place_name
-from entrenous.respond.law.plan import HELP_KIND, STEP_KIND, ChildHelpHandOver, Plan, PlanStep
+from entrenous.respond.law.plan import (
+    HELP_LINE_KIND,
+    PLAIN_STEP_KIND,
+    ChildHelpReferral,
+    Plan,
+    PlanStep,
+)
 
-NOT_ADVICE: Final = translatable(
+NOT_ADVICE_NOTE: Final = translatable(
     "Facts with a source, not advice. Every step is your choice; you can stop at any time."
 )
 
@@ -36,7 +42,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
     }
 
 
-def _hand_over_json(hand_over: ChildHelpHandOver) -> dict[str, object]:
+def _hand_over_json(hand_over: ChildHelpReferral) -> dict[str, object]:
     return {
         "why": hand_over.why,
         "contacts": [
@@ -59,7 +65,7 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
     ``case`` is the name of the plan's case, if any. ``in_full`` adds the details of every step, and
     the routes that do not apply.
     """
-    yield translated(NOT_ADVICE)
+    yield translated(NOT_ADVICE_NOTE)
     yield _places_line(plan)
     if plan.hand_over is not None:
         yield plan.hand_over.why
@@ -113,7 +119,9 @@ def _places_line(plan: Plan) -> str:
 
 def _can_be_drafted(step: PlanStep) -> bool:
     """Return whether a document can be drafted for the step; reports to platforms have none."""
-    return step.kind not in (STEP_KIND, HELP_KIND) and not step.route.startswith("platform-")
+    return step.kind not in (PLAIN_STEP_KIND, HELP_LINE_KIND) and not step.route.startswith(
+        "platform-"
+    )
 
 
 def _step_title(number: int, step: PlanStep) -> str:

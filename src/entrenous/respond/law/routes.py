@@ -21,10 +21,10 @@ from entrenous.respond.law.legal_route import (
     RouteId,
     RouteKind,
 )
-from entrenous.respond.law.places import WORLDWIDE, reaches
+from entrenous.respond.law.places import WORLDWIDE, law_reaches
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.platforms import PlatformKind, PlatformRecord, find_platform
-from entrenous.respond.report_steps import platform_of
+from entrenous.respond.report_steps import platform_of_sighting
 from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 
@@ -49,7 +49,7 @@ _KIND_ORDER: Final = (
     RouteKind.ESCALATION,
 )
 # stands for no deadline, so that such a route ranks after every route with a deadline
-_NO_DEADLINE_HOURS: Final = 10**6
+_HOURS_IF_NO_DEADLINE: Final = 10**6
 _KINDS_UNDER_LAW_OF_EVENT_DAY: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHAT_SPREADS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
 # answers of the person that a sighting in a chat does not override
@@ -70,7 +70,7 @@ _NO_ROUTE_TEXT: Final = translatable(
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class InapplicableRoute:
     """A route of these places that does not apply, and why, in words."""
 
     route: RouteId
@@ -121,9 +121,9 @@ def routes_for(
     return RouteChoice(first, ranked[1:], why)
 
 
-def refusals(
+def inapplicable_routes(
     situation: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
-) -> tuple[Refusal, ...]:
+) -> tuple[InapplicableRoute, ...]:
     """Return the routes of these places that do not apply, with reasons; arguments as for
     :func:`routes_for`.
     """
@@ -134,7 +134,7 @@ def refusals(
     for route, why in reasons.items():
         if why and why != translated(_OTHER_PLACE_TEXT) and route.family not in taken:
             refused.setdefault(route.family, why)
-    return tuple(Refusal(family, why) for family, why in refused.items())
+    return tuple(InapplicableRoute(family, why) for family, why in refused.items())
 
 
 def routes_for_minors(
@@ -168,7 +168,7 @@ def situation_of(case: Case) -> Situation:
 
 def _only_platform(case: Case) -> str:
     """Return the id of the platform if all sightings are on the same one, else ""."""
-    records = {platform_of(sighting, case.situation) for sighting in case.sightings}
+    records = {platform_of_sighting(sighting, case.situation) for sighting in case.sightings}
     (record,) = records if len(records) == 1 else (None,)
     return record.id if record else ""
 
@@ -219,7 +219,7 @@ def reason_not_applicable(route: Route, situation: Situation, on_date: date, tod
     day = on_date if route.kind in _KINDS_UNDER_LAW_OF_EVENT_DAY else today
     if not route.in_force(day):
         return _why_not_in_force(route, day)
-    return next(filter(None, (rule(route, situation) for rule in _REFUSAL_RULES)), "")
+    return next(filter(None, (rule(route, situation) for rule in _APPLICABILITY_RULES)), "")
 
 
 _OTHER_PLACE_TEXT: Final = translatable("it is the law of another place")
@@ -227,7 +227,7 @@ _OTHER_PLACE_TEXT: Final = translatable("it is the law of another place")
 
 def _reaches_place(route: Route, situation: Situation) -> bool:
     at_platform = (situation.platform_in,) if situation.platform_in and route.by_platform else ()
-    return reaches(route.jurisdiction, (*situation.places, *at_platform))
+    return law_reaches(route.jurisdiction, (*situation.places, *at_platform))
 
 
 def _why_not_in_force(route: Route, day: date) -> str:
@@ -311,7 +311,7 @@ def _why_not_by_sender(route: Route, situation: Situation) -> str:
     )
 
 
-_REFUSAL_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
+_APPLICABILITY_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
     _why_not_by_duty,
     _why_not_by_age,
     _why_not_by_picture,
@@ -347,9 +347,9 @@ def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
         only_prevents_uploads(route, situation),
         not representative_may_file,
         kind_rank(route.kind, situation),
-        bool(open_questions(route, situation)),
+        bool(unanswered_conditions(route, situation)),
         bool(situation.platform) and route.platform not in ("", _record_id(situation)),
-        hours_to_remove(route) or _NO_DEADLINE_HOURS,
+        hours_to_remove(route) or _HOURS_IF_NO_DEADLINE,
         route.id,
     )
 
@@ -431,7 +431,7 @@ def only_prevents_uploads(route: Route, situation: Situation) -> bool:
     return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is LawReach.NO
 
 
-def open_questions(route: Route, situation: Situation) -> tuple[str, ...]:
+def unanswered_conditions(route: Route, situation: Situation) -> tuple[str, ...]:
     """Return conditions of this route that the person has not answered yet."""
     depends = (
         (
@@ -472,7 +472,7 @@ def route_notes(
     """
     texts = [
         *route.cautions(today),
-        *open_questions(route, situation),
+        *unanswered_conditions(route, situation),
         *later_changes(route, today),
     ]
     if route.maker_only and situation.name_must_stay_hidden:

@@ -23,11 +23,11 @@ class BadScenario(Malformed):
     """
 
 
-class UnknownKey(BadScenario):
+class UnknownScenarioKey(BadScenario):
     """{key} is not a key of a scenario. Nothing was looked up. The keys are: {keys}."""
 
 
-class BadValue(BadScenario):
+class BadScenarioValue(BadScenario):
     """{value} is not a valid value for {key} in a scenario. Nothing was looked up. Give
     {allowed}.
     """
@@ -52,7 +52,7 @@ class Scenario:
 
 SCENARIO_BYTES_MAX: Final = 64 * 1024
 _SHOWN_CHARS_MAX: Final = 60  # number of characters of a wrong value that are shown
-Word = TypeVar("Word", bound=StrEnum)
+EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
 def read_scenario(data: bytes, today: date) -> Scenario:
@@ -64,16 +64,16 @@ def read_scenario(data: bytes, today: date) -> Scenario:
         given = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except (ValueError, RecursionError) as why:  # raised by the decoders of JSON, TOML and UTF-8
         raise BadScenario(why=str(why).rstrip(".")) from None
-    return scenario_from(given, today)
+    return parse_scenario(given, today)
 
 
-def scenario_from(
+def parse_scenario(
     given: Mapping[str, object], today: date, *, name_must_stay_hidden: bool = False
 ) -> Scenario:
     """Return the scenario for keys and values; raises BadScenario, or UnknownPlace for a place."""
     unknown = sorted(set(given) - set(_PARSER_OF_KEY))
     if unknown:
-        raise UnknownKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_PARSER_OF_KEY))
+        raise UnknownScenarioKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_PARSER_OF_KEY))
     read: dict[str, Any] = {key: _PARSER_OF_KEY[key](key, value) for key, value in given.items()}
     if "platform_kind" not in read:
         _refuse_unknown_platform(read.get("platform", ""))
@@ -109,8 +109,8 @@ def _parse_text(key: str, value: object) -> str:
     return value.strip()
 
 
-def _enum_parser(words: type[Word]) -> Callable[[str, object], Word]:
-    def parse_word(key: str, value: object) -> Word:
+def _enum_parser(words: type[EnumT]) -> Callable[[str, object], EnumT]:
+    def parse_word(key: str, value: object) -> EnumT:
         try:
             return words(_parse_text(key, value))
         except ValueError:
@@ -150,8 +150,8 @@ def _parse_day(key: str, value: object) -> date:
         raise _bad_value(key, value, "a day such as 2026-03-01") from None
 
 
-def _bad_value(key: str, value: object, allowed: str) -> BadValue:
-    return BadValue(key=key, value=str(value)[:_SHOWN_CHARS_MAX], allowed=allowed)
+def _bad_value(key: str, value: object, allowed: str) -> BadScenarioValue:
+    return BadScenarioValue(key=key, value=str(value)[:_SHOWN_CHARS_MAX], allowed=allowed)
 
 
 _PARSER_OF_KEY: Final[Mapping[str, Callable[[str, object], object]]] = {

@@ -126,10 +126,10 @@ def _additional_holidays(place: str, year: int) -> Iterator[tuple[date, str]]:
     """Yield further holidays of a place from facts/holidays.toml."""
     for one in _holidays_table().holiday:
         if one.place == place:
-            yield _date_of(one, year), one.name
+            yield _holiday_date(one, year), one.name
 
 
-def _date_of(holiday: _Holiday, year: int) -> date:
+def _holiday_date(holiday: _Holiday, year: int) -> date:
     if holiday.nth:
         first = date(year, holiday.month, 1)
         ahead = (_WEEKDAY_NAMES.index(holiday.weekday) - first.weekday()) % len(_WEEKDAY_NAMES)

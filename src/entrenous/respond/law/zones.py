@@ -61,14 +61,14 @@ def capital_zone(place: Place) -> ZoneInfo:
     return zones_of(place)[0]
 
 
-def zone_at(place: Place, moment: datetime) -> tzinfo | None:
+def single_zone_at(place: Place, moment: datetime) -> tzinfo | None:
     """Return the time zone of a place at that time; None if it has several that differ then."""
     zones = zones_of(place)
     alike = len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1
     return zones[0] if alike and place != WORLDWIDE else None
 
 
-def moment_in_words(moment: datetime, place: Place, home: Place | None = None) -> str:
+def moment_at_place_in_words(moment: datetime, place: Place, home: Place | None = None) -> str:
     """Return a time as shown by clocks in a place, followed by the time where the person is.
 
     Args:
@@ -76,10 +76,10 @@ def moment_in_words(moment: datetime, place: Place, home: Place | None = None) -
         place: the place whose clocks count. If it has several time zones, UTC is used.
         home: where the person is. If that is unknown, or has the same time, UTC is shown beside it.
 
-    >>> moment_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
+    >>> moment_at_place_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
     'Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)'
     """
-    zone = zone_at(place, moment)
+    zone = single_zone_at(place, moment)
     local = moment.astimezone(zone or UTC)
     if not local.utcoffset():
         return f"{long_day_in_words(local)}, {local:%H:%M} UTC"
@@ -118,7 +118,7 @@ def _time_at_home(moment: datetime, local: datetime, home: Place | None) -> tupl
     """Return the time where the person is if it differs from ``local``, otherwise UTC; and that
     zone's name.
     """
-    there = zone_at(home, moment) if home else None
+    there = single_zone_at(home, moment) if home else None
     if home and there and moment.astimezone(there).utcoffset() != local.utcoffset():
         return moment.astimezone(there), translated("in {place}").format(place=place_in_words(home))
     return moment.astimezone(UTC), "UTC"

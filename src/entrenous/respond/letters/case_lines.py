@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from entrenous.respond.evidence import stamps_of
-from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines
+from entrenous.respond.evidence import stamps_over_item
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines_of_case
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
-from entrenous.respond.letters.wordings import law_name_in, without_notes, words_in
+from entrenous.respond.letters.wordings import law_name_in, without_own_notes, words_in_language
 from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
 from entrenous.respond.situation import Demand, Spread
 
@@ -56,7 +56,7 @@ class DraftContext:
     @property
     def frame(self) -> dict[str, str]:
         """The words around the elements, in the draft's language."""
-        return words_in(self.language).frame
+        return words_in_language(self.language).frame
 
 
 class HistoryEvent(StrEnum):
@@ -94,7 +94,7 @@ class HistoryLine:
 
 _EVENT_ORDER: Final = tuple(HistoryEvent)
 _SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
-_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+_DOCUMENTS_FOR_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 _FRAME_KEY_OF_DEMAND: Final = {
     Demand.MONEY: "demand_money",
     Demand.PICTURES: "demand_pictures",
@@ -103,7 +103,7 @@ _FRAME_KEY_OF_DEMAND: Final = {
 _UNCHECKED_FACT_PATTERN: Final = re.compile(r"re-verify|not read|general knowledge")
 
 
-def case_lines(draft: DraftContext) -> CaseLines:
+def make_case_lines(draft: DraftContext) -> CaseLines:
     """Put the facts of a case into words, in the draft's language."""
     case, frame = draft.case, draft.frame
     about = notices_about(case, draft.route)
@@ -193,7 +193,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     """
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
-    at_desk = draft.route.document in _DESKS
+    at_desk = draft.route.document in _DOCUMENTS_FOR_DESKS
     for sighting in draft.told:
         key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where
@@ -205,7 +205,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
         line = frame["kept_at"].format(at=_format_time(item.added_at), number=item.number)
         events.append((item.added_at, line))
     for notice in case.notices if at_desk else ():
-        lines = history(case, notice, draft.now)
+        lines = notice_history(case, notice, draft.now)
         events += [(one.at, _history_line_in_words(one, notice, draft.language)) for one in lines]
     return (line for _, line in sorted(events, key=lambda event: event[0]))
 
@@ -231,7 +231,7 @@ def _sender_accounts(draft: DraftContext) -> Iterable[str]:
 def _evidence_line(item: Evidence, case: Case, frame: dict[str, str]) -> str:
     stamped = "".join(
         frame["stamped"].format(at=_format_time(stamp.at), authority=stamp.authority_url)
-        for stamp in stamps_of(item, case)[:1]
+        for stamp in stamps_over_item(item, case)[:1]
     )
     level = frame[f"level_{item.level}"]
     return frame["kept"].format(number=item.number, level=level, stamped=stamped)
@@ -244,7 +244,7 @@ def _notice_history_lines(
     lines = [
         (line, notice)
         for notice in about
-        for line in history(draft.case, notice, draft.now)
+        for line in notice_history(draft.case, notice, draft.now)
         if (line.event is HistoryEvent.REQUESTED) is requests
     ]
     for line, notice in sorted(lines, key=lambda pair: pair[0].at):
@@ -265,7 +265,7 @@ def _answer_lines(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[st
 
 
 def _history_line_in_words(line: HistoryLine, notice: Notice, language: str) -> str:
-    frame = words_in(language).frame
+    frame = words_in_language(language).frame
     key = line.event.value
     if line.event is HistoryEvent.MISSED:
         key = "missed_open" if line.open else "missed_late"
@@ -275,15 +275,15 @@ def _history_line_in_words(line: HistoryLine, notice: Notice, language: str) -> 
 
 def _law_lines(route: Route, language: str) -> Iterator[str]:
     """Yield the law. In English, also yield what the law covers and punishes, in our own words."""
-    frame = words_in(language).frame
+    frame = words_in_language(language).frame
     yield f"- {law_name_in(route, language)}"
     if language == "en":
-        yield frame["law_scope"].format(scope=without_notes(route.scope.strip()))
+        yield frame["law_scope"].format(scope=without_own_notes(route.scope.strip()))
         if route.penalty and not _UNCHECKED_FACT_PATTERN.search(route.penalty):
             yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)
 
 
-def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
+def notice_history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
     """Return the history of a notice up to ``now``, earliest first; empty before it was sent.
 
     Args:
@@ -293,7 +293,7 @@ def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...
     """
     if notice.sent_at is None:
         return ()
-    clocks = [clock for clock in deadlines(case, now) if clock.notice == notice.number]
+    clocks = [clock for clock in deadlines_of_case(case, now) if clock.notice == notice.number]
     lines = [
         *_notice_events(notice),
         *(line for clock in clocks for line in _deadline_lines(clock, now)),

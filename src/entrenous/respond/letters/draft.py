@@ -13,11 +13,11 @@ from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.law.routes import day_of_event, find_route
-from entrenous.respond.letters.case_lines import CaseLines, DraftContext, case_lines
+from entrenous.respond.letters.case_lines import CaseLines, DraftContext, make_case_lines
 from entrenous.respond.letters.elements import WordedElement, word_elements
-from entrenous.respond.letters.layout import bank_parts, letter_parts, sheet_parts
+from entrenous.respond.letters.layout import hash_bank_parts, letter_parts, sheet_parts
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_name
-from entrenous.respond.letters.wordings import language_for, law_name_in
+from entrenous.respond.letters.wordings import law_name_in, letter_language_for
 from entrenous.respond.nouns import Case, DocumentPart, Notice
 
 
@@ -33,7 +33,7 @@ class NotYoursToFile(Refused):
 _SHEET_DOCUMENTS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 
 
-def write_notice(
+def draft_and_store_notice(
     name: str,
     route_id: str,
     device: Device,
@@ -77,8 +77,8 @@ def draft_notice(
         case: its sightings say where the copy is; its situation decides what the letter may claim.
         route: the law in force on the applicable day; stored in the notice.
         now: aware, UTC.
-        sightings: as for :func:`write_notice`.
-        language: as for :func:`write_notice`.
+        sightings: as for :func:`draft_and_store_notice`.
+        language: as for :func:`draft_and_store_notice`.
 
     Raises:
         NoSuchLanguage: there are no letters in that language.
@@ -88,11 +88,11 @@ def draft_notice(
     """
     _refuse_unentitled(case, route)
     person_language = case.situation.language or language_of_person()
-    letter_language = language_for(route, person_language, language)
+    letter_language = letter_language_for(route, person_language, language)
     told = sightings_to_name(case, route, sightings)
     draft = DraftContext(case, route, told, letter_language, now)
     with speaking(ENGLISH):  # a letter's own words come from its own language's table
-        lines = case_lines(draft)
+        lines = make_case_lines(draft)
         worded = word_elements(draft, lines)
         parts = _document_parts(draft, worded, lines)
     return Notice(
@@ -100,7 +100,7 @@ def draft_notice(
         route=route,
         drafted_at=now,
         elements=tuple(one.element for one in worded),
-        letter=render_text(parts),
+        letter=render_document_text(parts),
         told=told,
         to=addressee_of(case, route, told, letter_language).name or route.addressee,
         language=letter_language,
@@ -109,13 +109,13 @@ def draft_notice(
     )
 
 
-def render_text(parts: tuple[DocumentPart, ...]) -> str:
+def render_document_text(parts: tuple[DocumentPart, ...]) -> str:
     """Return a document as plain text."""
     blocks = ("\n".join((f"{part.heading}", *part.lines)) for part in parts)
     return "\n\n".join(blocks)
 
 
-def render_pdf(notice: Notice) -> bytes:
+def render_notice_pdf(notice: Notice) -> bytes:
     """Return a notice as an accessible PDF with title, language, bookmarks and tags, and no other
     metadata.
     """
@@ -159,5 +159,5 @@ def _document_parts(
     if draft.route.document in _SHEET_DOCUMENTS:
         return sheet_parts(draft, worded, lines)
     if draft.route.document is DocumentKind.HASH_BANK:
-        return bank_parts(draft, worded, lines)
+        return hash_bank_parts(draft, worded, lines)
     return letter_parts(draft, worded)

@@ -11,7 +11,7 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import case_with_notice, edit_case, find_notice
-from entrenous.respond.letters.wordings import words_in
+from entrenous.respond.letters.wordings import words_in_language
 from entrenous.respond.nouns import (
     Case,
     DocumentPart,
@@ -70,7 +70,7 @@ def notice_list_lines(case: Case) -> Iterator[str]:
             state=translated(notice.state.value),
             again=again if one.version > 1 else "",
             document=translated(notice.route.document.value),
-            language=words_in(notice.language).name,
+            language=words_in_language(notice.language).name,
         )
         yield f"   {'; '.join(_notice_days(notice))}"
     yield translated(_HOW_TO_SHOW_TEXT if case.notices else NO_NOTICES).format(name=case.name)

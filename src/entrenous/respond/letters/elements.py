@@ -8,7 +8,12 @@ from typing import Final
 
 from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
-from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
+from entrenous.respond.letters.wordings import (
+    Wording,
+    placeholders_in,
+    wording_keys_for,
+    words_in_language,
+)
 from entrenous.respond.nouns import Case, Notice, NoticeElement, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation, Spread
 
@@ -30,7 +35,7 @@ _PLACEHOLDER_KEY_OF_MISSING_FACT: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class WordedKey:
+class FilledWording:
     """One wording, filled in with facts. ``gaps`` are the placeholders in it, in square brackets,
     for missing facts.
     """
@@ -46,7 +51,7 @@ class WordedElement:
     """One element of the law, and the wordings that it consists of."""
 
     element: NoticeElement
-    keys: tuple[WordedKey, ...]
+    keys: tuple[FilledWording, ...]
 
     @property
     def title(self) -> str:
@@ -59,21 +64,21 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
     Missing facts become gaps; ``lines`` are the facts of the case.
     """
     route = draft.route
-    keys = keys_for(route)
+    keys = wording_keys_for(route)
     if keys is None:
         return tuple(_unworded_element(need) for need in route.elements)
     headed = route.document not in _DOCUMENTS_AS_ONE_TEXT
     return tuple(
         _join_wordings(
             need,
-            tuple(word_key(key, draft, lines) for key in applicable_keys(some, draft)),
+            tuple(fill_wording(key, draft, lines) for key in applicable_wording_keys(some, draft)),
             headed=headed,
         )
         for need, some in zip(route.elements, keys, strict=True)
     )
 
 
-def applicable_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
+def applicable_wording_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
     """Return the keys of the wordings that apply. If nothing has been shared yet, wordings about
     places are left out.
 
@@ -84,14 +89,14 @@ def applicable_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ..
     return tuple(key for key in keys if key != "places") or keys
 
 
-def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
+def fill_wording(key: str, draft: DraftContext, lines: CaseLines) -> FilledWording:
     """Put one key into words; arguments as for :func:`word_elements`."""
-    says, gap = _fill_wording(key, draft)
-    known = {name: lines.value(name) for name in placeholders(says)}
+    says, gap = _choose_wording(key, draft)
+    known = {name: lines.value(name) for name in placeholders_in(says)}
     missing = {name: _gap_for(name, draft) for name, value in known.items() if not value}
     text = "\n".join(filter(None, [says.format(**(known | missing)), gap]))
     gaps = (*gap.splitlines(), *missing.values())
-    return WordedKey(key, words_in(draft.language).element[key].title, text, gaps)
+    return FilledWording(key, words_in_language(draft.language).element[key].title, text, gaps)
 
 
 def _gap_for(name: str, draft: DraftContext) -> str:
@@ -121,10 +126,10 @@ def speaks_for_somebody(case: Case, route: Route) -> bool:
 
 def _unworded_element(need: str) -> WordedElement:
     gap = f"[{need}]"
-    return WordedElement(NoticeElement(need, gap, (gap,)), (WordedKey("", need, gap, (gap,)),))
+    return WordedElement(NoticeElement(need, gap, (gap,)), (FilledWording("", need, gap, (gap,)),))
 
 
-def _join_wordings(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedElement:
+def _join_wordings(need: str, keys: tuple[FilledWording, ...], *, headed: bool) -> WordedElement:
     """Join the wordings of one element: under headings of their own on a page, as one text in a
     letter.
     """
@@ -134,9 +139,9 @@ def _join_wordings(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> W
     return WordedElement(NoticeElement(need, text, gaps), keys)
 
 
-def _fill_wording(key: str, draft: DraftContext) -> tuple[str, str]:
+def _choose_wording(key: str, draft: DraftContext) -> tuple[str, str]:
     """Return the text of a wording for this case, with placeholders, and its gap lines."""
-    frame, wording = draft.frame, words_in(draft.language).element[key]
+    frame, wording = draft.frame, words_in_language(draft.language).element[key]
     acts = speaks_for_somebody(draft.case, draft.route)
     says = (acts and wording.says_for) or wording.says
     gap = (acts and wording.gap_for) or wording.gap
@@ -160,13 +165,16 @@ def _unmade_claims(wording: Wording, situation: Situation) -> tuple[str, ...]:
     return tuple(filter(None, claims))
 
 
-def claims(notice: Notice, case: Case) -> dict[str, str]:
+def claim_sentences_by_gap(notice: Notice, case: Case) -> dict[str, str]:
     """Return the gaps of a draft that are claims, each with the sentence that the person may write
     there if it is true.
     """
-    acts, element = speaks_for_somebody(case, notice.route), words_in(notice.language).element
+    acts, element = (
+        speaks_for_somebody(case, notice.route),
+        words_in_language(notice.language).element,
+    )
     found = dict[str, str]()
-    for key in (key for some in keys_for(notice.route) or () for key in some):
+    for key in (key for some in wording_keys_for(notice.route) or () for key in some):
         wording = element[key]
         says = wording.claim or (acts and wording.says_for) or wording.says
         if not wording.claim and wording.law_language not in ("", notice.language):
@@ -176,18 +184,20 @@ def claims(notice: Notice, case: Case) -> dict[str, str]:
     return found
 
 
-def lacks_name(notice: Notice) -> bool:
+def lacks_person_name(notice: Notice) -> bool:
     """Return whether the person's name or signature is among the gaps of a draft."""
-    element = words_in(notice.language).element
+    element = words_in_language(notice.language).element
     gaps = {gap for key in _NAME_KEYS for gap in (element[key].gap, element[key].gap_for)}
     return not gaps.isdisjoint(notice.missing)
 
 
 def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:
     """Return the law's own words, followed by what they mean in the letter's language."""
-    law = words_in(words_in(language).element[key].law_language).element[key]
+    law = words_in_language(words_in_language(language).element[key].law_language).element[key]
     law_words = (acts and law.says_for) or law.says
-    meaning = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))
+    meaning = (
+        words_in_language(language).frame["not_my_language"].format(says=_first_sentence(says))
+    )
     return f"{law_words}\n{meaning}"
 
 

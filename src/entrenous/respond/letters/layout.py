@@ -11,17 +11,17 @@ from entrenous.respond.law.deadlines import RequiredAct, time_allowed
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.elements import (
+    FilledWording,
     WordedElement,
-    WordedKey,
-    applicable_keys,
+    applicable_wording_keys,
+    fill_wording,
     is_stated_by_law,
     speaks_for_somebody,
-    word_key,
 )
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT_ROUTE, Addressee, addressee_of
-from entrenous.respond.letters.wordings import law_name_in, sections_of, words_in
+from entrenous.respond.letters.wordings import law_name_in, standard_sections_of, words_in_language
 from entrenous.respond.nouns import DocumentPart
-from entrenous.respond.platforms import PasteKind, PlatformRecord
+from entrenous.respond.platforms import FormAnswerKind, PlatformRecord
 from entrenous.respond.report_steps import FormAnswer, report_steps
 
 _TITLE_KEYS: Final = {
@@ -80,34 +80,43 @@ def sheet_parts(
     route, frame = draft.route, draft.frame
     kind = _FRAME_PREFIXES[route.document]
     title = frame[f"{kind}_page"].format(law=law_name_in(route, draft.language))
-    opening = (frame[f"{kind}_purpose"], *opening_lines(draft))
-    standard = sections_of(route.document)
+    opening = (frame[f"{kind}_purpose"], *representative_lines(draft))
+    standard = standard_sections_of(route.document)
     required_keys = {one.key for element in worded for one in element.keys}
     other_keys = tuple(key for key in standard if key not in required_keys)
-    other_sections = [word_key(key, draft, lines) for key in applicable_keys(other_keys, draft)]
-    placed = [
-        (_section_position(one.keys, standard), _sections(one, draft.language)) for one in worded
+    other_sections = [
+        fill_wording(key, draft, lines) for key in applicable_wording_keys(other_keys, draft)
     ]
-    placed += [(_section_position((one,), standard), (_as_part(one),)) for one in other_sections]
+    placed = [
+        (_section_position(one.keys, standard), _element_sections(one, draft.language))
+        for one in worded
+    ]
+    placed += [
+        (_section_position((one,), standard), (_document_part(one),)) for one in other_sections
+    ]
     ordered = sorted(placed, key=lambda pair: pair[0])
     return (DocumentPart(title, opening), *(part for _, parts in ordered for part in parts))
 
 
-def bank_parts(
+def hash_bank_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[DocumentPart, ...]:
     """Lay out a hash bank's own steps, and how to store the number that it gives."""
     route, frame = draft.route, draft.frame
     steps = f"bank_{route.family.removeprefix('hash-')}"
-    keys = [steps, "bank_number"] if steps in words_in(draft.language).element else ["bank_number"]
-    step_sections = [word_key(key, draft, lines) for key in keys]
+    keys = (
+        [steps, "bank_number"]
+        if steps in words_in_language(draft.language).element
+        else ["bank_number"]
+    )
+    step_sections = [fill_wording(key, draft, lines) for key in keys]
     title = frame["bank_page"].format(law=law_name_in(route, draft.language))
     where = frame["bank_where"].format(address=lines.address)
-    hashed = (_as_part(one) for element in worded for one in element.keys)
-    return (DocumentPart(title, (where,)), *hashed, *map(_as_part, step_sections))
+    hashed = (_document_part(one) for element in worded for one in element.keys)
+    return (DocumentPart(title, (where,)), *hashed, *map(_document_part, step_sections))
 
 
-def opening_lines(draft: DraftContext) -> Iterator[str]:
+def representative_lines(draft: DraftContext) -> Iterator[str]:
     """Yield the sentence which says that somebody acts for the person shown, if the law permits
     that.
     """
@@ -122,7 +131,7 @@ def _letter_head(draft: DraftContext, addressee: Addressee) -> Iterator[str]:
     yield draft.frame["to"].format(addressee=_addressee_name(addressee, draft))
     if addressee.form:
         yield draft.frame["form_address"].format(address=addressee.form)
-    yield from opening_lines(draft)
+    yield from representative_lines(draft)
 
 
 def _addressee_name(addressee: Addressee, draft: DraftContext) -> str:
@@ -135,7 +144,7 @@ def _element_heading(element: WordedElement, language: str) -> str:
 
 
 def _closing_lines(route: Route, language: str) -> Iterator[str]:
-    frame = words_in(language).frame
+    frame = words_in_language(language).frame
     if route.kind in _KINDS_WITHOUT_REQUEST or route.family == ACCOUNT_THREAT_ROUTE:
         return
     yield frame[_REQUEST_TEXT_KEYS.get(route.kind, "ask_other")]
@@ -145,7 +154,7 @@ def _closing_lines(route: Route, language: str) -> Iterator[str]:
 
 
 def _time_lines(route: Route, language: str) -> Iterator[str]:
-    frame = words_in(language).frame
+    frame = words_in_language(language).frame
     own_words = language == "en" and is_stated_by_law(route.deadline_from)
     since = (route.deadline_from if own_words else "") or frame["since_receipt"]
     for due, key in ((RequiredAct.REMOVE, "time_remove"), (RequiredAct.ANSWER, "time_answer")):
@@ -168,7 +177,7 @@ def _translate_duration(english: str, language: str) -> str:
         return english
     number = 1 if found[1] == "one" else int(found[1])
     unit = {"hour": "hours", "day": "days"}.get(found[2], "month" if number == 1 else "months")
-    return words_in(language).frame[unit].format(n=number)
+    return words_in_language(language).frame[unit].format(n=number)
 
 
 def _form_parts(draft: DraftContext, addressee: Addressee) -> Iterator[DocumentPart]:
@@ -181,9 +190,17 @@ def _form_parts(draft: DraftContext, addressee: Addressee) -> Iterator[DocumentP
 
 
 _ANSWERS_IN_ANY_LANGUAGE: Final = frozenset(
-    {PasteKind.LINKS, PasteKind.ACCOUNT, PasteKind.CHAT, PasteKind.DOMAIN, PasteKind.COUNTRY}
+    {
+        FormAnswerKind.LINKS,
+        FormAnswerKind.ACCOUNT,
+        FormAnswerKind.CHAT,
+        FormAnswerKind.DOMAIN,
+        FormAnswerKind.COUNTRY,
+    }
 )
-_ANSWERS_TO_CHOOSE: Final = frozenset({PasteKind.CHOOSE, PasteKind.CONFIRM, PasteKind.KIND})
+_ANSWERS_TO_CHOOSE: Final = frozenset(
+    {FormAnswerKind.CHOOSE, FormAnswerKind.CONFIRM, FormAnswerKind.KIND}
+)
 
 
 def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
@@ -207,11 +224,11 @@ def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
     return DocumentPart(frame["fields"], (asked, *rows))
 
 
-def _text_to_paste(answer: FormAnswer, paste: PasteKind, language: str) -> str:
+def _text_to_paste(answer: FormAnswer, paste: FormAnswerKind, language: str) -> str:
     """Return the text to paste. In languages other than English, refer to the letter below instead
     of repeating its sentences.
     """
-    frame = words_in(language).frame
+    frame = words_in_language(language).frame
     if answer.gap:
         return frame["field_gap"].format(field=answer.asks)
     if language == "en" or paste in _ANSWERS_IN_ANY_LANGUAGE:
@@ -223,22 +240,22 @@ def _text_to_paste(answer: FormAnswer, paste: PasteKind, language: str) -> str:
     return frame["field_choose" if paste in _ANSWERS_TO_CHOOSE else "field_text"]
 
 
-def _sections(element: WordedElement, language: str) -> tuple[DocumentPart, ...]:
+def _element_sections(element: WordedElement, language: str) -> tuple[DocumentPart, ...]:
     """Return the sections for an element of the law. In English, the first begins with the law's
     words.
     """
-    first, *others = map(_as_part, element.keys)
+    first, *others = map(_document_part, element.keys)
     if language != "en" or not is_stated_by_law(element.element.required):
         return (first, *others)
-    asks = words_in("en").frame["law_asks"].format(required=element.element.required)
+    asks = words_in_language("en").frame["law_asks"].format(required=element.element.required)
     return (replace(first, lines=(asks, *first.lines)), *others)
 
 
-def _as_part(wording: WordedKey) -> DocumentPart:
+def _document_part(wording: FilledWording) -> DocumentPart:
     return DocumentPart(wording.title, tuple(wording.text.splitlines()))
 
 
-def _section_position(keys: tuple[WordedKey, ...], sections: tuple[str, ...]) -> float:
+def _section_position(keys: tuple[FilledWording, ...], sections: tuple[str, ...]) -> float:
     """Return a sort key for a section: near the top if it has the person's request, else that of
     its first standard section, else just before the law.
     """

@@ -5,10 +5,10 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.language import translatable, translated
-from entrenous.respond.abuse_contacts import how_to_find_the_host
+from entrenous.respond.abuse_contacts import explain_how_to_find_host
 from entrenous.respond.law.legal_route import DocumentKind, LawReach
 from entrenous.respond.letters.sightings import addressee_of, left_out_sightings
-from entrenous.respond.letters.wordings import words_in
+from entrenous.respond.letters.wordings import words_in_language
 from entrenous.respond.nouns import Case, Notice, NoticeState, SightingReach
 
 NOT_SENT_NOTE: Final = translatable("You have not sent it yet.")
@@ -55,7 +55,7 @@ _LANGUAGE_NOTE: Final = translatable(
 )
 
 
-def format_preview(notice: Notice, case: Case, today: date) -> str:
+def format_notice_preview(notice: Notice, case: Case, today: date) -> str:
     """Format a draft, with notes on what to know before sending it."""
     before, after = notes_before_sending(notice, case, today), notes_after_draft(notice)
     return "\n".join((*before, "----", notice.letter, "----", *after, ""))
@@ -81,7 +81,7 @@ def notes_after_draft(notice: Notice) -> tuple[str, ...]:
     route = notice.route
     return (
         *_titled_line(translated("Not needed"), tuple(map(translated, route.leave_out))),
-        translated("Ground: {ground}.").format(ground=route.cited()),
+        translated("Ground: {ground}.").format(ground=route.citation_with_source()),
         translated("What comes after: {escalation}.").format(
             escalation=translated(route.escalation).rstrip(".")
         ),
@@ -92,7 +92,7 @@ def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
     kind = _DOCUMENT_NOTES.get(notice.route.document)
     yield from filter(None, [kind and translated(kind), _left_out_note(notice, case)])
     if notice.language != "en":
-        yield translated(_LANGUAGE_NOTE).format(name=words_in(notice.language).name)
+        yield translated(_LANGUAGE_NOTE).format(name=words_in_language(notice.language).name)
     if case.representative is not None or case.situation.on_behalf:
         note_by_reach = {
             LawReach.NO: _ONLY_DEPICTED_NOTE,
@@ -109,7 +109,7 @@ def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     record = addressee.platform
     if addressee.unknown is not None:
         yield translated(_UNKNOWN_SITE_NOTE).format(site=addressee.name)
-        yield how_to_find_the_host(addressee.unknown.where)
+        yield explain_how_to_find_host(addressee.unknown.where)
     if record is None:
         return
     if record.account_needed is True:

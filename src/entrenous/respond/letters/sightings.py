@@ -12,14 +12,14 @@ from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route, Rou
 from entrenous.respond.letters.case_lines import notices_about
 from entrenous.respond.letters.wordings import (
     Wording,
-    keys_for,
-    office_in,
-    placeholders,
-    words_in,
+    addressee_office_in,
+    placeholders_in,
+    wording_keys_for,
+    words_in_language,
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry, NoticeState, Sighting, SightingReach
 from entrenous.respond.platforms import PlatformRecord, host_of, platform_by_id
-from entrenous.respond.report_steps import platform_of
+from entrenous.respond.report_steps import platform_of_sighting
 
 
 class ChatNotReached(Refused):
@@ -103,10 +103,10 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
     """
-    told = sightings_for_notice(case, route, picked) if lists_places(route) else ()
+    told = sightings_for_notice(case, route, picked) if names_places(route) else ()
     if route.family == ACCOUNT_THREAT_ROUTE:
         _refuse_without_account(case, told)
-    elif route.kind in _KINDS_THAT_NEED_A_PLACE and lists_places(route) and not told:
+    elif route.kind in _KINDS_THAT_NEED_A_PLACE and names_places(route) and not told:
         _refuse_without_place(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
         raise NoAddressee(name=case.name)
@@ -140,24 +140,24 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
 def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
     no_chats = route.covers_private_sharing is LawReach.NO
-    told = case.sightings if lists_places(route) else ()
+    told = case.sightings if names_places(route) else ()
     return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
 
 
-def lists_places(route: Route) -> bool:
+def names_places(route: Route) -> bool:
     """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
         # pages for the police or a court have a time line, and complaints the history of a notice
         return True
     return any(
-        not placeholders(words.says).isdisjoint({"places", "timeline", "sender"})
+        not placeholders_in(words.says).isdisjoint({"places", "timeline", "sender"})
         for words in _english_wordings(route)
     )
 
 
 def addressee_of(case: Case, route: Route, named: tuple[Sighting, ...], language: str) -> Addressee:
     """Return who gets a document: a person, a platform, a site without a record, an authority."""
-    frame, office = words_in(language).frame, office_in(route, language)
+    frame, office = words_in_language(language).frame, addressee_office_in(route, language)
     if route.document in _ADDRESSEE_KEY_BY_DOCUMENT:
         return Addressee(frame[_ADDRESSEE_KEY_BY_DOCUMENT[route.document]])
     if route.kind is RouteKind.SENDER:
@@ -187,14 +187,14 @@ def left_out_sightings(
     named: tuple[Sighting, ...], case: Case, route: Route
 ) -> tuple[Sighting, ...]:
     """Return the case's sightings that this document could have named but does not."""
-    if not lists_places(route):
+    if not names_places(route):
         return ()
     return tuple(sighting for sighting in case.sightings if sighting not in named)
 
 
 def _english_wordings(route: Route) -> Iterable[Wording]:
-    element = words_in("en").element
-    return (element[key] for keys in keys_for(route) or () for key in keys)
+    element = words_in_language("en").element
+    return (element[key] for keys in wording_keys_for(route) or () for key in keys)
 
 
 def _platform_record(
@@ -203,7 +203,7 @@ def _platform_record(
     if route.platform:
         return platform_by_id(route.platform)
     seen = named_sightings or (case.sightings if route.family == ACCOUNT_THREAT_ROUTE else ())
-    known = filter(None, (platform_of(one, case.situation) for one in seen))
+    known = filter(None, (platform_of_sighting(one, case.situation) for one in seen))
     named = case.situation.platform if route.family == ACCOUNT_THREAT_ROUTE else ""
     return next(known, platform_by_id(named) if named else None)
 
@@ -222,7 +222,7 @@ def _refuse_without_place(case: Case) -> None:
 def _refuse_without_account(case: Case, named: tuple[Sighting, ...]) -> None:
     handles = [seen.handle for seen in named or case.sightings if seen.handle]
     known = case.situation.platform or any(
-        platform_of(seen, case.situation) for seen in case.sightings
+        platform_of_sighting(seen, case.situation) for seen in case.sightings
     )
     if not handles or not known:
         raise NoAccount(name=case.name)

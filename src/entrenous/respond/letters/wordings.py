@@ -14,8 +14,8 @@ from entrenous.base.errors import NotFound
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import DocumentKind, Route
 
-LANGUAGES: Final = ("en", "de", "fr", "es", "pt")
-_FOLDER: Final = "wordings"
+LETTER_LANGUAGES: Final = ("en", "de", "fr", "es", "pt")
+_WORDINGS_FOLDER: Final = "wordings"
 
 
 class NoSuchLanguage(NotFound):
@@ -67,34 +67,34 @@ class DocumentPlans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @cache
-def words_in(language: str) -> LanguageWords:
+def words_in_language(language: str) -> LanguageWords:
     """Return the words of a language by its IETF tag, e.g. "de" or "pt-BR"; raises
     NoSuchLanguage.
     """
     tag = language.strip().lower().replace("_", "-").partition("-")[0]
-    if tag not in LANGUAGES:
+    if tag not in LETTER_LANGUAGES:
         raise NoSuchLanguage(language=language.strip()[:20] or "no language")
-    return read_words(shipped_table(f"{_FOLDER}/{tag}.toml"), f"{tag}.toml")
+    return parse_language_words(shipped_table(f"{_WORDINGS_FOLDER}/{tag}.toml"), f"{tag}.toml")
 
 
-def read_words(data: bytes, name: str) -> LanguageWords:
+def parse_language_words(data: bytes, name: str) -> LanguageWords:
     """Parse the words of one language; raises BadTable."""
     return read_table(LanguageWords, data, name)
 
 
 @cache
-def shipped_plans() -> DocumentPlans:
+def shipped_document_plans() -> DocumentPlans:
     """Return the document plans of all routes."""
-    return read_plans(shipped_table(f"{_FOLDER}/elements.toml"))
+    return parse_document_plans(shipped_table(f"{_WORDINGS_FOLDER}/elements.toml"))
 
 
-def read_plans(data: bytes) -> DocumentPlans:
+def parse_document_plans(data: bytes) -> DocumentPlans:
     """Parse elements.toml.
 
     Raises BadTable for invalid TOML, or a key that has no English wording.
     """
     plans = read_table(DocumentPlans, data, "elements.toml")
-    known = words_in("en").element
+    known = words_in_language("en").element
     for id_, row in plans.route.items():
         for key in (key for keys in row.says for key in keys.split("+")):
             if key not in known:
@@ -102,17 +102,17 @@ def read_plans(data: bytes) -> DocumentPlans:
     return plans
 
 
-def keys_for(route: Route) -> tuple[tuple[str, ...], ...] | None:
+def wording_keys_for(route: Route) -> tuple[tuple[str, ...], ...] | None:
     """Return the keys of the wordings of each element; None if the route has no wordings yet."""
-    row = shipped_plans().route.get(route.family)
+    row = shipped_document_plans().route.get(route.family)
     if row is None or len(row.says) != len(route.elements):
         return None
     return tuple(tuple(keys.split("+")) for keys in row.says)
 
 
-def sections_of(document: DocumentKind) -> tuple[str, ...]:
+def standard_sections_of(document: DocumentKind) -> tuple[str, ...]:
     """Return the sections that every page of this kind has, in order."""
-    row = shipped_plans().document.get(document)
+    row = shipped_document_plans().document.get(document)
     return row.sections if row else ()
 
 
@@ -130,7 +130,7 @@ _LANGUAGE_OF_JURISDICTION: Final[Mapping[str, str]] = {
 }
 
 
-def language_for(route: Route, person_language: str, requested: str = "") -> str:
+def letter_language_for(route: Route, person_language: str, requested: str = "") -> str:
     """Return the language of a letter: the requested one, else that of the law's country, else the
     person's own.
 
@@ -143,11 +143,11 @@ def language_for(route: Route, person_language: str, requested: str = "") -> str
         NoSuchLanguage: there are no letters in the requested language.
     """
     if requested:
-        return words_in(requested).language
+        return words_in_language(requested).language
     if route.jurisdiction in _LANGUAGE_OF_JURISDICTION:
         return _LANGUAGE_OF_JURISDICTION[route.jurisdiction]
     try:
-        return words_in(person_language).language
+        return words_in_language(person_language).language
     except NoSuchLanguage:
         return "en"
 
@@ -156,33 +156,33 @@ def law_name_in(route: Route, language: str) -> str:
     """Return the name of the law for a letter: as readers of that language cite it, or else as in
     the tables in laws/.
     """
-    return cited_in(route, language) or without_notes(f"{route.law}, {route.provision}")
+    return law_citation_in(route, language) or without_own_notes(f"{route.law}, {route.provision}")
 
 
-def cited_in(route: Route, language: str) -> str:
+def law_citation_in(route: Route, language: str) -> str:
     """Return how readers of a language cite the law; "" if they cite it as laws/ does."""
-    row = shipped_plans().route.get(route.family)
+    row = shipped_document_plans().route.get(route.family)
     return row.cited.get(language, "") if row else ""
 
 
-def without_notes(fact: str) -> str:
+def without_own_notes(fact: str) -> str:
     """Return a fact without our own notes on how it was read.
 
-    >>> without_notes("s.162.1; 164.1 removal warrant (re-verify)")
+    >>> without_own_notes("s.162.1; 164.1 removal warrant (re-verify)")
     's.162.1; 164.1 removal warrant'
     """
     return _NOTE_PATTERN.sub("", fact)
 
 
-def office_in(route: Route, language: str) -> str:
+def addressee_office_in(route: Route, language: str) -> str:
     """Return the addressee's name in a language: an authority, or an office at a platform; "" if
     unknown.
     """
-    row = shipped_plans().route.get(route.family)
+    row = shipped_document_plans().route.get(route.family)
     return (row.to.get(language) or row.to.get("en", "")) if row else ""
 
 
-def placeholders(text: str) -> frozenset[str]:
+def placeholders_in(text: str) -> frozenset[str]:
     """Return the names of the placeholders in a text.
 
     >>> sorted(placeholders("{places} and {at}"))

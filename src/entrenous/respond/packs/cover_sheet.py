@@ -34,7 +34,7 @@ class PackSummary:
     links: int
 
 
-Sections = tuple[tuple[str, tuple[str, ...]], ...]
+CoverSections = tuple[tuple[str, tuple[str, ...]], ...]
 _TIME_FORMAT: Final = "%d %B %Y, %H:%M:%S UTC"
 _WHAT_IT_PROVES: Final = """
 Each item is the one whose salted hash is listed: SHA-256 over the 32 bytes of its salt and the item
@@ -69,13 +69,13 @@ can read first)
 
 The fingerprint of the pack is printed by: sha256sum SHA256SUMS
 """
-_PLATFORM_ITEMS: Final = (
+_ITEMS_NOT_INCLUDED_TEXT: Final = (
     "The items themselves are not in this pack, and nobody needs to see them to act on it. Their "
     "salts stay with the person, so the hashes tell nothing about a picture."
 )
 
 
-def summary_sections(summary: PackSummary) -> Sections:
+def summary_sections(summary: PackSummary) -> CoverSections:
     """Return the headings and paragraphs of a cover sheet, in order."""
     return (
         ("What is in it", tuple(_contents_paragraphs(summary))),
@@ -108,7 +108,7 @@ def _contents_paragraphs(summary: PackSummary) -> Iterator[str]:
         level = f"{item.level.value}, {item.level.proves}"
         yield f"Item {item.number}: {level}. Stored on {at}, {item.size_bytes} bytes."
     if not summary.for_court:
-        yield _PLATFORM_ITEMS
+        yield _ITEMS_NOT_INCLUDED_TEXT
     for number, stamp in enumerate(summary.stamps, start=1):
         yield f"Stamp {number}: {stamp.at.strftime(_TIME_FORMAT)}, by {stamp.authority_url}."
     if not summary.stamps:
@@ -126,7 +126,7 @@ _FONT_FAMILY: Final = "sans"
 _FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 
 
-def cover_sheet(summary: PackSummary) -> bytes:
+def render_cover_sheet(summary: PackSummary) -> bytes:
     """Render the cover sheet as an A4 PDF. The same summary always gives the same bytes."""
     from fpdf import FPDF  # noqa: PLC0415 - takes half a second
 

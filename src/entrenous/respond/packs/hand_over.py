@@ -19,7 +19,7 @@ class NotARecipient(Malformed):
     """
 
 
-class PackIsSealed(Refused):
+class PackIsEncrypted(Refused):
     """This pack is encrypted. Provide the private key that belongs to it: --identity FILE"""
 
 
@@ -39,7 +39,7 @@ _AGE_HEADER: Final = b"age-encryption.org/"
 _KEY_CHARS_MAX: Final = 4096
 
 
-def recipient_line(typed: str) -> str:
+def read_recipient_key(typed: str) -> str:
     """Return the public key that was typed, or the first key in the file whose path was typed.
 
     Raises NotARecipient if there is no usable key.
@@ -48,19 +48,19 @@ def recipient_line(typed: str) -> str:
     text = typed
     if not typed.startswith(("age1", "ssh-")) and path.is_file():
         text = path.read_text(errors="replace")[:_KEY_CHARS_MAX]
-    return recipient_key(text)
+    return first_recipient_key(text)
 
 
-def recipient_key(text: str) -> str:
+def first_recipient_key(text: str) -> str:
     """Return the first public key in a text; raises NotARecipient if there is no usable key."""
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
     if not keys:
         raise NotARecipient
-    encrypt_for(keys[0], b"")
+    encrypt_pack_for(keys[0], b"")
     return keys[0]
 
 
-def encrypt_for(recipient: str, zipped: bytes) -> bytes:
+def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:
     """Encrypt a pack to an age file for one recipient; raises NotARecipient."""
     try:
         return encrypt_to_recipient(recipient, zipped)
@@ -105,7 +105,7 @@ class CheckedPack:
         )
 
 
-def check_packed(
+def check_received_pack(
     untrusted_place: Path | bytes, identity: Secret | None = None, ca: bytes | None = None
 ) -> CheckedPack:
     """Check a pack with the verifier that every pack contains.
@@ -115,7 +115,7 @@ def check_packed(
         identity: the private key for an encrypted pack.
         ca: trusted root certificates in PEM, instead of those in the pack.
 
-    Raises PackIsSealed, NotAnIdentity, PackDoesNotOpen.
+    Raises PackIsEncrypted, NotAnIdentity, PackDoesNotOpen.
     """
     from entrenous.respond.packs import verify_pack  # noqa: PLC0415 - loads cryptography
 
@@ -133,7 +133,7 @@ def check_packed(
 
 def _decrypt_pack(sealed: bytes, identity: Secret | None) -> bytes:
     if identity is None:
-        raise PackIsSealed
+        raise PackIsEncrypted
     try:
         return decrypt_as_recipient(identity, sealed)
     except BadKey:

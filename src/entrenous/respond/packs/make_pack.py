@@ -21,13 +21,13 @@ from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.case_file import find_case, find_notice, find_sighting, save_case
 from entrenous.respond.custody import CustodyAct, CustodyLink, link_json, verify_chain
 from entrenous.respond.evidence import (
-    authorities_pem,
-    commitment,
-    verified_bytes,
+    evidence_commitment,
+    read_verified_bytes,
+    stamp_certificates_pem,
     verify_case,
 )
 from entrenous.respond.nouns import Case, Evidence, Notice, Sighting, Stamp
-from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, readme_text
+from entrenous.respond.packs.cover_sheet import PackSummary, readme_text, render_cover_sheet
 from entrenous.wire.encodings import canonical_json, write_time
 
 
@@ -51,12 +51,12 @@ class PackTooLarge(Refused):
     """
 
 
-SCHEMA: Final = "entrenous/pack/1"
+PACK_SCHEMA: Final = "entrenous/pack/1"
 VERIFIER_FILE: Final = "verify.py"
 _SUMS_FILE: Final = "SHA256SUMS"
-_MB: Final = 1024 * 1024
-PACK_BYTES_MAX: Final = 1024 * _MB  # limited because a pack is in memory while it is made
-Files = dict[str, bytes]
+_BYTES_PER_MB: Final = 1024 * 1024
+PACK_BYTES_MAX: Final = 1024 * _BYTES_PER_MB  # limited because a pack is in memory while it is made
+PackFiles = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def zip_files(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def pack_for_court(
+def make_pack_for_court(
     name: str,
     to: str,
     device: Device,
@@ -121,7 +121,7 @@ def pack_for_court(
     return pack
 
 
-def pack_for_platform(
+def make_pack_for_platform(
     name: str,
     notices: Sequence[int],
     sightings: Sequence[int],
@@ -158,7 +158,9 @@ def _case_to_pack(name: str, device: Device) -> Case:
     refuse_unless_adults(case, device.clock.now().date())
     size = sum(item.size_bytes for item in case.evidence)
     if size > PACK_BYTES_MAX:
-        raise PackTooLarge(name=name, size_mb=size // _MB, limit_mb=PACK_BYTES_MAX // _MB)
+        raise PackTooLarge(
+            name=name, size_mb=size // _BYTES_PER_MB, limit_mb=PACK_BYTES_MAX // _BYTES_PER_MB
+        )
     return case
 
 
@@ -184,7 +186,7 @@ class _PackContents:
 
     reader: str
     items: list[dict[str, object]]
-    files: Files
+    files: PackFiles
     letters: Sequence[Notice]
     seen: Sequence[Sighting]
     tree: dict[str, object] | None = None
@@ -192,10 +194,10 @@ class _PackContents:
 
 def _court_contents(case: Case, links: tuple[CustodyLink, ...], device: Device) -> _PackContents:
     lines = [link_json(link) for link in links]
-    files: Files = {"custody.jsonl": b"".join(line + b"\n" for line in lines)}
+    files: PackFiles = {"custody.jsonl": b"".join(line + b"\n" for line in lines)}
     rows = []
     for item in case.evidence:
-        data = verified_bytes(case, item, device)
+        data = read_verified_bytes(case, item, device)
         file, salt = f"items/{item.number}{file_suffix(data)}", f"items/{item.number}.salt"
         files |= {file: data, salt: item.salt.reveal()}
         rows.append(_item_row(item, data) | {"file": file, "salt": salt, "what": item.what})
@@ -211,7 +213,7 @@ def _platform_contents(
     case: Case, letters: Sequence[Notice], sightings: Sequence[Sighting], device: Device
 ) -> _PackContents:
     rows = [
-        _item_row(item, verified_bytes(case, item, device)) | {"file": None}
+        _item_row(item, read_verified_bytes(case, item, device)) | {"file": None}
         for item in case.evidence
     ]
     return _PackContents("platform", rows, {}, letters, sightings)
@@ -225,14 +227,14 @@ def _build_pack(case: Case, contents: _PackContents, now: datetime) -> Pack:
     for number, stamp in enumerate(case.stamps, start=1):
         files[f"stamps/{number}.json"] = stamp.manifest
         files[f"stamps/{number}.tsr"] = stamp.token
-        files[f"stamps/{number}.pem"] = authorities_pem(stamp)
+        files[f"stamps/{number}.pem"] = stamp_certificates_pem(stamp)
     files["pack.json"] = canonical_json(_describe_pack(case, contents, now))
     return _finish_pack(files, _pack_summary(case, contents, now))
 
 
 def _describe_pack(case: Case, contents: _PackContents, now: datetime) -> dict[str, object]:
     return {
-        "schema": SCHEMA,
+        "schema": PACK_SCHEMA,
         "for": contents.reader,
         "case": case.name,
         "packed_at": write_time(now),
@@ -244,8 +246,8 @@ def _describe_pack(case: Case, contents: _PackContents, now: datetime) -> dict[s
     }
 
 
-def _finish_pack(files: Files, summary: PackSummary) -> Pack:
-    files["cover.pdf"] = cover_sheet(summary)
+def _finish_pack(files: PackFiles, summary: PackSummary) -> Pack:
+    files["cover.pdf"] = render_cover_sheet(summary)
     files["README.txt"] = readme_text(summary).encode()
     files[VERIFIER_FILE] = verifier_source()
     sums = "".join(f"{sha256(files[name]).hex()}  {name}\n" for name in sorted(files))
@@ -280,7 +282,7 @@ def _item_row(item: Evidence, data: bytes) -> dict[str, object]:
         "item": item.number,
         "level": item.level.value,
         "added_at": write_time(item.added_at),
-        "salted_sha256": commitment(item.salt, data).hex(),
+        "salted_sha256": evidence_commitment(item.salt, data).hex(),
     }
 
 

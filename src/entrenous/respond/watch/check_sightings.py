@@ -16,24 +16,29 @@ from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_case, find_sighting
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Reappearance
 from entrenous.respond.reappearance import find_reappearance
-from entrenous.respond.watch.likeness import CaseHashes, case_hashes, is_picture, shows_case_picture
+from entrenous.respond.watch.case_hashes import (
+    CaseHashes,
+    case_hashes,
+    has_picture_format,
+    shows_case_picture,
+)
 from entrenous.respond.watch.page_pictures import picture_urls
-from entrenous.respond.watch.polite import (
-    Fetched,
+from entrenous.respond.watch.polite_web import (
+    FetchedPage,
     NotOnTheWeb,
     PoliteWeb,
     RobotsForbid,
     SiteDidNotAnswer,
     WebAnswer,
     is_local_url,
-    same_page,
+    is_same_page,
 )
 from entrenous.respond.watch.records import (
     WatchingNotAgreed,
     due_sightings,
     forget_watching,
-    has_agreed,
-    host_of,
+    has_agreed_to_watching,
+    host_and_port_of,
     host_postponed_until,
     load_watched,
     postpone_host,
@@ -41,23 +46,25 @@ from entrenous.respond.watch.records import (
 )
 from entrenous.respond.watch.states import (
     CHECK_INTERVAL,
-    WatchCheck,
-    Watched,
+    WatchCheckOutcome,
+    WatchedSighting,
     WatchEvent,
     WatchReason,
-    after_check,
     meaning_of_content,
     meaning_of_status,
-    retry_after,
+    parse_retry_after,
+    watched_after_check,
 )
 
-CHECKS_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
+CHECKS_PER_RUN_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
-PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # size of a file; a larger one is not compared
-PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
-CHECK_S_MAX: Final = 180.0  # after this many seconds, no further picture of a page is requested
-_NOT_MODIFIED: Final = 304
-_PAGE_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
+COMPARED_PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # size of a file; a larger one is not compared
+PAGE_PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
+PAGE_PICTURES_TIME_MAX_S: Final = (
+    180.0  # after this many seconds, no further picture of a page is requested
+)
+_NOT_MODIFIED_STATUS: Final = 304
+_PAGE_MEDIA_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _FETCH_ERRORS: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
 
 
@@ -65,7 +72,7 @@ _FETCH_ERRORS: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
 class CheckedSighting:
     """A checked sighting; ``is_back``: the picture was found again."""
 
-    record: Watched
+    record: WatchedSighting
     is_back: bool
 
 
@@ -79,11 +86,11 @@ def check_due_sightings(
 
     Raises WatchingNotAgreed before the first request.
     """
-    now, left = device.clock.now(), CHECKS_MAX
+    now, left = device.clock.now(), CHECKS_PER_RUN_MAX
     for record in due_sightings(now, device, name):
         if left == 0:
             return
-        if not has_agreed(device, by_proxy=by_proxy):
+        if not has_agreed_to_watching(device, by_proxy=by_proxy):
             raise WatchingNotAgreed(name=record.case, number=record.sighting)
         case = _case_to_check(record, device)
         if case is not None:
@@ -91,13 +98,13 @@ def check_due_sightings(
             yield _check_sighting(record, case, device, web)
 
 
-def _case_to_check(record: Watched, device: Device) -> Case | None:
+def _case_to_check(record: WatchedSighting, device: Device) -> Case | None:
     """Return the case of a watched sighting; None if it is not to be checked now or ever again."""
     now = device.clock.now()
     with device.vault.transaction():
         try:
             case = find_case(record.case, device)
-            host = host_of(find_sighting(case, record.sighting).where)
+            host = host_and_port_of(find_sighting(case, record.sighting).where)
         except NotFound:
             forget_watching(record.case, device)
             return None
@@ -112,19 +119,21 @@ def _case_to_check(record: Watched, device: Device) -> Case | None:
     return case
 
 
-def _check_sighting(record: Watched, case: Case, device: Device, web: PoliteWeb) -> CheckedSighting:
+def _check_sighting(
+    record: WatchedSighting, case: Case, device: Device, web: PoliteWeb
+) -> CheckedSighting:
     where = find_sighting(case, record.sighting).where
     checker = PageChecker(web, case_hashes(case, device), device.read_picture)
     check = checker.check(record, where, device.clock.now())
-    return _store_outcome(record, check, host_of(where), device)
+    return _store_outcome(record, check, host_and_port_of(where), device)
 
 
 def _store_outcome(
-    record: Watched, check: WatchCheck, host: str, device: Device
+    record: WatchedSighting, check: WatchCheckOutcome, host: str, device: Device
 ) -> CheckedSighting:
     """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
-    after = after_check(record, check, now, device.dice.token(_RANDOM_BYTES))
+    after = watched_after_check(record, check, now, device.dice.token(_RANDOM_BYTES))
     with device.vault.transaction():
         postpone_host(host, after.due_at if after.failures else None, device)
         if load_watched(record.case, record.sighting, device) is None:
@@ -151,7 +160,7 @@ class PageChecker:
     case_hashes: CaseHashes
     read: Callable[[bytes], Picture]
 
-    def check(self, record: Watched, where: str, now: datetime) -> WatchCheck:
+    def check(self, record: WatchedSighting, where: str, now: datetime) -> WatchCheckOutcome:
         """Request a sighting's address (``where``). The request is conditional if the picture was
         found there before.
 
@@ -160,41 +169,44 @@ class PageChecker:
         condition_headers = _conditional_headers(record, self.case_hashes)
         try:
             fetched = self.web.fetch(
-                where, PICTURE_BYTES_MAX, condition_headers, at_home=is_local_url(where)
+                where,
+                COMPARED_PICTURE_BYTES_MAX,
+                condition_headers,
+                allow_loopback=is_local_url(where),
             )
         except RobotsForbid:
-            return WatchCheck(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
+            return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
         except NotOnTheWeb:
-            return WatchCheck(WatchEvent.UNCLEAR, WatchReason.NOT_PUBLIC)
+            return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.NOT_PUBLIC)
         except SiteDidNotAnswer:
-            return WatchCheck(WatchEvent.SILENT, WatchReason.SILENT)
-        if condition_headers and fetched.answer.status == _NOT_MODIFIED:
+            return WatchCheckOutcome(WatchEvent.SILENT, WatchReason.SILENT)
+        if condition_headers and fetched.answer.status == _NOT_MODIFIED_STATUS:
             return self._check_unchanged_page(record, where)
         meaning = meaning_of_status(fetched.answer.status)
         if meaning is not None:
-            wait = retry_after(fetched.answer.headers.get("retry-after", ""), now)
-            return WatchCheck(*meaning, wait=wait)
+            wait = parse_retry_after(fetched.answer.headers.get("retry-after", ""), now)
+            return WatchCheckOutcome(*meaning, wait=wait)
         return self._check_content(fetched, where)
 
-    def _check_unchanged_page(self, record: Watched, where: str) -> WatchCheck:
+    def _check_unchanged_page(self, record: WatchedSighting, where: str) -> WatchCheckOutcome:
         """Request the picture of an unchanged page, because the picture alone may be gone."""
         kept = (record.etag, record.last_modified, record.picture_url)
         if not self.case_hashes.hashes:
-            return WatchCheck(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)
+            return WatchCheckOutcome(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)
         if record.picture_url == where or self._shows_case_picture(record.picture_url, where):
-            return WatchCheck(WatchEvent.SEEN, WatchReason.PICTURE, *kept)
-        return WatchCheck(WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
+            return WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE, *kept)
+        return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
 
-    def _check_content(self, fetched: Fetched, where: str) -> WatchCheck:
-        answer, moved = fetched.answer, not same_page(fetched.url, where)
-        readable = not answer.is_encoded and (_is_page(answer) or is_picture(answer.body))
+    def _check_content(self, fetched: FetchedPage, where: str) -> WatchCheckOutcome:
+        answer, moved = fetched.answer, not is_same_page(fetched.url, where)
+        readable = not answer.is_encoded and (_is_page(answer) or has_picture_format(answer.body))
         picture = self._find_picture(answer, fetched.url, where) if readable else None
         found = None if not self.case_hashes.hashes else picture is not None
         event, why = meaning_of_content(shows_picture=found, readable=readable, moved=moved)
         if event is not WatchEvent.SEEN:
-            return WatchCheck(event, why)
+            return WatchCheckOutcome(event, why)
         headers = answer.headers
-        return WatchCheck(
+        return WatchCheckOutcome(
             event, why, headers.get("etag", ""), headers.get("last-modified", ""), picture or ""
         )
 
@@ -202,16 +214,16 @@ class PageChecker:
         """Return the address of the case's picture, if the answer is that picture or a page showing
         it.
         """
-        if is_picture(answer.body):
+        if has_picture_format(answer.body):
             return where if self._is_case_picture(answer) else None
         if not self.case_hashes.hashes:
             return None
         return next(self._find_picture_on_page(answer, url, where), None)
 
     def _find_picture_on_page(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
-        start_s, left = self.web.now_s(), PICTURES_BYTES_MAX
+        start_s, left = self.web.now_s(), PAGE_PICTURES_BYTES_MAX
         for picture in picture_urls(page.body, url):
-            if left <= 0 or self.web.now_s() - start_s > CHECK_S_MAX:
+            if left <= 0 or self.web.now_s() - start_s > PAGE_PICTURES_TIME_MAX_S:
                 return
             answer = self._fetch_picture(picture, where)
             if answer is not None:
@@ -228,7 +240,9 @@ class PageChecker:
         allowed only if the sighting's address, ``where``, is one too.
         """
         try:
-            return self.web.fetch(picture, PICTURE_BYTES_MAX, at_home=is_local_url(where)).answer
+            return self.web.fetch(
+                picture, COMPARED_PICTURE_BYTES_MAX, allow_loopback=is_local_url(where)
+            ).answer
         except _FETCH_ERRORS:
             return None
 
@@ -238,7 +252,7 @@ class PageChecker:
         return shows_case_picture(answer.body, self.case_hashes, self.read)
 
 
-def _conditional_headers(record: Watched, references: CaseHashes) -> dict[str, str]:
+def _conditional_headers(record: WatchedSighting, references: CaseHashes) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
     There are none if the case has a picture to compare with and the last check found no picture.
@@ -250,4 +264,4 @@ def _conditional_headers(record: Watched, references: CaseHashes) -> dict[str, s
 
 
 def _is_page(answer: WebAnswer) -> bool:
-    return answer.content_type in _PAGE_TYPES
+    return answer.content_type in _PAGE_MEDIA_TYPES

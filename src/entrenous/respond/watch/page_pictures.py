@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-PICTURES_MAX: Final = 16
-PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+PAGE_PICTURES_MAX: Final = 16
+SEARCHED_PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _URL_CHARS_MAX: Final = 4096  # longer addresses are skipped
 # Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
 _TAG_PATTERN: Final = re.compile(
@@ -33,7 +33,9 @@ def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
     """
     tags = [
         (name.lower(), _parse_attributes(inside))
-        for name, inside in _TAG_PATTERN.findall(_decode_page(untrusted_page[:PAGE_BYTES_MAX]))
+        for name, inside in _TAG_PATTERN.findall(
+            _decode_page(untrusted_page[:SEARCHED_PAGE_BYTES_MAX])
+        )
     ]
     base = _base_url(tags, url)
     found: dict[str, None] = {}
@@ -41,12 +43,12 @@ def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
         absolute = _absolute_url(reference, base)
         if absolute:
             found[absolute] = None
-        if len(found) == PICTURES_MAX:
+        if len(found) == PAGE_PICTURES_MAX:
             break
     return tuple(found)
 
 
-Tags = list[tuple[str, dict[str, str]]]
+HtmlTags = list[tuple[str, dict[str, str]]]
 
 
 def _decode_page(data: bytes) -> str:
@@ -64,12 +66,12 @@ def _parse_attributes(inside: str) -> dict[str, str]:
     }
 
 
-def _base_url(tags: Tags, url: str) -> str:
+def _base_url(tags: HtmlTags, url: str) -> str:
     references = (attributes.get("href", "") for name, attributes in tags if name == "base")
     return _absolute_url(next(references, ""), url) or url
 
 
-def _declared_pictures(tags: Tags) -> Iterator[str]:
+def _declared_pictures(tags: HtmlTags) -> Iterator[str]:
     for name, attributes in tags:
         if (
             name == "meta"
@@ -81,7 +83,7 @@ def _declared_pictures(tags: Tags) -> Iterator[str]:
             yield attributes.get("href", "")
 
 
-def _shown_pictures(tags: Tags) -> Iterator[str]:
+def _shown_pictures(tags: HtmlTags) -> Iterator[str]:
     for name, attributes in tags:
         if name in {"img", "video"}:
             yield from (attributes[key] for key in _SOURCE_ATTRIBUTES if key in attributes)

@@ -18,7 +18,7 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
 from entrenous.respond.case_file import find_open_case, find_sighting
 from entrenous.respond.nouns import SightingReach
-from entrenous.respond.watch.states import Watched
+from entrenous.respond.watch.states import WatchedSighting
 
 
 class WatchingNotAgreed(Refused):
@@ -34,13 +34,13 @@ class NotWatchable(Refused):
     """
 
 
-WATCHED_TABLE: Final = Table("watched", Watched)  # key: case name/sighting in ten digits
-DUE_TABLE: Final = "watch-due"  # key: time, case name and sighting; the value is empty
+WATCHED_TABLE: Final = Table("watched", WatchedSighting)  # key: case name/sighting in ten digits
+WATCH_DUE_TABLE: Final = "watch-due"  # key: time, case name and sighting; the value is empty
 CASE_HASHES_TABLE: Final = "watch-look"  # key: case name; value: CaseHashes
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class WatchingAgreement:
     """When the person agreed to what watched sites see, and whether a proxy hid their address at
     that time.
     """
@@ -57,7 +57,7 @@ class HostPause:
 
 
 HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # by host
-AGREEMENT_TABLE: Final = Table("watch-agreed", Agreement)  # under "watch"
+AGREEMENT_TABLE: Final = Table("watch-agreed", WatchingAgreement)  # under "watch"
 _SITE_SEES_TEXT: Final = translatable(
     "To look at a page, the app asks its site for it, as your browser does. The site, and other "
     "sites that its pictures come from, see:"
@@ -88,12 +88,12 @@ def describe_what_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
     )
 
 
-def store_agreement(device: Device, *, by_proxy: bool) -> None:
+def store_watching_agreement(device: Device, *, by_proxy: bool) -> None:
     """Store that the person has read :func:`describe_what_site_sees` and agreed."""
-    AGREEMENT_TABLE.store(Agreement(device.clock.now(), by_proxy), "watch", device.vault)
+    AGREEMENT_TABLE.store(WatchingAgreement(device.clock.now(), by_proxy), "watch", device.vault)
 
 
-def has_agreed(device: Device, *, by_proxy: bool) -> bool:
+def has_agreed_to_watching(device: Device, *, by_proxy: bool) -> bool:
     """Return whether the person agreed to what sites see now: an agreement given with a proxy does
     not cover requests without one.
     """
@@ -101,7 +101,7 @@ def has_agreed(device: Device, *, by_proxy: bool) -> bool:
     return known is not None and (by_proxy or not known.by_proxy)
 
 
-def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
+def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) -> WatchedSighting:
     """Begin to watch a sighting; the first check is due at once. If it is watched already, nothing
     changes.
 
@@ -112,15 +112,15 @@ def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) ->
     with device.vault.transaction():
         case = find_open_case(name, device)
         seen = find_sighting(case, number)
-        if seen.reach is not SightingReach.PUBLIC or not host_of(seen.where):
+        if seen.reach is not SightingReach.PUBLIC or not host_and_port_of(seen.where):
             raise NotWatchable(name=case.name, number=number)
-        if not has_agreed(device, by_proxy=by_proxy):
+        if not has_agreed_to_watching(device, by_proxy=by_proxy):
             raise WatchingNotAgreed(name=case.name, number=number)
         known = load_watched(name, number, device)
         if known is not None:
             return known
         now = device.clock.now()
-        return save_watched(Watched(case.name, number, since=now, due_at=now), device)
+        return save_watched(WatchedSighting(case.name, number, since=now, due_at=now), device)
 
 
 def stop_watching(name: str, number: int, device: Device) -> None:
@@ -135,7 +135,7 @@ def stop_watching(name: str, number: int, device: Device) -> None:
             _drop_record(known, device)
 
 
-def host_of(url: str) -> str:
+def host_and_port_of(url: str) -> str:
     """Return the host and port of a web address, or ""."""
     try:
         parts = urlsplit(url)
@@ -144,34 +144,36 @@ def host_of(url: str) -> str:
         return ""
 
 
-def load_watched(name: str, number: int, device: Device) -> Watched | None:
+def load_watched(name: str, number: int, device: Device) -> WatchedSighting | None:
     return WATCHED_TABLE.load(_record_key(name, number), device.vault)
 
 
-def save_watched(record: Watched, device: Device) -> Watched:
+def save_watched(record: WatchedSighting, device: Device) -> WatchedSighting:
     """Store a record and move its entry in the index."""
     with device.vault.transaction():
         before = load_watched(record.case, record.sighting, device)
         if before is not None:
-            device.vault.drop(DUE_TABLE, _due_key(before))
+            device.vault.drop(WATCH_DUE_TABLE, _due_key(before))
         WATCHED_TABLE.store(record, _record_key(record.case, record.sighting), device.vault)
-        device.vault.put(DUE_TABLE, _due_key(record), b"")
+        device.vault.put(WATCH_DUE_TABLE, _due_key(record), b"")
     return record
 
 
-def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
+def watched_in_case(name: str, device: Device) -> tuple[WatchedSighting, ...]:
     """Return the watched sightings of a case, by number."""
     keys = WATCHED_TABLE.keys(device.vault, f"{name}/")
     found = (WATCHED_TABLE.load(key, device.vault) for key in keys)
     return tuple(record for record in found if record is not None)
 
 
-def due_sightings(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
+def due_sightings(
+    now: datetime, device: Device, name: str | None = None
+) -> Iterator[WatchedSighting]:
     """Yield the watched sightings that are due, the longest overdue first. If ``name`` is given,
     yield only those of that case.
     """
     end = _time_key(now)
-    for key in device.vault.keys(DUE_TABLE):
+    for key in device.vault.keys(WATCH_DUE_TABLE):
         at, case, number = key.split("/")
         if at > end:
             return
@@ -184,7 +186,7 @@ def due_sightings(now: datetime, device: Device, name: str | None = None) -> Ite
 def forget_watching(name: str, device: Device) -> None:
     """Delete everything that watching stored about a case."""
     with device.vault.transaction():
-        for record in watched_in(name, device):
+        for record in watched_in_case(name, device):
             _drop_record(record, device)
         device.vault.drop(CASE_HASHES_TABLE, name)
 
@@ -203,8 +205,8 @@ def postpone_host(host: str, until: datetime | None, device: Device) -> None:
         HOST_PAUSE_TABLE.store(HostPause(until), host, device.vault)
 
 
-def _drop_record(record: Watched, device: Device) -> None:
-    device.vault.drop(DUE_TABLE, _due_key(record))
+def _drop_record(record: WatchedSighting, device: Device) -> None:
+    device.vault.drop(WATCH_DUE_TABLE, _due_key(record))
     WATCHED_TABLE.drop(_record_key(record.case, record.sighting), device.vault)
 
 
@@ -212,7 +214,7 @@ def _record_key(name: str, number: int) -> str:
     return f"{name}/{number:010d}"
 
 
-def _due_key(record: Watched) -> str:
+def _due_key(record: WatchedSighting) -> str:
     return f"{_time_key(record.due_at)}/{_record_key(record.case, record.sighting)}"
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 PRODUCT_NAME: Final = "entrenous"
 ROBOTS_BYTES_MAX: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 ROBOTS_PATH: Final = "/robots.txt"
-_RULES_MAX: Final = 4096
+_ROBOTS_RULES_MAX: Final = 4096
 # number of characters; a longer pattern is cut, and then matches every path that begins with it
 _PATTERN_CHARS_MAX: Final = 1024
 _LINE_PATTERN: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
@@ -19,7 +19,7 @@ _ESCAPE_PATTERN: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RobotsRule:
     """One line of a group: a path pattern, and whether it is allowed."""
 
     pattern: str
@@ -27,12 +27,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Robots:
+class RobotsRules:
     """The rules of a site that apply to this program."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[RobotsRule, ...] = ()
 
-    def allow(self, url: str) -> bool:
+    def allows(self, url: str) -> bool:
         """Return whether the site lets this program visit an address.
 
         The longest matching pattern decides; of two equally long ones, the one that allows (RFC
@@ -48,21 +48,21 @@ class Robots:
         return max(matching, key=_rule_rank).allows if matching else True
 
 
-EVERYTHING_ALLOWED: Final = Robots()
-NOTHING_ALLOWED: Final = Robots((Rule("/", allows=False),))
+EVERYTHING_ALLOWED: Final = RobotsRules()
+NOTHING_ALLOWED: Final = RobotsRules((RobotsRule("/", allows=False),))
 
 
-def _rule_rank(rule: Rule) -> tuple[int, bool]:
+def _rule_rank(rule: RobotsRule) -> tuple[int, bool]:
     return len(rule.pattern.encode()), rule.allows
 
 
-def read_robots(untrusted_data: bytes) -> Robots:
+def read_robots(untrusted_data: bytes) -> RobotsRules:
     """Read the rules for this program, or else those for every program; never raises.
 
     Groups that name the same program are one group. Unreadable lines are skipped.
     """
     text = untrusted_data[:ROBOTS_BYTES_MAX].decode("utf-8", "replace").removeprefix("\ufeff")
-    named: dict[str, list[Rule]] = {}
+    named: dict[str, list[RobotsRule]] = {}
     group: list[str] = []
     in_rules = False
     for key, value in _parse_lines(text):
@@ -74,9 +74,9 @@ def read_robots(untrusted_data: bytes) -> Robots:
         elif key in {"allow", "disallow"}:
             in_rules = True
             for name in set(group) & {PRODUCT_NAME, "*"}:
-                if value and len(named[name]) < _RULES_MAX:
+                if value and len(named[name]) < _ROBOTS_RULES_MAX:
                     named[name].append(_parse_rule(value, allows=key == "allow"))
-    return Robots(tuple(named.get(PRODUCT_NAME, named.get("*", ()))))
+    return RobotsRules(tuple(named.get(PRODUCT_NAME, named.get("*", ()))))
 
 
 def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
@@ -92,8 +92,8 @@ def _product_token(value: str) -> str:
     return token[0].lower() if token else value[:1]
 
 
-def _parse_rule(value: str, *, allows: bool) -> Rule:
-    return Rule(_normalize_path(re.sub(r"\*+", "*", value))[:_PATTERN_CHARS_MAX], allows)
+def _parse_rule(value: str, *, allows: bool) -> RobotsRule:
+    return RobotsRule(_normalize_path(re.sub(r"\*+", "*", value))[:_PATTERN_CHARS_MAX], allows)
 
 
 def _normalize_path(path: str) -> str:

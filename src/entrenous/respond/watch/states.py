@@ -47,7 +47,7 @@ def _transitions_from(
 
 
 #: The columns are the events in the order of WatchEvent.
-WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
+WATCH_TRANSITIONS: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
     **_transitions_from(WatchState.UNKNOWN, "THERE GONE MOVED UNKNOWN UNKNOWN UNREACHABLE"),
     **_transitions_from(WatchState.THERE, "THERE GONE MOVED UNKNOWN THERE UNREACHABLE"),
     **_transitions_from(WatchState.GONE, "THERE GONE MOVED UNKNOWN GONE UNREACHABLE"),
@@ -57,7 +57,7 @@ WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
 
 
 class WatchReason(StrEnum):
-    """The reason for the outcome of a check; :data:`REASON_TEXTS` has its words."""
+    """The reason for the outcome of a check; :data:`WATCH_REASON_TEXTS` has its words."""
 
     NOT_YET = "not-yet"
     PICTURE = "picture"
@@ -82,7 +82,7 @@ _STATE_TEXTS: Final = {
     WatchState.MOVED: translatable("moved"),
     WatchState.UNREACHABLE: translatable("unreachable"),
 }
-REASON_TEXTS: Final[Mapping[WatchReason, str]] = {
+WATCH_REASON_TEXTS: Final[Mapping[WatchReason, str]] = {
     WatchReason.NOT_YET: translatable("nobody has looked yet"),
     WatchReason.PICTURE: translatable("the picture was found there"),
     WatchReason.ANSWERS: translatable(
@@ -116,7 +116,7 @@ REASON_TEXTS: Final[Mapping[WatchReason, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedSighting:
     """A sighting that is watched: the outcome of the last check, and when the next one is due.
 
     ``etag`` and ``last_modified`` are sent with the next check, and ``picture_url`` is requested
@@ -139,7 +139,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchCheck:
+class WatchCheckOutcome:
     """The outcome of one check. If the site asked not to be contacted for some time, ``wait`` is
     that time.
     """
@@ -160,24 +160,26 @@ FIRST_RETRY_WAIT: Final = timedelta(hours=1)  # doubled after each check without
 # longest pause, even if a site asks for a longer one
 LONGEST_RETRY_WAIT: Final = timedelta(days=30)
 # up to an eighth of the wait is added at random, so that checks come at no fixed hour
-_RANDOM_SHARE: Final = 8
+_RANDOM_SHARE_DIVISOR: Final = 8
 _RANDOM_BYTES: Final = 2
-_FAILURES_MAX: Final = 20
+_COUNTED_FAILURES_MAX: Final = 20
 _REASONS_FOR_RARE_CHECKS: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
 
 
-def after_check(record: Watched, check: WatchCheck, now: datetime, random: bytes) -> Watched:
+def watched_after_check(
+    record: WatchedSighting, check: WatchCheckOutcome, now: datetime, random: bytes
+) -> WatchedSighting:
     """Return the record after a check at ``now``; ``random`` is two random bytes."""
     event = check.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
-    failures = min(record.failures + 1, _FAILURES_MAX) if failed else 0
-    return Watched(
+    failures = min(record.failures + 1, _COUNTED_FAILURES_MAX) if failed else 0
+    return WatchedSighting(
         case=record.case,
         sighting=record.sighting,
         since=record.since,
         due_at=now
         + _randomize_interval(_wait_until_next_check(record, check, failures, now), random),
-        state=WATCH_TABLE[record.state, event],
+        state=WATCH_TRANSITIONS[record.state, event],
         why=check.why,
         looked_at=now,
         failures=failures,
@@ -188,14 +190,14 @@ def after_check(record: Watched, check: WatchCheck, now: datetime, random: bytes
     )
 
 
-def _gone_at(record: Watched, event: WatchEvent, now: datetime) -> datetime | None:
+def _gone_at(record: WatchedSighting, event: WatchEvent, now: datetime) -> datetime | None:
     if event is WatchEvent.SEEN:
         return None
     return record.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
 
 
 def _wait_until_next_check(
-    record: Watched, check: WatchCheck, failures: int, now: datetime
+    record: WatchedSighting, check: WatchCheckOutcome, failures: int, now: datetime
 ) -> timedelta:
     if failures:
         doubled = min(FIRST_RETRY_WAIT * int(2 ** (failures - 1)), RARE_CHECK_INTERVAL)
@@ -210,10 +212,10 @@ def _wait_until_next_check(
 
 def _randomize_interval(interval: timedelta, random: bytes) -> timedelta:
     share = int.from_bytes(random[:_RANDOM_BYTES], "big") / 256**_RANDOM_BYTES
-    return interval + interval * share / _RANDOM_SHARE
+    return interval + interval * share / _RANDOM_SHARE_DIVISOR
 
 
-def retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
+def parse_retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
     """Return how long a Retry-After header asks to wait (RFC 9110, section 10.2.3), at most 30
     days; None if it cannot be read.
     """
@@ -283,8 +285,8 @@ def meaning_of_content(
     )
 
 
-def watched_in_words(record: Watched) -> str:
+def watched_in_words(record: WatchedSighting) -> str:
     """Say what is known about a watched sighting, and why; never its address."""
     when = "" if record.looked_at is None else f" ({moment_in_words(record.looked_at)})"
-    state, why = translated(_STATE_TEXTS[record.state]), translated(REASON_TEXTS[record.why])
+    state, why = translated(_STATE_TEXTS[record.state]), translated(WATCH_REASON_TEXTS[record.why])
     return f"{state}: {why}{when}"

@@ -16,7 +16,7 @@ from entrenous.respond.watch.robots import (
     NOTHING_ALLOWED,
     ROBOTS_BYTES_MAX,
     ROBOTS_PATH,
-    Robots,
+    RobotsRules,
     read_robots,
 )
 from entrenous.wire.text import is_local_address
@@ -77,15 +77,15 @@ class WebAnswer:
         return self.headers.get("content-encoding", "identity").strip().lower() != "identity"
 
 
-class Web(Protocol):
+class WebAccess(Protocol):
     """Access to the public web: one request at a time, without following redirects. An
     implementation may record the bytes.
     """
 
     def get(
-        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
     ) -> WebAnswer:
-        """Request an address. ``at_home`` means that the address may be on this machine.
+        """Request an address. ``allow_loopback`` means that the address may be on this machine.
 
         Raises:
             SiteDidNotAnswer: there was no answer, or none in time.
@@ -94,7 +94,7 @@ class Web(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedPage:
     """An answer, and the address from which it was received after redirects."""
 
     answer: WebAnswer
@@ -104,8 +104,8 @@ class Fetched:
 REDIRECTS_MAX: Final = 5
 HOST_PAUSE_S: Final = 2.0  # between two requests to one host
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
-_CLIENT_ERRORS: Final = range(400, 500)
-_TOO_MANY_REQUESTS: Final = 429
+_CLIENT_ERROR_STATUSES: Final = range(400, 500)
+_TOO_MANY_REQUESTS_STATUS: Final = 429
 _ADDRESS_CHARS_MAX: Final = 4096  # number of characters of an address
 
 
@@ -118,12 +118,12 @@ class PoliteWeb:
     robots.txt is about programs that visit pages by themselves (RFC 9309 section 1).
     """
 
-    web: Web
+    web: WebAccess
     now_s: Callable[[], float]
     sleep_s: Callable[[float], None]
     heeds_robots: bool = True
     pause_s: float = HOST_PAUSE_S
-    _robots: dict[str, Robots | SiteDidNotAnswer] = field(default_factory=dict)
+    _robots: dict[str, RobotsRules | SiteDidNotAnswer] = field(default_factory=dict)
     _asked_s: dict[str, float] = field(default_factory=dict)
 
     def fetch(
@@ -132,32 +132,34 @@ class PoliteWeb:
         bytes_max: int,
         headers: Mapping[str, str] | None = None,
         *,
-        at_home: bool = False,
-    ) -> Fetched:
+        allow_loopback: bool = False,
+    ) -> FetchedPage:
         """Get an address, following up to five redirects.
 
-        ``at_home``: the person gave an address on this machine, so other addresses on it may be
-        requested. ``headers`` are sent to the site of ``url`` alone.
+        ``allow_loopback``: the person gave an address on this machine, so other addresses on it may
+        be requested. ``headers`` are sent to the site of ``url`` alone.
 
         Raises:
             SiteDidNotAnswer: no answer, or too many redirects.
             RobotsForbid: robots.txt forbids the request.
             NotOnTheWeb: the address, or one that it redirects to, is not on the public web.
         """
-        current = web_address(url)
+        current = normalize_web_address(url)
         for _ in range(REDIRECTS_MAX + 1):
-            if self.heeds_robots and not self._site_rules(current, at_home=at_home).allow(current):
+            if self.heeds_robots and not self._site_rules(
+                current, allow_loopback=allow_loopback
+            ).allows(current):
                 raise RobotsForbid
-            sent = headers if headers and _site_of_url(current) == _site_of_url(url) else {}
-            answer = self._get(current, sent, bytes_max, at_home=at_home)
+            sent = headers if headers and _origin_of_url(current) == _origin_of_url(url) else {}
+            answer = self._get(current, sent, bytes_max, allow_loopback=allow_loopback)
             target = _redirect_target(answer, current)
             if not target:
-                return Fetched(answer, current)
-            current = web_address(target)
+                return FetchedPage(answer, current)
+            current = normalize_web_address(target)
         raise SiteDidNotAnswer(why="it led from one address to the next without an end")
 
     def _get(
-        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
     ) -> WebAnswer:
         host = urlsplit(url).netloc
         last_s = self._asked_s.get(host)
@@ -165,29 +167,29 @@ class PoliteWeb:
         if pause_left_s > 0:
             self.sleep_s(pause_left_s)
         try:
-            return self.web.get(url, headers, bytes_max, at_home=at_home)
+            return self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
         finally:
             self._asked_s[host] = self.now_s()
 
-    def _site_rules(self, url: str, *, at_home: bool) -> Robots:
+    def _site_rules(self, url: str, *, allow_loopback: bool) -> RobotsRules:
         """Return a site's rules, requested once (RFC 9309 section 2.3); raises SiteDidNotAnswer."""
-        site = _site_of_url(url)
+        site = _origin_of_url(url)
         if site not in self._robots:
-            self._robots[site] = self._read_rules(site + ROBOTS_PATH, at_home=at_home)
+            self._robots[site] = self._read_rules(site + ROBOTS_PATH, allow_loopback=allow_loopback)
         known = self._robots[site]
         if isinstance(known, SiteDidNotAnswer):
             raise known
         return known
 
-    def _read_rules(self, url: str, *, at_home: bool) -> Robots | SiteDidNotAnswer:
+    def _read_rules(self, url: str, *, allow_loopback: bool) -> RobotsRules | SiteDidNotAnswer:
         current = url
         try:
             for _ in range(REDIRECTS_MAX + 1):
-                answer = self._get(current, {}, ROBOTS_BYTES_MAX, at_home=at_home)
+                answer = self._get(current, {}, ROBOTS_BYTES_MAX, allow_loopback=allow_loopback)
                 target = _redirect_target(answer, current)
                 if not target:
                     return _parse_rules(answer)
-                current = web_address(target)
+                current = normalize_web_address(target)
         except SiteDidNotAnswer as error:
             return error
         except NotOnTheWeb:
@@ -197,10 +199,10 @@ class PoliteWeb:
         return EVERYTHING_ALLOWED
 
 
-def _parse_rules(answer: WebAnswer) -> Robots | SiteDidNotAnswer:
-    if answer.status in _CLIENT_ERRORS and answer.status != _TOO_MANY_REQUESTS:
+def _parse_rules(answer: WebAnswer) -> RobotsRules | SiteDidNotAnswer:
+    if answer.status in _CLIENT_ERROR_STATUSES and answer.status != _TOO_MANY_REQUESTS_STATUS:
         return EVERYTHING_ALLOWED
-    if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS:
+    if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS_STATUS:
         return SiteDidNotAnswer(why="it did not show its rules for programs")
     return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
 
@@ -216,7 +218,7 @@ def _redirect_target(answer: WebAnswer, url: str) -> str:
         raise NotOnTheWeb from None
 
 
-def web_address(url: str) -> str:
+def normalize_web_address(url: str) -> str:
     """Return an address in the form in which it is requested: without user name, password and
     fragment.
 
@@ -234,39 +236,41 @@ def web_address(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
 
 
-def refuse_private(url: str, *, at_home: bool) -> None:
+def refuse_private_address(url: str, *, allow_loopback: bool) -> None:
     """Raise NotOnTheWeb if an address names this machine or a private network; names are not
-    resolved. ``at_home``: this machine is allowed.
+    resolved. ``allow_loopback``: this machine is allowed.
     """
     host = _host_of_url(url)
-    if at_home and is_loopback(host):
+    if allow_loopback and is_loopback(host):
         return
-    if is_local_address(url) or _is_private_number(host):
+    if is_local_address(url) or _is_private_ip(host):
         raise NotOnTheWeb
 
 
-def _is_private_number(host: str) -> bool:
+def _is_private_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return not is_public(host)
+    return not is_public_ip(host)
 
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052; each contains an IPv4 address
+_NAT64_NETWORK: Final = ipaddress.ip_network(
+    "64:ff9b::/96"
+)  # RFC 6052; each contains an IPv4 address
 
 
-def is_public(address: str) -> bool:
+def is_public_ip(address: str) -> bool:
     """Return whether an IP address is on the public internet. For an IPv6 address that contains an
     IPv4 address, the latter decides.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         ipv4 = ip.ipv4_mapped or ip.sixtofour
-        if ip in _NAT64:
+        if ip in _NAT64_NETWORK:
             ipv4 = ipaddress.IPv4Address(ip.packed[-4:])
         if ipv4 is not None:
-            return is_public(str(ipv4))
+            return is_public_ip(str(ipv4))
         if ip.teredo is not None:
             return False
     return ip.is_global and not ip.is_multicast
@@ -284,16 +288,16 @@ def _host_of_url(url: str) -> str:
         return ""
 
 
-def _site_of_url(url: str) -> str:
+def _origin_of_url(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def same_page(first: str, second: str) -> bool:
+def is_same_page(first: str, second: str) -> bool:
     """Return whether two addresses differ only in http/https, "www." and a slash at the end."""
 
     def comparable_parts(url: str) -> tuple[str, str, str]:
-        parts = urlsplit(web_address(url))
+        parts = urlsplit(normalize_web_address(url))
         return parts.netloc.lower().removeprefix("www."), parts.path.rstrip("/"), parts.query
 
     return comparable_parts(first) == comparable_parts(second)

@@ -23,7 +23,7 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case
 from entrenous.respond.watch.records import CASE_HASHES_TABLE
 
-READ_PURPOSE: Final = "to compare it with watched pages"
+WATCH_READ_PURPOSE: Final = "to compare it with watched pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def case_hashes(case: Case, device: Device) -> CaseHashes:
     pictures, or have too little detail, have no fingerprint.
     """
     known = _CASE_HASHES.load(case.name, device.vault) or CaseHashes()
-    hashes = dict.fromkeys((*known.hashes, *_hashes_of_traced(case, device)))
+    hashes = dict.fromkeys((*known.hashes, *_traced_picture_hashes(case, device)))
     fresh = [item.number for item in case.evidence if item.number not in known.items]
     for number in fresh:
         hashes |= dict.fromkeys(_item_hashes(case, number, device))
@@ -56,7 +56,7 @@ def case_hashes(case: Case, device: Device) -> CaseHashes:
     return updated
 
 
-def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
+def _traced_picture_hashes(case: Case, device: Device) -> Iterator[bytes]:
     """Yield the hashes of the pictures in the message that the trace found."""
     if case.trace is None or case.trace.message is None:
         return
@@ -73,9 +73,9 @@ def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
 
 def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
     item = next(one for one in case.evidence if one.number == number)
-    if not is_picture(device.vault.kept_file(item.blob)):
+    if not has_picture_format(device.vault.kept_file(item.blob)):
         return
-    data = read_evidence(case.name, number, READ_PURPOSE, device)
+    data = read_evidence(case.name, number, WATCH_READ_PURPOSE, device)
     try:
         picture = device.read_picture(data)
     except EntrenousError:
@@ -85,7 +85,7 @@ def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
             yield orientations[UPRIGHT].bits
 
 
-def is_picture(untrusted_data: bytes) -> bool:
+def has_picture_format(untrusted_data: bytes) -> bool:
     """Return whether the first bytes are those of a supported picture format."""
     try:
         kind_of(untrusted_data)
@@ -101,14 +101,14 @@ def shows_case_picture(
 
     ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
     """
-    if not references.hashes or not is_picture(untrusted_data):
+    if not references.hashes or not has_picture_format(untrusted_data):
         return False
     try:
         picture = read(untrusted_data)
     except EntrenousError:
         return False
     return any(
-        _is_near(view, references)
+        _matches_case_hash(view, references)
         for orientations in _view_hashes(picture)
         for view in orientations.values()
     )
@@ -127,7 +127,7 @@ def _view_hashes(picture: Picture) -> Iterator[HashesByOrientation]:
         yield dict(pixel_orientations(inner))
 
 
-def _is_near(view: Fingerprint, references: CaseHashes) -> bool:
+def _matches_case_hash(view: Fingerprint, references: CaseHashes) -> bool:
     if view.quality < PDQ_QUALITY_MIN:
         return False
     bits = int.from_bytes(view.bits, "big")
