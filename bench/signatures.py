@@ -22,9 +22,9 @@ from entrenous.crypto.hashing import inclusion_proofs, leaf_hash, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
-    mldsa65_key,
-    new_signer,
-    sign_both_as_device,
+    mldsa65_public_key,
+    new_device_signer,
+    sign_with_device_keys,
     unpickled_account,
 )
 
@@ -50,7 +50,7 @@ def _steps() -> dict[str, Step]:
     ed25519, mldsa65 = Ed25519PrivateKey.generate(), MLDSA65PrivateKey.generate()
     public, large = ed25519.public_key(), mldsa65.public_key()
     one, other = ed25519.sign(_SAID), mldsa65.sign(_SAID)
-    fresh = new_signer(bytes(32))
+    fresh = new_device_signer(bytes(32))
     account, _ = add_one_time_keys(fresh.account, ONE_TIME_KEYS_MAX)
     signer = DeviceSigner(account, fresh.seed)
     return {
@@ -72,8 +72,8 @@ def _each(signer: DeviceSigner) -> object:
 def _batch(signer: DeviceSigner) -> object:
     """All that a device does for one set of prekeys."""
     leaves = [leaf_hash(b"bench", said) for said in _SET]
-    signed = sign_both_as_device(signer, b"bench", merkle_root(leaves))
-    return signed, mldsa65_key(signer), inclusion_proofs(leaves)
+    signed = sign_with_device_keys(signer, b"bench", merkle_root(leaves))
+    return signed, mldsa65_public_key(signer), inclusion_proofs(leaves)
 
 
 def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:

@@ -34,12 +34,12 @@ _COMMANDS: Final = {
 }
 ARGON2ID: Final = f"""
 import time
-from entrenous.crypto.vault_key import stretch
+from entrenous.crypto.vault_key import stretch_passphrase
 from entrenous.base.secret import Secret
 
 passphrase = Secret({PASSPHRASE.encode()!r})
 began_s, began_cpu_s = time.perf_counter(), time.process_time()
-stretch(passphrase, bytes(16))
+stretch_passphrase(passphrase, bytes(16))
 print(time.perf_counter() - began_s, time.process_time() - began_cpu_s)
 """
 _PICTURE: Final = """

@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
-from entrenous.crypto.vault_key import DEFAULT_COST, Cost, stretch
+from entrenous.crypto.vault_key import DEFAULT_ARGON2_COST, Argon2Cost, stretch_passphrase
 from entrenous.device import relay_lock_client
 from entrenous.device.device import Device
 from entrenous.device.open_device import create_lockable_device, open_unlocked
@@ -20,25 +20,29 @@ from entrenous.device.store.vault_folder import RelayShare, unlock
 from entrenous.wire.relay_nouns import RelayLock
 
 #: The least that a vault may ask for. It is written in vault.json, as any other cost is.
-LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
+LEAST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make new vaults with the least cost of a guess, and remember the hash of each passphrase, so
     that commands do not take long.
     """
-    monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else LEAST_COST)
+    monkeypatch.setattr(
+        vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LEAST_COST
+    )
     for module in (vault_folder, relay_lock_client):
-        monkeypatch.setattr(module, "stretch", _stretch_once)
+        monkeypatch.setattr(module, "stretch_passphrase", _stretch_once)
 
 
-def _stretch_once(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
+def _stretch_once(
+    passphrase: Secret, salt: bytes, cost: Argon2Cost = DEFAULT_ARGON2_COST
+) -> Secret:
     return _stretched(passphrase.reveal(), salt, cost)
 
 
 @cache
-def _stretched(passphrase: bytes, salt: bytes, cost: Cost) -> Secret:
-    return stretch(Secret(passphrase), salt, cost)
+def _stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
+    return stretch_passphrase(Secret(passphrase), salt, cost)
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:

@@ -25,10 +25,10 @@ from entrenous.base.identity import (
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
+    ed25519_public_key,
     mldsa65_hash,
-    mldsa65_key,
-    new_signer,
-    signing_key,
+    mldsa65_public_key,
+    new_device_signer,
 )
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
@@ -94,8 +94,8 @@ class Shelf:
         """A new device is in use from now on; its Ed25519 key, and the hash of its ML-DSA-65 key,
         which grows from ``seed``; 32 bytes each.
         """
-        signer = self._signers[device] = new_signer(seed)
-        return signing_key(signer.account), mldsa65_hash(mldsa65_key(signer))
+        signer = self._signers[device] = new_device_signer(seed)
+        return ed25519_public_key(signer.account), mldsa65_hash(mldsa65_public_key(signer))
 
     def claim(self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId) -> PrekeyBundle:
         """What that device left when its program last ran."""
@@ -106,7 +106,7 @@ class Shelf:
         statement = write_prekey_statement(prekey)
         signer, batch = self._signers[device], Batch(device, mailbox, 1, prekey_leaf(statement))
         said = write_batch(batch)
-        signed = SignedBatch(batch, said, mldsa65_key(signer), sign_prekeys(signer, said))
+        signed = SignedBatch(batch, said, mldsa65_public_key(signer), sign_prekeys(signer, said))
         return PrekeyBundle(
             device, None, b"", write_prekey(statement, BatchPosition(0, ()), signed)
         )

@@ -15,7 +15,7 @@ from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.house import decoded, sender
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.send.copies.picture_copies import (
     PictureOriginal,
@@ -87,7 +87,7 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
         AssertionError: written, they would not be the file that it writes.
     """
     size = stream_bytes(original.picture.width_px, original.picture.height_px)
-    key_stream = stream(key, COPY_MARK_KEY_CONTEXT, size)
+    key_stream = derive_key_stream(key, COPY_MARK_KEY_CONTEXT, size)
     marked = embed_mark(original.prepared, key_stream, original.dither_stream)
     written = write_picture(original.picture, marked, finer=original.finer_steps)
     if written != write_picture_copy(original, key):

@@ -47,7 +47,7 @@ def _relay_app(relay: Relay) -> ASGIApp:
     return relay_app(relay)
 
 
-def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
+def _relay_and_metrics_apps(relay: Relay) -> tuple[ASGIApp, Starlette]:
     """Return the relay, and the application that serves its metrics."""
     from entrenous.carry.http.metrics import RelayMetrics, metrics_app
     from entrenous.carry.http.relay_app import relay_app
@@ -130,7 +130,7 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
 #: verb.
 APPS: Final[Apps] = {
     "relay": _relay_app,
-    "metered relay": _metered_relay,
+    "metered relay": _relay_and_metrics_apps,
     "gate": _gate_app,
     "gate proxy": _gate_proxy,
     "received files": _received_files,

@@ -149,7 +149,7 @@ def run(arguments: list[str], apps: Apps) -> int:
     """Run one command, and return its exit status (terminal/session.py)."""
     try:
         with _translate_disk_errors(), speaking(language_of_person()):
-            return _run(arguments, apps)
+            return _run_command(arguments, apps)
     except EntrenousError as error:
         _flush_stdout()
         hint(join_wrapped_lines(str(error)))
@@ -208,7 +208,7 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: list[str], apps: Apps) -> int:
+def _run_command(arguments: list[str], apps: Apps) -> int:
     descriptor, rest = _take_passphrase_fd(arguments)
     session = Session(descriptor, apps)
     answer: Any = build_command_line().main(
@@ -223,7 +223,7 @@ def _run(arguments: list[str], apps: Apps) -> int:
 def build_command_line() -> Any:
     """Return the whole command line, for Click to run."""
     app = typer.Typer(
-        cls=_Program,
+        cls=_TopLevelGroup,
         help=_HELP,
         no_args_is_help=True,
         add_completion=False,
@@ -231,11 +231,11 @@ def build_command_line() -> Any:
         context_settings=_CONTEXT_SETTINGS,
         rich_markup_mode=None,
     )
-    app.callback()(_options)
+    app.callback()(_declare_global_options)
     return with_translated_help(typer.main.get_command(app))
 
 
-class _Program(LazyGroup):
+class _TopLevelGroup(LazyGroup):
     listed = COMMANDS
 
 
@@ -245,7 +245,7 @@ def _show_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-def _options(
+def _declare_global_options(
     version: bool = typer.Option(
         False,
         _VERSION_OPTION,

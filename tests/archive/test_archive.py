@@ -21,7 +21,7 @@ from entrenous.archive.archive_format import (
     read_index,
     tar_entries,
 )
-from entrenous.archive.write_archive import NO_TOKEN, write_archive
+from entrenous.archive.write_archive import PLACEHOLDER_SEND_TOKEN, write_archive
 from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.secret import Secret
@@ -136,7 +136,7 @@ def test_import_restores_everything_on_a_new_device(told: Told) -> None:
     taken = imported(told.tar, anew)
     assert (taken.people, taken.circles, taken.sent, taken.received) == (1, 1, 2, 2)
     now = contact_named("ben", anew)
-    assert now == replace(contact_named("ben", ana), send_token=NO_TOKEN)
+    assert now == replace(contact_named("ben", ana), send_token=PLACEHOLDER_SEND_TOKEN)
     assert members_of(circle_named("family", anew), anew) == (now,)
     assert list(anew.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
@@ -419,7 +419,7 @@ def test_archive_tables_match_other_verbs_table_names() -> None:
         CUSTODY_LINKS_TABLE,
         PROTECTION_TABLE.name,
     ) == (contents.CASES_FOLDER, contents.CUSTODY_FOLDER, contents.PROTECTION_TABLE)
-    assert Secret(bytes(32)) == NO_TOKEN
+    assert Secret(bytes(32)) == PLACEHOLDER_SEND_TOKEN
 
 
 def test_later_archive_adds_what_the_earlier_one_lacked() -> None:

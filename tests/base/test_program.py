@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.program import COMMIT_FILE, UNKNOWN, commit_of, this_program
+from entrenous.base.program import COMMIT_FILE, UNKNOWN_VERSION, commit_of, this_program
 from entrenous.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -85,17 +85,17 @@ def test_surrounding_repository_is_not_used(checkout: Path) -> None:
     for package in (installed, inner):
         package.mkdir(parents=True)
     (inner.parents[1] / ".git").mkdir()  # no repository: git would look further up
-    assert commit_of(installed) == commit_of(inner) == UNKNOWN
+    assert commit_of(installed) == commit_of(inner) == UNKNOWN_VERSION
 
 
 def test_built_package_has_its_commit_in_a_file(tmp_path: Path) -> None:
     package = tmp_path / "site-packages" / "program"
     package.mkdir(parents=True)
-    assert commit_of(package) == UNKNOWN
+    assert commit_of(package) == UNKNOWN_VERSION
     (package / COMMIT_FILE).write_text("0123456789ab\n")
     assert commit_of(package) == "0123456789ab"
     (package / COMMIT_FILE).write_text("")
-    assert commit_of(package) == UNKNOWN
+    assert commit_of(package) == UNKNOWN_VERSION
 
 
 @pytest.mark.parametrize("words", [["--version"], ["relay", "--version"], ["--version", "relay"]])

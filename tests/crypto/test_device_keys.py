@@ -5,12 +5,12 @@ import pytest
 from entrenous.base.identity import BadSignature
 from entrenous.crypto.identity_keys import (
     add_one_time_keys,
-    identity_key,
+    curve25519_public_key,
+    ed25519_public_key,
     new_account,
     replace_fallback_key,
     sign_as_device,
-    signing_key,
-    verify_device,
+    verify_device_signature,
 )
 
 ACCOUNT = new_account()
@@ -19,10 +19,10 @@ ACCOUNT = new_account()
 def test_public_device_keys_stay_the_same() -> None:
     later, _ = add_one_time_keys(ACCOUNT, 3)
     later, _, _ = replace_fallback_key(later)
-    assert signing_key(later) == signing_key(ACCOUNT)
-    assert identity_key(later) == identity_key(ACCOUNT)
-    assert (len(signing_key(ACCOUNT)), len(identity_key(ACCOUNT))) == (32, 32)
-    assert signing_key(new_account()) != signing_key(ACCOUNT)
+    assert ed25519_public_key(later) == ed25519_public_key(ACCOUNT)
+    assert curve25519_public_key(later) == curve25519_public_key(ACCOUNT)
+    assert (len(ed25519_public_key(ACCOUNT)), len(curve25519_public_key(ACCOUNT))) == (32, 32)
+    assert ed25519_public_key(new_account()) != ed25519_public_key(ACCOUNT)
 
 
 def test_one_time_keys_are_all_different_and_given_once() -> None:
@@ -52,17 +52,19 @@ def test_more_keys_than_are_remembered_are_refused(count: int) -> None:
 @pytest.mark.threat("key-confusion")
 def test_a_device_signs_in_one_role_only() -> None:
     signature = sign_as_device(ACCOUNT, b"role", b"statement")
-    verify_device(signing_key(ACCOUNT), b"role", b"statement", signature, what="prekey")
+    verify_device_signature(
+        ed25519_public_key(ACCOUNT), b"role", b"statement", signature, what="prekey"
+    )
     for key, context, statement, signed in (
-        (signing_key(new_account()), b"role", b"statement", signature),
-        (signing_key(ACCOUNT), b"other", b"statement", signature),
-        (signing_key(ACCOUNT), b"role", b"Statement", signature),
-        (signing_key(ACCOUNT), b"role", b"statement", signature[:-1]),
-        (signing_key(ACCOUNT), b"role", b"statement", bytes(64)),
+        (ed25519_public_key(new_account()), b"role", b"statement", signature),
+        (ed25519_public_key(ACCOUNT), b"other", b"statement", signature),
+        (ed25519_public_key(ACCOUNT), b"role", b"Statement", signature),
+        (ed25519_public_key(ACCOUNT), b"role", b"statement", signature[:-1]),
+        (ed25519_public_key(ACCOUNT), b"role", b"statement", bytes(64)),
         (b"short", b"role", b"statement", signature),
     ):
         with pytest.raises(BadSignature, match="prekey"):
-            verify_device(key, context, statement, signed, what="prekey")
+            verify_device_signature(key, context, statement, signed, what="prekey")
 
 
 def test_private_keys_do_not_show() -> None:

@@ -31,21 +31,21 @@ from entrenous.base.identity import (
     RevokedDevice,
     WithheldDeviceList,
 )
-from entrenous.crypto.identity_keys import master_keys, public_master_keys
+from entrenous.crypto.identity_keys import master_keys_from_seed, public_master_keys
 from entrenous.crypto.statements import (
     check_named_head,
     compare_heads,
     compare_later_lists,
-    list_head,
-    list_heads,
-    may_succeed,
-    sign_list,
-    verify_lists,
+    device_list_head,
+    device_list_heads,
+    may_succeed_list,
+    sign_device_list,
+    verify_device_lists,
 )
 from entrenous.wire.key_bundle import newest_lists, read_device_list, write_device_list
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-MASTER = master_keys(bytes(range(64)))
+MASTER = master_keys_from_seed(bytes(range(64)))
 KEYS = public_master_keys(MASTER)
 
 
@@ -74,7 +74,7 @@ FIRST = said(
 
 
 def after(newest: ListStatement, **fields: Any) -> ListStatement:
-    epoch, previous = newest.said.epoch + 1, list_head(newest.statement)
+    epoch, previous = newest.said.epoch + 1, device_list_head(newest.statement)
     return said(replace(newest.said, epoch=epoch, previous=previous, **fields))
 
 
@@ -93,14 +93,14 @@ def without(newest: ListStatement, number: int) -> ListStatement:
 
 
 def proven(lists: tuple[ListStatement, ...]) -> tuple[Head, ...]:
-    return verify_lists(lists, sign_list(MASTER, lists[-1].statement), KEYS)
+    return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), KEYS)
 
 
 TWO = grown(FIRST, 2)
 THREE = without(TWO, 1)
 FOUR = grown(THREE, 3)
 CHAIN = (FIRST, TWO, THREE, FOUR)
-HEADS = list_heads(CHAIN)
+HEADS = device_list_heads(CHAIN)
 
 
 def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
@@ -133,9 +133,9 @@ BROKEN = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_history_that_is_broken_is_refused(how: str) -> None:
     lists = BROKEN[how] or CHAIN
-    master = master_keys(bytes(64)) if BROKEN[how] is None else MASTER
+    master = master_keys_from_seed(bytes(64)) if BROKEN[how] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
-        verify_lists(lists, sign_list(master, lists[-1].statement), KEYS)
+        verify_device_lists(lists, sign_device_list(master, lists[-1].statement), KEYS)
 
 
 @pytest.mark.threat("stolen-device")
@@ -185,9 +185,9 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
     full = after(FIRST, revoked=many)
     extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevocationReason.LOST)
     for kept in ((*many[:-1], extra), (*many[2:], extra)):  # the newest went, or two did
-        assert not may_succeed(full.said, after(full, revoked=kept).said)
+        assert not may_succeed_list(full.said, after(full, revoked=kept).said)
     makes_room = after(full, revoked=(*many[1:], extra))
-    assert may_succeed(full.said, makes_room.said)
+    assert may_succeed_list(full.said, makes_room.said)
     back = grown(makes_room, 100)
     assert proven((full, makes_room))
     with pytest.raises(BadSignature, match="device list"):
@@ -211,7 +211,7 @@ def test_honest_histories_are_accepted(
 
 
 OTHER_TWO = after(FIRST, name="Eve")
-FORK = list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
+FORK = device_list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ class Chains(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.lists: tuple[ListStatement, ...] = (FIRST,)
-        self.known = list_heads(self.lists)
+        self.known = device_list_heads(self.lists)
         self.fresh = 2
 
     @precondition(lambda self: len(self.lists[-1].said.devices) < 16)
@@ -271,7 +271,7 @@ class Chains(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         before = self.known[-1].epoch
-        shown = list_heads(newest_lists(self.lists))
+        shown = device_list_heads(newest_lists(self.lists))
         standing = compare_heads(self.known, shown)
         assert (standing is HistoryRelation.SAME) == (before == shown[-1].epoch)
         assert standing is not HistoryRelation.NEWER_UNPROVEN
@@ -280,7 +280,7 @@ class Chains(RuleBasedStateMachine):
     @rule(data=st.data())
     def roll_back(self, data: st.DataObject) -> None:
         end = data.draw(st.integers(0, len(self.lists)))
-        shown = list_heads(self.lists[:end])
+        shown = device_list_heads(self.lists[:end])
         if shown and shown[-1].epoch < self.known[-1].epoch:
             with pytest.raises(OutdatedDeviceList):
                 compare_heads(self.known, shown)
@@ -294,7 +294,7 @@ class Chains(RuleBasedStateMachine):
         for _ in range(longer):
             other = (*other, after(other[-1]))
         with pytest.raises(ForkedDeviceList):
-            compare_heads(self.known, list_heads(other))
+            compare_heads(self.known, device_list_heads(other))
 
     @invariant()
     def every_honest_history_is_proven(self) -> None:

@@ -12,25 +12,31 @@ from entrenous.crypto.encryption_at_rest import decrypt_blob, unseal_file
 from entrenous.crypto.hashing import mark_commitment, marks_hash
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
-    master_keys,
+    master_keys_from_seed,
     mldsa65_hash,
-    mldsa65_key,
+    mldsa65_public_key,
     new_account,
     person_id,
     public_master_keys,
-    verify_both,
+    verify_both_signatures,
 )
 from entrenous.crypto.key_derivation import blob_key, content_key, send_token
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import open_first_letter, open_outer_seal
 from entrenous.crypto.statements import (
-    list_heads,
+    device_list_heads,
     receipt_leaf,
     verify_key_bundle,
     verify_prekey,
     verify_receipt,
 )
-from entrenous.crypto.vault_key import first_vault_key, offline_key, oprf_input, stretch, vault_key
+from entrenous.crypto.vault_key import (
+    first_format_vault_key,
+    offline_key,
+    oprf_input,
+    stretch_passphrase,
+    vault_key,
+)
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import read_receipt_proof
@@ -66,9 +72,11 @@ def test_a_file_at_rest() -> None:
 
 def test_a_person_and_her_signatures() -> None:
     master = facts("master")
-    public = public_master_keys(master_keys(master["seed"]))
+    public = public_master_keys(master_keys_from_seed(master["seed"]))
     assert person_id(public) == master["person"]
-    verify_both(public, master["context"], master["statement"], master["bytes"], what="vector")
+    verify_both_signatures(
+        public, master["context"], master["statement"], master["bytes"], what="vector"
+    )
 
 
 def test_a_content_key() -> None:
@@ -107,7 +115,7 @@ def test_a_card_of_three_lists() -> None:
         parts["head"],
     )
     assert (device.device, device.mailbox) == (parts["device"], parts["mailbox"])
-    heads = list_heads(card.lists)
+    heads = device_list_heads(card.lists)
     assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
 
 
@@ -119,7 +127,7 @@ def test_a_receipt() -> None:
     )
     assert by.ed25519 == parts["ed25519"]
     proof = read_receipt_proof(parts["bytes"])
-    key = mldsa65_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
+    key = mldsa65_public_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
     assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, by.mldsa65_hash)
     assert receipt_leaf(parts["statement"]) == parts["leaf"]
     assert (proof.batch.statement, proof.batch.batch.root) == (parts["batch"], parts["root"])
@@ -146,14 +154,14 @@ def test_a_batch_of_prekeys() -> None:
 
 def test_a_vault_key() -> None:
     parts = facts("vault_key")
-    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
-    key = first_vault_key(stretched, parts["device"], parts["salt"])
+    stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
+    key = first_format_vault_key(stretched, parts["device"], parts["salt"])
     assert key.reveal() == parts["key"]
 
 
 def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
     parts = facts("vault_key_2")
-    stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
+    stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     assert oprf_input(stretched).reveal() == parts["asked"]
     assert offline_key(stretched).reveal() == parts["offline"]
     for output, key in (("output", "key"), ("none", "key_without_relay")):

@@ -15,13 +15,13 @@ from entrenous.crypto.hpke import (
     SEAL_OVERHEAD_BYTES,
     open_sealed,
     private_key_from_seed,
-    public_key,
     seal_to,
+    xwing_public_key,
 )
 from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
 PRIVATE = private_key_from_seed(bytes(range(32)))
-PUBLIC = public_key(PRIVATE)
+PUBLIC = xwing_public_key(PRIVATE)
 SEALED = seal_to(PUBLIC, b"info", b"hello")
 SUITE = bytes.fromhex("647a00010003")  # X-Wing, HKDF-SHA256, ChaCha20-Poly1305
 
@@ -52,7 +52,7 @@ def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None
         seed, public, shared, cipher = (
             bytes.fromhex(vector[name]) for name in ("seed", "pk", "ss", "ct")
         )
-        assert public_key(private_key_from_seed(seed)) == public
+        assert xwing_public_key(private_key_from_seed(seed)) == public
         sealed = cipher + hpke_seal(shared, b"info", b"hello")
         assert open_sealed(private_key_from_seed(seed), b"info", sealed) == b"hello"
     judged("X-Wing draft", len(vectors))
@@ -70,7 +70,7 @@ def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
     )
     (vector,) = [one for one in every if bytes.fromhex(one["suite_id"])[4:] == SUITE]
     said = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
-    assert public_key(private_key_from_seed(said["skRm"])) == said["pkRm"]
+    assert xwing_public_key(private_key_from_seed(said["skRm"])) == said["pkRm"]
     drafts, count = ChaCha20Poly1305(said["key"]), 0
     for one in vector["encryptions"]:
         text, nonce = bytes.fromhex(one["pt"]), bytes.fromhex(one["nonce"])

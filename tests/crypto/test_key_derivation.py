@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import blob_key, content_key, derive, share_group, stream
+from entrenous.crypto.key_derivation import (
+    blob_key,
+    content_key,
+    derive,
+    derive_key_stream,
+    share_group_id,
+)
 
 SEED = Secret(bytes(range(32)))
 
@@ -18,17 +24,20 @@ SEED = Secret(bytes(range(32)))
 @given(st.integers(0, 5000), st.integers(0, 5000))
 def test_a_longer_stream_begins_with_the_shorter(one: int, other: int) -> None:
     short, long = sorted((one, other))
-    assert stream(SEED, b"copy", long)[:short] == stream(SEED, b"copy", short)
+    assert derive_key_stream(SEED, b"copy", long)[:short] == derive_key_stream(SEED, b"copy", short)
 
 
 def test_a_stream_never_changes() -> None:
     """Marks that were sent years ago must be found again, so this value is fixed for ever."""
-    assert stream(SEED, b"copy", 16).hex() == "f45b4fd689a985c1ed6799a9603866e8"
+    assert derive_key_stream(SEED, b"copy", 16).hex() == "f45b4fd689a985c1ed6799a9603866e8"
 
 
 def test_streams_of_other_seeds_and_contexts_are_unrelated() -> None:
-    ours = np.unpackbits(np.frombuffer(stream(SEED, b"copy", 80_000), np.uint8))
-    for other in (stream(SEED, b"dither", 80_000), stream(Secret(bytes(32)), b"copy", 80_000)):
+    ours = np.unpackbits(np.frombuffer(derive_key_stream(SEED, b"copy", 80_000), np.uint8))
+    for other in (
+        derive_key_stream(SEED, b"dither", 80_000),
+        derive_key_stream(Secret(bytes(32)), b"copy", 80_000),
+    ):
         theirs = np.unpackbits(np.frombuffer(other, np.uint8))
         # 640,000 fair coins: the share that agrees lies within 5 standard deviations of one half
         assert abs(np.mean(ours == theirs) - 0.5) < 5 * 0.5 / np.sqrt(640_000)
@@ -36,7 +45,7 @@ def test_streams_of_other_seeds_and_contexts_are_unrelated() -> None:
 
 def test_a_stream_is_fast_enough_for_large_pictures() -> None:
     began = time.process_time()
-    stream(SEED, b"copy", 8_000_000)
+    derive_key_stream(SEED, b"copy", 8_000_000)
     assert time.process_time() - began < 1.0
 
 
@@ -92,9 +101,9 @@ def test_a_share_group_is_one_persons_in_one_message() -> None:
     """HKDF of other people's or messages' secrets gives others; worked out by hand below."""
     ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
     one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)
-    groups = {share_group(secret, who) for secret in (one, two) for who in (ana, ben)}
+    groups = {share_group_id(secret, who) for secret in (one, two) for who in (ana, ben)}
     assert len(groups) == 4
     assert {len(group) for group in groups} == {16}
     pseudorandom = hmac.digest(bytes(32), bytes(32), "sha256")
     info = b"entrenous/2 share group\x00" + ana + b"\x01"
-    assert share_group(one, ana) == hmac.digest(pseudorandom, info, "sha256")[:16]
+    assert share_group_id(one, ana) == hmac.digest(pseudorandom, info, "sha256")[:16]

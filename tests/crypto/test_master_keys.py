@@ -5,21 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identity import BadSignature, MasterPublicKeys
-from entrenous.crypto.identity_keys import master_keys, public_master_keys, sign_both, verify_both
+from entrenous.crypto.identity_keys import (
+    master_keys_from_seed,
+    public_master_keys,
+    sign_with_master_keys,
+    verify_both_signatures,
+)
 
-ANA = master_keys(bytes(range(64)))
-BEN = master_keys(bytes(range(64, 128)))
+ANA = master_keys_from_seed(bytes(range(64)))
+BEN = master_keys_from_seed(bytes(range(64, 128)))
 PUBLIC = public_master_keys(ANA)
-SIGNED = sign_both(ANA, b"role", b"statement")
+SIGNED = sign_with_master_keys(ANA, b"role", b"statement")
 
 
 def test_signature_of_master_keys_verifies() -> None:
     assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNED)) == (32, 1952, 3373)
-    verify_both(PUBLIC, b"role", b"statement", SIGNED, what="card")
+    verify_both_signatures(PUBLIC, b"role", b"statement", SIGNED, what="card")
 
 
 def test_the_same_seed_is_the_same_person() -> None:
-    assert public_master_keys(master_keys(bytes(range(64)))) == PUBLIC
+    assert public_master_keys(master_keys_from_seed(bytes(range(64)))) == PUBLIC
 
 
 @pytest.mark.parametrize(
@@ -33,14 +38,14 @@ def test_the_same_seed_is_the_same_person() -> None:
 )
 def test_another_role_or_statement_is_refused(context: bytes, statement: bytes) -> None:
     with pytest.raises(BadSignature, match="card"):
-        verify_both(PUBLIC, context, statement, SIGNED, what="card")
+        verify_both_signatures(PUBLIC, context, statement, SIGNED, what="card")
 
 
 def test_one_good_signature_is_not_enough() -> None:
-    theirs = sign_both(BEN, b"role", b"statement")
+    theirs = sign_with_master_keys(BEN, b"role", b"statement")
     for mixed in (SIGNED[:64] + theirs[64:], theirs[:64] + SIGNED[64:]):
         with pytest.raises(BadSignature):
-            verify_both(PUBLIC, b"role", b"statement", mixed, what="card")
+            verify_both_signatures(PUBLIC, b"role", b"statement", mixed, what="card")
 
 
 def test_one_swapped_key_is_refused() -> None:
@@ -52,7 +57,7 @@ def test_one_swapped_key_is_refused() -> None:
         MasterPublicKeys(PUBLIC.ed25519, b"\xff" * 1952),
     ):
         with pytest.raises(BadSignature):
-            verify_both(mixed, b"role", b"statement", SIGNED, what="card")
+            verify_both_signatures(mixed, b"role", b"statement", SIGNED, what="card")
 
 
 @given(st.integers(0, len(SIGNED) * 8 - 1))
@@ -60,20 +65,22 @@ def test_flipped_bit_in_signature_or_statement_is_refused(bit: int) -> None:
     flipped = bytearray(SIGNED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BadSignature):
-        verify_both(PUBLIC, b"role", b"statement", bytes(flipped), what="card")
+        verify_both_signatures(PUBLIC, b"role", b"statement", bytes(flipped), what="card")
 
 
 @pytest.mark.parametrize("size", [0, 64, 3372, 3374])
 def test_signatures_of_other_lengths_are_refused(size: int) -> None:
     with pytest.raises(BadSignature):
-        verify_both(PUBLIC, b"role", b"statement", SIGNED.ljust(size, b"\0")[:size], what="card")
+        verify_both_signatures(
+            PUBLIC, b"role", b"statement", SIGNED.ljust(size, b"\0")[:size], what="card"
+        )
 
 
 def test_a_context_cannot_hide_its_own_end() -> None:
     with pytest.raises(ValueError, match="zero byte"):
-        sign_both(ANA, b"role\x00", b"statement")
+        sign_with_master_keys(ANA, b"role\x00", b"statement")
 
 
 def test_a_short_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="64 bytes"):
-        master_keys(bytes(63))
+        master_keys_from_seed(bytes(63))

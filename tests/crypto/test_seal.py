@@ -19,10 +19,15 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES, private_key_from_seed, public_key, seal_to
+from entrenous.crypto.hpke import (
+    SEAL_OVERHEAD_BYTES,
+    private_key_from_seed,
+    seal_to,
+    xwing_public_key,
+)
 from entrenous.crypto.identity_keys import (
     add_one_time_keys,
-    identity_key,
+    curve25519_public_key,
     new_account,
     replace_fallback_key,
 )
@@ -75,7 +80,7 @@ HEADER = Header(
     prekey=b"p" * 8,
     message=MessageId(b"m" * 16),
     counter=1,
-    next_key=XWingKey(b"n" * 8, public_key(private_key_from_seed(bytes(32)))),
+    next_key=XWingKey(b"n" * 8, xwing_public_key(private_key_from_seed(bytes(32)))),
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=sha256(BODY),
@@ -94,13 +99,13 @@ def bens_prekey() -> tuple[Secret, bytes]:
 
 
 BENS_ACCOUNT, PREKEY = bens_prekey()
-ANAS_SESSION = begin_session(ANAS_ACCOUNT, identity_key(BENS_ACCOUNT), PREKEY)
-SEALED, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, BODY)
+ANAS_SESSION = begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), PREKEY)
+SEALED, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
 AROUND = open_outer_seal(BENS_KEY, INFO, SEALED)
 
 
 def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
-    return open_first_letter(account, identity_key(ANAS_ACCOUNT), around)[0]
+    return open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), around)[0]
 
 
 def test_a_letter_arrives() -> None:
@@ -118,14 +123,14 @@ def test_sealed_letter_reveals_nothing() -> None:
 @pytest.mark.threat("hostile-network")
 @pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
 def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
-    sealed, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
+    sealed, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
     assert len(sealed) - SEAL_OVERHEAD_BYTES in PADDED_SIZES_BYTES
     assert first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(LetterTooLong, match="131072"):
-        seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
+        seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
 
 
 # --- swapping one thing at a time -------------------------------------------------------------
@@ -181,14 +186,14 @@ def reseal(around: OuterLetter, header: bytes, info: bytes = INFO) -> bytes:
     frame = len(header).to_bytes(4, "big") + header + bytes([around.olm_type]) + around.olm
     framed = len(frame).to_bytes(4, "big") + frame
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
-    return seal_to(public_key(BENS_KEY), info, framed.ljust(size, b"\0"))
+    return seal_to(xwing_public_key(BENS_KEY), info, framed.ljust(size, b"\0"))
 
 
 def test_a_header_cannot_take_over_another_letters_body() -> None:
-    _, session = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, BODY)
+    _, session = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     second, _ = seal_letter(
         session,
-        public_key(BENS_KEY),
+        xwing_public_key(BENS_KEY),
         INFO,
         write_header(replace(HEADER, counter=2, message=MessageId(b"2" * 16))),
         b"other body",
@@ -202,8 +207,8 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
 def test_another_sender_cannot_pose_as_ana() -> None:
     """Mallory writes a header that says Ana; the session shows whose key began it."""
     mallory = new_account()
-    session = begin_session(mallory, identity_key(BENS_ACCOUNT), PREKEY)
-    sealed, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    session = begin_session(mallory, curve25519_public_key(BENS_ACCOUNT), PREKEY)
+    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     with pytest.raises(NotForThisMailbox, match="first key"):
         first(open_outer_seal(BENS_KEY, INFO, sealed))
 
@@ -211,8 +216,8 @@ def test_another_sender_cannot_pose_as_ana() -> None:
 @pytest.mark.threat("identity-misbinding")
 def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
     account, prekey = bens_prekey()  # Mallory's
-    session = begin_session(ANAS_ACCOUNT, identity_key(account), prekey)
-    to_mallory, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
+    to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     with pytest.raises(NotForThisMailbox):
         first(open_outer_seal(BENS_KEY, INFO, to_mallory))
 
@@ -254,7 +259,7 @@ def refused_everywhere(around: OuterLetter) -> None:
 
 @given(st.binary(max_size=2048))
 def test_a_frame_is_read_in_one_way_only(untrusted: bytes) -> None:
-    sealed = seal_to(public_key(BENS_KEY), INFO, untrusted.ljust(2048, b"\0"))
+    sealed = seal_to(xwing_public_key(BENS_KEY), INFO, untrusted.ljust(2048, b"\0"))
     try:
         around = open_outer_seal(BENS_KEY, INFO, sealed)
     except BadLetter:
@@ -266,7 +271,7 @@ def test_a_frame_is_read_in_one_way_only(untrusted: bytes) -> None:
 @pytest.mark.parametrize("length", [0, 1, 2047, 2049, 131_072])
 def test_a_length_that_no_letter_has_is_refused(length: int) -> None:
     with pytest.raises(BadLetter):
-        open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, bytes(length)))
+        open_outer_seal(BENS_KEY, INFO, seal_to(xwing_public_key(BENS_KEY), INFO, bytes(length)))
 
 
 def test_wrong_length_is_refused_without_decryption() -> None:
@@ -280,7 +285,7 @@ def test_padding_is_zero_and_no_longer_than_it_must_be() -> None:
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     for wrong in (framed.ljust(size, b"\0")[:-1] + b"\x01", framed.ljust(size * 2, b"\0")):
         with pytest.raises(BadLetter):
-            open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, wrong))
+            open_outer_seal(BENS_KEY, INFO, seal_to(xwing_public_key(BENS_KEY), INFO, wrong))
 
 
 @pytest.mark.parametrize("bad", [b"", bytes(32), b"short"])
@@ -288,7 +293,7 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
     with pytest.raises(BadKey):
         begin_session(ANAS_ACCOUNT, bad, PREKEY)
     with pytest.raises(BadKey):
-        begin_session(ANAS_ACCOUNT, identity_key(BENS_ACCOUNT), bad)
+        begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), bad)
 
 
 # --- twice, late, and out of order ---------------------------------------------------------------
@@ -303,19 +308,19 @@ def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
 
 
 def test_a_one_time_key_begins_one_session() -> None:
-    _, account = open_first_letter(BENS_ACCOUNT, identity_key(ANAS_ACCOUNT), AROUND)
+    _, account = open_first_letter(BENS_ACCOUNT, curve25519_public_key(ANAS_ACCOUNT), AROUND)
     with pytest.raises(NotForThisMailbox, match="used before"):
-        open_first_letter(account, identity_key(ANAS_ACCOUNT), AROUND)
+        open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), AROUND)
 
 
 def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> None:
     """Olm alone accepts this repeat: why send/ keeps envelope ids, message ids and counters."""
     account, _, fallback = replace_fallback_key(new_account())
-    session = begin_session(ANAS_ACCOUNT, identity_key(account), fallback)
-    sealed, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
+    session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), fallback)
+    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     around = open_outer_seal(BENS_KEY, INFO, sealed)
-    _, after = open_first_letter(account, identity_key(ANAS_ACCOUNT), around)
-    again, _ = open_first_letter(after, identity_key(ANAS_ACCOUNT), around)
+    _, after = open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), around)
+    again, _ = open_first_letter(after, curve25519_public_key(ANAS_ACCOUNT), around)
     assert again.header == HEAD  # with the same counter, message and envelope in it
 
 
@@ -323,7 +328,7 @@ def letters(count: int) -> list[OuterLetter]:
     session, found = ANAS_SESSION, []
     for number in range(count):
         body = str(number).encode()
-        sealed, session = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, body)
+        sealed, session = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, body)
         found.append(open_outer_seal(BENS_KEY, INFO, sealed))
     return found
 
@@ -362,7 +367,7 @@ class End:
         private = private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
         key_id = self.made.to_bytes(8, "big")
         self.keys[key_id] = private
-        return XWingKey(key_id, public_key(private))
+        return XWingKey(key_id, xwing_public_key(private))
 
     def write(self, salt: bytes, body: bytes) -> tuple[bytes, bytes]:
         header = write_header(
@@ -386,7 +391,7 @@ class End:
 
 
 def two_ends() -> tuple[End, End]:
-    bens_first = XWingKey(bytes(8), public_key(BENS_KEY))
+    bens_first = XWingKey(bytes(8), xwing_public_key(BENS_KEY))
     ana = End(ANAS_SESSION, (bens_first.id, bens_first.public))
     ben = End(first(AROUND).session, (b"", b""), {bens_first.id: BENS_KEY})
     _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEAD, BODY)

@@ -9,11 +9,11 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import (
-    EMOJI,
+    SAS_EMOJI,
     agreement_proof,
     key_commitment,
     public_key_of,
-    short_string,
+    short_auth_string,
 )
 
 KEYS = st.binary(min_size=32, max_size=32).map(Secret)
@@ -27,18 +27,18 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
     shown = judge.diffie_hellman(
         vodozemac.Curve25519PublicKey.from_bytes(public_key_of(private))
     ).bytes(info)
-    ours = short_string(private, theirs, transcript)
-    assert [EMOJI.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
+    ours = short_auth_string(private, theirs, transcript)
+    assert [SAS_EMOJI.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
     assert ours.numbers == tuple(shown.decimals)
 
 
 @given(KEYS, KEYS, st.binary(max_size=64))
 def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
     first, second = public_key_of(one), public_key_of(other)
-    assert short_string(one, second, seen) == short_string(other, first, seen)
+    assert short_auth_string(one, second, seen) == short_auth_string(other, first, seen)
     assert agreement_proof(one, second, seen, b"a") == agreement_proof(other, first, seen, b"a")
     assert agreement_proof(one, second, seen, b"a") != agreement_proof(one, second, seen, b"b")
-    assert short_string(one, second, seen) != short_string(one, second, seen + b"x")
+    assert short_auth_string(one, second, seen) != short_auth_string(one, second, seen + b"x")
 
 
 def test_a_commitment_is_to_one_key() -> None:
@@ -49,9 +49,9 @@ def test_a_commitment_is_to_one_key() -> None:
 @pytest.mark.parametrize("bad", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])
 def test_invalid_or_weak_keys_are_refused(bad: bytes) -> None:
     with pytest.raises(BadKey):
-        short_string(Secret(b"k" * 32), bad, b"")
+        short_auth_string(Secret(b"k" * 32), bad, b"")
 
 
 def test_there_are_64_signs_each_with_a_name_of_its_own() -> None:
-    assert len(EMOJI) == 64
-    assert len({sign.emoji for sign in EMOJI}) == len({sign.name for sign in EMOJI}) == 64
+    assert len(SAS_EMOJI) == 64
+    assert len({sign.emoji for sign in SAS_EMOJI}) == len({sign.name for sign in SAS_EMOJI}) == 64

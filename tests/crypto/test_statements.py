@@ -29,22 +29,22 @@ from entrenous.crypto.hashing import inclusion_proofs, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
-    identity_key,
-    master_keys,
+    curve25519_public_key,
+    ed25519_public_key,
+    master_keys_from_seed,
     mldsa65_hash,
-    mldsa65_key,
-    new_signer,
+    mldsa65_public_key,
+    new_device_signer,
     person_id,
     public_master_keys,
-    signing_key,
 )
 from entrenous.crypto.statements import (
     certificate_hash,
-    list_head,
+    device_list_head,
     prekey_leaf,
     receipt_leaf,
     sign_certificate,
-    sign_list,
+    sign_device_list,
     sign_prekeys,
     sign_receipts,
     verify_certificate,
@@ -69,8 +69,8 @@ from entrenous.wire.key_bundle import (
 from entrenous.wire.receipt import write_receipt_statement
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-MASTER, OTHER_MASTER = master_keys(bytes(range(64))), master_keys(bytes(64))
-SIGNER = new_signer(bytes(range(32)))
+MASTER, OTHER_MASTER = master_keys_from_seed(bytes(range(64))), master_keys_from_seed(bytes(64))
+SIGNER = new_device_signer(bytes(range(32)))
 ACCOUNT = SIGNER.account
 
 
@@ -87,9 +87,9 @@ def certified(
     certificate = Certificate(
         person or who(master),
         DeviceId(device * 16),
-        signing_key(signer.account),
-        identity_key(signer.account),
-        mldsa65_hash(mldsa65_key(signer)),
+        ed25519_public_key(signer.account),
+        curve25519_public_key(signer.account),
+        mldsa65_hash(mldsa65_public_key(signer)),
         NOON,
         (1, 2, 3),
     )
@@ -125,7 +125,9 @@ def carded(
 ) -> KeyBundle:
     """A card as it arrives: a list signed by ``by``, under the public half of ``keys``."""
     one = listed(said)
-    card = KeyBundle(public_master_keys(keys), (one,), sign_list(by, one.statement), certificates)
+    card = KeyBundle(
+        public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
+    )
     return read_key_bundle(write_key_bundle(card))
 
 
@@ -137,11 +139,11 @@ CARD = carded(ANA, OURS)
 def test_a_card_travels_and_verifies() -> None:
     person = verify_key_bundle(CARD)
     assert (person.id, person.name, person.epoch) == (who(MASTER), "Ana", 1)
-    assert person.head == list_head(write_device_list(ANA))
+    assert person.head == device_list_head(write_device_list(ANA))
     (device,) = person.devices
     assert (device.device, device.mailbox) == (b"d" * 16, b"d" * 16)
-    assert (device.ed25519, device.enforces) == (signing_key(ACCOUNT), (1, 2, 3))
-    assert device.mldsa65_hash == mldsa65_hash(mldsa65_key(SIGNER))
+    assert (device.ed25519, device.enforces) == (ed25519_public_key(ACCOUNT), (1, 2, 3))
+    assert device.mldsa65_hash == mldsa65_hash(mldsa65_public_key(SIGNER))
 
 
 def test_somebody_elses_signature_is_refused() -> None:
@@ -152,7 +154,7 @@ def test_somebody_elses_signature_is_refused() -> None:
 @pytest.mark.parametrize("half", [slice(0, 64), slice(64, None)], ids=["ed25519", "mldsa65"])
 def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
     mixed = bytearray(CARD.signature)
-    mixed[half] = sign_list(OTHER_MASTER, CARD.newest.statement)[half]
+    mixed[half] = sign_device_list(OTHER_MASTER, CARD.newest.statement)[half]
     with pytest.raises(BadSignature, match="device list"):
         verify_key_bundle(replace(CARD, signature=bytes(mixed)))
 
@@ -201,14 +203,14 @@ def test_a_device_that_the_master_key_did_not_certify_is_refused(added: SignedCe
 
 def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
     """As when a relay brings an earlier certificate of the same device back."""
-    earlier = certified(MASTER, signer=new_signer(bytes(32)))
+    earlier = certified(MASTER, signer=new_device_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_key_bundle(replace(CARD, certificates=(earlier,)))
 
 
 @pytest.mark.threat("key-confusion")
 def test_a_list_signature_is_no_certificate() -> None:
-    swapped = replace(OURS, signature=sign_list(MASTER, OURS.statement))
+    swapped = replace(OURS, signature=sign_device_list(MASTER, OURS.statement))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_certificate(swapped, public_master_keys(MASTER))
 
@@ -240,7 +242,7 @@ def signed_by(
 ) -> SignedBatch:
     batch = Batch(DeviceId(device * 16), mailbox, len(leaves), merkle_root(leaves))
     encoded = write_batch(batch)
-    return SignedBatch(batch, encoded, mldsa65_key(signer), sign(signer, encoded))
+    return SignedBatch(batch, encoded, mldsa65_public_key(signer), sign(signer, encoded))
 
 
 def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
@@ -269,7 +271,8 @@ def test_each_prekey_of_a_batch_verifies(index: int) -> None:
         replace(KEYS, signature=KEYS.signature[:64] + signed_by(OTHER, LEAVES).signature[64:]),
         replace(
             KEYS,
-            signature=signed_by(new_signer(bytes(32)), LEAVES).signature[:64] + KEYS.signature[64:],
+            signature=signed_by(new_device_signer(bytes(32)), LEAVES).signature[:64]
+            + KEYS.signature[64:],
         ),
         replace(KEYS, signature=KEYS.signature[:64]),
         replace(KEYS, signature=bytes(3373)),
@@ -278,7 +281,7 @@ def test_each_prekey_of_a_batch_verifies(index: int) -> None:
         signed_by(SIGNER, LEAVES, None),
         signed_by(SIGNER, LEAVES, device=b"e"),
         signed_by(SIGNER, LEAVES, sign=sign_receipts),
-        signed_by(new_signer(bytes(range(32))), LEAVES),
+        signed_by(new_device_signer(bytes(range(32))), LEAVES),
     ],
     ids=[
         "her own ML-DSA key",

@@ -7,26 +7,26 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.vault_key import (
     NO_RELAY_SHARE,
-    Cost,
-    first_vault_key,
+    Argon2Cost,
+    first_format_vault_key,
     offline_key,
     oprf_input,
-    stretch,
+    stretch_passphrase,
     vault_key,
 )
 
-CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)
+CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 WORDS = Secret(b"correct horse battery staple")
 SALT, DEVICE = b"s" * 16, b"d" * 32
 OUTPUT = Secret(b"o" * 64)
-STRETCHED = stretch(WORDS, SALT, CHEAP)
+STRETCHED = stretch_passphrase(WORDS, SALT, CHEAP)
 
 
 def test_vault_key_follows_the_specification() -> None:
     stretched = hash_secret_raw(WORDS.reveal(), SALT, 2, 19_456, 1, 32, Type.ID)
     assert stretched == STRETCHED.reveal()
     first = derive(Secret(stretched + DEVICE), b"entrenous/1 vault", salt=SALT)
-    assert first_vault_key(STRETCHED, DEVICE, SALT) == first
+    assert first_format_vault_key(STRETCHED, DEVICE, SALT) == first
     for output in (OUTPUT, NO_RELAY_SHARE):
         every = Secret(stretched + output.reveal() + DEVICE)
         expected = derive(every, b"entrenous/2 vault", salt=SALT)
@@ -36,8 +36,8 @@ def test_vault_key_follows_the_specification() -> None:
 
 
 def test_every_part_changes_the_vault_key() -> None:
-    capital = stretch(Secret(b"Correct horse battery staple"), SALT, CHEAP)
-    slower = stretch(WORDS, SALT, Cost(memory_kib=19_456, passes=3, lanes=1))
+    capital = stretch_passphrase(Secret(b"Correct horse battery staple"), SALT, CHEAP)
+    slower = stretch_passphrase(WORDS, SALT, Argon2Cost(memory_kib=19_456, passes=3, lanes=1))
     keys = [
         vault_key(STRETCHED, OUTPUT, DEVICE, SALT),
         vault_key(STRETCHED, NO_RELAY_SHARE, DEVICE, SALT),
@@ -46,8 +46,8 @@ def test_every_part_changes_the_vault_key() -> None:
         vault_key(slower, OUTPUT, DEVICE, SALT),
         vault_key(STRETCHED, OUTPUT, b"e" * 32, SALT),
         vault_key(STRETCHED, OUTPUT, DEVICE, b"t" * 16),
-        vault_key(stretch(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
-        first_vault_key(STRETCHED, DEVICE, SALT),
+        vault_key(stretch_passphrase(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
+        first_format_vault_key(STRETCHED, DEVICE, SALT),
         oprf_input(STRETCHED),
         offline_key(STRETCHED),
     ]
@@ -56,13 +56,13 @@ def test_every_part_changes_the_vault_key() -> None:
 
 
 def test_the_default_cost_is_the_promised_one() -> None:
-    assert Cost() == Cost(memory_kib=65_536, passes=3, lanes=4)
-    assert stretch(WORDS, SALT) == stretch(WORDS, SALT, Cost())
+    assert Argon2Cost() == Argon2Cost(memory_kib=65_536, passes=3, lanes=4)
+    assert stretch_passphrase(WORDS, SALT) == stretch_passphrase(WORDS, SALT, Argon2Cost())
 
 
 def test_parts_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="salt of 16"):
-        stretch(WORDS, b"s" * 15, CHEAP)
+        stretch_passphrase(WORDS, b"s" * 15, CHEAP)
     for stretched, device in (
         (Secret(b"x" * 31), DEVICE),
         (STRETCHED, b"d" * 31),
@@ -71,7 +71,7 @@ def test_parts_of_another_length_are_refused() -> None:
         with pytest.raises(ValueError, match="32 bytes each"):
             vault_key(stretched, OUTPUT, device, SALT)
         with pytest.raises(ValueError, match="32 bytes each"):
-            first_vault_key(stretched, device, SALT)
+            first_format_vault_key(stretched, device, SALT)
     with pytest.raises(ValueError, match="64 bytes"):
         vault_key(STRETCHED, Secret(b"o" * 63), DEVICE, SALT)
 
@@ -89,4 +89,4 @@ def test_parts_of_another_length_are_refused() -> None:
 )
 def test_cost_out_of_bounds_is_refused(nonsense: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="argon2id"):
-        Cost(**nonsense)
+        Argon2Cost(**nonsense)

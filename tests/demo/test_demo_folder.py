@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.picture import UnwritableFolder
-from entrenous.demo.commands import MARKER_FILE_NAME, NotOurs, fresh_folder
+from entrenous.demo.commands import MARKER_FILE_NAME, NotADemoFolder, prepare_empty_folder
 
 
 @pytest.mark.parametrize("name", ["summary.json", "photo.jpg", "world", "diary.txt"])
 def test_a_folder_that_no_demonstration_made_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine").write_text("mine")
-    with pytest.raises(NotOurs):
-        fresh_folder(tmp_path)
+    with pytest.raises(NotADemoFolder):
+        prepare_empty_folder(tmp_path)
     assert (tmp_path / name / "mine").read_text() == "mine"
     assert [place.name for place in tmp_path.iterdir()] == [name]
 
@@ -21,7 +21,7 @@ def test_a_folder_that_no_demonstration_made_is_left_alone(tmp_path: Path, name:
 def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
     out = tmp_path / "some" / "demo-out"
     for _ in range(2):
-        fresh_folder(out)
+        prepare_empty_folder(out)
         assert [place.name for place in out.iterdir()] == [MARKER_FILE_NAME]
         (out / "world").mkdir()
         (out / "world" / "relay.log").touch()
@@ -29,7 +29,7 @@ def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
-    fresh_folder(tmp_path)
+    prepare_empty_folder(tmp_path)
     assert (tmp_path / MARKER_FILE_NAME).is_file()
 
 
@@ -37,9 +37,9 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
     elsewhere.mkdir()
     (elsewhere / "mine").touch()
-    fresh_folder(out)
+    prepare_empty_folder(out)
     (out / "link").symlink_to(elsewhere)
-    fresh_folder(out)
+    prepare_empty_folder(out)
     assert not (out / "link").is_symlink()
     assert (elsewhere / "mine").exists()
 
@@ -47,5 +47,5 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UnwritableFolder, match="file"):
-        fresh_folder(tmp_path / "file")
+        prepare_empty_folder(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"

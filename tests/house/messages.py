@@ -22,7 +22,7 @@ from babel.messages.pofile import read_po, write_po
 from entrenous.base.errors import TRANSLATED_FACTS
 from entrenous.base.language import ENGLISH, LANGUAGES
 from entrenous.cli import COMMANDS, build_command_line
-from entrenous.crypto.short_auth_string import EMOJI
+from entrenous.crypto.short_auth_string import SAS_EMOJI
 from entrenous.learn.lesson import all_lessons
 from entrenous.respond.law.deadlines import split_deadline_clauses
 from entrenous.terminal.lazy_commands import load_command, split_paragraphs
@@ -135,7 +135,7 @@ def _messages(code: list[Source]) -> Iterator[Found]:
     yield from _error_messages(code)
     yield from _words_of_errors(code)
     yield from helps()
-    for sign in EMOJI:
+    for sign in SAS_EMOJI:
         yield Found("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
         for file in sorted(SOURCE.glob(pattern)):

@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
-from entrenous.crypto.vault_key import Cost, oprf_input, stretch
+from entrenous.crypto.vault_key import Argon2Cost, oprf_input, stretch_passphrase
 from entrenous.device import open_device as wiring
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.client.relay_request import RelayCall
@@ -155,7 +155,7 @@ def test_unlocking_takes_no_two_seconds(tmp_path: Path) -> None:
             begun = time.process_time()
             with town.opened():
                 taken.append(time.process_time() - begun)
-    assert read_vault_head(town.home).now.cost == Cost(65_536, 3, 4)
+    assert read_vault_head(town.home).now.cost == Argon2Cost(65_536, 3, 4)
     print(f"unlocking: {min(taken):.2f} s, with argon2id at 64 MiB")  # noqa: T201
     assert min(taken) < 2
 
@@ -379,7 +379,9 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
     for words in (OTHERS, WORDS):  # with the folder too, a passphrase is still to be guessed
         opens = words is WORDS
         part = RelayShare(
-            value_under(Secret(key), stretch(words, unlocked.terms.salt, unlocked.terms.cost))
+            value_under(
+                Secret(key), stretch_passphrase(words, unlocked.terms.salt, unlocked.terms.cost)
+            )
         )
         assert (part.output == output) == opens
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
-from entrenous.crypto.identity_keys import DeviceSigner, new_signer
-from entrenous.crypto.statements import certificate_hash, list_head, verify_key_bundle
+from entrenous.crypto.identity_keys import DeviceSigner, new_device_signer
+from entrenous.crypto.statements import certificate_hash, device_list_head, verify_key_bundle
 from entrenous.device.identities import OWN_IDENTITY, Identity
 from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.wire.key_bundle import (
@@ -35,7 +35,9 @@ def becomes(who: Person, identity: Identity) -> None:
 def after(newest: ListStatement, **fields: Any) -> ListStatement:
     """The link to this list from its successor."""
     said = newest.said
-    following = replace(said, epoch=said.epoch + 1, previous=list_head(newest.statement), **fields)
+    following = replace(
+        said, epoch=said.epoch + 1, previous=device_list_head(newest.statement), **fields
+    )
     return read_device_list(write_device_list(following))
 
 
@@ -77,5 +79,5 @@ def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCer
     identity = identity_of(who)
     assert identity.master is not None
     return certify_device(
-        identity.master, signer or new_signer(bytes(32)), DeviceId(bytes(16)), NOON
+        identity.master, signer or new_device_signer(bytes(32)), DeviceId(bytes(16)), NOON
     )

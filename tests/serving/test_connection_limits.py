@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from entrenous.serving.buffered_requests import BufferedProtocol
-from entrenous.serving.connection_limits import Connections, connections_max
+from entrenous.serving.connection_limits import LimitedConnections, connections_max
 from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, Socket
 
 # The event loop's wake-up channel is a socket pair.
@@ -48,7 +48,7 @@ class Room:
     """A server's connections, and its clock."""
 
     def __init__(self, most: int = 100) -> None:
-        self.app, self.crowd, self.passed = Reads(), Connections(most), 0.0
+        self.app, self.crowd, self.passed = Reads(), LimitedConnections(most), 0.0
         self.config = uvicorn.Config(self.app, log_config=None, timeout_keep_alive=30)
         self.every: list[BufferedProtocol] = []
         loop = asyncio.get_running_loop()

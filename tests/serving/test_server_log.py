@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from entrenous.serving.server_process import (
-    HOOKS_LOGGER,
+    GATE_CLIENT_LOGGER,
     RELAY_LOGGER,
     LogKind,
-    start_hooks_log,
+    start_gate_client_log,
     start_log,
 )
 
@@ -59,9 +59,12 @@ def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
 
 def test_hook_decision_is_logged_in_the_documented_line() -> None:
     stream = io.StringIO()
-    start_hooks_log(stream)
+    start_gate_client_log(stream)
     said = {"event": "upload", "decision": "let through"}
-    for tell in (logging.getLogger(HOOKS_LOGGER).info, logging.getLogger(HOOKS_LOGGER).warning):
+    for tell in (
+        logging.getLogger(GATE_CLIENT_LOGGER).info,
+        logging.getLogger(GATE_CLIENT_LOGGER).warning,
+    ):
         tell("upload decision=%(decision)s", said, extra={"said": said})
     library()
     assert stream.getvalue().splitlines() == [

@@ -16,7 +16,7 @@ from entrenous.wire.cbor import (
     as_uint,
     decode,
     encode,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 
@@ -117,7 +117,7 @@ def test_values_of_the_right_type_are_accepted() -> None:
     assert as_text("ab", 2) == "ab"
     assert as_list([1], 1, 1) == [1]
     assert as_map({1: 0, 2: 0}, 2) == {1: 0, 2: 0}
-    assert optional(None, as_time) is None
+    assert parse_optional(None, as_time) is None
     assert to_unix_seconds(as_time(1_764_072_000)) == 1_764_072_000
 
 

@@ -100,7 +100,7 @@ from entrenous.wire.key_bundle import (
     write_device_list,
     write_key_bundle,
 )
-from entrenous.wire.receipt import PROOF_BYTES_MAX, write_receipt_proof
+from entrenous.wire.receipt import RECEIPT_PROOF_BYTES_MAX, write_receipt_proof
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
@@ -385,7 +385,7 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     longest = write_prekey(write_prekey_statement(PREKEY), BatchPosition(51, path), SIGNED_BATCH)
     assert len(longest) == 6_905 < PREKEY_BYTES_MAX
     proof = write_receipt_proof(ReceiptProof(BatchPosition(63, path), SIGNED_BATCH))
-    assert len(proof) == 5_615 < PROOF_BYTES_MAX
+    assert len(proof) == 5_615 < RECEIPT_PROOF_BYTES_MAX
     several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
     assert len(several) < 16_384 - 2048  # so they fit a letter of that size
     assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048

@@ -70,11 +70,15 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
         relay_json.write_prekeys,
         relay_json.read_prekeys,
     ),
-    "count": (st.integers(0, 2**53 - 1), relay_json.write_key_count, relay_json.read_key_count),
+    "count": (
+        st.integers(0, 2**53 - 1),
+        relay_json.write_one_time_key_count,
+        relay_json.read_one_time_key_count,
+    ),
     "bundle": (
         st.builds(PrekeyBundle, st.just(DEVICE), maybe(signed), signed, signed),
-        relay_json.write_bundle,
-        partial(relay_json.read_bundle, device=DEVICE),
+        relay_json.write_prekey_bundle,
+        partial(relay_json.read_prekey_bundle, device=DEVICE),
     ),
     "token": (
         st.builds(SendToken, st.just(LOCK), maybe(st.integers(1, 9**9)), maybe(moments)),
@@ -90,11 +94,15 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
     ),
     "page": (
         st.lists(st.builds(WaitingEnvelope, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
-        relay_json.write_waiting,
-        relay_json.read_waiting,
+        relay_json.write_waiting_envelopes,
+        relay_json.read_waiting_envelopes,
     ),
-    "attempt": (sixteen, relay_json.write_attempt, relay_json.read_attempt),
-    "share": (thirty_two.map(Secret), relay_json.write_share, relay_json.read_share),
+    "attempt": (sixteen, relay_json.write_opening_attempt, relay_json.read_opening_attempt),
+    "share": (
+        thirty_two.map(Secret),
+        relay_json.write_released_share,
+        relay_json.read_released_share,
+    ),
     "look": (
         st.builds(
             EnvelopeStatus,

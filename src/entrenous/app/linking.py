@@ -14,7 +14,7 @@ from entrenous.app.jobs import ChangeEvents
 from entrenous.app.vault_session import LockAtMailbox, StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.errors import EntrenousError, Unreachable
 from entrenous.base.secret import Secret
-from entrenous.crypto.short_auth_string import ShortString
+from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.device import Device, courier_of
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.devices.link_new_device import (
@@ -72,7 +72,7 @@ class Linking:
         self._stopped = False
         self.stage: LinkState | None = None
         self.code = ""
-        self.short_string: ShortString | None = None
+        self.short_string: ShortAuthString | None = None
         self.error: BaseException | None = None
         self.is_over = False
         self.name = ""

@@ -191,7 +191,7 @@ def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as executor:
-        done = executor.submit(_encrypt, key, source, writer)
+        done = executor.submit(_encrypt_from_pipe, key, source, writer)
         try:
             with os.fdopen(sink, "wb") as pipe:
                 yield pipe
@@ -213,7 +213,7 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as executor:
-        done = executor.submit(_decrypt, key, untrusted_reader, sink)
+        done = executor.submit(_decrypt_into_pipe, key, untrusted_reader, sink)
         try:
             with os.fdopen(source, "rb") as pipe:
                 yield pipe
@@ -226,12 +226,12 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
         done.result()
 
 
-def _encrypt(key: Secret, source: int, writer: BinaryIO) -> None:
+def _encrypt_from_pipe(key: Secret, source: int, writer: BinaryIO) -> None:
     with os.fdopen(source, "rb") as reader:
         encrypt_stream(key, reader, writer)
 
 
-def _decrypt(key: Secret, untrusted_reader: BinaryIO, sink: int) -> None:
+def _decrypt_into_pipe(key: Secret, untrusted_reader: BinaryIO, sink: int) -> None:
     with os.fdopen(sink, "wb") as writer:
         decrypt_stream(key, untrusted_reader, writer)
 

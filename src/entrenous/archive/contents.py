@@ -37,7 +37,7 @@ RECEIPTS_FOLDER: Final = "receipts"
 RECEIPT_CARDS_FOLDER: Final = "receipt-cards"
 #: Tables of the vault that prove whose copy has which mark, by folder of the archive. They are
 #: copied unchanged.
-PROOF_TABLES: Final[Mapping[str, str]] = {
+PROOF_TABLES_BY_FOLDER: Final[Mapping[str, str]] = {
     RECEIPT_COVERAGE_FOLDER: RECEIPT_COVERAGE,
     RECEIPTS_FOLDER: RECEIPT,
     RECEIPT_CARDS_FOLDER: RECEIPT_KEY_BUNDLE,

@@ -16,15 +16,15 @@ from entrenous.archive.archive_format import (
     encrypting_writer,
 )
 from entrenous.archive.read_archive import read_archive
-from entrenous.archive.write_archive import Progress, write_archive
+from entrenous.archive.write_archive import ReportProgress, write_archive
 from entrenous.base.files import (
     ensure_empty_folder,
-    folder_errors,
+    translate_folder_errors,
     write_private,
     write_private_with,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import RANDOMNESS_BYTES
+from entrenous.crypto.encryption_at_rest import PASSPHRASE_FILE_RANDOM_BYTES
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.store.vault_folder import refuse_weak_passphrase
@@ -36,7 +36,7 @@ _KEY_FILE_BYTES_MAX: Final = 128 * 1024
 
 
 def export_archive(
-    out: Path, passphrase: Secret, device: Device, progress: Progress
+    out: Path, passphrase: Secret, device: Device, progress: ReportProgress
 ) -> ExportReport:
     """Write this device's archive into a new or empty folder.
 
@@ -46,11 +46,11 @@ def export_archive(
     """
     refuse_weak_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
-    with folder_errors(out):
+    with translate_folder_errors(out):
         ensure_empty_folder(out)
         try:
             written = _write_to_folder(out / TAR_FILE_NAME, key, device, progress)
-            noise = device.dice.token(RANDOMNESS_BYTES)
+            noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
             write_private(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
             (out / TAR_FILE_NAME).unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def export_archive(
 
 
 def import_archive(
-    folder: Path, passphrase: Secret, device: Device, progress: Progress
+    folder: Path, passphrase: Secret, device: Device, progress: ReportProgress
 ) -> ImportReport:
     """Import what is in an archive and not yet on this device.
 
@@ -67,7 +67,7 @@ def import_archive(
         ArchiveNotFound, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
             changed.
     """
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         key = decrypt_key(_key_file(folder), passphrase)
         try:
             with (folder / TAR_FILE_NAME).open("rb") as untrusted_file:
@@ -79,7 +79,7 @@ def import_archive(
 
 
 def export_to_file(
-    path: Path, passphrase: Secret, device: Device, progress: Progress
+    path: Path, passphrase: Secret, device: Device, progress: ReportProgress
 ) -> ExportReport:
     """Write this device's archive into one ZIP file, for a browser to save.
 
@@ -98,16 +98,16 @@ def export_to_file(
                 encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
                 reports.append(write_archive(sealed, device, progress))
-            noise = device.dice.token(RANDOMNESS_BYTES)
+            noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
             zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
-    with folder_errors(path.parent):
+    with translate_folder_errors(path.parent):
         write_private_with(path, write_zip)
     return reports[0]
 
 
 def import_from_file(
-    untrusted_file: BinaryIO, passphrase: Secret, device: Device, progress: Progress
+    untrusted_file: BinaryIO, passphrase: Secret, device: Device, progress: ReportProgress
 ) -> ImportReport:
     """Import an archive in one file, as :func:`export_to_file` makes it.
 
@@ -134,7 +134,9 @@ def import_from_file(
         raise NotAnArchive from None
 
 
-def _write_to_folder(path: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
+def _write_to_folder(
+    path: Path, key: Secret, device: Device, progress: ReportProgress
+) -> ExportReport:
     reports: list[ExportReport] = []
 
     def write_tar(file: object) -> None:

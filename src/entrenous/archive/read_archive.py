@@ -41,7 +41,7 @@ from entrenous.archive.take_records import (
     import_sent_copies,
     import_traces,
 )
-from entrenous.archive.write_archive import Progress, own_person
+from entrenous.archive.write_archive import ReportProgress, own_person
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
@@ -152,7 +152,7 @@ def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
 
 
 def read_archive(
-    opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
+    opened: AbstractContextManager[BinaryIO], device: Device, progress: ReportProgress
 ) -> ImportReport:
     """Import everything in an archive that is not yet on this device.
 
@@ -178,7 +178,7 @@ class _ArchiveImport:
     """One pass over a tar: records first, then the files that the new records name."""
 
     device: Device
-    progress: Progress
+    progress: ReportProgress
     done: int = 0
     stored_files: list[BlobId] = field(default_factory=list)
 

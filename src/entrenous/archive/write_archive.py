@@ -28,7 +28,7 @@ from entrenous.archive.contents import (
     FILE_KEYS_FOLDER,
     LEDGER_FOLDER,
     PICTURE_RECORDS_FOLDER,
-    PROOF_TABLES,
+    PROOF_TABLES_BY_FOLDER,
     PROTECTION_TABLE,
     PROTECTIONS_FOLDER,
     RECEIVED_FOLDER,
@@ -59,10 +59,12 @@ from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 
 NamedRecord = tuple[str, bytes]  # the record's name in the archive, and its content
-NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # written in place of send tokens, which are not archived
+PLACEHOLDER_SEND_TOKEN = Secret(
+    bytes(TOKEN_BYTES)
+)  # written in place of send tokens, which are not archived
 
 
-def archive_records(device: Device) -> Iterator[NamedRecord]:
+def iterate_archive_records(device: Device) -> Iterator[NamedRecord]:
     """Yield all records, in the order of the archive."""
     return chain(
         _people_records(device),
@@ -76,14 +78,14 @@ def archive_records(device: Device) -> Iterator[NamedRecord]:
     )
 
 
-def archive_files(device: Device) -> tuple[BlobId, ...]:
+def list_archive_files(device: Device) -> tuple[BlobId, ...]:
     """Return the files that the records name, each once."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES_FOLDER))
     nouns = chain(device.ledger.messages(), _archivable_received(device), cases)
     return tuple(dict.fromkeys(blob for noun in nouns for blob in archived_files_of(noun)))
 
 
-def excluded_case_files(device: Device) -> int:
+def count_excluded_case_files(device: Device) -> int:
     """Return the number of files left out because somebody in their case was, or may have been,
     under 18.
     """
@@ -101,7 +103,7 @@ def count_unopened(device: Device) -> int:
 
 def _people_records(device: Device) -> Iterator[NamedRecord]:
     for contact in CONTACT_TABLE.all(device.vault):
-        without = replace(contact, send_token=NO_TOKEN)
+        without = replace(contact, send_token=PLACEHOLDER_SEND_TOKEN)
         yield f"{CONTACTS_FOLDER}/{contact.person.id.hex()}", pack(without)
     yield from _unchanged_records(DEVICE_LISTS_FOLDER, DEVICE_LIST, device)
 
@@ -119,7 +121,7 @@ def _sent_records(device: Device) -> Iterator[NamedRecord]:
     for copy in SEALED_COPY_TABLE.all(device.vault):
         if copy.departure is not SendState.WAITING:
             yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)
-    for folder, table in PROOF_TABLES.items():
+    for folder, table in PROOF_TABLES_BY_FOLDER.items():
         yield from _unchanged_records(folder, table, device)
 
 
@@ -166,10 +168,10 @@ def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[Name
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
 
-Progress = Callable[[int, int], None]  # bytes done, and bytes in total
+ReportProgress = Callable[[int, int], None]  # bytes done, and bytes in total
 
 
-def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> ExportReport:
+def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) -> ExportReport:
     """Write everything that may leave this device into ``writer``, as a tar.
 
     Raises:
@@ -179,7 +181,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
     """
     # marks expired messages as ended, so that they are not archived as open
     received_messages(device)
-    every, wanted = list(archive_records(device)), archive_files(device)
+    every, wanted = list(iterate_archive_records(device)), list_archive_files(device)
     present = {blob: part for blob in wanted if (part := _measure_file(blob, device)) is not None}
     parts = (
         *(ArchivePart(name, len(data), sha256(data)) for name, data in every),
@@ -194,7 +196,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
         _write_file_entry(blob, part, out, device)
     writer.write(tar_end())
     return ExportReport(
-        index, len(wanted) - len(present), count_unopened(device), excluded_case_files(device)
+        index, len(wanted) - len(present), count_unopened(device), count_excluded_case_files(device)
     )
 
 
@@ -240,7 +242,7 @@ class _NullWriter:
 class _ProgressWriter:
     """A writer that passes everything on to another one, and reports the progress."""
 
-    def __init__(self, writer: BinaryIO, total: int, progress: Progress) -> None:
+    def __init__(self, writer: BinaryIO, total: int, progress: ReportProgress) -> None:
         self._writer, self._total, self._progress = writer, total, progress
         self._done = 0
 

@@ -13,14 +13,14 @@ from typing import Final
 
 GETTEXT_DOMAIN: Final = "entrenous"
 CONTEXT_SEPARATOR: Final = "\x04"  # separates context and sentence in a key, as in gettext
-_LINES_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
+_PO_STRING_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
 _SKIPPED_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
 _ENTRY_PATTERN: Final = re.compile(
-    rf"{_SKIPPED_PATTERN}(?:msgctxt (?P<context>{_LINES_PATTERN})\n)?"
-    rf"msgid (?P<one>{_LINES_PATTERN})\n"
-    rf"(?:msgstr (?P<said>{_LINES_PATTERN})\n"
-    rf"|msgid_plural {_LINES_PATTERN}\n"
-    rf"msgstr\[0\] (?P<first>{_LINES_PATTERN})\nmsgstr\[1\] (?P<second>{_LINES_PATTERN})\n)"
+    rf"{_SKIPPED_PATTERN}(?:msgctxt (?P<context>{_PO_STRING_PATTERN})\n)?"
+    rf"msgid (?P<one>{_PO_STRING_PATTERN})\n"
+    rf"(?:msgstr (?P<said>{_PO_STRING_PATTERN})\n"
+    rf"|msgid_plural {_PO_STRING_PATTERN}\n"
+    rf"msgstr\[0\] (?P<first>{_PO_STRING_PATTERN})\nmsgstr\[1\] (?P<second>{_PO_STRING_PATTERN})\n)"
 )
 _END_PATTERN: Final = re.compile(rf"{_SKIPPED_PATTERN}\Z")
 _ESCAPE_PATTERN: Final = re.compile(r"\\(.)")
@@ -93,7 +93,7 @@ def _unquote_po_lines(lines: str) -> str:
     return _ESCAPE_PATTERN.sub(lambda found: _CHAR_BY_ESCAPE.get(found[1], found[1]), text)
 
 
-_ACCENTS: Final = str.maketrans(
+_ACCENT_TABLE: Final = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "åƀçđéƒĝĥîĵķļɱñöþǫŕšţûṽŵẋýžÅƁÇĐÉƑĜĤÎĴĶĻṀÑÖÞǪŔŠŢÛṼŴẊÝŽ",
 )
@@ -128,6 +128,6 @@ def pseudo_text(text: str) -> str:
     if not text.strip():
         return text
     kept = _PLACEHOLDER_PATTERN.findall(text)
-    pieces = [piece.translate(_ACCENTS) for piece in _PLACEHOLDER_PATTERN.split(text)]
+    pieces = [piece.translate(_ACCENT_TABLE) for piece in _PLACEHOLDER_PATTERN.split(text)]
     said = "".join(piece + mark for piece, mark in zip(pieces, [*kept, ""], strict=True))
     return f"[{said} {'~' * (len(text) // 3)}]"

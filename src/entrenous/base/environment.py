@@ -117,7 +117,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             made without it.
     """
     named = environment.get("ENTRENOUS_HOME")
-    home = Path(named) if named else _data_folder()
+    home = Path(named) if named else _default_data_folder()
     return Settings(
         home=home,
         patience_s=_parse_seconds(
@@ -172,11 +172,11 @@ def _read_proxy_setting(home: Path, written: str) -> Proxy | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):
-        raise BadSetting(name=place, wanted=_PROXY_FORM) from None
+        raise BadSetting(name=place, wanted=_PROXY_ADDRESS_FORM) from None
     return parse_proxy(str(place), stored)
 
 
-_PROXY_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
+_PROXY_ADDRESS_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
 
 
 def parse_proxy(name: str, written: str) -> Proxy | None:
@@ -193,11 +193,11 @@ def parse_proxy(name: str, written: str) -> Proxy | None:
     except ValueError:
         host = port = None
     if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":
-        raise BadSetting(name=name, wanted=_PROXY_FORM)
+        raise BadSetting(name=name, wanted=_PROXY_ADDRESS_FORM)
     return Proxy(host, port)
 
 
-def _data_folder() -> Path:
+def _default_data_folder() -> Path:
     import platformdirs  # noqa: PLC0415 - a homeserver that loads a connector may lack this package
 
     return platformdirs.user_data_path("entrenous", appauthor=False)

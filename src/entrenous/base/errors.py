@@ -20,7 +20,7 @@ class EntrenousError(Exception):
     """Something went wrong."""
 
     family: ClassVar[str] = "bug"
-    # which of the given files the error is about, as an index; see about_file
+    # which of the given files the error is about, as an index; see note_error_file_index
     file: int | None = None
 
     def __init__(self, **facts: object) -> None:
@@ -397,7 +397,7 @@ def _unpickle_error(kind: type[EntrenousError], facts: dict[str, object]) -> Ent
 
 
 @contextmanager
-def about_file(place: int) -> Iterator[None]:
+def note_error_file_index(place: int) -> Iterator[None]:
     """If the block raises an error, note in it which of the given files it is about, from 0.
 
     Only the caller knows the files' names and whether they may be shown.

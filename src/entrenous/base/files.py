@@ -46,7 +46,7 @@ def disk_fault(why: BaseException) -> DiskFull | DiskFailed | None:
 
 
 @contextmanager
-def folder_errors(folder: Path) -> Iterator[None]:
+def translate_folder_errors(folder: Path) -> Iterator[None]:
     """Translate OSErrors inside the block into errors that name ``folder``.
 
     Raises:
@@ -124,7 +124,7 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
     return bool(added)
 
 
-def sweep_unfinished(folder: Path) -> None:
+def remove_unfinished_files(folder: Path) -> None:
     """Durably remove the unfinished files that a killed process left in this folder.
 
     The caller must make sure that nobody writes there at the same time.
@@ -150,10 +150,10 @@ def ensure_private_file(place: Path) -> None:
     try:
         os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        make_private(place)
+        make_file_private(place)
 
 
-def make_private(place: Path) -> None:
+def make_file_private(place: Path) -> None:
     """Remove all permissions of the group and of others from a file that this account owns."""
     with suppress(FileNotFoundError):
         seen = place.stat()

@@ -35,7 +35,7 @@ NAME_NOUNS: Final = tuple(
 MessageName = NewType("MessageName", str)
 
 
-def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
+def generate_message_name(randomness: bytes, taken: Container[str]) -> MessageName:
     """Return a message name that is not in ``taken``; ``randomness`` has at least 3 bytes.
 
     The first two bytes choose the words. The number is 1 + the third byte modulo 9, or the next

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 # The most threads at the same time; each uses one of the HTTP client's 100 connections.
 _THREADS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival(Generic[Item]):
+class _Arrival(Generic[ItemT]):
     """A thread's next item, or the sign that the thread has finished."""
 
-    items: tuple[Item, ...]
+    items: tuple[ItemT, ...]
     last: bool = False
     error: BaseException | None = None
 
 
-def merge_iterators(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
+def merge_iterators(iterators: Sequence[Iterable[ItemT]]) -> Iterator[ItemT]:
     """Yield the items of all iterators as they arrive; the items of one iterator stay in order.
 
     Each of the ``iterators`` runs in its own thread. Neither an interrupted caller (Ctrl-C) nor the
@@ -31,7 +31,7 @@ def merge_iterators(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
     if len(iterators) == 1:
         yield from iterators[0]
         return
-    arrivals, remaining = queue.SimpleQueue[_Arrival[Item]](), queue.SimpleQueue[Iterable[Item]]()
+    arrivals, remaining = queue.SimpleQueue[_Arrival[ItemT]](), queue.SimpleQueue[Iterable[ItemT]]()
     for iterator in iterators:
         remaining.put(iterator)
     walkers = min(len(iterators), _THREADS_MAX)
@@ -46,7 +46,7 @@ def merge_iterators(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
 
 
 def _feed_items(
-    remaining: "queue.SimpleQueue[Iterable[Item]]", arrivals: "queue.SimpleQueue[_Arrival[Item]]"
+    remaining: "queue.SimpleQueue[Iterable[ItemT]]", arrivals: "queue.SimpleQueue[_Arrival[ItemT]]"
 ) -> None:
     try:
         while True:

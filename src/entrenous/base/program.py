@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-UNKNOWN: Final = "unknown"
+UNKNOWN_VERSION: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Program:
     """The version of this program, and the commit that it was built from.
 
     A version looks like "0.1.0". A commit has twelve hexadecimal digits, followed by "-dirty" if
-    files differ from it. Either may be ``UNKNOWN``.
+    files differ from it. Either may be ``UNKNOWN_VERSION``.
     """
 
-    version: str = UNKNOWN
-    commit: str = UNKNOWN
+    version: str = UNKNOWN_VERSION
+    commit: str = UNKNOWN_VERSION
 
     def __str__(self) -> str:
         return f"entrenous {self.version}, commit {self.commit}"
@@ -49,7 +49,7 @@ def this_program() -> Program:
         installed = metadata.version("entrenous")
     # the program runs from its folder without being installed
     except metadata.PackageNotFoundError:
-        installed = UNKNOWN
+        installed = UNKNOWN_VERSION
     return Program(installed, commit_of(_PACKAGE_FOLDER))
 
 
@@ -57,15 +57,15 @@ def commit_of(package: Path) -> str:
     """Return the commit of the package in this folder.
 
     That is the commit of the git checkout that contains the folder (as ``src/NAME``). Without a
-    checkout it is the commit that the build recorded, and without that ``UNKNOWN``.
+    checkout it is the commit that the build recorded, and without that ``UNKNOWN_VERSION``.
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():
-        return _git_description(checkout) or UNKNOWN
+        return _git_description(checkout) or UNKNOWN_VERSION
     try:
-        return (package / COMMIT_FILE).read_text("ascii").strip() or UNKNOWN
+        return (package / COMMIT_FILE).read_text("ascii").strip() or UNKNOWN_VERSION
     except (OSError, UnicodeDecodeError):
-        return UNKNOWN
+        return UNKNOWN_VERSION
 
 
 def _git_description(checkout: Path) -> str:

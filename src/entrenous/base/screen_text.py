@@ -38,7 +38,7 @@ def check_caption(caption: str | None) -> None:
         raise TextHasControlCharacters
 
 
-def check_text(text: str | None) -> None:
+def check_message_text(text: str | None) -> None:
     """Check the text of a message without pictures.
 
     Raises:
@@ -82,7 +82,7 @@ _INVISIBLE_CHARS: Final = dict.fromkeys(
     (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE_RANGES for code in range(low, high + 1)))
 )
 #: Invisible characters that are drawn as a gap; all others are not drawn at all.
-DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
+CHARS_DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 
 def visible_text(text: str) -> str:

@@ -15,7 +15,12 @@ import msgspec
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
-from entrenous.base.files import ensure_empty_folder, folder_errors, sync_folder, write_private
+from entrenous.base.files import (
+    ensure_empty_folder,
+    sync_folder,
+    translate_folder_errors,
+    write_private,
+)
 from entrenous.carry.open_relay import (
     DATABASE_NAME,
     check_database_note,
@@ -268,7 +273,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
         raise RelayNotFound(path=data)
     with explain_disk_failure(data):
         try:
-            with folder_errors(out):
+            with translate_folder_errors(out):
                 return save_backup(data, out, SystemClock().now())
         except sqlite3.Error as why:
             raise translate_sqlite_error(why) from None
@@ -286,7 +291,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase: nothing was restored.
     """
     backup = read_backup(folder)
-    with folder_errors(data):
+    with translate_folder_errors(data):
         fresh = data / _RESTORING_FOLDER
         shutil.rmtree(fresh, ignore_errors=True)  # left by an interrupted restore
         ensure_empty_folder(data)

@@ -19,7 +19,7 @@ import msgspec
 
 from entrenous.base.environment import SystemClock, SystemRandomSource, UnusableFolder
 from entrenous.base.errors import DiskFailed, EntrenousError
-from entrenous.base.files import folder_errors, write_private
+from entrenous.base.files import translate_folder_errors, write_private
 from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, RowView, WakeUps
 from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRelayId, UnusedDatabase
 from entrenous.carry.relay_settings import (
@@ -64,7 +64,7 @@ def open_relay(
     """
     limits = limits or RelayLimits()
     with explain_disk_failure(folder) if database is None else nullcontext():
-        with folder_errors(folder), ExitStack() as opened:
+        with translate_folder_errors(folder), ExitStack() as opened:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             store = FileBlobs(folder / "blobs") if blobs is None else _open_bucket(blobs)
             mail, bell = (
@@ -267,7 +267,7 @@ def record_database_note(relay: Relay, settings: RelaySettings) -> None:
     """
     note = DatabaseNote(asyncio.run(relay_id(relay)), _database_address(settings))
     if note != read_database_note(settings.data):
-        with folder_errors(settings.data):
+        with translate_folder_errors(settings.data):
             write_database_note(note, settings.data)
 
 

@@ -47,7 +47,7 @@ def age_identity(key: Secret) -> Secret:
         raise ValueError("an X25519 key has 32 bytes")
     groups = _five_bit_groups(key.reveal())
     letters = "".join(
-        _BECH32_ALPHABET[group] for group in groups + _checksum(_IDENTITY_PREFIX, groups)
+        _BECH32_ALPHABET[group] for group in groups + _bech32_checksum(_IDENTITY_PREFIX, groups)
     )
     return Secret(f"{_IDENTITY_PREFIX}1{letters}".upper().encode())
 
@@ -234,13 +234,13 @@ def _five_bit_groups(data: bytes) -> list[int]:
     return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]
 
 
-def _checksum(prefix: str, groups: list[int]) -> list[int]:
+def _bech32_checksum(prefix: str, groups: list[int]) -> list[int]:
     spread = [ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix]
-    rest = _polymod([*spread, *groups, 0, 0, 0, 0, 0, 0]) ^ 1
+    rest = _bech32_polymod([*spread, *groups, 0, 0, 0, 0, 0, 0]) ^ 1
     return [rest >> 5 * (5 - at) & 31 for at in range(6)]
 
 
-def _polymod(groups: list[int]) -> int:
+def _bech32_polymod(groups: list[int]) -> int:
     rest = 1
     for group in groups:
         top = rest >> 25
@@ -287,14 +287,14 @@ def unseal_stream(
     decrypt_stream(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed, writer)
 
 
-RANDOMNESS_BYTES: Final = 48
+PASSPHRASE_FILE_RANDOM_BYTES: Final = 48
 # age's default: scrypt's parameter N is 2**18, so one guess takes 256 MiB and about a second
 SCRYPT_WORK_FACTOR: Final = 18
 # An untrusted file may require at most N = 2**20, which takes 1 GiB of memory.
 _WORK_FACTOR_MAX: Final = 20
 _FILE_KEY_BYTES: Final = 16  # a file key, a salt and a nonce each have this many bytes
 _PASSPHRASE_CHUNK_BYTES: Final = 64 * 1024
-_SALT: Final = b"age-encryption.org/v1/scrypt"
+_SCRYPT_SALT_PREFIX: Final = b"age-encryption.org/v1/scrypt"
 _FIRST_CHUNK_NONCE: Final = bytes(12)
 _ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of the first chunk of a file that has only one
 _PASSPHRASE_FILE_PATTERN: Final = re.compile(
@@ -312,10 +312,11 @@ def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price
 
     ``noise`` are 48 fresh random bytes: the file key, the salt and the nonce.
     """
-    if len(noise) != RANDOMNESS_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
+    if len(noise) != PASSPHRASE_FILE_RANDOM_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
     file_key, salt, nonce = (
-        noise[at : at + _FILE_KEY_BYTES] for at in range(0, RANDOMNESS_BYTES, _FILE_KEY_BYTES)
+        noise[at : at + _FILE_KEY_BYTES]
+        for at in range(0, PASSPHRASE_FILE_RANDOM_BYTES, _FILE_KEY_BYTES)
     )
     body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(
         _FIRST_CHUNK_NONCE, file_key, None
@@ -355,7 +356,9 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
 def _wrapping_key(passphrase: Secret, salt: bytes, price: int) -> bytes:
     words, block = passphrase.reveal(), 8
     room = 128 * block * 2**price + 1024**2
-    return hashlib.scrypt(words, salt=_SALT + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32)
+    return hashlib.scrypt(
+        words, salt=_SCRYPT_SALT_PREFIX + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32
+    )
 
 
 def _header_mac(file_key: bytes, header: bytes) -> bytes:
@@ -397,7 +400,7 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
     Return the nonce, the ciphertext and the 16-byte authentication tag, joined.
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + _cipher(key).encrypt(nonce, data, about)
+    return nonce + _aes_gcm_cipher(key).encrypt(nonce, data, about)
 
 
 def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
@@ -407,12 +410,12 @@ def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
     """
     nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
-        return _cipher(key).decrypt(nonce, ciphertext, about)
+        return _aes_gcm_cipher(key).decrypt(nonce, ciphertext, about)
     except (InvalidTag, ValueError):  # ValueError means that the nonce is truncated
         raise DecryptionFailed from None
 
 
-def _cipher(key: Secret) -> AESGCM:
+def _aes_gcm_cipher(key: Secret) -> AESGCM:
     if len(key) != STORED_KEY_BYTES:
         raise ValueError("a key for held bytes has 32 bytes")
     return AESGCM(key.reveal())

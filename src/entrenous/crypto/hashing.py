@@ -76,7 +76,7 @@ def leaf_hash(context: bytes, statement: bytes) -> bytes:
     return sha256(b"\x00" + context + b"\x00" + statement)
 
 
-def log_leaf(entry: bytes) -> bytes:
+def log_leaf_hash(entry: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of a log entry (RFC 6962, section 2.1)."""
     return sha256(b"\x00" + entry)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
-PRIVATE_KEY_BYTES: Final = 32
-PUBLIC_KEY_BYTES: Final = 1216
+XWING_PRIVATE_KEY_BYTES: Final = 32
+XWING_PUBLIC_KEY_BYTES: Final = 1216
 SEAL_OVERHEAD_BYTES: Final = 1136  # the encapsulated key has 1,120 bytes, the authentication tag 16
 _MLKEM_PUBLIC_BYTES: Final = 1184
 
@@ -23,12 +23,12 @@ class NoPostQuantum(RuntimeError):
 
 def private_key_from_seed(seed: bytes) -> Secret:
     """Return the private key for these 32 random bytes (X-Wing draft)."""
-    if len(seed) != PRIVATE_KEY_BYTES:
+    if len(seed) != XWING_PRIVATE_KEY_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)
 
 
-def public_key(private: Secret) -> bytes:
+def xwing_public_key(private: Secret) -> bytes:
     """Return the public key, 1,216 bytes: the ML-KEM-768 key, then the X25519 key."""
     mlkem, x25519 = _expand_private_key(private)
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
@@ -43,7 +43,7 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
         BadKey: this is not an X-Wing key, or its X25519 half gives no shared secret.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
-    if len(untrusted_public) != PUBLIC_KEY_BYTES:
+    if len(untrusted_public) != XWING_PUBLIC_KEY_BYTES:
         raise BadKey
     suite = _hpke_suite()
     try:

@@ -38,7 +38,7 @@ MASTER_SEED_BYTES: Final = 64  # the seed of the Ed25519 key, then the seed of t
 BOTH_SIGNATURES_BYTES: Final = 64 + 3309
 
 
-def master_keys(seed: bytes) -> Secret:
+def master_keys_from_seed(seed: bytes) -> Secret:
     """Return the private master keys for these 64 random bytes."""
     if len(seed) != MASTER_SEED_BYTES:
         raise ValueError("master keys grow from 64 bytes")
@@ -53,14 +53,14 @@ def public_master_keys(master: Secret) -> MasterPublicKeys:
     )
 
 
-def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
+def sign_with_master_keys(master: Secret, context: bytes, statement: bytes) -> bytes:
     """Sign with both master keys; return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes."""
     signed = _signed_bytes(context, statement)
     ed25519, mldsa65 = _private_keys(master)
     return ed25519.sign(signed) + mldsa65.sign(signed)
 
 
-def verify_both(
+def verify_both_signatures(
     master: MasterPublicKeys, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
     """Verify both signatures; raises BadSignature, which names ``what`` was signed."""
@@ -107,14 +107,14 @@ class DeviceSigner:
     seed: Secret
 
 
-def new_signer(seed: bytes) -> DeviceSigner:
+def new_device_signer(seed: bytes) -> DeviceSigner:
     """Create a new device's keys: an Olm account, and an ML-DSA-65 key from 32 random bytes."""
     if len(seed) != SIGNING_SEED_BYTES:
         raise ValueError("a device's ML-DSA-65 key grows from 32 bytes")
     return DeviceSigner(new_account(), Secret(seed))
 
 
-def mldsa65_key(signer: DeviceSigner) -> bytes:
+def mldsa65_public_key(signer: DeviceSigner) -> bytes:
     """Return the device's public ML-DSA-65 key, 1,952 bytes."""
     return _mldsa65_private_key(signer).public_key().public_bytes_raw()
 
@@ -134,12 +134,12 @@ def new_account() -> Secret:
     return pickled_account(vodozemac.Account())
 
 
-def signing_key(account: Secret) -> bytes:
+def ed25519_public_key(account: Secret) -> bytes:
     """Return the device's public Ed25519 key, 32 bytes."""
     return _unbase64(unpickled_account(account).ed25519_key.to_base64())
 
 
-def identity_key(account: Secret) -> bytes:
+def curve25519_public_key(account: Secret) -> bytes:
     """Return the device's public Curve25519 key, 32 bytes."""
     return unpickled_account(account).curve25519_key.to_bytes()
 
@@ -177,7 +177,7 @@ def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
     return _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
 
 
-def sign_both_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
+def sign_with_device_keys(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
     """Sign ``context || 0x00 || statement`` with both of a device's keys.
 
     Return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes.
@@ -198,10 +198,10 @@ def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: st
     if not ours or not equal_in_constant_time(signed.batch.device, by.device):
         raise BadSignature(what=what)
     keys = MasterPublicKeys(by.ed25519, mldsa65)
-    verify_both(keys, context, signed.statement, signed.signature, what=what)
+    verify_both_signatures(keys, context, signed.statement, signed.signature, what=what)
 
 
-def verify_device(
+def verify_device_signature(
     ed25519: bytes, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
     """Verify a device's Ed25519 signature; raise BadSignature if it is not valid."""

@@ -25,7 +25,7 @@ def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"")
     return Secret(kdf.derive(secret.reveal()))
 
 
-def stream(seed: Secret, context: bytes, size: int) -> bytes:
+def derive_key_stream(seed: Secret, context: bytes, size: int) -> bytes:
     """Return ``size`` bytes of ChaCha20 key stream for the purpose ``context``.
 
     The stream's key is derived from ``seed``. For the same seed and context, a shorter stream is
@@ -62,7 +62,7 @@ def blob_key(content: Secret, place: int) -> Secret:
     return derive(content, _BLOB_CONTEXT + place.to_bytes(4, "big"))
 
 
-def share_group(groups: Secret, person: PersonId) -> bytes:
+def share_group_id(groups: Secret, person: PersonId) -> bytes:
     """Return the id (16 bytes) under which the relay counts one person's openings of one message.
 
     See docs/spec/relay.md section 6. ``groups`` are 32 random bytes that only the message's sender

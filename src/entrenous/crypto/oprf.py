@@ -26,7 +26,7 @@ OUTPUT_BYTES: Final = 64
 UNIFORM_BYTES: Final = 64
 # the context string of RFC 9497, sections 3.1 and 4.1
 _SUITE_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
-_HASH_TO_GROUP: Final = b"HashToGroup-" + _SUITE_CONTEXT
+_HASH_TO_GROUP_CONTEXT: Final = b"HashToGroup-" + _SUITE_CONTEXT
 _IDENTITY_ELEMENT: Final = bytes(ELEMENT_BYTES)
 # In a canonical encoding, this bit of the last byte is zero (RFC 9496 section 4.3.1). libsodium
 # 1.0.18 ignores the bit, so each element would have two encodings, and libsodium fails on one of
@@ -56,9 +56,9 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
     same scalar.
     """
     element = _load_rbcl().crypto_core_ristretto255_from_hash(
-        _expand_message(private_input.reveal(), _HASH_TO_GROUP, 64)
+        _expand_message(private_input.reveal(), _HASH_TO_GROUP_CONTEXT, 64)
     )
-    return _multiply(scalar, bytes(element))
+    return _multiply_element(scalar, bytes(element))
 
 
 def check_element(untrusted_element: bytes) -> None:
@@ -78,7 +78,7 @@ def check_element(untrusted_element: bytes) -> None:
 def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
     """Return the key holder's answer to a blinded element, 32 bytes; raises NotAPoint."""
     check_element(untrusted_blinded)
-    return _multiply(key, untrusted_blinded)
+    return _multiply_element(key, untrusted_blinded)
 
 
 def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
@@ -89,7 +89,7 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
     """
     check_element(untrusted_evaluated)
     inverse = Secret(bytes(_load_rbcl().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
-    element = _multiply(inverse, untrusted_evaluated)
+    element = _multiply_element(inverse, untrusted_evaluated)
     return Secret(
         hashlib.sha512(
             _length_prefixed(private_input.reveal()) + _length_prefixed(element) + b"Finalize"
@@ -149,7 +149,7 @@ def _load_from_folder(library: bytes) -> CDLL:
         return CDLL(str(file))
 
 
-def _multiply(scalar: Secret, element: bytes) -> bytes:
+def _multiply_element(scalar: Secret, element: bytes) -> bytes:
     return bytes(_load_rbcl().crypto_scalarmult_ristretto255(scalar.reveal(), element))
 
 

@@ -78,7 +78,7 @@ def seal_letter(
         BadKey: ``to`` is not a valid key.
     """
     opened = _unpickle_session(session)
-    message = opened.encrypt(_associated_data(sha256(info), header) + body)
+    message = opened.encrypt(_binding_hash(sha256(info), header) + body)
     olm_type, olm = message.to_parts()
     return seal_to(to, info, _write_inner_letter(header, olm_type, olm)), _pickle_session(opened)
 
@@ -159,13 +159,13 @@ def open_first_letter(
     return letter, pickled_account(opened)
 
 
-def _associated_data(info_sha256: bytes, header: bytes) -> bytes:
+def _binding_hash(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING_CONTEXT + info_sha256 + sha256(header))
 
 
 def _verified_body(outer: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
-        plaintext[:32], _associated_data(outer.info_sha256, outer.untrusted_header)
+        plaintext[:32], _binding_hash(outer.info_sha256, outer.untrusted_header)
     ):
         raise NotForThisMailbox(what="its encrypted content does not belong to its envelope")
     return plaintext[32:]

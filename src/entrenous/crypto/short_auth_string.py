@@ -22,7 +22,7 @@ class NamedEmoji(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ShortString:
+class ShortAuthString:
     """The string that both people compare, in two forms: seven emoji, and three numbers."""
 
     signs: tuple[NamedEmoji, ...]
@@ -47,7 +47,7 @@ def key_commitment(public: bytes) -> bytes:
     return sha256(_COMMITMENT_CONTEXT + public)
 
 
-def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
+def short_auth_string(private: Secret, public: bytes, transcript: bytes) -> ShortAuthString:
     """Return the string that both sides compare.
 
     ``transcript`` is encoded by send/formats/letter_format.py. Raises BadKey if the other side's
@@ -56,9 +56,9 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
     info = _STRING_CONTEXT + sha256(transcript).hex().encode()
     bits = derive(_shared_secret(private, public), info, 6).reveal()
     number = int.from_bytes(bits, "big")
-    signs = tuple(EMOJI[number >> 42 - 6 * place & 63] for place in range(7))
+    signs = tuple(SAS_EMOJI[number >> 42 - 6 * place & 63] for place in range(7))
     first, second, third = (1000 + (number >> 35 - 13 * place & 8191) for place in range(3))
-    return ShortString(signs, (first, second, third))
+    return ShortAuthString(signs, (first, second, third))
 
 
 def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
@@ -82,7 +82,7 @@ def _private_key(private: Secret) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(private.reveal())
 
 
-EMOJI: Final = tuple(
+SAS_EMOJI: Final = tuple(
     NamedEmoji(*line.split(maxsplit=1))
     for line in """
     🐶 dog

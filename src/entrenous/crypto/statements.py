@@ -41,32 +41,32 @@ from entrenous.crypto.hashing import (
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     person_id,
-    sign_both,
-    sign_both_as_device,
+    sign_with_device_keys,
+    sign_with_master_keys,
     verify_batch,
-    verify_both,
+    verify_both_signatures,
 )
 
 _HEAD_CONTEXT: Final = b"entrenous/2 list\x00"
 _LIST_CONTEXT: Final = b"entrenous/2 list"
 
 
-def list_head(statement: bytes) -> bytes:
+def device_list_head(statement: bytes) -> bytes:
     """Return the head of a device list: the hash, 32 bytes, that identifies it."""
     return sha256(_HEAD_CONTEXT + statement)
 
 
-def sign_list(master: Secret, statement: bytes) -> bytes:
+def sign_device_list(master: Secret, statement: bytes) -> bytes:
     """Sign a device list with both master keys; return both signatures, 3,373 bytes."""
-    return sign_both(master, _LIST_CONTEXT, statement)
+    return sign_with_master_keys(master, _LIST_CONTEXT, statement)
 
 
-def list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
+def device_list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
     """Return the heads of consecutive lists, oldest first."""
-    return tuple(Head(one.said.epoch, list_head(one.statement)) for one in lists)
+    return tuple(Head(one.said.epoch, device_list_head(one.statement)) for one in lists)
 
 
-def verify_lists(
+def verify_device_lists(
     lists: Sequence[ListStatement], signature: bytes, master: MasterPublicKeys
 ) -> tuple[Head, ...]:
     """Verify consecutive lists and return their heads.
@@ -75,22 +75,24 @@ def verify_lists(
         BadSignature: the newest list is not signed by both master keys, or a list does not name its
             predecessor or breaks a rule of succession.
     """
-    verify_both(master, _LIST_CONTEXT, lists[-1].statement, signature, what="device list")
-    heads = list_heads(lists)
+    verify_both_signatures(
+        master, _LIST_CONTEXT, lists[-1].statement, signature, what="device list"
+    )
+    heads = device_list_heads(lists)
     for before, after in zip(heads, lists[1:], strict=False):
         if after.said.previous is None or not equal_in_constant_time(
             after.said.previous, before.digest
         ):
             raise BadSignature(what="device list")
     for one, after in pairwise(lists):
-        if not may_succeed(one.said, after.said):
+        if not may_succeed_list(one.said, after.said):
             raise BadSignature(what="device list")
     if _relists_revoked(lists):
         raise BadSignature(what="device list")
     return heads
 
 
-def may_succeed(older: DeviceList, newer: DeviceList) -> bool:
+def may_succeed_list(older: DeviceList, newer: DeviceList) -> bool:
     """Return whether the list ``newer`` may succeed the list ``older``.
 
     A successor belongs to the same person, has the next epoch, and its protocol is not older.
@@ -172,10 +174,10 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
     is_next = first.epoch == known.said.epoch + 1
     if is_next:
         if first.previous is None or not equal_in_constant_time(
-            first.previous, list_head(known.statement)
+            first.previous, device_list_head(known.statement)
         ):
             raise ForkedDeviceList
-        if not may_succeed(known.said, first):
+        if not may_succeed_list(known.said, first):
             raise BadSignature(what="device list")
     older = (
         first.speaks.floor < known.said.speaks.floor
@@ -227,7 +229,7 @@ _RECEIPT_BATCH_CONTEXT: Final = b"entrenous/2 receipts"
 
 def sign_certificate(master: Secret, certificate: bytes) -> bytes:
     """Sign a device certificate with both master keys; return both signatures, 3,373 bytes."""
-    return sign_both(master, _CERTIFICATE_CONTEXT, certificate)
+    return sign_with_master_keys(master, _CERTIFICATE_CONTEXT, certificate)
 
 
 def prekey_leaf(statement: bytes) -> bytes:
@@ -242,12 +244,12 @@ def receipt_leaf(statement: bytes) -> bytes:
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of prekeys with both device keys; return both signatures, 3,373 bytes."""
-    return sign_both_as_device(signer, _PREKEY_BATCH_CONTEXT, batch)
+    return sign_with_device_keys(signer, _PREKEY_BATCH_CONTEXT, batch)
 
 
 def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of receipts with both device keys; return both signatures, 3,373 bytes."""
-    return sign_both_as_device(signer, _RECEIPT_BATCH_CONTEXT, batch)
+    return sign_with_device_keys(signer, _RECEIPT_BATCH_CONTEXT, batch)
 
 
 def certificate_hash(signed: SignedCertificate) -> bytes:
@@ -271,7 +273,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
     said = card.newest.said
     if not equal_in_constant_time(person_id(card.master), said.person):
         raise BadSignature(what="key bundle")
-    heads = verify_lists(card.lists, card.signature, card.master)
+    heads = verify_device_lists(card.lists, card.signature, card.master)
     devices = tuple(
         _verified_device_key(signed, listed, said, card.master)
         for signed, listed in zip(card.certificates, said.devices, strict=True)
@@ -291,7 +293,7 @@ def verify_certificate(signed: SignedCertificate, master: MasterPublicKeys) -> N
     """Verify that the owner of these master keys certified this device; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
-    verify_both(
+    verify_both_signatures(
         master, _CERTIFICATE_CONTEXT, signed.statement, signed.signature, what="device certificate"
     )
 

@@ -15,7 +15,7 @@ from entrenous.crypto.key_derivation import derive
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
-OUTPUT_BYTES: Final = 64  # size of the relay's share
+RELAY_SHARE_BYTES: Final = 64  # size of the relay's share
 _FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
 _VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
 _OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
@@ -24,7 +24,7 @@ NO_RELAY_SHARE: Final = Secret(b"")  # used in place of the relay's share if no 
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Argon2Cost:
     """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
     The cost is stored unencrypted beside the vault, so that it can be raised later. The bounds keep
@@ -43,10 +43,12 @@ class Cost:
             raise ValueError("argon2id needs 2 to 64 passes and 1 to 64 lanes")
 
 
-DEFAULT_COST: Final = Cost()
+DEFAULT_ARGON2_COST: Final = Argon2Cost()
 
 
-def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
+def stretch_passphrase(
+    passphrase: Secret, salt: bytes, cost: Argon2Cost = DEFAULT_ARGON2_COST
+) -> Secret:
     """Return the argon2id hash (RFC 9106) of a passphrase, 32 bytes.
 
     The salt must have at least 16 bytes.
@@ -77,13 +79,13 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
             key.
     """
     _check_sizes(stretched, device_secret)
-    if len(output) not in (0, OUTPUT_BYTES):
+    if len(output) not in (0, RELAY_SHARE_BYTES):
         raise ValueError("a relay's part of a vault key has 64 bytes")
     parts = Secret(stretched.reveal() + output.reveal() + device_secret)
     return derive(parts, _VAULT_KEY_CONTEXT, salt=salt)
 
 
-def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
+def first_format_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
     """Derive the key of a vault in the first format, which uses no relay (content.md section 5)."""
     _check_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST_FORMAT_CONTEXT, salt=salt)

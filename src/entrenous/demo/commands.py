@@ -15,12 +15,12 @@ from entrenous.base.picture import UnwritableFolder
 from entrenous.demo import steps
 from entrenous.demo.result_page import write_page
 from entrenous.demo.sample_photos import prepare_main_photo
-from entrenous.demo.stage import Outcome, Stage, Story
+from entrenous.demo.stage import DemoServers, DemoState, StepOutcome
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 
-class NotOurs(Refused):
+class NotADemoFolder(Refused):
     """
     {path} contains files that the demonstration did not make. Nothing was changed. Choose another
     folder: entrenous demo --out DIR
@@ -33,21 +33,21 @@ _MARKER_TEXT: Final = (
 )
 
 
-def fresh_folder(out: Path) -> None:
+def prepare_empty_folder(out: Path) -> None:
     """Create the folder, or empty the one that an earlier demonstration made.
 
     Only a marker file shows that a demonstration made the folder. Names such as "summary.json" or
     "photo.jpg" prove nothing.
 
     Raises:
-        NotOurs: the folder has content that no demonstration made; nothing was changed.
+        NotADemoFolder: the folder has content that no demonstration made; nothing was changed.
         UnwritableFolder: the folder cannot be created or emptied.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         left = list(out.iterdir())
         if left and not (out / MARKER_FILE_NAME).is_file():
-            raise NotOurs(path=out)
+            raise NotADemoFolder(path=out)
         (out / MARKER_FILE_NAME).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
             _remove_entry(place)
@@ -66,14 +66,14 @@ def _remove_entry(place: Path) -> None:
 
 
 SUMMARY_FILE_NAME: Final = "summary.json"
-STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
+STEPS: Final[tuple[tuple[str, Callable[[DemoState], StepOutcome]], ...]] = (
     ("carry", steps.start_servers),
     ("setup", steps.set_up_people),
     ("send", steps.send_photo),
     ("stop", steps.register_photo),
     ("leak", steps.leak_a_copy),
     ("trace", steps.trace_leak),
-    ("recall", steps.take_back),
+    ("recall", steps.recall_second_message),
     ("respond", steps.open_demo_case),
 )
 
@@ -82,7 +82,7 @@ STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
 class FinishedStep:
     step: int
     name: str
-    outcome: Outcome
+    outcome: StepOutcome
     ok: bool
     seconds: float
 
@@ -101,14 +101,14 @@ def demo(
 ) -> None:
     """See a photo sent, leaked, stopped and traced, and a case opened, all on this machine."""
     data = prepare_main_photo(photo)
-    fresh_folder(out)
+    prepare_empty_folder(out)
     sent = out / f"photo{_file_suffix(data)}"
     sent.write_bytes(data)
     print_line("Entrenous: one private photo, on this machine only. Nothing leaves it.")
     print_line()
-    with Stage(out / "world") as stage:
+    with DemoServers(out / "world") as stage:
         people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
-        story = Story(stage, out, sent, *people)
+        story = DemoState(stage, out, sent, *people)
         finished = _run_steps(story)
         ok = len(finished) == len(STEPS) and all(one.ok for one in finished)
         if ok:
@@ -118,7 +118,7 @@ def demo(
     raise typer.Exit(EXIT_YES if ok else EXIT_NO)
 
 
-def _run_steps(story: Story) -> list[FinishedStep]:
+def _run_steps(story: DemoState) -> list[FinishedStep]:
     finished = []
     for number, (name, step) in enumerate(STEPS, 1):
         finished.append(_run_step(number, name, step, story))
@@ -128,13 +128,13 @@ def _run_steps(story: Story) -> list[FinishedStep]:
 
 
 def _run_step(
-    number: int, name: str, step: Callable[[Story], Outcome], story: Story
+    number: int, name: str, step: Callable[[DemoState], StepOutcome], story: DemoState
 ) -> FinishedStep:
     began = time.monotonic()
     try:
         outcome, ok = step(story), True
     except EntrenousError as error:
-        outcome, ok = Outcome(str(error)), False
+        outcome, ok = StepOutcome(str(error)), False
     seconds = round(time.monotonic() - began, 2)
     print_line(f"{number}  {outcome.words}  ({seconds:.1f} s)")
     return FinishedStep(number, name, outcome, ok, seconds)

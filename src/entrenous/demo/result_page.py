@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from entrenous.demo.sample_photos import file_metadata, open_picture
-from entrenous.demo.stage import Outcome, Story
+from entrenous.demo.stage import DemoState, StepOutcome
 from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
-SIDE_PX: Final = 900
+PAGE_PICTURE_SIDE_PX: Final = 900
 DIFFERENCE_GAIN: Final = 24  # factor that makes the difference between two copies visible
 _WHITE_SHARE: Final = 0.35
 _OUTLINE_COLOUR: Final = (79, 157, 222)
@@ -54,9 +54,9 @@ def draw_leak_over_original(
 
 
 def picture_data_url(picture: Image.Image) -> str:
-    """Encode a picture as a data URL, at most ``SIDE_PX`` on its longest side."""
+    """Encode a picture as a data URL, at most ``PAGE_PICTURE_SIDE_PX`` on its longest side."""
     small = picture.copy()
-    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+    small.thumbnail((PAGE_PICTURE_SIDE_PX, PAGE_PICTURE_SIDE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=86, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
@@ -75,7 +75,7 @@ _SCORE_SCALE_MIN: Final = 60.0
 _NAMING_SCORE_MIN: Final = 5.9
 
 
-def write_page(story: Story) -> Outcome:
+def write_page(story: DemoState) -> StepOutcome:
     """Step 9: write a page with the pictures, the verdict and the case."""
     style = _read_asset("page.css")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -95,10 +95,10 @@ def write_page(story: Story) -> Outcome:
         recall_words=story.recall_words,
     )
     (story.out / "index.html").write_text(page, encoding="utf-8")
-    return Outcome("The story, with its pictures, is on one page.")
+    return StepOutcome("The story, with its pictures, is on one page.")
 
 
-def _picture_data_urls(story: Story) -> dict[str, str]:
+def _picture_data_urls(story: DemoState) -> dict[str, str]:
     original = open_rgb(story.photo)
     ben, caro = open_rgb(story.copies["ben"]), open_rgb(story.copies["caro"])
     leak = open_rgb(story.leak)
@@ -114,7 +114,7 @@ def _picture_data_urls(story: Story) -> dict[str, str]:
     }
 
 
-def _verdict_figures(story: Story) -> dict[str, Any]:
+def _verdict_figures(story: DemoState) -> dict[str, Any]:
     chance, score = story.trace["chance"], story.trace["score"]
     scale_max = max(_SCORE_SCALE_MIN, *score.values())
     rows = [

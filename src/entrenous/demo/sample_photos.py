@@ -22,15 +22,15 @@ class PhotoMissing(NotFound):
 
 
 # A position in the middle of the Atlantic, where nobody lives.
-LATITUDE: Final = (Fraction(30), Fraction(0), Fraction(1234, 100))
-LONGITUDE: Final = (Fraction(40), Fraction(0), Fraction(5678, 100))
+SAMPLE_LATITUDE: Final = (Fraction(30), Fraction(0), Fraction(1234, 100))
+SAMPLE_LONGITUDE: Final = (Fraction(40), Fraction(0), Fraction(5678, 100))
 # EXIF 2.32 tag numbers
 _MAKE, _MODEL, _SOFTWARE, _DATE, _ORIENTATION = 0x010F, 0x0110, 0x0131, 0x0132, 0x0112
 _GPS_IFD: Final = 0x8825
 _THUMBNAIL_IFD: Final = 1
 _JPEG_START: Final = b"\xff\xd8"
-_APP1: Final = b"\xff\xe1"
-_ISO_MEDIA: Final = b"ftyp"
+_APP1_MARKER: Final = b"\xff\xe1"
+_ISO_MEDIA_MARKER: Final = b"ftyp"
 
 
 def prepare_main_photo(given: Path | None) -> bytes:
@@ -50,17 +50,17 @@ def prepare_main_photo(given: Path | None) -> bytes:
 
 def open_picture(photo: bytes) -> Image.Image:
     """Open a picture of any supported format, AVIF and HEIC included, with its metadata."""
-    if photo[4:8] == _ISO_MEDIA:
+    if photo[4:8] == _ISO_MEDIA_MARKER:
         pillow_heif.register_heif_opener()
     return Image.open(io.BytesIO(photo))
 
 
-def second_photo() -> bytes:
+def load_recalled_photo() -> bytes:
     """Return the photo of the message that is recalled."""
     return _load_from_scikit_image("chelsea")
 
 
-def unrelated_photo() -> bytes:
+def load_unrelated_photo() -> bytes:
     return _load_from_scikit_image("coffee")
 
 
@@ -72,14 +72,19 @@ def add_position(photo: bytes) -> bytes:
     exif[_MAKE] = "Example Camera"
     exif[_DATE] = "2026:11:25 12:00:00"
     exif.get_ifd(_GPS_IFD).update(
-        {1: "N", 2: tuple(map(float, LATITUDE)), 3: "W", 4: tuple(map(float, LONGITUDE))}
+        {
+            1: "N",
+            2: tuple(map(float, SAMPLE_LATITUDE)),
+            3: "W",
+            4: tuple(map(float, SAMPLE_LONGITUDE)),
+        }
     )
     with open_picture(photo) as opened:
         turned = opened.getexif().get(_ORIENTATION)
     if turned is not None:
         exif[_ORIENTATION] = turned
     segment = exif.tobytes()
-    head = _APP1 + (len(segment) + 2).to_bytes(2, "big") + segment
+    head = _APP1_MARKER + (len(segment) + 2).to_bytes(2, "big") + segment
     return _JPEG_START + head + photo[len(_JPEG_START) :]
 
 

@@ -43,7 +43,7 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class DemoPerson:
     """One person with a device: a folder, and a passphrase that only this person has."""
 
     name: str
@@ -73,7 +73,7 @@ class Actor:
 
 
 @dataclass(slots=True)
-class Stage:
+class DemoServers:
     """The running servers of the demonstration; leaving the context stops them all."""
 
     folder: Path
@@ -93,9 +93,9 @@ class Stage:
                 server.kill()
                 server.wait()
 
-    def actor(self, name: str) -> Actor:
+    def actor(self, name: str) -> DemoPerson:
         """Create a person with a random passphrase that is never shown."""
-        return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
+        return DemoPerson(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
         """Start a server, and return the JSON object it prints when ready; raises DidNotStart."""
@@ -134,7 +134,7 @@ def _parse_answer(stdout: bytes) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """A step's result: a sentence for people, and figures for scripts."""
 
     words: str
@@ -142,13 +142,13 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Story:
-    stage: Stage
+class DemoState:
+    stage: DemoServers
     out: Path
     photo: Path
-    ana: Actor
-    ben: Actor
-    caro: Actor
+    ana: DemoPerson
+    ben: DemoPerson
+    caro: DemoPerson
     relay_url: str = ""
     gate: Mapping[str, Any] = field(default_factory=dict)
     authority: Mapping[str, Any] = field(default_factory=dict)

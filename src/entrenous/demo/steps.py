@@ -11,8 +11,13 @@ from PIL import Image
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
-from entrenous.demo.sample_photos import file_metadata, open_picture, second_photo, unrelated_photo
-from entrenous.demo.stage import Actor, Outcome, Story, require_outcome, require_status
+from entrenous.demo.sample_photos import (
+    file_metadata,
+    load_recalled_photo,
+    load_unrelated_photo,
+    open_picture,
+)
+from entrenous.demo.stage import DemoPerson, DemoState, StepOutcome, require_outcome, require_status
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.trace.explain.wording import chance_in_digits
@@ -64,7 +69,7 @@ def make_leak(copy: bytes) -> bytes:
 STOPPING_DECISIONS: Final = ("hold", "refuse")
 
 
-def start_servers(story: Story) -> Outcome:
+def start_servers(story: DemoState) -> StepOutcome:
     """Step 1: start a relay and a platform's gate, each with its own SQLite database, on free
     ports.
     """
@@ -75,13 +80,13 @@ def start_servers(story: Story) -> Outcome:
     story.relay_url = str(story.stage.serve("relay", *relay)["url"])
     story.gate = story.stage.serve("gate", *gate)
     story.authority = story.stage.serve("stamp authority", *tsa)
-    return Outcome(
+    return StepOutcome(
         "A relay and a platform's gate are running, each with a database of its own.",
         {"relay": story.relay_url, "gate": story.gate["url"]},
     )
 
 
-def set_up_people(story: Story) -> Outcome:
+def set_up_people(story: DemoState) -> StepOutcome:
     """Step 2: create Ana, Ben and Caro, each with an encrypted vault. Ana adds the others
     by link.
     """
@@ -95,10 +100,10 @@ def set_up_people(story: Story) -> Outcome:
     vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
     sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
     require_outcome(2, hold=sealed, what="a vault is not encrypted")
-    return Outcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
+    return StepOutcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
 
 
-def send_photo(story: Story) -> Outcome:
+def send_photo(story: DemoState) -> StepOutcome:
     """Step 3: Ana sends one photo to Ben and Caro.
 
     Each of them gets a marked copy without metadata, sealed for their device, and padded.
@@ -116,7 +121,7 @@ def send_photo(story: Story) -> Outcome:
     position_note = (
         "its GPS position is gone" if "Place" in metadata_before else "it carried no GPS position"
     )
-    return Outcome(
+    return StepOutcome(
         f"Ana sent {story.message} to both; each opened a copy of their own; {position_note}.",
         {
             "message": story.message,
@@ -127,22 +132,22 @@ def send_photo(story: Story) -> Outcome:
     )
 
 
-def register_photo(story: Story) -> Outcome:
+def register_photo(story: DemoState) -> StepOutcome:
     """Step 4: Ana registers the photo with the platform; only fingerprints leave her device."""
     command = ("protect", str(story.photo), "--gate", str(story.gate["url"]), "--json")
     claim = require_status(4, story.ana.run(*command))
-    return Outcome(
+    return StepOutcome(
         "Ana registered the photo with the platform; only fingerprints left her device.",
         {"claim": claim["claim"], "kind": claim["kind"], "state": claim["state"]},
     )
 
 
-def leak_a_copy(story: Story) -> Outcome:
+def leak_a_copy(story: DemoState) -> StepOutcome:
     """Step 5: Caro's copy leaks, and the gate stops it; an unrelated photo passes."""
     story.leak = story.out / "leak.jpg"
     story.leak.write_bytes(make_leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
-    other = upload_to_gate(unrelated_photo(), story.gate)
+    other = upload_to_gate(load_unrelated_photo(), story.gate)
     require_outcome(
         5,
         hold=story.decision["decision"] in STOPPING_DECISIONS,
@@ -153,7 +158,7 @@ def leak_a_copy(story: Story) -> Outcome:
     )
     match = story.decision["matches"][0]
     verb = {"hold": "holds it for a person to look at", "refuse": "refuses it"}
-    return Outcome(
+    return StepOutcome(
         f"Caro's copy, cropped to {100 * CROPPED_AREA_SHARE:.0f} %, is uploaded: the gate "
         f"{verb[story.decision['decision']]} (bank {match['bank']}, distance {match['distance']}, "
         f"{match['how']}); an unrelated photo passes.",
@@ -161,7 +166,7 @@ def leak_a_copy(story: Story) -> Outcome:
     )
 
 
-def _open_received(person: Actor, story: Story) -> Path:
+def _open_received(person: DemoPerson, story: DemoState) -> Path:
     waiting = require_status(3, person.run("inbox", "--json"))["messages"]
     name = next(message["message"] for message in waiting if message["state"] == "waiting")
     out = str(story.out / f"{person.name}-received")
@@ -170,11 +175,11 @@ def _open_received(person: Actor, story: Story) -> Path:
 
 
 SIGHTING_URL: Final = "https://example.org/a-page-where-ana-saw-it"
-ROUTE_ID: Final = "us-tida-removal"
+DEMO_ROUTE_ID: Final = "us-tida-removal"
 _EXIT_REFUSED: Final = 3
 
 
-def trace_leak(story: Story) -> Outcome:
+def trace_leak(story: DemoState) -> StepOutcome:
     """Step 6: Ana traces the leaked file, and the trace names Caro's copy.
 
     For each copy, the trace states the chance that an innocent copy would fit at least as well.
@@ -187,7 +192,7 @@ def trace_leak(story: Story) -> Outcome:
         hold=chance["caro"] <= FALSE_NAMING_CHANCE_MAX < chance["ben"],
         what="the chances do not fit",
     )
-    return Outcome(
+    return StepOutcome(
         "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits as well is "
         f"{chance_in_digits(chance['caro'])}; for Ben's copy it is "
         f"{chance_in_digits(chance['ben'])}.",
@@ -195,10 +200,10 @@ def trace_leak(story: Story) -> Outcome:
     )
 
 
-def take_back(story: Story) -> Outcome:
+def recall_second_message(story: DemoState) -> StepOutcome:
     """Step 7: Ana recalls a second message that Ben has not opened, so it can never be opened."""
     photo = story.out / "second-photo.jpg"
-    photo.write_bytes(second_photo())
+    photo.write_bytes(load_recalled_photo())
     sent = require_status(7, story.ana.run("send", str(photo), "--to", "ben", "--json"))
     second = str(sent["message"])
     waiting = require_status(7, story.ben.run("inbox", "--json"))["messages"]
@@ -212,13 +217,13 @@ def take_back(story: Story) -> Outcome:
     require_status(7, again, status=_EXIT_REFUSED)
     require_outcome(7, hold=not (story.out / "never").exists(), what="something was written")
     story.recall_words = first.words
-    return Outcome(
+    return StepOutcome(
         f"Ana took {second} back before Ben opened it; it cannot be opened any more.",
         {"message": second, "ben_reads": first.words},
     )
 
 
-def open_demo_case(story: Story) -> Outcome:
+def open_demo_case(story: DemoState) -> StepOutcome:
     """Step 8: Ana opens a case from the trace.
 
     The case has a sighting, a stamp, a notice for one legal route, and the platform's deadline.
@@ -234,18 +239,20 @@ def open_demo_case(story: Story) -> Outcome:
     require_status(8, ana.run("case", "add", name, str(story.leak), *sighting_options, "--json"))
     tsa = ("--authority", str(story.authority["url"]), "--ca", str(story.authority["ca"]))
     stamp = require_status(8, ana.run("evidence", "stamp", name, *tsa, "--json"))
-    story.notice = require_status(8, ana.run("case", "notice", name, "--route", ROUTE_ID, "--json"))
+    story.notice = require_status(
+        8, ana.run("case", "notice", name, "--route", DEMO_ROUTE_ID, "--json")
+    )
     drafted = require_status(8, ana.run("case", "show", name, "--json"))
     story.case = require_status(8, ana.run("case", "notice", name, "--sent", "1", "--json"))
     clock = story.case["deadlines"][0]
     _check_case(drafted, story)
-    return Outcome(
+    return StepOutcome(
         f"Ana opened {name}: the evidence is stamped ({stamp['at']}), a notice under the "
         f"{story.notice['law']} is drafted. Once she sends it, {clock['in_words']}.",
         {
             "case": name,
             "stamped_at": stamp["at"],
-            "route": ROUTE_ID,
+            "route": DEMO_ROUTE_ID,
             "due_at": clock["due_at"],
             "law": clock["law"],
             "provision": clock["provision"],
@@ -254,7 +261,7 @@ def open_demo_case(story: Story) -> Outcome:
     )
 
 
-def _check_case(drafted: object, story: Story) -> None:
+def _check_case(drafted: object, story: DemoState) -> None:
     clock = story.case["deadlines"][0]
     due_at = datetime.fromisoformat(str(clock["due_at"])).astimezone(UTC)
     hours = (due_at - SystemClock().now()).total_seconds() / 3600

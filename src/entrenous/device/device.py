@@ -39,7 +39,7 @@ from entrenous.wire.relay_nouns import (
     VaultUnlock,
     WaitingEnvelope,
 )
-from entrenous.wire.relay_nouns import Protocol as Spoken
+from entrenous.wire.relay_nouns import ProtocolVersions as Spoken
 
 if TYPE_CHECKING:
     from entrenous.base.audio_video import Clip, FrameSelection

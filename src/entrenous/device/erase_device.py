@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.base.environment import PROXY_FILE_NAME
 from entrenous.base.errors import EntrenousError, NoSuchMailbox
-from entrenous.base.files import folder_errors
+from entrenous.base.files import translate_folder_errors
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
 from entrenous.device.relay_lock_client import former_addresses
@@ -64,7 +64,7 @@ def erase_folder(home: Path) -> tuple[str, ...]:
     Raises:
         UnusableFolder, ReadOnlyDisk.
     """
-    with folder_errors(home):
+    with translate_folder_errors(home):
         if not home.is_dir():
             return ()
         _overwrite_file(home / _KEY_FILE)

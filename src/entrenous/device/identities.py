@@ -18,7 +18,7 @@ from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.screen_text import visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import DeviceSigner
-from entrenous.crypto.statements import check_heads_agree, list_heads
+from entrenous.crypto.statements import check_heads_agree, device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import DeviceWithoutRelay, UnfinishedDevice, UnlockNotConfirmed
 from entrenous.device.vault_tables import (
@@ -280,7 +280,7 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     """Return a person's known list heads, oldest first; our own are read from our key bundle."""
     me = own_device(device)
     if contact.person.id == me.person.id:
-        return list_heads(read_key_bundle(me.card).lists)
+        return device_list_heads(read_key_bundle(me.card).lists)
     known = DEVICE_LIST_TABLE.load(contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
@@ -308,14 +308,18 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
     card = known_key_bundle(person, device)
     if card is None:
         return None
-    return card if head in {one.digest for one in list_heads(read_key_bundle(card).lists)} else None
+    return (
+        card
+        if head in {one.digest for one in device_list_heads(read_key_bundle(card).lists)}
+        else None
+    )
 
 
 def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one."""
     known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
-    heads |= {head.epoch: head for head in list_heads(read_key_bundle(card).lists)}
+    heads |= {head.epoch: head for head in device_list_heads(read_key_bundle(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
     DEVICE_LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.environment import Settings, SystemClock, SystemRandomSource
 from entrenous.base.errors import quote_for_shell
-from entrenous.base.files import folder_errors
+from entrenous.base.files import translate_folder_errors
 from entrenous.base.language import plural, translatable, translated
 from entrenous.base.merge_iterators import merge_iterators
 from entrenous.base.secret import Secret
@@ -63,7 +63,7 @@ def open_unlocked(
         Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired: the relay's share is
             missing.
     """
-    with folder_errors(settings.home):
+    with translate_folder_errors(settings.home):
         if not has_vault(settings.home):
             raise VaultNotFound(home=settings.home)
     words = passphrase()
@@ -71,7 +71,7 @@ def open_unlocked(
         ask = RelayShareClient(
             settings.home, courier, SystemClock(), SystemRandomSource(), impatient
         )
-        with folder_errors(settings.home):
+        with translate_folder_errors(settings.home):
             opened = _unlock_vault(settings, words, ask, sheet)
         with closing(opened.vault) as vault, CopyChecker() as copies:
             device = replace(_make_device(vault, courier, settings), check_copy=copies.check)
@@ -113,12 +113,12 @@ def create_lockable_device(
 
     Raises VaultExists, WeakPassphrase, VaultInUse, UnusableFolder, DiskFull, RelayUnreachable.
     """
-    with folder_errors(settings.home):
+    with translate_folder_errors(settings.home):
         if has_vault(settings.home):
             raise VaultExists(home=settings.home)
         was_there = settings.home.exists()
     words = passphrase()
-    with folder_errors(settings.home):
+    with translate_folder_errors(settings.home):
         made = create(settings.home, words)
 
     def lock_at_mailbox(mail: MailboxAddress) -> None:

@@ -13,7 +13,7 @@ from entrenous.base.errors import (
     Unreachable,
     WrongToken,
 )
-from entrenous.base.files import folder_errors
+from entrenous.base.files import translate_folder_errors
 from entrenous.base.identifiers import ID_BYTES, MailboxId, PersonId
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
@@ -124,7 +124,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         SheetTokenRejected: the relay rejects this sheet's close token.
         RelayUnreachable.
     """
-    with folder_errors(settings.home):
+    with translate_folder_errors(settings.home):
         here = has_vault(settings.home)
         if here and not _is_sheet_of(settings.home, sheet):
             raise SheetForAnotherDevice(home=settings.home)
@@ -138,7 +138,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         except WrongToken:
             raise SheetTokenRejected from None
     if here:
-        with folder_errors(settings.home):
+        with translate_folder_errors(settings.home):
             record_tries_allowed(settings.home)
     return here
 
@@ -154,7 +154,7 @@ def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
         DeviceUnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
         RevocationIncomplete: the relay does not answer. TooMany, ProtocolTooOld.
     """
-    with folder_errors(settings.home):
+    with translate_folder_errors(settings.home):
         if has_vault(settings.home) and _is_sheet_of(settings.home, sheet):
             raise SheetOfThisDevice(home=settings.home)
     with courier_of(settings, patience_s=settings.patience_s) as courier:

@@ -22,7 +22,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
-from entrenous.crypto.vault_key import oprf_input, stretch
+from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
 from entrenous.device.device import Courier, Device, Vault, courier_of
 from entrenous.device.identities import (
     OLM_ACCOUNT_RECORD,
@@ -298,7 +298,7 @@ def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) ->
     refuse_weak_passphrase(words)
     lock = unlocked.terms.lock
     terms = new_key_terms(with_new_unlock_token(lock, device))
-    stretched = stretch(words, terms.salt, terms.cost)
+    stretched = stretch_passphrase(words, terms.salt, terms.cost)
     part = _evaluate_as_owner(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_vault_key(unlocked, terms, stretched, part)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, NoReturn
 
 from entrenous.base.errors import Refused
-from entrenous.base.identifiers import CaseName, message_name
+from entrenous.base.identifiers import CaseName, generate_message_name
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -114,7 +114,7 @@ def find_trace(number: int, device: Device) -> Trace:
 
 def _new_case_name(device: Device) -> CaseName:
     taken = {name.removeprefix("case-") for name in device.vault.keys(CASES_TABLE)}
-    return CaseName(f"case-{message_name(device.dice.token(3), taken)}")
+    return CaseName(f"case-{generate_message_name(device.dice.token(3), taken)}")
 
 
 def describe_case(name: str, more: Situation, device: Device) -> Case:

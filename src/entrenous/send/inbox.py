@@ -7,7 +7,7 @@ from typing import Final
 
 from entrenous.base.identifiers import (
     MessageName,
-    message_name,
+    generate_message_name,
     name_from_index_key,
     name_index_key,
     name_index_prefix,
@@ -152,7 +152,9 @@ _NAME_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 def new_message_name(device: Device) -> MessageName:
     """Return a new message name such as "7-lunar-otter"."""
     randomness = device.dice.token(3)
-    return message_name(randomness, _names_with_words(message_name(randomness, ()), device))
+    return generate_message_name(
+        randomness, _names_with_words(generate_message_name(randomness, ()), device)
+    )
 
 
 def is_message_name(name: str) -> bool:

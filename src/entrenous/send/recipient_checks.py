@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.base.copies import join_names
-from entrenous.base.errors import about_file
+from entrenous.base.errors import note_error_file_index
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Trust
 from entrenous.base.language import plural, translatable, translated
@@ -308,7 +308,7 @@ def former_recipients_named(
 def _fingerprint_of(place: int, untrusted_data: bytes, device: Device) -> Fingerprint:
     from entrenous.fingerprint.pdq import fingerprint  # noqa: PLC0415 - loads OpenCV
 
-    with about_file(place):
+    with note_error_file_index(place):
         return fingerprint(device.read_picture(untrusted_data))
 
 

@@ -7,8 +7,8 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import (
     MASTER_SEED_BYTES,
     SIGNING_SEED_BYTES,
-    master_keys,
-    new_signer,
+    master_keys_from_seed,
+    new_device_signer,
 )
 from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
@@ -95,9 +95,9 @@ def _make_and_store_keys(
     name: str, device_id: DeviceId, home: MailboxAddress, device: Device
 ) -> Identity:
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
-    master = master_keys(device.dice.token(MASTER_SEED_BYTES))
+    master = master_keys_from_seed(device.dice.token(MASTER_SEED_BYTES))
     now = now_in_whole_seconds(device)
-    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
+    signer = new_device_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
     card = sign_bundle(master, (make_first_list(name, home, signed, now),), (signed,))
     identity = Identity(

@@ -92,7 +92,7 @@ class BufferedProtocol(LimitedProtocol):
             self._queue_for_parser(data)
         elif (
             self._answer_whole is None
-            or not self._is_free()
+            or not self._may_offer_request()
             or not self._offer_to_application(data)
         ):
             super().data_received(data)
@@ -116,9 +116,9 @@ class BufferedProtocol(LimitedProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def _is_free(self) -> bool:
+    def _may_offer_request(self) -> bool:
         return bool(
-            self.is_between
+            self.is_between_requests
             and getattr(self.cycle, "response_complete", True)
             and not self.flow.write_paused
             and not self.transport.is_closing()

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 # Time for the first line and the headers of a request, and for the first request to begin.
 _HEAD_WAIT_S_MAX: Final = 10.0
-_LINGER_S: Final = 1.0  # a refused client has this long to read the refusal
+_REFUSAL_LINGER_S: Final = 1.0  # a refused client has this long to read the refusal
 # if a request was answered before its body ended, the client has this long to send the rest
 _BODY_REST_WAIT_S_MAX: Final = 60.0
 # a client that reads no byte of its answer for this time is disconnected
@@ -60,7 +60,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self, config: Any, server_state: Any, app_state: dict[str, Any], **more: Any
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
-        self._connections = server_state if isinstance(server_state, Connections) else None
+        self._connections = server_state if isinstance(server_state, LimitedConnections) else None
         self._stage = _BETWEEN_REQUESTS  # what the parser expects next
         self._body_bytes = 0  # bytes of the body that have arrived
         # Bytes since the parser last completed a request's head, a chunk of its body, or the
@@ -114,7 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     @property
-    def is_between(self) -> bool:
+    def is_between_requests(self) -> bool:
         """Whether the parser is between two requests."""
         return self._stage == _BETWEEN_REQUESTS
 
@@ -168,7 +168,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self.transport.write(_HEAD_TOO_LARGE_RESPONSE)
         # Over TLS, a graceful close would continue to read.
-        self.loop.call_later(_LINGER_S, self.abort)
+        self.loop.call_later(_REFUSAL_LINGER_S, self.abort)
 
     def _is_answering(self) -> bool:
         cycle = self._current_request()
@@ -189,7 +189,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return (self.cycle, self._stage, self._answered_at)
 
 
-class Connections(ServerState):
+class LimitedConnections(ServerState):
     """The connections of a server, at most ``limit``; beyond that, waiting ones are ended."""
 
     def __init__(self, limit: int) -> None:
@@ -223,9 +223,9 @@ class Connections(ServerState):
         for one in self._open_connections():
             if one.is_over_time_limit(now_s):
                 one.abort()
-        self._end_unread()
+        self._close_most_unread()
 
-    def _end_unread(self) -> None:
+    def _close_most_unread(self) -> None:
         """Close the connections with the most unread bytes until the total is below the limit."""
         unread = [
             (size, id(one), one) for one in self._open_connections() if (size := one.unread_bytes())
@@ -249,7 +249,7 @@ class LimitedServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.server_state: Connections = Connections(connections_max())
+        self.server_state: LimitedConnections = LimitedConnections(connections_max())
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_SECOND == 0:

@@ -152,8 +152,8 @@ def open_read_only(database_file: Path) -> Iterator[sqlite3.Connection]:
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
 # Due rows are deleted every minute, but the time of that is stored only this often.
-_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)
-_NO_TIME: Final = timedelta(0)
+_CLOCK_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)
+_ZERO_DURATION: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,13 @@ class ClockMark:
         means that the clock jumped, or that the server was off.
         """
         if abs(now - self.at) <= CLOCK_TOLERANCE:
-            needs_write = self.odd_at is not None or abs(now - self.at) >= _MARK_WRITE_INTERVAL
+            needs_write = (
+                self.odd_at is not None or abs(now - self.at) >= _CLOCK_MARK_WRITE_INTERVAL
+            )
             return ClockMark(now) if needs_write else self
         if self.odd_at is None or abs(now - self.odd_at) > CLOCK_TOLERANCE:
             return ClockMark(self.at, now)
-        passed = min(max(now - self.odd_at, _NO_TIME), 2 * check_interval)
+        passed = min(max(now - self.odd_at, _ZERO_DURATION), 2 * check_interval)
         odd_s = self.odd_s + int(passed.total_seconds())
         if odd_s >= _CLOCK_TRUSTED_AFTER.total_seconds():
             return ClockMark(now)

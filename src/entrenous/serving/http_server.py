@@ -19,7 +19,7 @@ from entrenous.serving.connection_limits import LimitedServer
 from entrenous.serving.server_process import tune_garbage_collection
 from entrenous.serving.tls import Certificate, install_sighup
 
-_BACKLOG: Final = 2048
+_LISTEN_BACKLOG: Final = 2048
 _POLL_INTERVAL_S: Final = 0.1
 _STOP_GRACE_S: Final = 10  # seconds for requests that are being answered when the server stops
 
@@ -149,7 +149,7 @@ def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
         # The address is in use, belongs to another machine, or is not an address at all.
         except (OSError, UnicodeError, OverflowError):
             raise AddressTaken(listen=f"{host}:{port}") from None
-        listener.listen(_BACKLOG)
+        listener.listen(_LISTEN_BACKLOG)
         yield listener
 
 

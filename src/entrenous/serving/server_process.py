@@ -17,24 +17,24 @@ class LogKind(StrEnum):
 
 
 RELAY_LOGGER: Final = "entrenous.relay"
-HOOKS_LOGGER: Final = "entrenous.hooks"
+GATE_CLIENT_LOGGER: Final = "entrenous.hooks"
 
 
-class JsonLines(logging.Formatter):
+class JsonLogFormatter(logging.Formatter):
     """Formats a log record as a JSON object in one line: ``at``, ``level``, ``event``, and the
     event's own fields.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(int(record.created), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return json.dumps({"at": at, "level": record.levelname.lower(), **_record_fields(record)})
+        return json.dumps({"at": at, "level": record.levelname.lower(), **_event_fields(record)})
 
 
-class TextLines(logging.Formatter):
+class TextLogFormatter(logging.Formatter):
     """Formats a log record as one line of text, which begins with the level."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = _record_fields(record)
+        said = _event_fields(record)
         rest = " ".join(f"{name}={value}" for name, value in said.items() if name != "event")
         return f"{record.levelname.lower()} {said['event']} {rest}".rstrip()
 
@@ -42,7 +42,7 @@ class TextLines(logging.Formatter):
 def start_log(kind: LogKind, stream: TextIO) -> None:
     """Write this process's important log records to ``stream``."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
+    handler.setFormatter(JsonLogFormatter() if kind is LogKind.JSON else TextLogFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -53,18 +53,18 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     )
 
 
-def start_hooks_log(stream: TextIO) -> None:
+def start_gate_client_log(stream: TextIO) -> None:
     """Start the log of a gate's client, with one line per decision (docs/gate.md)."""
     start_log(LogKind.ERRORS, stream)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
-    hooks = logging.getLogger(HOOKS_LOGGER)
+    hooks = logging.getLogger(GATE_CLIENT_LOGGER)
     hooks.handlers[:] = [handler]
     hooks.setLevel(logging.INFO)
     hooks.propagate = False  # otherwise each warning would be written twice
 
 
-def _record_fields(record: logging.LogRecord) -> dict[str, object]:
+def _event_fields(record: logging.LogRecord) -> dict[str, object]:
     fields = getattr(record, "said", None)
     if isinstance(fields, dict):
         return fields

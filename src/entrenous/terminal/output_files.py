@@ -70,7 +70,7 @@ def write_new(path: Path, data: bytes) -> None:
                 raise
 
 
-def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
+def write_new_with(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
     """Write a file like :func:`write_new`, with the content that ``fill`` writes.
 
     Returns: whether the file is new. A file that already has this content is left as it is.
@@ -132,7 +132,7 @@ class FileGroup:
         for place, size, _ in self._queued:
             _refuse_taken(place, size)
         for place, _, fill in self._queued:
-            if fill_new(place, fill):
+            if write_new_with(place, fill):
                 self._created.append(place)
             self.places.append(place)
 

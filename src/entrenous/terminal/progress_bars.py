@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def step_bar(label: str, total: int) -> Iterator["Steps"]:
+def step_bar(label: str, total: int) -> Iterator["StepCounter"]:
     """Show one progress bar on standard error, if standard error is a terminal."""
     with stage_bars() as shown:
-        yield Steps(shown, label, total)
+        yield StepCounter(shown, label, total)
 
 
 @contextmanager
-def stage_bars() -> Iterator["Bars"]:
+def stage_bars() -> Iterator["StageBars"]:
     """Show several progress bars on standard error, if standard error is a terminal."""
     if not sys.stderr.isatty():
-        yield Bars(None)
+        yield StageBars(None)
         return
     with _make_progress_display() as progress:
-        yield Bars(progress)
+        yield StageBars(progress)
 
 
-class Bars:
+class StageBars:
     """One progress bar for each stage of long work, shown when the stage first reports progress.
 
     If ``progress`` is None, nothing is shown.
@@ -58,10 +58,10 @@ class Bars:
         self._progress.update(self._tasks[label], completed=done, total=total)
 
 
-class Steps:
+class StepCounter:
     """The step counter of one long task, whose bar is shown from the start."""
 
-    def __init__(self, shown: Bars, label: str, total: int) -> None:
+    def __init__(self, shown: StageBars, label: str, total: int) -> None:
         self._shown, self._label, self._total = shown, label, total
         self._done = 0
         self.set_progress(0, total)

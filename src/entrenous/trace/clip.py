@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import Frame, FrameSelection, NoVideoFound
 from entrenous.base.limits import CLIP_MARK_KEY_CONTEXT, PILOT_KEY_CONTEXT
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import SentClip
@@ -346,7 +346,9 @@ def _combined_evidence(
     """
     size = node_stream_bytes(candidate.stage)
     pilots = {
-        node: stream(candidate.clip.dither, PILOT_KEY_CONTEXT + node.to_bytes(4, "big"), size)
+        node: derive_key_stream(
+            candidate.clip.dither, PILOT_KEY_CONTEXT + node.to_bytes(4, "big"), size
+        )
         for node in detector.planes
     }
     evidence = combine_evidence(detector, pilots)
@@ -365,7 +367,8 @@ def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[
     for copy in clip.copies:
         agreement = (
             evidence.agreement(
-                node, stream(copy.seed, CLIP_MARK_KEY_CONTEXT + node.to_bytes(4, "big"), size)
+                node,
+                derive_key_stream(copy.seed, CLIP_MARK_KEY_CONTEXT + node.to_bytes(4, "big"), size),
             )
             for node in evidence.per_chip
         )

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import Proofs
-from entrenous.base.errors import EntrenousError, about_file
+from entrenous.base.errors import EntrenousError, note_error_file_index
 from entrenous.base.identifiers import MessageName
 from entrenous.base.language import translatable, translated
 from entrenous.base.picture import AlreadyThere, EmptyFolder
@@ -349,7 +349,7 @@ def _trace_one(
 ) -> int:
     if wanted is not None:
         refuse_existing_files(wanted.out)
-    with name_file_on_error([file]), about_file(0):
+    with name_file_on_error([file]), note_error_file_index(0):
         traced = with_current_names(trace_file(data, device), device)
     if json:
         print_json(as_json(traced.trace, traced.lost))

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentPicture
@@ -155,7 +155,7 @@ def _score_function(aligned: AlignedPicture, picture: SentPicture) -> Score:
     seeds = values_by_label(picture.copies, (copy.seed for copy in picture.copies))
 
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
-        return (stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
+        return (derive_key_stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
         measured = scores(remove_copies(aligned.evidence, chip_streams(named)), chip_streams(seeds))

@@ -8,7 +8,7 @@ import numpy as np
 
 from entrenous.base.limits import SOUND_MARK_KEY_CONTEXT
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentSound
@@ -138,5 +138,5 @@ def _sound_verdict(
 
 def _copy_scores(detected: DetectedSound, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
-    streams = (stream(copy.seed, SOUND_MARK_KEY_CONTEXT, size) for copy in sent.copies)
+    streams = (derive_key_stream(copy.seed, SOUND_MARK_KEY_CONTEXT, size) for copy in sent.copies)
     return [float(score) for score in key_scores(detected.evidence, streams)]

@@ -9,7 +9,7 @@ import cbor2
 
 from entrenous.base.errors import Malformed
 
-Read = TypeVar("Read")
+ReadT = TypeVar("ReadT")
 DEPTH_MAX: Final = 8
 _UINT_MAX: Final = 2**63 - 1  # fits the integer type of every language and every database
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
@@ -118,7 +118,7 @@ def as_map(value: object, keys: int) -> Mapping[int, Any]:
     raise BadCbor
 
 
-def optional(value: object, read: Callable[[object], Read]) -> Read | None:
+def parse_optional(value: object, read: Callable[[object], ReadT]) -> ReadT | None:
     """Return None for null, and otherwise the result of ``read`` for the value."""
     return None if value is None else read(value)
 

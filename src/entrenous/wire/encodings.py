@@ -37,8 +37,8 @@ def read_time(untrusted_text: object) -> datetime:
 _URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
 # By the length of the text modulo 4: the padding that is left out, and the valid last characters,
 # whose unused bits are zero (4 bits after one byte, 2 bits after two). 1 modulo 4 is never valid.
-_PADDING: Final = ("", "", "==", "=")
-_LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
+_BASE64_PADDING: Final = ("", "", "==", "=")
+_VALID_LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
 
 def to_base64url(data: bytes) -> str:
@@ -55,10 +55,12 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     if "+" in untrusted_text or "/" in untrusted_text or "=" in untrusted_text:
         raise NotUnderstood
     rest = len(untrusted_text) % 4
-    if rest and untrusted_text[-1] not in _LAST_CHARS[rest]:
+    if rest and untrusted_text[-1] not in _VALID_LAST_CHARS[rest]:
         raise NotUnderstood
     try:
-        data = pybase64.b64decode(untrusted_text + _PADDING[rest], _URL_SAFE_CHARS, validate=True)
+        data = pybase64.b64decode(
+            untrusted_text + _BASE64_PADDING[rest], _URL_SAFE_CHARS, validate=True
+        )
     except ValueError:
         raise NotUnderstood from None
     if size is not None and size != len(data):
@@ -80,7 +82,7 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
     """
-    _refuse_floats(value)
+    _refuse_noncanonical_types(value)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
@@ -97,15 +99,15 @@ def read_canonical(untrusted_data: bytes) -> Any:
     return value
 
 
-def _refuse_floats(value: object) -> None:
+def _refuse_noncanonical_types(value: object) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise ValueError("a key must be ASCII text")
-            _refuse_floats(part)
+            _refuse_noncanonical_types(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_floats(part)
+            _refuse_noncanonical_types(part)
     elif isinstance(value, int):
         if abs(value) > _INTEGER_MAX:
             raise ValueError("a whole number must stay within 2**53 - 1")
@@ -113,24 +115,24 @@ def _refuse_floats(value: object) -> None:
         raise ValueError(f"{type(value).__name__} has no canonical form here")
 
 
-Shape = TypeVar("Shape")
-Noun = TypeVar("Noun")
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]  # until the year 9999
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers hold exactly
+ShapeT = TypeVar("ShapeT")
+NounT = TypeVar("NounT")
+UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]  # until the year 9999
+JsonCount = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers hold exactly
 
 
-class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StrictJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A JSON object with exactly these members.
 
     Missing and unknown members are refused.
     """
 
 
-def to_json(shape: Strict) -> bytes:
+def to_json(shape: StrictJson) -> bytes:
     return msgspec.json.encode(shape)
 
 
-def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
+def from_json(kind: type[ShapeT], untrusted_body: bytes) -> ShapeT:
     """Parse one JSON body; raises NotUnderstood."""
     try:
         return msgspec.json.decode(untrusted_body, type=kind)
@@ -138,7 +140,7 @@ def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
         raise NotUnderstood from None
 
 
-def construct(kind: type[Noun], *fields: Any) -> Noun:
+def construct(kind: type[NounT], *fields: Any) -> NounT:
     """Construct a dataclass of type ``kind``; raises NotUnderstood if a field is invalid."""
     try:
         return kind(*fields)
@@ -162,9 +164,9 @@ def optional_to_seconds(when: datetime | None) -> int | None:
     return None if when is None else to_seconds(when)
 
 
-def to_moment(seconds: int) -> datetime:
+def from_seconds(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def optional_to_moment(seconds: int | None) -> datetime | None:
-    return None if seconds is None else to_moment(seconds)
+def optional_from_seconds(seconds: int | None) -> datetime | None:
+    return None if seconds is None else from_seconds(seconds)

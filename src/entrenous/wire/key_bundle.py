@@ -42,7 +42,7 @@ from entrenous.wire.cbor import (
     bad_cbor_as,
     decode,
     encode_checked,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 from entrenous.wire.text import as_name, as_url
@@ -164,7 +164,7 @@ def read_device_list(untrusted: bytes) -> ListStatement:
         said = DeviceList(
             person=PersonId(as_bytes(fields[2], 32)),
             epoch=as_uint(fields[3], least=1),
-            previous=optional(fields[4], _parse_hash),
+            previous=parse_optional(fields[4], _parse_hash),
             devices=tuple(map(_parse_listed_device, as_list(fields[5], 1, DEVICES_MAX))),
             revoked=tuple(map(_parse_revoked_device, as_list(fields[6], 0, REVOKED_DEVICES_MAX))),
             name=as_name(fields[7]),
@@ -288,7 +288,7 @@ def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     return lists
 
 
-_STATEMENT_BYTES_MAX: Final = 128  # bytes; statements of the current version have up to 72
+_BATCH_STATEMENT_BYTES_MAX: Final = 128  # bytes; statements of the current version have up to 72
 _PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _MLDSA65_KEY_BYTES: Final = 1952
 
@@ -314,7 +314,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
         BadCbor: this is not a signed batch.
     """
     statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
-    encoded = as_bytes_up_to(statement, _STATEMENT_BYTES_MAX)
+    encoded = as_bytes_up_to(statement, _BATCH_STATEMENT_BYTES_MAX)
     return SignedBatch(
         batch=_read_batch(encoded),
         statement=encoded,
@@ -348,7 +348,7 @@ def _read_batch(encoded: bytes) -> Batch:
     device, mailbox, size, root = as_list(decode(encoded), 4, 4)
     return Batch(
         device=DeviceId(as_bytes(device, ID_BYTES)),
-        mailbox=optional(mailbox, _parse_mailbox_id),
+        mailbox=parse_optional(mailbox, _parse_mailbox_id),
         size=as_uint(size, BATCH_SIZE_MAX, 1),
         root=as_bytes(root, 32),
     )

@@ -67,7 +67,7 @@ def write_receipt_statement(statement: ReceiptStatement) -> bytes:
     )
 
 
-PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current version have 5.7 kB
+RECEIPT_PROOF_BYTES_MAX: Final = 8 * 1024  # the longest proofs of the current version have 5.7 kB
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
@@ -112,7 +112,7 @@ def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
         BadReceipt: this is not a proof of a receipt.
     """
     with bad_cbor_as(BadReceipt):
-        if len(untrusted) > PROOF_BYTES_MAX:
+        if len(untrusted) > RECEIPT_PROOF_BYTES_MAX:
             raise BadCbor
         index, path, batch = as_list(decode(untrusted), 3, 3)
         return ReceiptProof(as_position(index, path), as_signed_batch(batch))

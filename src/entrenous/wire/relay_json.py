@@ -22,22 +22,22 @@ from entrenous.base.limits import (
     UNLOCK_TRIES_MAX,
     VAULT_GENERATION_MAX,
 )
-from entrenous.base.program import UNKNOWN, Program
+from entrenous.base.program import UNKNOWN_VERSION, Program
 from entrenous.base.secret import Secret
 from entrenous.wire.encodings import (
-    Count,
-    Seconds,
-    Strict,
+    JsonCount,
+    StrictJson,
+    UnixSeconds,
     construct,
     from_base64url,
     from_json,
+    from_seconds,
     optional_from_base64url,
+    optional_from_seconds,
     optional_to_base64url,
-    optional_to_moment,
     optional_to_seconds,
     to_base64url,
     to_json,
-    to_moment,
     to_seconds,
 )
 from entrenous.wire.relay_nouns import (
@@ -47,7 +47,7 @@ from entrenous.wire.relay_nouns import (
     Evaluation,
     PrekeyBundle,
     Prekeys,
-    Protocol,
+    ProtocolVersions,
     SendToken,
     ShareDeposit,
     TokenBatch,
@@ -60,58 +60,58 @@ _UNKNOWN_PROGRAM: Final = Program()
 _TokenHashes = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
-class _Locks(Strict, frozen=True):
+class _MailboxLocksJson(StrictJson, frozen=True):
     owner_lock: str
     close_lock: str | None
 
 
-class _Prekeys(Strict, frozen=True):
+class _PrekeysJson(StrictJson, frozen=True):
     # The relay keeps 50 one-time keys; checking many more would be wasted work.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS_MAX)]
     fallback: str
     xwing: str
 
 
-class _KeyCount(Strict, frozen=True):
-    one_time: Count
+class _OneTimeKeyCountJson(StrictJson, frozen=True):
+    one_time: JsonCount
 
 
-class _Bundle(Strict, frozen=True):
+class _PrekeyBundleJson(StrictJson, frozen=True):
     one_time: str | None
     fallback: str
     xwing: str
 
 
-class _Token(Strict, frozen=True):
-    uses: Count | None
-    expires_at: Seconds | None
+class _SendTokenJson(StrictJson, frozen=True):
+    uses: JsonCount | None
+    expires_at: UnixSeconds | None
 
 
-class _Batch(Strict, frozen=True):
+class _TokenBatchJson(StrictJson, frozen=True):
     add: _TokenHashes
     drop: _TokenHashes
-    expires_at: Seconds
+    expires_at: UnixSeconds
 
 
-class _StoredCount(Strict, frozen=True):
-    held: Count
+class _TokenCountJson(StrictJson, frozen=True):
+    held: JsonCount
 
 
-class _Versions(Strict, frozen=True):
-    floor: Count
-    newest: Count
+class _ProtocolVersionsJson(StrictJson, frozen=True):
+    floor: JsonCount
+    newest: JsonCount
 
 
-class _Status(Strict, frozen=True):
+class _RelayStatusJson(StrictJson, frozen=True):
     schema: str
-    protocol: _Versions
-    restored_at: Seconds | None
-    version: str = UNKNOWN
-    commit: str = UNKNOWN
+    protocol: _ProtocolVersionsJson
+    restored_at: UnixSeconds | None
+    version: str = UNKNOWN_VERSION
+    commit: str = UNKNOWN_VERSION
 
 
 def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
-    return to_json(_Locks(to_base64url(owner_lock), optional_to_base64url(close_lock)))
+    return to_json(_MailboxLocksJson(to_base64url(owner_lock), optional_to_base64url(close_lock)))
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
@@ -119,33 +119,35 @@ def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
 
     The second hash is None if the mailbox has no close token.
     """
-    read = from_json(_Locks, untrusted_body)
+    read = from_json(_MailboxLocksJson, untrusted_body)
     close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
     return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
 
 
 def write_prekeys(prekeys: Prekeys) -> bytes:
     one_time = [to_base64url(signed) for signed in prekeys.one_time]
-    return to_json(_Prekeys(one_time, to_base64url(prekeys.fallback), to_base64url(prekeys.xwing)))
+    return to_json(
+        _PrekeysJson(one_time, to_base64url(prekeys.fallback), to_base64url(prekeys.xwing))
+    )
 
 
 def read_prekeys(untrusted_body: bytes) -> Prekeys:
-    read = from_json(_Prekeys, untrusted_body)
+    read = from_json(_PrekeysJson, untrusted_body)
     one_time = tuple(from_base64url(signed) for signed in read.one_time)
     return Prekeys(one_time, from_base64url(read.fallback), from_base64url(read.xwing))
 
 
-def write_key_count(count: int) -> bytes:
-    return to_json(_KeyCount(count))
+def write_one_time_key_count(count: int) -> bytes:
+    return to_json(_OneTimeKeyCountJson(count))
 
 
-def read_key_count(untrusted_body: bytes) -> int:
-    return from_json(_KeyCount, untrusted_body).one_time
+def read_one_time_key_count(untrusted_body: bytes) -> int:
+    return from_json(_OneTimeKeyCountJson, untrusted_body).one_time
 
 
-def write_bundle(bundle: PrekeyBundle) -> bytes:
+def write_prekey_bundle(bundle: PrekeyBundle) -> bytes:
     return to_json(
-        _Bundle(
+        _PrekeyBundleJson(
             optional_to_base64url(bundle.one_time),
             to_base64url(bundle.fallback),
             to_base64url(bundle.xwing),
@@ -153,57 +155,57 @@ def write_bundle(bundle: PrekeyBundle) -> bytes:
     )
 
 
-def read_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
-    read = from_json(_Bundle, untrusted_body)
+def read_prekey_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
+    read = from_json(_PrekeyBundleJson, untrusted_body)
     one_time = optional_from_base64url(read.one_time)
     return PrekeyBundle(device, one_time, from_base64url(read.fallback), from_base64url(read.xwing))
 
 
 def write_send_token(token: SendToken) -> bytes:
-    return to_json(_Token(token.uses, optional_to_seconds(token.expires_at)))
+    return to_json(_SendTokenJson(token.uses, optional_to_seconds(token.expires_at)))
 
 
 def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
-    read = from_json(_Token, untrusted_body)
-    return construct(SendToken, lock, read.uses, optional_to_moment(read.expires_at))
+    read = from_json(_SendTokenJson, untrusted_body)
+    return construct(SendToken, lock, read.uses, optional_from_seconds(read.expires_at))
 
 
-def write_batch(batch: TokenBatch) -> bytes:
+def write_token_batch(batch: TokenBatch) -> bytes:
     add, drop = ([to_base64url(lock) for lock in locks] for locks in (batch.add, batch.drop))
-    return to_json(_Batch(add, drop, to_seconds(batch.expires_at)))
+    return to_json(_TokenBatchJson(add, drop, to_seconds(batch.expires_at)))
 
 
-def read_batch(untrusted_body: bytes) -> TokenBatch:
-    read = from_json(_Batch, untrusted_body)
+def read_token_batch(untrusted_body: bytes) -> TokenBatch:
+    read = from_json(_TokenBatchJson, untrusted_body)
     add, drop = (
         tuple(from_base64url(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
     )
-    return construct(TokenBatch, add, drop, to_moment(read.expires_at))
+    return construct(TokenBatch, add, drop, from_seconds(read.expires_at))
 
 
-def write_stored_count(count: int) -> bytes:
-    return to_json(_StoredCount(count))
+def write_token_count(count: int) -> bytes:
+    return to_json(_TokenCountJson(count))
 
 
-def read_stored_count(untrusted_body: bytes) -> int:
-    return from_json(_StoredCount, untrusted_body).held
+def read_token_count(untrusted_body: bytes) -> int:
+    return from_json(_TokenCountJson, untrusted_body).held
 
 
-def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
+def read_status(untrusted_body: bytes) -> tuple[ProtocolVersions, datetime | None]:
     """Return the protocol versions that a relay speaks, and when it was last restored from a
     backup.
 
     The time is None if the relay was never restored.
     """
-    read = from_json(_Status, untrusted_body)
+    read = from_json(_RelayStatusJson, untrusted_body)
     if read.schema != STATUS_SCHEMA:
         raise NotUnderstood
-    protocol = Protocol(read.protocol.floor, read.protocol.newest)
-    return protocol, optional_to_moment(read.restored_at)
+    protocol = ProtocolVersions(read.protocol.floor, read.protocol.newest)
+    return protocol, optional_from_seconds(read.restored_at)
 
 
 def write_status(
-    protocol: Protocol, restored_at: datetime | None, program: Program = _UNKNOWN_PROGRAM
+    protocol: ProtocolVersions, restored_at: datetime | None, program: Program = _UNKNOWN_PROGRAM
 ) -> bytes:
     """Encode a relay's protocol versions, its last restore, and its program.
 
@@ -211,51 +213,53 @@ def write_status(
     version.
     """
     versions, restored = (
-        _Versions(protocol.floor, protocol.newest),
+        _ProtocolVersionsJson(protocol.floor, protocol.newest),
         optional_to_seconds(restored_at),
     )
-    return to_json(_Status(STATUS_SCHEMA, versions, restored, program.version, program.commit))
+    return to_json(
+        _RelayStatusJson(STATUS_SCHEMA, versions, restored, program.version, program.commit)
+    )
 
 
-class _Share(Strict, frozen=True):
+class _ShareDepositJson(StrictJson, frozen=True):
     value: str
     open_lock: str
-    opens: Count | None
+    opens: JsonCount | None
     group: str | None
 
 
-class _Envelope(Strict, frozen=True):
+class _EnvelopeJson(StrictJson, frozen=True):
     sealed: str
-    expires_at: Seconds
+    expires_at: UnixSeconds
     withdraw_lock: str
-    share: _Share | None
+    share: _ShareDepositJson | None
     blobs: list[str]
 
 
-class _Letter(Strict, frozen=True):
+class _WaitingEnvelopeJson(StrictJson, frozen=True):
     envelope: str
-    sequence: Count
+    sequence: JsonCount
     sealed: str
-    expires_at: Seconds
+    expires_at: UnixSeconds
 
 
-class _WaitingPage(Strict, frozen=True):
-    envelopes: list[_Letter]
+class _WaitingPageJson(StrictJson, frozen=True):
+    envelopes: list[_WaitingEnvelopeJson]
 
 
-class _Attempt(Strict, frozen=True):
+class _OpeningAttemptJson(StrictJson, frozen=True):
     attempt: str
 
 
-class _ReleasedShare(Strict, frozen=True):
+class _ReleasedShareJson(StrictJson, frozen=True):
     share: str
 
 
-class _EnvelopeStatus(Strict, frozen=True):
+class _EnvelopeStatusJson(StrictJson, frozen=True):
     state: EnvelopeState
-    opened: Count
-    delivered_at: Seconds | None
-    opened_at: Seconds | None
+    opened: JsonCount
+    delivered_at: UnixSeconds | None
+    opened_at: UnixSeconds | None
 
 
 def write_envelope(envelope: Envelope) -> bytes:
@@ -263,14 +267,14 @@ def write_envelope(envelope: Envelope) -> bytes:
     share = None if envelope.share is None else _share_json(envelope.share)
     blobs = [to_base64url(blob) for blob in envelope.blobs]
     until, lock = to_seconds(envelope.expires_at), to_base64url(envelope.withdraw_lock)
-    return to_json(_Envelope(to_base64url(envelope.sealed), until, lock, share, blobs))
+    return to_json(_EnvelopeJson(to_base64url(envelope.sealed), until, lock, share, blobs))
 
 
 def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxId) -> Envelope:
-    read = from_json(_Envelope, untrusted_body)
+    read = from_json(_EnvelopeJson, untrusted_body)
     return construct(
         Envelope,
-        *(envelope, mailbox, from_base64url(read.sealed), to_moment(read.expires_at)),
+        *(envelope, mailbox, from_base64url(read.sealed), from_seconds(read.expires_at)),
         *(
             from_base64url(read.withdraw_lock, LOCK_BYTES),
             None if read.share is None else _parse_share_deposit(read.share),
@@ -279,43 +283,45 @@ def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxI
     )
 
 
-def write_waiting(page: list[WaitingEnvelope]) -> bytes:
+def write_waiting_envelopes(page: list[WaitingEnvelope]) -> bytes:
     letters = [
-        _Letter(
+        _WaitingEnvelopeJson(
             to_base64url(one.id), one.sequence, to_base64url(one.sealed), to_seconds(one.expires_at)
         )
         for one in page
     ]
-    return to_json(_WaitingPage(letters))
+    return to_json(_WaitingPageJson(letters))
 
 
-def read_waiting(untrusted_body: bytes) -> list[WaitingEnvelope]:
+def read_waiting_envelopes(untrusted_body: bytes) -> list[WaitingEnvelope]:
     return [
         WaitingEnvelope(
             EnvelopeId(from_base64url(one.envelope, ID_BYTES)),
             one.sequence,
             from_base64url(one.sealed),
-            to_moment(one.expires_at),
+            from_seconds(one.expires_at),
         )
-        for one in from_json(_WaitingPage, untrusted_body).envelopes
+        for one in from_json(_WaitingPageJson, untrusted_body).envelopes
     ]
 
 
-def write_attempt(attempt: bytes) -> bytes:
+def write_opening_attempt(attempt: bytes) -> bytes:
     """Encode the body of the requests "open" and "finish"."""
-    return to_json(_Attempt(to_base64url(attempt)))
+    return to_json(_OpeningAttemptJson(to_base64url(attempt)))
 
 
-def read_attempt(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_Attempt, untrusted_body).attempt, OPENING_ATTEMPT_BYTES)
+def read_opening_attempt(untrusted_body: bytes) -> bytes:
+    return from_base64url(
+        from_json(_OpeningAttemptJson, untrusted_body).attempt, OPENING_ATTEMPT_BYTES
+    )
 
 
-def write_share(share: Secret) -> bytes:
-    return to_json(_ReleasedShare(to_base64url(share.reveal())))
+def write_released_share(share: Secret) -> bytes:
+    return to_json(_ReleasedShareJson(to_base64url(share.reveal())))
 
 
-def read_share(untrusted_body: bytes) -> Secret:
-    return Secret(from_base64url(from_json(_ReleasedShare, untrusted_body).share, SHARE_BYTES))
+def read_released_share(untrusted_body: bytes) -> Secret:
+    return Secret(from_base64url(from_json(_ReleasedShareJson, untrusted_body).share, SHARE_BYTES))
 
 
 def write_envelope_status(status: EnvelopeStatus) -> bytes:
@@ -323,19 +329,19 @@ def write_envelope_status(status: EnvelopeStatus) -> bytes:
         optional_to_seconds(status.delivered_at),
         optional_to_seconds(status.opened_at),
     )
-    return to_json(_EnvelopeStatus(status.state, status.opened, delivered_at, opened_at))
+    return to_json(_EnvelopeStatusJson(status.state, status.opened, delivered_at, opened_at))
 
 
 def read_envelope_status(untrusted_body: bytes) -> EnvelopeStatus:
-    read = from_json(_EnvelopeStatus, untrusted_body)
+    read = from_json(_EnvelopeStatusJson, untrusted_body)
     delivered_at, opened_at = (
-        optional_to_moment(read.delivered_at),
-        optional_to_moment(read.opened_at),
+        optional_from_seconds(read.delivered_at),
+        optional_from_seconds(read.opened_at),
     )
     return EnvelopeStatus(read.state, read.opened, delivered_at, opened_at)
 
 
-def _parse_share_deposit(read: _Share) -> ShareDeposit:
+def _parse_share_deposit(read: _ShareDepositJson) -> ShareDeposit:
     value = Secret(from_base64url(read.value, SHARE_BYTES))
     group = None if read.group is None else from_base64url(read.group, ID_BYTES)
     return construct(
@@ -343,81 +349,83 @@ def _parse_share_deposit(read: _Share) -> ShareDeposit:
     )
 
 
-def _share_json(deposit: ShareDeposit) -> _Share:
+def _share_json(deposit: ShareDeposit) -> _ShareDepositJson:
     group = None if deposit.group is None else to_base64url(deposit.group)
-    return _Share(
+    return _ShareDepositJson(
         to_base64url(deposit.value.reveal()), to_base64url(deposit.open_lock), deposit.opens, group
     )
 
 
-class _UploadProgress(Strict, frozen=True):
-    came: Count
-    size: Count
+class _UploadProgressJson(StrictJson, frozen=True):
+    came: JsonCount
+    size: JsonCount
 
 
 def write_upload_progress(came: int, size: int) -> bytes:
-    return to_json(_UploadProgress(came, size))
+    return to_json(_UploadProgressJson(came, size))
 
 
 def read_upload_progress(untrusted_body: bytes) -> tuple[int, int]:
     """Return the number of bytes that the relay has stored, and the blob's size in bytes."""
-    upload = from_json(_UploadProgress, untrusted_body)
+    upload = from_json(_UploadProgressJson, untrusted_body)
     return upload.came, upload.size
 
 
-_ELEMENT_BYTES: Final = 32
+_OPRF_ELEMENT_BYTES: Final = 32
 
 
-class _Unlock(Strict, frozen=True):
+class _UnlockTokenHashJson(StrictJson, frozen=True):
     unlock_lock: str
 
 
-class _Close(Strict, frozen=True):
+class _CloseTokenHashJson(StrictJson, frozen=True):
     close_lock: str
 
 
-class _BlindedElement(Strict, frozen=True):
+class _BlindedElementJson(StrictJson, frozen=True):
     blinded: str
 
 
-class _EvaluatedElement(Strict, frozen=True):
+class _EvaluatedElementJson(StrictJson, frozen=True):
     evaluated: str
     tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES_MAX)]
 
 
-class _VaultUnlock(Strict, frozen=True):
+class _VaultUnlockJson(StrictJson, frozen=True):
     generation: Annotated[int, msgspec.Meta(ge=1, le=VAULT_GENERATION_MAX)]
     opening: str
     before: Annotated[list[str], msgspec.Meta(max_length=UNANSWERED_UNLOCKS_MAX)]
 
 
 def write_unlock_lock(lock: bytes) -> bytes:
-    return to_json(_Unlock(to_base64url(lock)))
+    return to_json(_UnlockTokenHashJson(to_base64url(lock)))
 
 
 def read_unlock_lock(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_Unlock, untrusted_body).unlock_lock, LOCK_BYTES)
+    return from_base64url(from_json(_UnlockTokenHashJson, untrusted_body).unlock_lock, LOCK_BYTES)
 
 
 def write_close_lock(lock: bytes) -> bytes:
-    return to_json(_Close(to_base64url(lock)))
+    return to_json(_CloseTokenHashJson(to_base64url(lock)))
 
 
 def read_close_lock(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_Close, untrusted_body).close_lock, LOCK_BYTES)
+    return from_base64url(from_json(_CloseTokenHashJson, untrusted_body).close_lock, LOCK_BYTES)
 
 
 def write_blinded_element(blinded: bytes) -> bytes:
-    return to_json(_BlindedElement(to_base64url(blinded)))
+    return to_json(_BlindedElementJson(to_base64url(blinded)))
 
 
 def read_blinded_element(untrusted_body: bytes) -> bytes:
     """Return the blinded element, 32 bytes, without checking that it is valid."""
-    return from_base64url(from_json(_BlindedElement, untrusted_body).blinded, _ELEMENT_BYTES)
+    return from_base64url(
+        from_json(_BlindedElementJson, untrusted_body).blinded, _OPRF_ELEMENT_BYTES
+    )
 
 
 def write_evaluation(answered: Evaluation) -> bytes:
-    return to_json(_EvaluatedElement(to_base64url(answered.evaluated), answered.tries))
+    return to_json(_EvaluatedElementJson(to_base64url(answered.evaluated), answered.tries))
 
 
 def read_evaluation(untrusted_body: bytes) -> Evaluation:
@@ -425,16 +433,16 @@ def read_evaluation(untrusted_body: bytes) -> Evaluation:
 
     The element may be invalid.
     """
-    read = from_json(_EvaluatedElement, untrusted_body)
-    return Evaluation(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
+    read = from_json(_EvaluatedElementJson, untrusted_body)
+    return Evaluation(from_base64url(read.evaluated, _OPRF_ELEMENT_BYTES), read.tries)
 
 
 def write_vault_unlock(opening: VaultUnlock) -> bytes:
     before = [to_base64url(number) for number in opening.before]
-    return to_json(_VaultUnlock(opening.generation, to_base64url(opening.number), before))
+    return to_json(_VaultUnlockJson(opening.generation, to_base64url(opening.number), before))
 
 
 def read_vault_unlock(untrusted_body: bytes) -> VaultUnlock:
-    read = from_json(_VaultUnlock, untrusted_body)
+    read = from_json(_VaultUnlockJson, untrusted_body)
     before = tuple(from_base64url(number, UNLOCK_NUMBER_BYTES) for number in read.before)
     return VaultUnlock(read.generation, from_base64url(read.opening, UNLOCK_NUMBER_BYTES), before)

@@ -281,7 +281,7 @@ class TokenBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class ProtocolVersions:
     """The range of protocol versions that a relay speaks."""
 
     floor: int

@@ -41,7 +41,7 @@ def is_name(text: str) -> bool:
     )
 
 
-def with_number(name: str, number: int) -> str:
+def append_number(name: str, number: int) -> str:
     """Append a number to a name; the name is cut so that the result is valid (:func:`is_name`)."""
     ending = f" {number}"
     return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending
@@ -97,20 +97,20 @@ def is_local_address(url: str) -> bool:
         return False  # no request can be made to an address that cannot be parsed
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    address = _ip_address(host)
+    address = _parse_ip_address(host)
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
-def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return _old_ip_address(host)
+        return _parse_old_ip_address(host)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
-def _old_ip_address(host: str) -> ipaddress.IPv4Address | None:
+def _parse_old_ip_address(host: str) -> ipaddress.IPv4Address | None:
     """Parse old forms of IPv4 addresses, as inet_aton does: "127.1", "0x7f.0.0.1" or "2130706433".
 
     Return None for other text.

@@ -10,7 +10,13 @@ import pytest
 
 from entrenous.base.errors import BadRecord
 from entrenous.base.secret import Secret
-from entrenous.crypto.vault_key import NO_RELAY_SHARE, Cost, first_vault_key, stretch, vault_key
+from entrenous.crypto.vault_key import (
+    NO_RELAY_SHARE,
+    Argon2Cost,
+    first_format_vault_key,
+    stretch_passphrase,
+    vault_key,
+)
 from entrenous.device.lock_errors import VaultExists, VaultNotFound, WeakPassphrase, WrongPassphrase
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -26,7 +32,7 @@ from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 
 WORDS = Secret(b"four or five unrelated words")
-CHEAP = Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs
+CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs
 SALT = bytes(16)
 DEVICE = b"d" * 32
 
@@ -51,10 +57,10 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     }
     (home / "vault.json").write_text(json.dumps(head))
     (home / "device.key").write_bytes(DEVICE)
-    stretched = stretch(WORDS, SALT, CHEAP)
+    stretched = stretch_passphrase(WORDS, SALT, CHEAP)
     first = request.param == FIRST_VAULT_HEAD_SCHEMA
     key = (
-        first_vault_key(stretched, DEVICE, SALT)
+        first_format_vault_key(stretched, DEVICE, SALT)
         if first
         else vault_key(stretched, NO_RELAY_SHARE, DEVICE, SALT)
     )

@@ -20,7 +20,7 @@ from entrenous.base.errors import BadRecord, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
-from entrenous.crypto.vault_key import oprf_input, stretch
+from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
 from entrenous.device.lock_errors import (
     FewTriesLeft,
     RevokedDeviceLocked,
@@ -95,7 +95,7 @@ def locked(
     opened: UnlockedVault, relay: Holder, words: Secret, salt: bytes = b"s" * 16
 ) -> UnlockedVault:
     terms = cheap(LOCK, salt)
-    stretched = stretch(words, terms.salt, terms.cost)
+    stretched = stretch_passphrase(words, terms.salt, terms.cost)
     return change_vault_key(opened, terms, stretched, relay(LOCK, stretched))
 
 
@@ -258,7 +258,7 @@ def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder)
 
 
 def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
-    right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
     assert read_offline_window(tmp_path, right) is None
     write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
     assert has_offline_window(tmp_path)
@@ -283,7 +283,7 @@ def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path
 
     clock = SimpleNamespace(now=lambda: UNTIL - timedelta(hours=1))
     ask = RelayShareClient(tmp_path, away("patient"), clock, SystemRandomSource(), away("at once"))
-    right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
     with pytest.raises(RelayUnreachable):
         ask(LOCK, right)
     write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)

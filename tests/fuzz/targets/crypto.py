@@ -20,11 +20,11 @@ from entrenous.crypto.encryption_at_rest import (
     unseal_stream,
 )
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import private_key_from_seed, public_key, seal_to
+from entrenous.crypto.hpke import private_key_from_seed, seal_to, xwing_public_key
 from entrenous.crypto.nouns import BlobChanged, BlobRef, DecryptionFailed, NotForThisMailbox
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.crypto.short_auth_string import agreement_proof, public_key_of, short_string
+from entrenous.crypto.short_auth_string import agreement_proof, public_key_of, short_auth_string
 from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
@@ -98,7 +98,7 @@ def _compared(untrusted: bytes) -> bool:
     )
     seen = write_comparison_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
-    return len(short_string(_KEY, untrusted, seen).signs) == 7
+    return len(short_auth_string(_KEY, untrusted, seen).signs) == 7
 
 
 def _publics() -> Iterable[bytes]:
@@ -112,7 +112,7 @@ def _wrapped(untrusted: bytes) -> bool:
 @cache
 def _xwing() -> tuple[Secret, bytes]:
     key = private_key_from_seed(bytes(32))
-    return key, public_key(key)
+    return key, xwing_public_key(key)
 
 
 def _linked(untrusted: bytes) -> bool:

@@ -15,7 +15,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.carry.backup import Backup, BlobEntry, _encode_contents, read_backup
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
-from entrenous.crypto.vault_key import Cost
+from entrenous.crypto.vault_key import Argon2Cost
 from entrenous.device.store.vault_folder import (
     FIRST_VAULT_HEAD_SCHEMA,
     VAULT_HEAD_SCHEMA,
@@ -187,11 +187,16 @@ def _head_again(head: VaultHead) -> bool:
 
 def _heads() -> list[bytes]:
     lock = RelayLock(URL, BOX, Secret(b"u" * 32))
-    now, after = KeyDerivationTerms(b"s" * 16, Cost(), lock), KeyDerivationTerms(b"n" * 16, Cost())
+    now, after = (
+        KeyDerivationTerms(b"s" * 16, Argon2Cost(), lock),
+        KeyDerivationTerms(b"n" * 16, Argon2Cost()),
+    )
     plain = msgspec.to_builtins(_encode_terms(now))
     old = {"schema": FIRST_VAULT_HEAD_SCHEMA, **plain, "lock": None}
     new = {"schema": VAULT_HEAD_SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
-    changed = KeyDerivationTerms(b"s" * 16, Cost(), lock.with_new_unlock_token(Secret(b"v" * 32)))
+    changed = KeyDerivationTerms(
+        b"s" * 16, Argon2Cost(), lock.with_new_unlock_token(Secret(b"v" * 32))
+    )
     renewed = {
         "schema": VAULT_HEAD_SCHEMA,
         **msgspec.to_builtins(_encode_terms(changed)),

@@ -8,7 +8,7 @@ import vodozemac
 
 from entrenous.base.errors import Malformed
 from entrenous.base.secret import Secret
-from entrenous.crypto.identity_keys import new_account, signing_key
+from entrenous.crypto.identity_keys import ed25519_public_key, new_account
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import (
     PADDED_SIZES_BYTES,
@@ -38,7 +38,7 @@ from entrenous.send.formats.message_format import (
 )
 from entrenous.wire.cbor import encode
 from entrenous.wire.receipt import (
-    PROOF_BYTES_MAX,
+    RECEIPT_PROOF_BYTES_MAX,
     read_receipt_proof,
     read_receipt_statement,
     write_receipt_proof,
@@ -98,7 +98,7 @@ class Olm:
             .pickle(bytes(32))
             .encode()
         )
-        signing_key(self._account)
+        ed25519_public_key(self._account)
 
     def take(self, untrusted: bytes) -> bool:
         """Offer it to a session, and as the first letter of one; whether it is a message at all."""
@@ -187,7 +187,7 @@ TARGETS: Final = (
         one_form(read_receipt_proof, write_receipt_proof),
         lambda: [bytes.fromhex(one["bytes"]) for one in vectors("receipt", "crypto")],
         change_cbor,
-        longest=PROOF_BYTES_MAX,
+        longest=RECEIPT_PROOF_BYTES_MAX,
     ),
     Target(
         "frame",

@@ -22,7 +22,7 @@ from entrenous.wire.relay_nouns import (
     Evaluation,
     PrekeyBundle,
     Prekeys,
-    Protocol,
+    ProtocolVersions,
     SendToken,
     ShareDeposit,
     TokenBatch,
@@ -74,11 +74,13 @@ _BODIES: Final = (
         relay_json.write_prekeys,
         *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), b"fallback", b"xwing")),
     ),
-    _body("key-count", relay_json.read_key_count, relay_json.write_key_count, 0, 50),
+    _body(
+        "key-count", relay_json.read_one_time_key_count, relay_json.write_one_time_key_count, 0, 50
+    ),
     _body(
         "bundle",
-        partial(relay_json.read_bundle, device=DEVICE),
-        relay_json.write_bundle,
+        partial(relay_json.read_prekey_bundle, device=DEVICE),
+        relay_json.write_prekey_bundle,
         PrekeyBundle(DEVICE, None, b"fallback", b"xwing"),
     ),
     _body(
@@ -89,16 +91,16 @@ _BODIES: Final = (
     ),
     _body(
         "token-batch",
-        relay_json.read_batch,
-        relay_json.write_batch,
+        relay_json.read_token_batch,
+        relay_json.write_token_batch,
         TokenBatch((LOCK, b"M" * 32), (b"N" * 32,), NOON),
     ),
-    _body("tokens-held", relay_json.read_stored_count, relay_json.write_stored_count, 64),
+    _body("tokens-held", relay_json.read_token_count, relay_json.write_token_count, 64),
     _body(
         "status",
         relay_json.read_status,
         lambda said: relay_json.write_status(*said),
-        *((Protocol(2, 2), None), (Protocol(1, 2), NOON)),
+        *((ProtocolVersions(2, 2), None), (ProtocolVersions(1, 2), NOON)),
     ),
     _body(
         "envelope",
@@ -109,12 +111,14 @@ _BODIES: Final = (
     ),
     _body(
         "page",
-        relay_json.read_waiting,
-        relay_json.write_waiting,
+        relay_json.read_waiting_envelopes,
+        relay_json.write_waiting_envelopes,
         *([], [WaitingEnvelope(ENVELOPE, 7, b"sealed", NOON)]),
     ),
-    _body("attempt", relay_json.read_attempt, relay_json.write_attempt, b"a" * 16),
-    _body("share", relay_json.read_share, relay_json.write_share, Secret(b"s" * 32)),
+    _body("attempt", relay_json.read_opening_attempt, relay_json.write_opening_attempt, b"a" * 16),
+    _body(
+        "share", relay_json.read_released_share, relay_json.write_released_share, Secret(b"s" * 32)
+    ),
     _body(
         "look",
         relay_json.read_envelope_status,

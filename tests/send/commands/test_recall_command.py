@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
-from entrenous.crypto.vault_key import stretch
+from entrenous.crypto.vault_key import stretch_passphrase
 from entrenous.device.client import http_courier
 from entrenous.device.store import vault_folder
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
@@ -171,7 +171,9 @@ def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -
     """Measured from typing the command, unlocking included; the best of three, since machines are
     busy.
     """
-    town.monkeypatch.setattr(vault_folder, "stretch", stretch)  # each time anew
+    town.monkeypatch.setattr(
+        vault_folder, "stretch_passphrase", stretch_passphrase
+    )  # each time anew
     took = list[float]()
     for _ in range(3):
         name = town.sends_to_all()

@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import PREPARED_MAILBOX_DAYS, TOKEN_RANGE_SIZE
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.statements import list_heads
+from entrenous.crypto.statements import device_list_heads
 from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN, clear_next_lock, own_device
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import OUTBOX, peer_key
@@ -399,7 +399,9 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
         clear_next_lock(mallory.device)
     catch_up(ana, mallory, ana)
     me = own_device(mallory.device)
-    second = next(one for one in list_heads(read_key_bundle(me.card).lists) if one.epoch == 2)
+    second = next(
+        one for one in device_list_heads(read_key_bundle(me.card).lists) if one.epoch == 2
+    )
     before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
     to = addressee_of(*ids(ana), mallory.device)
     assert to is not None

@@ -8,8 +8,8 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.secret import Secret
-from entrenous.crypto.hpke import private_key_from_seed, public_key
-from entrenous.crypto.identity_keys import identity_key, new_account, signing_key
+from entrenous.crypto.hpke import private_key_from_seed, xwing_public_key
+from entrenous.crypto.identity_keys import curve25519_public_key, ed25519_public_key, new_account
 from entrenous.crypto.short_auth_string import public_key_of
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
@@ -317,7 +317,7 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     other = (
         public_key_of(Secret(b"m" * 32))
         if half == "public"
-        else public_key(private_key_from_seed(b"m" * 32))
+        else xwing_public_key(private_key_from_seed(b"m" * 32))
     )
 
     def change(message: Message) -> Message:
@@ -348,7 +348,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
         if not isinstance(message, LinkReveal):
             return message
         offer = write_offer(there.offer)
-        again = seal_offer(public_key(here.unseal), there.asked, answered, offer)
+        again = seal_offer(xwing_public_key(here.unseal), there.asked, answered, offer)
         sealed.update({message.sealed_offer, again})
         return replace(message, sealed_offer=again)
 
@@ -387,7 +387,11 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
         "card": replace(grant, card=before),
         "master": replace(grant, master=others.master),
     }
-    to = public_key(private_key_from_seed(b"m" * 32)) if spoilt == "key" else there.offer.seal_to
+    to = (
+        xwing_public_key(private_key_from_seed(b"m" * 32))
+        if spoilt == "key"
+        else there.offer.seal_to
+    )
     transcript = b"another" if spoilt == "transcript" else there.transcript
     sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
     forged = replace(waiting, sealed=pad_link_message(write_link_message(LinkGrant(sealed))))
@@ -451,7 +455,7 @@ def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
 
 def test_commitment_hides_its_content() -> None:
     account = new_account()
-    keys = (signing_key(account), identity_key(account))
+    keys = (ed25519_public_key(account), curve25519_public_key(account))
     promises = {link_commitment(key, b"offer") for key in keys}
     assert len(promises) == 2
 

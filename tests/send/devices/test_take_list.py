@@ -14,7 +14,7 @@ from entrenous.base.identity import (
     ProtocolRange,
     Trust,
 )
-from entrenous.crypto.identity_keys import new_signer
+from entrenous.crypto.identity_keys import new_device_signer
 from entrenous.crypto.statements import certificate_hash
 from entrenous.device.identities import AddressOnThisMachine, own_device
 from entrenous.device.vault_tables import OUTBOX
@@ -82,7 +82,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     known, card = contact_named("ben", ana.device), newest(ben)
     (listed,), master = card.newest.said.devices, identity_of(ben).master
     assert master is not None
-    theirs = certify_device(master, new_signer(bytes(32)), listed.device, NOON)
+    theirs = certify_device(master, new_device_signer(bytes(32)), listed.device, NOON)
     place = ListedDevice(listed.device, certificate_hash(theirs), MailboxId(bytes(16)))
     following = after(card.newest, devices=(place,))
     later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))

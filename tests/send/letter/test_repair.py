@@ -30,7 +30,7 @@ from entrenous.send.tokens.token_ranges import (
     TOKEN_RANGE_OUT_TABLE,
     IssuedRange,
 )
-from entrenous.wire.relay_nouns import EnvelopeState, Protocol, TokenBatch
+from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, TokenBatch
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
@@ -104,7 +104,7 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None
 
 
 def restored(at: datetime) -> Any:
-    return lambda _honest, _url: (Protocol(2, 2), at)
+    return lambda _honest, _url: (ProtocolVersions(2, 2), at)
 
 
 def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:

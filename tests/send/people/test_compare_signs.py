@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.crypto.short_auth_string import ShortString, public_key_of
+from entrenous.crypto.short_auth_string import ShortAuthString, public_key_of
 from entrenous.device.identities import store_identity
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.fetch import fetch_messages
@@ -145,7 +145,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     assert answered is not None
     identity = identity_of(ana)
     assert identity.person is not None
-    shown = set[ShortString]()
+    shown = set[ShortAuthString]()
     for head in (b"h" * 32, b"i" * 32):
         another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
         store_identity(replace(identity, person=another), ana.device)
@@ -213,7 +213,7 @@ def test_simultaneous_comparisons_become_one(friends: Room) -> None:
     }
     looks(ana, ben)
     looks(ana, ben)
-    shown: list[ShortString] = [
+    shown: list[ShortAuthString] = [
         auth_string_with("ben", ana.device),
         auth_string_with("ana", ben.device),
     ]

@@ -36,7 +36,7 @@ from entrenous.send.people.similar_names import is_similar
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
-from entrenous.wire.text import is_name, with_number
+from entrenous.wire.text import append_number, is_name
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
@@ -93,9 +93,9 @@ def test_free_name_is_the_wanted_one_if_possible(friends: Room) -> None:
 
 @given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
 def test_numbered_name_is_a_valid_name(name: str, number: int) -> None:
-    assert is_name(with_number(name, number))
-    assert with_number(name, number).endswith(f" {number}")
-    assert name.startswith(with_number(name, number).removesuffix(f" {number}"))
+    assert is_name(append_number(name, number))
+    assert append_number(name, number).endswith(f" {number}")
+    assert name.startswith(append_number(name, number).removesuffix(f" {number}"))
 
 
 def test_free_names_are_never_too_long(friends: Room) -> None:

@@ -27,7 +27,7 @@ from entrenous.app.web import (
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
 from entrenous.base.limits import INVITE_DAYS
-from entrenous.crypto.short_auth_string import ShortString
+from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.flush import flush_outbox
@@ -68,7 +68,7 @@ class ComparisonProgress:
     """The progress of a comparison by emoji; ``string`` is set once both can compare."""
 
     stage: ComparisonStage | None
-    string: ShortString | None = None
+    string: ShortAuthString | None = None
 
 
 def routes() -> list[Route]:

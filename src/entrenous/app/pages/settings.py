@@ -28,7 +28,7 @@ from entrenous.app.web import (
 )
 from entrenous.base.environment import PROXY_FILE_NAME, parse_proxy
 from entrenous.base.errors import EntrenousError, Refused
-from entrenous.base.files import folder_errors, write_private
+from entrenous.base.files import translate_folder_errors, write_private
 from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
@@ -92,7 +92,7 @@ async def save_settings(request: Request) -> Response:
         typed_text(form, "size"),
         typed_text(form, "icon"),
     )
-    with folder_errors(state.settings.home):
+    with translate_folder_errors(state.settings.home):
         change_preferences(
             state.settings.home,
             language=language if language in LANGUAGES else "",
@@ -128,7 +128,7 @@ async def save_proxy(request: Request) -> Response:
     except EntrenousError as why:
         return await show_proxy_form(request, error_words(why), 409)
     home = state.settings.home
-    with folder_errors(home):
+    with translate_folder_errors(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if chosen is None:
             (home / PROXY_FILE_NAME).unlink(missing_ok=True)

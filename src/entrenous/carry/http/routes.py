@@ -75,7 +75,7 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire import relay_json
 from entrenous.wire.encodings import from_base64url, to_base64url
-from entrenous.wire.relay_nouns import BlobDeposit, Protocol
+from entrenous.wire.relay_nouns import BlobDeposit, ProtocolVersions
 
 _RANGE_PATTERN: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
@@ -231,7 +231,7 @@ async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
         request.query_params.get("limit", str(ENVELOPES_PER_PAGE_MAX)), _SEQUENCE_MAX
     )
     page = await list_waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
-    return ShortResponse(200, relay_json.write_waiting(page), JSON_MEDIA_TYPE)
+    return ShortResponse(200, relay_json.write_waiting_envelopes(page), JSON_MEDIA_TYPE)
 
 
 async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
@@ -242,14 +242,14 @@ async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
 
 async def release_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/open``"""
-    attempt = relay_json.read_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
+    attempt = relay_json.read_opening_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
     share = await release_key_share(envelope_of(request), token_of(request), attempt, relay)
-    return Response(relay_json.write_share(share), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_released_share(share), media_type=JSON_MEDIA_TYPE)
 
 
 async def finish_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/finish``"""
-    attempt = relay_json.read_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
+    attempt = relay_json.read_opening_attempt(await read_body(request, SMALL_BODY_BYTES_MAX))
     await finish_attempt(envelope_of(request), token_of(request), attempt, relay)
     return Response(status_code=204)
 
@@ -332,7 +332,7 @@ _PREKEYS_BYTES_MAX: Final = (
 
 async def show_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
-    protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
+    protocol = ProtocolVersions(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.read(restored_at)
     return Response(
         relay_json.write_status(protocol, restored, this_program()), media_type=JSON_MEDIA_TYPE
@@ -366,21 +366,21 @@ async def publish_prekeys(request: Request, relay: Relay) -> Response:
     prekeys = relay_json.read_prekeys(await _read_owners_body(request, relay, _PREKEYS_BYTES_MAX))
     mailbox, device = mailbox_of(request), device_of(request)
     count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
-    return Response(relay_json.write_key_count(count), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_one_time_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 
 async def show_prekeys(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     mailbox, device = mailbox_of(request), device_of(request)
     count = await count_prekeys(mailbox, token_of(request), device, relay)
-    return Response(relay_json.write_key_count(count), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_one_time_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 
 async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/prekeys/{device}/claim``"""
     mailbox, device = mailbox_of(request), device_of(request)
     bundle = await claim_prekeys(mailbox, token_of(request), device, relay)
-    return Response(relay_json.write_bundle(bundle), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_prekey_bundle(bundle), media_type=JSON_MEDIA_TYPE)
 
 
 async def grant_token(request: Request, relay: Relay) -> Response:
@@ -394,9 +394,11 @@ async def grant_token(request: Request, relay: Relay) -> Response:
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = relay_json.read_batch(await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX))
+    batch = relay_json.read_token_batch(
+        await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX)
+    )
     registered = await add_and_drop_tokens(mailbox_of(request), token_of(request), batch, relay)
-    return Response(relay_json.write_stored_count(registered), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_token_count(registered), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:

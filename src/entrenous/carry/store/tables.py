@@ -26,7 +26,7 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
     UnusedDatabase,
 )
-from entrenous.wire.encodings import to_moment, to_seconds
+from entrenous.wire.encodings import from_seconds, to_seconds
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -50,7 +50,7 @@ _CODEC_BY_TYPE: Final[dict[type, ColumnCodec]] = {
     str: ColumnCodec(sql.String, "text", _unchanged, _unchanged),
     int: ColumnCodec(sql.BigInteger, "bigint", _unchanged, _unchanged),
     bool: ColumnCodec(sql.SmallInteger, "smallint", int, bool),
-    datetime: ColumnCodec(sql.BigInteger, "bigint", to_seconds, to_moment),
+    datetime: ColumnCodec(sql.BigInteger, "bigint", to_seconds, from_seconds),
     Secret: ColumnCodec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
     EnvelopeState: ColumnCodec(sql.String, "text", str, EnvelopeState),
 }

@@ -51,7 +51,7 @@ from entrenous.wire.relay_nouns import (
     Evaluation,
     PrekeyBundle,
     Prekeys,
-    Protocol,
+    ProtocolVersions,
     RelayLock,
     SendToken,
     TokenBatch,
@@ -134,11 +134,11 @@ class HttpCourier:
     ) -> int:
         body = relay_json.write_prekeys(prekeys)
         answer = self._request(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
-        return relay_json.read_key_count(answer)
+        return relay_json.read_one_time_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
         answer = self._request(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
-        return relay_json.read_key_count(answer)
+        return relay_json.read_one_time_key_count(answer)
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
@@ -147,17 +147,18 @@ class HttpCourier:
         answer = self._request(
             url, RelayCall("POST", path, token, token_subject=TokenSubject.LETTER)
         )
-        return relay_json.read_bundle(answer, device)
+        return relay_json.read_prekey_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(token.lock)}"
         self._request(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
 
     def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
-        path, body = f"mailboxes/{to_base64url(mailbox)}/tokens", relay_json.write_batch(batch)
-        return relay_json.read_stored_count(
-            self._request(url, RelayCall("POST", path, owner, body))
+        path, body = (
+            f"mailboxes/{to_base64url(mailbox)}/tokens",
+            relay_json.write_token_batch(batch),
         )
+        return relay_json.read_token_count(self._request(url, RelayCall("POST", path, owner, body)))
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
@@ -172,7 +173,7 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
     ) -> list[WaitingEnvelope]:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes?after={after}"
-        return relay_json.read_waiting(
+        return relay_json.read_waiting_envelopes(
             self._request(url, RelayCall("GET", path, owner, limit=LETTER_PAGE_BYTES_MAX))
         )
 
@@ -199,13 +200,18 @@ class HttpCourier:
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
-        path, body = f"shares/{to_base64url(envelope)}/open", relay_json.write_attempt(attempt)
-        return relay_json.read_share(self._request(url, RelayCall("POST", path, open_token, body)))
+        path, body = (
+            f"shares/{to_base64url(envelope)}/open",
+            relay_json.write_opening_attempt(attempt),
+        )
+        return relay_json.read_released_share(
+            self._request(url, RelayCall("POST", path, open_token, body))
+        )
 
     def finish_opening(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> None:
-        body = relay_json.write_attempt(attempt)
+        body = relay_json.write_opening_attempt(attempt)
         self._request(
             url, RelayCall("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body)
         )
@@ -262,7 +268,7 @@ class HttpCourier:
             self._sleep_s(rest_s)
         return False
 
-    def status(self, url: str) -> tuple[Protocol, datetime | None]:
+    def status(self, url: str) -> tuple[ProtocolVersions, datetime | None]:
         return read_status(
             self._request(url, RelayCall("GET", "status", token_subject=TokenSubject.NOBODY))
         )

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from entrenous.base.errors import BadRecord
-from entrenous.base.files import sweep_unfinished, sync_folder, write_private
+from entrenous.base.files import remove_unfinished_files, sync_folder, write_private
 from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import TOKEN_BYTES, UNLOCK_TOKENS_KEPT
 from entrenous.base.secret import Secret
@@ -26,12 +26,12 @@ from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.crypto.vault_key import (
     DEVICE_SECRET_BYTES,
     NO_RELAY_SHARE,
-    OUTPUT_BYTES,
+    RELAY_SHARE_BYTES,
     SALT_BYTES,
-    Cost,
-    first_vault_key,
+    Argon2Cost,
+    first_format_vault_key,
     offline_key,
-    stretch,
+    stretch_passphrase,
     vault_key,
 )
 from entrenous.device.lock_errors import (
@@ -79,7 +79,7 @@ class KeyDerivationTerms:
     """
 
     salt: bytes
-    cost: Cost
+    cost: Argon2Cost
     lock: RelayLock | None = None
     first: bool = False
 
@@ -136,7 +136,7 @@ def refuse_weak_passphrase(passphrase: Secret) -> None:
 def is_current_passphrase(words: Secret, unlocked: UnlockedVault) -> bool:
     """Return whether this passphrase opens the vault now."""
     terms = unlocked.terms
-    stretched = stretch(words, terms.salt, terms.cost)
+    stretched = stretch_passphrase(words, terms.salt, terms.cost)
     return compare_digest(stretched.reveal(), unlocked.stretched.reveal())
 
 
@@ -180,7 +180,7 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> UnlockedVau
     lock_descriptor = lock_folder(home, LOCK_WAIT_S)
     try:
         # Before the passphrase is checked, since an unfinished file may hold part of a key.
-        sweep_unfinished(home)
+        remove_unfinished_files(home)
         return _unlock_locked_folder(home, passphrase, ask, lock_descriptor)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed the lock file already
@@ -190,7 +190,7 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> UnlockedVau
 
 def new_key_terms(lock: RelayLock | None) -> KeyDerivationTerms:
     """Return new terms: a fresh salt, and the current cost."""
-    return KeyDerivationTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
+    return KeyDerivationTerms(secrets.token_bytes(SALT_BYTES), Argon2Cost(), lock)
 
 
 def change_vault_key(
@@ -224,13 +224,13 @@ def encrypt_empty_vault(
 def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> UnlockedVault:
     if has_vault(home):
         raise VaultExists(home=home)
-    sweep_unfinished(home)
+    remove_unfinished_files(home)
     terms = new_key_terms(None)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
     # left by a set-up that was interrupted before its head was written
     for left_over in home.glob("vault.db*"):
         left_over.unlink()
-    stretched = stretch(passphrase, terms.salt, terms.cost)
+    stretched = stretch_passphrase(passphrase, terms.salt, terms.cost)
     vault = SqlcipherVault(
         home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), lock_descriptor=lock_descriptor
     )
@@ -249,7 +249,7 @@ def _unlock_locked_folder(
 ) -> UnlockedVault:
     head, part, asked = read_vault_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
-        stretched = stretch(passphrase, terms.salt, terms.cost)
+        stretched = stretch_passphrase(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayShare()
         asked += part.tries is not None
         key = _derive_key(home, terms, stretched, part.output)
@@ -301,7 +301,7 @@ def _derive_key(home: Path, terms: KeyDerivationTerms, stretched: Secret, output
     try:
         secret = (home / "device.key").read_bytes()
         if terms.first:
-            return first_vault_key(stretched, secret, terms.salt)
+            return first_format_vault_key(stretched, secret, terms.salt)
         return vault_key(stretched, output, secret, terms.salt)
     except (ValueError, FileNotFoundError):
         raise BadRecord(kind="vault head") from None
@@ -367,7 +367,7 @@ def _decode_terms(
     read: _VaultHeadJson | _KeyTermsJson, *, first: bool = False
 ) -> KeyDerivationTerms:
     """Decode how a key is derived; raises ValueError if a field is invalid."""
-    cost = Cost(read.memory_kib, read.passes, read.lanes)
+    cost = Argon2Cost(read.memory_kib, read.passes, read.lanes)
     return KeyDerivationTerms(
         read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first
     )
@@ -414,7 +414,7 @@ def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret
     try:
         plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
         until, output = as_list(decode(plain), 2, 2)
-        return as_time(until), Secret(as_bytes(output, OUTPUT_BYTES))
+        return as_time(until), Secret(as_bytes(output, RELAY_SHARE_BYTES))
     except (FileNotFoundError, DecryptionFailed, BadCbor):
         return None
 
@@ -423,7 +423,7 @@ def delete_offline_window(home: Path) -> None:
     """Delete the offline window and temporary files; the caller must hold the vault's lock."""
     (home / _OFFLINE_FILE).unlink(missing_ok=True)
     sync_folder(home)
-    sweep_unfinished(home)
+    remove_unfinished_files(home)
 
 
 _TRIES_ALLOWED_FILE: Final = "unlocked-by-sheet"

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Final
 
 from entrenous.base.errors import Refused
-from entrenous.crypto.hashing import log_leaf, merkle_root, sha256
+from entrenous.crypto.hashing import log_leaf_hash, merkle_root, sha256
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.capture.saved_page import file_suffix
@@ -204,7 +204,7 @@ def _court_contents(case: Case, links: tuple[CustodyLink, ...], device: Device) 
     tree: dict[str, object] = {
         "size": len(links),
         "head": links[-1].hash.hex(),
-        "root": merkle_root([log_leaf(line) for line in lines]).hex(),
+        "root": merkle_root([log_leaf_hash(line) for line in lines]).hex(),
     }
     return _PackContents("court", rows, files, case.notices, case.sightings, tree)
 

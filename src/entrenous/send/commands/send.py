@@ -36,7 +36,7 @@ from entrenous.terminal.output import (
     print_json,
     print_line,
 )
-from entrenous.terminal.progress_bars import Bars, stage_bars
+from entrenous.terminal.progress_bars import StageBars, stage_bars
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_text
 
 
@@ -160,7 +160,7 @@ def send(
     _print_sent(sent, draft, stills, as_json=as_json)
 
 
-def _progress_watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
+def _progress_watch(shown: StageBars, check: Callable[[], None], device: Device) -> TransferWatch:
     def show_progress(stage: TransferStage, done: int, total: int) -> None:
         check()
         shown.report_bytes(stage, done, total)
@@ -283,7 +283,7 @@ _UNDO_HINT: Final = translatable("Undo: Ctrl-C")
 
 
 def make_undo_wait(
-    shown: Bars,
+    shown: StageBars,
     now: Callable[[], datetime],
     check: Callable[[], None],
     sleep_s: Callable[[float], None] = time.sleep,

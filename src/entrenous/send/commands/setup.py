@@ -11,7 +11,7 @@ import typer
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import YES_WORDS, translatable, translated
 from entrenous.base.limits import LINKING_MINUTES_MAX, WAKE_REQUEST_S
-from entrenous.crypto.short_auth_string import ShortString
+from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.commands import new_device, new_lockable_device
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_device, own_name, own_other_devices
@@ -305,7 +305,7 @@ def _fetch_until_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceL
     return side
 
 
-def _ask_whether_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
+def _ask_whether_same(shown: ShortAuthString, question: str, *, as_json: bool) -> bool:
     """Ask whether both devices show the same; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:

@@ -7,7 +7,7 @@ import typer
 
 from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import translatable, translated
-from entrenous.crypto.short_auth_string import ShortString
+from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.commands.catch_up import fetch_and_print_notices
@@ -178,7 +178,7 @@ def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> No
     )
 
 
-def _print_short_string(shown: ShortString) -> None:
+def _print_short_string(shown: ShortAuthString) -> None:
     print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
     numbers = " ".join(map(str, shown.numbers))
     print_line(translated("or in numbers: {numbers}").format(numbers=numbers))

@@ -31,7 +31,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.picture import TooSmallToMark
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.media.clip_writer import (
     TRIED_CRFS,
@@ -150,7 +150,9 @@ def prepare_clip(
     surveyed = survey_clip(untrusted_data, device, progress_range(reached, 0.0, _SURVEY_TIME_SHARE))
     dither = Secret(device.dice.token(MARK_SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
-    noise = np.frombuffer(stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8)
+    noise = np.frombuffer(
+        derive_key_stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8
+    )
     original = ClipOriginal(
         untrusted_data,
         shown,
@@ -247,8 +249,8 @@ def _update_patterns(
     for node in nodes:
         if node not in patterns:
             number = node.to_bytes(4, "big")
-            own = stream(seed, CLIP_MARK_KEY_CONTEXT + number, size)
-            pilot = stream(original.dither, PILOT_KEY_CONTEXT + number, size)
+            own = derive_key_stream(seed, CLIP_MARK_KEY_CONTEXT + number, size)
+            pilot = derive_key_stream(original.dither, PILOT_KEY_CONTEXT + number, size)
             patterns[node] = original.stage.pattern(own, pilot)
     for node in set(patterns).difference(nodes):
         del patterns[node]

@@ -24,7 +24,7 @@ from entrenous.base.identifiers import BlobId, MessageId, MessageName, Recipient
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, SOUND_LENGTH_S_MAX, SOUND_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentSound
 from entrenous.device.vault_tables import pack
@@ -98,7 +98,7 @@ class ClipSound:
         if self.prepared is None:
             return Track(np.asarray(sound), sound.rate_hz, sound.timing)
         size = stream_bytes(len(sound), sound.rate_hz)
-        samples = embed_sound(self.prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size))
+        samples = embed_sound(self.prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
         return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from entrenous.base.audio_video import NoVideoFound, UnsupportedVideoCodec
 from entrenous.base.copies import Copy
-from entrenous.base.errors import about_file
+from entrenous.base.errors import note_error_file_index
 from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
@@ -130,7 +130,7 @@ def mark_file(
         OnlyPicturesHaveASize: a size was given, and the file is not a picture.
         The errors of :func:`mark_picture_copies`, mark_clip_copies and mark_sound_copies.
     """
-    with about_file(0):
+    with note_error_file_index(0):
         yield from _mark_picture(untrusted_data, to, size_px, device)
 
 

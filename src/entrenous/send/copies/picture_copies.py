@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 from entrenous.base.copies import Copy
-from entrenous.base.errors import about_file
+from entrenous.base.errors import note_error_file_index
 from entrenous.base.identifiers import BlobId, MessageId
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT, MARK_SEED_BYTES
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
@@ -142,7 +142,7 @@ def prepare_original(
     )
     dither = Secret(device.dice.token(MARK_SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
-    dither_stream = stream(dither, DITHER_KEY_CONTEXT, size)
+    dither_stream = derive_key_stream(dither, DITHER_KEY_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
     separated = split_colours(prepared)
 
@@ -241,7 +241,9 @@ def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
 
 
 def _mark_stream(picture: Picture, seed: Secret) -> bytes:
-    return stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
+    return derive_key_stream(
+        seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
+    )
 
 
 def picture_ledger_entry(
@@ -315,7 +317,7 @@ def _prepare_picture(
     place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: ByteCounter
 ) -> PictureOriginal:
     reached = preparing.counting_callback(len(untrusted_data))
-    with about_file(place):
+    with note_error_file_index(place):
         original = prepare_original(untrusted_data, size_px, device, sparing=True)
     reached(1.0)
     return original

@@ -14,7 +14,7 @@ from entrenous.base.identifiers import MessageId, MessageName, RecipientId
 from entrenous.base.limits import SOUND_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_format
@@ -71,7 +71,9 @@ def sound_pool_size(sound: Sound) -> int:
 def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
-    return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_MARK_KEY_CONTEXT, size)))
+    return write_sound(
+        sound, embed_sound(prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from entrenous.base.identity import (
     WithheldDeviceList,
 )
 from entrenous.base.limits import DEVICE_LIST_TRIES
-from entrenous.crypto.statements import check_named_head, list_heads
+from entrenous.crypto.statements import check_named_head, device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import known_heads, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
@@ -119,7 +119,7 @@ def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) ->
                 accept_own_bundle(card, device)
             else:
                 accept_list(contact, shown, device)
-            heads |= {head.epoch: head for head in list_heads(card.lists)}
+            heads |= {head.epoch: head for head in device_list_heads(card.lists)}
     return tuple(heads[epoch] for epoch in sorted(heads))
 
 

@@ -31,8 +31,8 @@ from entrenous.crypto.statements import (
     certificate_hash,
     compare_heads,
     compare_later_lists,
-    list_head,
-    list_heads,
+    device_list_head,
+    device_list_heads,
     verify_key_bundle,
 )
 from entrenous.device.device import Device
@@ -198,7 +198,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     try:
         standing = compare_bundle(card, known, device)
     except ForkedDeviceList:
-        head = Head(person.epoch, list_head(card.newest.statement))
+        head = Head(person.epoch, device_list_head(card.newest.statement))
         raise fork_error(person.id, head, untrusted_card) from None
     trust = Trust.UNKNOWN if standing is HistoryRelation.NEWER_UNPROVEN else known.trust
     after = record_contact_change(known, replace(known, person=person, trust=trust), device)
@@ -328,11 +328,13 @@ def _is_device_listed(person: Person, me: OwnIdentity) -> bool:
 def _compare_with_own_bundle(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
     known = read_key_bundle(me.card)
     try:
-        standing = compare_heads(list_heads(known.lists), list_heads(card.lists))
+        standing = compare_heads(device_list_heads(known.lists), device_list_heads(card.lists))
         unproven = standing is HistoryRelation.NEWER_UNPROVEN
         return compare_later_lists(known.newest, card.lists) if unproven else standing
     except ForkedDeviceList:
-        raise fork_error(me.person.id, list_heads(card.lists)[-1], write_key_bundle(card)) from None
+        raise fork_error(
+            me.person.id, device_list_heads(card.lists)[-1], write_key_bundle(card)
+        ) from None
 
 
 def _schedule_mailbox_deletions(
@@ -388,7 +390,7 @@ def _sign_next_list(
     said = replace(
         following,
         epoch=card.newest.said.epoch + 1,
-        previous=list_head(card.newest.statement),
+        previous=device_list_head(card.newest.statement),
         issued_at=max(card.newest.said.issued_at, now_in_whole_seconds(device)),
     )
     statement = read_device_list(write_device_list(said))

@@ -7,21 +7,21 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
+from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed, xwing_public_key
 from entrenous.crypto.identity_keys import (
     SIGNING_SEED_BYTES,
     DeviceSigner,
-    identity_key,
+    curve25519_public_key,
+    ed25519_public_key,
     mldsa65_hash,
-    mldsa65_key,
-    new_signer,
-    signing_key,
+    mldsa65_public_key,
+    new_device_signer,
 )
 from entrenous.crypto.short_auth_string import (
-    ShortString,
+    ShortAuthString,
     agreement_proof,
     public_key_of,
-    short_string,
+    short_auth_string,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_other_devices
@@ -88,7 +88,7 @@ class NewDeviceLink:
         )
 
     @property
-    def short_string(self) -> ShortString:
+    def short_string(self) -> ShortAuthString:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
@@ -96,7 +96,7 @@ class NewDeviceLink:
         """
         if self.answer is None:
             raise LinkEnded
-        return short_string(self.private, self.answer.public, self.transcript)
+        return short_auth_string(self.private, self.answer.public, self.transcript)
 
 
 def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -> NewDeviceLink:
@@ -111,17 +111,17 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    unseal = private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES))
+    unseal = private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
     name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
     close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
-    signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
+    signer = new_device_signer(device.dice.token(SIGNING_SEED_BYTES))
     offer = NewDeviceOffer(
-        ed25519=signing_key(signer.account),
-        curve25519=identity_key(signer.account),
-        mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
+        ed25519=ed25519_public_key(signer.account),
+        curve25519=curve25519_public_key(signer.account),
+        mldsa65_hash=mldsa65_hash(mldsa65_public_key(signer)),
         device=DeviceId(name_of_device),
         enforces=ENFORCED_LIMITS,
-        seal_to=public_key(unseal),
+        seal_to=xwing_public_key(unseal),
         mailbox=MailboxId(mailbox),
         close=close,
         name=name,

@@ -8,9 +8,9 @@ from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import DEVICES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import PRIVATE_KEY_BYTES, private_key_from_seed, public_key
+from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed, xwing_public_key
 from entrenous.crypto.nouns import BadKey
-from entrenous.crypto.short_auth_string import ShortString, public_key_of, short_string
+from entrenous.crypto.short_auth_string import ShortAuthString, public_key_of, short_auth_string
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
@@ -89,7 +89,7 @@ class OldDeviceLink:
         return self.box.until
 
     @property
-    def short_string(self) -> ShortString:
+    def short_string(self) -> ShortAuthString:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
@@ -97,7 +97,7 @@ class OldDeviceLink:
         """
         if self.shown is None:
             raise LinkEnded
-        return short_string(self.private, self.shown.public, self.transcript)
+        return short_auth_string(self.private, self.shown.public, self.transcript)
 
 
 def _refuse_if_devices_lag(device: Device) -> None:
@@ -138,7 +138,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         master=master,
         hand_master_on=sheet is None,
         private=Secret(device.dice.token(32)),
-        unseal=private_key_from_seed(device.dice.token(PRIVATE_KEY_BYTES)),
+        unseal=private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES)),
     )
 
 
@@ -240,7 +240,7 @@ def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 def _answer_request(
     old: OldDeviceLink, ask: LinkRequest, encoded: bytes, device: Device
 ) -> OldDeviceLink:
-    answer = LinkAnswer(public_key_of(old.private), public_key(old.unseal))
+    answer = LinkAnswer(public_key_of(old.private), xwing_public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
     post_link_message(url, ask.mailbox, ask.token, answered, until, device)

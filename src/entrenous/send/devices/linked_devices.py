@@ -14,7 +14,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DELETED_MAILBOX, LINKED_DEVICE, MAILBOX_TO_DELETE, Table
 from entrenous.send.tokens.token_ranges import LentToken
-from entrenous.wire.text import with_number
+from entrenous.wire.text import append_number
 
 
 class MailboxUse(IntEnum):
@@ -148,6 +148,6 @@ def free_device_name(wanted: str | None, taken: Iterable[str]) -> str:
     if wanted is not None and wanted.casefold() not in names:
         return wanted
     stem, number = wanted or "device", 2
-    while with_number(stem, number).casefold() in names:
+    while append_number(stem, number).casefold() in names:
         number += 1
-    return with_number(stem, number)
+    return append_number(stem, number)

@@ -30,15 +30,15 @@ from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.crypto.hashing import inclusion_proofs, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
-    identity_key,
+    curve25519_public_key,
+    ed25519_public_key,
     mldsa65_hash,
-    mldsa65_key,
+    mldsa65_public_key,
     person_id,
     public_master_keys,
-    signing_key,
 )
 from entrenous.crypto.nouns import DecryptionFailed
-from entrenous.crypto.statements import certificate_hash, sign_certificate, sign_list
+from entrenous.crypto.statements import certificate_hash, sign_certificate, sign_device_list
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     KEY_BUNDLE_TO_PUBLISH_RECORD,
@@ -80,9 +80,9 @@ def certify_device(
     certificate = Certificate(
         person=person_id(public_master_keys(master)),
         device=device,
-        ed25519=signing_key(signer.account),
-        curve25519=identity_key(signer.account),
-        mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
+        ed25519=ed25519_public_key(signer.account),
+        curve25519=curve25519_public_key(signer.account),
+        mldsa65_hash=mldsa65_hash(mldsa65_public_key(signer)),
         created_at=created_at,
         enforces=ENFORCED_LIMITS,
     )
@@ -119,7 +119,7 @@ def sign_bundle(
     return KeyBundle(
         master=public_master_keys(master),
         lists=newest_lists(lists),
-        signature=sign_list(master, newest.statement),
+        signature=sign_device_list(master, newest.statement),
         certificates=tuple(by_device[one.device] for one in newest.said.devices),
     )
 
@@ -181,7 +181,7 @@ def sign_batch(
     signer = signer_of(device)
     batch = Batch(own_device(device).key.device, mailbox, len(leaves), merkle_root(leaves))
     statement = write_batch(batch)
-    return SignedBatch(batch, statement, mldsa65_key(signer), sign(signer, statement))
+    return SignedBatch(batch, statement, mldsa65_public_key(signer), sign(signer, statement))
 
 
 def batch_positions(leaves: Sequence[bytes]) -> tuple[BatchPosition, ...]:

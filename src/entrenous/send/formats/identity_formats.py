@@ -32,7 +32,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 from entrenous.wire.encodings import from_base64url, to_base64url
@@ -92,7 +92,7 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
             raise BadCbor
         statement, index, path, signed = as_list(decode(untrusted), 4, 4)
         prekey = _parse_prekey_statement(as_bytes_up_to(statement, PREKEY_BYTES_MAX))
-        batch = optional(signed, as_signed_batch)
+        batch = parse_optional(signed, as_signed_batch)
         if (batch is None) == (prekey.kind is PrekeyKind.XWING):
             raise BadCbor
         return SignedPrekey(prekey, statement, as_position(index, path), batch)

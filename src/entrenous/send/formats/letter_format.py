@@ -58,7 +58,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 from entrenous.wire.key_bundle import as_signed_batch, signed_batch_fields
@@ -74,7 +74,7 @@ def _parse_hello(value: object) -> Hello:
         _parse_card(card),
         parse_secret(seed),
         _parse_first_index(first),
-        optional(invite_lock, parse_hash),
+        parse_optional(invite_lock, parse_hash),
     )
 
 
@@ -101,7 +101,9 @@ def _parse_receipts(value: object) -> Receipts:
 def _parse_reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
     return Reaction(
-        PersonId(parse_hash(sender)), _parse_message(message), optional(text, _parse_reaction_text)
+        PersonId(parse_hash(sender)),
+        _parse_message(message),
+        parse_optional(text, _parse_reaction_text),
     )
 
 
@@ -261,7 +263,7 @@ def read_header(untrusted: bytes) -> Header:
             to_device=parse_device_id(fields[5]),
             from_epoch=as_uint(from_epoch, least=1),
             to_epoch=as_uint(to_epoch, least=1),
-            prekey=optional(fields[7], _parse_key_id),
+            prekey=parse_optional(fields[7], _parse_key_id),
             message=MessageId(as_bytes(fields[8], ID_BYTES)),
             counter=as_uint(fields[9], least=1),
             next_key=_parse_xwing_key(fields[10]),
@@ -270,7 +272,7 @@ def read_header(untrusted: bytes) -> Header:
             body_sha256=as_bytes(body_sha256, 32),
             from_head=as_bytes(from_head, 32),
             to_head=as_bytes(to_head, 32),
-            token=optional(fields[14], as_uint),
+            token=parse_optional(fields[14], as_uint),
         )
 
 
@@ -284,8 +286,8 @@ def _read_hpke_info(encoded: bytes) -> LetterAddress:
         key=_parse_key_id(fields[5]),
         epoch=as_uint(fields[8], least=1),
         head=as_bytes(fields[9], 32),
-        from_person=optional(fields[6], parse_person_id),
-        from_device=optional(fields[7], parse_device_id),
+        from_person=parse_optional(fields[6], parse_person_id),
+        from_device=parse_optional(fields[7], parse_device_id),
     )
 
 

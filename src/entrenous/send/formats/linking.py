@@ -36,7 +36,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    optional,
+    parse_optional,
 )
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
@@ -216,7 +216,7 @@ def read_offer(untrusted: bytes) -> NewDeviceOffer:
             seal_to=as_bytes(seal_to, _XWING_KEY_BYTES),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
             close=_parse_token(close),
-            name=optional(name, as_name),
+            name=parse_optional(name, as_name),
         )
 
 
@@ -241,7 +241,7 @@ def read_grant(untrusted: bytes) -> NewDeviceGrant:
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
         return NewDeviceGrant(
             card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
-            master=optional(master, _parse_master_key),
+            master=parse_optional(master, _parse_master_key),
             name=as_name(name),
             siblings=tuple(map(_parse_introduced, as_list(siblings, 1, DEVICES_MAX))),
             proof=as_bytes(proof, 32),
@@ -273,7 +273,7 @@ def _parse_introduced(entry: Any) -> IntroducedDevice:
     sibling = LinkedDevice(
         device=DeviceId(as_bytes(device, ID_BYTES)),
         name=as_name(name),
-        close=optional(close, _parse_token),
+        close=parse_optional(close, _parse_token),
     )
     return IntroducedDevice(sibling, parse_lent_tokens(lent))
 

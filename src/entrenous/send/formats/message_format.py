@@ -35,7 +35,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 from entrenous.wire.receipt import write_commitments
@@ -91,8 +91,8 @@ def parse_message(value: object) -> Manifest:
     return Manifest(
         name=MessageName(as_name(fields[1])),
         sent_at=as_time(fields[2]),
-        expires_at=optional(fields[3], as_time),
-        opens=optional(fields[4], _parse_opens),
+        expires_at=parse_optional(fields[3], as_time),
+        opens=parse_optional(fields[4], _parse_opens),
         audience=audience,
         secret=parse_secret(fields[6]),
         blobs=blobs,
@@ -101,14 +101,14 @@ def parse_message(value: object) -> Manifest:
         relay_url=as_url(fields[10]),
         heads=_parse_heads(fields[11], audience),
         marks=_parse_marks(fields[12], len(blobs) - 1),
-        reply=optional(fields[13], _parse_reply),
-        circle=optional(fields[14], _parse_id),
+        reply=parse_optional(fields[13], _parse_reply),
+        circle=parse_optional(fields[14], _parse_id),
         may_export=_parse_may_export(fields[15], fields[4]),
     )
 
 
 def _parse_marks(value: object, files: int) -> tuple[bytes | None, ...]:
-    return tuple(optional(one, parse_hash) for one in as_list(value, files, files))
+    return tuple(parse_optional(one, parse_hash) for one in as_list(value, files, files))
 
 
 def _parse_reply(value: object) -> ReplyTo:
@@ -220,7 +220,7 @@ def _parse_frame(encoded: bytes) -> MessageFrame:
     fields = as_map(decode(encoded), 3)
     as_uint(fields[1], FRAME_VERSION, FRAME_VERSION)
     files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, FILES_PER_MESSAGE_MAX))
-    text = optional(fields[3], _parse_text)
+    text = parse_optional(fields[3], _parse_text)
     if not files and text is None:
         raise BadCbor
     return MessageFrame(files, text)

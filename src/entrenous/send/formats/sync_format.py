@@ -34,7 +34,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    optional,
+    parse_optional,
     to_unix_seconds,
 )
 from entrenous.wire.text import as_name, as_url
@@ -203,7 +203,7 @@ def _parse_contact(value: Any) -> SharedContact:
         trust=_TRUST_BY_NUMBER[as_uint(trust, len(_TRUST_BY_NUMBER) - 1)],
         since=as_time(since),
         card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
-        receipts=optional(receipts, _parse_flag),
+        receipts=parse_optional(receipts, _parse_flag),
         lent=tuple(map(_parse_lent_tokens, as_list(lent, 0, DEVICES_MAX))),
     )
 
@@ -218,7 +218,7 @@ def _parse_circle(value: Any) -> SharedCircle:
     members = tuple(map(parse_person_id, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
     if any(one >= after for one, after in pairwise(members)):
         raise BadCbor
-    circle_name = optional(name, as_name)
+    circle_name = parse_optional(name, as_name)
     return SharedCircle(
         id=CircleId(as_bytes(circle, ID_BYTES)),
         at=as_time(at),

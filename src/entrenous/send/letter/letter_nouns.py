@@ -8,7 +8,7 @@ from typing import Final
 from entrenous.base.copies import Receipts
 from entrenous.base.errors import Malformed, NotFound, Refused
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, MessageName, PersonId
-from entrenous.base.screen_text import DRAWN_AS_GAP, is_terminal_control, visible_text
+from entrenous.base.screen_text import CHARS_DRAWN_AS_GAP, is_terminal_control, visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.vault_tables import OWN_KEY, PEER, REACTION, Table
@@ -308,7 +308,9 @@ def is_valid_reaction(text: str) -> bool:
     A valid reaction has no control characters, no line breaks, and no characters that look like the
     space between a reaction and the name after it.
     """
-    unsafe = (char.isspace() or char in DRAWN_AS_GAP or is_terminal_control(char) for char in text)
+    unsafe = (
+        char.isspace() or char in CHARS_DRAWN_AS_GAP or is_terminal_control(char) for char in text
+    )
     return bool(visible_text(text)) and not any(unsafe)
 
 

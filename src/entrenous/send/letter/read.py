@@ -16,7 +16,7 @@ from entrenous.crypto.seal import (
     open_letter,
     open_outer_seal,
 )
-from entrenous.crypto.statements import check_heads_agree, list_heads, verify_key_bundle
+from entrenous.crypto.statements import check_heads_agree, device_list_heads, verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, known_heads, olm_account_of, store_olm_account
 from entrenous.device.vault_tables import (
@@ -201,7 +201,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
         return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
-        heads = {one.epoch: one.digest for one in list_heads(read_key_bundle(me.card).lists)}
+        heads = {one.epoch: one.digest for one in device_list_heads(read_key_bundle(me.card).lists)}
         # if the list is too old for our key bundle, accept the head that the letter names
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):

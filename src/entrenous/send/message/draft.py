@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from entrenous.base.errors import DiskFull, EntrenousError, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import ID_BYTES, BlobId, RecipientId
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, FILES_PER_MESSAGE_MAX, UNDO_WINDOW_S_MAX
-from entrenous.base.screen_text import check_caption, check_text
+from entrenous.base.screen_text import check_caption, check_message_text
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, Table
 from entrenous.send.letter.letter_nouns import ReplyTo
@@ -68,7 +68,7 @@ class Draft:
         if not 0 <= self.undo_s <= UNDO_WINDOW_S_MAX:
             raise ValueError("a message waits from now on, and for an hour at most")
         check_caption(self.caption)
-        check_text(self.text)
+        check_message_text(self.text)
 
     @property
     def words(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrenous.base.audio_video import NoVideoFound, UnsupportedVideoCodec
 from entrenous.base.copies import Copy
-from entrenous.base.errors import about_file
+from entrenous.base.errors import note_error_file_index
 from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
@@ -148,7 +148,7 @@ def plan_files(
 
 def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
     """Return the next copies of a part; a clip may be shorter when it is read again."""
-    with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
+    with note_error_file_index(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 
 
@@ -157,7 +157,7 @@ def _plan_clip(
 ) -> FilesCopiedTogether:
     """Prepare a clip, or a file without frames as a sound."""
     try:
-        with about_file(place):
+        with note_error_file_index(place):
             return _lazy_import("entrenous.send.copies.mark_clip:prepare_message_clip")(
                 place, untrusted_data, device, reached
             )
@@ -170,7 +170,7 @@ def _plan_clip(
 def _plan_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
-    with about_file(place):
+    with note_error_file_index(place):
         return _lazy_import("entrenous.send.copies.sound_copies:prepare_message_sound")(
             place, untrusted_data, device, reached
         )

@@ -25,7 +25,7 @@ from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import encrypt_stream
 from entrenous.crypto.hashing import HashingWriter, mark_commitment, token_hash
-from entrenous.crypto.key_derivation import blob_key, content_key, share_group
+from entrenous.crypto.key_derivation import blob_key, content_key, share_group_id
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
@@ -241,7 +241,7 @@ def seal_content(
         manifest=write_manifest(manifest),
     )
     opens, person = sending.policy.opens, to.contact.person.id
-    group = None if opens is None else share_group(sending.groups, person)
+    group = None if opens is None else share_group_id(sending.groups, person)
     withdraw_token = _new_secret(device)
     fetch_lock, withdraw_lock = token_hash(manifest.fetch_token), token_hash(withdraw_token)
     deposits = list[tuple[BlobDeposit, BlobId]]()

@@ -15,11 +15,11 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import (
-    ShortString,
+    ShortAuthString,
     agreement_proof,
     key_commitment,
     public_key_of,
-    short_string,
+    short_auth_string,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
@@ -68,9 +68,9 @@ def delete_comparison(person: PersonId, device: Device) -> None:
     KEY_COMPARISON_TABLE.drop(person.hex(), device.vault)
 
 
-def auth_string_of(comparing: KeyComparison, person: PersonId, device: Device) -> ShortString:
+def auth_string_of(comparing: KeyComparison, person: PersonId, device: Device) -> ShortAuthString:
     """Return the short authentication string that both people should see; raises BadKey."""
-    return short_string(
+    return short_auth_string(
         comparing.private,
         _their_public_key(comparing),
         _comparison_transcript(comparing, person, device),
@@ -123,7 +123,7 @@ def compare_keys(name: str, device: Device) -> KeyComparison:
     return known
 
 
-def auth_string_with(name: str, device: Device) -> ShortString:
+def auth_string_with(name: str, device: Device) -> ShortAuthString:
     """Return the string to compare with a contact, side by side or by voice.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Final
 from entrenous.base.copies import NAMES_SHOWN_MAX, join_names
 from entrenous.base.identity import Contact, HistoryRelation, KeyBundle, Trust
 from entrenous.base.language import translated
-from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
+from entrenous.crypto.statements import compare_heads, compare_later_lists, device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
@@ -46,7 +46,7 @@ from entrenous.send.people.people_nouns import (
 from entrenous.send.tokens.issue import withdraw_tokens_of
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_key_bundle
-from entrenous.wire.text import is_name, with_number
+from entrenous.wire.text import append_number, is_name
 
 DEFAULT_CONTACT_NAME: Final = "nameless"
 
@@ -118,7 +118,7 @@ def free_contact_name(wanted: str, device: Device, owner: bytes | None = None) -
     wanted = wanted if comparable_name(wanted) else DEFAULT_CONTACT_NAME
     name, number = wanted, 2
     while comparable_name(name) in taken:
-        name, number = with_number(wanted, number), number + 1
+        name, number = append_number(wanted, number), number + 1
     return name
 
 
@@ -138,7 +138,7 @@ def compare_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryR
     Raises:
         OutdatedDeviceList, ForkedDeviceList, BadSignature: the bundle must not be accepted.
     """
-    standing = compare_heads(known_heads(known, device), list_heads(shown.lists))
+    standing = compare_heads(known_heads(known, device), device_list_heads(shown.lists))
     card = known_key_bundle(known.person.id, device)
     if standing is not HistoryRelation.NEWER_UNPROVEN or card is None:
         return standing

@@ -13,7 +13,7 @@ from entrenous.base.identity import Contact, DeviceKey, DeviceList, Head, Person
 from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, TOKEN_RANGE_SIZE
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.statements import list_heads
+from entrenous.crypto.statements import device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
@@ -400,7 +400,7 @@ def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList 
 def _known_heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
     own = _own_key_bundle(person, device)
     if own is not None:
-        return list_heads(read_key_bundle(own).lists)
+        return device_list_heads(read_key_bundle(own).lists)
     known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     return () if known is None else known.heads
 

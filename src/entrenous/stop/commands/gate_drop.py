@@ -17,7 +17,7 @@ from entrenous.base.environment import UnusableFolder
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.base.picture import NoSuchFile, UnreadableFile
 from entrenous.serving.http_server import serve
-from entrenous.serving.server_process import start_hooks_log
+from entrenous.serving.server_process import start_gate_client_log
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
     GateAnswer,
@@ -89,7 +89,7 @@ def run_proxy(
     """
     options = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
     setting = client_settings_from_options(gate, token_file, other_media=other_media, **options)
-    start_hooks_log(sys.stderr)
+    start_gate_client_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
 

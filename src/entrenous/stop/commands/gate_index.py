@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.files import folder_errors
+from entrenous.base.files import translate_folder_errors
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
@@ -73,10 +73,10 @@ def look_up_hashes(
 def print_index_status(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
     folder, shards = data / INDEX_FOLDER, read_gate_settings(data).index_shards
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         # Read this first, since opening the index repairs its file.
         condition = index_condition(folder, shards)
-    with open_existing(data) as (platform, _), folder_errors(folder):
+    with open_existing(data) as (platform, _), translate_folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.has_withdrawn_hashes()
         age = max(timedelta(), platform.clock.now() - index_written_at(folder, shards))
@@ -105,7 +105,7 @@ def print_index_status(data: GateFolderOption, as_json: AsJsonOption = False) ->
 def rebuild_index(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Rebuild the index's file from the bank; a running gate switches to it by itself."""
     folder = data / INDEX_FOLDER
-    with open_existing(data) as (platform, _), folder_errors(folder):
+    with open_existing(data) as (platform, _), translate_folder_errors(folder):
         index = FileIndex(folder, platform.bank, read_gate_settings(data).index_shards)
         index.rebuild()
         state = index.state()

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import join_names
-from entrenous.base.files import files_readable_by_others, folder_errors
+from entrenous.base.files import files_readable_by_others, translate_folder_errors
 from entrenous.serving.host_checks import is_private
 from entrenous.stop.audit import AuditHead, AuditRow, audit_rows, verify_audit_log
 from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
@@ -78,7 +78,7 @@ def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> 
 
 def _index_file(data: Path) -> _IndexFile:
     folder, shards = data / INDEX_FOLDER, read_gate_settings(data).index_shards
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         condition = index_condition(folder, shards)
         try:
             return _IndexFile(condition, index_written_at(folder, shards))

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import Proxy
-from entrenous.base.errors import EntrenousError, Unreachable, about_file
+from entrenous.base.errors import EntrenousError, Unreachable, note_error_file_index
 from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.commands import opened_device
@@ -156,7 +156,7 @@ class FileRegistrar:
         medium = medium_of(untrusted_data)
         if not self._ask_consent(medium):
             raise ConsentNotGiven
-        with about_file(0):
+        with note_error_file_index(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is MediaKind.CLIP:
             hint(describe_video(what))

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.files import ensure_private_file, make_private
+from entrenous.base.files import ensure_private_file, make_file_private
 from entrenous.stop.nouns import (
     BankUnreachable,
     NewerBank,
@@ -124,7 +124,7 @@ def open_engine(path: Path) -> sa.Engine:
     with suppress(OSError):  # SQLite reports the problem when it opens the file
         ensure_private_file(path)
         for log in ("-wal", "-shm"):
-            make_private(path.with_name(f"{path.name}{log}"))
+            make_file_private(path.with_name(f"{path.name}{log}"))
     engine = sa.create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": _LOCK_WAIT_S},

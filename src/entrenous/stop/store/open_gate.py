@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.errors import NotUnderstood
-from entrenous.base.files import create_private, folder_errors
+from entrenous.base.files import create_private, translate_folder_errors
 from entrenous.base.limits import PART_COMPARISON_SIDE_PX_MIN, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.embedding import OnnxEmbedder
@@ -149,7 +149,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         BadUploadKeys: the keys that encrypt uploads cannot be used.
         BadTokenFile: a token's file contains something else.
     """
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_gate(folder):
             with suppress(FileExistsError):  # another process created it first
@@ -198,7 +198,7 @@ def read_gate_http_settings(folder: Path) -> GateHttpSettings:
     Raises:
         UnusableFolder, BadGateSettings.
     """
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         return read_gate_settings(folder).front
 
 
@@ -206,7 +206,7 @@ def is_gate(folder: Path) -> bool:
     """Return whether ``folder`` contains a gate's tokens, settings or database; raises
     UnusableFolder.
     """
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         signs = (
             token_path(folder, TOKEN_ROLES[0]),
             folder / SETTINGS_FILE,
@@ -221,7 +221,7 @@ def token_path(folder: Path, role: str) -> Path:
 
 def _open_index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
     """Open the index; raises UnusableFolder, DiskFull, BankUnreachable."""
-    with folder_errors(folder):
+    with translate_folder_errors(folder):
         return open_index(folder / INDEX_FOLDER, bank, shards=shards)
 
 

@@ -17,8 +17,8 @@ from entrenous.base.identity import DeviceKey, DeviceList, KeyBundle, ListedDevi
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
-from entrenous.crypto.identity_keys import verify_device
-from entrenous.crypto.statements import list_head, verify_key_bundle, verify_receipt
+from entrenous.crypto.identity_keys import verify_device_signature
+from entrenous.crypto.statements import device_list_head, verify_key_bundle, verify_receipt
 from entrenous.media.resize import resize
 from entrenous.trace.report.examine import examine, made_with
 from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
@@ -168,7 +168,7 @@ def _signing_key(
 
 def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
     """Return a card's device lists, the newest and its predecessors, by head (the list's hash)."""
-    return {list_head(one.statement): one.said for one in card.lists}
+    return {device_list_head(one.statement): one.said for one in card.lists}
 
 
 def _same_device(now: ListedDevice, listed: DeviceList) -> bool:
@@ -245,7 +245,7 @@ def check_report(
     report, digest, signature = read_report(files.untrusted_report, sha256)
     signed = check_proofs(report.copies, report.cards)
     if signature is not None:
-        verify_device(
+        verify_device_signature(
             signature.device, SIGNATURE_CONTEXT, digest, signature.signature, what="report"
         )
     _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)

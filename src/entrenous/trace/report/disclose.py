@@ -9,7 +9,7 @@ from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.identity_keys import sign_as_device, signing_key
+from entrenous.crypto.identity_keys import ed25519_public_key, sign_as_device
 from entrenous.device.device import Device
 from entrenous.device.identities import NameOf
 from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms
@@ -180,4 +180,6 @@ def _blind_labels(report: Report) -> Report:
 
 
 def _sign_report(account: Secret, digest: bytes) -> Signature:
-    return Signature(signing_key(account), sign_as_device(account, SIGNATURE_CONTEXT, digest))
+    return Signature(
+        ed25519_public_key(account), sign_as_device(account, SIGNATURE_CONTEXT, digest)
+    )

@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter1d
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import stream
+from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.trace.report.nouns import DisclosedCopy, Disclosure
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
@@ -34,7 +34,7 @@ def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
 
 def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
     """Return one copy's random signs, +1 or -1, in the order of the bits of its key stream."""
-    key_stream = stream(
+    key_stream = derive_key_stream(
         seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
     )
     bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
@@ -148,7 +148,7 @@ def remake_copy(
     size = original.width_px, original.height_px
     marked = embed_mark(
         prepared,
-        stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
-        stream(disclosure.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
+        derive_key_stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
+        derive_key_stream(disclosure.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
     )
     return write_picture(original, marked, finer=disclosure.finer)

@@ -29,7 +29,7 @@ from entrenous.trace.report.nouns import (
 )
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json, read_time, write_time
-from entrenous.wire.receipt import PROOF_BYTES_MAX
+from entrenous.wire.receipt import RECEIPT_PROOF_BYTES_MAX
 
 # a person's name, and a number for each further device
 _LABEL_CHARS_MAX: Final = LABEL_CHARS_MAX + 20
@@ -333,7 +333,7 @@ def _parse_proof(form: ProofForm) -> CopyProof:
         receipts=tuple(
             SignedReceipt(
                 parse_hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
-                parse_hex_up_to(one.proof, PROOF_BYTES_MAX),
+                parse_hex_up_to(one.proof, RECEIPT_PROOF_BYTES_MAX),
             )
             for one in list_at_most(form.receipts, _RECEIPTS_MAX)
         ),

@@ -14,7 +14,7 @@ from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
-from entrenous.crypto.vault_key import Cost
+from entrenous.crypto.vault_key import Argon2Cost
 from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
 from entrenous.device.store.vault_folder import KeyDerivationTerms, RelayShare, UnlockedVault
 from entrenous.device.vault_tables import OWN_RECORDS
@@ -182,7 +182,10 @@ def test_passphrase_change_reports_what_opens_older_copies(
     before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
 ) -> None:
     def unlocked(lock: RelayLock | None) -> UnlockedVault:
-        terms, part = KeyDerivationTerms(bytes(16), Cost(), lock), RelayShare(outdated=outdated)
+        terms, part = (
+            KeyDerivationTerms(bytes(16), Argon2Cost(), lock),
+            RelayShare(outdated=outdated),
+        )
         return UnlockedVault(Path(), cast("Any", None), terms, Secret(b""), part)
 
     assert said in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))
