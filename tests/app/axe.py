@@ -5,12 +5,15 @@ things stand as often as that is: larger, from right to left. What the rest of i
 is the same then. The workers of one run tell each other by a file what they found clean.
 """
 
+import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
+
+from entrenous.base.language import LANGUAGES, PSEUDO_LANGUAGE
 
 #: WCAG 2.2 AA, and axe's best practice.
 _TAGS: Final = (
@@ -25,7 +28,8 @@ _ABOUT_PLACES: Final = (
 _HASH_BYTES: Final = 32
 _RUN: Final = """options =>
   "axe" in window && axe.run(options).then(found => found.violations)"""
-# What a page consists of, and how each element looks. A text counts as being there or not. Where
+# What a page consists of, and how each element looks. A text counts as being there or not, in any
+# language of the pages. Where
 # it matters which words are equal (ids, labels, headings), they are numbered as they come. Before,
 # the page is scrolled to its top: elsewhere, the bar there may lie over a part of a button.
 #
@@ -45,7 +49,9 @@ _CONTENT_AND_LOOKS: Final = """() => {
     "aria-controls", "aria-owns", "aria-details"]);
   const words = new Set(["alt", "title", "aria-label", "placeholder", "name"]);
   const onlyThere = new Set(["src", "action", "value", "d", "points", "datetime", "poster"]);
+  const languages = new Set(LANGUAGES);
   const content = (name, value) => {
+    if (name === "lang" && languages.has(value)) return "there";
     if (ids.has(name)) return value.split(/\\s+/).map((one) => nth("id", one));
     if (words.has(name)) return nth("words", value);
     if (name === "href") return value.startsWith("#") ? ["#", nth("id", value.slice(1))] : "";
@@ -74,7 +80,7 @@ _CONTENT_AND_LOOKS: Final = """() => {
   const consists = JSON.stringify([document.title !== "", shape(document.documentElement)]);
   return [at, scale, consists, ...[colours, places].map((it) =>
     JSON.stringify([innerWidth, innerHeight, it]))];
-}"""
+}""".replace("LANGUAGES", json.dumps([*LANGUAGES, PSEUDO_LANGUAGE]))
 
 
 class CleanPages:
@@ -112,6 +118,11 @@ class CleanPages:
 
 
 CLEAN_PAGES: Final = CleanPages()
+
+
+def load_axe_with_each_page(page: Page) -> None:
+    """Load axe with each page: to send it to a page only when it is asked costs more."""
+    page.add_init_script(AXE_SCRIPT)
 
 
 def violations(page: Page) -> list[str]:

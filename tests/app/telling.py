@@ -23,6 +23,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserType, Page
 
 from entrenous.base.language import PSEUDO_LANGUAGE
+from tests.app.axe import load_axe_with_each_page
 from tests.app.page_walker import Walker, fetched, walked
 from tests.app.presentations import PRESENTATIONS, faults_of, present
 from tests.app.served import PHONE, is_here, served_app
@@ -199,6 +200,7 @@ def _watched(browser: Browser, address: str, told: Told) -> Page:
     page = browser.contexts[0].new_page()
     page.set_viewport_size(PHONE)
     page.add_init_script(_WATCH)
+    load_axe_with_each_page(page)
     faults = told.faults
 
     def ask(url: str) -> None:

@@ -11,9 +11,10 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from entrenous.app.pages.questions import QUESTION_NUMBERS
+from tests.app.axe import load_axe_with_each_page
 from tests.app.page_walker import route_of
 from tests.app.presentations import for_everybody
-from tests.app.served import PASSPHRASE, no_violations
+from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
 from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
@@ -59,6 +60,8 @@ class Walker:
         # Playwright catches file choosers as long as somebody listens. It does not wait until it
         # does, so that the first chooser of a page would be missed if nobody had listened before.
         self.page.on("filechooser", lambda _: None)
+        if self.page not in WITHOUT_SCRIPT:
+            load_axe_with_each_page(self.page)
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
         """Press a button or a link, and look at the page that comes."""

@@ -89,7 +89,7 @@ class Login:
         return bool(self._set_aside)
 
     def restore_answers(self) -> None:
-        """Restore the answers that were set aside; newer answers take precedence."""
+        """Restore the hidden answers; newer answers take precedence."""
         for question, answer in self._set_aside.items():
             self.answers.setdefault(question, answer)
         self._set_aside.clear()

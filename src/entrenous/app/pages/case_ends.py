@@ -56,7 +56,7 @@ def routes() -> list[Route]:
         Route("/93/{case}", show_pack_choices, name="packs", methods=["GET"]),
         Route("/93/{case}", start_pack, methods=["POST"]),
         Route("/94/{case}", show_ending, name="ending", methods=["GET"]),
-        Route("/94/{case}", end_case, methods=["POST"]),
+        Route("/94/{case}", close_reopen_or_erase_case, methods=["POST"]),
         Route("/95/{case}", show_under_18_later, name="under_18_later", methods=["GET"]),
         Route("/95/{case}", record_under_18, methods=["POST"]),
     ]
@@ -227,7 +227,7 @@ async def show_ending(request: Request) -> Response:
     )
 
 
-async def end_case(request: Request) -> Response:
+async def close_reopen_or_erase_case(request: Request) -> Response:
     act = typed_text(await read_form(request), "act")
     if act == "erase":
         return await _start_erasing_case(request)

@@ -52,7 +52,7 @@ class MadeCopies:
 def routes() -> list[Route]:
     return [
         Route("/20", show_copies_form, name="copies", methods=["GET"]),
-        Route("/20", start_copies, methods=["POST"]),
+        Route("/20", start_making_copies, methods=["POST"]),
         Route("/21/{handle}", show_made_copies, name="copies_made"),
         Route("/21/{handle}/{number:int}", serve_copy, name="save_copy"),
     ]
@@ -63,7 +63,7 @@ async def show_copies_form(request: Request) -> Response:
     return show(request, "copies.html", form=kept_form(request))
 
 
-async def start_copies(request: Request) -> Response:
+async def start_making_copies(request: Request) -> Response:
     form = await read_form(request)
     people = parse_labels(line for line in typed_text(form, "names").splitlines() if line.strip())
     files = await chosen_files(form, "file")

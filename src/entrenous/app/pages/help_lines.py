@@ -47,7 +47,7 @@ def routes() -> list[Route]:
         Route("/70", show_help_lines, name="help", methods=["GET"]),
         Route("/70", store_help_choices, methods=["POST"]),
         Route("/71", show_under_18_help, name="under_18", methods=["GET"]),
-        Route("/71", show_under_18_help_there, methods=["POST"]),
+        Route("/71", show_under_18_help_for_place, methods=["POST"]),
     ]
 
 
@@ -133,7 +133,7 @@ async def show_under_18_help(request: Request) -> Response:
     return await _show_under_18_page(request, Place(place) if place else None, "")
 
 
-async def show_under_18_help_there(request: Request) -> Response:
+async def show_under_18_help_for_place(request: Request) -> Response:
     form = await read_form(request)
     place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     return await _show_under_18_page(request, place, words)

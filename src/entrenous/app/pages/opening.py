@@ -71,7 +71,7 @@ class ShownAlready(Refused):
 def routes() -> list[Route]:
     return [
         Route("/42/{message}", start_opening, name="open", methods=["POST"]),
-        Route("/42/{handle}/back", show_opened, name="opened"),
+        Route("/42/{handle}/back", redirect_to_opened_conversation, name="opened"),
         Route("/43/{message}/{number:int}", serve_file, name="file"),
         Route("/43/{message}/{number:int}/save", serve_file_to_save, name="save_file"),
         Route("/44/{message}", fetch_view_once, name="see_once", methods=["POST"]),
@@ -128,7 +128,7 @@ async def _ask_about_receipts(request: Request) -> Response | None:
     )
 
 
-async def show_opened(request: Request) -> Response:
+async def redirect_to_opened_conversation(request: Request) -> Response:
     return redirect_to(request, "conversation", person=job_result(request, OpenedMessage).person)
 
 
