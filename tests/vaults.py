@@ -16,7 +16,7 @@ from entrenous.device.device import Device
 from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.device.store.vault_folder import RelayShare, unlock
+from entrenous.device.store.vault_folder import RelayShare, unlock_vault_in_folder
 from entrenous.wire.relay_nouns import RelayLock
 
 #: The least that a vault may ask for. It is written in vault.json, as any other cost is.
@@ -47,7 +47,7 @@ def _stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Open a vault of which no relay has a part."""
-    return unlock(home, passphrase, no_relay).vault
+    return unlock_vault_in_folder(home, passphrase, no_relay).vault
 
 
 def no_relay(_: RelayLock, __: Secret) -> RelayShare:

@@ -61,7 +61,7 @@ from entrenous.device.store.vault_folder import (
     has_offline_window,
     has_vault,
     read_vault_head,
-    unlock,
+    unlock_vault_in_folder,
     write_vault_head,
 )
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
@@ -165,7 +165,7 @@ def test_a_set_up_at_a_relay_ends_with_a_lock(town: Town) -> None:
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (town.url, town.mail().mailbox)
     with pytest.raises(WrongPassphrase):
-        unlock(town.home, WORDS, lambda _, __: RelayShare())
+        unlock_vault_in_folder(town.home, WORDS, lambda _, __: RelayShare())
 
 
 @pytest.mark.threat("stolen-device")
@@ -357,7 +357,7 @@ def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> No
             with pytest.raises(RevokedDeviceLocked), town.opened(home=home):
                 pass
         with pytest.raises(WrongPassphrase):
-            unlock(home, WORDS, lambda _, __: RelayShare(Secret(bytes(64))))
+            unlock_vault_in_folder(home, WORDS, lambda _, __: RelayShare(Secret(bytes(64))))
 
 
 @pytest.mark.threat("account-takeover")
@@ -424,7 +424,7 @@ def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
         ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
             with pytest.raises(OfflineWindowExpired, match=r"until .* 20\d\d, \d\d:\d\d UTC, and"):
-                unlock(gone.home, WORDS, ask)
+                unlock_vault_in_folder(gone.home, WORDS, ask)
 
 
 def test_a_clock_that_was_ahead_while_the_relay_was_away_ends_no_window(gone: Town) -> None:
@@ -432,7 +432,7 @@ def test_a_clock_that_was_ahead_while_the_relay_was_away_ends_no_window(gone: To
     with new_relay_client() as client:
         ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         with pytest.raises(OfflineWindowExpired):
-            unlock(gone.home, WORDS, ask)
+            unlock_vault_in_folder(gone.home, WORDS, ask)
     with gone.unlocked() as (_, unlocked):
         assert unlocked.part.kept_here
 
@@ -449,7 +449,7 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
     ask = RelayShareClient(town.home, town.courier, clock, SystemRandomSource())
     with pytest.raises(RevokedDeviceLocked) if shut else nullcontext():
-        unlock(town.home, WORDS, ask)
+        unlock_vault_in_folder(town.home, WORDS, ask)
     assert not has_offline_window(town.home)
 
 
@@ -579,8 +579,8 @@ def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
         return RelayShare(Secret(part.output.reveal()[::-1]), part.tries)
 
     with pytest.raises(WrongPassphrase):
-        unlock(town.home, WORDS, lies)
-    with closing(unlock(town.home, WORDS, asking(town)).vault):
+        unlock_vault_in_folder(town.home, WORDS, lies)
+    with closing(unlock_vault_in_folder(town.home, WORDS, asking(town)).vault):
         assert has_vault(town.home)
 
 

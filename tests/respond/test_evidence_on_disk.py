@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.device.store.vault_folder import create
+from entrenous.device.store.vault_folder import create_vault_in_folder
 from entrenous.respond.case_status import erase_case
 from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, verify_case
@@ -44,7 +44,7 @@ def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    with opened(create(tmp_path / "home", PASSPHRASE).vault) as device:
+    with opened(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
         case = a_case(device)
         monkeypatch.setattr(device.vault, "delete_file", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -58,7 +58,7 @@ def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("how", ["gone", "one bit", "cut short", "empty"])
 def test_a_file_that_is_gone_or_spoilt_is_told_as_evidence(how: str, tmp_path: Path) -> None:
-    with opened(create(tmp_path / "home", PASSPHRASE).vault) as device:
+    with opened(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
         case = a_case(device)
         (file,) = sealed(tmp_path)
         data = file.read_bytes()

@@ -30,12 +30,12 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     AskRelayForShare,
     UnlockedVault,
-    create,
+    create_vault_in_folder,
     delete_failed_set_up,
     discard_vault,
     has_vault,
     mark_allowed_tries_as_reported,
-    unlock,
+    unlock_vault_in_folder,
     were_tries_allowed,
 )
 from entrenous.fingerprint.nouns import Embedder
@@ -83,7 +83,7 @@ def _unlock_vault(
 ) -> UnlockedVault:
     try:
         if sheet is None:
-            return unlock(settings.home, words, ask)
+            return unlock_vault_in_folder(settings.home, words, ask)
         return unlock_by_sheet(settings.home, words, ask, sheet)
     except Locked:
         raise RelayLockedOut from None
@@ -119,7 +119,7 @@ def create_lockable_device(
         was_there = settings.home.exists()
     words = passphrase()
     with translate_folder_errors(settings.home):
-        made = create(settings.home, words)
+        made = create_vault_in_folder(settings.home, words)
 
     def lock_at_mailbox(mail: MailboxAddress) -> None:
         nonlocal made

@@ -33,7 +33,7 @@ from entrenous.device.store.vault_folder import (
     has_vault,
     read_vault_head,
     record_tries_allowed,
-    unlock,
+    unlock_vault_in_folder,
 )
 from entrenous.wire.relay_nouns import NoLock, RelayLock
 
@@ -102,7 +102,7 @@ def unlock_by_sheet(
     """
     by_sheet = ShareFromRelayOrSheet(ask, sheet)
     try:
-        return unlock(home, words, by_sheet)
+        return unlock_vault_in_folder(home, words, by_sheet)
     except WrongPassphrase:
         if by_sheet.used:
             raise SheetCannotUnlock from None

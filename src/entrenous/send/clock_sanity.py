@@ -61,7 +61,7 @@ class ClockReading:
     odd_since: datetime | None = None
     believed: datetime | None = None
 
-    def following(self, now: datetime) -> "ClockReading":
+    def next_reading(self, now: datetime) -> "ClockReading":
         """Return the state after the clock reads ``now``."""
         odd, base = self.odd_since, self.at
         if odd is not None and odd <= now < odd + _JUMPED_CLOCK_TRUSTED_AFTER:
@@ -80,7 +80,7 @@ _CLOCK_READING_RECORD: Final = OwnRecord("clock", ClockReading)
 def record_clock(device: Device) -> None:
     """Record the clock; called at each fetch."""
     seen, now = _CLOCK_READING_RECORD.load(device.vault), device.clock.now()
-    after = ClockReading(now) if seen is None else seen.following(now)
+    after = ClockReading(now) if seen is None else seen.next_reading(now)
     is_changed = seen is None or (after.odd_since, after.believed) != (
         seen.odd_since,
         seen.believed,
@@ -116,4 +116,4 @@ def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
 def _current_clock_reading(device: Device) -> ClockReading:
     """Return the state that a fetch would record now; store nothing."""
     seen, now = _CLOCK_READING_RECORD.load(device.vault), device.clock.now()
-    return ClockReading(now) if seen is None else seen.following(now)
+    return ClockReading(now) if seen is None else seen.next_reading(now)

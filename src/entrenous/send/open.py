@@ -133,12 +133,12 @@ def open_message(name: str, device: Device) -> OpenedContent:
     """Like :func:`open_message_to`, but return all files in memory."""
     files: list[ContentFile] = []
 
-    def show(_number: int, file: FrameFile, fill: WriteFile) -> None:
+    def keep_in_memory(_number: int, file: FrameFile, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
-    frame = open_message_to(name, show, device)
+    frame = open_message_to(name, keep_in_memory, device)
     return OpenedContent(tuple(files), frame.text)
 
 
@@ -321,14 +321,14 @@ def _show_files(unlocked: _UnlockedMessage, show: ShowFile, device: Device) -> N
 def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> WriteFile:
     """Return a function that writes the file with this number, from 1."""
 
-    def fill(writer: BinaryIO) -> None:
+    def decrypt_file_into(writer: BinaryIO) -> None:
         inner = UnpaddingWriter(writer, unlocked.frame.files[place - 1].size)
         with device.vault.open_sealed(unlocked.blobs[place]) as untrusted_file:
             key = blob_key(unlocked.key, place)
             decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
         inner.require_complete()
 
-    return fill
+    return decrypt_file_into
 
 
 def _keep_opened(unlocked: _UnlockedMessage, device: Device) -> None:

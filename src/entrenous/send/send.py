@@ -220,7 +220,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
             for table in (SEALED_COPY, RECEIPT_COVERAGE):
                 device.vault.drop(table, copy.envelope.hex())
             drop_copy_from_indexes(copy, sent.sent_at, device.vault)
-        device.ledger.delete(message)
+        device.ledger.delete_message(message)
         undo_sent_record(message, device)
         for kept in _ledger_blobs(sent):
             device.vault.delete_file(kept)

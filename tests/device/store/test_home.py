@@ -23,7 +23,7 @@ from entrenous.device.store.vault_folder import (
     FIRST_VAULT_HEAD_SCHEMA,
     VAULT_HEAD_SCHEMA,
     VaultHead,
-    create,
+    create_vault_in_folder,
     discard_vault,
     has_vault,
     write_vault_head,
@@ -39,7 +39,7 @@ DEVICE = b"d" * 32
 
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Create a vault whose head is written before its first change."""
-    made = create(home, passphrase)
+    made = create_vault_in_folder(home, passphrase)
     write_vault_head(home, VaultHead(made.terms))
     return made.vault
 
@@ -109,16 +109,19 @@ def test_empty_vault_is_no_device_and_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
-    with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
+    with contextlib.closing(create_vault_in_folder(tmp_path, WORDS).vault) as vault:
         assert vault.get("drawer", "key") is None
     assert not has_vault(tmp_path)
-    with contextlib.closing(create(tmp_path, WORDS).vault) as vault, vault.transaction():
+    with (
+        contextlib.closing(create_vault_in_folder(tmp_path, WORDS).vault) as vault,
+        vault.transaction(),
+    ):
         assert has_vault(tmp_path)  # before what it is for is on disk
         vault.put("drawer", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:
         assert vault.get("drawer", "key") == b"value"
     with pytest.raises(VaultExists):
-        create(tmp_path, WORDS)
+        create_vault_in_folder(tmp_path, WORDS)
 
 
 @pytest.mark.slow

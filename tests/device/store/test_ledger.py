@@ -87,7 +87,7 @@ def test_forgetting_a_message_deletes_no_other(ledger: VaultLedger) -> None:
     for message in (one, other):
         ledger.store_message(message)
     for _ in range(2):
-        ledger.delete(one.id)
+        ledger.delete_message(one.id)
         assert list(ledger.messages()) == [other]
 
 
@@ -180,7 +180,7 @@ def test_names_alike_agrees_with_reading_all_messages(
         if step == "record":
             ledger.store_message(replace(sent(number), name=MessageName(f"{of}-{words}")))
         elif step == "forget":
-            ledger.delete(sent(number).id)
+            ledger.delete_message(sent(number).id)
         else:
             assert ledger.similar_names("1-lunar-otter") == alike(ledger, "1-lunar-otter")
     for name in ("1-lunar-otter", "1-solar-otter"):
@@ -257,7 +257,7 @@ def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) ->
 @EACH_VAULT
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = learnt(ledger)
-    ledger.delete(coffee.id)
+    ledger.delete_message(coffee.id)
     assert coffee.id not in {one.message for one in ledger.similar_pictures(photo_of("coffee"))}
     ledger.store_message(coffee)
     assert ledger.pictures_without_record() == ((coffee.id, 0),)

@@ -65,7 +65,7 @@ def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.store_message(sent(2))
     for number in (1, 2):
         ledger.add_copies(sent(number).id, 0, 1, copies("ana"))
-    ledger.delete(sent(1).id)
+    ledger.delete_message(sent(1).id)
     ledger.store_message(sent(1))
     ledger.store_message(replace(sent(2), caption=None))
     assert (to(ledger, 1), to(ledger, 2)) == (["ben"], ["ben"])

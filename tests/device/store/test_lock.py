@@ -36,12 +36,12 @@ from entrenous.device.store.vault_folder import (
     UnlockedVault,
     VaultHead,
     change_vault_key,
-    create,
+    create_vault_in_folder,
     delete_offline_window,
     has_offline_window,
     read_offline_window,
     read_vault_head,
-    unlock,
+    unlock_vault_in_folder,
     write_offline_window,
     write_vault_head,
 )
@@ -84,7 +84,7 @@ def relay() -> Holder:
 def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A device that was set up at a relay; a guess at its passphrase costs little."""
     make_vaults_open_quickly(monkeypatch)
-    made = create(tmp_path / "home", WORDS)
+    made = create_vault_in_folder(tmp_path / "home", WORDS)
     made.vault.put("drawer", "key", b"value")
     locked(made, relay, WORDS).vault.close()
     relay.tries = 10
@@ -100,7 +100,7 @@ def locked(
 
 
 def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
-    with contextlib.closing(unlock(home, words, relay).vault) as vault:
+    with contextlib.closing(unlock_vault_in_folder(home, words, relay).vault) as vault:
         return vault.get("drawer", "key")
 
 
@@ -135,7 +135,7 @@ def test_what_the_relay_refuses_reaches_the_person_and_frees_the_vault(home: Pat
 
     for _ in range(2):
         with pytest.raises(RevokedDeviceLocked, match="no longer be unlocked"):
-            unlock(home, WORDS, shut)
+            unlock_vault_in_folder(home, WORDS, shut)
 
 
 def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
@@ -218,7 +218,7 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
     holds: Secret,
 ) -> None:
     """The image is taken while the database is open, as a power cut would leave it."""
-    opened, image = unlock(home, WORDS, relay), tmp_path / "image"
+    opened, image = unlock_vault_in_folder(home, WORDS, relay), tmp_path / "image"
     owner = vault_folder if what == "write_vault_head" else SqlcipherVault
     monkeypatch.setattr(owner, what, fuse(getattr(owner, what), cut_at))
     with contextlib.closing(opened.vault):
@@ -237,20 +237,20 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
-    made = create(tmp_path, WORDS)
+    made = create_vault_in_folder(tmp_path, WORDS)
     begun = KeyDerivationTerms(made.terms.salt, CHEAP, LOCK)
     write_vault_head(tmp_path, VaultHead(made.terms, begun))
     made.vault.close()
-    opened = unlock(tmp_path, WORDS, relay)
+    opened = unlock_vault_in_folder(tmp_path, WORDS, relay)
     assert opened.pending == begun
     assert relay.tries == 10
     change_vault_key(opened, begun, opened.stretched, relay(LOCK, opened.stretched)).vault.close()
-    assert unlock(tmp_path, WORDS, relay).pending is None
+    assert unlock_vault_in_folder(tmp_path, WORDS, relay).pending is None
 
 
 def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder) -> None:
     old = (home / "vault.db").read_bytes()
-    with contextlib.closing(unlock(home, WORDS, relay).vault) as vault:
+    with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault) as vault:
         pages = [old[at : at + 4096] for at in range(4096, len(old), 4096)]
         vault.rekey(Secret(b"k" * 32))
     left = b"".join(place.read_bytes() for place in home.glob("vault.db*"))
@@ -336,10 +336,10 @@ def test_nothing_is_swept_while_another_process_may_be_writing(
     home: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault_folder, "LOCK_WAIT_S", 0)
-    with contextlib.closing(unlock(home, WORDS, relay).vault):
+    with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault):
         killed(home)
         with pytest.raises(VaultInUse):
-            unlock(home, WORDS, relay)
+            unlock_vault_in_folder(home, WORDS, relay)
         assert len(passing_names(home)) == 1
 
 

@@ -37,14 +37,14 @@ def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -
         (f"{message(number).hex()} 0000", make_picture_record(picture(soft(number))))
         for number in range(SENT)
     ]
-    looks = PictureRecords.read(records)
+    looks = PictureRecords.from_encoded(records)
     assert looks.damaged == ()
     for number in (2, 11, 29):
         leak = picture(soft(number)[40:128, 60:192][:, ::-1])
-        first = [one.message for one in looks.likeliest(leak, SENT)]
+        first = [one.message for one in looks.likeliest_pictures(leak, SENT)]
         assert message(number) in first[:FIRST]
         assert len(first) == len(set(first)) == SENT
 
 
 def test_empty_vault_has_no_candidates() -> None:
-    assert PictureRecords.read([]).likeliest(picture(soft(1)), FIRST) == []
+    assert PictureRecords.from_encoded([]).likeliest_pictures(picture(soft(1)), FIRST) == []

@@ -72,14 +72,14 @@ def test_trial_copy_is_made_once() -> None:
 
     trial, own = TrialCopy((64, 80), judge), new_canvas(64, 80)
     with ThreadPoolExecutor(2) as crew:
-        first = crew.submit(trial.make, own)
+        first = crew.submit(trial.make_if_needed, own)
         assert begun.wait(10.0)
-        trial.make(new_canvas(64, 80))
+        trial.make_if_needed(new_canvas(64, 80))
         asked = crew.submit(lambda: trial.finer_steps)
         assert not first.done()
         go_on.set()
         assert asked.result(10.0) == 3
-    trial.make(new_canvas(64, 80))
+    trial.make_if_needed(new_canvas(64, 80))
     assert judged == [own]
 
 

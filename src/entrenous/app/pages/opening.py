@@ -205,7 +205,7 @@ async def show_view_once(request: Request) -> Response:
     if not once.look.request_opening():
         raise ShownAlready
     opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
-    state_of(request).vault.call_at_lock(once.look.end)
+    state_of(request).vault.call_at_lock(once.look.end_view)
     opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
     shown = await asyncio.wrap_future(once.look.answer)
     return show(
@@ -220,7 +220,7 @@ def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
 
 
 async def serve_view_once_file(request: Request) -> Response:
-    found = _find_view_once(request).look.file(int(request.path_params["number"]) - 1)
+    found = _find_view_once(request).look.file_at(int(request.path_params["number"]) - 1)
     if found is None:
         raise ShownAlready
     return response_for_page(request, found.data, found.media_type)
@@ -228,7 +228,7 @@ async def serve_view_once_file(request: Request) -> Response:
 
 async def end_view_once(request: Request) -> Response:
     once = _find_view_once(request)
-    once.look.end()
+    once.look.end_view()
     return redirect_to(request, "conversation", person=once.person)
 
 

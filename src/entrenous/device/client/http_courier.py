@@ -92,11 +92,15 @@ class HttpCourier:
         self._patience_for_wakes = RetryPolicy(patience_s, now_s)
         self._patience_for_transfers = RetryPolicy(patience_s, now_s)
 
-    def _request(self, url: str, call: RelayCall, patience: RetryPolicy | None = None) -> bytes:
+    def _send_request(
+        self, url: str, call: RelayCall, patience: RetryPolicy | None = None
+    ) -> bytes:
         with self._pauses.pausing_before(call):
             return send_request(self._client, url, call, patience or self._patience)
 
-    def _stream(self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader) -> None:
+    def _stream_request(
+        self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader
+    ) -> None:
         # the pause before the request depends on the first call; every further try calls each_try
         # again
         first = [each_try()]
@@ -120,82 +124,88 @@ class HttpCourier:
         body = relay_json.write_mailbox_locks(
             token_hash(owner), token_hash(close) if close else None
         )
-        self._request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
+        self._send_request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
 
     def publish_key_bundle(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
-        self._request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card))
+        self._send_request(
+            url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card)
+        )
 
     def key_bundle(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         path = f"mailboxes/{to_base64url(mailbox)}/card"
-        return self._request(url, RelayCall("GET", path, token, token_subject=TokenSubject.LETTER))
+        return self._send_request(
+            url, RelayCall("GET", path, token, token_subject=TokenSubject.LETTER)
+        )
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
         body = relay_json.write_prekeys(prekeys)
-        answer = self._request(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
+        answer = self._send_request(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
         return relay_json.read_one_time_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        answer = self._request(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
+        answer = self._send_request(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
         return relay_json.read_one_time_key_count(answer)
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
         path = f"{_prekeys_path(mailbox, device)}/claim"
-        answer = self._request(
+        answer = self._send_request(
             url, RelayCall("POST", path, token, token_subject=TokenSubject.LETTER)
         )
         return relay_json.read_prekey_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(token.lock)}"
-        self._request(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
+        self._send_request(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
 
     def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
         path, body = (
             f"mailboxes/{to_base64url(mailbox)}/tokens",
             relay_json.write_token_batch(batch),
         )
-        return relay_json.read_token_count(self._request(url, RelayCall("POST", path, owner, body)))
+        return relay_json.read_token_count(self._send_request(url, RelayCall("POST", path, owner, body)))
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
-        self._request(url, RelayCall("DELETE", path, owner))
+        self._send_request(url, RelayCall("DELETE", path, owner))
 
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         path = f"mailboxes/{to_base64url(envelope.mailbox)}/envelopes/{to_base64url(envelope.id)}"
         body = relay_json.write_envelope(envelope)
-        self._request(url, RelayCall("PUT", path, token, body, token_subject=TokenSubject.LETTER))
+        self._send_request(
+            url, RelayCall("PUT", path, token, body, token_subject=TokenSubject.LETTER)
+        )
 
     def waiting_envelopes(
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
     ) -> list[WaitingEnvelope]:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes?after={after}"
         return relay_json.read_waiting_envelopes(
-            self._request(url, RelayCall("GET", path, owner, limit=LETTER_PAGE_BYTES_MAX))
+            self._send_request(url, RelayCall("GET", path, owner, limit=LETTER_PAGE_BYTES_MAX))
         )
 
     def acknowledge(
         self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes/{to_base64url(envelope)}"
-        self._request(url, RelayCall("DELETE", path, owner))
+        self._send_request(url, RelayCall("DELETE", path, owner))
 
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
         call = RelayCall(
             "POST", path, withdraw_token, token_subject=TokenSubject.NOBODY
         )  # no pause before a recall: every second counts
-        return relay_json.read_envelope_status(self._request(url, call))
+        return relay_json.read_envelope_status(self._send_request(url, call))
 
     def envelope_status(
         self, url: str, envelope: EnvelopeId, withdraw_token: Secret
     ) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/state"
         call = RelayCall("GET", path, withdraw_token, token_subject=TokenSubject.LETTER_STATE)
-        return relay_json.read_envelope_status(self._request(url, call))
+        return relay_json.read_envelope_status(self._send_request(url, call))
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
@@ -205,53 +215,55 @@ class HttpCourier:
             relay_json.write_opening_attempt(attempt),
         )
         return relay_json.read_released_share(
-            self._request(url, RelayCall("POST", path, open_token, body))
+            self._send_request(url, RelayCall("POST", path, open_token, body))
         )
 
     def finish_opening(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> None:
         body = relay_json.write_opening_attempt(attempt)
-        self._request(
+        self._send_request(
             url, RelayCall("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body)
         )
 
     def create_lock(self, lock: RelayLock, owner: Secret) -> None:
         body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock"
-        self._request(lock.relay_url, RelayCall("PUT", path, owner, body))
+        self._send_request(lock.relay_url, RelayCall("PUT", path, owner, body))
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/evaluate"
         question = RelayCall(
             "POST", path, lock.unlock_token, relay_json.write_blinded_element(blinded)
         )
-        return relay_json.read_evaluation(self._request(lock.relay_url, question))
+        return relay_json.read_evaluation(self._send_request(lock.relay_url, question))
 
     def note_opened(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/lock/opened"
-        self._request(url, RelayCall("POST", path, owner, relay_json.write_vault_unlock(opening)))
+        self._send_request(
+            url, RelayCall("POST", path, owner, relay_json.write_vault_unlock(opening))
+        )
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        self._request(
+        self._send_request(
             url, RelayCall("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close)
         )
 
     def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
         body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/renew"
-        self._request(lock.relay_url, RelayCall("POST", path, owner, body))
+        self._send_request(lock.relay_url, RelayCall("POST", path, owner, body))
 
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
         body = relay_json.write_close_lock(token_hash(close))
-        self._request(
+        self._send_request(
             url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/close-lock", owner, body)
         )
 
     def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
-        self._request(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
+        self._send_request(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
 
     def wait_for_letter(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether a letter waits or arrives within ``seconds``.
@@ -261,7 +273,7 @@ class HttpCourier:
         same; so this function waits for the rest of the time, at most ``patience_s``.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
-        if self._request(url, RelayCall("GET", path, owner), self._patience_for_wakes):
+        if self._send_request(url, RelayCall("GET", path, owner), self._patience_for_wakes):
             return True
         left_s = seconds - (self._now_s() - began_s)
         if (rest_s := min(left_s, self._patience_s)) > 0:
@@ -270,7 +282,7 @@ class HttpCourier:
 
     def status(self, url: str) -> tuple[ProtocolVersions, datetime | None]:
         return read_status(
-            self._request(url, RelayCall("GET", "status", token_subject=TokenSubject.NOBODY))
+            self._send_request(url, RelayCall("GET", "status", token_subject=TokenSubject.NOBODY))
         )
 
     def upload_blob(
@@ -296,7 +308,7 @@ class HttpCourier:
                 token_subject=TokenSubject.LETTER,
             )
 
-        self._stream(url, each_try, discard_body)
+        self._stream_request(url, each_try, discard_body)
 
     def uploaded_size(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
@@ -305,7 +317,7 @@ class HttpCourier:
             call = RelayCall(
                 "GET", _blob_path(mailbox, blob), withdraw_token, token_subject=TokenSubject.LETTER
             )
-            answer = self._request(url, call)
+            answer = self._send_request(url, call)
         except NoSuchBlob:
             return 0
         received, size = read_upload_progress(answer)
@@ -323,7 +335,7 @@ class HttpCourier:
                 "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=download.range_header()
             )
 
-        self._stream(url, each_try, download.receive)
+        self._stream_request(url, each_try, download.write_answer)
 
 
 class _BlobDownload:
@@ -339,7 +351,7 @@ class _BlobDownload:
     def range_header(self) -> dict[str, str]:
         return {"Range": f"bytes={self._at}-"} if self._at else {}
 
-    def receive(self, answer: httpx.Response) -> None:
+    def write_answer(self, answer: httpx.Response) -> None:
         if self._at and not self._is_continuation(answer):
             raise NotUnderstood
         for chunk in answer.iter_raw():

@@ -178,7 +178,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     base = _parse_relay_address(url)
     host = base.netloc.decode()
 
-    def exchange() -> EntrenousError | None:
+    def send_and_read_answer() -> EntrenousError | None:
         call = each_try()
         target = f"{str(base).rstrip('/')}/v1/{call.path}"
         headers = _request_headers(call)
@@ -193,7 +193,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 
     try:
         with minimum_rate_for_requests(MinimumRate(least_bytes)):
-            error = patience(host, exchange)
+            error = patience(host, send_and_read_answer)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
     except (httpx.InvalidURL, UnicodeError):  # not a valid host name

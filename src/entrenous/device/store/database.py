@@ -46,7 +46,7 @@ class Database:
             DiskFull, DiskFailed.
         """
         with translate_disk_errors():
-            self._connection = _connect(folder / "vault.db", key)
+            self._connection = _open_encrypted_database(folder / "vault.db", key)
             self.just_created = _create_if_empty(self._connection)
         self._depth = 0
         self._before_change: Callable[[], object] | None = None
@@ -121,7 +121,7 @@ def is_right_key(folder: Path, key: Secret) -> bool:
     return True
 
 
-def _connect(path: Path, key: Secret) -> Any:
+def _open_encrypted_database(path: Path, key: Secret) -> Any:
     new = not path.exists()
     connection = sqlcipher3.connect(str(path), isolation_level=None)
     if new:

@@ -87,7 +87,7 @@ class VaultLedger:
         else:
             self._vault.drop(_COPY_TABLE, key)
 
-    def delete(self, message: MessageId) -> None:
+    def delete_message(self, message: MessageId) -> None:
         """Delete a message of which no copy was sent; a missing one is no error."""
         with self._vault.transaction():
             self._drop_copies_and_name(message)
@@ -187,7 +187,7 @@ class VaultLedger:
             [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
             first_look=len(looks.places),
         )
-        return (*looks.likeliest(found, _COMPARED_PICTURES_MAX), *others)
+        return (*looks.likeliest_pictures(found, _COMPARED_PICTURES_MAX), *others)
 
     def pictures_without_record(self) -> tuple[tuple[MessageId, int], ...]:
         """Return the sent pictures without a readable picture record: the message and place of
@@ -208,7 +208,7 @@ class VaultLedger:
         from entrenous.device.store.picture_search import PictureRecords  # noqa: PLC0415 - loads OpenCV
 
         if self._looks is None:
-            self._looks = PictureRecords.read(self._vault.items(_PICTURE_RECORD_TABLE))
+            self._looks = PictureRecords.from_encoded(self._vault.items(_PICTURE_RECORD_TABLE))
         return self._looks
 
     def record_trace(self, trace: Trace) -> None:

@@ -43,7 +43,7 @@ class PictureRecords:
     damaged: tuple[PicturePlace, ...]
 
     @classmethod
-    def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
+    def from_encoded(cls, records: Iterable[tuple[str, bytes]]) -> Self:
         """Read all records, sorted by key, and merge equal ones."""
         places: dict[PictureRecord, list[PicturePlace]] = {}
         damaged: list[PicturePlace] = []
@@ -64,7 +64,7 @@ class PictureRecords:
         """Return the messages whose pictures all have a record."""
         return frozenset(message for places in self.places for message, _ in places)
 
-    def likeliest(self, found: Picture, limit: int) -> list[Candidate]:
+    def likeliest_pictures(self, found: Picture, limit: int) -> list[Candidate]:
         """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 
         If few keypoints agree, records with a similar colour layout are interleaved.

@@ -108,7 +108,7 @@ class UnlockedVault:
     missed: int = 0
 
 
-def create(home: Path, passphrase: Secret) -> UnlockedVault:
+def create_vault_in_folder(home: Path, passphrase: Secret) -> UnlockedVault:
     """Create an empty vault in ``home``, which need not exist. No relay has a share of its key.
 
     Until the vault's first change is stored, another set-up may still take over the folder.
@@ -167,7 +167,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
             home.rmdir()
 
 
-def unlock(home: Path, passphrase: Secret, ask: AskRelayForShare) -> UnlockedVault:
+def unlock_vault_in_folder(home: Path, passphrase: Secret, ask: AskRelayForShare) -> UnlockedVault:
     """Open the vault in ``home``; if a change of its key was interrupted, complete the change.
 
     Raises:

@@ -121,7 +121,7 @@ def _filter_by_sender(
     sender: list[str], messages: tuple[ReceivedMessage, ...], device: Device
 ) -> tuple[ReceivedMessage, ...]:
     names = current_people_names(device)
-    by = [names.sender(message) for message in messages]
+    by = [names.sender_name(message) for message in messages]
     who = resolve_person_filter(sender, by, device)
     return tuple(
         message

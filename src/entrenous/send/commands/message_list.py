@@ -127,7 +127,7 @@ class PeopleNames:
     known: Mapping[PersonId, str]
     call: NameOf
 
-    def sender(self, message: ReceivedMessage) -> str:
+    def sender_name(self, message: ReceivedMessage) -> str:
         """Return the sender's current name; if it is not known, the one stored with the message."""
         if message.sender == self.me:
             return self.ours
@@ -165,7 +165,7 @@ def _message_json(
     ]
     return {
         "message": message.name,
-        "from": names.sender(message),
+        "from": names.sender_name(message),
         "state": state.value,
         "why": message.state.value,
         "sent_at": rfc3339_utc(message.sent_at),

@@ -50,7 +50,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(group, name="circle")
     app.command("invite")(invite)
     people = typer.Typer(help="The people you write to.", no_args_is_help=True)
-    people.command("add")(add)
+    people.command("add")(add_person_by_link)
     people.command("list")(list_people)
     people.command("verify")(verify)
     people.command("rename")(rename_person)
@@ -117,7 +117,7 @@ def invite(
     )
 
 
-def add(
+def add_person_by_link(
     context: typer.Context,
     link: Annotated[
         str,

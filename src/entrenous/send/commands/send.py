@@ -295,7 +295,7 @@ def make_undo_wait(
     The system clock is read only at the start, since it may be set meanwhile.
     """
 
-    def wait(until: datetime) -> bool:
+    def wait_or_undo(until: datetime) -> bool:
         whole_s = min((until - now()).total_seconds(), UNDO_WINDOW_S_MAX)
         total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
         while (left_s := end_s - ticks_s()) > 0:
@@ -305,4 +305,4 @@ def make_undo_wait(
         shown.report_count(translated(_UNDO_HINT), total, total)
         return True
 
-    return wait
+    return wait_or_undo

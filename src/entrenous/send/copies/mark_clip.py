@@ -92,7 +92,7 @@ class ClipSound:
     prepared: PreparedSound | None
     contour: bytes
 
-    def track(self, seed: Secret) -> Track:
+    def marked_track(self, seed: Secret) -> Track:
         """Return one copy's sound track, with the original's timing."""
         sound = self.sound
         if self.prepared is None:
@@ -138,7 +138,7 @@ def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and o
     size = _copies_per_batch(original, room_bytes)
     for first in range(0, people, size):
         seeds = [new_mark_seed(device) for _ in range(min(size, people - first))]
-        tracks = (None if sound is None else sound.track(seed) for seed in seeds)
+        tracks = (None if sound is None else sound.marked_track(seed) for seed in seeds)
         wanted = [
             ClipCopySpec(seed, track, original.crf)
             for seed, track in zip(seeds, tracks, strict=True)
@@ -245,7 +245,7 @@ class MessageClip:
     def copy_shapes(self) -> tuple[CopyShape, ...]:
         return (CopyShape(MEDIA_TYPE, FileRole.CLIP),)
 
-    def copies(
+    def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """Yield the copies, one recipient after the other; one pass through the clip makes

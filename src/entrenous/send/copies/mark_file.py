@@ -108,7 +108,7 @@ class _PictureMarking:
         if self.handed > 0 and len(handed) < len(self.batch):
             self.device.ledger.add_copies(self.id, 0, self.start, handed)
         if self.handed == 0 and self.kept is not None:
-            self.device.ledger.delete(self.id)
+            self.device.ledger.delete_message(self.id)
             self.device.vault.delete_file(self.kept)
 
     def _record_message(self) -> None:
@@ -221,7 +221,7 @@ class CopyRecording:
                     ledger.add_copies(self._id, position, self._made, ())
                 return
             sent = ledger.message(self._id)
-            ledger.delete(self._id)
+            ledger.delete_message(self._id)
             clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
             sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
             for blob in clips | sounds:

@@ -92,7 +92,7 @@ class TrialCopy:
         self._finer: int | None = None
         self._lock = Lock()
 
-    def make(self, onto: Canvas) -> None:
+    def make_if_needed(self, onto: Canvas) -> None:
         """Make the trial copy, unless it exists or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
@@ -230,7 +230,7 @@ def _report_each_copy(
 
 
 def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
-    original.trial.make(onto)
+    original.trial.make_if_needed(onto)
     _paint_copy(original, seed, onto)
     return write_picture(original.picture, onto.pixels, finer=original.finer_steps)
 
@@ -280,7 +280,7 @@ class MessagePictures:
         formats = (original.picture.encoding.format for original in self.originals)
         return tuple(CopyShape(one.written.media_type, FileRole.PICTURE) for one in formats)
 
-    def copies(
+    def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         marking.add(0)  # shows the progress bar before the first is done

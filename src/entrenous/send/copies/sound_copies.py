@@ -89,7 +89,7 @@ class MessageSound:
     def copy_shapes(self) -> tuple[CopyShape, ...]:
         return (CopyShape(written_format(self.sound.encoding).media_type, FileRole.VOICE),)
 
-    def copies(
+    def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         def make_copy(seed: Secret) -> tuple[MadeCopy, ...]:

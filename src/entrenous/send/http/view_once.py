@@ -106,7 +106,7 @@ class ViewSession:
         if not self.answer.done():
             self.answer.set_exception(why)
 
-    def file(self, index: int) -> ContentFile | None:
+    def file_at(self, index: int) -> ContentFile | None:
         """Return a file by its index, while the content may be viewed."""
         shown = self._shown
         if shown is None or self.over.is_set() or not 0 <= index < len(shown.files):
@@ -121,7 +121,7 @@ class ViewSession:
         """Return whether the page has requested every file."""
         return self._was_shown and not self._unasked
 
-    def end(self) -> None:
+    def end_view(self) -> None:
         """Delete the content, and release everything that waits."""
         self._shown = None
         for one in (self.over, self.asked, self.loaded):
@@ -132,10 +132,10 @@ def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
     """Return the application that serves one view on the socket ``taken``."""
     pages = _ViewOncePages(look)
     routes = [
-        Route(f"/{look.cover}", pages.cover, methods=["GET"]),
-        Route(f"/{look.inside}/show", pages.show, methods=["POST"]),
-        Route(f"/{look.inside}/end", pages.end, methods=["POST"]),
-        Route(f"/{look.inside}/{{number:int}}", pages.file, methods=["GET"]),
+        Route(f"/{look.cover}", pages.serve_cover, methods=["GET"]),
+        Route(f"/{look.inside}/show", pages.show_message, methods=["POST"]),
+        Route(f"/{look.inside}/end", pages.end_view, methods=["POST"]),
+        Route(f"/{look.inside}/{{number:int}}", pages.serve_file, methods=["GET"]),
         Route("/look.css", _serve_asset("look.css", "text/css"), methods=["GET"]),
         Route("/look.js", _serve_asset("look.js", "text/javascript"), methods=["GET"]),
     ]
@@ -151,28 +151,28 @@ class _ViewOncePages:
         environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
         self._template = environment.from_string(_read_asset("page.html.j2"))
 
-    async def cover(self, _: Request) -> Response:
+    async def serve_cover(self, _: Request) -> Response:
         if not self._look.claim_first_page():
-            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
-        return self._page()
+            return self._render_page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
+        return self._render_page()
 
-    async def show(self, _: Request) -> Response:
+    async def show_message(self, _: Request) -> Response:
         """Request the opening, and wait for it."""
         if not self._look.request_opening():
-            return self._page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
+            return self._render_page(words=translated(_ALREADY_SHOWN_SENTENCE), status=410)
         try:
             shown = await asyncio.wrap_future(self._look.answer)
         except EntrenousError as why:
-            return self._page(words=str(why), status=409)
-        return self._page(shown=shown)
+            return self._render_page(words=str(why), status=409)
+        return self._render_page(shown=shown)
 
-    async def end(self, _: Request) -> Response:
-        self._look.end()
+    async def end_view(self, _: Request) -> Response:
+        self._look.end_view()
         return HTMLResponse("<!doctype html><title></title>")
 
-    async def file(self, request: Request) -> Response:
+    async def serve_file(self, request: Request) -> Response:
         """Return a file, or the range that a player requests (RFC 9110, 14.2)."""
-        file = self._look.file(request.path_params["number"] - 1)
+        file = self._look.file_at(request.path_params["number"] - 1)
         if file is None:
             return Response(status_code=404)
         size = len(file.data)
@@ -187,7 +187,7 @@ class _ViewOncePages:
         part = file.data[first : last + 1]
         return Response(part, status_code=206, media_type=file.media_type, headers=headers)
 
-    def _page(
+    def _render_page(
         self, *, shown: ViewedContent | None = None, words: str = "", status: int = 200
     ) -> Response:
         inside = f"/{self._look.inside}"
@@ -230,7 +230,7 @@ def serve_view(look: ViewSession) -> Iterator[str]:
         try:
             yield f"{url_of(taken)}/{look.cover}"
         finally:
-            look.end()
+            look.end_view()
             server.should_exit = True
             thread.join()
 

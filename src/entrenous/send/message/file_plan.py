@@ -49,7 +49,7 @@ class FilesCopiedTogether(Protocol):
     @property
     def copy_shapes(self) -> tuple[CopyShape, ...]: ...
 
-    def copies(
+    def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """Yield a copy of each file for one recipient after the other, working a few copies ahead.
@@ -80,7 +80,7 @@ class FilePlan:
         """The shape of each file, in the message's order."""
         return self._in_message_order([part.copy_shapes for part in self.parts])
 
-    def copies(
+    def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """Yield, for one recipient after the other, a copy of every file in the message's order.
@@ -88,7 +88,7 @@ class FilePlan:
         """
         with ExitStack() as stack:
             making = [
-                stack.enter_context(closing(part.copies(people, device, marking)))
+                stack.enter_context(closing(part.make_copies(people, device, marking)))
                 for part in self.parts
             ]
             for _ in range(people):

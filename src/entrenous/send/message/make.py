@@ -129,12 +129,12 @@ class _MessageInProgress:
         size = sum(map(len, self.draft.files))
         marking = ByteCounter(TransferStage.MARKING, size * len(to), watch)
         sealing = ByteCounter(TransferStage.SEALING, size * len(to), watch)
-        for one, copies in zip(to, self._copies(len(to), marking), strict=True):
+        for one, copies in zip(to, self._make_copies(len(to), marking), strict=True):
             self.made.append(self._seal_for_device(one, copies))
             sealing.add(size)
 
-    def _copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
-        with closing(self.plan.copies(people, self.device, marking)) as copies:
+    def _make_copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
+        with closing(self.plan.make_copies(people, self.device, marking)) as copies:
             yield from copies
 
     def _seal_for_device(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _SealedDeviceCopies:

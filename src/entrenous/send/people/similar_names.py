@@ -79,7 +79,9 @@ def is_similar(one: str, other: str) -> bool:
 
 def mixes_alphabets(name: str) -> bool:
     """Check whether a word mixes letters of two alphabets with similar letter shapes."""
-    return any(len(_alphabets(word)) > 1 for word in unicodedata.normalize("NFKC", name).split())
+    return any(
+        len(_look_alike_alphabets(word)) > 1 for word in unicodedata.normalize("NFKC", name).split()
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -89,12 +91,12 @@ def similar_forms(name: str) -> tuple[str, str, str]:
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
     return (
         comparable_name(name),
-        _skeleton(bare, _SMALL_SKELETON_TABLE),
-        _skeleton(bare, _CAPITAL_SKELETON_TABLE),
+        _look_alike_skeleton(bare, _SMALL_SKELETON_TABLE),
+        _look_alike_skeleton(bare, _CAPITAL_SKELETON_TABLE),
     )
 
 
-def _skeleton(bare: str, table: Mapping[int, str]) -> str:
+def _look_alike_skeleton(bare: str, table: Mapping[int, str]) -> str:
     drawn = bare.translate(table)
     for pair, one in _LOOK_ALIKE_PAIRS.items():
         drawn = drawn.replace(pair, one)
@@ -105,7 +107,7 @@ def _translation_table(looks: Mapping[str, str]) -> dict[int, str]:
     return {ord(char): letter for letter, chars in looks.items() for char in chars}
 
 
-def _alphabets(word: str) -> set[str]:
+def _look_alike_alphabets(word: str) -> set[str]:
     """Return the alphabets with similar letter shapes that a word's letters belong to."""
     names = (unicodedata.name(char, "").split(" ")[0] for char in word if char.isalpha())
     return _ALPHABETS.intersection(names)
@@ -113,13 +115,13 @@ def _alphabets(word: str) -> set[str]:
 
 def _is_short_form(a: str, b: str) -> bool:
     """Check word by word whether ``b`` starts with ``a``, which may have fewer words."""
-    short, long = _words(a), _words(b)
+    short, long = _words_of_name(a), _words_of_name(b)
     if not short or len(short[0]) < _SHORT_FORM_LETTERS_MIN or len(short) > len(long):
         return False
     return all(map(str.startswith, long, short))
 
 
-def _words(name: str) -> list[str]:
+def _words_of_name(name: str) -> list[str]:
     """Split a name into words, without the dots of initials."""
     return [word.rstrip(".") for word in name.split()]
 

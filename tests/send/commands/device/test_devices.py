@@ -14,7 +14,7 @@ from entrenous.cli import run
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import WrongPassphrase
 from entrenous.device.open_device import create_lockable_device, open_unlocked
-from entrenous.device.store.vault_folder import has_vault, read_vault_head, unlock
+from entrenous.device.store.vault_folder import has_vault, read_vault_head, unlock_vault_in_folder
 from entrenous.send.commands import setup
 from entrenous.send.commands.catch_up import describe_contact_change
 from entrenous.send.devices.device_wording import describe_revocation
@@ -137,7 +137,7 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
         stopped(laptop)
     assert read_vault_head(stolen).now.lock is not None
     with pytest.raises(WrongPassphrase):
-        unlock(stolen, words, no_relay)
+        unlock_vault_in_folder(stolen, words, no_relay)
     assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
     monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
     assert "can no longer be unlocked" in said("inbox", status=EXIT_STATUS_BY_FAMILY["refused"])
