@@ -97,7 +97,7 @@ def unlock_by_sheet(
 ) -> UnlockedVault:
     """Open a vault with a recovery sheet if its relay does not answer.
 
-    Raises SheetCannotUnlock, OutdatedSheet, and the errors of ``unlock`` in
+    Raises SheetCannotUnlock, OutdatedSheet, and the errors of ``unlock_vault_in_folder`` in
     device/store/vault_folder.py.
     """
     by_sheet = ShareFromRelayOrSheet(ask, sheet)
