@@ -158,7 +158,7 @@ def new_message_name(device: Device) -> MessageName:
 
 
 def is_message_name(name: str) -> bool:
-    """Return whether a name has the form of :func:`new_message_name`, which is safe as a file name."""
+    """Return whether a name has the form of :func:`new_message_name`, safe as a file name."""
     return _NAME_PATTERN.fullmatch(name) is not None
 
 

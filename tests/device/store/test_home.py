@@ -46,7 +46,7 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A vault as ``create_vault_in_folder`` makes it, but for the cost; or one of the first schema."""
+    """A vault as ``create_vault_in_folder`` makes it, except its cost; or of the first schema."""
     home = tmp_path_factory.mktemp("home")
     head = {
         "schema": request.param,

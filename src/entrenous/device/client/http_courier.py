@@ -141,7 +141,9 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
         body = relay_json.write_prekeys(prekeys)
-        answer = self._send_request(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
+        answer = self._send_request(
+            url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body)
+        )
         return relay_json.read_one_time_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
@@ -166,7 +168,9 @@ class HttpCourier:
             f"mailboxes/{to_base64url(mailbox)}/tokens",
             relay_json.write_token_batch(batch),
         )
-        return relay_json.read_token_count(self._send_request(url, RelayCall("POST", path, owner, body)))
+        return relay_json.read_token_count(
+            self._send_request(url, RelayCall("POST", path, owner, body))
+        )
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
