@@ -52,7 +52,7 @@ def _both(bank: BankStore, index: IndexStore, name: str, bits: bytes) -> tuple[f
         return bool(bank.claims_on({one.entry for one in near}))
 
     def withdraw() -> None:
-        bank.move(ClaimId(name), ClaimEvent.WITHDRAW)
+        bank.apply_event(ClaimId(name), ClaimEvent.WITHDRAW)
 
     added = _until(lambda: bank.register(_claim(name, bits)), matches)
     return added, _until(withdraw, lambda: not matches())

@@ -24,7 +24,7 @@ from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.scan import fast_views
+from entrenous.stop.judge.scan import hash_whole_picture
 
 _TILES_PER_SIDE: Final = 5
 _VIEWS: Final = 2_000  # looked for at a time: an upload's own photograph has many that fit
@@ -117,7 +117,7 @@ def false_fast(bank: Sequence[Registered], known: Pieces, every: int) -> Counted
     count = Counted()
     for place, one in list(enumerate(bank))[::every]:
         for tile in tiles(one.subject.rgb):
-            count.add(known.fitting(place, bits_of(fast_views(picture_of(tile)).whole)))
+            count.add(known.fitting(place, bits_of(hash_whole_picture(picture_of(tile)).whole)))
     return count
 
 

@@ -20,8 +20,8 @@ from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.deferred_scan import deferred_views
-from entrenous.stop.judge.scan import HashViews, fast_scan
+from entrenous.stop.judge.deferred_scan import views_for_deferred_scan
+from entrenous.stop.judge.scan import HashViews, scan_whole_picture
 
 Words = NDArray[np.uint64]
 
@@ -58,10 +58,12 @@ def register(subject: Subject) -> Registered | None:
 
 def look(upload: bytes) -> Looked:
     """All hashes of an upload, read as :mod:`entrenous.stop.store.open_gate` has it read."""
-    _, fast = fast_scan(
+    _, fast = scan_whole_picture(
         lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_COMPARISON_SIDE_PX_MIN
     )
-    slow = list(deferred_views(read_picture(upload, at_least_px=PART_COMPARISON_SIDE_PX_MIN)))
+    slow = list(
+        views_for_deferred_scan(read_picture(upload, at_least_px=PART_COMPARISON_SIDE_PX_MIN))
+    )
     return Looked(
         bits_of(fast.whole),
         bits_of(view for some in slow if not some.part for view in some.views),

@@ -36,7 +36,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.base_file import Shard, build_from_bank, write_base
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.deferred_scan import deferred_views
+from entrenous.stop.judge.deferred_scan import views_for_deferred_scan
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, BankCounts, HashEntry
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
@@ -79,7 +79,7 @@ def made(count: int, shards: int) -> dict[str, float]:
     with TemporaryDirectory(dir=scratch()) as folder:
         bank = cast("BankStore", Made(count))
         began = time.process_time()
-        for shard in Shard.all(shards):
+        for shard in Shard.shards_of(shards):
             write_base(Path(folder) / shard.file, *build_from_bank(bank, shard), shard)
         took = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
@@ -134,8 +134,12 @@ def slow_look() -> dict[str, float]:
     picture = read_picture(data.tobytes())
     told: dict[str, float] = {}
     for name, has_parts in (("slow_look_of_wholes", False), ("slow_look", True)):
-        views = [len(one.views) for one in deferred_views(picture, lambda one=has_parts: one)]
-        took_s = _median(lambda _, one=has_parts: list(deferred_views(picture, lambda: one)), 3)
+        views = [
+            len(one.views) for one in views_for_deferred_scan(picture, lambda one=has_parts: one)
+        ]
+        took_s = _median(
+            lambda _, one=has_parts: list(views_for_deferred_scan(picture, lambda: one)), 3
+        )
         told |= {f"{name}_s": round(took_s, 3), f"{name}_lookups": sum(views)}
     return told
 

@@ -12,7 +12,7 @@ import skimage.data
 from entrenous.fingerprint.embedding import OnnxEmbedder, to_square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.deferred_scan import deferred_matches, run_deferred_scan
+from entrenous.stop.judge.deferred_scan import best_deferred_hits, run_deferred_scan
 from entrenous.stop.register import accepted_embedding_model, register_claim
 from entrenous.stop.registration import ClaimRequest
 from entrenous.stop.store.open_gate import open_platform
@@ -51,4 +51,4 @@ def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
         assert held is not None
         (match,) = held.decision.matches
         assert (match.claim, match.how, match.part) == (claim.id, "looks alike", True)
-        assert deferred_matches(picture(skimage.data.coffee()), platform) == []
+        assert best_deferred_hits(picture(skimage.data.coffee()), platform) == []

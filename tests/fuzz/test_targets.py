@@ -39,7 +39,7 @@ NOT_FUZZED = {
     ("crypto/encryption_at_rest.py", "decrypt_as_recipient"): "pyrage reads identity and file",
     ("stop/store/review_queue.py", "ReviewQueue.record"): "keeps the bytes as they are",
     ("stop/store/review_queue.py", "ReviewQueue.appeal"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "ReviewQueue.keep_bytes"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.store_review_bytes"): "keeps the bytes as they are",
     (
         "connectors/exchange/exchange_client.py",
         "ExchangeHttp.get_next_page",
@@ -50,7 +50,7 @@ NOT_FUZZED = {
     ("stop/commands/protect_command.py", "FileRegistrar.register"): INSIDE,
     ("connectors/exchange/exchange_access.py", "parse_whole_number"): "digits alone",
     ("connectors/upload_rules.py", "uploads_in_body"): "extract_uploads reads for it",
-    ("connectors/hma_requests.py", "bank_named"): "compares a name",
+    ("connectors/hma_requests.py", "get_bank_by_hma_name"): "compares a name",
     ("connectors/hma_requests.py", "parse_bank_names"): "splits at commas",
     ("connectors/hma_requests.py", "new_bank_name"): "one regular expression",
     ("connectors/hma_requests.py", "parse_pdq_signal"): "hexadecimal digits alone",

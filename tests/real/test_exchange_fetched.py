@@ -36,7 +36,7 @@ COMMAND = """
 import sys
 import typer
 from entrenous.connectors.exchange.commands import add_commands
-from entrenous.stop.store.open_gate import exchange_of
+from entrenous.stop.store.open_gate import open_exchange
 app = typer.Typer()
 add_commands(app)
 app(sys.argv[1:])
@@ -120,7 +120,7 @@ def withdrawn(platform: Platform, count: int) -> set[bytes]:
     for number, claim in platform.bank.claims_on(known):
         claims[claim.id] = known[number]
     for claim_id in list(claims)[:count]:
-        platform.bank.move(claim_id, ClaimEvent.WITHDRAW)
+        platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
         del claims[claim_id]
     return set(claims.values())
 

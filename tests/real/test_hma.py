@@ -131,7 +131,7 @@ class Ours:
             gone[claim.id] = known[number]
         taken = dict(list(gone.items())[:count])
         for claim_id in taken:
-            self.platform.bank.move(claim_id, ClaimEvent.WITHDRAW)
+            self.platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
         update_marks(self.exchange)
         time.sleep(2)  # its seconds are whole
         return set(taken.values())

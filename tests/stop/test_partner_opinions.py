@@ -14,8 +14,8 @@ from entrenous.stop.partners import (
     OPINION_CONTEXT,
     accept_opinion,
     add_partner,
-    drop_partner,
-    opinion_statement,
+    remove_partner,
+    signed_bytes_of_opinion,
 )
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import (
@@ -50,7 +50,7 @@ def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) 
 def say(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
     room.clock.wind(minutes=1)
     said = opinion(room, claim, stance, KEYS[number])
-    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
     return accept_opinion(said, signature, room.platform).state
 
 
@@ -65,9 +65,9 @@ def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> No
 def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
     room: Room, claim: ClaimId
 ) -> None:
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert [say(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
     assert say(room, claim, D, 4) is ClaimState.SUSPENDED
 
@@ -94,7 +94,7 @@ def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: 
 
 def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -> None:
     said = opinion(room, claim, D, KEYS[0])
-    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
     for forged in (
         replace(said, stance=N),
         replace(said, claim=ClaimId("0" * 32)),
@@ -103,7 +103,7 @@ def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -
     ):
         with pytest.raises(BadSignature):
             accept_opinion(forged, signature, room.platform)
-    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(opinion_statement(said))):
+    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(signed_bytes_of_opinion(said))):
         with pytest.raises(BadSignature):
             accept_opinion(said, bad, room.platform)
     assert room.platform.bank.opinions(claim) == ()
@@ -114,12 +114,12 @@ def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
     said = opinion(room, claim, D, stranger)
-    signed = stranger.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
     with pytest.raises(NoSuchPartner):
         accept_opinion(said, signed, room.platform)
     ahead = opinion(room, claim, D, KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
-    signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(ahead))
+    signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
     with pytest.raises(BadOpinion, match="ahead"):
         accept_opinion(ahead, signed, room.platform)
     with pytest.raises(NoSuchClaim):
@@ -127,7 +127,7 @@ def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
 
 
 def test_opinion_of_a_dropped_partner_is_refused(room: Room, claim: ClaimId) -> None:
-    drop_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
+    remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
     with pytest.raises(NoSuchPartner):
         say(room, claim, D, 0)
 
@@ -140,7 +140,7 @@ def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> N
     for number in (0, 1):
         say(room, claim, D, number)
     said = opinion(room, claim, D, KEYS[2])
-    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
+    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
     with busy_at(room.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
         accept_opinion(said, signature, room.platform)
     assert len(room.bank.opinions(claim)) == 2

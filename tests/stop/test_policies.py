@@ -49,7 +49,7 @@ def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
 
 def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     set_policy(PEOPLE_BANK, SHADOW, room.platform)
     decision = judge_upload(jpeg(hers), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)

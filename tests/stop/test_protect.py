@@ -207,7 +207,7 @@ def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
 
 def test_ask_again_stores_the_present_state(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
-    room.platform.bank.move(protection.claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(protection.claim, ClaimEvent.CONFIRM)
     assert refresh_protection(protection, room.gate, room.device).state is ClaimState.CONFIRMED
     assert find_protection(protection.claim, room.device).state is ClaimState.CONFIRMED
     with pytest.raises(NoSuchProtection):

@@ -13,7 +13,7 @@ from django.utils.deconstruct import deconstructible
 from django.utils.decorators import sync_and_async_middleware
 
 from entrenous.base.environment import BadSetting
-from entrenous.connectors.upload_rules import error_for, reply_text
+from entrenous.connectors.upload_rules import error_for, one_line_message
 from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
@@ -45,7 +45,7 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return middleware that tells validators which request they check."""
     if iscoroutinefunction(get_response):
 
-        async def answer_later(request: Any) -> Any:
+        async def answer_async(request: Any) -> Any:
             token = _CURRENT_REQUEST.set(request)
             try:
                 answer: Awaitable[Any] = get_response(request)
@@ -53,16 +53,16 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
             finally:
                 _CURRENT_REQUEST.reset(token)
 
-        return answer_later
+        return answer_async
 
-    def answer(request: Any) -> Any:
+    def answer_sync(request: Any) -> Any:
         token = _CURRENT_REQUEST.set(request)
         try:
             return get_response(request)
         finally:
             _CURRENT_REQUEST.reset(token)
 
-    return answer
+    return answer_sync
 
 
 @deconstructible
@@ -91,9 +91,9 @@ class GateValidator:
         file.entrenous = answer
         error = error_for(answer, gate_client().setting.appeal_url)
         if answer.action is GateVerdict.REFUSE:
-            raise ValidationError(reply_text(error), code="stopped")
+            raise ValidationError(one_line_message(error), code="stopped")
         if answer.action is GateVerdict.HOLD and self.on_hold != "mark":
-            raise ValidationError(reply_text(error), code="held")
+            raise ValidationError(one_line_message(error), code="held")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GateValidator) and self.on_hold == other.on_hold

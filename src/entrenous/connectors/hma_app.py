@@ -127,20 +127,23 @@ def hma_app(
         *_exchange_routes(ExchangeRequests(sources)),
     ]
 
-    async def site_map(_request: Request) -> Response:
+    async def answer_site_map(_request: Request) -> Response:
         return json_answer(
-            sorted(path.translate(_BRACES_TO_ANGLE_BRACKETS) for path in _paths(rows))
+            sorted(path.translate(_BRACES_TO_ANGLE_BRACKETS) for path in _methods_by_path(rows))
         )
 
-    async def openapi(_request: Request) -> Response:
-        return json_answer(describe_api(_paths(rows)))
+    async def answer_openapi(_request: Request) -> Response:
+        return json_answer(describe_api(_methods_by_path(rows)))
 
-    rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
+    rows += [
+        ("GET", "/site-map", answer_site_map),
+        ("GET", "/openapi/openapi.json", answer_openapi),
+    ]
     app = Starlette(
         routes=[
             Route("/status", about.status),
             Route("/status/live", about.live),
-            *(_route(row, access) for row in rows),
+            *(_operator_route(row, access) for row in rows),
         ],
         exception_handlers={
             EntrenousError: on_error,
@@ -202,7 +205,7 @@ def _curation_routes(curation: ContentRequests) -> list[RouteRow]:
     ]
 
 
-def _route(row: RouteRow, access: GateAccess) -> Route:
+def _operator_route(row: RouteRow, access: GateAccess) -> Route:
     methods, path, handler = row
 
     async def handle_for_operator(request: Request) -> Response:
@@ -212,7 +215,7 @@ def _route(row: RouteRow, access: GateAccess) -> Route:
     return Route(path, handle_for_operator, methods=methods.split())
 
 
-def _paths(rows: list[RouteRow]) -> dict[str, list[str]]:
+def _methods_by_path(rows: list[RouteRow]) -> dict[str, list[str]]:
     paths: dict[str, list[str]] = {"/status": ["GET"], "/status/live": ["GET"]}
     for methods, path, _ in rows:
         plain = path.replace(":path", "")

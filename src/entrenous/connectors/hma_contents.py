@@ -145,7 +145,7 @@ class HmaContent:
         return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
 
 
-def find_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
+def get_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
     """Find a bank's content; raises NoSuchContent, which names the next number.
 
     One look-up finds a content that is on or missing. For one that is off, all claims are read.
@@ -197,7 +197,7 @@ def switch_off(
     """
     for claim in _require_own(content):
         listings.keep([claim.id], PlatformListing(content_id_of(content, listings), until))
-        platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+        platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
 
 
 def switch_on(
@@ -226,7 +226,7 @@ def content_id_of(content: HmaContent, listings: PlatformListingStore) -> str:
 
 def replace_note(content: HmaContent, note: str, listings: PlatformListingStore) -> None:
     """Replace the note; raises NotOwnContent."""
-    listings.annotate([claim.id for claim in _require_own(content)], note)
+    listings.set_reason([claim.id for claim in _require_own(content)], note)
 
 
 def delete_content(content: HmaContent, platform: Platform) -> int:

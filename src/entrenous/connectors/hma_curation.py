@@ -21,7 +21,7 @@ from entrenous.connectors.hma_contents import (
     delete_content,
     describe_bank,
     describe_content,
-    find_content,
+    get_content,
     parse_json_parameter,
     parse_ratio,
     replace_note,
@@ -37,7 +37,7 @@ from entrenous.connectors.hma_requests import (
     BadParameter,
     NoSuchContent,
     NotSupportedHere,
-    bank_named,
+    get_bank_by_hma_name,
     hma_name,
     json_member,
     json_object,
@@ -201,7 +201,7 @@ class ContentRequests:
         """Return a content by its number."""
         bank = await self._bank_of_request(request)
         content = await run_in_threadpool(
-            find_content, _content_number(request), bank, self.platform
+            get_content, _content_number(request), bank, self.platform
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
         if _query_flag(request, "include_signals"):
@@ -234,7 +234,9 @@ class ContentRequests:
         )
 
     async def _bank_of_request(self, request: Request) -> Bank:
-        return await run_in_threadpool(bank_named, request.path_params["bank"], self.platform)
+        return await run_in_threadpool(
+            get_bank_by_hma_name, request.path_params["bank"], self.platform
+        )
 
     async def _add_hash(self, bits: bytes, bank: Bank, metadata: ContentMetadata) -> Response:
         number, made = await run_in_threadpool(self._list_hash, bits, bank, metadata)
@@ -252,26 +254,26 @@ class ContentRequests:
         number, made = add_content(bits, bank, metadata.note, self.platform)
         if metadata.content_id:
             set_content_id(
-                find_content(number, bank, self.platform), metadata.content_id, self.listings
+                get_content(number, bank, self.platform), metadata.content_id, self.listings
             )
         return number, made
 
     def _change_content(
         self, number: int, bank: Bank, change: ContentChange
     ) -> tuple[HmaContent, Claim | None]:
-        content, made = find_content(number, bank, self.platform), None
+        content, made = get_content(number, bank, self.platform), None
         if change.note is not None:
             replace_note(content, change.note, self.listings)
-            content = find_content(number, bank, self.platform)
+            content = get_content(number, bank, self.platform)
         if change.on:
             made = switch_on(content, self.platform, self.listings)
         elif change.on is not None:
             switch_off(content, change.until, self.platform, self.listings)
-        return find_content(number, bank, self.platform), made
+        return get_content(number, bank, self.platform), made
 
     def _delete_content(self, number: int, bank: Bank) -> int:
         try:
-            return delete_content(find_content(number, bank, self.platform), self.platform)
+            return delete_content(get_content(number, bank, self.platform), self.platform)
         except NoSuchContent:
             return 0
 

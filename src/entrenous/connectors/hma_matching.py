@@ -42,7 +42,7 @@ from entrenous.stop.http.request_body import (
 )
 from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import HashViews, first_scan
-from entrenous.stop.judge.weigh import is_released, outcome_of_hit, release_of
+from entrenous.stop.judge.weigh import hit_outcome, is_released, release_from_hit
 from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
@@ -145,13 +145,13 @@ def matches_acted_on(
     overruled by releasing this picture.
     """
     released = [
-        release_of(_as_match(match), match.claim)
+        release_from_hit(_as_match(match), match.claim)
         for match in matches
         if match.bank.name == RELEASED_BANK
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _matches_of_banks(matches, bank_names):
-        outcome = outcome_of_hit(_as_match(match), match.claim, match.bank)
+        outcome = hit_outcome(_as_match(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and is_released(
             outcome, _as_match(match), match.claim, released
         )

@@ -198,7 +198,7 @@ def visible_banks(platform: Platform) -> tuple[Bank, ...]:
     return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED_BANK)
 
 
-def bank_named(untrusted_name: str, platform: Platform) -> Bank:
+def get_bank_by_hma_name(untrusted_name: str, platform: Platform) -> Bank:
     """Return the bank with this HMA name; raises NoSuchBank, AmbiguousBankName."""
     banks = [bank for bank in visible_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:

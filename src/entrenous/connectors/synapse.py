@@ -112,7 +112,7 @@ class GateModule:
         publishes = self._setting.on_hold == "publish"
         ask = partial(self._client.ask_file, publishes_held=publishes)
         answer = await self._api.defer_to_thread(
-            ask, Path(file_wrapper.path), file_info.file_id, _sender(file_info)
+            ask, Path(file_wrapper.path), file_info.file_id, _uploading_user(file_info)
         )
         if self._is_hidden(answer):
             self._hide_soon(file_info.server_name, file_info.file_id, answer.case)
@@ -142,7 +142,7 @@ class GateModule:
             if server is None
             else (_HIDE_REMOTE_FILE, (by, file, server))
         )
-        if await self._api.run_db_interaction("entrenous_hide", _execute, sql, values):
+        if await self._api.run_db_interaction("entrenous_hide", _execute_statement, sql, values):
             self._hidden[case] = None
         elif tries > 0:
             self._hide_soon(server, file, case, tries - 1)
@@ -161,14 +161,14 @@ class GateModule:
             if state in ("released", "closed"):
                 for sql in _UNHIDE_STATEMENTS:
                     await self._api.run_db_interaction(
-                        "entrenous_show", _execute, sql, (_CASE_PREFIX + case,)
+                        "entrenous_show", _execute_statement, sql, (_CASE_PREFIX + case,)
                     )
             elif state != "confirmed":
                 # Move the case to the end, so that the others are queried first.
                 self._hidden[case] = None
 
 
-def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
+def _execute_statement(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
     """Execute a statement; return the number of rows that it changed."""
     transaction.execute(sql, values)
     return int(transaction.rowcount)
@@ -179,7 +179,7 @@ def _select_hidden_cases(transaction: Any) -> list[str]:
     return [str(value) for (value,) in transaction.fetchall()]
 
 
-def _sender(file_info: Any) -> str:
+def _uploading_user(file_info: Any) -> str:
     """Return the uploading user, such as @ana:house.example, or "" for another server's file.
 
     Synapse does not pass the user to modules; it is in the context of the present request. For

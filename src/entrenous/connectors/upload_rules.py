@@ -145,7 +145,7 @@ def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
         "type": f"urn:entrenous:{error.family}:{name}",
         "title": name.replace("-", " ").capitalize(),
         "status": status,
-        "detail": reply_text(error),
+        "detail": one_line_message(error),
         **more,
     }
     return Reply(status, PROBLEM_TYPE, json.dumps(document).encode())
@@ -157,7 +157,7 @@ def reply_headers(reply: Reply) -> list[tuple[str, str]]:
     return [("Content-Type", reply.kind), length, ("Cache-Control", "no-store"), *again]
 
 
-def reply_text(error: EntrenousError | None) -> str:
+def one_line_message(error: EntrenousError | None) -> str:
     """Return the message in one line; "" for None."""
     return "" if error is None else " ".join(str(error).split())
 
@@ -167,14 +167,14 @@ DECISION_HEADER: Final = "Entrenous-Decision"
 FILES_MAX: Final = 32  # files per request; the gate is asked about each
 _FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
 _UPLOAD_METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
-_WORD_CHARACTER: Final = re.compile(r"[\w-]")
+_WORD_CHARACTER_PATTERN: Final = re.compile(r"[\w-]")
 # Servers parse some paths differently. This matches such a path as it was sent, in which one of the
 # characters . / ; \ % is percent-encoded.
-_ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
+_ENCODED_SPECIAL_PATTERN: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
 # This matches such a path when it is decoded: it still has percent signs; or parameters of a
 # segment (dropped by Java servers); backslashes (slashes to some); invalid UTF-8; empty segments;
 # segments that end with dots or spaces (dropped by Windows); or a script before the route (PHP).
-_AMBIGUOUS_PATH: Final = re.compile(
+_AMBIGUOUS_PATH_PATTERN: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
 _ON_HOLD_CHOICES: Final = ("publish", "header")
@@ -224,13 +224,13 @@ class UploadRules:
         if method.upper() not in _UPLOAD_METHODS:
             return False
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
-        if _ENCODED_SPECIAL.search(sent):
+        if _ENCODED_SPECIAL_PATTERN.search(sent):
             return True
         return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
 
     def _covers(self, decoded: str) -> bool:
         plain = _normalize_path(decoded)
-        is_odd = not plain.isprintable() or _AMBIGUOUS_PATH.search(plain) is not None
+        is_odd = not plain.isprintable() or _AMBIGUOUS_PATH_PATTERN.search(plain) is not None
         return is_odd or any(
             _is_below(plain, _normalize_path(own)) for own in map(_unquote_path, self.paths)
         )
@@ -312,5 +312,5 @@ def _is_below(plain: str, operator_path: str) -> bool:
     operator_path = operator_path.rstrip("/")
     return (
         plain.startswith(operator_path)
-        and _WORD_CHARACTER.match(plain[len(operator_path) :]) is None
+        and _WORD_CHARACTER_PATTERN.match(plain[len(operator_path) :]) is None
     )

@@ -104,7 +104,9 @@ class GateMiddleware:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)
         try:
             files = uploads_in_body(
-                whole, _environ_values(environ, "CONTENT_TYPE"), _content_encoding(environ)
+                whole,
+                _environ_values(environ, "CONTENT_TYPE"),
+                _environ_values(environ, "HTTP_CONTENT_ENCODING"),
             )
         except Unreadable:
             return hold_without_asking(GateReason.UNREADABLE, self._setting)
@@ -175,10 +177,6 @@ def _has_body(environ: Mapping[str, Any]) -> bool:
 
 def _environ_values(environ: Mapping[str, Any], name: str) -> list[str]:
     return [environ[name]] if environ.get(name) else []
-
-
-def _content_encoding(environ: Mapping[str, Any]) -> list[str]:
-    return _environ_values(environ, "HTTP_CONTENT_ENCODING")
 
 
 def _send_reply(reply: Reply, start_response: Any) -> list[bytes]:

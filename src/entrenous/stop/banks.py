@@ -159,6 +159,7 @@ def first_csv_column(line: str) -> str:
 
 
 def parse_pdq_hash(text: str) -> bytes:
+    """Parse 64 hexadecimal digits in lower case; raises BadFingerprint."""
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadFingerprint
     return bytes.fromhex(text)
@@ -217,4 +218,4 @@ def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
         NoSuchClaim: there is no such claim.
         AlreadyWithdrawn: its owner has withdrawn it.
     """
-    return platform.bank.move(claim, ClaimEvent.SUSPEND)
+    return platform.bank.apply_event(claim, ClaimEvent.SUSPEND)

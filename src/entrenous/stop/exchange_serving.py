@@ -35,6 +35,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.platform import Platform
+from entrenous.stop.register import QUALITY_UNKNOWN
 from entrenous.stop.registration import (
     MATCHING_STATES,
     STANCES_AGAINST,
@@ -119,7 +120,7 @@ def delete_old_tombstones(exchange: Exchange) -> int:
 
     Return the number.
     """
-    return exchange.served.forget_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
+    return exchange.served.delete_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
 
 
 def update_served_claims(exchange: Exchange) -> ChangeMark:
@@ -133,7 +134,7 @@ def update_served_claims(exchange: Exchange) -> ChangeMark:
         exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARK_RETENTION_S)
         # Another process may have added a newer mark.
         known = exchange.served.newest_mark() or known
-    exchange.served.follow(exchange.feed, known.number)
+    exchange.served.apply_changes_up_to(exchange.feed, known.number)
     return known
 
 
@@ -149,7 +150,7 @@ def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: Exchange) -> Change
     """
     if to_s <= seen_mark.at_s + 1:  # the next mark will be later anyway
         return seen_mark
-    exchange.served.settle(to_s)
+    exchange.served.settle_before(to_s)
     # The new mark includes changes for which another process has meanwhile set a mark.
     return update_served_claims(exchange)
 
@@ -219,7 +220,7 @@ class HashStatus:
     cases: tuple[ServedClaim, ...]
 
     @property
-    def live(self) -> bool:
+    def is_live(self) -> bool:
         """Return whether any claim on the hash is waiting or confirmed."""
         return any(case.state in MATCHING_STATES for case in self.cases)
 
@@ -231,7 +232,7 @@ class HashStatus:
     @property
     def withdrawn(self) -> bool:
         """Return whether the hash was withdrawn, and not only suspended."""
-        return not self.live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
+        return not self.is_live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 
 
 def changes_for_partner(
@@ -263,7 +264,7 @@ def group_changes_by_hash(
     ``newest_number_seen`` is the number of the newest change that was known when the page was made.
     """
     live = [one for one in page.changes if one.state in MATCHING_STATES]
-    exchange.served.remember(partner, live, newest_number_seen)
+    exchange.served.record_served(partner, live, newest_number_seen)
     touched = _touched_hashes(partner, page, exchange)
     claims = exchange.served.claims_on_hashes(partner.banks, touched)
     served = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
@@ -306,7 +307,6 @@ def _visible_change_filter(partner: ExchangePartner) -> Callable[[ClaimChange], 
 
 
 _PARTNERS_TO_SUSPEND: Final = 3  # a claim is suspended when this many partners are against it
-_QUALITY_UNKNOWN: Final = 100  # the quality of a hash if the source does not state it
 _CLAIM_ID_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
@@ -337,7 +337,7 @@ class PartnerOpinions:
             old, against = _partners_against(before), _partners_against(now)
             new = [claim for claim in stances if partner.number in against[claim] - old[claim]]
             enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_TO_SUSPEND]
-            bank.move_all(ClaimEvent.SUSPEND, *enough)
+            bank.apply_event_to_all(ClaimEvent.SUSPEND, *enough)
 
         self.partners.record_opinions(partner, stances, self.clock.now(), suspend_if_rejected)
 
@@ -406,7 +406,7 @@ def register_missing_claims(
     while new:
         registrations = [
             Registration(
-                Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now), hashes, looks_back=True
+                Claim(name, bank, state, "pdq", QUALITY_UNKNOWN, now), hashes, looks_back=True
             )
             for name, hashes in new.items()
         ]

@@ -46,7 +46,7 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
     return partner
 
 
-def drop_partner(named: str, platform: Platform) -> None:
+def remove_partner(named: str, platform: Platform) -> None:
     """Remove a platform, by its key or its name; its opinions are kept.
 
     Raises:
@@ -65,7 +65,7 @@ _CLOCK_SKEW_MAX: Final = timedelta(minutes=5)  # between the clocks of two platf
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def opinion_statement(opinion: Opinion) -> bytes:
+def signed_bytes_of_opinion(opinion: Opinion) -> bytes:
     """Return the bytes that a platform signs, after ``OPINION_CONTEXT`` and a zero byte."""
     at = (opinion.at - _EPOCH) // timedelta(seconds=1)
     return canonical_json({"at": at, "claim": opinion.claim, "opinion": str(opinion.stance)})
@@ -86,7 +86,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
         NoSuchClaim: there is no such claim.
     """
     _require_partner(opinion.key, platform)
-    statement = opinion_statement(opinion)
+    statement = signed_bytes_of_opinion(opinion)
     verify_device_signature(opinion.key, OPINION_CONTEXT, statement, signature, what="opinion")
     if opinion.at > platform.clock.now() + _CLOCK_SKEW_MAX:
         raise BadOpinion(why="it is dated ahead")
@@ -96,7 +96,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
         is_new = opinion.key in against - _platforms_against(before)
         withdrawn = bank.claim(opinion.claim).state is ClaimState.WITHDRAWN
         if is_new and len(against) >= DISPUTES_TO_SUSPEND and not withdrawn:
-            bank.move(opinion.claim, ClaimEvent.SUSPEND)
+            bank.apply_event(opinion.claim, ClaimEvent.SUSPEND)
 
     platform.bank.record_opinion(opinion, suspend_if_rejected)
     return platform.bank.claim(opinion.claim)

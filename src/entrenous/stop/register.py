@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES, PDQ_QUALITY_MIN
@@ -16,6 +16,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import (
     EMBEDDING_MODEL,
     EMBEDDINGS_MAX,
+    PICTURE_KIND,
     ClipPrint,
     PicturePrint,
     Print,
@@ -55,7 +56,7 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     holder_sha256 = platform.bank.claim(claim).holder_sha256 or b""
     if not hmac.compare_digest(holder_sha256, holder_token_hash(token)):
         raise NotTheHolder(claim=claim)
-    return platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    return platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
 
 
 def register_claim(
@@ -151,8 +152,7 @@ def _refuse_indistinct(fingerprint: Print) -> None:
             refuse_too_quiet(sound)
 
 
-_PICTURE_KIND = "pdq"
-_QUALITY_UNKNOWN = 100  # the quality of a hash from a list, whose picture is unknown
+QUALITY_UNKNOWN: Final = 100  # the quality of a hash from a list, whose picture is unknown
 
 
 def register_platform_claim(
@@ -163,8 +163,8 @@ def register_platform_claim(
         id=new_claim_id(platform),
         bank=bank,
         state=ClaimState.WAITING,
-        kind=_PICTURE_KIND,
-        quality=_QUALITY_UNKNOWN,
+        kind=PICTURE_KIND,
+        quality=QUALITY_UNKNOWN,
         made_at=platform.clock.now(),
         reason=note,
     )

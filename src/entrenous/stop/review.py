@@ -37,7 +37,7 @@ from entrenous.stop.judge.weigh import (
     is_released,
     matches_to_review,
     policy_outcome,
-    release_of,
+    release_from_hit,
 )
 from entrenous.stop.nouns import (
     RELEASED_BANK,
@@ -362,7 +362,7 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
     known = {match.claim for match in review.decision.matches}
     found = find_numbered_hits(all_orientations(bits), platform, part=False)
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED_BANK]
+    releases = [release_from_hit(*hit) for _, hit in found if hit[0].bank == RELEASED_BANK]
     if review.upload_sha256 is not None:
         releases += releases_of_file(review.upload_sha256, platform)
     new = [
@@ -387,7 +387,9 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
     # part, or only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
-    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
+    bank.apply_event_to_all(
+        ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds))
+    )
     if review.bits is not None:
         larger = {match.claim for match in live if IN_LARGER_PICTURE_EDIT in match.how}
         bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
@@ -421,7 +423,7 @@ def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
     suspended = [one.id for one in waiting if one.disputes >= DISPUTES_TO_SUSPEND]
-    bank.move_all(ClaimEvent.SUSPEND, *suspended)
+    bank.apply_event_to_all(ClaimEvent.SUSPEND, *suspended)
 
 
 def _released_hash(bits: bytes, platform: Platform) -> Registration:

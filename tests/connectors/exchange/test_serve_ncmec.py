@@ -92,7 +92,7 @@ def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str)
     since = iso(room.clock.now())
     assert len(walk(web, key, BEGINNING, since)) == 2
     room.feed.withdraw("hers")
-    room.feed.move("disputed", ClaimState.SUSPENDED)
+    room.feed.apply_event("disputed", ClaimState.SUSPENDED)
     update_marks(room.exchange)
     room.clock.wind(seconds=10)
     found = walk(web, key, since, iso(room.clock.now()))

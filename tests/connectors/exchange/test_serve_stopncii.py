@@ -265,11 +265,11 @@ def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client
     room.feed.put("hers", bits(1))
     seen = update_marks(room.exchange)
     page = room.feed.changes(0, 10)
-    room.exchange.served.remember(other, page[:1], seen.number)
+    room.exchange.served.record_served(other, page[:1], seen.number)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
     update_marks(room.exchange)
-    room.exchange.served.remember(partner, page[1:], seen.number)
+    room.exchange.served.record_served(partner, page[1:], seen.number)
     room.clock.wind(seconds=5)
     assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"
 
@@ -294,19 +294,19 @@ def test_concurrent_remember_and_follow_miss_no_withdrawal(
     served, changes = room.exchange.served, room.feed.changes
     hers, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
     page = changes(0, 9)
-    served.remember(partner, [one for one in page if one.claim == filler], 2)
+    served.record_served(partner, [one for one in page if one.claim == filler], 2)
     room.feed.withdraw("hers")
     room.feed.put("more", bits(3))
 
     def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
         if after == 3:  # her withdrawal is behind the one who follows
-            served.remember(partner, [one for one in page if one.claim == hers], 2)
+            served.record_served(partner, [one for one in page if one.claim == hers], 2)
         return changes(after, limit)
 
     monkeypatch.setattr(room.feed, "changes", interleaved)
-    served.follow(room.feed, 4)
+    served.apply_changes_up_to(room.feed, 4)
     monkeypatch.setattr(room.feed, "changes", changes)
-    served.follow(room.feed, 4)
+    served.apply_changes_up_to(room.feed, 4)
     assert served.served_to(partner, [hers])[hers].state is ClaimState.WITHDRAWN
 
 
@@ -318,7 +318,7 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
     everything(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
         room.clock.wind(seconds=5)
-        room.feed.move("hers", state)
+        room.feed.apply_event("hers", state)
         assert everything(web, key)[0] == {bits(1).hex(): status}
 
 
@@ -441,7 +441,7 @@ def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     for partner in partners[:3]:
         opinions.record(partner, {claim: Stance.DISPUTED})
-    room.bank.move(claim, ClaimEvent.CONFIRM)
+    room.bank.apply_event(claim, ClaimEvent.CONFIRM)
     opinions.record(partners[3], {claim: Stance.CONFIRMED})
     opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
     assert room.bank.claim(claim).state is ClaimState.CONFIRMED
@@ -455,7 +455,7 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
     """If only the opinion were stored, the suspension would be missing for good."""
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
-    room.bank.move(claim, ClaimEvent.CONFIRM)
+    room.bank.apply_event(claim, ClaimEvent.CONFIRM)
     for partner in partners[:2]:
         opinions.record(partner, {claim: Stance.DISPUTED})
     with monkeypatch.context() as dying:

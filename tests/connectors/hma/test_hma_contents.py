@@ -10,8 +10,8 @@ import pytest
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_client import ExchangeHttp
 from entrenous.connectors.exchange.fetchers import HmaFetcher as Fetched
-from entrenous.connectors.hma_contents import find_content
-from entrenous.connectors.hma_requests import NoSuchContent, bank_named
+from entrenous.connectors.hma_contents import get_content
+from entrenous.connectors.hma_requests import NoSuchContent, get_bank_by_hma_name
 from entrenous.stop.banks import create_built_in_banks, import_hashes
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
@@ -115,12 +115,12 @@ def test_person_s_claim_is_found_but_not_changeable(
 def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
     number = make(hma)
     ((_, claim),) = platform.bank.claims_on({number})
-    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
     platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
     assert (looked_up(hma), raw(hma)) == ({}, [number])
-    platform.bank.move(claim.id, ClaimEvent.SUSPEND)
-    platform.bank.move(claim.id, ClaimEvent.CONFIRM)
+    platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
+    platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     assert list(looked_up(hma)) == ["TEST"]
 
 
@@ -152,17 +152,17 @@ def test_parts_of_pictures_are_no_contents(
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
     entries = platform.bank.entries(0)
     (whole,) = [entry for entry in entries if not entry.part]
-    people = bank_named("PEOPLE", platform)
-    assert find_content(whole.number, people, platform).bits == whole.bits
+    people = get_bank_by_hma_name("PEOPLE", platform)
+    assert get_content(whole.number, people, platform).bits == whole.bits
     for window in [entry for entry in entries if entry.part][:3]:
         with pytest.raises(NoSuchContent):
-            find_content(window.number, people, platform)
+            get_content(window.number, people, platform)
 
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:
     import_hashes(HEX, PEOPLE_BANK, platform)
     ((_, claim),) = platform.bank.claims_on({1})
-    platform.bank.move(claim.id, ClaimEvent.SUSPEND)
+    platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0
 
 

@@ -74,7 +74,7 @@ def test_content_is_off_until_a_time(
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "note": "n", "metadata": METADATA})
     ((_, confirmed),) = platform.bank.claims_on({1})
-    platform.bank.move(confirmed.id, ClaimEvent.CONFIRM)
+    platform.bank.apply_event(confirmed.id, ClaimEvent.CONFIRM)
     until = int(clock.now().timestamp()) + 3600
     off = hma.put(ADDRESS, json={"disable_until_ts": until}).json()
     assert (off["disable_until_ts"], raw(hma)) == (until, [])

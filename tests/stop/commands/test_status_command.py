@@ -163,7 +163,7 @@ def test_status_warns_of_a_full_disk(data: Path) -> None:
     settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
     case = held(data, 0)
     with open_platform(data) as (platform, _):
-        platform.reviews.keep_bytes(case, b"a large upload", 20)
+        platform.reviews.store_review_bytes(case, b"a large upload", 20)
         assert not platform.reviews.review(case).has_bytes
     assert any(f"less than {1 << 40:,} MB free" in line for line in answer(data)["wrong"])
     settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))

@@ -61,13 +61,13 @@ class MemoryFeed:
         self.newest[name] = ClaimChange(self.last, now, name, bank, kind, state, hashes)
         return name
 
-    def move(self, claim: str, state: ClaimState) -> None:
+    def apply_event(self, claim: str, state: ClaimState) -> None:
         known = self.newest[ClaimId(claim)]
         hashes = () if state is ClaimState.WITHDRAWN else known.hashes
         self.put(claim, *hashes, bank=known.bank, state=state)
 
     def withdraw(self, claim: str) -> None:
-        self.move(claim, ClaimState.WITHDRAWN)
+        self.apply_event(claim, ClaimState.WITHDRAWN)
 
 
 @dataclass

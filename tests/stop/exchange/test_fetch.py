@@ -253,8 +253,8 @@ def test_claim_withdrawn_by_its_holder_stays_withdrawn(known: Room) -> None:
     from entrenous.stop.registration import ClaimEvent
 
     claim = known.bank.claims_on([1])[0][1].id
-    known.bank.move(claim, ClaimEvent.WITHDRAW)
+    known.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     run(known, script(live(1), live(1, version=2)))
     assert protected(known) == set()
     with pytest.raises(AlreadyWithdrawn):
-        known.bank.move(claim, ClaimEvent.CONFIRM)
+        known.bank.apply_event(claim, ClaimEvent.CONFIRM)

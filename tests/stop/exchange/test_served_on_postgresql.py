@@ -38,14 +38,14 @@ def _tombstones(engine: sa.Engine) -> None:
         served.add_mark(mark, 0)
     assert [mark.number for mark in served.marks_over(0, 2)] == [1, 2]
     for before_s in (50, 40):
-        served.settle(before_s)
+        served.settle_before(before_s)
     served.add_mark(ChangeMark(20, 3), 0)
     assert served.newest_mark() == ChangeMark(50, 3)
-    served.remember(partner, feed.changes(0, 9), 1)
+    served.record_served(partner, feed.changes(0, 9), 1)
     partners.record_opinions(partner, {claim: Stance.DISPUTED}, clock.now())
     assert [one.stance for one in partners.opinions_on([claim])] == [Stance.DISPUTED]
     feed.withdraw("hers")
-    served.follow(feed, 2)
+    served.apply_changes_up_to(feed, 2)
     assert served.served_to(partner, [claim])[claim].hashes == (bits(1),)
     served.record_read_position(partner, 2)
     with engine.connect() as db:

@@ -51,7 +51,7 @@ def waiting(device_gate: RegistrationClient, hers: Any) -> bytes:
 @pytest.fixture
 def confirmed(device_gate: RegistrationClient, platform: Platform, hers: Any) -> bytes:
     """An upload that is refused."""
-    platform.bank.move(registered(device_gate, hers), ClaimEvent.CONFIRM)
+    platform.bank.apply_event(registered(device_gate, hers), ClaimEvent.CONFIRM)
     return jpeg(hers)
 
 

@@ -71,7 +71,7 @@ def test_uploader_s_reference_is_ignored(
 def test_appeal_with_the_secret_succeeds(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
-    platform.bank.move(protect(hers, device_gate), ClaimEvent.CONFIRM)
+    platform.bank.apply_event(protect(hers, device_gate), ClaimEvent.CONFIRM)
     refused = upload(web, jpeg(hers), UPLOADER)
     where = f"/v1/uploads/{refused['case']}/appeal"
     secret = {"Authorization": f"Bearer {refused['secret']}"}

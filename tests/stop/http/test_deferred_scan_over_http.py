@@ -80,7 +80,7 @@ def test_case_tells_why_it_left_the_published_list(
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
     word = {"confirmed": "confirm", "released": "release"}.get(became)
     if word is None:
-        platform.bank.move(claim, ClaimEvent.WITHDRAW)
+        platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     else:
         web.post(address, json={"decision": word}, headers=OPERATOR)
     listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
@@ -138,7 +138,7 @@ def test_upload_link_exists_only_while_bytes_are_stored(
     case = decide_upload(jpeg(hers), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert (shown["case"], shown["upload"]) == (case, None)
-    platform.reviews.keep_bytes(case, jpeg(hers), 3)
+    platform.reviews.store_review_bytes(case, jpeg(hers), 3)
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
 

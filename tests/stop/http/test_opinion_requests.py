@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.partners import OPINION_CONTEXT, add_partner, opinion_statement
+from entrenous.stop.partners import OPINION_CONTEXT, add_partner, signed_bytes_of_opinion
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Opinion, Stance
 from tests.stop.http.conftest import WoundClock
@@ -29,7 +29,7 @@ def claim(device_gate: RegistrationClient, platform: Platform, hers: Any) -> Cla
 
 def body(claim: ClaimId, key: Ed25519PrivateKey, clock: WoundClock) -> bytes:
     said = Opinion(claim, Stance.DISPUTED, clock.now(), key.public_key().public_bytes_raw())
-    return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said)))
+    return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said)))
 
 
 def test_three_opinions_suspend_a_claim(

@@ -70,7 +70,7 @@ def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(hers, device_gate).claim
-    platform.bank.move(claim, ClaimEvent.CONFIRM)
+    platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     refused = upload(web, jpeg(hers), UPLOADER)
     assert (refused["decision"], refused["matches"]) == ("refuse", [])
     assert "https://platform.example/appeal" in refused["appeal"]

@@ -73,7 +73,7 @@ def work(folder: Path, seed: int, shards: int) -> None:
             print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- to who kills it
             if rng.random() < 0.3:
                 gone = mine.pop(int(rng.integers(0, len(mine))))
-                bank.move(gone, ClaimEvent.WITHDRAW)
+                bank.apply_event(gone, ClaimEvent.WITHDRAW)
                 print("withdrawn", gone, flush=True)  # noqa: T201 -- to who kills it
                 index.rebuild()
             else:

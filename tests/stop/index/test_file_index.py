@@ -95,7 +95,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     index = FileIndex(folder, bank)
     assert secret in on_disk(folder) or secret[:8] in on_disk(folder)
     assert not index.has_withdrawn_hashes()
-    bank.move(claim, ClaimEvent.WITHDRAW)
+    bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
     index.rebuild()
     assert not index.has_withdrawn_hashes()
@@ -113,7 +113,7 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStor
     index = FileIndex(folder, bank)
     assert secret in on_disk(folder)
     before = index.state()
-    bank.move(claim, ClaimEvent.WITHDRAW)
+    bank.apply_event(claim, ClaimEvent.WITHDRAW)
     index.rebuild()
     assert secret[:8] not in on_disk(folder)
     assert index.state().in_base == before.in_base - 1  # so no table lists it
@@ -125,7 +125,7 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStor
     bits = fresh(1, 8)[0]
     claim = register(bank, "one", bits)
     index = FileIndex(folder, bank)
-    bank.move(claim, ClaimEvent.WITHDRAW)
+    bank.apply_event(claim, ClaimEvent.WITHDRAW)
     register(bank, "two", bits)
     for _ in range(2):
         near = index.near([bits], part=False)

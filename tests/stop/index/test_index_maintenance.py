@@ -55,7 +55,7 @@ def test_withdrawn_hashes_are_removed_automatically_in_every_process(
         open_index(folder, bank, round_s=ROUND_S, withdrawn_s=ROUND_S) as one,
         open_index(folder, bank, round_s=ROUND_S, withdrawn_s=60) as other,
     ):
-        bank.move(claim, ClaimEvent.WITHDRAW)
+        bank.apply_event(claim, ClaimEvent.WITHDRAW)
         soon(lambda: secret[:8] not in (folder / "base").read_bytes())
         for index in (one, other):
             soon(lambda tended=index: tended.near([secret], part=False) == [])  # type: ignore[misc]

@@ -57,7 +57,7 @@ def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluste
             claim = register(bank, f"claim-{number}", bits)
             assert matches(bits) == 1
             added = time.perf_counter()
-            bank.move(claim, ClaimEvent.WITHDRAW)
+            bank.apply_event(claim, ClaimEvent.WITHDRAW)
             assert matches(bits) == 0
             took += [added - began, time.perf_counter() - added]
             near = {one.entry for one in own.near([bits], part=False)}

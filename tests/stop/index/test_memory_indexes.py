@@ -59,7 +59,7 @@ def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
     for number, name in enumerate("abc"):
         bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
     assert len(found(index, embedding(0), at_least=-1.0)) == 3
-    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     assert found(index, embedding(1), at_least=-1.0) == ["0 a", "0 c"]
     assert embedding(1).numbers not in index.kept.tobytes()
     bank.register(Registration(claim("d"), (ONE,), embedding=embedding(3)))

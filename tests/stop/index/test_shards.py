@@ -60,7 +60,7 @@ def test_it_finds_what_counting_bits_does(
 def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank, 4)
     told = 0
-    for shard in Shard.all(4):
+    for shard in Shard.shards_of(4):
         for kind in read_base(folder / shard.file).segments:
             rows = hash_words(kind)
             told += len(rows)
@@ -76,7 +76,7 @@ def test_another_number_of_shards_rewrites_all_files(
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
     agrees(index, bank)
-    assert files(folder) == {shard.file for shard in Shard.all(after)}
+    assert files(folder) == {shard.file for shard in Shard.shards_of(after)}
     assert index.state().in_base == bank.counts().hashes
 
 
@@ -109,9 +109,9 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
-    mine = folder / Shard.all(4)[shard_of(secret, 4)].file
+    mine = folder / Shard.shards_of(4)[shard_of(secret, 4)].file
     before = read_base(mine).count
-    bank.move(claim, ClaimEvent.WITHDRAW)
+    bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
     index.rebuild()
     assert read_base(mine).count == before - 1
@@ -122,7 +122,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
 def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
-    one, other = (folder / shard.file for shard in Shard.all(2))
+    one, other = (folder / shard.file for shard in Shard.shards_of(2))
     match harm:
         case "gone":
             one.unlink()
@@ -149,7 +149,7 @@ def test_shard_of_bytes_and_of_words_agree() -> None:
     hashes = fresh(500, 9)
     for of in (1, 2, 3, 64):
         numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.contains(as_words(hashes)) for shard in Shard.all(of)])
+        mine = np.stack([shard.contains(as_words(hashes)) for shard in Shard.shards_of(of)])
         assert (mine.sum(axis=0) == 1).all()
         assert mine.argmax(axis=0).tolist() == numbers
 

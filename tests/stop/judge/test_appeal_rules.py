@@ -26,7 +26,7 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
     claim = room.protect(pixels, parts=False).claim
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     return judged(room, jpeg(pixels))
 
 

@@ -279,7 +279,7 @@ def test_a_registered_picture_shown_in_a_video_is_held(
     room: Room, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
     claim = room.protect(other_scene[0], parts=False).claim
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
     decision = judged(room, small(shown))
     assert decision.outcome is Outcome.HOLD
@@ -385,7 +385,7 @@ def test_withdrawn_it_matches_nothing(
     claim = register(room, film, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = spoken
     assert judged(room, upload).outcome is Outcome.HOLD
-    room.platform.bank.move(claim, ClaimEvent.WITHDRAW)
+    room.platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     for one in (upload, jpeg(scene[20])):
         assert judged(room, one).outcome is Outcome.LET_THROUGH
 
@@ -413,7 +413,7 @@ def test_released_clip_is_not_held_by_a_repeated_look_back(
     release_case(first, room.platform)
     again = let_through(room, upload, "post 1")
     assert look_back([claim], room.platform) == 0
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([claim], room.platform) == 2
     assert {one.case for one in room.platform.reviews.published("", 9)} == {first, again}
 

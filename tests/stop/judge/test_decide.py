@@ -122,7 +122,7 @@ def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any
 @pytest.mark.slow
 def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
 

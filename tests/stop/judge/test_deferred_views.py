@@ -12,8 +12,8 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.decide import find_hits
-from entrenous.stop.judge.deferred_scan import deferred_matches, deferred_views
-from entrenous.stop.judge.scan import fast_views
+from entrenous.stop.judge.deferred_scan import best_deferred_hits, views_for_deferred_scan
+from entrenous.stop.judge.scan import hash_whole_picture
 from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.stop.platform_for_tests import Room, picture
@@ -105,8 +105,8 @@ WITHOUT: dict[str, Callable[[Any], Any]] = {
 def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers).claim
     upload = picture(WITH_WINDOWS[how](hers))
-    assert not list(find_hits(fast_views(upload).whole, room.platform, part=False))
-    ((match, _),) = deferred_matches(upload, room.platform)
+    assert not list(find_hits(hash_whole_picture(upload).whole, room.platform, part=False))
+    ((match, _),) = best_deferred_hits(upload, room.platform)
     assert (match.claim, match.part) == (claim, True)
     assert match.how.startswith(how)
 
@@ -114,26 +114,26 @@ def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -
 @pytest.mark.parametrize("how", WITHOUT)
 def test_edited_pictures_are_found_without_windows(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers, parts=False).claim
-    ((match, _),) = deferred_matches(picture(WITHOUT[how](hers)), room.platform)
+    ((match, _),) = best_deferred_hits(picture(WITHOUT[how](hers)), room.platform)
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
 
 def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, hers: Any) -> None:
     room.protect(hers)
     for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
-        assert deferred_matches(picture(pixels), room.platform) == []
+        assert best_deferred_hits(picture(pixels), room.platform) == []
 
 
 def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, hers: Any) -> None:
     room.protect(hers)
     room.platform.bank.register(let_through(picture(skimage.data.coffee()), room))
-    hits = deferred_matches(picture(in_a_collage(hers)), room.platform)
+    hits = best_deferred_hits(picture(in_a_collage(hers)), room.platform)
     assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
 
 def made(upload: Picture, *, has_parts: bool) -> list[bool]:
-    return [some.part for some in deferred_views(upload, lambda: has_parts)]
+    return [some.part for some in views_for_deferred_scan(upload, lambda: has_parts)]
 
 
 def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
@@ -147,7 +147,7 @@ def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> N
     """An index that has looked nothing up yet reports no parts."""
     claim = room.protect(hers).claim
     assert room.platform.index.part_hash_count() == 0
-    ((match, _),) = deferred_matches(picture(with_words(hers)), room.platform)
+    ((match, _),) = best_deferred_hits(picture(with_words(hers)), room.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
@@ -157,7 +157,7 @@ def test_number_of_deferred_views_is_bounded(hers: Any) -> None:
     for level in (0, 255, 100):
         nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
     for pixels in (hers, framed, nested, in_a_collage(hers)):
-        batches = list(deferred_views(picture(pixels)))
+        batches = list(views_for_deferred_scan(picture(pixels)))
         assert sum(len(one.views) for one in batches if not one.part) <= 11_668
         assert sum(len(one.views) for one in batches if one.part) <= 26_000
 
@@ -166,4 +166,4 @@ def test_number_of_deferred_views_is_bounded(hers: Any) -> None:
 def test_flat_and_tiny_pictures_can_be_scanned(room: Room, hers: Any, shape: Any) -> None:
     room.protect(hers)
     plain = np.full((*shape, 3), 120, dtype=np.uint8)
-    assert deferred_matches(picture(plain), room.platform) == []
+    assert best_deferred_hits(picture(plain), room.platform) == []

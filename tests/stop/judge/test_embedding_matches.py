@@ -18,10 +18,10 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.index.memory_indexes import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
-    angle_of_cosine,
-    deferred_matches,
-    least_cosines,
-    lookalike_hits,
+    best_deferred_hits,
+    cosine_to_angle_units,
+    find_lookalike_hits,
+    least_cosine_of_squares,
 )
 from entrenous.stop.platform import EmbeddingComparison
 from entrenous.stop.protect import fingerprint_picture, register_fingerprints
@@ -77,7 +77,7 @@ def likeness_of(room: Room) -> EmbeddingComparison:
 def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
     asked = register(hers, room)
     upload = picture(cv2.resize(hers, (300, 400)))
-    ((entry, (match, claim)), *_) = lookalike_hits(upload, likeness_of(room), room.bank)
+    ((entry, (match, claim)), *_) = find_lookalike_hits(upload, likeness_of(room), room.bank)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
     assert match.distance < 40
     assert claim == room.bank.claim(asked.claim)
@@ -90,16 +90,16 @@ def test_flat_squares_need_a_higher_cosine() -> None:
         to_square(skimage.data.coffee()),
         bytes(len(to_square(skimage.data.coffee()))),
     )
-    assert least_cosines((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
-    assert least_cosines((flat, photograph, flat)) == (0.7, 0.6, 0.7)
+    assert least_cosine_of_squares((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
+    assert least_cosine_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
 def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     upload = picture(lit_by(another, hers))
     plain = replace(room.platform, likeness=None)
-    assert deferred_matches(upload, plain) == []
-    ((match, _),) = deferred_matches(upload, room.platform)
+    assert best_deferred_hits(upload, plain) == []
+    ((match, _),) = best_deferred_hits(upload, room.platform)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
 
 
@@ -107,13 +107,13 @@ def test_look_alike_within_a_larger_picture_is_found(room: Room, hers: Any, anot
     asked = register(hers, room)
     tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = lookalike_hits(upload, likeness_of(room), room.bank)
+    found = find_lookalike_hits(upload, likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {asked.claim}
 
 
 def test_unrelated_picture_is_no_look_alike(room: Room, hers: Any, another: Any) -> None:
     register(hers, room)
-    assert lookalike_hits(picture(another), likeness_of(room), room.bank) == []
+    assert find_lookalike_hits(picture(another), likeness_of(room), room.bank) == []
 
 
 def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any) -> None:
@@ -123,14 +123,14 @@ def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any)
 
     register(hers, room, replace(AGREED, embedding=False))
     likeness = replace(likeness_of(room), embedder=Unasked())
-    assert lookalike_hits(picture(hers), likeness, room.bank) == []
+    assert find_lookalike_hits(picture(hers), likeness, room.bank) == []
 
 
 def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)
     register(hers, room, replace(AGREED, embedding=False))
-    found = lookalike_hits(picture(hers), likeness_of(room), room.bank)
+    found = find_lookalike_hits(picture(hers), likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
@@ -138,8 +138,8 @@ def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, her
 def test_inactive_claim_is_not_found_by_its_embedding(
     room: Room, hers: Any, event: ClaimEvent
 ) -> None:
-    room.bank.move(register(hers, room).claim, event)
-    assert lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
+    room.bank.apply_event(register(hers, room).claim, event)
+    assert find_lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
 
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
@@ -180,7 +180,7 @@ def test_gate_names_the_network_that_it_uses(room: Room) -> None:
 
 
 def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:
-    assert [angle_of_cosine(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [
+    assert [cosine_to_angle_units(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [
         0,
         76,
         85,

@@ -23,7 +23,11 @@ pytestmark = pytest.mark.real
 JUDGE = """
 import os, sys, time
 from functools import partial
-from entrenous.stop.judge.judge_pool import READY, read_judge_request, write_answer
+from entrenous.stop.judge.judge_pool import (
+    READY_MESSAGE,
+    encode_decision_or_error,
+    read_judge_request,
+)
 from entrenous.stop.upload_record import Decision, Outcome
 from entrenous.base.picture import NotAPicture
 with open(sys.argv[1], "a") as told:
@@ -37,10 +41,10 @@ def decide(upload, reference, publishes):
         os._exit(3)
     return Decision(Outcome.REFUSE, f"{reference} {len(upload)}")
 out = sys.stdout.buffer
-out.write(READY)
+out.write(READY_MESSAGE)
 out.flush()
 while (asked := read_judge_request(sys.stdin.buffer.read)) is not None:
-    out.write(write_answer(partial(decide, *asked)))
+    out.write(encode_decision_or_error(partial(decide, *asked)))
     out.flush()
 """
 

@@ -164,7 +164,7 @@ def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: 
     )
     claim = protect(room, hers).claim
     assert room.platform.reviews.waiting() == 0
-    confirmed = room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    confirmed = room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([confirmed.id], room.platform) == 1
 
 
@@ -273,7 +273,7 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
     room.platform.bank.extend([claim], b"\x55" * 32, confirmed=True)
     assert look_back_due(room.platform) == 1
     assert room.platform.reviews.waiting() == 0
-    room.platform.bank.move(claim, ClaimEvent.CONFIRM)
+    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
     assert look_back_due(room.platform) == 1
     found = [one.case for one in room.platform.reviews.published("", 9)]

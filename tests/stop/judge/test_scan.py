@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.scan import describe_edits, fast_views, part_views
+from entrenous.stop.judge.scan import describe_edits, hash_parts, hash_whole_picture
 from tests.stop.platform_for_tests import picture
 
 
@@ -15,39 +15,41 @@ def apart(one: bytes, other: bytes) -> int:
 
 
 def test_first_scan_has_sixteen_hashes_and_sixteen_for_each_border(hers: Any) -> None:
-    assert len(fast_views(picture(hers)).whole) == 16
+    assert len(hash_whole_picture(picture(hers)).whole) == 16
     framed = np.pad(hers, ((40, 40), (40, 40), (0, 0)))
     twice = np.pad(framed, ((30, 30), (30, 30), (0, 0)), constant_values=255)
-    assert len(fast_views(picture(framed)).whole) == 32
-    assert len(fast_views(picture(twice)).whole) == 48
+    assert len(hash_whole_picture(picture(framed)).whole) == 32
+    assert len(hash_whole_picture(picture(twice)).whole) == 48
 
 
 def test_first_hash_is_of_the_unedited_upload(hers: Any) -> None:
-    seen = fast_views(picture(hers))
+    seen = hash_whole_picture(picture(hers))
     assert seen.whole[0] == ("as it is", seen.bits)
     assert seen.bits == fingerprint(picture(hers)).bits
-    assert part_views(picture(hers), seen)
+    assert hash_parts(picture(hers), seen)
 
 
 def test_views_describe_their_edits(hers: Any) -> None:
     done = np.pad(255 - np.fliplr(hers), ((50, 50), (50, 50), (0, 0)), constant_values=90)
     wanted = fingerprint(picture(hers)).bits
-    how, bits = min(fast_views(picture(done)).whole, key=lambda view: apart(view[1], wanted))
+    how, bits = min(
+        hash_whole_picture(picture(done)).whole, key=lambda view: apart(view[1], wanted)
+    )
     assert how == "mirror, border removed, colours inverted"
     assert apart(bits, wanted) <= 16
 
 
 def test_flat_upload_has_no_windows() -> None:
     flat = picture(np.full((90, 120, 3), 200, dtype=np.uint8))
-    assert part_views(flat, fast_views(flat)) == ()
+    assert hash_parts(flat, hash_whole_picture(flat)) == ()
 
 
 @pytest.mark.slow
 def test_windows_inside_a_border_are_scanned(hers: Any) -> None:
     framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
     bare = picture(hers)
-    assert len(part_views(bare, fast_views(bare))) == 8 * 313
-    assert len(part_views(framed, fast_views(framed))) == 2 * 8 * 313
+    assert len(hash_parts(bare, hash_whole_picture(bare))) == 8 * 313
+    assert len(hash_parts(framed, hash_whole_picture(framed))) == 2 * 8 * 313
 
 
 def test_edits_are_described_in_words() -> None:

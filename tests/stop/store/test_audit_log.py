@@ -39,15 +39,15 @@ def live(made: Stores) -> None:
     bank = made.bank
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
     made.clock.wind(minutes=1)
-    bank.move(A, ClaimEvent.CONFIRM)
-    bank.move(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
+    bank.apply_event(A, ClaimEvent.CONFIRM)
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
     bank.extend([A], THREE, confirmed=True)
     bank.dispute(A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
     bank.add_partner(Partner("one", KEY))
     bank.record_opinion(Opinion(A, Stance.DISPUTED, AT, KEY))
     bank.drop_partner(KEY)
-    bank.move(A, ClaimEvent.WITHDRAW)
+    bank.apply_event(A, ClaimEvent.WITHDRAW)
     made.reviews.record(
         Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING, reference="post 7"), b"x"
     )

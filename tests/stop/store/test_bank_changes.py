@@ -41,12 +41,12 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
         (1, "a", ClaimState.WAITING, (ONE,)),
         (2, "b", ClaimState.WAITING, (TWO,)),
     ]
-    bank.move(A, ClaimEvent.CONFIRM)
+    bank.apply_event(A, ClaimEvent.CONFIRM)
     assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
-    bank.move(A, ClaimEvent.CONFIRM)  # it was that already
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
     bank.extend([A], TWO, confirmed=True)
     assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
-    bank.move(B, ClaimEvent.SUSPEND)
+    bank.apply_event(B, ClaimEvent.SUSPEND)
     assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
     assert [one.number for one in bank.changes(0, 1)] == [4]
 
@@ -55,13 +55,13 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
     listed = replace(claim("b"), state=ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
-    assert bank.move(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
+    assert bank.apply_event(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
     bank.extend([A], TWO, confirmed=True)
-    bank.move(A, ClaimEvent.CONFIRM)  # it was that already
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
     (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
     assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}
-    bank.move(A, ClaimEvent.SUSPEND)
-    bank.move_all(ClaimEvent.CONFIRM, B, A)
+    bank.apply_event(A, ClaimEvent.SUSPEND)
+    bank.apply_event_to_all(ClaimEvent.CONFIRM, B, A)
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
 
 
@@ -69,7 +69,7 @@ def test_change_has_bank_kind_and_time(made: Stores) -> None:
     made.bank.set_bank(Bank(BankName("list")))
     made.bank.register(Registration(claim("a"), (ONE,)))
     made.clock.wind(hours=1)
-    made.bank.move(A, WITHDRAW)
+    made.bank.apply_event(A, WITHDRAW)
     (change,) = made.bank.changes(0, 10)
     assert (change.bank, change.kind, change.at) == ("people", "pdq", AT + timedelta(hours=1))
 
@@ -77,8 +77,8 @@ def test_change_has_bank_kind_and_time(made: Stores) -> None:
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
-    bank.move(A, WITHDRAW)
-    bank.move(A, WITHDRAW)  # it was that already
+    bank.apply_event(A, WITHDRAW)
+    bank.apply_event(A, WITHDRAW)  # it was that already
     assert told(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
     assert told(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
 
@@ -115,12 +115,12 @@ def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
     heard: list[tuple[Opinion, ...]] = []
 
     def breaks(_before: tuple[Opinion, ...], store: BankStore) -> None:
-        store.move(A, ClaimEvent.SUSPEND)
+        store.apply_event(A, ClaimEvent.SUSPEND)
         raise BankUnreachable(why="busy")
 
     def suspends(kept: tuple[Opinion, ...], store: BankStore) -> None:
         heard.extend((kept, store.opinions(A)))
-        store.move(A, ClaimEvent.SUSPEND)
+        store.apply_event(A, ClaimEvent.SUSPEND)
 
     first = opinion(Stance.DISPUTED)
     with pytest.raises(BankUnreachable):
@@ -149,7 +149,7 @@ def test_facts_count_opinions_by_stance(bank: BankStore) -> None:
         bank.add_partner(Partner("one", key))
         bank.record_opinion(Opinion(A, stance, AT, key))
     bank.record_opinion(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
-    bank.move(B, WITHDRAW)
+    bank.apply_event(B, WITHDRAW)
     facts = bank.facts([A, B, A, ClaimId("none")])
     assert set(facts) == {A, B}
     assert facts[A].claim == bank.claim(A)

@@ -101,8 +101,8 @@ def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: St
         Registration(film("w"), video=VideoPrint(FILM.frames[:1]), sound=song(1)),
         Registration(film("x"), video=FILM, sound=song(2)),
     )
-    made.bank.move(ClaimId("x"), ClaimEvent.WITHDRAW)
-    made.bank.move(ClaimId("v"), ClaimEvent.WITHDRAW)
+    made.bank.apply_event(ClaimId("x"), ClaimEvent.WITHDRAW)
+    made.bank.apply_event(ClaimId("v"), ClaimEvent.WITHDRAW)
     left = made.bank.entries(0)
     assert {(entry.bits, entry.part) for entry in left} == {(ONE, False), (THREE, True)}
     places = made.bank.claims_by_hash([entry.number for entry in left])
@@ -122,7 +122,7 @@ def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:
     assert {of.id for _, of in made.bank.claims_on_sounds([first])} == {"a", "b"}
     mine = [ClaimId("b"), ClaimId("nobody's")]
     assert made.bank.sounds_of(mine) == {ClaimId("b"): (first, song(1))}
-    made.bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    made.bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
     assert {of.id for _, of in made.bank.claims_on_sounds([first])} == {"b"}
     made.bank.withdraw(ClaimId("a"), ClaimId("b"))
     assert made.bank.sounds_of(mine) == {}
@@ -192,7 +192,7 @@ def test_sqlite_file_keeps_no_withdrawn_frames_or_sounds(tmp_path: Path) -> None
     files = list(tmp_path.iterdir())
     for mark in (secret, secret[:24] * 3):
         assert any(mark in file.read_bytes() for file in files)
-    store.move(ClaimId("v"), ClaimEvent.WITHDRAW)
+    store.apply_event(ClaimId("v"), ClaimEvent.WITHDRAW)
     for mark in (secret, secret[:24] * 3):
         assert not any(mark in file.read_bytes() for file in tmp_path.iterdir())
     store.engine.dispose()

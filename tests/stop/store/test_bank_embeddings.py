@@ -41,7 +41,7 @@ def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> Non
 def test_withdrawing_deletes_the_embedding_and_never_reuses_its_number(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
     (kept,) = bank.embeddings(0)
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert (bank.embeddings(0), bank.embedding_count()) == ((), 0)
     bank.register(Registration(claim("b"), (ONE,), embedding=EMBEDDING))
     (later,) = bank.embeddings(0)

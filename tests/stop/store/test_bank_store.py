@@ -76,8 +76,8 @@ def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
 
     assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {ONE: "a", TWO: "b"}
     assert known(ClaimState.CONFIRMED) == {TWO: "b"}
-    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
-    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
     assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
     assert bank.listed(PEOPLE, [], [ClaimState.WAITING]) == {}
 
@@ -95,7 +95,7 @@ def test_entries_are_returned_once_in_order(bank: BankStore) -> None:
 def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO)), Registration(claim("b"), (TWO,)))
     numbers = [entry.number for entry in bank.entries(0)]
-    assert bank.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+    assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     assert [entry.bits for entry in bank.entries(0)] == [TWO]
     assert [held.id for _, held in bank.claims_on(numbers)] == ["b"]
 
@@ -103,7 +103,7 @@ def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
 def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
     for name, bits in (("a", ONE), ("b", TWO), ("c", TWO)):
         bank.register(Registration(claim(name), (bits,)))
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     before = bank.changes(0, 10)
     names = [ClaimId(name) for name in ("a", "b", "b", "never was")]
     assert bank.withdraw(*names) == 1
@@ -118,7 +118,7 @@ def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
 def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (old,) = bank.entries(0)
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     bank.register(Registration(claim("b"), (TWO,)))
     (new,) = bank.entries(0)
     assert new.number > old.number
@@ -127,33 +127,33 @@ def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
 def test_claim_moves_follow_the_table(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (entry,) = bank.entries(0)
-    assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
+    assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on([entry.number]) == ()
-    assert bank.move(ClaimId("a"), ClaimEvent.CONFIRM).state is ClaimState.CONFIRMED
+    assert bank.apply_event(ClaimId("a"), ClaimEvent.CONFIRM).state is ClaimState.CONFIRMED
     assert [held.state for _, held in bank.claims_on([entry.number])] == [ClaimState.CONFIRMED]
     for _ in range(2):
-        assert bank.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+        assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     with pytest.raises(AlreadyWithdrawn):
-        bank.move(ClaimId("a"), ClaimEvent.CONFIRM)
+        bank.apply_event(ClaimId("a"), ClaimEvent.CONFIRM)
 
 
 def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
     bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
-    assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
+    assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on([entry.number for entry in bank.entries(0)]) == ()
 
 
 def test_hashes_of_excludes_parts(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
     assert set(bank.hashes_of(ClaimId("a"))) == {ONE, TWO}
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert bank.hashes_of(ClaimId("a")) == ()
     assert bank.hashes_of(ClaimId("b")) == (ONE,)
 
 
 def test_with_hashes_returns_claims_and_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
-    bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     told = bank.with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
     assert list(told) == ["b", "a"]
     assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
@@ -177,9 +177,9 @@ def test_next_content_skips_hashes_that_are_no_content_of_the_bank(bank: BankSto
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.next_content_number(PEOPLE, 0) == numbers[1]
     assert bank.next_content_number(PEOPLE, numbers[1]) is None
-    bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
+    bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
     assert bank.next_content_number(PEOPLE, 0) == numbers[1]
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert bank.next_content_number(PEOPLE, 0) is None
     assert bank.next_content_number(BankName("other"), 0) == numbers[-1]
 
@@ -201,24 +201,24 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     for name, state in zip("abcd", ClaimState, strict=True):
         bank.register(Registration(claim(name, state), (ONE,)))
     before = bank.changes(0, 10)[-1].number
-    moved = bank.move_all(ClaimEvent.CONFIRM, *names)
+    moved = bank.apply_event_to_all(ClaimEvent.CONFIRM, *names)
     assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
     assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
     bank.extend(names, TWO, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
     assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
     assert TWO not in bank.hashes_of(ClaimId("d"))
-    gone = bank.move_all(ClaimEvent.WITHDRAW, *names[:2])
+    gone = bank.apply_event_to_all(ClaimEvent.WITHDRAW, *names[:2])
     assert {one.state for one in gone} == {ClaimState.WITHDRAWN}
     assert bank.hashes_of(ClaimId("a")) == ()
-    assert bank.move_all(ClaimEvent.CONFIRM) == ()
+    assert bank.apply_event_to_all(ClaimEvent.CONFIRM) == ()
 
 
 def test_extending_a_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.extend([ClaimId("a")], TWO, ONE, confirmed=True)
     assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     bank.extend([ClaimId("a")], THREE, confirmed=True)
     assert bank.counts() == BankCounts(0, 0)
 
@@ -252,7 +252,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
         (confirmed, True),
         (waiting, True),
     ]
-    bank.move(a, ClaimEvent.CONFIRM)
+    bank.apply_event(a, ClaimEvent.CONFIRM)
     by_move = bank.claim(a).confirmed
     assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
     bank.extend([a], THREE, confirmed=True)
@@ -287,7 +287,7 @@ def test_many_hashes_are_registered_at_once(bank: BankStore) -> None:
 def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
     for ask in (
         lambda: bank.claim(ClaimId("x")),
-        lambda: bank.move(ClaimId("x"), ClaimEvent.CONFIRM),
+        lambda: bank.apply_event(ClaimId("x"), ClaimEvent.CONFIRM),
         lambda: bank.dispute(ClaimId("x")),
     ):
         with pytest.raises(NoSuchClaim):
@@ -304,7 +304,7 @@ def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path
     second = BankStore(open_engine(path))
     first.register(Registration(claim("a"), (ONE,)))
     assert second.claim(ClaimId("a")) == claim("a")
-    second.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    second.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert first.entries(0) == ()
 
 
@@ -315,7 +315,7 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (SECRET_HASH,)))
     assert any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
-    store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    store.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert not any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
     store.engine.dispose()
 
@@ -333,10 +333,10 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
         )
 
     sa.event.listen(store.engine, "checkout", on_connection)
-    store.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    store.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert len(rewritten) == 1
     for _ in range(3):
-        assert store.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
+        assert store.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     assert len(rewritten) == 1
     store.engine.dispose()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from entrenous.stop.nouns import BankUnreachable
-from entrenous.stop.store.prepared_statements import BatchInserter, Row
+from entrenous.stop.store.prepared_statements import BatchInserter, RowValues
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Slow:
     may: threading.Event = field(default_factory=threading.Event)
     written: list[list[int]] = field(default_factory=list)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[RowValues]) -> None:
         self.begun.set()
         assert self.may.wait(20)
         if any(row["bad"] for row in rows):
@@ -59,7 +59,7 @@ def test_waiting_for_a_killed_writer_raises() -> None:
     """The second row is written by the third row's thread, or the other way round."""
     slow = Slow()
 
-    def write(rows: Sequence[Row]) -> None:
+    def write(rows: Sequence[RowValues]) -> None:
         slow.write(rows)
         if len(rows) > 1:
             raise SystemExit

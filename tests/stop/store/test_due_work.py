@@ -247,7 +247,7 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
         keep(queue, case)
     queue.lease_deferred_scan(LEASE)
     assert queue.hold_retroactively(find("b"), 9)
-    made.bank.move(MATCH.claim, ClaimEvent.WITHDRAW)
+    made.bank.apply_event(MATCH.claim, ClaimEvent.WITHDRAW)
     assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
@@ -317,7 +317,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
     queue = made.reviews
     for case in "bc":
         queue.record(published_although(case), None)
-        queue.keep_bytes(case, b"bytes of " + case.encode(), 9)
+        queue.store_review_bytes(case, b"bytes of " + case.encode(), 9)
         assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published("", 9)] == ["b", "c"]
     taken = queue.lease_deferred_scan(LEASE)
@@ -335,7 +335,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
 def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
         queue.record(published_although(case), None)
-        queue.keep_bytes(case, b"bytes", 3)
+        queue.store_review_bytes(case, b"bytes", 3)
         queue.store_for_deferred_scan(case, b"bytes", 9)
     while (taken := queue.lease_deferred_scan(LEASE)) is not None:
         queue.finish_deferred_scan(taken.case)
@@ -457,8 +457,8 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
         if how == "extended":
             bank.extend([ClaimId("x")], bytes([number]) * 32, confirmed=True)
         else:
-            bank.move(ClaimId("x"), ClaimEvent.SUSPEND)
-            bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
+            bank.apply_event(ClaimId("x"), ClaimEvent.SUSPEND)
+            bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
 
     becomes(7)
     until = made.clock.now() + LEASE
@@ -474,7 +474,7 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     queue.finish_look_backs(until, first)  # who had it as it was ends now
     assert queue.due().look_backs == 1
     queue.finish_look_backs(later, second)
-    bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
+    bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
     assert queue.due().look_backs == (1 if how == "extended" else 0)
 
 
@@ -486,7 +486,7 @@ def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.M
     bank.register(*(Registration(claim(one), (TWO,)) for one in names))
     bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
     bank.withdraw(ClaimId("0"))
-    bank.move(ClaimId("1"), ClaimEvent.SUSPEND)
+    bank.apply_event(ClaimId("1"), ClaimEvent.SUSPEND)
     assert queue.schedule_look_backs(PEOPLE) == queue.due().look_backs == 8  # with a
     assert queue.schedule_look_backs(other) == 1
     assert queue.schedule_look_backs(BankName("nothing")) == 0

@@ -65,7 +65,7 @@ def test_figures_of_an_empty_gate(gate: Gate) -> None:
 def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
     for name, state in (("a", "waiting"), ("b", "confirmed"), ("c", "waiting")):
         gate.bank.register(Registration(claim(name, ClaimState(state)), (ONE,), (TWO,)))
-    gate.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
+    gate.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
     told = gate.stands()
     assert told.claims == {("pdq", one): 1 for one in ("waiting", "confirmed", "withdrawn")}
     assert told.hashes == 2

@@ -78,7 +78,7 @@ def test_withdrawn_hash_registered_again_is_found(bank: BankStore, opened: Opene
     index = opened(bank)
     register(bank, "a", ONE)
     assert claims_near(bank, index, ONE) == ["a"]
-    bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
+    bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert claims_near(bank, index, ONE) == []
     register(bank, "b", ONE)
     register(bank, "c", TWO)

@@ -57,11 +57,11 @@ def test_listing_is_due_from_its_time(both: Both) -> None:
 
 def test_withdrawn_claim_has_no_listing(both: Both) -> None:
     both.listings.keep([A, B], PlatformListing("7", LATER))
-    both.bank.move(A, ClaimEvent.SUSPEND)
+    both.bank.apply_event(A, ClaimEvent.SUSPEND)
     both.bank.withdraw(A)
-    both.bank.move(B, ClaimEvent.WITHDRAW)
+    both.bank.apply_event(B, ClaimEvent.WITHDRAW)
     both.listings.keep([A, B], PlatformListing("7", LATER))
-    both.listings.annotate([A, B], "late")
+    both.listings.set_reason([A, B], "late")
     assert both.listings.listings([A, B]) == {}
     assert both.listings.due(LATER) == ()
     assert both.bank.claim(A).reason == "mine"
@@ -69,7 +69,7 @@ def test_withdrawn_claim_has_no_listing(both: Both) -> None:
 
 def test_annotating_changes_the_reason_and_is_logged(both: Both) -> None:
     before = both.bank.audit_log_head().number
-    both.listings.annotate([A, NOBODY], "from another list")
+    both.listings.set_reason([A, NOBODY], "from another list")
     assert (both.bank.claim(A).reason, both.bank.claim(B).reason) == ("from another list", "mine")
     [row] = both.bank.log(before, 9)
     assert (row.what, row.of, row.details) == ("claim noted", "a", {})

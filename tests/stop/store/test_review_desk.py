@@ -159,7 +159,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     )
     assert queue.hold_retroactively(find, 20)
     queue.confirm_first("p", "ana")
-    made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
+    made.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
     assert queue.review("p").first_confirmer == ""
 
 
@@ -167,7 +167,7 @@ def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
     for number in range(count):
         case = f"{name}{number}"
         made.reviews.record(replace(held(case, entry=entry), at=made.clock.now()), None)
-        made.reviews.keep_bytes(case, case.encode(), 3)
+        made.reviews.store_review_bytes(case, case.encode(), 3)
 
 
 def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
@@ -203,7 +203,7 @@ def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
     for case in "ab":
         unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
         made.reviews.record(unread, None)
-        made.reviews.keep_bytes(case, b"broken", 3)
+        made.reviews.store_review_bytes(case, b"broken", 3)
     assert made.reviews.waiting() == 1
     assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 

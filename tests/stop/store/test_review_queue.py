@@ -183,17 +183,17 @@ def flood(
 
 def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3) -> None:
     queue.record(review, None)
-    queue.keep_bytes(review.case, data or review.case.encode(), limit)
+    queue.store_review_bytes(review.case, data or review.case.encode(), limit)
 
 
 def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
     queue.record(held("a"), None)
     with pytest.raises(NoSuchReview):
         queue.upload("a")
-    queue.keep_bytes("a", b"bytes", 20)
+    queue.store_review_bytes("a", b"bytes", 20)
     assert queue.upload("a") == b"bytes"
     queue.close("a", ReviewState.CONFIRMED, nothing_else)
-    queue.keep_bytes("a", b"too late", 20)
+    queue.store_review_bytes("a", b"too late", 20)
     with pytest.raises(NoSuchReview):
         queue.upload("a")
 
@@ -277,7 +277,7 @@ def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
     queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
-    queue.keep_bytes(case, data, 20)
+    queue.store_review_bytes(case, data, 20)
 
 
 def has_bytes(queue: ReviewQueue, case: str) -> bool:
@@ -495,7 +495,7 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
         queue.record(before[case], None)
         assert queue.hold_retroactively(RetroactiveMatch(case, matches, 1), 20)
     if how == "move":
-        bank.move(a.claim, ClaimEvent.WITHDRAW)
+        bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     else:
         assert bank.withdraw(a.claim) == 1
     assert queue.review("p") == before["p"]
@@ -510,12 +510,12 @@ def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> 
     a, b = MATCHES
     for case in "pq":
         queue.record(passed(case, b"\x01" * 32), None)
-    bank.move(a.claim, ClaimEvent.WITHDRAW)
+    bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     assert queue.review("p") == passed("p", b"\x01" * 32)
     assert queue.hold_retroactively(RetroactiveMatch("q", (a, b), 1), 20)
     assert queue.review("q").decision.matches == (b,)
-    bank.move(b.claim, ClaimEvent.SUSPEND)
+    bank.apply_event(b.claim, ClaimEvent.SUSPEND)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (a, b), 1), 20)
 
 
@@ -591,7 +591,7 @@ def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk=lambda: False)
     full.record(flood("h"), None)
-    full.keep_bytes("h", b"held", 20)
+    full.store_review_bytes("h", b"held", 20)
     full.record(refused("r"), None)
     full.appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
     full.record(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)

@@ -54,7 +54,7 @@ def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
 
 
 def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_LOCK_WAIT_S", 0.3)
+    monkeypatch.setattr(engines, "_LOCK_WAIT_S_MAX", 0.3)
     one, other = open_engine(path), open_engine(path)
     with exclusive_write(one):
         began = time.monotonic()

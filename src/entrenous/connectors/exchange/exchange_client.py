@@ -123,13 +123,13 @@ def _missing_credentials(source: Source) -> NoCredentials:
 
 
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
-TRIES_MAX: Final = 6
+REQUEST_TRIES_MAX: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
 # These answers' bodies are read; the body of a 404 may say what comes next.
 _READ_STATUSES: Final = (200, 404)
 _RETRY_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
-_TIMEOUT: Final = httpx.Timeout(60, connect=10)
+_REQUEST_TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
 def exchange_client() -> httpx.Client:
@@ -141,7 +141,7 @@ def exchange_client() -> httpx.Client:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     context = httpx.create_ssl_context(trust_env=False)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
+    return httpx.Client(verify=context, timeout=_REQUEST_TIMEOUT, trust_env=False)
 
 
 def parse_exchange_address(place: str) -> httpx.URL:
@@ -213,7 +213,7 @@ class ExchangeHttp:
 
     def _request(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
-        for left in reversed(range(TRIES_MAX)):
+        for left in reversed(range(REQUEST_TRIES_MAX)):
             status, body, wait_s = self._try_once(url)
             if status == 200:
                 return True, body

@@ -3,7 +3,6 @@
 NCMEC's XML is in :mod:`.fetch_ncmec`.
 """
 
-import csv
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +34,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
     record_type,
     require_object,
 )
+from entrenous.stop.banks import HASH_COLUMN_HEADINGS, first_csv_column
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
@@ -96,18 +96,18 @@ class StopNciiFetcher:
         If an earlier fetch's page token is refused, start again from its start time.
         """
         start, _, cursor = (token or _FIRST_START_TIME).partition(" ")
-        page = self._resumed(start, cursor)
+        page = self._resume_page(start, cursor)
         more = True
         while more:
             page = page or self._request_page(start, cursor)
-            more, cursor, following = self._next_page_url(page, cursor)
+            more, cursor, following = self._parse_next_page(page, cursor)
             raw = page_list(self.web.name, page, "hashRecords")
             records, refused = parse_records(raw, parse_stopncii_record)
             place = f"{start} {cursor}" if more else following
             page = {}
             yield SourcePage(records, place, refused)
 
-    def _resumed(self, start: str, cursor: str) -> dict[str, object]:
+    def _resume_page(self, start: str, cursor: str) -> dict[str, object]:
         try:
             return self._request_page(start, cursor)
         except SourceRefused:
@@ -121,7 +121,7 @@ class StopNciiFetcher:
             query["nextPageToken"] = cursor
         return parse_json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
 
-    def _next_page_url(self, answer: dict[str, object], before: str) -> tuple[bool, str, str]:
+    def _parse_next_page(self, answer: dict[str, object], before: str) -> tuple[bool, str, str]:
         more, cursor = answer.get("hasMoreRecords"), answer.get("nextPageToken") or ""
         if (
             not isinstance(more, bool)
@@ -360,7 +360,6 @@ def _problem_reason(problem: Exception) -> str:
 
 _LINES_PER_PAGE: Final = 1000  # lines per page
 _LINE_BYTES_MAX: Final = 4096  # bytes
-_HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 # Type and hash, as Meta's command ``tx`` writes them.
 _TYPED_HASH: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 
@@ -399,26 +398,14 @@ def parse_hash_line(untrusted_line: str) -> SourceRecord | None:
     Return None for an empty line, a comment, a heading, or a hash of a different type. Raises
     BadRecord.
     """
-    text = _first_column(untrusted_line)
-    if not text or text.startswith("#") or text in _HEADINGS:
+    text = first_csv_column(untrusted_line)
+    if not text or text.startswith("#") or text in HASH_COLUMN_HEADINGS:
         return None
     typed = _TYPED_HASH.fullmatch(text)
     if typed and typed[1] != "pdq":
         return None
     bits = parse_pdq_hash(typed[2] if typed else text)
     return SourceRecord(bits.hex(), 0, (bits,))
-
-
-def _first_column(line: str) -> str:
-    """Return a line's first column in lower case.
-
-    Lines are parsed one by one, so that a stray quote does not swallow the next lines.
-    """
-    try:
-        row = next(csv.reader([line]), [""])
-    except csv.Error:
-        row = [line]
-    return row[0].strip().lower() if row else ""
 
 
 def _numbered_lines(name: str, file: Iterable[bytes]) -> Iterator[str]:

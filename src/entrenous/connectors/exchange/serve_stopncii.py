@@ -223,7 +223,7 @@ def _record_json(
         "lastModtimestamp": one.at_s,
         "signalType": "ImagePDQ",
         "hashValue": one.bits.hex(),
-        "hashStatus": "Active" if one.live else ended,
+        "hashStatus": "Active" if one.is_live else ended,
         "caseNumbers": {
             case.claim: _STATUS_BY_STATE[case.state] for case in _usable_cases(one.cases)
         },
@@ -244,7 +244,7 @@ def _feedbacks_json(
     For a hash whose claims have all ended, this is only our own feedback against it, since the
     client reads nothing else (3.3).
     """
-    if not one.live:
+    if not one.is_live:
         tag = "withdrawn" if one.withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
     about = [opinion for case in one.cases for opinion in opinions.get(case.claim, ())]

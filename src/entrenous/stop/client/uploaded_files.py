@@ -121,8 +121,8 @@ _TRANSPORT_STREAM_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 
 def is_media(untrusted_start: bytes) -> bool:
-    """Return whether a file with these first bytes may be shown or played; at most START_BYTES are
-    read.
+    """Return whether a file with these first bytes may be shown or played; at most
+    MEDIA_START_BYTES are read.
     """
     start = untrusted_start[:MEDIA_START_BYTES]
     if (

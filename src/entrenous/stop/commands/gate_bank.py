@@ -15,7 +15,7 @@ from entrenous.stop.banks import (
 )
 from entrenous.stop.judge.look_back import schedule_look_backs
 from entrenous.stop.nouns import Bank
-from entrenous.stop.partners import add_partner, drop_partner
+from entrenous.stop.partners import add_partner, remove_partner
 from entrenous.stop.store.open_gate import is_gate, open_existing, open_platform
 from entrenous.stop.upload_record import Outcome
 from entrenous.terminal.output import join_wrapped_lines, print_json, print_line
@@ -212,7 +212,7 @@ def drop_partner_platform(
 ) -> None:
     """Accept no more opinions from a platform; its earlier ones stay."""
     with open_existing(data) as (platform, _):
-        drop_partner(named, platform)
+        remove_partner(named, platform)
     print_line("That platform is no longer a partner.")
 
 

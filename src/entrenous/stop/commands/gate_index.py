@@ -11,8 +11,7 @@ import typer
 
 from entrenous.base.files import translate_folder_errors
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.limits import PDQ_BYTES
-from entrenous.fingerprint.nouns import BadFingerprint
+from entrenous.stop.banks import parse_pdq_hash
 from entrenous.stop.gate_settings import read_gate_settings
 from entrenous.stop.index.file_index import FileIndex, index_condition, index_written_at
 from entrenous.stop.judge.dry_run import dry_run
@@ -48,7 +47,7 @@ def look_up_hashes(
 
     Exit status 1: there are none.
     """
-    wanted = [_parse_pdq_hash(text) for text in hashes]
+    wanted = [parse_pdq_hash(text.strip().lower()) for text in hashes]
     with open_existing(data) as (platform, _):
         found = [
             [*whole, *parts]
@@ -113,14 +112,6 @@ def rebuild_index(data: GateFolderOption, as_json: AsJsonOption = False) -> None
         print_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
         return
     print_line(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
-
-
-def _parse_pdq_hash(text: str) -> bytes:
-    """Parse 64 hexadecimal digits; raises BadFingerprint."""
-    digits = text.strip().lower()
-    if len(digits) != 2 * PDQ_BYTES or not set(digits) <= set("0123456789abcdef"):
-        raise BadFingerprint
-    return bytes.fromhex(digits)
 
 
 def _find_claims_near(

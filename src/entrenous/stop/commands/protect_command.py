@@ -33,9 +33,9 @@ from entrenous.stop.protect import (
     fingerprint_file,
     original_files_of,
     refresh_protection,
+    register_fingerprints,
+    withdraw_protection,
 )
-from entrenous.stop.protect import register_fingerprints as protect_protect
-from entrenous.stop.protect import withdraw_protection as withdraw
 from entrenous.stop.protect_wording import (
     WHAT_EMBEDDINGS_REVEAL,
     describe_video,
@@ -168,7 +168,7 @@ class FileRegistrar:
                     "following claim. Nothing was sent."
                 )
             )
-        self.made.append(before or protect_protect(what, self.gate, self.device))
+        self.made.append(before or register_fingerprints(what, self.gate, self.device))
         return self.made[-1]
 
     def _ask_consent(self, medium: MediaKind) -> bool:
@@ -299,7 +299,7 @@ def unprotect(
         try:
             proxy = session_of(context).settings.proxy
             with open_registration_client(protection.gate_url, proxy) as client:
-                protection = withdraw(protection, client, device)
+                protection = withdraw_protection(protection, client, device)
         except EntrenousError as why:
             # Only with the token can a confirmed registration be ended.
             if off_list and protection.state is None:

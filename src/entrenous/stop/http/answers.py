@@ -147,13 +147,13 @@ def make_error_handler(access: GateAccess) -> Callable[[Request, Exception], Res
     Details of database errors are shown only to the operator.
     """
 
-    def answer(request: Request, error: Exception) -> Response:
+    def answer_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this class only)
         if isinstance(error, BankUnreachable) and not is_operator(request, access):
             return _problem_response(BankUnreachable(why="it is busy or stopped"))
         return _problem_response(error)
 
-    return answer
+    return answer_error
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:

@@ -48,20 +48,19 @@ from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.review import send_alert
 
 _LOG: Final = logging.getLogger("entrenous.gate")
-HOUR_S: Final = 3600.0
-MINUTE_S: Final = 60.0
-_PAUSE_FACTOR: Final = (
-    3  # the pause after each piece of work, as a multiple of the time that it took
-)
-Tasks = Sequence[Callable[[], object]]
+HOURLY_INTERVAL_S: Final = 3600.0
+MINUTELY_INTERVAL_S: Final = 60.0
+# The pause after each piece of work, as a multiple of the time that it took.
+_PAUSE_PER_WORK_TIME: Final = 3
+TaskFunctions = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
     """Further tasks that a gate runs at its start and then every hour or every minute."""
 
-    hourly: Tasks = ()
-    minutely: Tasks = ()
+    hourly: TaskFunctions = ()
+    minutely: TaskFunctions = ()
 
 
 def gate_app(
@@ -71,7 +70,7 @@ def gate_app(
     count_rows: Callable[[], FiguresAndIndexSize] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
-    """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
+    """Build the gate's ASGI application; ``create_built_in_banks`` must have been called.
 
     Args:
         platform: everything that the gate uses.
@@ -85,7 +84,7 @@ def gate_app(
     uploads.judged = partial(meters.count_decision, banks=partial(effective_banks, platform))
     reviews = ReviewRequests(platform, access, meters.count_review)
 
-    async def status(request: Request) -> Response:
+    async def answer_status(request: Request) -> Response:
         """Answer the health check, which queries the database. Only the operator is shown
         counts.
         """
@@ -103,27 +102,27 @@ def gate_app(
             answer["in_shadow"] = platform.limits.shadow
         return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
-    async def metrics(request: Request) -> Response:
+    async def answer_metrics(request: Request) -> Response:
         """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
         metrics_text = await run_in_threadpool(meters.text)
         return Response(metrics_text, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
 
     routes = [
-        Route("/v1/status", status),
-        Route("/v1/metrics", metrics),
-        Route("/v1/uploads", uploads.upload, methods=["POST"]),
-        Route("/v1/uploads/{case}/appeal", uploads.appeal, methods=["POST"]),
+        Route("/v1/status", answer_status),
+        Route("/v1/metrics", answer_metrics),
+        Route("/v1/uploads", uploads.judge_upload, methods=["POST"]),
+        Route("/v1/uploads/{case}/appeal", uploads.submit_appeal, methods=["POST"]),
         Route("/v1/claims", claims.register, methods=["POST"]),
-        Route("/v1/claims/{claim}", claims.claim),
+        Route("/v1/claims/{claim}", claims.get_claim),
         Route("/v1/claims/{claim}", claims.withdraw, methods=["DELETE"]),
-        Route("/v1/claims/{claim}/opinions", claims.opinion, methods=["POST"]),
-        Route("/v1/reviews", reviews.reviews),
-        Route("/v1/reviews/published", reviews.published),
-        Route("/v1/reviews/{case}", reviews.review),
+        Route("/v1/claims/{claim}/opinions", claims.submit_opinion, methods=["POST"]),
+        Route("/v1/reviews", reviews.next_in_queue),
+        Route("/v1/reviews/published", reviews.list_published),
+        Route("/v1/reviews/{case}", reviews.get_review),
         Route("/v1/reviews/{case}", reviews.decide, methods=["POST"]),
-        Route("/v1/reviews/{case}/view", reviews.view),
-        Route("/v1/reviews/{case}/upload", reviews.held_upload),
+        Route("/v1/reviews/{case}/view", reviews.get_blurred_view),
+        Route("/v1/reviews/{case}/upload", reviews.get_original_bytes),
     ]
     app = Starlette(
         routes=routes,
@@ -148,17 +147,17 @@ async def _run_background(
 ) -> AsyncIterator[None]:
     """Run background work while the gate serves."""
     async with (
-        run_recurring(tasks.hourly, HOUR_S),
-        run_recurring((*minutely_tasks(platform), *tasks.minutely), MINUTE_S),
-        run_in_pieces(look_back_task(platform), MINUTE_S),
-        run_recurring((partial(send_due_alerts, platform),), MINUTE_S),
+        run_recurring(tasks.hourly, HOURLY_INTERVAL_S),
+        run_recurring((*minutely_tasks(platform), *tasks.minutely), MINUTELY_INTERVAL_S),
+        run_in_pieces(look_back_task(platform), MINUTELY_INTERVAL_S),
+        run_recurring((partial(send_due_alerts, platform),), MINUTELY_INTERVAL_S),
         judges or nullcontext(),
     ):
         yield
 
 
 @asynccontextmanager
-async def run_recurring(works: Tasks, every_s: float) -> AsyncIterator[None]:
+async def run_recurring(works: TaskFunctions, every_s: float) -> AsyncIterator[None]:
     """Run each of ``works`` in a thread at once, and again every ``every_s`` seconds, until
     closed.
     """
@@ -186,10 +185,10 @@ async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
     while True:
         began = anyio.current_time()
         did = await run_after_answer(work)
-        await anyio.sleep(_PAUSE_FACTOR * (anyio.current_time() - began) if did else every_s)
+        await anyio.sleep(_PAUSE_PER_WORK_TIME * (anyio.current_time() - began) if did else every_s)
 
 
-async def _run_repeatedly(works: Tasks, every_s: float) -> None:
+async def _run_repeatedly(works: TaskFunctions, every_s: float) -> None:
     while True:
         for work in works:
             await run_after_answer(work)

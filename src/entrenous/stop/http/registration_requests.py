@@ -116,7 +116,7 @@ class ClaimRequests:
             raise too_large_error(limit)
         return register_claim(form, self.platform)
 
-    async def claim(self, request: Request) -> Response:
+    async def get_claim(self, request: Request) -> Response:
         """Return the claim's state; its id is random, so knowing it is permission enough."""
         name = claim_id_in_path(request)
         return _claim_response(await run_in_threadpool(self.platform.bank.claim, name))
@@ -127,7 +127,7 @@ class ClaimRequests:
         token = holder_token(request)
         return _claim_response(await run_in_threadpool(withdraw_claim, name, token, self.platform))
 
-    async def opinion(self, request: Request) -> Response:
+    async def submit_opinion(self, request: Request) -> Response:
         """Submit a partner platform's signed opinion."""
         name = claim_id_in_path(request)
         opinion, signature = parse_opinion(await read_body(request, OPINION_BYTES_MAX), name)

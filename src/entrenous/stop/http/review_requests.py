@@ -67,7 +67,7 @@ class ReviewRequests:
         default_factory=partial(anyio.CapacityLimiter, _CONCURRENT_VIEWS_MAX)
     )
 
-    async def reviews(self, request: Request) -> Response:
+    async def next_in_queue(self, request: Request) -> Response:
         """Return the oldest item in the queue, or with ``?after=CASE`` the next one."""
         by = await self._reviewer(request)
         after = check_case_number(request.query_params.get("after", ""))
@@ -79,7 +79,7 @@ class ReviewRequests:
         answer |= {"reviewer": by, "confirmers": self.platform.limits.confirmers}
         return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
-    async def published(self, request: Request) -> Response:
+    async def list_published(self, request: Request) -> Response:
         """Return published uploads that now wait for review or must be removed; ``?after=CASE``
         gives the next page.
         """
@@ -94,7 +94,7 @@ class ReviewRequests:
         }
         return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
-    async def review(self, request: Request) -> Response:
+    async def get_review(self, request: Request) -> Response:
         """Return one case; the platform learns the decision in this way."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_number_in_path(request))
@@ -112,14 +112,14 @@ class ReviewRequests:
         (answer,) = await self._render_reviews(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE_HEADERS)
 
-    async def view(self, request: Request) -> Response:
+    async def get_blurred_view(self, request: Request) -> Response:
         """Return the picture of a case as a small, grey, blurred PNG."""
         by = await self._reviewer(request)
         make_view = partial(blurred_view, case_number_in_path(request), by, self.platform)
         data = await anyio.to_thread.run_sync(make_view, limiter=self.views)
         return Response(data, media_type="image/png", headers=_UPLOAD_HEADERS)
 
-    async def held_upload(self, request: Request) -> Response:
+    async def get_original_bytes(self, request: Request) -> Response:
         """Return the original bytes of the upload."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(

@@ -90,7 +90,7 @@ class UploadRequests:
         accounts = AccountCounter(access, Secret(platform.dice.token(_ACCOUNT_KEY_BYTES)))
         return cls(platform, access, deciding, bodies, appeals, clips, accounts, judges)
 
-    async def upload(self, request: Request) -> Response:
+    async def judge_upload(self, request: Request) -> Response:
         """Judge one upload; raises GateBusy when there are too many at once.
 
         Work for quarantined uploads is done after the answer, so that timing reveals nothing.
@@ -110,10 +110,10 @@ class UploadRequests:
                     # This is a second concurrent picture, so start the judges.
                     self.judges.start_missing()
                 async with _wait_for_place(self.deciding):
-                    decision = await self._judge(data, reference, publishes)
+                    decision = await self._decide_in_process(data, reference, publishes)
             else:
                 async with _wait_for_place(self.clips):
-                    decision = await self._decide(data, reference, publishes)
+                    decision = await self._decide_in_thread(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.count_refusal(names, self.platform.clock.now())
         answer = decision_json(role, decision, self.access.appeal_url)
@@ -123,7 +123,7 @@ class UploadRequests:
             background=BackgroundTask(self._after_answer, decision, data),
         )
 
-    async def appeal(self, request: Request) -> Response:
+    async def submit_appeal(self, request: Request) -> Response:
         """Appeal with the decision's secret, and optionally the file again."""
         case, secret = case_number_in_path(request), appeal_secret(request)
         await self._require_secret(case, secret)
@@ -144,7 +144,7 @@ class UploadRequests:
         """
         return publishes is not Publishes.ALL and not self.platform.limits.shadow
 
-    async def _judge(
+    async def _decide_in_process(
         self, untrusted_picture: bytes, reference: str, publishes: Publishes
     ) -> Decision:
         """Judge in a judge process if one is free, else in a thread."""
@@ -152,9 +152,9 @@ class UploadRequests:
             decision = await self.judges.decide(untrusted_picture, reference, publishes)
             if decision is not None:
                 return decision
-        return await self._decide(untrusted_picture, reference, publishes)
+        return await self._decide_in_thread(untrusted_picture, reference, publishes)
 
-    async def _decide(
+    async def _decide_in_thread(
         self, untrusted_data: bytes, reference: str, publishes: Publishes
     ) -> Decision:
         return await run_in_threadpool(

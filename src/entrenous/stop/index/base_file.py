@@ -54,7 +54,7 @@ class Shard:
             raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
 
     @classmethod
-    def all(cls, of: int) -> tuple[Self, ...]:
+    def shards_of(cls, of: int) -> tuple[Self, ...]:
         return tuple(cls(number, of) for number in range(of))
 
     @property

@@ -195,7 +195,7 @@ class FileIndex:
 
     def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
+        self._folder, self._shards, self._bank = folder, Shard.shards_of(shards), bank
         self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
         self._map: MapSearch = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
@@ -342,7 +342,7 @@ class FileIndex:
 def index_condition(folder: Path, shards: int = 1) -> str:
     """Check the bases in ``folder``: "sound", "damaged" or "missing". Changes nothing."""
     try:
-        for shard in Shard.all(shards):
+        for shard in Shard.shards_of(shards):
             read_base(folder / shard.file)
     except FileNotFoundError:
         return "missing"
@@ -353,7 +353,7 @@ def index_condition(folder: Path, shards: int = 1) -> str:
 
 def index_written_at(folder: Path, shards: int = 1) -> datetime:
     """Return when the oldest base in ``folder`` was written."""
-    first = min((folder / shard.file).stat().st_mtime for shard in Shard.all(shards))
+    first = min((folder / shard.file).stat().st_mtime for shard in Shard.shards_of(shards))
     return datetime.fromtimestamp(first, UTC)
 
 

@@ -22,7 +22,9 @@ _WITHDRAWN_CHECK_INTERVAL_S: Final = 30.0
 # the five processes of a large gate. A gigabyte, about eight million hashes, is reread in four
 # minutes.
 _REREAD_BYTES_PER_ROUND: Final = 4 * 1024 * 1024
-_PAUSE_FACTOR: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
+_PAUSE_PER_CHECK_TIME: Final = (
+    3  # pause after a check for withdrawn hashes, as a multiple of its duration
+)
 _LOG: Final = logging.getLogger("entrenous.index")
 
 
@@ -73,7 +75,7 @@ class MaintainedIndex:
                 _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
             if began >= due:
                 now = time.monotonic()
-                due = now + max(withdrawn_s, _PAUSE_FACTOR * (now - began))
+                due = now + max(withdrawn_s, _PAUSE_PER_CHECK_TIME * (now - began))
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.refresh()

@@ -81,13 +81,13 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
         DecoderDidNotStart: the decoder process did not start.
     """
     try:
-        video = _scan_video(untrusted_data, platform)
+        video = _hash_video(untrusted_data, platform)
     except UnsupportedVideoCodec:
         raise
     except NoVideoFound:
-        return ScannedClip(sound_variants=_scan_sound(untrusted_data, platform))
+        return ScannedClip(sound_variants=_fingerprint_sound(untrusted_data, platform))
     try:
-        return ScannedClip(video, _scan_sound(untrusted_data, platform))
+        return ScannedClip(video, _fingerprint_sound(untrusted_data, platform))
     except NoSoundFound:
         return ScannedClip(video)
 
@@ -152,7 +152,7 @@ def claims_near_frames(frames: Sequence[bytes], platform: Platform) -> set[Claim
     return {claim.id for _, claim, _ in platform.bank.claims_by_hash(entries)}
 
 
-def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
+def _hash_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
     with platform.read_clip(untrusted_data, UPLOAD_FRAMES) as clip:
         frames = _frames_within_time(clip, platform)
         look = video_views(frames, clip.shown.length_s)
@@ -176,7 +176,7 @@ def _refuse_frames_after_declared_end(frames: Iterator[Frame], length_s: float) 
         raise ClipTooLong(limit_minutes=CLIP_MS_MAX // 60_000)
 
 
-def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[SoundVariant, ...]:
+def _fingerprint_sound(untrusted_data: bytes, platform: Platform) -> tuple[SoundVariant, ...]:
     sound = platform.read_sound(untrusted_data, RATE_HZ)
     views = sound_views(np.asarray(sound), sound.rate_hz)
     return tuple(SoundVariant(one.how, one.words.astype(">u4").tobytes()) for one in views)

@@ -28,9 +28,9 @@ from entrenous.stop.judge.scan import FirstScanHashes, HashViews, first_scan, se
 from entrenous.stop.judge.weigh import (
     Hit,
     as_shadow_decision,
-    best_entry_number,
     decision_of,
     describe_match,
+    entry_to_count_floods_by,
     matches_to_review,
 )
 from entrenous.stop.nouns import Bank
@@ -153,7 +153,7 @@ def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Plat
     """
     limits, case = platform.limits, decision.case
     if _waits_for_review(decision):
-        platform.reviews.keep_bytes(case, untrusted_data, limits.held_per_hash)
+        platform.reviews.store_review_bytes(case, untrusted_data, limits.held_per_hash)
     if _is_published(decision) and limits.slow_looks > 0:
         platform.reviews.store_for_deferred_scan(case, untrusted_data, limits.slow_looks)
 
@@ -184,7 +184,7 @@ def _decide_picture(
     )
     decided = _make_decision(found, banks, upload, platform)
     decision = _store_decision(
-        decided, upload, platform, _StorableData(first_views.bits, best_entry_number(found))
+        decided, upload, platform, _StorableData(first_views.bits, entry_to_count_floods_by(found))
     )
     again = _find_near_views(first_views.whole, platform, part=False)
     if not parts:  # part hashes may have been registered since this upload was scanned
@@ -223,7 +223,7 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
     known, newest = claims_near_frames(frames, platform), platform.sounds.newest()
     found, banks = find_clip_matches(clip, platform)
     decided = _make_decision(found, banks, upload, platform)
-    kept = _StorableData(entry=best_entry_number(found), frames=frames, sound=sound)
+    kept = _StorableData(entry=entry_to_count_floods_by(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
     if claims_near_frames(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = find_clip_matches(clip, platform)

@@ -46,7 +46,7 @@ from entrenous.stop.judge.scan import (
     CUT_OUT_EDIT,
     HashViews,
     describe_edits,
-    fast_views,
+    hash_whole_picture,
     split_hashes,
 )
 from entrenous.stop.judge.weigh import (
@@ -87,17 +87,17 @@ class DeferredViews:
     part: bool
 
 
-def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
+def best_deferred_hits(picture: Picture, platform: Platform) -> list[Hit]:
     """Return the claims that the deferred scan finds, nearest first. None of them can do more than
     have the upload held.
 
     Raises:
         BankUnreachable: the store does not answer.
     """
-    return best_hit_of_each_claim(hit for _, hit in deferred_hits(picture, platform))
+    return best_hit_of_each_claim(hit for _, hit in find_deferred_hits(picture, platform))
 
 
-def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
+def find_deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     """Return all hits of the deferred scan, each with the number of the registered hash.
 
     Releases are ignored here; only the first scan of the whole upload considers them. A released
@@ -105,16 +105,16 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     """
     found = [
         (entry, (replace(match, part=True), claim))
-        for some in deferred_views(picture, lambda: platform.index.part_hash_count() > 0)
+        for some in views_for_deferred_scan(picture, lambda: platform.index.part_hash_count() > 0)
         for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
         if claim.bank != RELEASED_BANK
     ]
     if platform.likeness is None:
         return found
-    return found + lookalike_hits(picture, platform.likeness, platform.bank)
+    return found + find_lookalike_hits(picture, platform.likeness, platform.bank)
 
 
-def deferred_views(
+def views_for_deferred_scan(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
 ) -> Iterator[DeferredViews]:
     """Yield all views of the deferred scan: about 6,000 of whole pictures, then about 13,000 of
@@ -228,7 +228,7 @@ FLAT_COSINE_MIN: Final = 0.7
 _HALF_TURN_UNITS: Final = 256
 
 
-def lookalike_hits(
+def find_lookalike_hits(
     picture: Picture, likeness: EmbeddingComparison, bank: BankStore
 ) -> list[tuple[int, Hit]]:
     """Return hits by embedding, each with the number of the registered hash.
@@ -252,12 +252,12 @@ def lookalike_hits(
     ]
 
 
-def angle_of_cosine(cosine: float) -> int:
+def cosine_to_angle_units(cosine: float) -> int:
     """Return the angle in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
     return round(_HALF_TURN_UNITS * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
-def least_cosines(squares: Sequence[bytes]) -> tuple[float, ...]:
+def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
     """Return the least cosine that counts for each square of an upload.
 
     The first square is the whole upload. A square with mostly level areas has to be more similar.
@@ -273,13 +273,13 @@ def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[Ne
     pixels = pixels_on_white(picture)
     squares = (to_square(pixels), *window_squares(pixels))
     seen = likeness.embedder.embed(squares)
-    found = likeness.index.find_similar(seen, least_cosines(squares))
+    found = likeness.index.find_similar(seen, least_cosine_of_squares(squares))
     return sorted(found, key=lambda one: -one.cosine)
 
 
 def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(
-        claim.bank, claim.id, angle_of_cosine(near.cosine), EMBEDDING_MATCH_REASON, part=True
+        claim.bank, claim.id, cosine_to_angle_units(near.cosine), EMBEDDING_MATCH_REASON, part=True
     )
 
 
@@ -330,10 +330,10 @@ def _find_reviewable(
     These matches are weighed together with those of the whole upload, which show whether a release
     applies.
     """
-    seen = fast_views(picture)
+    seen = hash_whole_picture(picture)
     found = [
         *find_numbered_hits(seen.whole, platform, part=False),
-        *deferred_hits(picture, platform),
+        *find_deferred_hits(picture, platform),
     ]
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = [hit for _, hit in found]

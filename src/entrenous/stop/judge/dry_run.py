@@ -10,7 +10,7 @@ from entrenous.stop.judge.decide import (
     outcome_for_unreadable,
     releases_of_file,
 )
-from entrenous.stop.judge.deferred_scan import deferred_matches
+from entrenous.stop.judge.deferred_scan import best_deferred_hits
 from entrenous.stop.judge.scan import first_scan, second_scan
 from entrenous.stop.judge.weigh import Hit, as_shadow_decision, decision_of
 from entrenous.stop.platform import Platform
@@ -46,7 +46,7 @@ def _find_picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool)
     return [
         *find_hits(seen.whole, platform, part=False),
         *find_hits(second_scan(untrusted_data, picture, seen, platform), platform, part=True),
-        *(deferred_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
+        *(best_deferred_hits(platform.read_picture(untrusted_data), platform) if deep else ()),
     ]
 
 

@@ -13,8 +13,7 @@ from itertools import chain
 from typing import Final
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.judge.decide import find_hits as find_in
-from entrenous.stop.judge.decide import releases_of_file
+from entrenous.stop.judge.decide import find_hits, releases_of_file
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHash,
     SoughtSounds,
@@ -24,18 +23,18 @@ from entrenous.stop.judge.retroactive_matches import (
     read_kept_sounds,
     read_stored_uploads,
 )
-from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
+from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_from_hit
 from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING_STATES, Claim
 from entrenous.stop.upload_record import RetroactiveMatch, ReviewState
 
-MINUTE: Final = timedelta(minutes=1)
+CLOCK_CHECK_INTERVAL: Final = timedelta(minutes=1)
 
 
 def record_clock(platform: Platform) -> int:
     """Record the clock's time; call it every minute. Returns :func:`clock_days_ahead`."""
-    platform.reviews.record_clock(MINUTE)
+    platform.reviews.record_clock(CLOCK_CHECK_INTERVAL)
     return clock_days_ahead(platform)
 
 
@@ -195,8 +194,8 @@ def _without_released(
     """
     upload = platform.reviews.review(retroactive_match.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    hits = find_in(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
-    releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED_BANK]
+    hits = find_hits(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
+    releases = [release_from_hit(*hit) for hit in hits if hit[0].bank == RELEASED_BANK]
     if upload.upload_sha256 is not None:
         releases += releases_of_file(upload.upload_sha256, platform)
     waits = upload.state is ReviewState.WAITING

@@ -63,10 +63,10 @@ class FirstScanHashes:
         return self.quality < UPLOAD_PART_QUALITY_MIN
 
 
-def part_views(picture: Picture, fast: FirstScanHashes) -> HashViews:
+def hash_parts(picture: Picture, fast: FirstScanHashes) -> HashViews:
     """Return the hashes of the second scan: windows of the picture, with and without each border.
 
-    A flat upload has none. ``fast`` is the result of :func:`fast_views`.
+    A flat upload has none. ``fast`` is the result of :func:`hash_whole_picture`.
     """
     if fast.is_flat:
         return ()
@@ -77,11 +77,11 @@ def part_views(picture: Picture, fast: FirstScanHashes) -> HashViews:
     return tuple(chain.from_iterable(_part_hashes(frame, how) for frame, how in frames))
 
 
-def fast_views(picture: Picture) -> FirstScanHashes:
+def hash_whole_picture(picture: Picture) -> FirstScanHashes:
     """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
     pixels, by = pixels_or_luma(picture), picture.shrunk_by
     turned = pixel_orientations(pixels, picture.original_size, by)
-    return _fast_hashes(turned, without_borders(pixels), by)
+    return _hash_orientations_and_borders(turned, without_borders(pixels), by)
 
 
 @lru_cache(maxsize=256)  # there are fewer combinations
@@ -97,7 +97,7 @@ def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
     return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
-def _fast_hashes(
+def _hash_orientations_and_borders(
     turned: OrientedFingerprints, inside: tuple[Pixels, ...], shrunk_by: int
 ) -> FirstScanHashes:
     whole = [*_whole_hash(turned, "")]
@@ -137,22 +137,24 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, Firs
     side_px = (
         PART_COMPARISON_SIDE_PX_MIN if _scans_for_parts(platform) else WHOLE_COMPARISON_SIDE_PX_MIN
     )
-    return fast_scan(
+    return scan_whole_picture(
         lambda at_least_px: decode_for_hashing(untrusted_data, at_least_px, platform), side_px
     )
 
 
-def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, FirstScanHashes]:
+def scan_whole_picture(
+    read: Callable[[int], Picture], side_px: int
+) -> tuple[Picture, FirstScanHashes]:
     """Make the first scan of a picture that ``read`` decodes with at least ``side_px`` on a side.
 
     A picture with a border is decoded again at a larger size.
     """
     picture = read(side_px)
-    seen = fast_views(picture)
+    seen = hash_whole_picture(picture)
     if not seen.has_border or _has_enough_pixels(picture):
         return picture, seen
     picture = read(PART_COMPARISON_SIDE_PX_MIN)
-    return picture, fast_views(picture)
+    return picture, hash_whole_picture(picture)
 
 
 def second_scan(
@@ -170,7 +172,7 @@ def second_scan(
         return ()
     if not _has_enough_pixels(picture):
         picture = decode_for_hashing(untrusted_data, PART_COMPARISON_SIDE_PX_MIN, platform)
-    return part_views(picture, fast)
+    return hash_parts(picture, fast)
 
 
 def _scans_for_parts(platform: Platform) -> bool:

@@ -44,7 +44,7 @@ def _hit_rank(hit: Hit) -> tuple[bool, bool, int]:
     return match.part, match.added, match.distance
 
 
-def best_entry_number(found: list[tuple[int, Hit]]) -> int | None:
+def entry_to_count_floods_by(found: list[tuple[int, Hit]]) -> int | None:
     """Return the number of the best-matching registered hash, for counting floods."""
     claimed = [one for one in found if one[1][0].bank != RELEASED_BANK]
     best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
@@ -63,8 +63,8 @@ def decision_of(
     claim and not another. ``released`` has releases of this exact file.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
-    acting = weigh_hits(live, banks, released)
-    would = weigh_hits(hits, banks, released)
+    acting = strictest_outcome(live, banks, released)
+    would = strictest_outcome(hits, banks, released)
     matches = tuple(
         match for match, _ in best_hit_of_each_claim(hits) if match.bank != RELEASED_BANK
     )
@@ -81,17 +81,20 @@ def as_shadow_decision(decision: Decision) -> Decision:
     return replace(decision, outcome=Outcome.LET_THROUGH, would=would)
 
 
-def weigh_hits(
+def strictest_outcome(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
     """Return the strictest outcome of these hits, without those that a release covers."""
-    releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED_BANK)]
+    releases = [
+        *released,
+        *(release_from_hit(*hit) for hit in hits if hit[0].bank == RELEASED_BANK),
+    ]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
     for match, claim in hits:
         if match.part and claim.id in fit_whole:
             continue
-        outcome = outcome_of_hit(match, claim, banks[claim.bank])
+        outcome = hit_outcome(match, claim, banks[claim.bank])
         if match.added and match.distance > max(
             nearest.get(claim.id, PDQ_RADIUS_BITS), SAME_PICTURE_BITS_MAX
         ):
@@ -114,7 +117,7 @@ def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
     return nearest
 
 
-def release_of(match: Match, claim: Claim) -> Release:
+def release_from_hit(match: Match, claim: Claim) -> Release:
     """Return the release that a hit in the bank "released" stands for."""
     return Release(claim.made_at, claim.confirmed, match.distance)
 
@@ -137,7 +140,7 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
     return any(claim.made_at <= one.at for one in similar)
 
 
-def outcome_of_hit(match: Match, claim: Claim, bank: Bank) -> Outcome:
+def hit_outcome(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """Return the outcome of one hit by its bank's policy; a part is at most held."""
     wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index) if match.part else wanted
@@ -171,7 +174,7 @@ def matches_to_review(
     Return None if no hit needs action.
     """
     acting_hits = hits_needing_action(found, banks)
-    entry = best_entry_number(acting_hits)
+    entry = entry_to_count_floods_by(acting_hits)
     if entry is None:
         return None
     return tuple(match for match, _ in best_hit_of_each_claim(hit for _, hit in acting_hits)), entry

@@ -101,7 +101,7 @@ class BankStore(BankQueries):
                 db, self.clock, existing, whole, confirmed=confirmed
             )
 
-    def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
+    def apply_event(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
 
         In the same transaction the claim is removed from the matches of uploads held by a
@@ -122,7 +122,7 @@ class BankStore(BankQueries):
             overwrite_deleted_data(self.engine)
         return moved[0]
 
-    def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
+    def apply_event_to_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
         """Change the states of many claims at once and return them as they are now.
 
         Skipped are missing claims, and those for which the change is not allowed: a withdrawn claim

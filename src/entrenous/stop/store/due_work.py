@@ -24,6 +24,7 @@ from entrenous.stop.store.schema import (
     CLOCK_TABLE,
     IS_WAITING,
     UPLOAD_TABLE,
+    read_optional_time,
     read_time,
     stored_time,
 )
@@ -270,7 +271,7 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
     row = db.execute(sa.select(CLOCK_TABLE.c.at, CLOCK_TABLE.c.odd_at, CLOCK_TABLE.c.odd_s)).first()
     if row is None:
         return None
-    odd_at = None if row.odd_at is None else read_time(row.odd_at)
+    odd_at = read_optional_time(row.odd_at)
     return ClockMark(read_time(row.at), odd_at, row.odd_s)
 
 

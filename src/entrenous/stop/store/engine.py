@@ -81,7 +81,7 @@ CLAIMS_LOCK_ID: Final = (
 )
 # Bytes; a database of this size is rewritten in about a quarter of a second.
 _REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024
-_LOCK_WAIT_S: Final = 10.0  # seconds to wait for another process's lock on the file
+_LOCK_WAIT_S_MAX: Final = 10.0  # seconds to wait for another process's lock on the file
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers and one writer at a time
     "PRAGMA synchronous=FULL",  # an acknowledged commit survives a power cut
@@ -91,7 +91,9 @@ _PRAGMAS: Final = (
 # Executed by our own code, since a listener for SQLAlchemy's "begin" event would double the cost of
 # each statement.
 _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
-_RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
+_SQLITE_BUSY_TIMEOUT_MS: Final = (
+    20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
+)
 # Executed in the transaction, since setting and resetting it as an option of the connection takes
 # twice the time of a small query.
 _BEGIN_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -99,7 +101,7 @@ _PERMANENT_ERRORS: Final = {  # errors that do not go away on retry
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
 }
-_CONNECTIONS: Final = 8  # connections per process; up to as many more are opened if needed
+_POOLED_CONNECTIONS: Final = 8  # connections per process; up to as many more are opened if needed
 # A session that is idle in a transaction is ended before others, which wait for its locks, give up.
 _POSTGRES_OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
@@ -127,7 +129,7 @@ def open_engine(path: Path) -> sa.Engine:
             make_file_private(path.with_name(f"{path.name}{log}"))
     engine = sa.create_engine(
         f"sqlite:///{path}",
-        connect_args={"timeout": _LOCK_WAIT_S},
+        connect_args={"timeout": _LOCK_WAIT_S_MAX},
         poolclass=PinnedConnectionPool,
         hide_parameters=True,  # keep hashes and pictures out of logs
     )
@@ -164,8 +166,8 @@ def open_postgres_engine(url: str) -> sa.Engine:
         "postgresql+psycopg://",
         creator=partial(psycopg.connect, url, connect_timeout=5, options=_POSTGRES_OPTIONS),
         poolclass=PinnedConnectionPool,
-        pool_size=_CONNECTIONS,
-        max_overflow=_CONNECTIONS,
+        pool_size=_POOLED_CONNECTIONS,
+        max_overflow=_POOLED_CONNECTIONS,
         hide_parameters=True,  # keep hashes and pictures out of logs
     )
     prepare_database(engine)
@@ -295,9 +297,9 @@ def _begin_writing(db: sa.Connection) -> None:
 
     SQLite's own retries slow down to every tenth of a second, so a waiting process could starve.
     """
-    until = time.monotonic() + _LOCK_WAIT_S
+    until = time.monotonic() + _LOCK_WAIT_S_MAX
     file = _sqlite_connection(db)
-    file.execute(f"PRAGMA busy_timeout = {_RETRY_MS}").close()
+    file.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}").close()
     try:
         while True:
             try:
@@ -308,7 +310,7 @@ def _begin_writing(db: sa.Connection) -> None:
             else:
                 return
     finally:
-        file.execute(f"PRAGMA busy_timeout = {round(_LOCK_WAIT_S * 1000)}").close()
+        file.execute(f"PRAGMA busy_timeout = {round(_LOCK_WAIT_S_MAX * 1000)}").close()
 
 
 def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:

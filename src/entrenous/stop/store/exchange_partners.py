@@ -49,7 +49,7 @@ from entrenous.stop.store.exchange_served import (
     overwrite_deleted_served,
 )
 from entrenous.stop.store.registrations import statement_batches
-from entrenous.stop.store.schema import AUDIT_TABLE, read_time, stored_time
+from entrenous.stop.store.schema import AUDIT_TABLE, read_optional_time, stored_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Part
 
 
 def _partner_from_row(row: Any) -> ExchangePartner:
-    asked_at = None if row.asked_at is None else read_time(row.asked_at)
+    asked_at = read_optional_time(row.asked_at)
     banks = tuple(BankName(bank) for bank in row.banks)
     return ExchangePartner(row.name, row.number + OWN_MEMBER_NUMBER, banks, row.submits, asked_at)
 
@@ -238,7 +238,7 @@ class SourceStore:
             row = db.execute(query).one_or_none()
         if row is None:
             return Checkpoint()
-        times = (_stored_datetime(row.begun_at), _stored_datetime(row.whole_at))
+        times = (read_optional_time(row.begun_at), read_optional_time(row.whole_at))
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
     def known_records(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
@@ -328,10 +328,6 @@ def _stored_checkpoint(checkpoint: Checkpoint) -> dict[str, object]:
         at = values[name]
         values[name] = None if at is None else stored_time(at)
     return values
-
-
-def _stored_datetime(stored: int | None) -> datetime | None:
-    return None if stored is None else read_time(stored)
 
 
 _LOCK_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"

@@ -204,7 +204,7 @@ class ServedStore:
             old = sa.select(sa.func.max(MARK_TABLE.c.at_s)).where(MARK_TABLE.c.at_s < drop_before_s)
             db.execute(MARK_TABLE.delete().where(MARK_TABLE.c.at_s < old.scalar_subquery()))
 
-    def settle(self, before_s: int) -> None:
+    def settle_before(self, before_s: int) -> None:
         """From now on, date no mark before that second, even if a clock is behind.
 
         Call this before answering a partner about the time up to that second.
@@ -217,7 +217,9 @@ class ServedStore:
                 db.execute(SETTLED_TABLE.delete())
                 db.execute(SETTLED_TABLE.insert().values(one=1, before_s=before_s))
 
-    def remember(self, partner: ExchangePartner, changes: Iterable[ClaimChange], seen: int) -> None:
+    def record_served(
+        self, partner: ExchangePartner, changes: Iterable[ClaimChange], seen: int
+    ) -> None:
         """Record these changes, which have hashes, before they are served to that partner.
 
         ``seen`` is the number of the newest change that was known when these were read;
@@ -266,7 +268,7 @@ class ServedStore:
                 for row in db.execute(wanted.where(SERVED_HASH_TABLE.c.bits.in_(batch)))
             )
 
-    def follow(self, feed: BankStore, upto: int) -> None:
+    def apply_changes_up_to(self, feed: BankStore, upto: int) -> None:
         """Update served claims to their state at the change ``upto``.
 
         Tombstones that no partner still has to read are deleted and overwritten.
@@ -297,7 +299,7 @@ class ServedStore:
             delete_withdrawals_known_to_all(db)
         overwrite_deleted_served(self.engine)
 
-    def forget_tombstones(self, before: datetime) -> int:
+    def delete_tombstones(self, before: datetime) -> int:
         """Delete claims withdrawn earlier than ``before``, even if a partner has not read of it;
         return how many.
         """

@@ -21,6 +21,7 @@ from entrenous.stop.store.schema import (
     HASH_TABLE,
     IS_QUEUE_ITEM,
     UPLOAD_TABLE,
+    WAITS_SINCE,
     read_time,
     stored_time,
 )
@@ -34,7 +35,6 @@ _AUDIT_ROWS_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
 _SHADOW_UPLOADS_MAX: Final = 100_000
 _KEY_CHECKS_MAX: Final = 200  # at most this many waiting uploads have their keys checked
-_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
 _DECISION_EVENTS: Final = [
     f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)
 ]
@@ -90,7 +90,7 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
     query = sa.select(head).where(UPLOAD_TABLE.c.number.in_(oldest))
     query = query.where(UPLOAD_TABLE.c.untrusted_upload.is_not(None))
     with snapshot_read(engine) as db:
-        return sum(not held.has_key_of(bytes(one)) for one in db.execute(query).scalars())
+        return sum(not held.can_decrypt(bytes(one)) for one in db.execute(query).scalars())
 
 
 def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
@@ -102,7 +102,7 @@ def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
 def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     """Return the number of waiting items, and when the oldest began to wait."""
     query = (
-        sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE))
+        sa.select(sa.func.count(), sa.func.min(WAITS_SINCE))
         .select_from(UPLOAD_TABLE)
         .where(*IS_QUEUE_ITEM)
     )
@@ -123,7 +123,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
     )
     newest = sa.select(AUDIT_TABLE.c.at, AUDIT_TABLE.c.of).where(*decided)
     some = newest.order_by(AUDIT_TABLE.c.number.desc()).limit(_DECISIONS_MAX).subquery()
-    query = sa.select(some.c.at - _WAITS_SINCE).join(
+    query = sa.select(some.c.at - WAITS_SINCE).join(
         UPLOAD_TABLE, UPLOAD_TABLE.c.case_number == some.c.of
     )
     took = [one for one in db.execute(query).scalars() if one >= 0]

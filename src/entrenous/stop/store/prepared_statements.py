@@ -15,7 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from entrenous.stop.nouns import BankUnreachable
 
-Values = Mapping[str, Any]
+ParameterValues = Mapping[str, Any]
 _Converter = Callable[[Any], Any]
 # Converters of the driver's values, with the index of their column.
 _Converters = list[tuple[int, _Converter]]
@@ -35,7 +35,7 @@ class PreparedSelect:
         self._row_type: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
         self._compiled: dict[str, tuple[_CompiledStatement, _Converters]] = {}
 
-    def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
+    def rows(self, db: sa.Connection, values: ParameterValues | None = None) -> list[Any]:
         """Return the rows, with columns as attributes.
 
         Raises:
@@ -68,7 +68,7 @@ class PreparedInsert:
         self._table, self._columns = table, columns
         self._compiled: dict[str, _CompiledStatement] = {}
 
-    def run(self, db: sa.Connection, rows: Sequence[Values]) -> None:
+    def run(self, db: sa.Connection, rows: Sequence[ParameterValues]) -> None:
         """Insert the rows.
 
         Raises:
@@ -110,7 +110,7 @@ class _CompiledStatement:
         }
         self._write = {name: change for name, change in changes.items() if change is not None}
 
-    def parameters(self, values: Values) -> dict[str, Any] | list[Any]:
+    def parameters(self, values: ParameterValues) -> dict[str, Any] | list[Any]:
         """Return the parameters as the driver takes them; raises KeyError if one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
@@ -143,12 +143,12 @@ def _driver_connection(db: sa.Connection) -> Iterator[Any]:
         raise BankUnreachable(why=str(problem).partition("\n")[0]) from problem
 
 
-Row = dict[str, Any]
+RowValues = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False)
 class _PendingRow:
-    row: Row
+    row: RowValues
     written: bool = False
     failure: Exception | None = None
 
@@ -157,11 +157,11 @@ class _PendingRow:
 class BatchInserter:
     """Combines the rows of several threads into calls of ``write``, which writes all or none."""
 
-    write: Callable[[Sequence[Row]], None]
+    write: Callable[[Sequence[RowValues]], None]
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _pending: list[_PendingRow] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: RowValues) -> None:
         """Write the row, and return when it is written.
 
         Raises:

@@ -45,7 +45,7 @@ from entrenous.stop.store.schema import (
     PLATFORM_CONTENT_TABLE,
     SOUND_TABLE,
     STILL_AT_MS,
-    read_time,
+    read_optional_time,
     stored_time,
 )
 
@@ -257,7 +257,7 @@ class PlatformListingStore:
         """Return the listings of those claims that have one."""
         with snapshot_read(self.engine) as db:
             return {
-                ClaimId(row.claim): PlatformListing(row.content_id, _stored_datetime(row.on_at))
+                ClaimId(row.claim): PlatformListing(row.content_id, read_optional_time(row.on_at))
                 for batch in statement_batches(claims)
                 for row in db.execute(
                     sa.select(PLATFORM_CONTENT_TABLE).where(
@@ -277,7 +277,7 @@ class PlatformListingStore:
             )
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
-    def annotate(self, claims: Collection[ClaimId], note: str) -> None:
+    def set_reason(self, claims: Collection[ClaimId], note: str) -> None:
         """Replace the reason of these claims and log each; skip withdrawn or missing ones."""
         with exclusive_write(self.engine) as db:
             for batch in statement_batches(claims):
@@ -294,7 +294,3 @@ class PlatformListingStore:
 
 
 _IS_NOT_WITHDRAWN = CLAIM_TABLE.c.state != ClaimState.WITHDRAWN
-
-
-def _stored_datetime(stored: int | None) -> datetime | None:
-    return None if stored is None else read_time(stored)

@@ -1,4 +1,4 @@
-"""ReviewQueue and ReviewDesk on SQLite or PostgreSQL: reviews, reviewers, and sent alerts."""
+"""The review queue on SQLite or PostgreSQL: judged uploads, reviewers, and sent alerts."""
 
 import hmac
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ from entrenous.stop.store.engine import (
     single_read,
     snapshot_read,
 )
-from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInsert, Row
+from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInsert, RowValues
 from entrenous.stop.store.registrations import matching_claims
 from entrenous.stop.store.schema import (
     ALERT_TABLE,
@@ -42,6 +42,7 @@ from entrenous.stop.store.schema import (
     IS_WAITING,
     REVIEWER_TABLE,
     UPLOAD_TABLE,
+    WAITS_SINCE,
     read_time,
     stored_time,
 )
@@ -68,8 +69,6 @@ from entrenous.stop.upload_record import (
     UploadNotKept,
     is_reviewer_name,
 )
-
-_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
     """Return the number of items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
-    late = late.where(*IS_QUEUE_ITEM, stored_time(before) > _WAITS_SINCE)
+    late = late.where(*IS_QUEUE_ITEM, stored_time(before) > WAITS_SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
 
 
@@ -217,13 +216,13 @@ class ReviewQueue(ReviewerStore):
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Store a judged upload in one row, whatever the decision; durable on return.
 
-        The bytes of a held upload are stored in the row, or later by :meth:`keep_bytes`.
+        The bytes of a held upload are stored in the row, or later by :meth:`store_review_bytes`.
 
         In SQLite, which has one writer at a time, the row is inserted together with the rows of
         other waiting threads. A clip and its fingerprint are inserted in one transaction.
         """
         kept = self._encrypt_upload(review.case, untrusted_upload)
-        row = uploads.review_row(review) | {"untrusted_upload": kept}
+        row = uploads.row_from_review(review) | {"untrusted_upload": kept}
         if review.frames or review.sound:
             with concurrent_write(self.engine) as db:
                 _INSERT_UPLOAD.run(db, [row])
@@ -233,11 +232,11 @@ class ReviewQueue(ReviewerStore):
         else:
             self._insert([row])
 
-    def _insert(self, rows: Sequence[Row]) -> None:
+    def _insert(self, rows: Sequence[RowValues]) -> None:
         with single_insert(self.engine) as db:
             _INSERT_UPLOAD.run(db, rows)
 
-    def keep_bytes(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
+    def store_review_bytes(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
         """Keep a waiting upload's bytes for the reviewer; do nothing if it does not wait.
 
         When more than ``held_per_hash`` uploads within an hour wait for the same registered hash,
@@ -270,7 +269,7 @@ class ReviewQueue(ReviewerStore):
         if but_confirmed_by:
             query = query.where(UPLOAD_TABLE.c.first_confirmer.is_distinct_from(but_confirmed_by))
         if after:
-            query = query.where(uploads.is_after(after))
+            query = query.where(uploads.is_newer_than_case(after))
         with snapshot_read(self.engine) as db:
             case = db.execute(query.order_by(UPLOAD_TABLE.c.number).limit(1)).scalar()
             return None if case is None else uploads.review_with_count(db, case)
@@ -365,7 +364,7 @@ class ReviewQueue(ReviewerStore):
         For an upload that waits already, the new claims are added, so that it still waits if the
         first claim is withdrawn. Many uploads of one registered hash become one item. After a
         deferred scan the upload's bytes stay for the reviewer, under the limits of
-        :meth:`keep_bytes`.
+        :meth:`store_review_bytes`.
 
         Returns:
             False if the upload waits already, is no longer stored, or none of these claims matches

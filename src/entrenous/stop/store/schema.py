@@ -206,6 +206,11 @@ def stored_time(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
+def read_optional_time(stored: int | None) -> datetime | None:
+    """Return the stored time, or None if there is none."""
+    return None if stored is None else read_time(stored)
+
+
 def read_time(stored: int) -> datetime:
     """Return the stored time as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=stored)
@@ -258,6 +263,8 @@ UPLOAD_FRAMES_TABLE: Final = sa.Table(
 # Conditions shared by partial indexes and queries. Values are literals, not parameters, so that the
 # planner can tell that an index applies.
 IS_WAITING: Final = UPLOAD_TABLE.c.state == sa.literal_column("'waiting'")
+# The time from which a waiting upload has waited.
+WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
 IS_QUEUE_ITEM: Final = (IS_WAITING, UPLOAD_TABLE.c.lead.is_(None))
 IS_LET_THROUGH: Final = (
     UPLOAD_TABLE.c.state == sa.literal_column("'closed'"),

@@ -46,7 +46,7 @@ class UploadCipher:
             (_SEALED_PREFIX, stored_key_name(key), seal_stored(key, data, case.encode()))
         )
 
-    def has_key_of(self, stored: bytes) -> bool:
+    def can_decrypt(self, stored: bytes) -> bool:
         """Return whether ``stored`` can be read: it is unencrypted, or encrypted with one of these
         keys.
 
@@ -84,7 +84,7 @@ def read_or_create_upload_keys(path: Path) -> tuple[Secret, ...]:
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
             create_private(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
-    with suppress(OSError):  # upload_keys will report the problem
+    with suppress(OSError):  # read_upload_keys will report the problem
         make_file_private(path)
     return read_upload_keys(path)
 

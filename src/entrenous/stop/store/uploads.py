@@ -54,7 +54,7 @@ REVIEW_COLUMNS: Final = [
     *(column for column in UPLOAD_TABLE.c if column.name != "untrusted_upload"),
     sa.and_(IS_WAITING, _HAS_BYTES).label("has_bytes"),
 ]
-INSERTED_COLUMNS: Final = (  # the columns that :func:`review_row` returns
+INSERTED_COLUMNS: Final = (  # the columns that :func:`row_from_review` returns
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
@@ -75,7 +75,7 @@ def get_review_and_appealed(db: sa.Connection, case: str) -> tuple[Review, bool]
     return review_from_row(row), row.appealed_at is not None
 
 
-def is_after(case: str) -> sa.ColumnElement[bool]:
+def is_newer_than_case(case: str) -> sa.ColumnElement[bool]:
     """Return whether an upload is newer than that case, or true if there is no such case."""
     before = (
         sa.select(UPLOAD_TABLE.c.number).where(UPLOAD_TABLE.c.case_number == case).scalar_subquery()
@@ -204,7 +204,7 @@ def choose_new_lead(db: sa.Connection, case: str) -> None:
         update_upload(db, first, lead=None)
 
 
-def review_row(review: Review) -> dict[str, Any]:
+def row_from_review(review: Review) -> dict[str, Any]:
     """Return the columns of a review, without the upload's bytes."""
     decision = review.decision
     return {
@@ -212,7 +212,7 @@ def review_row(review: Review) -> dict[str, Any]:
         "at": stored_time(review.at),
         "outcome": decision.outcome,
         "state": review.state,
-        "matches": matches_json(decision.matches),
+        "matches": matches_to_json(decision.matches),
         "bits": review.bits,
         "would": decision.would,
         "entry": review.entry,
@@ -224,7 +224,7 @@ def review_row(review: Review) -> dict[str, Any]:
     }
 
 
-def matches_json(matches: Sequence[Match]) -> list[dict[str, Any]]:
+def matches_to_json(matches: Sequence[Match]) -> list[dict[str, Any]]:
     return [asdict(match) for match in matches]
 
 
@@ -405,7 +405,7 @@ def quarantine_retroactively(
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
         "found": retroactive_match.found,
-        "matches": matches_json(new_matches),
+        "matches": matches_to_json(new_matches),
         "entry": retroactive_match.entry,
         "waits_since": stored_time(clock.now()),
     }
@@ -440,14 +440,14 @@ def add_matches(
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in new_matches if one.claim not in known]
     if row and more:
-        more_matches = [*row.matches, *matches_json(more)]
+        more_matches = [*row.matches, *matches_to_json(more)]
         update_upload(db, retroactive_match.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 
 def published_uploads(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     """Return uploads after that case that were published and now wait, or have to be removed."""
-    later = sa.select(UPLOAD_TABLE.c.number).where(is_after(after))
+    later = sa.select(UPLOAD_TABLE.c.number).where(is_newer_than_case(after))
     every = sa.union_all(later.where(*IS_PUBLISHED_AND_WAITING), later.where(IS_TO_BE_REMOVED))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
     seen = (
@@ -467,7 +467,7 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
     matched = _retroactive_reviews(db, claims)
     for review in matched:
         left = [one for one in review.decision.matches if one.claim not in claims]
-        update_upload(db, review.case, matches=matches_json(left))
+        update_upload(db, review.case, matches=matches_to_json(left))
         if not left:
             accept_again(db, review)
     return len(matched)
