@@ -15,7 +15,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.postgres import open_postgres
 from tests.real.small_disk import SmallDisk, small_disk
 
 _OPTIONS = "-c listen_addresses= -c shared_buffers=64MB -c max_connections=60"

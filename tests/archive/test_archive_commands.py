@@ -8,8 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from entrenous.archive.archive_wording import count_in_words
-from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME
+from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME, count_in_words
 from entrenous.base.identifiers import BlobId
 from entrenous.cli import run
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault

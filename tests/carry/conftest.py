@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.relay import RowStore
-from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
+from entrenous.carry.store.postgres import PostgresRows, open_postgres
 from entrenous.carry.store.sqlite_rows import SqliteRows
 from tests.carry.relays import close_relays, new_sqlite
 

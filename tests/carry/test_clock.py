@@ -15,7 +15,7 @@ from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, last_sweep
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
 from entrenous.carry.release import release_key_share
-from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.postgres import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack
-from entrenous.carry.envelope_states import (
+from entrenous.carry.relay_rows import (
     ENVELOPE_REFUSALS,
     ENVELOPE_TRANSITIONS,
     EnvelopeEvent,

@@ -12,7 +12,7 @@ from entrenous.base.errors import Expired, NoSuchEnvelope
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import (

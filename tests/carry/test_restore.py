@@ -8,9 +8,9 @@ import pytest
 from entrenous.base.errors import NoSuchEnvelope, UsedUp
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.carry.accept import accept
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
-from entrenous.carry.relay import Relay
+from entrenous.carry.relay import Relay, restored_at
 from entrenous.carry.relay_rows import (
     OrphanBlob,
     StoredAttempt,
@@ -23,7 +23,7 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
 )
 from entrenous.carry.release import release_key_share
-from entrenous.carry.restore import delete_untrusted_rows, restored_at
+from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash

@@ -45,7 +45,7 @@ ROOMS: Final = {
     "carry": Room(
         _in(
             "carry",
-            "accept device_lock envelope_states expire hold mailbox relay release restore "
+            "accept blob_upload device_lock expire mailbox relay relay_rows release restore "
             "send_tokens wake_ups withdraw",
         ),
         ["tests/carry"],

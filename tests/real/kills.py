@@ -38,9 +38,9 @@ from pathlib import Path
 from entrenous.serving.http_server import serve
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.open_relay import open_relay
-from entrenous.carry.store import postgres_rows
+from entrenous.carry.store import postgres as relay_postgres
 
-postgres_rows._DATABASE_WAIT_S_MAX = float(*sys.argv[3:] or [postgres_rows._DATABASE_WAIT_S_MAX])
+relay_postgres._DATABASE_WAIT_S_MAX = float(*sys.argv[3:] or [relay_postgres._DATABASE_WAIT_S_MAX])
 with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
     serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.carry.store.postgres_rows import connect_postgres
+from entrenous.carry.store.postgres import connect_postgres
 from tests.postgres import cluster
 from tests.real.kills import RUN, Device, Line
 from tests.real.test_relays_together import Upload

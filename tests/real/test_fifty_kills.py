@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.carry.store import postgres_rows
+from entrenous.carry.store import postgres as relay_postgres
 from tests.postgres import Cluster, cluster
 from tests.real.kills import RUN, Device, Line, all_killed, live, running
 from tests.sizes import size
@@ -110,7 +110,7 @@ def test_a_database_that_stays_away_is_said_with_the_time_to_ask_again(
     tmp_path: Path, own: Cluster
 ) -> None:
     """After some seconds, which are one here."""
-    assert postgres_rows._DATABASE_WAIT_S_MAX < 20
+    assert relay_postgres._DATABASE_WAIT_S_MAX < 20
     with running(tmp_path, own.fresh(), "1") as (_, url):
         device, line = Device(random.Random(4)), Line(url)
         device.join(line)

@@ -28,9 +28,9 @@ MB = 1 << 20
 # Ours, but that it waits one second for a database that is away, not twelve.
 IMPATIENT = """
 from entrenous.__main__ import main
-from entrenous.carry.store import postgres_rows
+from entrenous.carry.store import postgres as relay_postgres
 
-postgres_rows._DATABASE_WAIT_S_MAX = 1.0
+relay_postgres._DATABASE_WAIT_S_MAX = 1.0
 main()
 """
 LARGE = 32 * 1024  # so that few letters fill a disk

@@ -14,7 +14,7 @@ from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
-from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.postgres import open_postgres
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, ShareDeposit
 from tests.carry.relays import Post
@@ -29,7 +29,7 @@ DEVICES = 3
 RACER = """
 import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
-from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.postgres import open_postgres
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.carry.release import release_key_share
 from entrenous.base.errors import UsedUp

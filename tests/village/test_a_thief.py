@@ -13,7 +13,7 @@ import pytest
 
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay
-from entrenous.carry.store.postgres_rows import open_postgres
+from entrenous.carry.store.postgres import open_postgres
 from tests.postgres import Cluster
 from tests.village import test_a_week
 from tests.village.week import batch_of, lived

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from entrenous.archive.archive_format import ImportReport
-from entrenous.archive.archive_wording import (
+from entrenous.archive.export import (
     counts_by_name,
     describe_import,
     describe_omissions,
     describe_omitted_cases,
+    export_archive,
+    import_archive,
 )
-from entrenous.archive.export import export_archive, import_archive
 from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import number_in_words, plural, translated
 from entrenous.device.commands import (

@@ -21,10 +21,10 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.envelope_states import EnvelopeEvent, next_envelope_state
 from entrenous.carry.expire import leave_tombstone
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import (
+    EnvelopeEvent,
     StoredAttempt,
     StoredBlob,
     StoredEnvelope,
@@ -33,6 +33,7 @@ from entrenous.carry.relay_rows import (
     StoredShare,
     StoredShareGroup,
     StoredToken,
+    next_envelope_state,
 )
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.carry.release import count_in_share_group

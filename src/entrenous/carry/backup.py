@@ -31,7 +31,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
 from entrenous.carry.relay_settings import RelayNotFound, RelaySettings, RelayStillRuns
 from entrenous.carry.restore import delete_untrusted_rows
-from entrenous.carry.store.sqlite_connection import translate_sqlite_error
+from entrenous.carry.store.sqlite_rows import translate_sqlite_error
 from entrenous.serving.host_checks import describe_database_fault, is_relay_at, open_read_only
 
 

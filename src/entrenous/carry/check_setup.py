@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.base.environment import SystemClock, is_loopback
 from entrenous.base.errors import EntrenousError
 from entrenous.carry.open_relay import DATABASE_NAME, check_database_note, find_postgres_fault
-from entrenous.carry.relay import Relay, RowView, last_sweep
+from entrenous.carry.relay import Relay, RowView, last_sweep, restored_at
 from entrenous.carry.relay_rows import (
     StoredBlob,
     StoredEnvelope,
@@ -21,7 +21,6 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
 )
 from entrenous.carry.relay_settings import MEGABYTE, RelaySettings
-from entrenous.carry.restore import restored_at
 from entrenous.carry.store.sqlite_rows import REWRITE_SPACE_FACTOR
 from entrenous.carry.store.tables import SCHEMA_VERSION
 from entrenous.serving.host_checks import (

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import DELETED_MAILBOX_DAYS, TOMBSTONE_DAYS
-from entrenous.carry.envelope_states import EnvelopeEvent, next_envelope_state
 from entrenous.carry.relay import (
     Relay,
     RowTransaction,
@@ -26,6 +25,7 @@ from entrenous.carry.relay import (
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
     DeletedMailbox,
+    EnvelopeEvent,
     OrphanBlob,
     ReusableKeys,
     StoredAttempt,
@@ -38,6 +38,7 @@ from entrenous.carry.relay_rows import (
     StoredToken,
     StoredUpload,
     UsedOneTimeKey,
+    next_envelope_state,
 )
 from entrenous.wire.relay_nouns import EnvelopeState
 

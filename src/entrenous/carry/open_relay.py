@@ -130,8 +130,11 @@ def _open_in_postgresql(
 ) -> tuple[RowStore, WakeUps]:
     """Open rows and wake-ups in PostgreSQL, importing its optional library."""
     try:
-        from entrenous.carry.store.postgres_rows import connect_postgres, open_postgres  # noqa: PLC0415
-        from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
+        from entrenous.carry.store.postgres import (  # noqa: PLC0415
+            PostgresWakeUps,
+            connect_postgres,
+            open_postgres,
+        )
     except ImportError:
         raise PostgresqlLibraryMissing from None
     mail = opened.enter_context(closing(open_postgres(url, create=create)))
@@ -290,7 +293,7 @@ def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
 
 def _database_in_postgresql(url: str) -> DatabaseContents:
     try:
-        from entrenous.carry.store.postgres_rows import open_postgres  # noqa: PLC0415
+        from entrenous.carry.store.postgres import open_postgres  # noqa: PLC0415
     except ImportError:
         raise PostgresqlLibraryMissing from None
     try:

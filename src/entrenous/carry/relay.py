@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.errors import RelayClockAhead
 from entrenous.base.identifiers import MailboxId
-from entrenous.carry.relay_rows import StoredLetter, StoredSweep
+from entrenous.carry.relay_rows import StoredLetter, StoredRestore, StoredSweep
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.serving.host_checks import ClockMark
 
@@ -214,6 +214,12 @@ def last_sweep(view: RowView) -> ClockMark | None:
     """Return the time up to which everything due was deleted; None before the first sweep."""
     stored = view.get(StoredSweep, _ONLY_ROW_KEY)
     return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
+
+
+def restored_at(view: RowView) -> datetime | None:
+    """Return when this relay was last restored from a backup; None if it never was."""
+    stored = view.get(StoredRestore, _ONLY_ROW_KEY)
+    return stored.restored_at if stored else None
 
 
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:

@@ -12,7 +12,6 @@ from entrenous.base.errors import Expired, IdInUse, NoSuchEnvelope, UsedUp, Wron
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import OPENINGS_PER_SHARE_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.envelope_states import EnvelopeEvent, next_envelope_state
 from entrenous.carry.expire import (
     expire_envelope,
     remove_request_orphans,
@@ -20,7 +19,14 @@ from entrenous.carry.expire import (
     with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
-from entrenous.carry.relay_rows import StoredAttempt, StoredEnvelope, StoredShare, StoredShareGroup
+from entrenous.carry.relay_rows import (
+    EnvelopeEvent,
+    StoredAttempt,
+    StoredEnvelope,
+    StoredShare,
+    StoredShareGroup,
+    next_envelope_state,
+)
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 

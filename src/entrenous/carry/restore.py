@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from entrenous.carry.envelope_states import EnvelopeEvent
 from entrenous.carry.expire import (
     close_envelope,
     delete_blob_row,
@@ -15,8 +14,9 @@ from entrenous.carry.expire import (
     leave_tombstone,
     remove_orphan_blobs,
 )
-from entrenous.carry.relay import Relay, RowTransaction, RowView, now
+from entrenous.carry.relay import Relay, RowTransaction, now
 from entrenous.carry.relay_rows import (
+    EnvelopeEvent,
     StoredAttempt,
     StoredBlob,
     StoredEnvelope,
@@ -62,11 +62,6 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
     finally:
         await relay.mail.overwrite_deleted()
     return lost
-
-
-def restored_at(view: RowView) -> datetime | None:
-    stored = view.get(StoredRestore, 1)
-    return stored.restored_at if stored else None
 
 
 def _drop_uploads(tx: RowTransaction, present: datetime) -> int:

@@ -7,16 +7,14 @@ from entrenous.base.errors import NoSuchEnvelope, RelayClockAhead, WrongToken
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
 from entrenous.base.secret import Secret
-from entrenous.carry.envelope_states import EnvelopeEvent
 from entrenous.carry.expire import (
     close_envelope,
     expire_if_due,
     remove_request_orphans,
     with_orphan_names,
 )
-from entrenous.carry.relay import Relay, RowTransaction, now
-from entrenous.carry.relay_rows import StoredEnvelope
-from entrenous.carry.restore import restored_at
+from entrenous.carry.relay import Relay, RowTransaction, now, restored_at
+from entrenous.carry.relay_rows import EnvelopeEvent, StoredEnvelope
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 

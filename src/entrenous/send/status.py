@@ -18,7 +18,7 @@ from entrenous.send.message_index import copies_of_message, newest_sent_places
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-#: States of a copy at its relay that are final (carry/envelope_states.py).
+#: States of a copy at its relay that are final (carry/relay_rows.py).
 _FINAL_STATES: Final = (
     EnvelopeState.TAKEN_BACK,
     EnvelopeState.EXPIRED,

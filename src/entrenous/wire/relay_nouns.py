@@ -111,7 +111,7 @@ class RelayLock:
 
 
 class EnvelopeState(StrEnum):
-    """The states of an envelope; carry/envelope_states.py says which may follow which."""
+    """The states of an envelope; carry/relay_rows.py says which may follow which."""
 
     WAITING = translatable("waiting")
     DELIVERED = translatable("delivered")

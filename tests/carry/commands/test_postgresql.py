@@ -74,7 +74,7 @@ def test_backup_of_a_bucket_relay_is_refused(
 def test_missing_postgresql_library_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("entrenous.carry.store.postgres_wake_ups", "entrenous.carry.store.postgres_rows"):
+    for name in ("entrenous.carry.store.postgres", "entrenous.carry.store.postgres"):
         monkeypatch.setitem(sys.modules, name, None)
     with (
         pytest.raises(PostgresqlLibraryMissing, match="\\.\\[postgresql\\]"),

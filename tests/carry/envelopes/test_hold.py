@@ -22,7 +22,7 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.carry.accept import accept
-from entrenous.carry.hold import count_uploaded_bytes, find_blob, upload_blob
+from entrenous.carry.blob_upload import count_uploaded_bytes, find_blob, upload_blob
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
@@ -286,7 +286,7 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
 
 
 def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.carry.hold._ROW_CHECK_BYTES", 1500)
+    monkeypatch.setattr("entrenous.carry.blob_upload._ROW_CHECK_BYTES", 1500)
     relay, post, given = new_relay(), Post(), list[int]()
 
     async def deleted() -> AsyncIterator[bytes]:

@@ -205,7 +205,7 @@ def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize(("method", "path"), LARGE)
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
-    monkeypatch.setattr("entrenous.carry.http.requests._BODY_S_MAX", 0.2)
+    monkeypatch.setattr("entrenous.carry.http.request_handling._BODY_S_MAX", 0.2)
     post = Post()
     app = relay_app(met(RelayLimits(), post))
 

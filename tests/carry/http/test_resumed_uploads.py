@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from entrenous.base.secret import Secret
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.crypto.hashing import token_hash

@@ -13,8 +13,8 @@ from entrenous.base.errors import DiskFailed, IdInUse, NoSuchBlob, NoSuchEnvelop
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge
+from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.device_lock import create_lock
-from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import (
     add_prekeys,
     close_mailbox,

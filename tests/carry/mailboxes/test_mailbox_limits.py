@@ -11,7 +11,7 @@ from entrenous.base import limits
 from entrenous.base.errors import DamagedBlob, MailboxFull, TooManyRegistered
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.carry.accept import accept, acknowledge
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import add_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredUpload

@@ -17,7 +17,7 @@ from entrenous.carry.backup import (
     restore_files,
     save_backup,
 )
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.identifiers import MailboxId
-from entrenous.carry.hold import find_blob, upload_blob
+from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay import Relay

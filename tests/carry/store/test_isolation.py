@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from entrenous.carry.relay_rows import NewerDatabase, StoredRestore
-from entrenous.carry.store.postgres_rows import (
+from entrenous.carry.store.postgres import (
     RELAY_WRITE_LOCK_ID,
     PostgresConnection,
     connect_postgres,

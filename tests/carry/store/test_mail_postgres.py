@@ -19,7 +19,7 @@ from entrenous.base.errors import DatabaseAway
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.carry.open_relay import find_postgres_fault
 from entrenous.carry.relay_rows import NewerDatabase, OlderDatabase, StoredLetter, UnusedDatabase
-from entrenous.carry.store.postgres_rows import (
+from entrenous.carry.store.postgres import (
     RELAY_WRITE_LOCK_ID,
     PostgresConnection,
     PostgresRows,

@@ -46,7 +46,7 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
     UsedOneTimeKey,
 )
-from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
+from entrenous.carry.store.postgres import PostgresRows, open_postgres
 from entrenous.carry.store.sqlite_rows import SqliteRows
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON, new_sqlite

@@ -11,8 +11,7 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import WakeUps
 from entrenous.carry.relay_settings import WakeLimits
-from entrenous.carry.store.postgres_rows import connect_postgres
-from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
+from entrenous.carry.store.postgres import PostgresWakeUps, connect_postgres
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, cluster
 

@@ -12,7 +12,7 @@ from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import FastPathRequest
-from entrenous.carry.http.requests import blob_of, mailbox_of, parse_number, token_of
+from entrenous.carry.http.request_handling import blob_of, mailbox_of, parse_number, token_of
 from entrenous.carry.http.routes import RangeNotSatisfiable, _parse_deposit, parse_range
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (

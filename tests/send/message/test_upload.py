@@ -14,7 +14,7 @@ from entrenous.base.errors import RelayUnreachable, WrongOffset
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import RESUMABLE_UPLOAD_BYTES_MIN
 from entrenous.base.secret import Secret
-from entrenous.carry.hold import upload_blob
+from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.relay import Relay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages

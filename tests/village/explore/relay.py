@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
-from entrenous.carry.hold import find_blob, upload_blob
+from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredEnvelope

@@ -13,10 +13,16 @@ from msgspec.structs import replace
 
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.carry import accept, release, withdraw
-from entrenous.carry.envelope_states import ENVELOPE_REFUSALS, ENVELOPE_TRANSITIONS, EnvelopeEvent
 from entrenous.carry.expire import close_envelope
 from entrenous.carry.relay import RowTransaction
-from entrenous.carry.relay_rows import StoredEnvelope, StoredShare, StoredShareGroup
+from entrenous.carry.relay_rows import (
+    ENVELOPE_REFUSALS,
+    ENVELOPE_TRANSITIONS,
+    EnvelopeEvent,
+    StoredEnvelope,
+    StoredShare,
+    StoredShareGroup,
+)
 from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (

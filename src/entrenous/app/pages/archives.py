@@ -27,12 +27,14 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.archive.archive_wording import (
+from entrenous.archive.export import (
     describe_import,
     describe_omissions,
     describe_omitted_cases,
+    export_to_file,
+    import_archive,
+    import_from_file,
 )
-from entrenous.archive.export import export_to_file, import_archive, import_from_file
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 

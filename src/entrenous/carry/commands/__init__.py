@@ -17,23 +17,23 @@ COMMANDS: Final = {
         "Write a relay's default settings, each with an explanation.",
     ),
     "check": ListedCommand(
-        "entrenous.carry.commands.inspect",
+        "entrenous.carry.commands.maintenance",
         "Check settings, folder, disk, database, clock, TLS and address; the relay may be running.",
     ),
     "stats": ListedCommand(
-        "entrenous.carry.commands.inspect",
+        "entrenous.carry.commands.maintenance",
         "Show how much a relay stores, in numbers without names; it may be running.",
     ),
     "backup": ListedCommand(
-        "entrenous.carry.commands.backup",
+        "entrenous.carry.commands.maintenance",
         "Save a snapshot of a relay, which may be running.",
     ),
     "restore": ListedCommand(
-        "entrenous.carry.commands.backup",
+        "entrenous.carry.commands.maintenance",
         "Restore a backup into a new or empty folder. Messages that nobody had opened are lost.",
     ),
     "restored": ListedCommand(
-        "entrenous.carry.commands.backup",
+        "entrenous.carry.commands.maintenance",
         "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored "
         "by other tools. Messages that nobody had opened are lost, as after `relay restore`.",
     ),

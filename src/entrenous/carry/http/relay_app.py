@@ -21,14 +21,16 @@ from entrenous.base.errors import RelayClockAhead
 from entrenous.base.program import this_program
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.http import routes
-from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, parse_query
-from entrenous.carry.http.responses import (
+from entrenous.carry.http.request_handling import (
     AnswerObserver,
     Handler,
+    ReceivedRequest,
+    RelayRequest,
     answer_http_error,
     answer_request,
     endpoint_for,
     ignore_metrics,
+    parse_query,
 )
 from entrenous.carry.relay import SWEEP_INTERVAL_S, Relay
 from entrenous.carry.send_tokens import UploadsInProgress
@@ -75,7 +77,7 @@ _FAST_PATH_HANDLERS: Final[Mapping[tuple[str, bool], _FastHandler]] = {
 
 
 class FastPathRequest:
-    """A :class:`entrenous.carry.http.requests.RelayRequest` for the fast path."""
+    """A :class:`entrenous.carry.http.request_handling.RelayRequest` for the fast path."""
 
     __slots__ = ("_receive", "_scope", "headers", "path_params")
 

@@ -28,6 +28,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.program import this_program
 from entrenous.carry.accept import accept, acknowledge, check_sender, list_waiting_envelopes
+from entrenous.carry.blob_upload import count_uploaded_bytes, find_blob, upload_blob
 from entrenous.carry.device_lock import (
     allow_more_tries,
     create_lock,
@@ -35,10 +36,10 @@ from entrenous.carry.device_lock import (
     record_vault_unlock,
     replace_unlock_token_hash,
 )
-from entrenous.carry.hold import count_uploaded_bytes, find_blob, upload_blob
-from entrenous.carry.http.requests import (
+from entrenous.carry.http.request_handling import (
     SMALL_BODY_BYTES_MAX,
     RelayRequest,
+    ShortResponse,
     blob_of,
     device_of,
     envelope_of,
@@ -50,7 +51,6 @@ from entrenous.carry.http.requests import (
     token_hash_of,
     token_of,
 )
-from entrenous.carry.http.responses import ShortResponse
 from entrenous.carry.mailbox import (
     add_prekeys,
     claim_prekeys,
@@ -61,9 +61,8 @@ from entrenous.carry.mailbox import (
     replace_key_bundle,
     set_close_lock,
 )
-from entrenous.carry.relay import Relay, wait_timeout
+from entrenous.carry.relay import Relay, restored_at, wait_timeout
 from entrenous.carry.release import finish_attempt, release_key_share
-from entrenous.carry.restore import restored_at
 from entrenous.carry.send_tokens import (
     add_and_drop_tokens,
     check_owner,
