@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import Frame
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.clip_writer import ClipWriter, copy_error
+from entrenous.media.clip_writer import ClipWriter, mean_squared_copy_error
 
 _WHOLE: Final = np.float32(255.0 / 219.0)  # from the narrow to the full range of luma
 _CELL_PX: Final = 16
@@ -50,7 +50,7 @@ def looks(copy: bytes, original: bytes) -> Looks:
             cells.append(_cells(error))
             before = error
     with read_clip(original) as clip:
-        rgb = copy_error(copy, clip.frames)
+        rgb = mean_squared_copy_error(copy, clip.frames)
     change = float(np.mean(changes)), float(np.max(changes))
     return Looks(_db(float(np.mean(squares))), _db(rgb), *change, _slow(cells))
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, find_points
+from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, find_feature_points
 
 _NAMES: Final = (
     *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
@@ -50,7 +50,7 @@ def looks() -> Floats:
             size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
             how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
             small = np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
-            points = find_points(small, _POINTS)
+            points = find_feature_points(small, _POINTS)
             found += [points.descriptors, points.mirrored().descriptors]
     return np.concatenate(found)
 

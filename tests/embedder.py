@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from entrenous.fingerprint.embedding import quantise
+from entrenous.fingerprint.embedding import quantise_embedding
 from entrenous.fingerprint.nouns import SQUARE_PX, Embedding
 
 
@@ -22,4 +22,4 @@ def _fine(square: bytes) -> Embedding:
     grey = pixels.mean(axis=2, dtype=np.float32)
     small = np.asarray(cv2.resize(grey, (32, 16), interpolation=cv2.INTER_AREA), np.float32)
     fine = (small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1)
-    return quantise(np.asarray(fine if fine.any() else np.eye(1, 512)[0], np.float32))
+    return quantise_embedding(np.asarray(fine if fine.any() else np.eye(1, 512)[0], np.float32))

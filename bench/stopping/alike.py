@@ -17,8 +17,8 @@ from entrenous.fingerprint.embedding import (
     OnnxEmbedder,
     Rows,
     cosines,
-    to_rows,
-    to_square,
+    embedding_rows,
+    resize_to_square,
     window_squares,
 )
 from entrenous.stop.judge.deferred_scan import least_cosine_of_squares
@@ -41,7 +41,7 @@ class Alike:
     def of(cls, subjects: Sequence[Subject]) -> Self:
         """With an embedding of each."""
         embedder = OnnxEmbedder()
-        bank = to_rows(embedder.embed([to_square(one.rgb) for one in subjects]))
+        bank = embedding_rows(embedder.embed([resize_to_square(one.rgb) for one in subjects]))
         return cls(tuple(one.name for one in subjects), bank, embedder)
 
     def add(self, one: Subject, edit: str, upload: Rgb, *, deep: bool) -> None:
@@ -55,8 +55,8 @@ class Alike:
 
     def hits(self, upload: Rgb) -> Bools:
         """Which of the registered photographs it is like."""
-        squares = (to_square(upload), *window_squares(upload))
-        near = cosines(to_rows(self.embedder.embed(squares)), self.bank)
+        squares = (resize_to_square(upload), *window_squares(upload))
+        near = cosines(embedding_rows(self.embedder.embed(squares)), self.bank)
         enough = near >= np.array(least_cosine_of_squares(squares))[:, None]
         return np.asarray(enough.any(axis=0), np.bool_)
 

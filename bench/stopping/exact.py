@@ -12,8 +12,8 @@ import numpy as np
 
 from bench.stopping import peers
 from bench.stopping.hashes import changes, random_hashes
-from entrenous.fingerprint.linear_scan import Pairs, Words
-from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of
+from entrenous.fingerprint.linear_scan import HashPairs, Words
+from entrenous.fingerprint.multi_index import IndexSegment, Searchable, substring_plan
 
 DISTANCES: Final = 33
 _AT_ONCE: Final = 2048
@@ -63,7 +63,7 @@ def every_plan(
     bank = random_hashes(count, rng)
     bank[: count // 100] = bank[0] ^ changes(rng.integers(0, 128, count // 100), rng)
     numbers = np.arange(1, count + 1)
-    indexes = [Segment.built(plan_of(cut), numbers, bank) for cut in plans]
+    indexes = [IndexSegment.built(substring_plan(cut), numbers, bank) for cut in plans]
     return compared(indexes, bank, asked_at_every_distance(bank, each, rng))
 
 
@@ -77,7 +77,7 @@ def counted(bank: Words, wanted: Words) -> peers.Pairs:
     return np.stack([query, row, distance[query, row].astype(np.int64)], axis=1)
 
 
-def _difference(there: peers.Pairs, ours: Pairs) -> Wrong:
+def _difference(there: peers.Pairs, ours: HashPairs) -> Wrong:
     found = np.stack([ours.query, ours.entry - 1, ours.distance], axis=1)
     right, told = set(map(tuple, there.tolist())), list(map(tuple, found.tolist()))
     return Wrong(len(right), len(right - set(told)), len(told) - len(right & set(told)))

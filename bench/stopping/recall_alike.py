@@ -29,7 +29,7 @@ from bench.stopping.recall_false import tiles
 from bench.stopping.recall_looks import picture_of, tell
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.base.limits import PDQ_QUALITY_MIN
-from entrenous.fingerprint.embedding import cosines, to_rows, to_square
+from entrenous.fingerprint.embedding import cosines, embedding_rows, resize_to_square
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.deferred_scan import least_cosine_of_squares
 
@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
 def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
     """Pieces of different photographs against each other; those registered have enough detail."""
     pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
-    squares = [to_square(tile) for _, tile in pieces]
-    seen = to_rows(alike.embedder.embed(squares))
+    squares = [resize_to_square(tile) for _, tile in pieces]
+    seen = embedding_rows(alike.embedder.embed(squares))
     wanted = np.array([least_cosine_of_squares((one,))[0] for one in squares])
     owner = np.array([place for place, _ in pieces])
     drawn = np.array([some[place].name in DRAWN for place in owner])

@@ -21,7 +21,7 @@ from bench.stopping.recall_looks import (
     words,
 )
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
-from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.crops import window_hashes
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.scan import hash_whole_picture
@@ -67,7 +67,7 @@ class Pieces:
             for picture in map(picture_of, cut(one.subject.rgb)):
                 whole = fingerprint(picture)
                 if whole.quality >= PDQ_QUALITY_MIN:
-                    parts = part_hashes(picture)
+                    parts = window_hashes(picture)
                     window_of += [len(wholes)] * len(parts)
                     windows += parts
                     wholes.append(whole.bits)

@@ -17,7 +17,7 @@ from entrenous.base.limits import (
     WHOLE_COMPARISON_SIDE_PX_MIN,
 )
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.crops import window_hashes
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.deferred_scan import views_for_deferred_scan
@@ -53,7 +53,7 @@ def register(subject: Subject) -> Registered | None:
     if whole.quality < PDQ_QUALITY_MIN:
         tell(f"too flat to register: {subject.name}")
         return None
-    return Registered(subject, words(whole.bits), words(b"".join(part_hashes(picture))))
+    return Registered(subject, words(whole.bits), words(b"".join(window_hashes(picture))))
 
 
 def look(upload: bytes) -> Looked:

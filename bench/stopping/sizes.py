@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.stopping.hashes import clustered_hashes, queries, random_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
-from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of
+from entrenous.fingerprint.multi_index import IndexSegment, Searchable, substring_plan
 
 _COUNTS: Final = (1_000, 10_000, 50_000, 300_000, 1_000_000, 2_000_000, 4_000_000)
 _SCANNED_MAX: Final = 300_000
@@ -34,7 +34,7 @@ def _ways(bank: Words) -> Iterator[tuple[str, Searchable]]:
     if len(bank) <= _SCANNED_MAX:
         yield "scan", ScanIndex(numbers, np.ascontiguousarray(bank.T))
     for substrings in (16, 13, 12, 11):
-        yield str(substrings), Segment.built(plan_of(substrings), numbers, bank)
+        yield str(substrings), IndexSegment.built(substring_plan(substrings), numbers, bank)
 
 
 def _ms(index: Searchable, wanted: Words, batch: int) -> float:

@@ -34,7 +34,7 @@ from entrenous.send.copies.picture_copies import (
     prepare_original,
     write_picture_copy,
 )
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.verdict import NothingToWeigh, Trace
 from tests.trace.offline_device import trace_picture
@@ -102,7 +102,7 @@ def one_leak(
     seed: int,
     photos: tuple[str, ...],
     open_scene: Callable[[str], Scene],
-    originals: Originals,
+    originals: OriginalsCache,
 ) -> NullRow:
     """Leak number ``index`` of a run: who, what and how follow from the number and the seed."""
     rng = np.random.default_rng((seed, index))
@@ -122,7 +122,7 @@ class _Case:
     kind: str
     here: Scene
     attack: str
-    originals: Originals
+    originals: OriginalsCache
 
 
 def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:

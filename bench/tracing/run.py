@@ -24,7 +24,7 @@ from bench.tracing.null import Scene, one_leak, scene
 from bench.tracing.peers import PeerRow, Sending, compared, installed
 from entrenous import watermark
 from entrenous.media.picture_reader import read_picture
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -118,7 +118,7 @@ def quality_of(photo: tuple[str, Size], seed: int) -> list[Quality]:
 def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
     """Trace these innocent leaks, keeping each in a file of this process's own; how many."""
     file = folder / f"{os.getpid()}.jsonl"
-    originals = Originals(read_picture)
+    originals = OriginalsCache(read_picture)
     with file.open("a") as kept:
         for index in indices:
             row = one_leak(index, seed, _small(), partial(_scene, seed=seed), originals)

@@ -23,7 +23,7 @@ from bench.stopping.hashes import changes, clustered_hashes, queries, random_has
 from bench.stopping.lookups import look, on_file
 from bench.stopping.recall import SOME
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
-from entrenous.fingerprint.multi_index import Segment, plan_of
+from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import brute_force
 
 # docs/benchmarks.md; what is there besides is ours to change
@@ -66,8 +66,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "_SPENT_S", 0.01)
 
 
-def index_of(bank: Words) -> Segment:
-    return Segment.built(plan_of(16), np.arange(1, len(bank) + 1), bank)
+def index_of(bank: Words) -> IndexSegment:
+    return IndexSegment.built(substring_plan(16), np.arange(1, len(bank) + 1), bank)
 
 
 def test_changes_are_of_just_so_many_bits(rng: np.random.Generator) -> None:
@@ -133,7 +133,7 @@ def test_rounds_take_turns(rng: np.random.Generator) -> None:
     bank = random_hashes(12_000, rng)
     with on_file(bank) as made:
         looked = look(made.base, bank, rng, rounds=2)
-        assert isinstance(made.base.whole, Segment)
+        assert isinstance(made.base.whole, IndexSegment)
     assert 0 < looked.p50_ms <= looked.p99_ms
     assert len(looked.ours) == 2
     if peers.version() is not None:

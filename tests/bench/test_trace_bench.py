@@ -23,7 +23,7 @@ from bench.tracing.plan import full, narrowed, quick
 from bench.tracing.run import kept_rows
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.picture_copies import new_mark_seed
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 
 FIELDS = (
     "schema photos attacks named_right named_wrong nobody psnr_db_min ssim_min mark_over_encode "
@@ -100,10 +100,10 @@ def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
 def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
     photos = ("coffee", "astronaut")
     opened = {name: scene(name, Size.XS, 1) for name in photos}
-    row = one_leak(3, 1, photos, opened.__getitem__, Originals(read_picture))
+    row = one_leak(3, 1, photos, opened.__getitem__, OriginalsCache(read_picture))
     assert row.named == 0
     assert row.scores in {0, KEYS}
-    originals = Originals(read_picture)
+    originals = OriginalsCache(read_picture)
     for _ in range(2):
         assert one_leak(3, 1, photos, opened.__getitem__, originals) == row
 

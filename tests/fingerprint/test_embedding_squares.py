@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.fingerprint.embedding import WINDOWS_MAX, flat_step_share, to_square, window_squares
+from entrenous.fingerprint.embedding import (
+    WINDOWS_MAX,
+    flat_step_share,
+    resize_to_square,
+    window_squares,
+)
 from entrenous.fingerprint.nouns import SQUARE_PX
 
 
@@ -22,9 +27,9 @@ def test_a_picture_on_a_page_is_shown_alone(place: tuple[int, int]) -> None:
     top, left = place
     page[top : top + 420, left : left + 620] = pasted
     seen = window_squares(page)
-    apart = [np.abs(levels(one) - levels(to_square(pasted))).mean() for one in seen]
+    apart = [np.abs(levels(one) - levels(resize_to_square(pasted))).mean() for one in seen]
     assert min(apart) < 20  # one line of the page may remain
-    assert np.abs(levels(to_square(page)) - levels(to_square(pasted))).mean() > 40
+    assert np.abs(levels(resize_to_square(page)) - levels(resize_to_square(pasted))).mean() > 40
 
 
 def test_each_tile_of_a_collage_is_shown_alone() -> None:
@@ -33,7 +38,7 @@ def test_each_tile_of_a_collage_is_shown_alone() -> None:
     page = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
     seen = window_squares(page)
     for tile in tiles:
-        assert min(np.abs(levels(one) - levels(to_square(tile))).mean() for one in seen) < 6
+        assert min(np.abs(levels(one) - levels(resize_to_square(tile))).mean() for one in seen) < 6
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (31, 31), (64, 64), (300, 1_000)])
@@ -41,7 +46,7 @@ def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = window_squares(noise)
     assert len(seen) <= WINDOWS_MAX
-    assert {len(one) for one in (to_square(noise), *seen)} == {3 * SQUARE_PX**2}
+    assert {len(one) for one in (resize_to_square(noise), *seen)} == {3 * SQUARE_PX**2}
     if min(shape) < 32:
         assert not seen
 
@@ -50,7 +55,7 @@ def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
     drawing = np.full((300, 400, 3), 40, np.uint8)
     for place in (60, 160, 260):
         cv2.circle(drawing, (place, 150), 40, (200, 120, place % 255), -1, cv2.LINE_AA)
-    assert flat_step_share(to_square(drawing)) > 0.85
+    assert flat_step_share(resize_to_square(drawing)) > 0.85
     for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()):
-        assert flat_step_share(to_square(photograph)) < 0.5
+        assert flat_step_share(resize_to_square(photograph)) < 0.5
     assert flat_step_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0

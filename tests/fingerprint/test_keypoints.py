@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.fingerprint.keypoints import Points, find_points
+from entrenous.fingerprint.keypoints import FeaturePoints, find_feature_points
 
 NAMES = ("astronaut", "china", "coffee")
 
 
-def met(one: Points, other: Points) -> float:
+def met(one: FeaturePoints, other: FeaturePoints) -> float:
     """The share of points of one that the other has too: same position, size, angle, descriptor."""
     near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
     near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
@@ -25,19 +25,19 @@ def met(one: Points, other: Points) -> float:
 @pytest.mark.parametrize(
     ("change", "known"),
     [
-        (lambda pixels: pixels[:, ::-1], Points.mirrored),
-        (lambda pixels: 255 - pixels, Points.inverted),
+        (lambda pixels: pixels[:, ::-1], FeaturePoints.mirrored),
+        (lambda pixels: 255 - pixels, FeaturePoints.inverted),
     ],
 )
 def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     photographs: dict[str, Any],
     name: str,
     change: Callable[[Any], Any],
-    known: Callable[[Points], Points],
+    known: Callable[[FeaturePoints], FeaturePoints],
 ) -> None:
     pixels = photographs[name]
-    changed = find_points(np.ascontiguousarray(change(pixels)), 500)
-    plain = find_points(pixels, 500)
+    changed = find_feature_points(np.ascontiguousarray(change(pixels)), 500)
+    plain = find_feature_points(pixels, 500)
     foretold = met(known(plain), changed)
     assert foretold > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
     assert foretold > 5 * met(plain, changed)
@@ -46,7 +46,7 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
 def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:
     """Every crop of a third of the picture has points."""
     for name in ("astronaut", "moon", "flower"):
-        places = find_points(photographs[name], 400).places
+        places = find_feature_points(photographs[name], 400).places
         for x in (0.0, 0.45):
             for y in (0.0, 0.45 * places[:, 1].max()):
                 inside = (np.abs(places - (x + 0.27, y + 0.2)) < (0.27, 0.2)).all(axis=1)
@@ -55,11 +55,11 @@ def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 900, 3), (64, 64, 3)])
 def test_flat_pictures_have_no_points(shape: tuple[int, ...]) -> None:
-    points = find_points(np.full(shape, 90, np.uint8), 400)
+    points = find_feature_points(np.full(shape, 90, np.uint8), 400)
     assert points.descriptors.shape == (0, 128)
     assert points.mirrored().places.shape == points.inverted().places.shape == (0, 2)
 
 
 def test_never_more_points_than_asked_for(photographs: dict[str, Any]) -> None:
     for limit in (0, 1, 399):
-        assert len(find_points(photographs["china"], limit).descriptors) == limit
+        assert len(find_feature_points(photographs["china"], limit).descriptors) == limit

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.fingerprint import multi_index
-from entrenous.fingerprint.linear_scan import ScanIndex, as_words
-from entrenous.fingerprint.multi_index import Segment, build_searchable, plan_of
+from entrenous.fingerprint.linear_scan import ScanIndex, hashes_as_words
+from entrenous.fingerprint.multi_index import IndexSegment, build_searchable, substring_plan
 from tests.stop.index.brute_force import at_distance, brute_force, odd_bank, told
 
 PLANS = (11, 12, 13, 16)
@@ -24,9 +24,11 @@ def bank() -> list[tuple[int, bytes]]:
 
 
 @cache
-def built(substrings: int) -> Segment:
+def built(substrings: int) -> IndexSegment:
     numbers, hashes = zip(*bank(), strict=True)
-    return Segment.built(plan_of(substrings), np.asarray(numbers), as_words(hashes))
+    return IndexSegment.built(
+        substring_plan(substrings), np.asarray(numbers), hashes_as_words(hashes)
+    )
 
 
 @pytest.mark.slow
@@ -40,18 +42,20 @@ def test_every_distance_from_0_to_32(substrings: int) -> None:
     ]
     expected = brute_force(bank(), queries, 31)
     assert {apart for _, _, apart in expected} >= set(range(32))
-    assert told(built(substrings).pairs(as_words(queries), 31).to_near_hashes()) == expected
+    assert told(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
 def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 20]]
-    together = told(built(substrings).pairs(as_words(queries), 31).to_near_hashes())
+    together = told(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes())
     apart = {
         (query, entry, bits)
         for query, one in enumerate(queries)
-        for _, entry, bits in told(built(substrings).pairs(as_words([one]), 31).to_near_hashes())
+        for _, entry, bits in told(
+            built(substrings).pairs(hashes_as_words([one]), 31).to_near_hashes()
+        )
     }
     assert together == apart == brute_force(bank(), queries, 31)
 
@@ -65,15 +69,15 @@ def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.Data
     rng = np.random.default_rng(seed)
     wanted = [*hashes, at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
     for substrings in (12, 13, 16):
-        found = built(substrings).pairs(as_words(wanted), radius).to_near_hashes()
+        found = built(substrings).pairs(hashes_as_words(wanted), radius).to_near_hashes()
         assert told(found) == brute_force(bank(), wanted, radius)
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 @pytest.mark.parametrize("substrings", [12, 13, 16])
 def test_copies_of_one_hash_are_all_found(substrings: int, copies: int) -> None:
-    words = as_words([bytes(range(32))] * copies)
-    index = Segment.built(plan_of(substrings), np.arange(copies), words)
+    words = hashes_as_words([bytes(range(32))] * copies)
+    index = IndexSegment.built(substring_plan(substrings), np.arange(copies), words)
     found = index.pairs(words[:1], 31)
     assert sorted(found.entry.tolist()) == list(range(copies))
 
@@ -97,47 +101,49 @@ def test_complements_find_their_own_entries(
     for row, apart, inverted in near:
         one = at_distance(bank()[row][1], apart, rng)
         wanted += [complement(one)] if inverted else [one, complement(one), one]
-    found = told(built(12).pairs(as_words(wanted), radius).to_near_hashes())
+    found = told(built(12).pairs(hashes_as_words(wanted), radius).to_near_hashes())
     assert found == brute_force(bank(), wanted, radius)
 
 
 def test_a_hash_is_not_its_complement() -> None:
     """All 256 bits differ, which is 0 in one byte."""
     bits = bytes(range(32))
-    index = Segment.built(plan_of(12), np.asarray([4, 7]), as_words([bits, complement(bits)]))
-    found = index.pairs(as_words([bits, complement(bits)]), 31).to_near_hashes()
+    index = IndexSegment.built(
+        substring_plan(12), np.asarray([4, 7]), hashes_as_words([bits, complement(bits)])
+    )
+    found = index.pairs(hashes_as_words([bits, complement(bits)]), 31).to_near_hashes()
     assert told(found) == {(0, 4, 0), (1, 7, 0)}
 
 
 def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 6]]
-    whole = told(built(16).pairs(as_words(queries), 31).to_near_hashes())
+    whole = told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
     monkeypatch.setattr(multi_index, "_CANDIDATES_AT_ONCE", 7)
-    assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
+    assert told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
     monkeypatch.setattr(multi_index, "_PROBES_AT_ONCE", 1)
-    assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
+    assert told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
 
 
 def test_empty_index_finds_nothing() -> None:
-    empty = Segment.built(plan_of(16), np.zeros(0, np.int64), as_words([]))
-    assert empty.pairs(as_words([bytes(32)]), 31).to_near_hashes() == []
-    assert built(16).pairs(as_words([]), 31).to_near_hashes() == []
+    empty = IndexSegment.built(substring_plan(16), np.zeros(0, np.int64), hashes_as_words([]))
+    assert empty.pairs(hashes_as_words([bytes(32)]), 31).to_near_hashes() == []
+    assert built(16).pairs(hashes_as_words([]), 31).to_near_hashes() == []
 
 
 def test_a_radius_that_the_substrings_do_not_cover_is_refused() -> None:
     with pytest.raises(ValueError, match="31 bits"):
-        built(16).pairs(as_words([bytes(32)]), 32)
+        built(16).pairs(hashes_as_words([bytes(32)]), 32)
 
 
 def test_more_rows_than_can_be_listed_are_refused() -> None:
     words = np.broadcast_to(np.zeros(4, dtype=np.uint64), (1 << 29, 4))
     with pytest.raises(ValueError, match="too many"):
-        Segment.built(plan_of(16), np.zeros(0, np.int64), words)
+        IndexSegment.built(substring_plan(16), np.zeros(0, np.int64), words)
 
 
 def test_the_size_decides_how_a_bank_is_searched() -> None:
     rng = np.random.default_rng(2)
-    for count, kind in ((10_000, ScanIndex), (10_001, Segment)):
+    for count, kind in ((10_000, ScanIndex), (10_001, IndexSegment)):
         words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)
         index = build_searchable(np.arange(count), words)
         assert isinstance(index, kind)

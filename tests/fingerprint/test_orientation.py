@@ -8,7 +8,7 @@ import pdqhash
 import pytest
 
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.pdq import distance, fingerprint, inverted, orientations
+from entrenous.fingerprint.pdq import distance, fingerprint, inverted_hash, orientations
 
 MakePicture = Callable[[Any], Picture]
 # The reference's order: original, turned 90, 180, 270, flipped by x, y, diagonal, antidiagonal.
@@ -87,5 +87,5 @@ def test_inverted_colours_invert_every_bit(
     negative = fingerprint(picture_of(255 - pixels))
     positive = fingerprint(picture_of(pixels))
     assert distance(negative, positive) >= 254
-    as_bits = int.from_bytes(inverted(negative.bits), "big")
+    as_bits = int.from_bytes(inverted_hash(negative.bits), "big")
     assert (as_bits ^ int.from_bytes(positive.bits, "big")).bit_count() <= 2

@@ -12,18 +12,26 @@ from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letter_mask, spectra_without_text
-from entrenous.fingerprint.pdq import KIND, distance, frequencies, shrink, to_bits
+from entrenous.fingerprint.pdq import (
+    PDQ_KIND,
+    distance,
+    hash_spectra,
+    low_frequencies,
+    shrink_to_blocks,
+)
 
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 
 
 def bits_apart(one: Any, other: Any) -> int:
-    return distance(*(Fingerprint(KIND, to_bits(spectrum), 100) for spectrum in (one, other)))
+    return distance(
+        *(Fingerprint(PDQ_KIND, hash_spectra(spectrum), 100) for spectrum in (one, other))
+    )
 
 
 def of(pixels: Any) -> Any:
-    return frequencies(shrink(pixels))
+    return low_frequencies(shrink_to_blocks(pixels))
 
 
 def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.limits import REGISTERED_PARTS_MAX
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.crops import grid_edges, is_registered_window, part_hashes
+from entrenous.fingerprint.crops import grid_edges, is_registered_window, window_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex
 from entrenous.fingerprint.pdq import fingerprint
 
@@ -38,7 +38,7 @@ def test_each_window_is_the_hash_of_what_it_shows(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
     pixels = photographs["astronaut"][:480, :480]
-    hashes = part_hashes(picture_of(pixels))
+    hashes = window_hashes(picture_of(pixels))
     assert 400 <= len(hashes) <= 525
     index = ScanIndex.empty().with_added(range(len(hashes)), hashes)
     for top, bottom, left, right in ((0, 12, 0, 7), (2, 11, 3, 12), (6, 12, 0, 12), (1, 11, 0, 6)):
@@ -48,16 +48,16 @@ def test_each_window_is_the_hash_of_what_it_shows(
 
 @pytest.mark.slow
 def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
-    assert part_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
+    assert window_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
 
 
 @pytest.mark.slow
 def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
     """PDQ would divide a side of less than 64 pixels into 64 blocks."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
-    assert len(part_hashes(picture_of(noise[:63]))) == 0
+    assert len(window_hashes(picture_of(noise[:63]))) == 0
     edges = grid_edges()
     tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
     expected = int((is_registered_window(edges, edges) & tall[:, None]).sum())
     assert 0 < expected < 525
-    assert len(part_hashes(picture_of(noise))) == expected
+    assert len(window_hashes(picture_of(noise))) == expected

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
-from entrenous.fingerprint.picture_gallery import Gallery
+from entrenous.fingerprint.picture_gallery import PointGallery
 from entrenous.fingerprint.picture_record import ENTRY_DTYPE, pack_points
 from tests.sizes import size
 
@@ -26,7 +26,7 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture(scope="module")
-def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
+def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
     """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
@@ -40,7 +40,9 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
         flips = np.packbits(rng.random((400, 64)) < 0.1, axis=1).view("<u8").ravel()
         some["signs"] ^= flips
         strangers.append(some.tobytes())
-    return Gallery.of([pack_points(photographs[name], vocabulary) for name in ASKED] + strangers)
+    return PointGallery.of(
+        [pack_points(photographs[name], vocabulary) for name in ASKED] + strangers
+    )
 
 
 def crop(picture: Image.Image, share: float = 0.3) -> Image.Image:
@@ -81,7 +83,7 @@ LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @pytest.mark.parametrize("how", LEAKS)
 def test_the_right_picture_comes_first(
-    how: str, gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
+    how: str, gallery: PointGallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     for row, name in enumerate(ASKED[: size(2, len(ASKED))]):
         file = io.BytesIO()
@@ -94,7 +96,7 @@ def test_the_right_picture_comes_first(
 
 
 def test_unrelated_picture_shares_only_chance_matches(
-    gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
+    gallery: PointGallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     odd = cv2.warpAffine(
         photographs["coins"], np.array([[1.0, 0.9, 0.0], [0.2, 0.5, 60.0]]), (400, 300)
@@ -106,14 +108,14 @@ def test_unrelated_picture_shares_only_chance_matches(
 def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabulary) -> None:
     flat = np.zeros((100, 100, 3), np.uint8)
     noise = np.random.default_rng(1).integers(0, 256, (100, 100, 3), np.uint8)
-    assert Gallery.of([]).vote(noise, vocabulary) == []
-    assert Gallery.of([b"", b""]).vote(noise, vocabulary) == []
-    some = Gallery.of([pack_points(noise, vocabulary)])
+    assert PointGallery.of([]).vote(noise, vocabulary) == []
+    assert PointGallery.of([b"", b""]).vote(noise, vocabulary) == []
+    some = PointGallery.of([pack_points(noise, vocabulary)])
     assert some.vote(flat, vocabulary) == []
 
 
 def test_a_word_that_does_not_exist_breaks_nothing() -> None:
     entries = np.zeros(3, ENTRY_DTYPE)
     entries["word"] = (0, VOCABULARY_WORDS, 65535)
-    gallery = Gallery.of([entries.tobytes()])
+    gallery = PointGallery.of([entries.tobytes()])
     assert gallery.starts[-1] == 3

@@ -12,7 +12,7 @@ from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.picture_record import (
     ENTRY_DTYPE,
     POINTS_KEPT,
-    compute_layout,
+    compute_colour_layout,
     make_picture_record,
     read_picture_record,
 )
@@ -28,7 +28,7 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     assert kept is not None
     assert kept.bits == fingerprint(picture).bits
     assert len(kept.points) == POINTS_KEPT * ENTRY_DTYPE.itemsize
-    assert np.array_equal(kept.cells, compute_layout(pixels_on_white(picture)))
+    assert np.array_equal(kept.cells, compute_colour_layout(pixels_on_white(picture)))
     assert len(record) < 8000
     assert make_picture_record(picture) == record
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.screenshots import BOXES_MAX, find_boxes, usual_boxes
+from entrenous.fingerprint.screenshots import BOXES_MAX, find_picture_boxes, usual_tile_boxes
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def test_on_a_page_with_words_through_jpeg(photographs: dict[str, Any]) -> None:
             cv2.putText(page, "some words here", (30, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, ink, 2)
         _, data = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 70])
         grey = thumbnail(cv2.imdecode(data, cv2.IMREAD_COLOR))
-        assert nearest(find_boxes(grey), (130, 330, 20, 320)) <= 1, name
+        assert nearest(find_picture_boxes(grey), (130, 330, 20, 320)) <= 1, name
 
 
 def test_in_a_collage_of_uneven_cells(photographs: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ def test_in_a_collage_of_uneven_cells(photographs: dict[str, Any]) -> None:
     }
     for name, (top, bottom, left, right) in cells.items():
         page[top:bottom, left:right] = cv2.resize(photographs[name], (right - left, bottom - top))
-    found = find_boxes(thumbnail(page))
+    found = find_picture_boxes(thumbnail(page))
     for name, cell in cells.items():
         assert nearest(found, cell) <= 1, name
 
@@ -61,7 +61,7 @@ def test_noise_on_a_plain_page(top: int, left: int, height: int, width: int, lev
     page = np.full((160, 160), level, dtype=np.float32)
     noise = np.random.default_rng(height * width).uniform(0, 255, (height, width))
     page[top : top + height, left : left + width] = 40 + 0.7 * cv2.blur(noise, (9, 9))
-    assert nearest(find_boxes(page), (top, top + height, left, left + width)) <= 1
+    assert nearest(find_picture_boxes(page), (top, top + height, left, left + width)) <= 1
 
 
 @pytest.mark.parametrize("level", [18, 250])
@@ -70,7 +70,7 @@ def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
     page = np.full((512, 249), level, dtype=np.float32)
     page[200:335, 17:234] = noise(135, 217)
     page[40:48:2, 30:60] = page[360:368:2, 60:150] = 255 - level  # words
-    assert nearest(find_boxes(page), (200, 335, 17, 234)) <= 1
+    assert nearest(find_picture_boxes(page), (200, 335, 17, 234)) <= 1
 
 
 def test_a_sky_that_is_as_light_as_the_page() -> None:
@@ -80,13 +80,13 @@ def test_a_sky_that_is_as_light_as_the_page() -> None:
     page[216:290, 6:242] = 245
     page[217:290, 170:240] = 215
     page[400:408:2, 60:150] = 5
-    assert nearest(find_boxes(page), (216, 373, 6, 242)) <= 1
+    assert nearest(find_picture_boxes(page), (216, 373, 6, 242)) <= 1
 
 
 @given(height=st.integers(1, 64), width=st.integers(1, 64), seed=st.integers(0, 2**32 - 1))
 def test_boxes_lie_in_the_picture_whatever_it_is(height: int, width: int, seed: int) -> None:
     grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
-    found = find_boxes(grey)
+    found = find_picture_boxes(grey)
     assert len(found) <= BOXES_MAX
     assert (0, height, 0, width) not in found
     for top, bottom, left, right in found:
@@ -95,11 +95,11 @@ def test_boxes_lie_in_the_picture_whatever_it_is(height: int, width: int, seed: 
 
 
 def test_a_plain_page_has_no_boxes() -> None:
-    assert find_boxes(np.full((300, 200), 77.0, dtype=np.float32)) == []
+    assert find_picture_boxes(np.full((300, 200), 77.0, dtype=np.float32)) == []
 
 
 def test_the_usual_boxes_of_a_square() -> None:
-    found = usual_boxes(noise(120, 120))
+    found = usual_tile_boxes(noise(120, 120))
     assert (0, 60, 60, 120) in found  # a quarter
     assert (40, 80, 0, 120) in found  # a third
     assert (26, 94, 0, 120) in found  # 16 : 9 between bars
@@ -124,7 +124,7 @@ def test_even_parts_between_seams_are_found_where_the_picture_is_as_light(
         cell[: 2 * high // 3, :20], cell[high // 3 :, -20:] = 255, 255
         page[top : top + high, left : left + wide] = cell
         wanted.append((top, top + high, left, left + wide))
-    found = usual_boxes(page)
+    found = usual_tile_boxes(page)
     assert all(nearest(found, box) <= 1 for box in wanted)
 
 
@@ -140,7 +140,7 @@ def test_usual_boxes_lie_in_the_picture(
     grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
     grey[[one for one in plain if one < height]] = 255
     grey[:, [one for one in plain if one < width]] = 255
-    found = usual_boxes(grey)
+    found = usual_tile_boxes(grey)
     assert len(found) <= 37
     for top, bottom, left, right in found:
         assert 0 <= top < bottom <= height

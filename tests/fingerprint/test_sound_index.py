@@ -19,10 +19,10 @@ from entrenous.fingerprint.sound_index import (
     STRETCH_WORDS,
     SoundIndex,
     SoundView,
-    as_words,
     is_distinctive,
     make_sound_fingerprint,
     sound_views,
+    words_of_sound,
 )
 
 pytestmark = pytest.mark.slow
@@ -211,7 +211,7 @@ def test_lively_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None
 def test_a_print_gives_back_its_words() -> None:
     words = np.array([0, 1, 2**32 - 1], dtype=np.uint32)
     one = SoundPrint(words.astype(">u4").tobytes())
-    assert np.array_equal(as_words(one), words)
+    assert np.array_equal(words_of_sound(one), words)
     assert list(one) == words.tolist()
     assert len(one) == 3
 

@@ -5,32 +5,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.linear_scan import as_words
-from entrenous.fingerprint.multi_index import Plan, plan_of, substrings_for
+from entrenous.fingerprint.linear_scan import hashes_as_words
+from entrenous.fingerprint.multi_index import SubstringPlan, substring_count_for, substring_plan
 from tests.stop.index.brute_force import flipped
 
 PLANS = (11, 12, 13, 16)
 RADIUS = 31
 
 
-def owners(plan: Plan) -> list[int]:
+def owners(plan: SubstringPlan) -> list[int]:
     """The substring that each of the 256 bits belongs to."""
-    bits = as_words([flipped(bytes(32), [place]) for place in range(256)])
-    mine = plan.cells(bits) != plan.cells(as_words([bytes(32)]))
+    bits = hashes_as_words([flipped(bytes(32), [place]) for place in range(256)])
+    mine = plan.cells(bits) != plan.cells(hashes_as_words([bytes(32)]))
     assert mine.sum(axis=1).tolist() == [1] * 256
     return [int(place) for place in mine.argmax(axis=1)]
 
 
-def reaches(plan: Plan, changed: list[int]) -> bool:
+def reaches(plan: SubstringPlan, changed: list[int]) -> bool:
     """Whether a cell looked up for a zero hash contains the changed hash."""
-    probes = plan.cells_to_probe(plan.cells(as_words([bytes(32)])))[0]
-    cells = plan.cells(as_words([flipped(bytes(32), changed)]))[0]
+    probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
+    cells = plan.cells(hashes_as_words([flipped(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
 
 
 @pytest.mark.parametrize("substrings", PLANS)
 def test_every_bit_is_in_one_substring(substrings: int) -> None:
-    plan = plan_of(substrings)
+    plan = substring_plan(substrings)
     counts = np.bincount(owners(plan), minlength=substrings)
     assert counts.sum() == 256
     assert set(counts.tolist()) <= {256 // substrings, 256 // substrings + 1}
@@ -38,11 +38,11 @@ def test_every_bit_is_in_one_substring(substrings: int) -> None:
 
 @pytest.mark.parametrize("substrings", PLANS)
 def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: int) -> None:
-    plan = plan_of(substrings)
+    plan = substring_plan(substrings)
     ends = [*plan.first[1:].tolist(), plan.buckets]
     assert list(plan.sizes) == np.diff([0, *ends]).tolist()
     assert all(first % size == 0 for first, size in zip(plan.first, plan.sizes, strict=True))
-    full = plan.cells_to_probe(plan.cells(as_words([b"\xff" * 32, bytes(32)])))
+    full = plan.cells_to_probe(plan.cells(hashes_as_words([b"\xff" * 32, bytes(32)])))
     assert (full >= plan.first[plan.which]).all()
     assert (full < np.asarray(ends)[plan.which]).all()
     assert len(set(full[0].tolist())) == full.shape[1]
@@ -50,12 +50,12 @@ def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: in
 
 @given(st.sampled_from(PLANS), st.sets(st.integers(0, 255), max_size=RADIUS))
 def test_no_hash_within_the_radius_is_missed(substrings: int, changed: set[int]) -> None:
-    assert reaches(plan_of(substrings), sorted(changed))
+    assert reaches(substring_plan(substrings), sorted(changed))
 
 
 @pytest.mark.parametrize("substrings", PLANS)
 def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
-    plan = plan_of(substrings)
+    plan = substring_plan(substrings)
     reach = np.zeros(substrings, dtype=int)
     changed = np.bitwise_count(plan.flips)
     if plan.is_folded:  # a cell is reached by a substring or by its complement
@@ -74,15 +74,15 @@ def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
 
 def test_larger_banks_are_cut_into_fewer_substrings() -> None:
     sizes = [0, 1, 16, 10_000, 10_001, 300_001, 2_000_001, 100_000_000]
-    assert [substrings_for(size) for size in sizes] == [0, 0, 0, 0, 16, 13, 11, 11]
-    inverted = [substrings_for(size, inverted=True) for size in sizes]
+    assert [substring_count_for(size) for size in sizes] == [0, 0, 0, 0, 16, 13, 11, 11]
+    inverted = [substring_count_for(size, inverted=True) for size in sizes]
     assert inverted == [0, 0, 0, 0, 16, 12, 11, 11]
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_in_a_folded_plan_a_hash_and_its_complement_lie_together(bits: bytes) -> None:
-    one, other = as_words([bits]), as_words([bytes(byte ^ 0xFF for byte in bits)])
-    plan = plan_of(12)
+    one, other = hashes_as_words([bits]), hashes_as_words([bytes(byte ^ 0xFF for byte in bits)])
+    plan = substring_plan(12)
     assert plan.is_folded
     assert (plan.cells(one) == plan.cells(other)).all()
     columns = [

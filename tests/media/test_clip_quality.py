@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.clip_writer import TRIED_CRFS, choose_rate_factor, copy_error
+from entrenous.media.clip_writer import TRIED_CRFS, choose_rate_factor, mean_squared_copy_error
 from tests.clips import decoded, wander, written
 
 
@@ -14,7 +14,7 @@ def test_the_error_is_that_of_what_is_shown() -> None:
     source = written(wander(seconds=0.7))
     with read_clip(source) as clip:
         copy = written(decoded(source), crf="24")
-        told = copy_error(copy, clip.frames)
+        told = mean_squared_copy_error(copy, clip.frames)
     pairs = zip(decoded(copy), decoded(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
     assert 0.9 < told / shown < 1.25  # enlarged chroma is slightly smoothed

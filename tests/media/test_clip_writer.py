@@ -8,13 +8,13 @@ import pytest
 
 from entrenous.base.audio_video import FramePrediction, Silence, SoundTiming
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from tests.clips import wander, written
 
 TIMES = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
 
 
-def copied(sound: Track | None = None) -> bytes:
+def copied(sound: ClipSoundTrack | None = None) -> bytes:
     with read_clip(written(wander(seconds=0.5), times=TIMES)) as clip:
         writer = ClipWriter(clip.shown, 14, sound)
         for frame in clip.frames:
@@ -58,7 +58,7 @@ def test_file_holds_nothing_but_frames_and_sound() -> None:
 
 def test_the_sound_is_carried_over() -> None:
     tone = 0.5 * np.sin(np.arange(44_100) * 0.06).astype(np.float32)
-    data = copied(Track(np.stack([tone, 0.5 * tone], axis=1), 44_100))
+    data = copied(ClipSoundTrack(np.stack([tone, 0.5 * tone], axis=1), 44_100))
     with av.open(io.BytesIO(data)) as clip:
         heard = np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
     assert heard.shape[0] == 2
@@ -75,7 +75,7 @@ def test_silences_are_placed_to_the_sample() -> None:
             for one in silences
         ]
     )
-    heard = heard_in(copied(Track(noise, 48_000, SoundTiming(0, silences))))[: len(whole)]
+    heard = heard_in(copied(ClipSoundTrack(noise, 48_000, SoundTiming(0, silences))))[: len(whole)]
     assert len(heard) == len(whole)
     apart = np.correlate(heard, whole[500:-500, 0], "valid")
     assert int(apart.argmax()) == 500
@@ -86,7 +86,8 @@ def test_silences_are_placed_to_the_sample() -> None:
 def test_a_sound_that_is_ahead_moves_the_frames_and_not_itself() -> None:
     tone = 0.5 * np.sin(np.arange(48_000) * 0.06).astype(np.float32)[:, None]
     plain, ahead = (
-        copied(Track(tone, 48_000, timing)) for timing in (SoundTiming(), SoundTiming(ahead=24_000))
+        copied(ClipSoundTrack(tone, 48_000, timing))
+        for timing in (SoundTiming(), SoundTiming(ahead=24_000))
     )
     assert heard_in(plain).tobytes() == heard_in(ahead).tobytes()
     assert shown_at(plain) == pytest.approx(TIMES, abs=1e-3)

@@ -4,7 +4,7 @@ import pytest
 
 from entrenous.base.audio_video import DamagedSound
 from entrenous.base.picture import MediaKind
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.media.sound_reader import read_sound
 from tests.clips import beep, wander, written
 
@@ -19,20 +19,20 @@ from tests.clips import beep, wander, written
     ],
 )
 def test_a_text_is_neither_a_clip_nor_a_sound(text: bytes) -> None:
-    assert medium_of(text) is MediaKind.PICTURE
+    assert media_kind_of(text) is MediaKind.PICTURE
 
 
 def test_files_of_old_cameras_are_clips() -> None:
     film = written(wander(seconds=0.5), container="mov")
-    assert medium_of(film) is MediaKind.CLIP
+    assert media_kind_of(film) is MediaKind.CLIP
     assert (
-        medium_of(film[int.from_bytes(film[:4], "big") :]) is MediaKind.CLIP
+        media_kind_of(film[int.from_bytes(film[:4], "big") :]) is MediaKind.CLIP
     )  # without its ftyp box
-    assert medium_of(beep()) is MediaKind.CLIP  # players also look for frames in it
+    assert media_kind_of(beep()) is MediaKind.CLIP  # players also look for frames in it
 
 
 def test_video_in_an_ogg_file_is_refused() -> None:
     film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
-    assert medium_of(film) is MediaKind.SOUND
+    assert media_kind_of(film) is MediaKind.SOUND
     with pytest.raises(DamagedSound):
         read_sound(film)

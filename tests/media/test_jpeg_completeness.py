@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from entrenous.base.picture import IncompletePicture, PictureDecodingFailed
-from entrenous.media.completeness import load_complete_jpeg, outline_of
+from entrenous.media.completeness import jpeg_outline_of, load_complete_jpeg
 from entrenous.media.picture_reader import read_picture
 
 Write = Callable[..., bytes]
@@ -83,7 +83,7 @@ def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
     frame = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x11\0\x02\x11\0\x03\x11\0"
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
     data = b"\xff\xd8" + frame + scan + b"data" + END
-    outline = outline_of(data)
+    outline = jpeg_outline_of(data)
     assert (outline.frame, outline.scans) == (0xC0, 1)
     assert (outline.components, outline.sharp) == ({1, 2, 3}, {1})
     with pytest.raises(IncompletePicture):
@@ -93,7 +93,7 @@ def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
 def test_stuffing_fill_and_restarts_are_no_markers() -> None:
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
     data = b"\xff\xd8" + scan + b"a\xff\0b\xff\xd0c\xff\xff\xd7d\xff\x01e" + b"\xff\xff" + END
-    assert outline_of(data).end == len(data) - 2
+    assert jpeg_outline_of(data).end == len(data) - 2
 
 
 @pytest.mark.parametrize("length", [0, 1])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from entrenous.base.picture import Picture, PictureFormat
 from entrenous.media.picture_reader import read_picture
-from entrenous.media.picture_writer import QUALITY_STEPS, finer_needed, write_picture
+from entrenous.media.picture_writer import QUALITY_STEPS, quality_steps_needed, write_picture
 from entrenous.media.resize import resize
 from tests.media.conftest import Write
 
@@ -32,15 +32,15 @@ def psnr_db(picture: Picture, data: bytes) -> float:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_copy_reaches_the_promised_psnr(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
-    finer = finer_needed(picture, marked(picture, 1))
+    finer = quality_steps_needed(picture, marked(picture, 1))
     assert psnr_db(picture, write_picture(picture, marked(picture, 2), finer=finer)) >= 42.0
 
 
 @pytest.mark.parametrize("name", [*NAMES, "png", "webp-lossless", "gif", "tiff"])
 def test_same_picture_needs_the_same_step(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
-    finer = finer_needed(picture, marked(picture))
-    assert finer == finer_needed(read_picture(files[name]), marked(picture))
+    finer = quality_steps_needed(picture, marked(picture))
+    assert finer == quality_steps_needed(read_picture(files[name]), marked(picture))
     assert finer < QUALITY_STEPS.get(picture.encoding.format.written, 1)
 
 
@@ -50,13 +50,13 @@ def test_a_jpeg_keeps_its_own_tables_where_they_fit(
 ) -> None:
     """Its coefficients lie on the grid of its tables, so encoding costs almost no quality."""
     picture = read_picture(write(photo, "JPEG", quality=quality, subsampling="4:4:4"))
-    assert finer_needed(picture, marked(picture)) == 0
+    assert quality_steps_needed(picture, marked(picture)) == 0
 
 
 def test_a_jpeg_made_smaller_is_written_finer(astronaut: NDArray[np.uint8], write: Write) -> None:
     large = read_picture(write(Image.fromarray(astronaut), "JPEG", quality=80))
     picture = resize(large, 300)
-    finer = finer_needed(picture, marked(picture))
+    finer = quality_steps_needed(picture, marked(picture))
     assert finer > 0
     assert psnr_db(picture, write_picture(picture, marked(picture), finer=finer)) >= 42.0
     assert psnr_db(picture, write_picture(picture, marked(picture), finer=finer - 1)) < 42.3
@@ -77,7 +77,8 @@ def test_bands_suffice_for_a_large_picture(astronaut: NDArray[np.uint8], write: 
     picture = read_picture(write(Image.fromarray(tiled), "JPEG", quality=60))
     trial = marked(picture)
     assert (
-        psnr_db(picture, write_picture(picture, trial, finer=finer_needed(picture, trial))) > 42.0
+        psnr_db(picture, write_picture(picture, trial, finer=quality_steps_needed(picture, trial)))
+        > 42.0
     )
 
 
@@ -86,7 +87,7 @@ def test_alpha_is_seen_on_white(photo: Image.Image, write: Write) -> None:
     image.putalpha(Image.radial_gradient("L").resize(photo.size))
     picture = read_picture(write(image, "WEBP", quality=80))
     assert picture.alpha is not None
-    finer = finer_needed(picture, marked(picture))
+    finer = quality_steps_needed(picture, marked(picture))
     assert 0 <= finer < QUALITY_STEPS[PictureFormat.WEBP]
     opaque = replace(picture, alpha=None)
     assert psnr_db(opaque, write_picture(opaque, marked(opaque), finer=3)) > 42.0

@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.base.audio_video import Silence, SoundTiming
-from entrenous.media.sound_reader import Timeline
+from entrenous.media.sound_reader import SoundTimeline
 
 RATE_HZ = 8000
 PART = 160  # 20 ms
@@ -11,7 +11,7 @@ MOST = 1200 * RATE_HZ
 
 
 def followed(*times: float | None, picture_s: float = 0.0) -> SoundTiming:
-    line = Timeline(RATE_HZ)
+    line = SoundTimeline(RATE_HZ)
     for at_s in times:
         line.add(at_s, PART)
     return line.timing_beside_picture(picture_s)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf
+from entrenous.media.tagged_pdf import BlockTag, PdfBlock, write_tagged_pdf
 
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 SHORT = [
-    Block(Tag.TITLE, "A title"),
-    Block(Tag.HEADING, "A heading"),
-    Block(Tag.PARAGRAPH, "Some words."),
+    PdfBlock(BlockTag.TITLE, "A title"),
+    PdfBlock(BlockTag.HEADING, "A heading"),
+    PdfBlock(BlockTag.PARAGRAPH, "Some words."),
 ]
 
 
-def written(blocks: list[Block], language: str = "de") -> bytes:
+def written(blocks: list[PdfBlock], language: str = "de") -> bytes:
     return write_tagged_pdf("A title", language, blocks, AT)
 
 
@@ -67,7 +67,7 @@ def test_the_same_text_makes_the_same_bytes() -> None:
 
 @pytest.mark.slow
 def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
-    pdf = written([Block(Tag.TITLE, "Long"), Block(Tag.PARAGRAPH, "word " * 3000)])
+    pdf = written([PdfBlock(BlockTag.TITLE, "Long"), PdfBlock(BlockTag.PARAGRAPH, "word " * 3000)])
     pages = len(re.findall(rb"/Type /Page\b(?!s)", pdf))
     assert pages >= 4
     assert len(re.findall(rb"/S /P\b", pdf)) == pages
@@ -79,4 +79,6 @@ def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
 @settings(max_examples=15)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_any_text_can_be_printed(text: str) -> None:
-    assert written([Block(Tag.TITLE, "x"), Block(Tag.PARAGRAPH, text)]).startswith(b"%PDF-1.")
+    assert written([PdfBlock(BlockTag.TITLE, "x"), PdfBlock(BlockTag.PARAGRAPH, text)]).startswith(
+        b"%PDF-1."
+    )

@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 
 from entrenous.base.secret import Secret
-from entrenous.fingerprint.crops import part_hashes
+from entrenous.fingerprint.crops import window_hashes
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
@@ -134,7 +134,7 @@ class Story:
     def request(self, which: str, *, windows: bool) -> bytes:
         """What a device sends to register it."""
         picture = read_picture(self.jpeg)
-        parts = tuple(part_hashes(picture)) if windows else ()
+        parts = tuple(window_hashes(picture)) if windows else ()
         holder = holder_token_hash(self.tokens[int(which)])
         return write_registration_request(
             ClaimRequest(PicturePrint(fingerprint(picture), parts), holder)

@@ -11,8 +11,8 @@ from bench.sounds.material import voice
 from entrenous.base.audio_video import DamagedSound, UnsupportedVideoCodec
 from entrenous.fingerprint.nouns import (
     ClipPrint,
+    MediaFingerprint,
     PicturePrint,
-    Print,
     SoundPrint,
     SoundTooQuiet,
     TooFlat,
@@ -34,7 +34,7 @@ NOTE = coded(VOICE, 48_000, "libopus", "ogg", 32_000)
 BLACK = written(np.zeros((12, 96, 128, 3), np.uint8))
 
 
-def of(data: bytes, consent: Consent = ALL) -> Print:
+def of(data: bytes, consent: Consent = ALL) -> MediaFingerprint:
     return fingerprint_file(
         data, consent, replace(a_device(), read_clip=read_clip, read_sound=read_sound)
     )

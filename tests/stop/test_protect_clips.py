@@ -11,8 +11,8 @@ from entrenous.device.vault_tables import pack, unpack
 from entrenous.fingerprint.nouns import (
     ClipPrint,
     FramePrint,
+    MediaFingerprint,
     PicturePrint,
-    Print,
     SoundPrint,
     VideoPrint,
 )
@@ -29,7 +29,9 @@ HERS = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 
 @pytest.mark.parametrize("what", HERS)
-def test_clip_request_has_only_fingerprints_and_a_token_hash(room: Room, what: Print) -> None:
+def test_clip_request_has_only_fingerprints_and_a_token_hash(
+    room: Room, what: MediaFingerprint
+) -> None:
     protection = register_fingerprints(what, room.gate, room.device)
     (sent,) = room.gate.sent
     form = json.loads(sent)
@@ -42,7 +44,9 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(room: Room, what: P
 
 
 @pytest.mark.parametrize("what", HERS)
-def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(room: Room, what: Print) -> None:
+def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
+    room: Room, what: MediaFingerprint
+) -> None:
     protection = register_fingerprints(what, room.gate, room.device)
     assert all_protections(room.device) == (protection,)
     assert (protection.kind, protection.state) == (what.kind, ClaimState.WAITING)
@@ -63,7 +67,7 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(room: Room, w
     ],
 )
 def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
-    room: Room, other: Callable[[VideoPrint], Print]
+    room: Room, other: Callable[[VideoPrint], MediaFingerprint]
 ) -> None:
     """A request that differs in anything is another claim."""
     room.gate = gate = LostAnswers(room.platform)

@@ -16,8 +16,8 @@ from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.base.picture import NotAPicture
 from entrenous.base.secret import Secret
-from entrenous.fingerprint.crops import part_hashes
-from entrenous.fingerprint.nouns import PicturePrint, Print
+from entrenous.fingerprint.crops import window_hashes
+from entrenous.fingerprint.nouns import MediaFingerprint, PicturePrint
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.stop.banks import suspend_claim
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 TOKEN = Secret(b"x" * 32)
 
 
-def registered(room: Room, what: Print, token: Secret = TOKEN) -> Any:
+def registered(room: Room, what: MediaFingerprint, token: Secret = TOKEN) -> Any:
     """Register a claim with any fingerprints, as a program of one's own may."""
     holder = hashlib.sha256(token.reveal()).digest()
     return register_claim(ClaimRequest(what, holder), room.platform)
@@ -86,7 +86,7 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     room: Room, hers: Any, another: Any
 ) -> None:
     """The claim has the hash of a famous picture and windows of another one."""
-    made = PicturePrint(print_of(another).whole, part_hashes(picture(hers)))
+    made = PicturePrint(print_of(another).whole, window_hashes(picture(hers)))
     claim = registered(room, made)
     cut = hers[40:-40, 40:-40]
     held = judge_upload(jpeg(cut), room.platform)
@@ -104,7 +104,7 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
 def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
     room: Room, hers: Any, another: Any
 ) -> None:
-    made = PicturePrint(print_of(another).whole, part_hashes(picture(hers)))
+    made = PicturePrint(print_of(another).whole, window_hashes(picture(hers)))
     cut = hers[40:-40, 40:-40]
     earlier = judge_upload(jpeg(cut), room.platform)
     claim = registered(room, made)

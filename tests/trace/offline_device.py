@@ -11,8 +11,8 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.trace.originals import Originals
-from entrenous.trace.picture import investigate
+from entrenous.trace import picture
+from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.verdict import Trace
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
@@ -44,7 +44,7 @@ def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, d
 
 
 def trace_picture(
-    untrusted_data: bytes, device: Device, originals: Originals | None = None
+    untrusted_data: bytes, device: Device, originals: OriginalsCache | None = None
 ) -> Trace:
     """Trace a found picture; nothing is stored."""
-    return investigate(untrusted_data, device, originals=originals).trace
+    return picture.trace_picture(untrusted_data, device, originals=originals).trace

@@ -12,7 +12,7 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.trace.picture import Investigation, investigate
+from entrenous.trace.picture import Investigation, trace_picture
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
@@ -63,4 +63,4 @@ def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
         str(copy.to): copy.data for _, copy in mark_picture_copies(original, labels, None, device)
     }
     leak = piece_of(original if leaked is None else copies[leaked])
-    return Desk(device, original, copies, leak, investigate(leak, device))
+    return Desk(device, original, copies, leak, trace_picture(leak, device))

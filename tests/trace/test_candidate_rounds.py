@@ -4,33 +4,36 @@ import inspect
 from dataclasses import replace
 
 from entrenous.base.identifiers import MessageId
-from entrenous.fingerprint.nouns import Candidate
+from entrenous.fingerprint.nouns import PictureCandidate
 from entrenous.trace.picture import (
-    FIRST_ROUND_PICTURES,
     LIKELY_PICTURES_MAX,
-    THOROUGH_PICTURES,
+    QUICKLY_TRIED_PICTURES_MAX,
+    THOROUGHLY_TRIED_PICTURES,
+    candidate_rounds,
     candidates_of_rounds,
-    rounds,
 )
 
 
-def one(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> Candidate:
-    return Candidate(MessageId(bytes([look]) * 16), 0, look, agreeing, fresh, bits)
+def one(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> PictureCandidate:
+    return PictureCandidate(MessageId(bytes([look]) * 16), 0, look, agreeing, fresh, bits)
 
 
-def looks(candidates: list[Candidate]) -> list[list[int]]:
-    return [[same[0].look for same in some.pictures] for some in rounds(candidates)]
+def looks(candidates: list[PictureCandidate]) -> list[list[int]]:
+    return [[same[0].look for same in some.pictures] for some in candidate_rounds(candidates)]
 
 
 def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> None:
     candidates = [one(0, agreeing=40, fresh=40), *(one(look, agreeing=4) for look in range(1, 20))]
     assert looks(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
-    assert [some.patient for some in rounds(candidates)] == [False, False, True]
+    assert [some.patient for some in candidate_rounds(candidates)] == [False, False, True]
 
 
 def test_without_likely_pictures_the_first_few_are_tried() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
-    assert looks(candidates) == [list(range(FIRST_ROUND_PICTURES)), list(range(THOROUGH_PICTURES))]
+    assert looks(candidates) == [
+        list(range(QUICKLY_TRIED_PICTURES_MAX)),
+        list(range(THOROUGHLY_TRIED_PICTURES)),
+    ]
 
 
 def test_a_twin_waits_but_the_next_tile_of_a_collage_does_not() -> None:
@@ -46,12 +49,15 @@ def test_a_close_fingerprint_is_likely_without_points() -> None:
 
 def test_number_of_likely_pictures_is_bounded() -> None:
     candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
-    assert [len(some) for some in looks(candidates)] == [LIKELY_PICTURES_MAX, THOROUGH_PICTURES]
+    assert [len(some) for some in looks(candidates)] == [
+        LIKELY_PICTURES_MAX,
+        THOROUGHLY_TRIED_PICTURES,
+    ]
 
 
 def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
     same = [one(0, 30, 30), replace(one(0, 30, 0), place=1)]
-    (first, *_) = rounds([*same, one(1)])
+    (first, *_) = candidate_rounds([*same, one(1)])
     assert first.pictures == (tuple(same),)
 
 
@@ -63,12 +69,14 @@ def test_pictures_without_features_have_their_own_places() -> None:
 
 def test_everything_that_was_tried_is_counted_once() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
-    assert candidates_of_rounds(rounds(candidates)) == tuple(candidates[:FIRST_ROUND_PICTURES])
-    assert candidates_of_rounds(rounds([])) == ()
+    assert candidates_of_rounds(candidate_rounds(candidates)) == tuple(
+        candidates[:QUICKLY_TRIED_PICTURES_MAX]
+    )
+    assert candidates_of_rounds(candidate_rounds([])) == ()
 
 
 def test_no_key_and_no_score_decides_the_rounds() -> None:
-    words = " ".join(inspect.signature(rounds).parameters) + " ".join(
-        Candidate.__dataclass_fields__
+    words = " ".join(inspect.signature(candidate_rounds).parameters) + " ".join(
+        PictureCandidate.__dataclass_fields__
     )
     assert not any(word in words for word in ("seed", "key", "score", "stream", "copies", "device"))

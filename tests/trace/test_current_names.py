@@ -12,7 +12,7 @@ from entrenous.respond.situation import Situation
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.trace.commands import with_current_names
-from entrenous.trace.report.disclose import disclose, trace_of
+from entrenous.trace.report.disclose import recorded_trace, write_disclosure
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import Person, Room
@@ -54,7 +54,7 @@ def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
     room.knows_another(room.ana)
     assert room.named(room.ana) == "benjamin"
     call = current_names(room.ana.device)
-    made = disclose(1, room.leak, room.ana.device, None, blind=False, call=call)
+    made = write_disclosure(1, room.leak, room.ana.device, None, blind=False, call=call)
     assert made.report.named == ("benjamin",)
 
 
@@ -89,7 +89,7 @@ def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
     assert said["named"] == ["caro"]
     number = said["trace"]
     assert isinstance(number, int)
-    assert trace_of(number, new.device).leak_sha256 == old.seen.trace.leak_sha256
+    assert recorded_trace(number, new.device).leak_sha256 == old.seen.trace.leak_sha256
 
 
 def test_a_label_of_another_channel_is_nobodys_name(room: Leaked) -> None:

@@ -13,7 +13,7 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.copies.sound_copies import mark_sound_copies
-from entrenous.trace.picture import investigate
+from entrenous.trace.picture import trace_picture
 from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding
 from tests.clips import wander, written
@@ -37,7 +37,7 @@ def test_trace_says_that_nothing_could_be_compared() -> None:
     (message,) = seen.device.ledger.messages()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seen.device.vault, "kept_file", damaged)
-        assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
+        assert trace_picture(seen.leak, seen.device).trace.lost == (message.id,)
     seen.device.vault.delete_file(message.pictures[0].original)
     traced = trace_file(seen.leak, seen.device)
     assert traced.trace.verdict.finding is Finding.NOBODY
@@ -52,7 +52,7 @@ def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
     ((_, copy),) = mark_picture_copies(as_jpeg(photo(), 95), [CARO], None, device)
     gone = device.ledger.message_named(of_ben)
     device.vault.delete_file(gone.pictures[0].original)
-    trace = investigate(copy.data, device).trace
+    trace = trace_picture(copy.data, device).trace
     assert (trace.verdict.named, trace.compared, trace.lost) == ((CARO,), 1, (gone.id,))
 
 
@@ -66,12 +66,12 @@ def test_missing_clip_stops_no_trace(part: str) -> None:
     device.vault.delete_file(getattr(gone.clips[0], part))
 
     slope = np.tile(np.arange(200, dtype=np.uint8)[:, None], (120, 1, 3))
-    stranger = investigate(as_jpeg(Image.fromarray(slope)), device).trace
+    stranger = trace_picture(as_jpeg(Image.fromarray(slope)), device).trace
     assert stranger.verdict.finding is Finding.NOBODY
     assert stranger.lost == (
         (gone.id,) if part == "survey" else ()
     )  # the lost copy might have been the one
-    assert investigate(still.data, device).trace.verdict.named == (CARO,)
+    assert trace_picture(still.data, device).trace.verdict.named == (CARO,)
     for found in (clip.data, shot_of(frames[6], 95)):
         trace = trace_file(found, device).trace
         assert (trace.verdict.finding, trace.lost) == (Finding.NOBODY, (gone.id,))

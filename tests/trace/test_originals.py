@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.trace import originals as rooms
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 
 GREY = Picture(300, 200, bytes(300 * 200 * 3), Encoding(PictureFormat.PNG))
 
@@ -25,7 +25,7 @@ class Reader:
 
 def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
     reader = Reader()
-    originals = Originals(reader)
+    originals = OriginalsCache(reader)
     whole = originals.of(b"one", None)
     small = originals.of(b"one", 200)
     assert originals.of(b"one", None) is whole
@@ -40,7 +40,7 @@ def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
 ) -> None:
     monkeypatch.setattr(rooms, "_CACHED_PX_MAX", 2 * GREY.pixels)
     reader = Reader()
-    originals = Originals(reader)
+    originals = OriginalsCache(reader)
     for source in (b"1", b"22", b"1", b"333", b"1", b"22"):
         originals.of(source, None)
     assert reader.read == [b"1", b"22", b"333", b"22"]
@@ -54,7 +54,7 @@ def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
 def test_features_and_masks_are_computed_once() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (200, 300, 3), np.uint8)
-    one = Originals(lambda _: replace(GREY, samples=pixels.tobytes())).of(b"", None)
+    one = OriginalsCache(lambda _: replace(GREY, samples=pixels.tobytes())).of(b"", None)
     assert one.features() is one.features()
     assert len(one.features().points) > 0
     assert one.prepared() is one.prepared()

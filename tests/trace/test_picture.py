@@ -12,11 +12,11 @@ from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.trace.originals import Originals, compute_missing_records, original_of
+from entrenous.trace.originals import OriginalsCache, compute_missing_records, decode_original_of
 from entrenous.trace.picture import (
     RECORDS_COMPUTED_AT_ONCE,
     Investigation,
-    investigate,
+    trace_picture,
     warp_onto_sent,
 )
 from entrenous.watermark.verdict import Finding
@@ -25,7 +25,7 @@ from tests.trace.offline_device import as_jpeg, marked_for, offline_device, phot
 pytestmark = pytest.mark.slow
 
 PEOPLE = ("ben", "caro")
-ORIGINALS = Originals(read_picture)  # what several traces share, as those of a folder do
+ORIGINALS = OriginalsCache(read_picture)  # what several traces share, as those of a folder do
 
 
 def small(name: str) -> Image.Image:
@@ -50,7 +50,7 @@ def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
 def of(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
 ) -> Investigation:
-    return investigate(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
+    return trace_picture(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
 
 
 def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
@@ -94,7 +94,7 @@ def test_the_leak_can_be_shown_on_the_original(
     leak = opened(sent[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
     seen = of(sent, leak)
     laid, covered = warp_onto_sent(seen.found, seen.fits[0])
-    original = np.asarray(original_of(seen.fits[0].picture, sent[0]))
+    original = np.asarray(decode_original_of(seen.fits[0].picture, sent[0]))
     assert laid.shape == original.shape
     assert covered.shape == original.shape[:2]
     assert covered.mean() == pytest.approx(360 * 240 / (400 * original.shape[0]), abs=0.03)
@@ -121,7 +121,7 @@ def test_photo_without_stored_features_is_found_and_learnt() -> None:
     old = replace(device, ledger=VaultLedger(device.vault))
     assert len(old.ledger.pictures_without_record()) == 1
     leak = opened(copies["ben"]).crop((60, 30, 320, 230))
-    seen = investigate(as_jpeg(leak, 85), old)
+    seen = trace_picture(as_jpeg(leak, 85), old)
     assert (seen.trace.message, seen.trace.verdict.named, seen.unlearnt) == (name, ("ben",), 0)
     assert old.ledger.pictures_without_record() == ()
 

@@ -14,7 +14,7 @@ from entrenous.trace.picture_fit import detect_evidence
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.detector import ChipEvidence
-from entrenous.watermark.embed import Prepared, embed_mark, prepare_picture
+from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
 _CUT = np.s_[30:200, 60:300]
 
@@ -24,11 +24,11 @@ def drawn(name: str, size: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def sent() -> Prepared:
+def sent() -> PreparedPicture:
     return prepare_picture(np.ascontiguousarray(skimage.data.chelsea()))
 
 
-def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
+def heard_of_a_cut_out(sent: PreparedPicture) -> ChipEvidence:
     height, width = sent.layout.full
     marked = embed_mark(
         sent, drawn("copy", stream_bytes(width, height)), drawn("d", dither_bytes(width, height))
@@ -42,7 +42,7 @@ def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
 
 
 @pytest.mark.slow
-def test_area_outside_a_crop_gives_no_evidence(sent: Prepared) -> None:
+def test_area_outside_a_crop_gives_no_evidence(sent: PreparedPicture) -> None:
     finest = sent.layout.bands[0]
     per_chip = np.abs(heard_of_a_cut_out(sent).per_chip[: finest.stop]).reshape(finest.cells)
     rows, columns = sent.layout.full
@@ -58,7 +58,7 @@ def test_area_outside_a_crop_gives_no_evidence(sent: Prepared) -> None:
 
 
 @pytest.mark.slow
-def test_number_of_threads_does_not_change_the_evidence(sent: Prepared) -> None:
+def test_number_of_threads_does_not_change_the_evidence(sent: PreparedPicture) -> None:
     before = cv2.getNumThreads()
     try:
         heard = []

@@ -18,11 +18,11 @@ from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.clip_candidates import clip_candidates
 from entrenous.trace.clip_frame import trace_frame
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.outcome import MissingFiles
-from entrenous.trace.picture import investigate
+from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import ReportInputs, check_report
-from entrenous.trace.report.disclose import disclose
+from entrenous.trace.report.disclose import write_disclosure
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Finding, Trace
 from tests.clips import decoded, wander, written
@@ -100,19 +100,19 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     still = middle_of(source)
     ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)
     ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)
-    originals = Originals(device.read_picture)
-    seen = investigate(middle_of(of_caro.data), device, originals=originals)
+    originals = OriginalsCache(device.read_picture)
+    seen = trace_picture(middle_of(of_caro.data), device, originals=originals)
     assert (seen.trace.verdict.named, seen.fits, seen.compared) == (("caro",), (), 2)
     assert seen.trace.span is not None
     assert [kept.number for kept in device.ledger.traces()] == [1]
 
-    seen = investigate(of_ben.data, device, originals=originals)
+    seen = trace_picture(of_ben.data, device, originals=originals)
     assert (seen.trace.verdict.named, seen.compared) == (("ben",), 2)
-    made = disclose(2, of_ben.data, device, None, blind=False)
+    made = write_disclosure(2, of_ben.data, device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, of_ben.data, still), read_picture)
     assert (repeated.report.given.compared, repeated.program_differences) == (2, {})
 
-    unmarked = investigate(still, device, originals=originals)
+    unmarked = trace_picture(still, device, originals=originals)
     assert unmarked.trace.verdict.finding is Finding.NOBODY
     assert (unmarked.trace.span, len(unmarked.fits)) == (None, 1)
 

@@ -10,7 +10,7 @@ import pytest
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_file import mark_file
 from entrenous.trace.trace_file import trace_file
@@ -30,7 +30,7 @@ def device_for_clips() -> Device:
 
 def with_sound(frames: bytes, samples: np.ndarray) -> bytes:
     with read_clip(frames) as clip:
-        writer = ClipWriter(clip.shown, 24, Track(samples, RATE_HZ))
+        writer = ClipWriter(clip.shown, 24, ClipSoundTrack(samples, RATE_HZ))
         for frame in clip.frames:
             luma = np.asarray(frame)
             writer.add(luma, np.frombuffer(frame.planes, np.uint8)[luma.size :], frame.at_s)

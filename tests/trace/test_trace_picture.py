@@ -10,7 +10,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.verdict import Finding, NothingToWeigh
 from tests.trace.offline_device import as_jpeg, offline_device, photo_of, trace_picture
 
@@ -44,9 +44,9 @@ def marked() -> tuple[Device, dict[str, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def originals(marked: tuple[Device, dict[str, bytes]]) -> Originals:
+def originals(marked: tuple[Device, dict[str, bytes]]) -> OriginalsCache:
     """What the traces of several edits share, as those of a folder do."""
-    return Originals(marked[0].read_picture)
+    return OriginalsCache(marked[0].read_picture)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def originals(marked: tuple[Device, dict[str, bytes]]) -> Originals:
     ],
 )
 def test_the_right_copy_is_named(
-    marked: tuple[Device, dict[str, bytes]], originals: Originals, edit: str, who: str
+    marked: tuple[Device, dict[str, bytes]], originals: OriginalsCache, edit: str, who: str
 ) -> None:
     device, copies = marked
     leak = EDITS[edit](Image.open(io.BytesIO(copies[who])))
@@ -74,7 +74,7 @@ def test_the_right_copy_is_named(
 
 
 def test_trace_reports_crop_and_scale(
-    marked: tuple[Device, dict[str, bytes]], originals: Originals
+    marked: tuple[Device, dict[str, bytes]], originals: OriginalsCache
 ) -> None:
     device, copies = marked
     leak = ImageOps.mirror(crop(Image.open(io.BytesIO(copies["ben"]))))
@@ -85,7 +85,7 @@ def test_trace_reports_crop_and_scale(
 
 
 def test_the_unmarked_original_names_nobody(
-    marked: tuple[Device, dict[str, bytes]], originals: Originals
+    marked: tuple[Device, dict[str, bytes]], originals: OriginalsCache
 ) -> None:
     device, _ = marked
     trace = trace_picture(as_jpeg(photo_of("astronaut"), 70), device, originals)
@@ -104,7 +104,7 @@ def test_right_message_of_two_with_one_photo_is_named() -> None:
 
 
 def test_traces_are_kept_and_numbered(
-    marked: tuple[Device, dict[str, bytes]], originals: Originals
+    marked: tuple[Device, dict[str, bytes]], originals: OriginalsCache
 ) -> None:
     device, copies = marked
     before = len(device.ledger.traces())

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import Prepared, embed_mark, prepare_picture
+from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
 Pixels = NDArray[np.uint8]
 CANDIDATES = 24
@@ -22,7 +22,7 @@ class Sent:
     """One photograph, the streams of its copies and the first copy."""
 
     pixels: Pixels
-    prepared: Prepared
+    prepared: PreparedPicture
     streams: list[bytes]
     dither: bytes
     copy: Pixels

@@ -9,21 +9,21 @@ from entrenous.watermark.audio_detector import (
     detect_sound_at,
     prepare_found,
 )
-from entrenous.watermark.audio_location import contour, locate_sound, read_contour
+from entrenous.watermark.audio_location import compute_contour, locate_sound, read_contour
 from entrenous.watermark.detector import (
     ChipEvidence,
     coding_evidence,
-    join_partial_evidence,
+    combine_partial_evidence,
     octave_evidence,
 )
-from entrenous.watermark.embed import Prepared
+from entrenous.watermark.embed import PreparedPicture
 from entrenous.watermark.pyramid import Pixels, Plane
 
 
 def detect_mark(
     laid: Pixels | Plane,
     covered: NDArray[np.bool_],
-    prepared: Prepared,
+    prepared: PreparedPicture,
     laid_recoded: Plane | None = None,
 ) -> ChipEvidence:
     """The evidence of a leak: its pixels or luma on the sent picture's grid, covered or not there.
@@ -31,7 +31,7 @@ def detect_mark(
     ``laid_recoded`` is the result of ``jpeg_evidence.recoded`` on the same grid, if there is one.
     """
     octaves = octave_evidence(laid, covered, prepared)
-    return join_partial_evidence(
+    return combine_partial_evidence(
         octaves, None if laid_recoded is None else coding_evidence(laid_recoded, prepared)
     )
 
@@ -41,5 +41,5 @@ def detect_sound(
 ) -> DetectedSound | None:
     """Locate, align and detect a sound; None when it matches nowhere on the sent one."""
     found = prepare_found(samples, rate_hz)
-    sent = read_contour(contour(prepared.mono))
+    sent = read_contour(compute_contour(prepared.mono))
     return detect_sound_at(found, prepared, locate_sound(found.contour, sent))

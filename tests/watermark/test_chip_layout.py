@@ -10,7 +10,7 @@ from entrenous.watermark.chip_layout import (
     chips_needed,
     chips_of_stream,
     dither_bytes,
-    lay_out,
+    lay_out_chips,
     stream_bytes,
 )
 
@@ -24,13 +24,13 @@ sides = st.integers(64, 6000)
 def test_layout_is_that_of_the_specification(
     width: int, height: int, bands: int, count: int
 ) -> None:
-    assert len(lay_out(width, height).bands) == bands
+    assert len(lay_out_chips(width, height).bands) == bands
     assert chips_needed(width, height) == count
 
 
 @given(sides, sides)
 def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int) -> None:
-    plan = lay_out(width, height)
+    plan = lay_out_chips(width, height)
     assert max(plan.working_size) <= 2000
     assert plan.bands[0].start == 0
     assert plan.chips == sum(band.cells[0] * band.cells[1] for band in plan.bands)
@@ -49,7 +49,7 @@ def test_rotated_picture_has_as_many_chips(width: int, height: int) -> None:
 
 def test_too_small_picture_is_refused_with_its_size() -> None:
     with pytest.raises(TooSmallToMark, match="64 pixels"):
-        lay_out(2000, 63)
+        lay_out_chips(2000, 63)
 
 
 def test_streams_are_long_enough_and_no_longer() -> None:

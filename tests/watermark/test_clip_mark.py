@@ -75,7 +75,7 @@ def test_warp_back_is_the_adjoint_of_the_warp(
 
 
 def heard_of(who: int) -> detector.CombinedEvidence:
-    ear, still = detector.FrameDetector(ON), np.eye(2, 3)
+    ear, still = detector.FrameEvidenceAccumulator(ON), np.eye(2, 3)
     for at_s in (0.2, 0.6, 1.4):
         found = working_luma(copy_of(who, at_s), ON)
         nodes = {node: (share, still) for node, share in nodes_at(at_s)}
@@ -106,7 +106,7 @@ def test_the_pilot_takes_no_part_in_a_score() -> None:
 def test_nothing_before_the_score_takes_a_key() -> None:
     """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
     for function in (
-        detector.FrameDetector.add_frame,
+        detector.FrameEvidenceAccumulator.add_frame,
         detector.combine_evidence,
         clip_mark.pattern_amplitude,
     ):

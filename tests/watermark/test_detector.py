@@ -22,11 +22,11 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips_of_stream
-from entrenous.watermark.detector import ChipEvidence, scores
+from entrenous.watermark.detector import ChipEvidence, copy_scores
 from entrenous.watermark.embed import embed_mark
 from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.likelihood import upper_tail
-from entrenous.watermark.verdict import Finding, weigh_scores
+from entrenous.watermark.verdict import Finding, name_by_scores
 from tests.watermark.detect import detect_mark
 
 pytestmark = pytest.mark.slow
@@ -123,8 +123,8 @@ def heard_as_is(found: Pixels, sent: Any) -> ChipEvidence:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
-    heard = scores(heard_in(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams)
-    verdict = weigh_scores({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
+    heard = copy_scores(heard_in(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams)
+    verdict = name_by_scores({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
     assert verdict.finding is Finding.ONE
     assert verdict.named == (RecipientId("0"),)
     assert heard[0] > 40.0
@@ -142,7 +142,7 @@ def test_the_demo_leak_is_traced_on_every_photograph(
     name: str, photographs: dict[str, Any]
 ) -> None:
     sent = photographs[name]
-    heard = scores(heard_in(demo_leak(sent.copy), sent), sent.streams)
+    heard = copy_scores(heard_in(demo_leak(sent.copy), sent), sent.streams)
     assert heard[0] > 30.0
     assert np.abs(heard[1:]).max() < 4.75
 
@@ -151,7 +151,7 @@ def test_the_demo_leak_is_traced_on_every_photograph(
 def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
     copies = [embed_mark(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
-    heard = scores(heard_in(jpeg(mean, 70), chelsea), chelsea.streams)
+    heard = copy_scores(heard_in(jpeg(mean, 70), chelsea), chelsea.streams)
     assert heard[:5].min() > NAMED_FROM
     assert np.abs(heard[5:]).max() < 4.75
 
@@ -177,7 +177,7 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
     count, size = 2000, -(-chelsea.prepared.layout.chips // 8)
     everything = []
     for leak in innocent_leaks(chelsea, photographs).values():
-        drawn = scores(heard_as_is(leak, chelsea), (dice.bytes(size) for _ in range(count)))
+        drawn = copy_scores(heard_as_is(leak, chelsea), (dice.bytes(size) for _ in range(count)))
         assert abs(drawn.mean()) < 4.0 / math.sqrt(count)
         assert abs(drawn.var() - 1.0) < 4.0 * math.sqrt(2.0 / count)
         everything.append(drawn)
@@ -195,7 +195,7 @@ def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, 70)[0], chelsea)
     signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chips).astype(np.float64)
     expected = float(signs @ heard.per_chip) / float(np.linalg.norm(heard.per_chip))
-    assert scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
+    assert copy_scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("quality", [85, 50, 20])
@@ -207,7 +207,7 @@ def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) 
         / float(np.linalg.norm(heard.per_chip[band.start : band.stop]))
         for band in chelsea.prepared.layout.bands
     ]
-    together = scores(heard, chelsea.streams[:1])[0]
+    together = copy_scores(heard, chelsea.streams[:1])[0]
     assert together > 0.93 * math.sqrt(sum(z * z for z in alone))
     assert min(alone) > 2.0
 
@@ -215,8 +215,8 @@ def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) 
 @pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
 def test_jpeg_coefficients_raise_the_score(quality: int, more: float, chelsea: Any) -> None:
     leak = jpeg(chelsea.copy, quality)
-    plain = scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
-    assert scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
+    plain = copy_scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
+    assert copy_scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
 
 
 def blurred(pixels: Pixels) -> Leak:
@@ -224,22 +224,22 @@ def blurred(pixels: Pixels) -> Leak:
 
 
 def test_mark_is_detected_after_a_blur(chelsea: Any) -> None:
-    assert scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
+    assert copy_scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
 
 
 def test_thumbnail_without_a_table_is_evaluated_at_its_own_size(chelsea: Any) -> None:
     small = resized(chelsea.copy, 0.25)
-    assert scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
+    assert copy_scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
 
 
 def test_inverted_colours_invert_the_mark(chelsea: Any) -> None:
-    assert scores(heard_as_is(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
+    assert copy_scores(heard_as_is(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
 
 
 @pytest.mark.parametrize("attack", ["none", "q50", "grey"])
 def test_the_forecast_is_near_what_a_true_copy_scores(attack: str, chelsea: Any) -> None:
     heard = heard_in_place(ATTACKS[attack](chelsea.copy), chelsea)
-    reached = scores(heard, chelsea.streams[:1])[0]
+    reached = copy_scores(heard, chelsea.streams[:1])[0]
     assert 0.7 < reached / heard.forecast < 1.3
 
 
@@ -262,15 +262,15 @@ def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
 def test_covered_or_painted_areas_give_no_evidence(chelsea: Any) -> None:
     painted = jpeg(chelsea.copy, 70)[0].copy()
     painted[:, :200] = np.random.default_rng(5).integers(0, 255, (painted.shape[0], 200, 3))
-    heard = scores(heard_as_is(painted, chelsea), chelsea.streams)
+    heard = copy_scores(heard_as_is(painted, chelsea), chelsea.streams)
     assert heard[0] > 40.0
 
 
 def test_leak_without_evidence_scores_zero(chelsea: Any) -> None:
     blank = np.full_like(chelsea.pixels, 128)
     nothing = detect_mark(blank, np.zeros(blank.shape[:2], np.bool_), chelsea.prepared)
-    assert np.abs(scores(nothing, chelsea.streams)).max() < 4.75
-    exact = scores(heard_as_is(chelsea.pixels, chelsea), chelsea.streams)
+    assert np.abs(copy_scores(nothing, chelsea.streams)).max() < 4.75
+    exact = copy_scores(heard_as_is(chelsea.pixels, chelsea), chelsea.streams)
     assert np.isfinite(exact).all()
     assert np.abs(exact).max() < 4.75
 
@@ -293,13 +293,13 @@ SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|se
 # bytes of a stored contour.
 MAY_KNOW = {
     *{"audio_location.read_contour", "audio_mark.embed_sound", "chip_layout.chips_of_stream"},
-    *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.scores"},
+    *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},
     *{"detector.remove_copies", "likelihood.likelihood_ratio", "likelihood.upper_tail"},
     *{
         "verdict._chance_in_round",
         "verdict._newly_named",
-        "verdict.weigh_scores",
-        "verdict.weigh_in_rounds",
+        "verdict.name_by_scores",
+        "verdict.name_in_rounds",
     },
 }
 

@@ -11,10 +11,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from entrenous.watermark.chip_layout import dither_bytes, lay_out, stream_bytes
-from entrenous.watermark.detector import scores
+from entrenous.watermark.chip_layout import dither_bytes, lay_out_chips, stream_bytes
+from entrenous.watermark.detector import copy_scores
 from entrenous.watermark.embed import embed_mark, prepare_picture
-from entrenous.watermark.visibility import flat_places, zero_in_flat_areas
+from entrenous.watermark.visibility import flat_area_mask, zero_in_flat_areas
 from tests.watermark.detect import detect_mark
 
 Pixels = NDArray[np.uint8]
@@ -49,7 +49,7 @@ def copy_of(pixels: Pixels, who: int) -> Pixels:
 @pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked at a smaller size and enlarged
 def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     pixels = chat(scale)
-    plain = flat_places(pixels) == 255
+    plain = flat_area_mask(pixels) == 255
     assert plain.mean() > 0.5
     change = np.abs(copy_of(pixels, 0).astype(int) - pixels).max(axis=2)
     assert change[plain].max() <= 1  # where a large picture's mark is enlarged, seldom
@@ -64,7 +64,7 @@ def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
     Image.fromarray(copy_of(pixels, who=7)).save(file, "JPEG", quality=50)
     leak = np.asarray(Image.open(file).convert("RGB"))
     heard = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare_picture(pixels))
-    found = scores(heard, streams(pixels))
+    found = copy_scores(heard, streams(pixels))
     assert found.argmax() == 7
     assert found[7] > 20.0
     assert np.delete(found, 7).max() < 5.0
@@ -73,7 +73,7 @@ def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
 def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str, Any]) -> None:
     for name in ("chelsea", "coffee", "rocket", "flower"):
         pixels = photographs[name].pixels
-        masks = [np.ones(band.pixels, np.float32) for band in lay_out(*_size(pixels)).bands]
+        masks = [np.ones(band.pixels, np.float32) for band in lay_out_chips(*_size(pixels)).bands]
         kept = zero_in_flat_areas(masks, pixels, pixels.shape[:2])
         assert all(after is before for after, before in zip(kept, masks, strict=True))
 
@@ -81,7 +81,7 @@ def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str
 def test_areas_far_from_flat_ones_keep_their_mask() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (400, 600, 3), np.uint8)
     pixels[:, :200] = 90
-    masks = [np.ones(band.pixels, np.float32) for band in lay_out(600, 400).bands]
+    masks = [np.ones(band.pixels, np.float32) for band in lay_out_chips(600, 400).bands]
     for level, mask in enumerate(zero_in_flat_areas(masks, pixels, (400, 600))):
         edge = -(-200 // 2**level)
         assert (mask[:, : edge - 7] == 0).all()
@@ -109,13 +109,13 @@ def test_flat_means_that_all_surrounding_samples_are_equal(
     wanted = np.pad(pixels.astype(float), ((7, 7), (7, 7), (0, 0)), constant_values=np.nan)
     windows = sliding_window_view(wanted, (15, 15), axis=(0, 1)).reshape(high, wide, 3, -1)
     equal = (np.nanmax(windows, axis=3) == np.nanmin(windows, axis=3)).all(axis=2)
-    assert np.array_equal(flat_places(pixels) == 255, equal)
+    assert np.array_equal(flat_area_mask(pixels) == 255, equal)
 
 
 def test_strips_leave_no_seam() -> None:
     pixels = np.full((700, 40, 3), 7, np.uint8)
     pixels[::25, 20, 1] = 8
-    tall, wide = flat_places(pixels), flat_places(np.ascontiguousarray(pixels.swapaxes(0, 1)))
+    tall, wide = flat_area_mask(pixels), flat_area_mask(np.ascontiguousarray(pixels.swapaxes(0, 1)))
     assert np.array_equal(tall, wide.T)
     assert 0 < tall.mean() < 255
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from entrenous.watermark.chip_layout import lay_out
+from entrenous.watermark.chip_layout import lay_out_chips
 from entrenous.watermark.embed import interleave, interleave_adjoint, mark_pattern, pattern_adjoint
 from entrenous.watermark.pyramid import (
     detail_adjoint,
@@ -58,7 +58,7 @@ def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels
 
 @pytest.mark.parametrize("size", [(200, 131), (64, 333)])
 def test_pattern_has_an_exact_adjoint(size: tuple[int, int]) -> None:
-    plan = lay_out(*size)
+    plan = lay_out_chips(*size)
     masks = [np.abs(drawn(k, *band.pixels)) for k, band in enumerate(plan.bands)]
     signs, evidence = drawn(7, plan.chips), drawn(8, *plan.working_size)
     forth = inner(mark_pattern(signs, plan, masks), evidence)
@@ -67,7 +67,7 @@ def test_pattern_has_an_exact_adjoint(size: tuple[int, int]) -> None:
 
 
 def test_pattern_is_linear() -> None:
-    plan = lay_out(150, 100)
+    plan = lay_out_chips(150, 100)
     masks = [np.ones(band.pixels, np.float32) for band in plan.bands]
     one, other = drawn(1, plan.chips), drawn(2, plan.chips)
     both = mark_pattern(2 * one - other, plan, masks)

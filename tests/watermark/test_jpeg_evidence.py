@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from entrenous.watermark.chip_layout import lay_out
+from entrenous.watermark.chip_layout import lay_out_chips
 from entrenous.watermark.jpeg_evidence import (
     PIXELS_MAX,
     UNIT_TABLE,
@@ -15,7 +15,7 @@ from entrenous.watermark.jpeg_evidence import (
     luma_table_for,
 )
 
-PLAN = lay_out(600, 400)
+PLAN = lay_out_chips(600, 400)
 TABLE = tuple(range(1, 65))
 
 

@@ -15,7 +15,7 @@ from entrenous.watermark.likelihood import (
     likelihood_ratio,
     upper_tail,
 )
-from entrenous.watermark.verdict import weigh_scores
+from entrenous.watermark.verdict import name_by_scores
 
 
 @given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=6))
@@ -66,7 +66,7 @@ def test_a_broken_score_is_refused(bad: float) -> None:
 
 def test_verdict_has_a_ratio_for_every_copy() -> None:
     ana, ben = RecipientId("ana"), RecipientId("ben")
-    verdict = weigh_scores({ana: 9.0, ben: 0.1})
+    verdict = name_by_scores({ana: 9.0, ben: 0.1})
     assert verdict.likelihood_ratio[ana] == likelihood_ratio(9.0) > 1e6
     assert verdict.likelihood_ratio[ben] == likelihood_ratio(0.1) < 1.0
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.watermark.detector import ChipEvidence, remove_copies, scores
+from entrenous.watermark.detector import ChipEvidence, copy_scores, remove_copies
 from entrenous.watermark.embed import embed_mark
 from tests.watermark.detect import detect_mark
 
@@ -25,8 +25,8 @@ def test_removing_no_copy_changes_nothing(pair: ChipEvidence) -> None:
 def test_removed_copy_scores_zero_and_the_other_scores_higher(
     pair: ChipEvidence, chelsea: Any
 ) -> None:
-    before = scores(pair, chelsea.streams[:2])
-    after = scores(remove_copies(pair, chelsea.streams[:1]), chelsea.streams[:2])
+    before = copy_scores(pair, chelsea.streams[:2])
+    after = copy_scores(remove_copies(pair, chelsea.streams[:1]), chelsea.streams[:2])
     assert before.min() > 50.0
     assert abs(after[0]) < 0.2 * before[0]
     assert after[1] > 1.1 * before[1]
@@ -38,7 +38,7 @@ def test_innocent_scores_stay_fair_after_removing_named_copies(
     dice = np.random.default_rng(17)
     size = len(chelsea.streams[0])
     alone = remove_copies(pair, chelsea.streams[:2])
-    drawn = scores(alone, (dice.bytes(size) for _ in range(2000)))
+    drawn = copy_scores(alone, (dice.bytes(size) for _ in range(2000)))
     assert abs(drawn.mean()) < 4.0 / np.sqrt(2000)
     assert abs(drawn.var() - 1.0) < 4.0 * np.sqrt(2.0 / 2000)
     assert np.abs(drawn).max() < 4.75

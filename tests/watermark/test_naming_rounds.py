@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
-from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh_in_rounds, weigh_scores
+from entrenous.watermark.verdict import Finding, NothingToWeigh, name_by_scores, name_in_rounds
 
 Scores = Mapping[RecipientId, float]
 
@@ -28,7 +28,7 @@ def exactly(chance: float) -> object:
 
 
 def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
-    verdict = weigh_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
+    verdict = name_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
     assert verdict.finding is Finding.ONE
     assert verdict.named == (who(0),)
     assert verdict.chance[who(0)] == exactly(2 * tail_of_best(3, upper_tail(9.0)))
@@ -38,7 +38,7 @@ def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
     def score(aside: Collection[RecipientId]) -> Scores:
         return fixed(30.0, 8.0 if who(0) in aside else 4.0, 7.9 if who(1) in aside else 3.0, 0.5)
 
-    verdict = weigh_in_rounds(score)
+    verdict = name_in_rounds(score)
     assert verdict.named == (who(0), who(1), who(2))
     assert verdict.finding is Finding.SEVERAL
     assert verdict.score[who(1)] == 8.0
@@ -55,8 +55,8 @@ def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
     def late(aside: Collection[RecipientId]) -> Scores:
         return fixed(20.0, just if aside else 0.0, 0.0)
 
-    assert weigh_in_rounds(lambda _: fixed(just, 0.0, 0.0)).named == (who(0),)
-    assert weigh_in_rounds(late).named == (who(0),)
+    assert name_in_rounds(lambda _: fixed(just, 0.0, 0.0)).named == (who(0),)
+    assert name_in_rounds(late).named == (who(0),)
 
 
 def test_no_second_round_when_the_first_names_nobody() -> None:
@@ -66,7 +66,7 @@ def test_no_second_round_when_the_first_names_nobody() -> None:
         asked.append(tuple(aside))
         return fixed(1.0, 2.0)
 
-    assert weigh_in_rounds(score).finding is Finding.NOBODY
+    assert name_in_rounds(score).finding is Finding.NOBODY
     assert asked == [()]
 
 
@@ -74,14 +74,14 @@ def test_scores_of_named_copies_are_ignored() -> None:
     def score(aside: Collection[RecipientId]) -> Scores:
         return fixed(-50.0 if aside else 12.0, 1.0)
 
-    verdict = weigh_in_rounds(score)
+    verdict = name_in_rounds(score)
     assert verdict.named == (who(0),)
     assert verdict.score[who(0)] == 12.0
 
 
 @given(st.lists(st.floats(-5.0, 40.0), min_size=1, max_size=12))
 def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> None:
-    one, rounds = weigh_scores(fixed(*scores)), weigh_in_rounds(lambda _: fixed(*scores))
+    one, rounds = name_by_scores(fixed(*scores)), name_in_rounds(lambda _: fixed(*scores))
     assert set(rounds.named) <= set(one.named)
     assert all(rounds.chance[name] >= one.chance[name] for name in rounds.chance)
 
@@ -93,14 +93,14 @@ def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
     def score(_: Collection[RecipientId]) -> Scores:
         return fixed(40.0, *dice.normal(size=4))
 
-    wrong = sum(len(weigh_in_rounds(score, alpha=alpha).named) > 1 for _ in range(runs))
+    wrong = sum(len(name_in_rounds(score, alpha=alpha).named) > 1 for _ in range(runs))
     assert wrong / runs < alpha
 
 
 def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(NothingToWeigh):
-        weigh_in_rounds(lambda _: {})
+        name_in_rounds(lambda _: {})
     with pytest.raises(ValueError, match="alpha"):
-        weigh_in_rounds(lambda _: fixed(1.0), alpha=0.0)
+        name_in_rounds(lambda _: fixed(1.0), alpha=0.0)
     with pytest.raises(ValueError, match="compared"):
-        weigh_in_rounds(lambda _: fixed(1.0, 2.0), compared=1)
+        name_in_rounds(lambda _: fixed(1.0, 2.0), compared=1)

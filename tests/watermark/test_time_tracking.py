@@ -12,14 +12,14 @@ from entrenous.watermark import audio_detector, audio_location, audio_tracking
 from entrenous.watermark.audio_detector import prepare_found
 from entrenous.watermark.audio_location import read_contour
 from entrenous.watermark.audio_mark import FractionalSamples
-from entrenous.watermark.audio_tracking import Path
+from entrenous.watermark.audio_tracking import TimePath
 
 SENT = voice(20.0, seed=5)
-CONTOUR = read_contour(audio_location.contour(SENT))
+CONTOUR = read_contour(audio_location.compute_contour(SENT))
 START, STOP = 5.13, 12.13
 
 
-def laid(attack: Attack) -> Path:
+def laid(attack: Attack) -> TimePath:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
     found = prepare_found(leak, rate_hz)
     path = audio_tracking.follow_sound(

@@ -15,7 +15,7 @@ from entrenous.watermark.verdict import (
     MatchedSpan,
     NothingToWeigh,
     PictureWarp,
-    weigh_scores,
+    name_by_scores,
 )
 
 scores = st.dictionaries(st.text(min_size=1).map(RecipientId), st.floats(-40, 400), min_size=1)
@@ -24,7 +24,7 @@ ANA, BEN, CARO = RecipientId("ana"), RecipientId("ben"), RecipientId("caro")
 
 
 def test_one_loud_mark_names_one_copy() -> None:
-    verdict = weigh_scores({ANA: 9.1, BEN: 0.3})
+    verdict = name_by_scores({ANA: 9.1, BEN: 0.3})
     assert verdict.finding is Finding.ONE
     assert verdict.named == (ANA,)
     assert verdict.score == {ANA: 9.1, BEN: 0.3}
@@ -32,46 +32,46 @@ def test_one_loud_mark_names_one_copy() -> None:
 
 
 def test_two_loud_marks_name_two_copies_from_the_loudest_on() -> None:
-    verdict = weigh_scores({ANA: 90.0, BEN: 0.3, CARO: 350.0})
+    verdict = name_by_scores({ANA: 90.0, BEN: 0.3, CARO: 350.0})
     assert verdict.finding is Finding.SEVERAL
     assert verdict.named == (CARO, ANA)
 
 
 def test_nobody_stands_out_among_ordinary_scores() -> None:
-    verdict = weigh_scores({ANA: 2.1, BEN: -0.3})
+    verdict = name_by_scores({ANA: 2.1, BEN: -0.3})
     assert verdict.finding is Finding.NOBODY
     assert verdict.named == ()
 
 
 def test_no_scores_raise_nothing_to_weigh() -> None:
     with pytest.raises(NothingToWeigh, match="no sent copy to compare") as refusal:
-        weigh_scores({})
+        name_by_scores({})
     assert isinstance(refusal.value, NotFound)
 
 
 def test_a_name_among_a_thousand_needs_about_6_2() -> None:
-    assert weigh_scores({ANA: 6.1}, compared=1000).finding is Finding.NOBODY
-    assert weigh_scores({ANA: 6.3}, compared=1000).finding is Finding.ONE
+    assert name_by_scores({ANA: 6.1}, compared=1000).finding is Finding.NOBODY
+    assert name_by_scores({ANA: 6.3}, compared=1000).finding is Finding.ONE
 
 
 def test_chance_counts_all_compared_copies() -> None:
-    alone = weigh_scores({ANA: 5.5}).chance[ANA]
-    among = weigh_scores({ANA: 5.5}, compared=500).chance[ANA]
+    alone = name_by_scores({ANA: 5.5}).chance[ANA]
+    among = name_by_scores({ANA: 5.5}, compared=500).chance[ANA]
     assert among == pytest.approx(500 * alone, rel=1e-4)
     with pytest.raises(ValueError, match="compared"):
-        weigh_scores({ANA: 5.5, BEN: 0.0}, compared=1)
+        name_by_scores({ANA: 5.5, BEN: 0.0}, compared=1)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, math.nan])
 def test_a_nonsensical_alpha_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha"):
-        weigh_scores({ANA: 1.0}, alpha=alpha)
+        name_by_scores({ANA: 1.0}, alpha=alpha)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_broken_score_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        weigh_scores({ANA: bad})
+        name_by_scores({ANA: bad})
 
 
 @pytest.mark.parametrize(("kept", "holds"), [(0, True), (1, True), (-0.01, False), (1.01, False)])
@@ -97,7 +97,7 @@ def test_a_span_without_length_or_speed_is_refused(length_s: float, speed: float
 
 @given(scores)
 def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[RecipientId, float]) -> None:
-    verdict = weigh_scores(given_scores)
+    verdict = name_by_scores(given_scores)
     assert all(0.0 < chance <= 1.0 for chance in verdict.chance.values())
     loudness = [given_scores[who] for who in verdict.named]
     assert loudness == sorted(loudness, reverse=True)
@@ -108,8 +108,8 @@ def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[Recipient
 def test_more_people_never_make_anyone_stand_out_more(
     given_scores: dict[RecipientId, float], extra: float
 ) -> None:
-    before = weigh_scores(given_scores).chance
-    after = weigh_scores({**given_scores, RecipientId(""): extra}).chance
+    before = name_by_scores(given_scores).chance
+    after = name_by_scores({**given_scores, RecipientId(""): extra}).chance
     assert all(after[who] >= before[who] for who in given_scores)
 
 
@@ -118,7 +118,7 @@ def test_more_people_never_make_anyone_stand_out_more(
 def test_innocent_crowds_are_named_no_more_often_than_promised() -> None:
     crowds = np.random.default_rng(7).normal(size=(4000, 20))
     named = sum(
-        weigh_scores({RecipientId(str(i)): z for i, z in enumerate(crowd)}, alpha=0.05).finding
+        name_by_scores({RecipientId(str(i)): z for i, z in enumerate(crowd)}, alpha=0.05).finding
         is not Finding.NOBODY
         for crowd in crowds.tolist()
     )

@@ -8,7 +8,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.watermark.chip_layout import dither_bytes, lay_out, stream_bytes
+from entrenous.watermark.chip_layout import dither_bytes, lay_out_chips, stream_bytes
 from entrenous.watermark.embed import embed_mark, mark_pattern, prepare_picture, trial_chips
 from entrenous.watermark.visibility import reduce_where_visible
 
@@ -27,7 +27,7 @@ def half_calm() -> Pixels:
 
 def even(amplitude: float) -> tuple[list[Plane], Plane]:
     """Uniform masks and their trial mark."""
-    plan = lay_out(600, 400)
+    plan = lay_out_chips(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
     return masks, mark_pattern(trial_chips(plan), plan, masks)
 

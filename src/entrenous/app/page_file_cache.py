@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.audio_video import DamagedClip, FrameSelection, NoVideoFound
 from entrenous.base.picture import MediaKind, Picture
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 
@@ -91,7 +91,7 @@ class PageFileCache:
 
         Raises the errors of the decoder.
         """
-        medium = medium_of(untrusted_data)
+        medium = media_kind_of(untrusted_data)
         if medium is MediaKind.PICTURE:
             return self.make_picture(untrusted_data, side_px)
         if medium is MediaKind.CLIP:

@@ -15,13 +15,13 @@ PLAIN_SPREAD_LEVELS: Final = 16.0
 # of its eighths. The second one distinguishes a bar from a sky.
 PLAIN_DEVIATION_MAX: Final = 6.0
 PLAIN_SLOPE_MAX: Final = 8.0
-_ROW_PARTS: Final = 8
+_PARTS_PER_ROW: Final = 8
 # if less than this share of a side is inside a frame, the frame is part of the picture
 REMAINING_SHARE_MIN: Final = 0.3
 # up to this many nested frames are removed; a letterbox inside a frame needs two
 NESTED_FRAMES_MAX: Final = 3
 # brightness levels that are added to both limits, because values were rounded twice
-_ROUNDING_SLACK: Final = 1.1
+_ROUNDING_SLACK_LEVELS: Final = 1.1
 BOUNDARY_SEARCH_PX: Final = 8  # side of a JPEG block; the ripples at an edge may fill a whole block
 
 
@@ -66,9 +66,9 @@ def _may_be_plain(row: Floats) -> bool:
     A cheap test excludes most rows first.
     """
     off = row[0] - row.sum() / np.float32(row.size)
-    if off @ off > row.size * (PLAIN_DEVIATION_MAX + 2 * _ROUNDING_SLACK) ** 2:
+    if off @ off > row.size * (PLAIN_DEVIATION_MAX + 2 * _ROUNDING_SLACK_LEVELS) ** 2:
         return False
-    return bool(plain_rows(row, _ROUNDING_SLACK)[0])
+    return bool(plain_rows(row, _ROUNDING_SLACK_LEVELS)[0])
 
 
 def _first_row(pixels: Pixels) -> Floats:
@@ -140,7 +140,7 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
 
 def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
     """Return which of (N, W) rows have one brightness, apart from JPEG's ripples."""
-    ends = np.linspace(0, rows.shape[1], min(_ROW_PARTS, rows.shape[1]) + 1).astype(np.int64)
+    ends = np.linspace(0, rows.shape[1], min(_PARTS_PER_ROW, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
     slope = parts.max(axis=1) - parts.min(axis=1)
     return np.asarray(

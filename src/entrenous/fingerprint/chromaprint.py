@@ -36,7 +36,7 @@ def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
     return np.asarray(np.clip(np.round(mono * 32767.0), -32768, 32767), dtype=np.float32)
 
 
-def chroma(samples: Samples) -> Chroma:
+def chroma_rows(samples: Samples) -> Chroma:
     """Return (T, 12) smoothed, normalised rows for :func:`resample_to_rate` samples; T may be 0."""
     energies = _frame_note_energies(samples)
     if len(energies) < len(SMOOTHING_WEIGHTS):
@@ -84,7 +84,7 @@ WORD_ROWS: Final = 16  # each word covers this many rows of chroma
 _GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbouring levels differ in one bit
 
 
-class _Comparison(NamedTuple):
+class _ChromaFilter(NamedTuple):
     """A filter over ``width`` rows and ``height`` notes, beginning at ``note``.
 
     Its value is compared with the three ``levels``.
@@ -97,27 +97,27 @@ class _Comparison(NamedTuple):
     levels: tuple[float, float, float]
 
 
-_COMPARISONS: Final = (
-    _Comparison(0, 4, 3, 15, (1.98215, 2.35817, 2.63523)),
-    _Comparison(4, 4, 6, 15, (-1.03809, -0.651211, -0.282167)),
-    _Comparison(1, 0, 4, 16, (-0.298702, 0.119262, 0.558497)),
-    _Comparison(3, 8, 2, 12, (-0.105439, 0.0153946, 0.135898)),
-    _Comparison(3, 4, 4, 8, (-0.142891, 0.0258736, 0.200632)),
-    _Comparison(4, 0, 3, 5, (-0.826319, -0.590612, -0.368214)),
-    _Comparison(1, 2, 2, 9, (-0.557409, -0.233035, 0.0534525)),
-    _Comparison(2, 7, 3, 4, (-0.0646826, 0.00620476, 0.0784847)),
-    _Comparison(2, 6, 2, 16, (-0.192387, -0.029699, 0.215855)),
-    _Comparison(2, 1, 3, 2, (-0.0397818, -0.00568076, 0.0292026)),
-    _Comparison(5, 10, 1, 15, (-0.53823, -0.369934, -0.190235)),
-    _Comparison(3, 6, 2, 10, (-0.124877, 0.0296483, 0.139239)),
-    _Comparison(2, 1, 1, 14, (-0.101475, 0.0225617, 0.231971)),
-    _Comparison(3, 5, 6, 4, (-0.0799915, -0.00729616, 0.063262)),
-    _Comparison(1, 9, 2, 12, (-0.272556, 0.019424, 0.302559)),
-    _Comparison(3, 4, 2, 14, (-0.164292, -0.0321188, 0.0846339)),
+_CHROMA_FILTERS: Final = (
+    _ChromaFilter(0, 4, 3, 15, (1.98215, 2.35817, 2.63523)),
+    _ChromaFilter(4, 4, 6, 15, (-1.03809, -0.651211, -0.282167)),
+    _ChromaFilter(1, 0, 4, 16, (-0.298702, 0.119262, 0.558497)),
+    _ChromaFilter(3, 8, 2, 12, (-0.105439, 0.0153946, 0.135898)),
+    _ChromaFilter(3, 4, 4, 8, (-0.142891, 0.0258736, 0.200632)),
+    _ChromaFilter(4, 0, 3, 5, (-0.826319, -0.590612, -0.368214)),
+    _ChromaFilter(1, 2, 2, 9, (-0.557409, -0.233035, 0.0534525)),
+    _ChromaFilter(2, 7, 3, 4, (-0.0646826, 0.00620476, 0.0784847)),
+    _ChromaFilter(2, 6, 2, 16, (-0.192387, -0.029699, 0.215855)),
+    _ChromaFilter(2, 1, 3, 2, (-0.0397818, -0.00568076, 0.0292026)),
+    _ChromaFilter(5, 10, 1, 15, (-0.53823, -0.369934, -0.190235)),
+    _ChromaFilter(3, 6, 2, 10, (-0.124877, 0.0296483, 0.139239)),
+    _ChromaFilter(2, 1, 1, 14, (-0.101475, 0.0225617, 0.231971)),
+    _ChromaFilter(3, 5, 6, 4, (-0.0799915, -0.00729616, 0.063262)),
+    _ChromaFilter(1, 9, 2, 12, (-0.272556, 0.019424, 0.302559)),
+    _ChromaFilter(3, 4, 2, 14, (-0.164292, -0.0321188, 0.0846339)),
 )
 
 
-def words_of(rows: Chroma) -> Words:
+def chromaprint_words(rows: Chroma) -> Words:
     """Return one word for every sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
     count = len(rows) - WORD_ROWS + 1
     if count < 1:
@@ -125,13 +125,13 @@ def words_of(rows: Chroma) -> Words:
     total = np.zeros((len(rows) + 1, NOTE_COUNT + 1))
     total[1:, 1:] = rows.cumsum(axis=0).cumsum(axis=1)
     words = np.zeros(count, dtype=np.uint32)
-    for one in _COMPARISONS:
+    for one in _CHROMA_FILTERS:
         level = np.searchsorted(one.levels, _filter_value(total, count, one), side="right")
         words = (words << np.uint32(2)) | _GRAY_CODE[level]
     return words
 
 
-def _filter_value(total: Chroma, count: int, comparison: _Comparison) -> NDArray[np.float64]:
+def _filter_value(total: Chroma, count: int, comparison: _ChromaFilter) -> NDArray[np.float64]:
     """Return the filter's value at each position in time.
 
     The value is log((1 + sum of the bright areas) / (1 + sum of the dark areas)).
@@ -153,7 +153,7 @@ def _filter_value(total: Chroma, count: int, comparison: _Comparison) -> NDArray
 _Corners = tuple[int, int, int, int]
 
 
-def _filter_areas(comparison: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
+def _filter_areas(comparison: _ChromaFilter) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
     """Return the bright and the dark areas of a filter.
 
     An area is given by its first row and note, and its last row and note.

@@ -17,15 +17,15 @@ from entrenous.fingerprint.pdq import (
     BLOCKS_PER_SIDE,
     FREQUENCIES,
     Floats,
-    cosines,
-    frequencies,
+    cosine_transform_rows,
+    hash_spectra,
+    low_frequencies,
     pixels_on_white,
     qualities,
-    to_bits,
     window_axes,
 )
 
-Edges = NDArray[np.float64]
+WindowEdges = NDArray[np.float64]
 GRID_STEPS: Final = 12  # a picture's sides are divided into this many grid steps
 # Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, of which less
 # than one is lost at each end.
@@ -35,7 +35,7 @@ HALF_WINDOW_STEPS: Final = 6
 HALF_WINDOW_LONG_STEPS_MIN: Final = 10  # least long side of such a window, in grid steps
 
 
-def part_hashes(picture: Picture) -> tuple[bytes, ...]:
+def window_hashes(picture: Picture) -> tuple[bytes, ...]:
     """Return hashes of a picture's windows for registration: at most 525, distinct, 32 bytes each.
 
     Windows with very little detail or with fewer pixels than PDQ has blocks are left out, because
@@ -45,14 +45,14 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     pixels = pixels_on_white(picture)
     for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
         detailed = blocks[qualities(blocks) >= REGISTERED_PART_QUALITY_MIN]
-        hashes = to_bits(frequencies(detailed))
+        hashes = hash_spectra(low_frequencies(detailed))
         found |= dict.fromkeys(
             hashes[start : start + PDQ_BYTES] for start in range(0, len(hashes), PDQ_BYTES)
         )
     return tuple(found)
 
 
-def grid_edges() -> Edges:
+def grid_edges() -> WindowEdges:
     """Return (K, 2): first and last edge of each window along an axis, as shares of the axis."""
     pairs = [
         (first, last)
@@ -62,7 +62,7 @@ def grid_edges() -> Edges:
     return np.array(pairs, dtype=np.float64) / GRID_STEPS
 
 
-def is_registered_window(down: Edges, across: Edges) -> NDArray[np.bool_]:
+def is_registered_window(down: WindowEdges, across: WindowEdges) -> NDArray[np.bool_]:
     """Return (K, M): which of the windows with these rows (K, 2) and columns (M, 2) to register."""
     high, wide = (np.rint(GRID_STEPS * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
@@ -86,7 +86,7 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
         yield blocks.reshape(BLOCKS_PER_SIDE, len(columns), BLOCKS_PER_SIDE).transpose(1, 0, 2)
 
 
-def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
+def spectra(grey: Floats, rows: WindowEdges, columns: WindowEdges) -> Floats:
     """Return the spectra (..., K, M, 16, 16) of windows with rows (K, 2) and columns (M, 2).
 
     Edges are shares of the sides, in [0, 1]. ``grey`` is one picture (H, W), or several of the same
@@ -126,14 +126,14 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> F
             for box in boxes
         ]
     )
-    return frequencies(blocks[qualities(blocks) >= quality_min])
+    return low_frequencies(blocks[qualities(blocks) >= quality_min])
 
 
-def cosine_basis(length_px: int, edges: Edges) -> Floats:
+def cosine_basis(length_px: int, edges: WindowEdges) -> Floats:
     """Return the matrix (K * 16, length_px) that maps an axis's pixels to 16 frequencies of each
     window.
     """
-    waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
+    waves = np.tensordot(window_axes(length_px, edges), cosine_transform_rows(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 
@@ -152,7 +152,7 @@ def trimmed_spectra(grey: Floats) -> Floats:
 
     There are 313 for each picture.
     """
-    return _cut_edges(grey, np.arange(TRIM_COUNT, dtype=np.float64) * TRIM_STEP_SHARE)
+    return _spectra_with_edges_cut(grey, np.arange(TRIM_COUNT, dtype=np.float64) * TRIM_STEP_SHARE)
 
 
 def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENT_COUNT) -> Floats:
@@ -165,7 +165,7 @@ def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENT_COUNT) -> Floats:
     down, across = (round(margin * side) for side in grey.shape)
     padded = np.pad(grey, ((down, down), (across, across)), mode="edge")
     cut = np.arange(steps, dtype=np.float64) * ENLARGEMENT_STEP_SHARE
-    return _cut_edges(padded, cut / (1 + 2 * margin))
+    return _spectra_with_edges_cut(padded, cut / (1 + 2 * margin))
 
 
 def registered_window_spectra(grey: Floats) -> Floats:
@@ -174,7 +174,7 @@ def registered_window_spectra(grey: Floats) -> Floats:
     return spectra(grey, edges, edges)[is_registered_window(edges, edges)]
 
 
-def _cut_edges(grey: Floats, cut: NDArray[np.float64]) -> Floats:
+def _spectra_with_edges_cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
     """Return the spectra of a picture with one of these shares cut off at each edge.
 
     The combinations are those in which the sum of the four indices is even.
@@ -210,7 +210,7 @@ def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
 def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     """Return (K, 16, length_px): frequencies of an axis with one of these shares cut per end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
-    edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
+    edges: WindowEdges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = cosine_basis(length_px, edges).reshape(-1, FREQUENCIES, length_px)
     made.flags.writeable = False
     return made

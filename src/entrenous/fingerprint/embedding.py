@@ -25,14 +25,14 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, LUMA_WEIGHTS, Pixels
 from entrenous.fingerprint.pdq import Floats as PdqFloats
-from entrenous.fingerprint.screenshots import find_boxes
+from entrenous.fingerprint.screenshots import find_picture_boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
-_BATCH_ROWS: Final = 8_192  # converting this many rows to floats at a time takes 16 MB
+_ROWS_AT_ONCE: Final = 8_192  # converting this many rows to floats at a time takes 16 MB
 
 
-def quantise(numbers: Floats) -> Embedding:
+def quantise_embedding(numbers: Floats) -> Embedding:
     """Return an embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
 
     Raises: ValueError: these are not 512 finite numbers, or all of them are zero.
@@ -43,7 +43,7 @@ def quantise(numbers: Floats) -> Embedding:
     return Embedding(np.rint(numbers * (EMBEDDING_NUMBER_MAX / largest)).astype(np.int8).tobytes())
 
 
-def to_rows(embeddings: Sequence[Embedding]) -> Rows:
+def embedding_rows(embeddings: Sequence[Embedding]) -> Rows:
     """Return the numbers of embeddings, (N, 512)."""
     joined = b"".join(one.numbers for one in embeddings)
     return np.frombuffer(joined, np.int8).reshape(-1, EMBEDDING_NUMBERS)
@@ -56,9 +56,9 @@ def cosines(queries: Rows, stored: Rows) -> Floats:
     """
     query_floats = queries.astype(np.float32)
     found = np.empty((len(queries), len(stored)), np.float32)
-    for start in range(0, len(stored), _BATCH_ROWS):
-        part = stored[start : start + _BATCH_ROWS].astype(np.float32)
-        found[:, start : start + _BATCH_ROWS] = query_floats @ part.T / _vector_lengths(part)
+    for start in range(0, len(stored), _ROWS_AT_ONCE):
+        part = stored[start : start + _ROWS_AT_ONCE].astype(np.float32)
+        found[:, start : start + _ROWS_AT_ONCE] = query_floats @ part.T / _vector_lengths(part)
     found /= _vector_lengths(query_floats)[:, None]
     return found
 
@@ -83,14 +83,14 @@ _FIXED_BOX_SHARES: Final = (  # top, bottom, left and right of halves, quarters 
 )
 
 
-def to_square(pixels: Pixels) -> bytes:
+def resize_to_square(pixels: Pixels) -> bytes:
     """Return (H, W, 3) pixels of any shape, resized to 224 x 224, as rows of RGB samples."""
     size = (SQUARE_PX, SQUARE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
 def flat_step_share(square: bytes) -> float:
-    """Return the share of flat steps in a :func:`to_square`, reduced to 64 x 64 blocks.
+    """Return the share of flat steps in a :func:`resize_to_square`, reduced to 64 x 64 blocks.
 
     A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
     near 1 in a drawing with plain areas, and about a half in most photographs.
@@ -113,7 +113,7 @@ def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
         for top, bottom, left, right in _likeliest_boxes(grey)
     )
     return tuple(
-        to_square(pixels[top:bottom, left:right])
+        resize_to_square(pixels[top:bottom, left:right])
         for top, bottom, left, right in scaled
         if min(bottom - top, right - left) >= WINDOW_SIDE_PX_MIN
     )
@@ -129,7 +129,7 @@ def _likeliest_boxes(grey: PdqFloats) -> list[Box]:
         (round(a * height), round(b * height), round(c * width), round(d * width))
         for a, b, c, d in _FIXED_BOX_SHARES
     ]
-    likely = (*boxes_inside_frames(grey), *find_boxes(grey))
+    likely = (*boxes_inside_frames(grey), *find_picture_boxes(grey))
     return list(dict.fromkeys([*likely[: WINDOWS_MAX - len(shares)], *shares]))
 
 
@@ -159,7 +159,7 @@ class OnnxEmbedder:
     def _embed(self, square: bytes) -> Embedding:
         image = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
         (numbers,) = self._session.run(["embedding"], {"image": image})
-        return quantise(np.asarray(numbers[0], np.float32))
+        return quantise_embedding(np.asarray(numbers[0], np.float32))
 
 
 def _load_network() -> bytes:

@@ -36,7 +36,7 @@ _INVERTED_INDICES: Final = _DESCRIPTOR_INDICES[::-1, ::-1, :].ravel()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Points:
+class FeaturePoints:
     """N feature points of a picture.
 
     All lengths are shares of the picture's longest side. ``places`` (N, 2) are x and y. ``sizes``
@@ -51,22 +51,22 @@ class Points:
     descriptors: Floats
     shape: tuple[float, float]
 
-    def mirrored(self) -> "Points":
+    def mirrored(self) -> "FeaturePoints":
         """Return the points of the picture flipped left to right."""
         places = np.column_stack([self.shape[0] - self.places[:, 0], self.places[:, 1]])
         angles = np.mod(0.5 - self.angles, 1.0).astype(np.float32)
-        return Points(
+        return FeaturePoints(
             places, self.sizes, angles, self.descriptors[:, _MIRRORED_INDICES], self.shape
         )
 
-    def inverted(self) -> "Points":
+    def inverted(self) -> "FeaturePoints":
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
-        return Points(
+        return FeaturePoints(
             self.places, self.sizes, angles, self.descriptors[:, _INVERTED_INDICES], self.shape
         )
 
 
-def find_points(pixels: Pixels, limit: int) -> Points:
+def find_feature_points(pixels: Pixels, limit: int) -> FeaturePoints:
     """Return at most ``limit`` points of (H, W, 3) pixels."""
     grey = _prepare_luma(pixels)
     height, width = grey.shape
@@ -79,7 +79,7 @@ def find_points(pixels: Pixels, limit: int) -> Points:
         keypoints, numbers = (), np.empty((0, 128), np.float32)
     table = np.array([(*p.pt, p.size, p.angle) for p in keypoints], np.float32).reshape(-1, 4)
     shares = numbers / np.maximum(numbers.sum(axis=1, keepdims=True), 1e-9)
-    return Points(
+    return FeaturePoints(
         places=(table[:, :2] + 0.5) / longest,
         sizes=np.log2(table[:, 2] / longest),
         angles=np.mod(table[:, 3] / 360.0, 1.0),
@@ -122,7 +122,7 @@ def _spread_points(found: list[Any], width: int, height: int, limit: int) -> lis
 
 VOCABULARY_WORDS: Final = 4096
 _DESCRIPTOR_NUMBERS: Final = 128
-_WORD_SCALE: Final = 512.0  # this number in words.bin stands for 1
+_WORD_UNITS: Final = 512.0  # this number in words.bin stands for 1
 _SIGNS_PER_POINT: Final = 64
 _ROTATION_SEED: Final = b"entrenous/landmarks/1"
 
@@ -138,7 +138,7 @@ class Vocabulary:
     def shipped(cls) -> Self:
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(VOCABULARY_WORDS, _DESCRIPTOR_NUMBERS)
-        return cls(numbers.astype(np.float32) / np.float32(_WORD_SCALE), _rotation())
+        return cls(numbers.astype(np.float32) / np.float32(_WORD_UNITS), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
         """Return (N, count): the ``count`` words nearest to each row, nearest first."""

@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class HashPairs:
     """Pair i is query ``query[i]`` and entry ``entry[i]``; they differ in ``distance[i]`` bits."""
 
     query: Numbers
@@ -26,7 +26,7 @@ class Pairs:
         return cls(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
 
     @classmethod
-    def joined(cls, several: Sequence["Pairs"]) -> "Pairs":
+    def joined(cls, several: Sequence["HashPairs"]) -> "HashPairs":
         several = [one for one in several if one.query.size]
         if len(several) < 2:
             return several[0] if several else cls.none()
@@ -36,17 +36,17 @@ class Pairs:
             np.concatenate([one.distance for one in several]),
         )
 
-    def with_query_offset(self, by: int) -> "Pairs":
-        return Pairs(self.query + by, self.entry, self.distance) if by else self
+    def with_query_offset(self, by: int) -> "HashPairs":
+        return HashPairs(self.query + by, self.entry, self.distance) if by else self
 
-    def distinct(self) -> "Pairs":
+    def distinct(self) -> "HashPairs":
         """Return each pair of query and entry once."""
         if self.query.size < 2:
             return self
         order = np.lexsort((self.entry, self.query))
         query, entry = self.query[order], self.entry[order]
         first = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
-        return Pairs(query[first], entry[first], self.distance[order[first]])
+        return HashPairs(query[first], entry[first], self.distance[order[first]])
 
     def to_near_hashes(self) -> list[NearHash]:
         columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
@@ -98,17 +98,17 @@ class ScanIndex:
     def with_added(self, entries: Sequence[int], hashes: Sequence[bytes]) -> Self:
         """Return a new index with these hashes added, 32 bytes each; entry numbers may repeat."""
         more = np.asarray(entries, dtype=np.int64)
-        words = np.concatenate([self.words, as_words(hashes).T], axis=1)
+        words = np.concatenate([self.words, hashes_as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
 
     def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS_BITS) -> list[NearHash]:
         """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
-        return self.pairs(as_words(queries), radius).to_near_hashes()
+        return self.pairs(hashes_as_words(queries), radius).to_near_hashes()
 
-    def pairs(self, queries: Words, radius: int) -> Pairs:
+    def pairs(self, queries: Words, radius: int) -> HashPairs:
         """Return the same pairs as :meth:`near` for (Q, 4) words, as arrays."""
         if not self.entries.size:
-            return Pairs.none()
+            return HashPairs.none()
         rows = max(1, PAIRS_AT_ONCE // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
@@ -117,9 +117,9 @@ class ScanIndex:
             )
             for start in range(0, len(queries), rows)
         ]
-        return Pairs.joined(found)
+        return HashPairs.joined(found)
 
-    def _find_in_batch(self, queries: Words, radius: int, scratch: _Scratch) -> Pairs:
+    def _find_in_batch(self, queries: Words, radius: int, scratch: _Scratch) -> HashPairs:
         """Return the same as :meth:`pairs` for one batch.
 
         Half of the bits are compared first. That excludes nearly all pairs, since unrelated hashes
@@ -128,14 +128,14 @@ class ScanIndex:
         half = scratch.differing_bits(queries[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:
-            return Pairs.none()
+            return HashPairs.none()
         rest = np.bitwise_count(queries[query, 2:] ^ self.words[2:, row].T).sum(axis=1)
         bits = half[query, row].astype(np.int64) + rest.astype(np.int64)
         kept = np.flatnonzero(bits <= radius)
-        return Pairs(query[kept], self.entries[row[kept]], bits[kept])
+        return HashPairs(query[kept], self.entries[row[kept]], bits[kept])
 
 
-def as_words(hashes: Sequence[bytes]) -> Words:
+def hashes_as_words(hashes: Sequence[bytes]) -> Words:
     """Return hashes of 32 bytes as an array (N, 4) of 64-bit words."""
     if set(map(len, hashes)) - {PDQ_BYTES}:
         raise ValueError("a PDQ hash has 32 bytes")

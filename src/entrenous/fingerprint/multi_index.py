@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
-from entrenous.fingerprint.linear_scan import Numbers, Pairs, ScanIndex, Words
+from entrenous.fingerprint.linear_scan import HashPairs, Numbers, ScanIndex, Words
 
 Keys = NDArray[np.int64]
 _BITS: Final = 8 * PDQ_BYTES
@@ -29,7 +29,7 @@ _FOLDED_SUBSTRINGS: Final = 12  # substrings in the folded plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class SubstringPlan:
     """The positions of substrings in a hash, and the table cells that a query looks up.
 
     All tables are one array of ``buckets`` cells; ``first`` says where each substring's table
@@ -110,12 +110,12 @@ class Plan:
 
 
 @cache
-def plan_of(substrings: int) -> Plan:
+def substring_plan(substrings: int) -> SubstringPlan:
     """Return :meth:`Plan.of` for radius 31, cached; the plan with 12 substrings is folded."""
-    return Plan.of(substrings, folded=substrings == _FOLDED_SUBSTRINGS)
+    return SubstringPlan.of(substrings, folded=substrings == _FOLDED_SUBSTRINGS)
 
 
-def substrings_for(hashes: int, *, inverted: bool = False) -> int:
+def substring_count_for(hashes: int, *, inverted: bool = False) -> int:
     """Return the number of substrings for a bank of this size; 0 means to compare all hashes.
 
     ``inverted`` says that most queries come with their complements.
@@ -183,7 +183,7 @@ class FoldedQueries:
         words = np.frombuffer(b"".join(rows), dtype=np.uint64).reshape(-1, 4)
         return cls(words, np.asarray(keys, dtype=np.int64))
 
-    def unfold(self, found: Pairs) -> Pairs:
+    def unfold(self, found: HashPairs) -> HashPairs:
         """Distribute the pairs that were found for ``words`` to the original queries.
 
         Distances in ``found`` are from ``words``, and range up to 256.
@@ -198,7 +198,7 @@ class FoldedQueries:
         counts = np.searchsorted(self.keys[order], keys, side="right") - first
         of = np.arange(keys.size).repeat(counts)
         within = np.arange(of.size) - (np.cumsum(counts) - counts).repeat(counts)
-        return Pairs(order[first[of] + within], found.entry[of], distance[of])
+        return HashPairs(order[first[of] + within], found.entry[of], distance[of])
 
 
 # looking up this many cells at a time fits into the processor's cache
@@ -212,21 +212,21 @@ _ROWS_MAX: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
+class IndexSegment:
     """A set of hashes ``words`` (N, 4), their distinct numbers ``entries`` (N,), and tables.
 
     ``order`` (substrings * N,) lists the rows of all cells one after the other. The rows in cell c
     of the plan's tables are ``order[starts[c]:starts[c + 1]]``.
     """
 
-    plan: Plan
+    plan: SubstringPlan
     entries: NDArray[np.int64]
     words: Words
     starts: NDArray[np.uint32]
     order: NDArray[np.uint32]
 
     @classmethod
-    def built(cls, plan: Plan, entries: NDArray[np.int64], words: Words) -> Self:
+    def built(cls, plan: SubstringPlan, entries: NDArray[np.int64], words: Words) -> Self:
         """Build the tables, for which the rows are sorted by each substring.
 
         Raises: ValueError: the tables would list more than 2**32 rows; divide the bank by hash
@@ -243,7 +243,7 @@ class Segment:
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
         return cls(plan, entries, words, starts, order)
 
-    def pairs(self, queries: Words, radius: int) -> Pairs:
+    def pairs(self, queries: Words, radius: int) -> HashPairs:
         """Return all pairs of (Q, 4) queries and entries that differ in at most ``radius`` bits.
 
         Raises: ValueError: the radius is above 31, for which the plan was made.
@@ -255,7 +255,7 @@ class Segment:
             return folded.unfold(self._find_all_pairs(folded.words, radius))
         return self._find_all_pairs(queries, radius)
 
-    def _find_all_pairs(self, queries: Words, radius: int) -> Pairs:
+    def _find_all_pairs(self, queries: Words, radius: int) -> HashPairs:
         at_once = max(1, _PROBES_AT_ONCE // max(1, len(self.plan.flips)))
         found = [
             self._find_pairs_in_batch(queries[start : start + at_once], radius).with_query_offset(
@@ -263,9 +263,9 @@ class Segment:
             )
             for start in range(0, len(queries), at_once)
         ]
-        return Pairs.joined(found)
+        return HashPairs.joined(found)
 
-    def _find_pairs_in_batch(self, queries: Words, radius: int) -> Pairs:
+    def _find_pairs_in_batch(self, queries: Words, radius: int) -> HashPairs:
         cells = self.plan.cells_to_probe(self.plan.cells(queries))
         lows = self.starts.take(cells, mode="clip")
         cells += 1
@@ -273,11 +273,13 @@ class Segment:
         sizes -= lows
         found = [
             self._verify_candidates(queries, query, places, radius)
-            for query, places in _candidates(lows, sizes)
+            for query, places in _candidate_batches(lows, sizes)
         ]
-        return Pairs.joined(found).distinct()
+        return HashPairs.joined(found).distinct()
 
-    def _verify_candidates(self, queries: Words, query: Keys, places: Keys, radius: int) -> Pairs:
+    def _verify_candidates(
+        self, queries: Words, query: Keys, places: Keys, radius: int
+    ) -> HashPairs:
         rows = self.order.take(places, mode="clip")
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= queries if len(queries) == 1 else queries.take(query, axis=0)
@@ -290,7 +292,7 @@ class Segment:
         else:
             kept = np.flatnonzero(bits <= radius)
             distance = bits[kept].astype(np.int64)
-        return Pairs(query[kept], self.entries[rows[kept]], distance)
+        return HashPairs(query[kept], self.entries[rows[kept]], distance)
 
 
 def _count_bits(changed: Words) -> NDArray[np.uint32]:
@@ -306,7 +308,9 @@ def _count_bits(changed: Words) -> NDArray[np.uint32]:
     return counts
 
 
-def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
+def _candidate_batches(
+    lows: NDArray[np.uint32], sizes: NDArray[np.uint32]
+) -> Iterator[tuple[Keys, Keys]]:
     """Yield all candidates in batches: their queries, and their indices in ``order``.
 
     ``lows`` and ``sizes`` (Q, P) give the range in ``order`` for each probe.
@@ -328,7 +332,7 @@ def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator
         yield query, places
 
 
-def _build_tables(plan: Plan) -> list[tuple[int, int]]:
+def _build_tables(plan: SubstringPlan) -> list[tuple[int, int]]:
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 
@@ -361,7 +365,7 @@ def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
     return np.maximum.accumulate(ends, out=ends)
 
 
-Searchable = ScanIndex | Segment
+Searchable = ScanIndex | IndexSegment
 
 
 def build_searchable(
@@ -369,10 +373,10 @@ def build_searchable(
 ) -> Searchable:
     """Return an index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
-    ``inverted`` is as in :func:`substrings_for`. For large sets, this takes about 0.8 s per million
-    hashes, and temporarily twice the memory.
+    ``inverted`` is as in :func:`substring_count_for`. For large sets, this takes about 0.8 s per
+    million hashes, and temporarily twice the memory.
     """
-    substrings = substrings_for(len(entries), inverted=inverted)
+    substrings = substring_count_for(len(entries), inverted=inverted)
     if not substrings:
         return ScanIndex(entries, np.ascontiguousarray(words.T))
-    return Segment.built(plan_of(substrings), entries, words)
+    return IndexSegment.built(substring_plan(substrings), entries, words)

@@ -210,7 +210,7 @@ class TrimmedView:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class VideoView:
     """All frames of an upload after one transformation (``how``), with one hash per frame."""
 
     how: str
@@ -222,7 +222,7 @@ class VideoViews:
     """An uploaded video: the times of its distinct frames, and all views of these frames."""
 
     at_ms: tuple[int, ...]
-    views: tuple[View, ...]
+    views: tuple[VideoView, ...]
     trimmed: tuple[TrimmedView, ...] = ()
 
     def __post_init__(self) -> None:
@@ -287,7 +287,7 @@ class ClipPrint:
         return min(frame.quality for frame in self.video.frames)
 
 
-Print = PicturePrint | ClipPrint | SoundPrint
+MediaFingerprint = PicturePrint | ClipPrint | SoundPrint
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,13 +356,13 @@ class PlatformTakesNoEmbedding(Refused):
 
 
 # agreeing points; even the best of 10,000 unrelated pictures almost never has as many
-_LIKELY_POINTS: Final = 9
+_LIKELY_AGREEING_POINTS_MIN: Final = 9
 # differing bits of 256; even the nearest of 10,000 unrelated pictures differs in more
-_LIKELY_BITS: Final = 60
+_LIKELY_DIFFERING_BITS_MAX: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PictureCandidate:
     """A sent picture that a found one may show: number ``place`` of ``message``.
 
     ``look`` is a number for what the picture shows: messages with the same picture share it.
@@ -383,8 +383,8 @@ class Candidate:
     @property
     def is_likely(self) -> bool:
         """Whether so much resemblance is unlikely to be chance."""
-        return self.agreeing >= _LIKELY_POINTS or self.has_same_hash
+        return self.agreeing >= _LIKELY_AGREEING_POINTS_MIN or self.has_same_hash
 
     @property
     def has_same_hash(self) -> bool:
-        return self.bits <= _LIKELY_BITS
+        return self.bits <= _LIKELY_DIFFERING_BITS_MAX

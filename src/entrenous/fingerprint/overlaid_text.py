@@ -10,7 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.pdq import FREQUENCIES, Floats, frequencies, qualities, shrink
+from entrenous.fingerprint.pdq import (
+    FREQUENCIES,
+    Floats,
+    low_frequencies,
+    qualities,
+    shrink_to_blocks,
+)
 
 # Two values for the least brightness of letters. Dark letters are sought in the picture's negative.
 LETTER_LEVELS_MIN: Final = (225, 170)
@@ -45,11 +51,11 @@ def spectra_without_text(grey: Floats, quality_min: int) -> Floats:
     There are at most four, since spectra with a PDQ quality below ``quality_min`` are left out.
     """
     level = grey.astype(np.uint8)
-    blocks = [shrink(shown) for shown in _paint_over_letters(level)]
+    blocks = [shrink_to_blocks(shown) for shown in _paint_over_letters(level)]
     if not blocks:
         return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
     found = np.stack(blocks)
-    return frequencies(found[qualities(found) >= quality_min])
+    return low_frequencies(found[qualities(found) >= quality_min])
 
 
 def letter_mask(level: Grey, at_least: int) -> Mask:

@@ -26,7 +26,7 @@ FREQUENCIES: Final = 16
 
 
 @cache
-def cosines() -> Floats:
+def cosine_transform_rows() -> Floats:
     """Return the read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
     frequency = np.arange(1, FREQUENCIES + 1)[:, None]
     place = 2 * np.arange(BLOCKS_PER_SIDE)[None, :] + 1
@@ -125,7 +125,7 @@ def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 Pixels = NDArray[np.uint8]
-KIND: Final = "pdq"
+PDQ_KIND: Final = "pdq"
 LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in PDQ
 SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pictures
 # longer sides are subsampled, because a file of a kilobyte may have millions of pixels
@@ -142,8 +142,8 @@ def fingerprint(picture: Picture) -> Fingerprint:
     A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference
     implementation. Transparent parts are taken as white.
     """
-    blocks = shrink(pixels_or_luma(picture), picture.original_size, picture.shrunk_by)
-    return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
+    blocks = shrink_to_blocks(pixels_or_luma(picture), picture.original_size, picture.shrunk_by)
+    return Fingerprint(PDQ_KIND, hash_spectra(low_frequencies(blocks)), quality(blocks))
 
 
 def pixels_on_white(picture: Picture) -> Pixels:
@@ -164,7 +164,9 @@ def pixels_or_luma(picture: Picture) -> Pixels:
     return pixels_on_white(picture)
 
 
-def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1) -> Floats:
+def shrink_to_blocks(
+    pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
+) -> Floats:
     """Return the luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows are processed a few at a time, so that a large picture is never copied as a whole. PDQ's
@@ -191,14 +193,14 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
     return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
 
-def frequencies(blocks: Floats) -> Floats:
+def low_frequencies(blocks: Floats) -> Floats:
     """Return the 16 x 16 low frequencies of 64 x 64 blocks; leading axes are kept."""
-    across = np.tensordot(blocks, cosines(), axes=([-1], [1]))
-    both = np.tensordot(across, cosines(), axes=([-2], [1]))
+    across = np.tensordot(blocks, cosine_transform_rows(), axes=([-1], [1]))
+    both = np.tensordot(across, cosine_transform_rows(), axes=([-2], [1]))
     return np.asarray(np.swapaxes(both, -1, -2), dtype=np.float32)
 
 
-def to_bits(spectrum: Floats) -> bytes:
+def hash_spectra(spectrum: Floats) -> bytes:
     """Return one 32-byte hash per 16 x 16 spectrum, concatenated.
 
     Bit 16 i + j says that frequency (i, j) is above the lower median; bit 255 comes first.
@@ -240,7 +242,7 @@ def distance(one: Fingerprint, other: Fingerprint) -> int:
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 
-UPRIGHT: Final = "as it is"
+UNCHANGED_ORIENTATION_NAME: Final = "as it is"
 # element i is for frequency i + 1
 _FLIP_SIGNS: Final = np.where(np.arange(FREQUENCIES) % 2 == 0, -1.0, 1.0).astype(np.float32)
 _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
@@ -258,13 +260,16 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 def pixel_orientations(
     pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
-    """Return the :func:`orientations` of pixels; the arguments are those of :func:`shrink`."""
-    blocks = shrink(pixels, full, shrunk_by)
+    """Return the :func:`orientations` of pixels.
+
+    The arguments are those of :func:`shrink_to_blocks`.
+    """
+    blocks = shrink_to_blocks(pixels, full, shrunk_by)
     detail = quality(blocks)
-    turned = spectrum_orientations(frequencies(blocks))
-    hashes = to_bits(np.stack(list(turned.values())))
+    turned = spectrum_orientations(low_frequencies(blocks))
+    hashes = hash_spectra(np.stack(list(turned.values())))
     return {
-        how: Fingerprint(KIND, hashes[start : start + PDQ_BYTES], detail)
+        how: Fingerprint(PDQ_KIND, hashes[start : start + PDQ_BYTES], detail)
         for how, start in zip(turned, count(0, PDQ_BYTES), strict=False)
     }
 
@@ -274,7 +279,7 @@ def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
     down, across = _FLIP_SIGNS[:, None], _FLIP_SIGNS[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
     return {
-        UPRIGHT: spectrum,
+        UNCHANGED_ORIENTATION_NAME: spectrum,
         "turned 90": swapped * across,
         "turned 180": spectrum * down * across,
         "turned 270": swapped * down,
@@ -291,6 +296,6 @@ ORIENTATION_NAMES: Final = tuple(
 """The names of all eight orientations."""
 
 
-def inverted(bits: bytes) -> bytes:
+def inverted_hash(bits: bytes) -> bytes:
     """Return the hash of the picture's negative, in which all bits are inverted."""
     return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)

@@ -11,14 +11,19 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Points, Vocabulary, find_points
+from entrenous.fingerprint.keypoints import (
+    VOCABULARY_WORDS,
+    FeaturePoints,
+    Vocabulary,
+    find_feature_points,
+)
 from entrenous.fingerprint.pdq import Pixels
 from entrenous.fingerprint.picture_record import (
     ANGLE_STEPS_PER_TURN,
     ENTRY_DTYPE,
     SIZE_STEPS_PER_OCTAVE,
-    Entries,
-    places_of_points,
+    PointEntries,
+    write_point_places,
 )
 
 _PAIRS_MAX: Final = 100
@@ -32,16 +37,18 @@ Places = NDArray[np.complex64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class PointPairs:
     """Pair i is entry ``found[i]`` of the found picture and entry ``sent[i]`` of the sent ones."""
 
-    found_entries: Entries
-    sent_entries: Entries
+    found_entries: PointEntries
+    sent_entries: PointEntries
     found: NDArray[np.int64]
     sent: NDArray[np.int64]
 
-    def subset(self, which: NDArray[np.int64]) -> "Pairs":
-        return Pairs(self.found_entries, self.sent_entries, self.found[which], self.sent[which])
+    def subset(self, which: NDArray[np.int64]) -> "PointPairs":
+        return PointPairs(
+            self.found_entries, self.sent_entries, self.found[which], self.sent[which]
+        )
 
     @property
     def turns(self) -> NDArray[np.uint8]:
@@ -62,7 +69,7 @@ class Pairs:
         )
 
 
-def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
+def agreeing_cells(pairs: PointPairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
     """Return the cells of the found picture with agreeing pairs, and their total weight.
 
     Each cell of either picture counts once, because a repeated texture like grass matches
@@ -73,13 +80,13 @@ def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset
         pairs, weight = pairs.subset(strongest), weight[strongest]
     at_found = _places_of(pairs.found_entries[pairs.found])
     at_sent = _places_of(pairs.sent_entries[pairs.sent])
-    agree = _agreement(pairs, at_found, at_sent)
+    agree = _agreement_matrix(pairs, at_found, at_sent)
     leading = np.argsort(-(agree @ weight))[:_HYPOTHESES_TRIED]
     groups = [_distinct_pairs(at_found, at_sent, weight, agree[one]) for one in leading]
     return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
 
-def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
+def _agreement_matrix(pairs: PointPairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
     """Return a matrix; row i says which pairs agree with pair i in position, rotation and scale."""
     turns, octaves = pairs.turns, pairs.octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / ANGLE_STEPS_PER_TURN * turns).astype(np.complex64)
@@ -108,7 +115,7 @@ def _cells_of(places: Places) -> NDArray[np.int64]:
     return np.asarray(down * ANGLE_STEPS_PER_TURN + across, np.int64)
 
 
-def _places_of(entries: Entries) -> Places:
+def _places_of(entries: PointEntries) -> Places:
     return np.asarray(entries["x"] + 1j * entries["y"].astype(np.float32), np.complex64)
 
 
@@ -125,7 +132,7 @@ _COMPARED_PICTURES_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class PictureVote:
     """The result for sent picture number ``row``: how its points match those of the found picture.
 
     ``where`` are the cells of the found picture that have a match; each counts as one point.
@@ -139,13 +146,13 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gallery:
+class PointGallery:
     """The points of all sent pictures, sorted by word.
 
     The points of word w are ``entries[starts[w]:starts[w + 1]]``.
     """
 
-    entries: Entries
+    entries: PointEntries
     signs: NDArray[np.uint64]
     rows: NDArray[np.int32]
     starts: NDArray[np.int64]
@@ -168,25 +175,27 @@ class Gallery:
         entries = np.take(entries.view(f"V{ENTRY_DTYPE.itemsize}"), order).view(ENTRY_DTYPE)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
-    def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
+    def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[PictureVote]:
         """Return pictures that share points with (H, W, 3) pixels, the likeliest first.
 
         Mirrored pixels are tried too, and inverted colours if hardly any points are shared.
         """
-        points = find_points(pixels, FOUND_POINTS_MAX)
+        points = find_feature_points(pixels, FOUND_POINTS_MAX)
         votes = self._votes_both_ways(points, vocabulary)
         if all(len(vote.where) < _SHARED_POINTS_MIN for vote in votes):
             votes += self._votes_both_ways(points.inverted(), vocabulary)
-        best: dict[int, Vote] = {}
+        best: dict[int, PictureVote] = {}
         for vote in sorted(votes, key=lambda one: -one.weight):
             best.setdefault(vote.row, vote)
         return list(best.values())
 
-    def _votes_both_ways(self, points: Points, vocabulary: Vocabulary) -> list[Vote]:
+    def _votes_both_ways(self, points: FeaturePoints, vocabulary: Vocabulary) -> list[PictureVote]:
         plain = self._votes(points, vocabulary, mirrored=False)
         return plain + self._votes(points.mirrored(), vocabulary, mirrored=True)
 
-    def _votes(self, points: Points, vocabulary: Vocabulary, *, mirrored: bool) -> list[Vote]:
+    def _votes(
+        self, points: FeaturePoints, vocabulary: Vocabulary, *, mirrored: bool
+    ) -> list[PictureVote]:
         if not len(points.descriptors) or not len(self.rows):
             return []
         pairs, weight = self._matching_pairs(points, vocabulary)
@@ -195,7 +204,7 @@ class Gallery:
         order = np.argsort(rows, kind="stable")
         edges = np.searchsorted(rows[order], [strongest, strongest + 1])
         return [
-            Vote(
+            PictureVote(
                 int(row),
                 *agreeing_cells(pairs.subset(order[start:stop]), weight[order[start:stop]]),
                 mirrored,
@@ -204,8 +213,8 @@ class Gallery:
         ]
 
     def _matching_pairs(
-        self, points: Points, vocabulary: Vocabulary
-    ) -> tuple[Pairs, NDArray[np.float32]]:
+        self, points: FeaturePoints, vocabulary: Vocabulary
+    ) -> tuple[PointPairs, NDArray[np.float32]]:
         """Return pairs of found points and entries, with their weights."""
         words = vocabulary.nearest(points.descriptors, _WORDS_PER_POINT)
         query = np.repeat(np.arange(len(words)), _WORDS_PER_POINT)
@@ -226,12 +235,12 @@ class Gallery:
         common = np.bincount(at_found, minlength=len(points.descriptors)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
         own = np.zeros(len(points.descriptors), ENTRY_DTYPE)
-        places_of_points(own, points)
-        return Pairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
+        write_point_places(own, points)
+        return PointPairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
 
 def _consistent_pictures(
-    rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
+    rows: NDArray[np.int32], pairs: PointPairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     """Return the pictures with most weight in any one class of rotation and scale, best first."""
     angle = pairs.turns.astype(np.int64) * _ANGLE_CLASSES // ANGLE_STEPS_PER_TURN

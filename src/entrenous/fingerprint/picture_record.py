@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.keypoints import Points, Vocabulary, find_points
+from entrenous.fingerprint.keypoints import FeaturePoints, Vocabulary, find_feature_points
 from entrenous.fingerprint.pdq import Pixels, fingerprint, pixels_on_white
 
 Floats = NDArray[np.float32]
@@ -25,20 +25,20 @@ _LAYOUT_SIDE_CELLS_MIN: Final = 4
 _LAYOUT_SIDE_CELLS_MAX: Final = 48
 # least share of the sent picture's width that a found one covers; a crop to 30 % of the area covers
 # 0.55
-_SHARE_MIN: Final = 0.4
-_AREA_MIN: Final = 0.15
+_VIEW_SIDE_SHARE_MIN: Final = 0.4
+_VIEW_AREA_SHARE_MIN: Final = 0.15
 # longest side to which a found picture is scaled down, for removing text
-_FOUND_SIDE_PX: Final = 160
+_VIEW_SIDE_PX: Final = 160
 _STROKE_PX: Final = 9  # thinner strokes are removed
 # largest difference in brightness levels within a plain bar, after JPEG and smoothing
 _BAR_LEVELS: Final = 10
 # least share of a row that must be plain; the rest may be what smoothing left of text
-_BAR_SHARE: Final = 0.8
+_BAR_ROW_SHARE_MIN: Final = 0.8
 _BAR_HEIGHT_SHARE_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayoutsOfShape:
+class ColourLayoutsOfShape:
     """The layouts of one shape (cells down, cells across).
 
     ``rows`` are their numbers, ``cells`` (N, 3 H W) their samples, and ``squares`` (N, H W) the
@@ -75,10 +75,10 @@ class LayoutsOfShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Layouts:
+class ColourLayouts:
     """Layouts grouped by shape; ``count`` is their total number."""
 
-    shapes: tuple[LayoutsOfShape, ...]
+    shapes: tuple[ColourLayoutsOfShape, ...]
     count: int
 
     @classmethod
@@ -88,7 +88,8 @@ class Layouts:
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
         groups = (
-            LayoutsOfShape.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values()
+            ColourLayoutsOfShape.of(rows, [layouts[at] for at in rows])
+            for rows in by_shape.values()
         )
         return cls(tuple(groups), len(layouts))
 
@@ -103,7 +104,7 @@ class Layouts:
         return differences
 
 
-def compute_layout(pixels: Pixels) -> Cells:
+def compute_colour_layout(pixels: Pixels) -> Cells:
     """Return the mean colours of about 192 cells of (H, W, 3) pixels."""
     high, wide = pixels.shape[:2]
     across = int(
@@ -126,7 +127,7 @@ def small_views(pixels: Pixels) -> list[Pixels]:
     """
     longest = max(pixels.shape[:2])
     high, wide = (
-        max(1, round(side * min(1.0, _FOUND_SIDE_PX / longest))) for side in pixels.shape[:2]
+        max(1, round(side * min(1.0, _VIEW_SIDE_PX / longest))) for side in pixels.shape[:2]
     )
     small = _resized(pixels, wide, high)
     smooth = np.asarray(cv2.medianBlur(small, _STROKE_PX), np.uint8)
@@ -149,7 +150,7 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
         plain = np.asarray(cv2.morphologyEx(pixels, how, stroke), np.int16)
         colours = np.median(plain, axis=1)[[0, -1], None, None]
         near = np.abs(plain - colours).max(axis=3) <= _BAR_LEVELS
-        above, below = near.mean(axis=2) >= _BAR_SHARE
+        above, below = near.mean(axis=2) >= _BAR_ROW_SHARE_MIN
         runs.append((_initial_plain_rows(above), _initial_plain_rows(below[::-1])))
     above, below = (max(group) for group in zip(*runs, strict=True))
     return above, len(pixels) - below
@@ -168,9 +169,9 @@ def _place_view(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[
     Yield for each the mask of the cells that the view covers, and its colours there.
     """
     high, wide = shape
-    for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
+    for across in range(max(1, round(_VIEW_SIDE_SHARE_MIN * wide)), wide + 1):
         down = min(round(across * view.shape[0] / view.shape[1]), high + 1)
-        if not 1 <= down <= high or across * down < _AREA_MIN * wide * high:
+        if not 1 <= down <= high or across * down < _VIEW_AREA_SHARE_MIN * wide * high:
             continue
         small = _resized(view, across, down)
         for top in range(high - down + 1):
@@ -185,7 +186,7 @@ def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-Entries = NDArray[Any]
+PointEntries = NDArray[Any]
 POINTS_KEPT: Final = 500  # points that are stored for each sent picture
 ENTRY_DTYPE: Final = np.dtype(
     [
@@ -204,21 +205,21 @@ _POSITION_STEPS: Final = 255
 
 def pack_points(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
     """Return the points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
-    return point_entries(find_points(pixels, POINTS_KEPT), vocabulary).tobytes()
+    return point_entries(find_feature_points(pixels, POINTS_KEPT), vocabulary).tobytes()
 
 
-def point_entries(points: Points, vocabulary: Vocabulary) -> Entries:
+def point_entries(points: FeaturePoints, vocabulary: Vocabulary) -> PointEntries:
     entries = np.empty(len(points.descriptors), ENTRY_DTYPE)
     words = vocabulary.nearest(points.descriptors, 1)[:, 0]
     entries["word"], entries["signs"] = (
         words,
         vocabulary.descriptor_signs(points.descriptors, words),
     )
-    places_of_points(entries, points)
+    write_point_places(entries, points)
     return entries
 
 
-def places_of_points(entries: Entries, points: Points) -> None:
+def write_point_places(entries: PointEntries, points: FeaturePoints) -> None:
     placed = np.clip(np.rint(points.places * _POSITION_STEPS), 0, _POSITION_STEPS)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
     entries["size"] = np.clip(np.rint(-points.sizes * SIZE_STEPS_PER_OCTAVE), 0, 255)
@@ -252,7 +253,7 @@ class PictureRecord:
 def make_picture_record(picture: Picture) -> bytes:
     """Return the record of a sent picture: about 7.6 kB at most."""
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
-    cells = compute_layout(pixels)
+    cells = compute_colour_layout(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
     return _RECORD_VERSION + bits + layout + pack_points(pixels, Vocabulary.shipped())
 

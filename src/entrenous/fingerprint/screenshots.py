@@ -37,7 +37,7 @@ USUAL_ASPECT_RATIOS: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class _JumpMap:
     """A grey picture (H, W), and its jumps in brightness.
 
     ``jumps`` (H + 1, W + 1) has a row for each boundary between rows, in which jumps are summed
@@ -100,13 +100,13 @@ class _Page:
             yield last, (last - first) / len(has_ink)
 
 
-def find_boxes(grey: Floats) -> list[Box]:
+def find_picture_boxes(grey: Floats) -> list[Box]:
     """Return at most 64 boxes that may be pictures, the likeliest first, but not the whole page."""
-    rows, columns = _Page.of(grey), _Page.of(grey.T)
+    rows, columns = _JumpMap.of(grey), _JumpMap.of(grey.T)
     found: dict[Box, float] = {}
-    for box, jump_share in _cut_page(rows, columns):
+    for box, jump_share in _boxes_between_lines(rows, columns):
         found[box] = max(jump_share, found.get(box, 0.0))
-    for (left, right, top, bottom), jump_share in _cut_page(columns, rows):
+    for (left, right, top, bottom), jump_share in _boxes_between_lines(columns, rows):
         box = (top, bottom, left, right)
         found[box] = max(jump_share, found.get(box, 0.0))
     found.pop((0, grey.shape[0], 0, grey.shape[1]), None)
@@ -126,7 +126,7 @@ def _filled_share(grey: Floats, box: Box) -> float:
     return float(np.prod([one.mean() for one in has_ink]))
 
 
-def usual_boxes(grey: Floats) -> list[Box]:
+def usual_tile_boxes(grey: Floats) -> list[Box]:
     """Return the tiles of usual collages, with and without seams, and boxes of usual shapes.
 
     There are at most 37 boxes.
@@ -173,7 +173,7 @@ def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
     return last - first if last - first <= SEAM_SHARE_MAX * len(plain) else 0
 
 
-def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
+def _boxes_between_lines(page: _JumpMap, across: _JumpMap) -> Iterator[tuple[Box, float]]:
     """Yield the boxes between lines and crossing lines, each with its weakest side's score."""
     high, wide = page.grey.shape
     rows = page.lines(0, wide)

@@ -21,9 +21,9 @@ from entrenous.fingerprint.chromaprint import (
     WORD_ROWS,
     Samples,
     Words,
-    chroma,
+    chroma_rows,
+    chromaprint_words,
     resample_to_rate,
-    words_of,
 )
 from entrenous.fingerprint.nouns import (
     SOUND_S_MIN,
@@ -55,7 +55,7 @@ _QUERIES_AT_ONCE: Final = 64  # this many words are looked up at a time, to limi
 _CLOSE_BITS_MAX: Final = 2  # close words differ in at most this many bits
 
 
-class Limit(NamedTuple):
+class MatchLimit(NamedTuple):
     """A limit for a match: in ``words`` words, at most the share ``errors`` of bits may differ."""
 
     words: int
@@ -66,11 +66,11 @@ class Limit(NamedTuple):
 # in at most 0.27 of the bits over ten seconds. Of 18,848 pairs, the least difference over five
 # seconds is 0.21. With 0.35 as in the paper, many of them would match.
 MATCH_LIMITS: Final = (
-    Limit(190, 0.29),  # 26 seconds
-    Limit(114, 0.27),
-    Limit(57, 0.24),  # ten seconds
-    Limit(38, 0.21),
-    Limit(STRETCH_WORDS, 0.18),  # five seconds
+    MatchLimit(190, 0.29),  # 26 seconds
+    MatchLimit(114, 0.27),
+    MatchLimit(57, 0.24),  # ten seconds
+    MatchLimit(38, 0.21),
+    MatchLimit(STRETCH_WORDS, 0.18),  # five seconds
 )
 
 
@@ -98,7 +98,7 @@ class SoundIndex:
     @classmethod
     def of(cls, prints: Sequence[SoundPrint]) -> Self:
         """Build an index; a sound's number is its position in ``prints``."""
-        sounds = [as_words(one) for one in prints]
+        sounds = [words_of_sound(one) for one in prints]
         words = np.concatenate([np.zeros(0, np.uint32), *sounds])
         distinctive = np.concatenate(
             [np.zeros(0, np.bool_), *(is_distinctive(one) for one in sounds)]
@@ -197,7 +197,7 @@ class SoundIndex:
         return None
 
 
-def as_words(sound: SoundPrint) -> Words:
+def words_of_sound(sound: SoundPrint) -> Words:
     return np.frombuffer(sound.words, dtype=">u4").astype(np.uint32)
 
 
@@ -244,8 +244,8 @@ def _as_sound_match(
     return SoundMatch(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
 
 
-AS_IT_IS: Final = "as it is"
-SPEEDS: Final = (
+UNCHANGED_VIEW_NAME: Final = "as it is"
+TRIED_SPEEDS: Final = (
     1.0,
     0.99,
     1.01,
@@ -262,8 +262,10 @@ def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
     """Return all views of (N,) or (N, channels) samples, which range from -1 to 1."""
     plain = resample_to_rate(samples, rate_hz)
     return tuple(
-        SoundView(_speed_name(speed), words_of(chroma(_at_original_speed(plain, speed))))
-        for speed in SPEEDS
+        SoundView(
+            _speed_name(speed), chromaprint_words(chroma_rows(_at_original_speed(plain, speed)))
+        )
+        for speed in TRIED_SPEEDS
     )
 
 
@@ -279,7 +281,7 @@ def _at_original_speed(samples: Samples, speed: float) -> Samples:
 
 
 def _speed_name(speed: float) -> str:
-    return AS_IT_IS if speed == 1.0 else f"speed {speed:.2f}"
+    return UNCHANGED_VIEW_NAME if speed == 1.0 else f"speed {speed:.2f}"
 
 
 def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
@@ -290,7 +292,7 @@ def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.
     """
-    words = words_of(chroma(resample_to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
+    words = chromaprint_words(chroma_rows(resample_to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
     if not is_distinctive(words).any():
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())
@@ -298,7 +300,7 @@ def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
 
 def is_too_quiet(sound: SoundPrint) -> bool:
     """Return whether the sound has less than five distinctive seconds."""
-    return not is_distinctive(as_words(sound)).any()
+    return not is_distinctive(words_of_sound(sound)).any()
 
 
 def refuse_too_quiet(sound: SoundPrint) -> None:

@@ -25,20 +25,20 @@ from entrenous.fingerprint.nouns import (
     TrimmedView,
     VideoPrint,
     VideoTooFlat,
+    VideoView,
     VideoViews,
-    View,
 )
 from entrenous.fingerprint.pdq import (
     BLOCKS_PER_SIDE,
     FREQUENCIES,
-    UPRIGHT,
+    UNCHANGED_ORIENTATION_NAME,
     Floats,
-    cosines,
-    frequencies,
+    cosine_transform_rows,
+    hash_spectra,
+    low_frequencies,
     quality,
     reference_axis,
     spectrum_orientations,
-    to_bits,
 )
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
 
@@ -56,17 +56,17 @@ def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Fra
 
     ``length_s`` is the length that the file announces. If it is 0, the first 150 seconds are used.
     """
-    return select_at_pace(
+    return select_frames(
         frames, REGISTERED_FRAMES.sampler_for_length(length_s), REGISTERED_FRAMES_MAX
     )
 
 
 def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     """Return an upload's frames to hash: four per second, or fewer if it exceeds 10 minutes."""
-    return select_at_pace(frames, UPLOAD_FRAMES.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
+    return select_frames(frames, UPLOAD_FRAMES.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
 
 
-def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
+def select_frames(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
     """Return at most ``limit`` of the frames, chosen by ``pace``; they must be in time order."""
     return islice((frame for frame in frames if pace.selects(frame.at_s)), limit)
 
@@ -76,20 +76,20 @@ _BLACK_LUMA: Final = 16.0  # black in the limited range of ITU-R BT.601
 _RANGE_STRETCH: Final = 255.0 / 219.0
 
 
-def blocks_of(luma: Luma) -> Floats:
+def blocks_of_luma(luma: Luma) -> Floats:
     """Return PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) limited-range luma of a frame."""
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
         return np.zeros((BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), dtype=np.float32)
-    rows = np.matmul(_axis(height_px), luma.astype(np.float32))
-    blocks = np.matmul(rows, _axis(width_px).T)
+    rows = np.matmul(_cached_reference_axis(height_px), luma.astype(np.float32))
+    blocks = np.matmul(rows, _cached_reference_axis(width_px).T)
     return np.asarray(
         np.clip((blocks - _BLACK_LUMA) * _RANGE_STRETCH, 0.0, 255.0), dtype=np.float32
     )
 
 
 @lru_cache(maxsize=8)
-def _axis(length_px: int) -> Floats:
+def _cached_reference_axis(length_px: int) -> Floats:
     """Return the matrix of an axis; it is cached, because all frames of a video have one size."""
     axis = reference_axis(length_px)
     axis.flags.writeable = False
@@ -99,13 +99,13 @@ def _axis(length_px: int) -> Floats:
 # at each edge of a registered frame, this share of the side is cut off
 INNER_CUT_SHARE: Final = 0.04
 # at an edge of an uploaded frame, one of these shares of the side is cut off
-CUT_SHARES: Final = (0.007, 0.02, 0.033)
+TRIED_CUT_SHARES: Final = (0.007, 0.02, 0.033)
 TRIMMED_TIMES_MAX: Final = 8  # half seconds of an upload in which a frame is hashed without edges
 # least side of a frame; with a smaller side, one per cent is hardly a pixel
 FRAME_SIDE_PX_MIN: Final = 32
-EDGES_CUT: Final = "edges cut"
-Edges = tuple[float, float]
-_EDGE_CUTS: Final = tuple(product(CUT_SHARES, CUT_SHARES))
+EDGES_CUT_VIEW_NAME: Final = "edges cut"
+EdgeCuts = tuple[float, float]
+_EDGE_CUTS: Final = tuple(product(TRIED_CUT_SHARES, TRIED_CUT_SHARES))
 _BALANCED_EDGES: Final = tuple(
     (down, across)
     for down, across in product(range(len(_EDGE_CUTS)), repeat=2)
@@ -113,11 +113,11 @@ _BALANCED_EDGES: Final = tuple(
 )
 
 
-def inner_hash(luma: Luma) -> bytes | None:
+def hash_without_edges(luma: Luma) -> bytes | None:
     """Return the hash of an (H, W) frame without its edges; None for a tiny frame."""
     if min(luma.shape) < FRAME_SIDE_PX_MIN:
         return None
-    return to_bits(_spectra(luma, ((INNER_CUT_SHARE, INNER_CUT_SHARE),))[0, 0])
+    return hash_spectra(_spectra(luma, ((INNER_CUT_SHARE, INNER_CUT_SHARE),))[0, 0])
 
 
 @dataclass(slots=True)
@@ -147,20 +147,24 @@ class TrimmedViewCollector:
         down, across = zip(*_BALANCED_EDGES, strict=True)
         spectra = _spectra(luma, _EDGE_CUTS)[list(down), list(across)]
         for how, turned in spectrum_orientations(spectra).items():
-            done = EDGES_CUT if how == UPRIGHT else f"{how}, {EDGES_CUT}"
-            hashes = to_bits(turned)
+            done = (
+                EDGES_CUT_VIEW_NAME
+                if how == UNCHANGED_ORIENTATION_NAME
+                else f"{how}, {EDGES_CUT_VIEW_NAME}"
+            )
+            hashes = hash_spectra(turned)
             self.views += [
                 TrimmedView(at_ms, done, hashes[at : at + PDQ_BYTES])
                 for at in range(0, len(hashes), PDQ_BYTES)
             ]
 
 
-def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
+def _spectra(luma: Luma, edges: tuple[EdgeCuts, ...]) -> Floats:
     """Return (K, K, 16, 16): spectra with one of K cuts at top and bottom, and one at the sides.
 
     The scale and offset of limited-range luma change no bit of a hash.
     """
-    down, across = _waves(luma.shape[0], edges), _waves(luma.shape[1], edges)
+    down, across = _cut_cosine_basis(luma.shape[0], edges), _cut_cosine_basis(luma.shape[1], edges)
     spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
     count = len(edges)
     windows = spectra.reshape(count, FREQUENCIES, count, FREQUENCIES).transpose(0, 2, 1, 3)
@@ -168,14 +172,14 @@ def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
+def _cut_cosine_basis(length_px: int, edges: tuple[EdgeCuts, ...]) -> Floats:
     """Return (K * 16, length_px), which maps an axis's pixels to 16 frequencies of each window."""
     waves = []
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
         axis = np.zeros((BLOCKS_PER_SIDE, length_px), dtype=np.float32)
         axis[:, start:stop] = reference_axis(stop - start)
-        waves.append(cosines() @ axis)
+        waves.append(cosine_transform_rows() @ axis)
     return np.concatenate(waves)
 
 
@@ -224,10 +228,13 @@ def differing_bits(one: bytes, other: bytes) -> int:
 def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
     for frame in frames:
         luma = np.asarray(frame)
-        blocks = blocks_of(luma)
+        blocks = blocks_of_luma(luma)
         detail = quality(blocks)
         if detail >= PDQ_QUALITY_MIN:
-            bits, inner = to_bits(frequencies(blocks)), inner_hash(luma) if parts else None
+            bits, inner = (
+                hash_spectra(low_frequencies(blocks)),
+                hash_without_edges(luma) if parts else None,
+            )
             yield FramePrint(round(1000 * frame.at_s), bits, detail, inner)
 
 
@@ -295,7 +302,7 @@ def _shrink_luma(luma: Luma) -> Luma:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-BARS_REMOVED: Final = "bars removed"
+BARS_REMOVED_VIEW_NAME: Final = "bars removed"
 SAME_FRAME_BITS_MAX: Final = 4  # in a still scene, coding alone may change this many bits
 
 
@@ -328,40 +335,44 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     has_bars = False
     for frame in frames_to_scan(frames, length_s):
         luma = np.asarray(frame)
-        blocks = blocks_of(luma)
+        blocks = blocks_of_luma(luma)
         cut = bars.remove_bars(luma)
-        inner = blocks if cut is None else blocks_of(cut)
+        inner = blocks if cut is None else blocks_of_luma(cut)
         has_bars |= cut is not None
         if quality(inner) < PDQ_QUALITY_MIN:
             continue
         trims.add_frame(luma if cut is None else cut, round(1000 * frame.at_s))
-        spectrum = frequencies(inner)
-        bits = to_bits(spectrum)
+        spectrum = low_frequencies(inner)
+        bits = hash_spectra(spectrum)
         if not kept or differing_bits(bits, kept[-1].bits) > SAME_FRAME_BITS_MAX:
-            whole = spectrum if cut is None else frequencies(blocks)
+            whole = spectrum if cut is None else low_frequencies(blocks)
             kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
     views = _orientation_views([one.whole for one in kept], "")
     if has_bars:
-        views += _orientation_views([one.inner for one in kept], BARS_REMOVED)
+        views += _orientation_views([one.inner for one in kept], BARS_REMOVED_VIEW_NAME)
     times = tuple(one.at_ms for one in kept)
     return VideoViews(times, tuple(views), tuple(trims.views))
 
 
-def _orientation_views(spectra: list[Floats], transformation: str) -> list[View]:
+def _orientation_views(spectra: list[Floats], transformation: str) -> list[VideoView]:
     """Return the eight orientations of all frames; the result is empty without frames."""
     if not spectra:
         return []
     views = []
     for how, turned in spectrum_orientations(np.stack(spectra)).items():
-        hashes = to_bits(turned)
+        hashes = hash_spectra(turned)
         cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
-        views.append(View(_view_name(how, transformation), cut))
+        views.append(VideoView(_view_name(how, transformation), cut))
     return views
 
 
 def _view_name(turned: str, transformation: str) -> str:
     """Return a name like "mirror, bars removed", or "as it is" if nothing was done."""
     return (
-        ", ".join(one for one in (turned if turned != UPRIGHT else "", transformation) if one)
-        or UPRIGHT
+        ", ".join(
+            one
+            for one in (turned if turned != UNCHANGED_ORIENTATION_NAME else "", transformation)
+            if one
+        )
+        or UNCHANGED_ORIENTATION_NAME
     )

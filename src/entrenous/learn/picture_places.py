@@ -9,7 +9,7 @@ from typing import Final
 
 from entrenous.base.errors import NotFound
 from entrenous.base.picture import NotAPicture
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 from entrenous.media.picture_place import has_place
 
 EXAMINED_FILES_MAX: Final = 20_000
@@ -70,7 +70,7 @@ def _read_picture_place(file: Path) -> str | None:
     try:
         with file.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
-            kind_of(head)
+            picture_format_of(head)
             if os.fstat(opened.fileno()).st_size > PICTURE_BYTES_MAX:
                 return None
             has_place_ = has_place(head + opened.read())

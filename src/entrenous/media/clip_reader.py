@@ -44,7 +44,7 @@ _PREDICTION_BY_PICTURE_TYPE: Final = {
 _DEFAULT_FRAME_RATE: Final = Fraction(30)  # assumed frames per second if a file does not state them
 _FRAME_RATE_RANGE: Final = (Fraction(1, 10), Fraction(1000))
 _ALL_FRAMES: Final = FrameSelection()
-_PICTURES_ONLY: Final = {"err_detect": "careful"}
+_DECODER_OPTIONS: Final = {"err_detect": "careful"}
 
 
 @contextmanager
@@ -65,12 +65,12 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _ALL_FRAMES) -> Itera
     except Exception as error:
         raise DamagedClip from error
     with container:
-        stream = pictures_of(container)
+        stream = video_stream_of(container)
         shown = _clip_format(container, stream, cut)
         yield Clip(shown, _frames(container, stream, shown, cut))
 
 
-def pictures_of(container: Any) -> Any:
+def video_stream_of(container: Any) -> Any:
     """Return the first video stream of an open file, ignoring cover images.
 
     Raises:
@@ -84,7 +84,7 @@ def pictures_of(container: Any) -> Any:
             unknown |= not is_cover
             continue
         context.thread_count = 1  # the sandbox forbids threads
-        context.options = dict(_PICTURES_ONLY)
+        context.options = dict(_DECODER_OPTIONS)
         return stream
     raise UnsupportedVideoCodec if unknown else NoVideoFound
 

@@ -39,14 +39,14 @@ _PICTURE_TYPE_BY_PREDICTION: Final = {
 }
 _NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 # removes x264's settings, which x264 writes into every file
-_NO_SETTINGS: Final = "filter_units=remove_types=6"
+_REMOVE_ENCODER_SETTINGS: Final = "filter_units=remove_types=6"
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
 _SOUND_PART_SAMPLES: Final = 1024
 Planes = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 
 
-class Track(NamedTuple):
+class ClipSoundTrack(NamedTuple):
     """A clip's sound, float32 (samples, channels), and how it aligns with the frames."""
 
     samples: Samples
@@ -66,13 +66,13 @@ class ClipWriter:
     """
 
     def __init__(
-        self, shown: ClipFormat, crf: float, sound: Track | None = None, threads: int = 1
+        self, shown: ClipFormat, crf: float, sound: ClipSoundTrack | None = None, threads: int = 1
     ) -> None:
         self._file = io.BytesIO()
         self._shown = shown
         self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_METADATA))
         self._stream = _open_video_stream(self._container, shown, crf, threads)
-        self._filter = BitStreamFilterContext(_NO_SETTINGS, self._stream)
+        self._filter = BitStreamFilterContext(_REMOVE_ENCODER_SETTINGS, self._stream)
         self._sound = None if sound is None else _SoundTrack(self._container, sound)
         self._picture_delay_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
 
@@ -147,7 +147,7 @@ def _open_video_stream(container: Any, clip_format: ClipFormat, crf: float, thre
 class _SoundTrack:
     """Encodes samples in parts, so that they can be interleaved with the frames."""
 
-    def __init__(self, container: Any, track: Track) -> None:
+    def __init__(self, container: Any, track: ClipSoundTrack) -> None:
         channels = track.samples.shape[1]
         self._parts, self._rate_hz, self._at = _sound_parts(track), track.rate_hz, 0
         self._layout = "mono" if channels == 1 else "stereo"
@@ -170,7 +170,7 @@ class _SoundTrack:
             yield from self._stream.encode()
 
 
-def _sound_parts(track: Track) -> Iterator[Samples]:
+def _sound_parts(track: ClipSoundTrack) -> Iterator[Samples]:
     """Yield the samples and the silences between them, without holding long silences in memory."""
     zeros = np.zeros((_SOUND_PART_SAMPLES, track.samples.shape[1]), np.float32)
     at = 0
@@ -191,7 +191,7 @@ TRIED_CRFS: Final = (19.0, 14.0)
 # wanted PSNR between R, G and B of a copy and of its original, with the effect of the mark
 _PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
-_DB_PER_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
+_DB_PER_CRF_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
 # Mean squared error of R, G and B for an error of 1 in Y, Cb or Cr, and for two roundings to whole
 # numbers. This is for ITU-R BT.709, limited range, which weights chroma slightly more than BT.601.
 _RGB_ERROR_PER_Y: Final = 1.164**2
@@ -200,7 +200,7 @@ _RGB_ERROR_PER_CR: Final = (1.793**2 + 0.533**2) / 3.0
 _ROUNDING_ERROR: Final = 2.0 / 12.0
 
 
-def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
+def mean_squared_copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
     """Return the mean squared error of R, G and B between our own copy and its original's frames.
 
     This is an estimate, which was within 0.15 dB of the true value on three clips. It assumes that
@@ -224,12 +224,12 @@ def choose_rate_factor(errors: tuple[float, float]) -> float:
     could be visible.
 
     Args:
-        errors: for each of ``TRIED_CRFS``, the :func:`copy_error` of a copy that was written with
-            it.
+        errors: for each of ``TRIED_CRFS``, the :func:`mean_squared_copy_error` of a copy that was
+            written with it.
     """
     coarse, fine = (10.0 * math.log10(255.0**2 / max(error, 1e-3)) for error in errors)
     step = (fine - coarse) / (TRIED_CRFS[0] - TRIED_CRFS[1])
-    step = min(max(step, _DB_PER_STEP[0]), _DB_PER_STEP[1])
+    step = min(max(step, _DB_PER_CRF_STEP[0]), _DB_PER_CRF_STEP[1])
     crf = TRIED_CRFS[1] + (fine - _PSNR_DB) / step
     return round(min(max(crf, _CRF_RANGE[0]), _CRF_RANGE[1]), 1)
 

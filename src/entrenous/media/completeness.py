@@ -177,24 +177,24 @@ class JpegOutline:
     end: int
 
 
-def complete_outline_of(untrusted_data: bytes) -> JpegOutline:
+def complete_jpeg_outline_of(untrusted_data: bytes) -> JpegOutline:
     """Return the outline of a JPEG, which must have an end marker and all scans that it needs.
 
     Raises:
         IncompletePicture: the file, a segment or a component's scan is incomplete.
         PictureDecodingFailed: a segment is shorter than its own length field.
     """
-    outline = outline_of(untrusted_data)
+    outline = jpeg_outline_of(untrusted_data)
     if not outline.components <= outline.sharp:
         raise IncompletePicture
     return outline
 
 
-def outline_of(untrusted_data: bytes) -> JpegOutline:
+def jpeg_outline_of(untrusted_data: bytes) -> JpegOutline:
     """Follow the markers to the first end marker, skipping thumbnails inside segments.
 
     Raises:
-        IncompletePicture, PictureDecodingFailed: as :func:`complete_outline_of`.
+        IncompletePicture, PictureDecodingFailed: as :func:`complete_jpeg_outline_of`.
     """
     at, frame, scans = 2, 0, 0
     components, sharp = frozenset[int](), frozenset[int]()
@@ -217,14 +217,14 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
     """Load a JPEG (Pillow's ``JpegImageFile``, opened by ``opened``) only if no pixel is made up.
 
     This is verified if there is one sequential scan, which nearly all cameras write. In a
-    progressive file, :func:`complete_outline_of` has checked the coarse scans; data missing in
+    progressive file, :func:`complete_jpeg_outline_of` has checked the coarse scans; data missing in
     later scans only reduces sharpness.
 
     Raises:
         IncompletePicture: the data ends before the picture does.
-        PictureDecodingFailed: as :func:`complete_outline_of`.
+        PictureDecodingFailed: as :func:`complete_jpeg_outline_of`.
     """
-    outline = complete_outline_of(untrusted_data)
+    outline = complete_jpeg_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL_MARKERS:
         return _load_jpeg(untrusted_data, opened)
     without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD_PADDING))
@@ -233,8 +233,8 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
         partial.tile = []  # all scans that are needed are loaded
         return partial
     image = _load_jpeg(untrusted_data, opened)
-    if _flat_corner(image):
-        colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
+    if _has_flat_corner(image):
+        colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
         if not _was_pixel_reached(opened(io.BytesIO(without_end)), colour):
             raise IncompletePicture
     return image
@@ -247,7 +247,7 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
     reads ahead that far.
     """
     image = _load_jpeg(untrusted_data, opened)
-    colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
+    colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
     without_end = untrusted_data[:-2]
     if not _was_pixel_reached(opened(io.BytesIO(without_end + _INVALID_CODE)), colour):
         return False
@@ -292,13 +292,13 @@ def _full_precision(scan: bytes) -> frozenset[int]:
     return frozenset(scan[3:-3:2])
 
 
-def _flat_corner(image: Any) -> bool:
+def _has_flat_corner(image: Any) -> bool:
     width, height = image.size
     corner = image.crop((max(0, width - _CORNER_PX), height - 1, width, height))
     return len(corner.getcolors()) == 1
 
 
-def _any_other_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
+def _different_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
     if isinstance(pixel, int):
         return pixel ^ 0x80
     return tuple(number ^ 0x80 for number in pixel)

@@ -26,7 +26,7 @@ _SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
 _EBML_ID: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
-def medium_of(untrusted_data: bytes) -> MediaKind:
+def media_kind_of(untrusted_data: bytes) -> MediaKind:
     """Return what to open these bytes as: a picture, a clip or a sound.
 
     Unknown bytes are tried as a picture. MP4, MOV and WebM count as clips, although they may
@@ -70,7 +70,7 @@ def _is_old_quicktime(untrusted_data: bytes) -> bool:
     return name in (b"moov", b"mdat") or is_there
 
 
-def kind_of(untrusted_data: bytes) -> PictureFormat:
+def picture_format_of(untrusted_data: bytes) -> PictureFormat:
     """Return the picture format that the first bytes announce.
 
     Raises:
@@ -106,7 +106,7 @@ _SEQUENCE_BRANDS: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
 def is_animated(untrusted_data: bytes) -> bool:
     """Return whether a GIF, PNG or WebP has several pictures, or an AVIF or HEIC is a sequence."""
     try:
-        check = _ANIMATION_CHECKS.get(kind_of(untrusted_data))
+        check = _ANIMATION_CHECKS.get(picture_format_of(untrusted_data))
     except NotAPicture:
         return False
     return check is not None and check(untrusted_data)

@@ -14,13 +14,13 @@ from typing import Final
 
 from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.base.screen_text import visible_text
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.media.picture_place import TiffValue, metadata_parts, read_exif
 from entrenous.media.track_metadata import Field, FieldKind, Place, track_fields
 
 _VALUE_CHARS_MAX: Final = 80  # at most this many characters of a value are shown
 _FIELDS_MAX: Final = 40
-_XMP_MAX: Final = 1 << 20
+_XMP_BYTES_MAX: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def format_degrees(place: Place) -> str:
 
 
 def _metadata_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
-    if medium_of(data) is MediaKind.PICTURE:
+    if media_kind_of(data) is MediaKind.PICTURE:
         yield from _picture_fields(data, places)
     else:
         yield from track_fields(data, places)
@@ -89,7 +89,7 @@ _FIELD_KIND_BY_TAG: Final[Mapping[int, FieldKind]] = {
     0xA437: FieldKind.PERSON,
     0xA438: FieldKind.PERSON,
 }
-_MAKER_NOTE, _THUMBNAIL = 0x927C, 0x0201
+_MAKER_NOTE_TAG, _THUMBNAIL_TAG = 0x927C, 0x0201
 _UTF16_TAGS: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # Windows writes these tags in UTF-16
 
 
@@ -109,9 +109,9 @@ def _exif_fields(tiff: bytes, places: list[Place]) -> Iterator[Field]:
     exif = read_exif(tiff)
     places += _places_in_gps(exif.gps)
     for tag, value in exif.values:
-        if tag == _MAKER_NOTE:
+        if tag == _MAKER_NOTE_TAG:
             yield FieldKind.MAKER, ""
-        elif tag == _THUMBNAIL:
+        elif tag == _THUMBNAIL_TAG:
             yield FieldKind.SMALL_PICTURE, ""
         elif tag in _FIELD_KIND_BY_TAG:
             text = value.raw.decode("utf-16-le", "replace") if tag in _UTF16_TAGS else value.text
@@ -156,7 +156,7 @@ _XMP_PLACE: Final = re.compile(
 
 
 def _xmp_fields(packet: bytes, places: list[Place]) -> Iterator[Field]:
-    part = packet[:_XMP_MAX]
+    part = packet[:_XMP_BYTES_MAX]
     for pattern, kind in _XMP_FIELDS:
         for found in pattern.finditer(part):
             yield kind, found[1].decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from fpdf.fonts import TTFFont
 
 from entrenous import base
 
-FAMILY: Final = "sans"
+FONT_FAMILY: Final = "sans"
 _OWN_FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 # System typefaces that cover many scripts. They are tried only if ours lack a letter.
 _SYSTEM_FONT_FILES: Final = (
@@ -38,7 +38,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     for style, name in _OWN_FONT_FILES.items():
         with as_file(files(base) / "fonts" / name) as ours:
-            pdf.add_font(FAMILY, style, ours)
+            pdf.add_font(FONT_FAMILY, style, ours)
     missing = _missing_characters(pdf, texts)
     others = []
     for number, place in enumerate(_SYSTEM_FONT_FILES):
@@ -51,7 +51,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
                 missing = _missing_characters(pdf, texts)
 
 
-def drawable(pdf: FPDF, text: str) -> str:
+def in_drawable_order(pdf: FPDF, text: str) -> str:
     """Prepare ``text`` for printing, in visual order and with code points for letters that no
     typeface has.
     """

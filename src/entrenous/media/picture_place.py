@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.picture import PictureFormat
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 
 _FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes that are read in one file
 _ENTRIES_MAX: Final = 4096  # entries in one TIFF directory
@@ -31,10 +31,12 @@ def has_place(untrusted_data: bytes) -> bool | None:
     Raises:
         NotAPicture: the bytes announce no supported format.
     """
-    parts = _METADATA_READERS.get(kind_of(untrusted_data), _no_metadata)
+    parts = _METADATA_READERS.get(picture_format_of(untrusted_data), _no_metadata)
     try:
         return any(
-            _has_gps_position(part) if name == _EXIF else name == _XMP_PART and _XMP_NAME in part
+            _has_gps_position(part)
+            if name == _EXIF_PART
+            else name == _XMP_PART and _XMP_NAME in part
             for name, part in parts(untrusted_data)
         )
     except (struct.error, IndexError, zlib.error):
@@ -48,7 +50,9 @@ def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
         NotAPicture: the bytes announce no supported format.
         struct.error, IndexError, zlib.error: the metadata is damaged.
     """
-    yield from _METADATA_READERS.get(kind_of(untrusted_data), _no_metadata)(untrusted_data)
+    yield from _METADATA_READERS.get(picture_format_of(untrusted_data), _no_metadata)(
+        untrusted_data
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def _read_value(tiff: bytes, value_at: int, order: str) -> TiffValue:
 _EXIF_TAG: Final = 0x8769
 _VALUE_BYTES_BY_TYPE: Final = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _VALUE_BYTES_MAX: Final = 4096
-_EXIF: Final = "exif"
+_EXIF_PART: Final = "exif"
 _XMP_PART: Final = "xmp"
 _Parts = Iterator[tuple[str, bytes]]
 
@@ -135,11 +139,11 @@ def _has_gps_position(tiff: bytes) -> bool:
         if tag == _GPS_TAG:
             (gps,) = struct.unpack_from(f"{order}I", tiff, value_at)
             found = dict(_read_directory(tiff, gps, order))
-            return all(_is_number(tiff, found.get(one), order) for one in _POSITION_TAGS)
+            return all(_is_defined_rational(tiff, found.get(one), order) for one in _POSITION_TAGS)
     return False
 
 
-def _is_number(tiff: bytes, value_at: int | None, order: str) -> bool:
+def _is_defined_rational(tiff: bytes, value_at: int | None, order: str) -> bool:
     """Return whether an entry's first rational is a number; without a position it is 0/0."""
     if value_at is None:
         return False
@@ -168,7 +172,7 @@ def _read_directory(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int
 
 
 def _tiff_metadata(data: bytes) -> _Parts:
-    yield _EXIF, data
+    yield _EXIF_PART, data
     order = "<" if data.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(data, order):
         if tag == _XMP_TAG:
@@ -190,7 +194,7 @@ def _jpeg_metadata(data: bytes) -> _Parts:
             return
         body = data[at + 4 : at + 2 + size]
         if marker == 0xFFE1 and body.startswith(b"Exif\0\0"):
-            yield _EXIF, body[6:]
+            yield _EXIF_PART, body[6:]
         elif marker == 0xFFE1 and body.startswith(b"http://ns.adobe.com/x"):
             yield "xmp", body
         elif marker == 0xFFED and body.startswith(b"Photoshop 3.0\0"):
@@ -208,7 +212,7 @@ def _png_metadata(data: bytes) -> _Parts:
         if name == b"IEND":
             return
         if name == b"eXIf":
-            yield _EXIF, body
+            yield _EXIF_PART, body
         elif name == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
             yield "xmp", _read_itxt(body)
         elif name in {b"tEXt", b"iTXt", b"zTXt"}:
@@ -243,7 +247,7 @@ def _webp_metadata(data: bytes) -> _Parts:
         name, size = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + size]
         if name == b"EXIF":
-            yield _EXIF, body.removeprefix(b"Exif\0\0")
+            yield _EXIF_PART, body.removeprefix(b"Exif\0\0")
         elif name == b"XMP ":
             yield "xmp", body
         at += 8 + size + (size & 1)
@@ -271,7 +275,7 @@ def _heif_metadata(data: bytes) -> _Parts:
         )
         if kinds.get(item) == b"Exif":
             (skipped,) = struct.unpack_from(">I", body)
-            yield _EXIF, body[4 + skipped :]
+            yield _EXIF_PART, body[4 + skipped :]
         elif kinds.get(item) == b"mime":
             yield "xmp", body
 

@@ -30,12 +30,12 @@ from entrenous.media.completeness import (
     require_complete_file,
     require_complete_tiff,
 )
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 
 # The decoder for each kind, which is loaded on first use. So no decoder guesses a file's format,
 # and a child process loads only one decoder.
-DECODERS: Final = {
+PILLOW_DECODERS: Final = {
     PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
     PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
     PictureFormat.WEBP: ("PIL.WebPImagePlugin", "WebPImageFile"),
@@ -64,7 +64,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
         TooManyPixels: the header announces more than ``PICTURE_PIXELS_MAX``; nothing was decoded.
         PictureDecodingFailed: the data is damaged, or memory ran out.
     """
-    kind = kind_of(untrusted_data)
+    kind = picture_format_of(untrusted_data)
     require_complete_file(kind, untrusted_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
@@ -78,12 +78,12 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
 
 
 def load_decoder(kind: PictureFormat) -> Any:
-    module, name = DECODERS[kind]
+    module, name = PILLOW_DECODERS[kind]
     return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
+class ColourConversion:
     """The conversion of the samples, and the profile to keep.
 
     ``transform`` converts samples of Pillow mode ``mode`` to sRGB; None leaves them unchanged.
@@ -110,14 +110,14 @@ class _JpegRequest:
         image = _open_header(PictureFormat.JPEG, untrusted_file)
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
-        alone = self.luma and colour_of(image, grey=False).transform is None
+        alone = self.luma and colour_conversion_of(image, grey=False).transform is None
         full = image.size
         if shrinks or alone:
             image.draft("L" if alone else None, size)
         self.full_px = None if image.size == full else full
         return image
 
-    def is_luma(self, image: Any, colour: Colour) -> bool:
+    def is_luma(self, image: Any, colour: ColourConversion) -> bool:
         """Return whether a loaded JPEG has one sample per pixel that may be returned as it is."""
         return self.luma and image.mode == "L" and colour.transform is None
 
@@ -134,11 +134,11 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest
         require_complete_tiff(image, len(untrusted_data))
     image.load()
     _check_size(image.size)
-    turn = None if kind is PictureFormat.TIFF else turn_of(image)
+    turn = None if kind is PictureFormat.TIFF else upright_turn_of(image)
     encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in AXES_SWAPPED)
     if turn is not None:
         image = image.transpose(turn)
-    colour = colour_of(image, grey=encoding.grey)
+    colour = colour_conversion_of(image, grey=encoding.grey)
     width, height = image.size
     shrunk = None if request.full_px is None else full_size(*request.full_px, turn)
     if kind is PictureFormat.JPEG and request.is_luma(image, colour):
@@ -211,7 +211,7 @@ def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> Or
     return OriginalSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
 
-def turn_of(image: Image.Image) -> Image.Transpose | None:
+def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that makes a loaded image upright.
 
     Returns: None if it needs none, or if its Exif is damaged. TIFF needs none, because Pillow turns
@@ -317,7 +317,9 @@ _MEASUREMENT_MODES: Final = frozenset(
 _IS_ZERO_LOOKUP: Final = [255] + [0] * 255
 
 
-def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
+def samples_of(
+    image: Image.Image, colour: ColourConversion, *, grey: bool
+) -> tuple[bytes, bytes | None]:
     """Return ``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
 
     If alpha is opaque everywhere, None is returned for it. Where alpha is 0, the samples are black,
@@ -356,7 +358,7 @@ def _alpha_of_strip(strip: Image.Image) -> Image.Image | None:
     return None
 
 
-def _rgb_of_strip(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Image:
+def _rgb_of_strip(strip: Image.Image, colour: ColourConversion, *, grey: bool) -> Image.Image:
     plain = _eight_bits(strip)
     if colour.transform is not None:
         plain = colour.transform.apply(_convert_mode(plain, colour.mode))
@@ -381,20 +383,20 @@ def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
 _MODE_OF_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 
 
-def colour_of(image: Image.Image, *, grey: bool) -> Colour:
+def colour_conversion_of(image: Image.Image, *, grey: bool) -> ColourConversion:
     """Return the colour conversion of an opened picture; unusable profiles are ignored."""
     untrusted_profile = image.info.get("icc_profile")
     if not isinstance(untrusted_profile, bytes):
-        return Colour()
+        return ColourConversion()
     mode = _MODE_OF_SPACE.get(untrusted_profile[16:20])
     if mode is None or (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not grey):
-        return Colour()
+        return ColourConversion()
     numbers = parse_profile(untrusted_profile) if mode == "RGB" else None
     if numbers is not None and is_srgb(numbers):
-        return Colour()
+        return ColourConversion()
     if numbers is not None and not grey:
-        return Colour(profile=write_profile(numbers))
-    return Colour(transform=_srgb_transform(untrusted_profile, mode), mode=mode)
+        return ColourConversion(profile=write_profile(numbers))
+    return ColourConversion(transform=_srgb_transform(untrusted_profile, mode), mode=mode)
 
 
 def _srgb_transform(untrusted_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

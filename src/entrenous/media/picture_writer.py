@@ -30,7 +30,8 @@ def write_picture(
         pixels: (H, W, 3) uint8, which are written in place of the picture's samples and have the
             same size. A fourth channel is allowed and ignored, because Pillow accepts such pixels
             without copying.
-        finer: by how many steps to encode more finely than the original (see :func:`finer_needed`).
+        finer: by how many steps to encode more finely than the original (see
+            :func:`quality_steps_needed`).
 
     Raises:
         ValueError: ``pixels`` has a different shape or type than the picture.
@@ -157,12 +158,12 @@ def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
 
 
 # a multiple of 16, the largest block of a JPEG, so that a band is coded as in the whole picture
-_BAND_PX: Final = 32
-_SAMPLE_PX: Final = 1_500_000
+_BAND_ROWS: Final = 32
+_COMPARED_SAMPLE_PIXELS: Final = 1_500_000
 Pixels = NDArray[np.uint8]
 
 
-def finer_needed(picture: Picture, trial: Pixels) -> int:
+def quality_steps_needed(picture: Picture, trial: Pixels) -> int:
     """Return the fewest steps with which a copy keeps ``PSNR_DB_MIN`` to the original's pixels.
 
     Of a large picture, only some bands are encoded. The mark alone may cause nearly all of the
@@ -188,12 +189,12 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
 
 def _sample_bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
     """Return bands of whole rows, evenly spread over the picture, one below the other."""
-    rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
-    count = rows // _BAND_PX
+    rows = max(_BAND_ROWS, _COMPARED_SAMPLE_PIXELS // picture.width_px)
+    count = rows // _BAND_ROWS
     if picture.height_px <= rows:
         return picture, trial
-    tops = np.linspace(0, picture.height_px // _BAND_PX - 1, count, dtype=int) * _BAND_PX
-    taken = (tops[:, None] + np.arange(_BAND_PX)).ravel()
+    tops = np.linspace(0, picture.height_px // _BAND_ROWS - 1, count, dtype=int) * _BAND_ROWS
+    taken = (tops[:, None] + np.arange(_BAND_ROWS)).ravel()
     alpha = None
     if picture.alpha is not None:
         rows_of_alpha = np.frombuffer(picture.alpha, np.uint8).reshape(picture.height_px, -1)

@@ -52,15 +52,15 @@ def _to_image(picture: Picture) -> Image.Image:
 
 
 # the longer side is first reduced to this many pixels, so that only coarse detail remains
-DETAIL_PX: Final = 32
-SIDE_PX: Final = 256  # longer side of a preview
+PREVIEW_DETAIL_PX: Final = 32
+PREVIEW_SIDE_PX: Final = 256  # longer side of a preview
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
     """Return a grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    coarse = cv2.resize(grey, _scaled_size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
-    drawn = cv2.resize(coarse, _scaled_size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(grey, _scaled_size(pixels, PREVIEW_DETAIL_PX), interpolation=cv2.INTER_AREA)
+    drawn = cv2.resize(coarse, _scaled_size(pixels, PREVIEW_SIDE_PX), interpolation=cv2.INTER_CUBIC)
     file = io.BytesIO()
     Image.fromarray(drawn.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()

@@ -23,7 +23,7 @@ from entrenous.base.audio_video import (
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
-from entrenous.media.clip_reader import pictures_of
+from entrenous.media.clip_reader import video_stream_of
 from entrenous.media.sandbox.decoder_messages import sound_container_of
 
 _FORMAT_BY_CODEC: Final = {
@@ -70,10 +70,10 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     with container:
         if kind == "ogg":
             _require_no_frames(container)
-        stream = _stream_of(container)
+        stream = _audio_stream_of(container)
         rate = int(stream.codec_context.sample_rate)
-        timeline = Timeline(rate)
-        decoded = (_to_full_scale(part) for part in _decoded(container, stream, timeline))
+        timeline = SoundTimeline(rate)
+        decoded = (_to_full_scale(part) for part in _decode_parts(container, stream, timeline))
         parts = list(_resample_to_mono(decoded, rate, mono_hz) if mono_hz else decoded)
         if not parts:
             raise DamagedSound
@@ -83,7 +83,7 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
         return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding, timing)
 
 
-class Timeline:
+class SoundTimeline:
     """Tracks the times of a sound's parts, at ``rate_hz`` samples per second.
 
     Once the silences together are as long as the longest allowed sound, no more are recorded.
@@ -124,7 +124,7 @@ class Timeline:
             self._silence_count += self._silences[-1].length
 
 
-def _timing_of(container: Any, timeline: Timeline) -> SoundTiming:
+def _timing_of(container: Any, timeline: SoundTimeline) -> SoundTiming:
     picture_s = picture_start_s(container)
     return SoundTiming() if picture_s is None else timeline.timing_beside_picture(picture_s)
 
@@ -136,7 +136,7 @@ def _require_no_frames(container: Any) -> None:
             raise DamagedSound
 
 
-def _stream_of(container: Any) -> Any:
+def _audio_stream_of(container: Any) -> Any:
     for stream in container.streams.audio:
         context = stream.codec_context
         if context is None or not (
@@ -150,7 +150,7 @@ def _stream_of(container: Any) -> Any:
     raise UnsupportedSoundCodec if container.streams.audio else NoSoundFound
 
 
-def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
+def _decode_parts(container: Any, stream: Any, timeline: SoundTimeline) -> Iterator[NDArray[Any]]:
     """Yield the sound in parts (samples, channels).
 
     Packets that cannot be decoded are skipped, as players do.
@@ -261,7 +261,7 @@ def picture_start_s(container: Any) -> float | None:
     The result is in seconds on the clock of the video's frames.
     """
     try:
-        stream = pictures_of(container)
+        stream = video_stream_of(container)
     except (NoVideoFound, UnsupportedVideoCodec):
         return None
     return float((stream.start_time or 0) * stream.time_base)

@@ -15,10 +15,10 @@ from typing import Final
 from fpdf import FPDF, ViewerPreferences
 from fpdf.enums import MethodReturnValue
 
-from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
+from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, in_drawable_order
 
 
-class Tag(StrEnum):
+class BlockTag(StrEnum):
     """The structure type of a block."""
 
     TITLE = "H1"
@@ -27,10 +27,10 @@ class Tag(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PdfBlock:
     """A heading or a paragraph; ``text`` may have several lines."""
 
-    tag: Tag
+    tag: BlockTag
     text: str
 
 
@@ -38,9 +38,9 @@ _MARGIN_MM: Final = 22.0
 _FOOT_MARGIN_MM: Final = 20.0
 _POINT_MM: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.4  # times the font size
-_FONT_SIZES_PT: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
-_SPACE_BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
-_BOOKMARK_LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
+_FONT_SIZES_PT: Final = {BlockTag.TITLE: 17.0, BlockTag.HEADING: 12.5, BlockTag.PARAGRAPH: 11.0}
+_SPACE_BEFORE_MM: Final = {BlockTag.TITLE: 0.0, BlockTag.HEADING: 4.5, BlockTag.PARAGRAPH: 1.5}
+_BOOKMARK_LEVELS: Final = {BlockTag.TITLE: 0, BlockTag.HEADING: 1}
 # below a heading, this much space must be left, so that it is not alone at the end of a page
 _KEEP_WITH_NEXT_MM: Final = 18.0
 
@@ -51,7 +51,7 @@ class _TaggedPdf(FPDF):
     """
 
     @contextmanager
-    def tagged(self, tag: Tag) -> Iterator[None]:
+    def tagged(self, tag: BlockTag) -> Iterator[None]:
         number = self.struct_builder.next_mcid_for_page(self.page)
         self._add_marked_content(struct_type=f"/{tag}", mcid=number)
         self._out(f"/{tag} <</MCID {number}>> BDC")
@@ -62,12 +62,12 @@ class _TaggedPdf(FPDF):
         """Print the page's number so that a screen reader leaves it out."""
         self._out("/Artifact BMC")
         self.set_y(-14.0)
-        self.set_font(FAMILY, "", 8.5)
+        self.set_font(FONT_FAMILY, "", 8.5)
         self.cell(0, 4.0, f"{self.page_no()} / {{nb}}", align="R")
         self._out("EMC")
 
 
-def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: datetime) -> bytes:
+def write_tagged_pdf(title: str, language: str, blocks: Sequence[PdfBlock], at: datetime) -> bytes:
     """Write an A4 PDF; the same arguments give the same bytes.
 
     Args:
@@ -91,13 +91,15 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
     return bytes(pdf.output())
 
 
-def _print_block(pdf: _TaggedPdf, block: Block) -> None:
+def _print_block(pdf: _TaggedPdf, block: PdfBlock) -> None:
     """Print a block.
 
     A block that does not fit on the page is continued on the next one, as a new block of its kind.
     """
     height = _FONT_SIZES_PT[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
-    pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _FONT_SIZES_PT[block.tag])
+    pdf.set_font(
+        FONT_FAMILY, "" if block.tag is BlockTag.PARAGRAPH else "B", _FONT_SIZES_PT[block.tag]
+    )
     lines = _wrap_lines(pdf, block, height)
     pdf.set_y(pdf.get_y() + _SPACE_BEFORE_MM[block.tag])
     if _room_left(pdf) < height * min(len(lines), 3) + _printable_text(block):
@@ -114,11 +116,11 @@ def _print_block(pdf: _TaggedPdf, block: Block) -> None:
             pdf.add_page()
 
 
-def _wrap_lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
+def _wrap_lines(pdf: _TaggedPdf, block: PdfBlock, height: float) -> list[str]:
     lines = pdf.multi_cell(
         0,
         height,
-        drawable(pdf, block.text),
+        in_drawable_order(pdf, block.text),
         align="L",
         dry_run=True,
         output=MethodReturnValue.LINES,
@@ -132,5 +134,5 @@ def _room_left(pdf: _TaggedPdf) -> float:
     return float(pdf.h - _FOOT_MARGIN_MM - pdf.get_y())
 
 
-def _printable_text(block: Block) -> float:
+def _printable_text(block: PdfBlock) -> float:
     return _KEEP_WITH_NEXT_MM if block.tag in _BOOKMARK_LEVELS else 0.0

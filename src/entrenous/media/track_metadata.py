@@ -84,10 +84,10 @@ def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
     """
     keys = list[bytes]()
     for name, body in _boxes_within(data):
-        if name == b"mvhd" and _made_at(body):
-            yield FieldKind.TIME, _made_at(body)
+        if name == b"mvhd" and _creation_time(body):
+            yield FieldKind.TIME, _creation_time(body)
         elif name in {b"\xa9xyz", b"loci"}:
-            places += _iso6709(body)
+            places += _parse_iso6709_places(body)
         elif name in _KIND_BY_USER_DATA:
             yield _KIND_BY_USER_DATA[name], _user_text(body)
         elif name == b"keys":
@@ -96,7 +96,7 @@ def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
             key = keys[int.from_bytes(name, "big") - 1].rpartition(b".")
             text = body[16:]
             if key[2] == b"ISO6709":
-                places += _iso6709(text)
+                places += _parse_iso6709_places(text)
             elif key[2] in _KIND_BY_APPLE_KEY:
                 yield _KIND_BY_APPLE_KEY[key[2]], text.decode("utf-8", "replace")
 
@@ -122,7 +122,7 @@ def _boxes_within(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             at = max(stop, at + head)
 
 
-def _made_at(mvhd: bytes) -> str:
+def _creation_time(mvhd: bytes) -> str:
     (seconds,) = struct.unpack_from(">Q" if mvhd[:1] == b"\1" else ">I", mvhd, 4)
     if not seconds:
         return ""
@@ -132,7 +132,7 @@ def _made_at(mvhd: bytes) -> str:
     return ""
 
 
-def _iso6709(text: bytes) -> Iterator[Place]:
+def _parse_iso6709_places(text: bytes) -> Iterator[Place]:
     found = _ISO6709.search(text)
     if found is not None:
         with suppress(ValueError):

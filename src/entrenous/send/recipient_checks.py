@@ -22,7 +22,7 @@ from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import comparable_name
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, circles
 from entrenous.send.people.contact_history import (
@@ -300,7 +300,7 @@ def former_recipients_named(
     if not named:
         return ()  # an ordinary message: nothing is decoded, the ledger is not read
     files = enumerate(draft.files)
-    pictures = [(place, data) for place, data in files if medium_of(data) is MediaKind.PICTURE]
+    pictures = [(place, data) for place, data in files if media_kind_of(data) is MediaKind.PICTURE]
     had = _recipients_of([_fingerprint_of(*one, device) for one in pictures], device)
     return tuple(one for one in named if one.person.id in had)
 

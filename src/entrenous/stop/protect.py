@@ -28,15 +28,15 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
 from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.chromaprint import RATE_HZ
-from entrenous.fingerprint.crops import part_hashes
-from entrenous.fingerprint.embedding import to_square
+from entrenous.fingerprint.crops import window_hashes
+from entrenous.fingerprint.embedding import resize_to_square
 from entrenous.fingerprint.nouns import (
     ClipPrint,
     Embedding,
     EmbeddingModelMissing,
+    MediaFingerprint,
     PicturePrint,
     PlatformTakesNoEmbedding,
-    Print,
     SoundPrint,
     SoundTooQuiet,
     TooFlat,
@@ -46,7 +46,7 @@ from entrenous.fingerprint.nouns import (
 from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.fingerprint.video_hash import REGISTERED_FRAMES, make_video_fingerprint
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
     MATCHING_STATES,
@@ -87,7 +87,7 @@ def withdraw_protection(
     return withdrawn
 
 
-def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) -> Print:
+def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) -> MediaFingerprint:
     """Compute the fingerprints of a file; its content decides its kind, not its name.
 
     A GIF is registered as a picture, by its first frame. If all frames of a video are too flat,
@@ -102,7 +102,7 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     """
     if not consent.adult:
         raise NotEverybodyAdult
-    medium = medium_of(untrusted_data)
+    medium = media_kind_of(untrusted_data)
     if medium is MediaKind.PICTURE:
         return fingerprint_picture(device.read_picture(untrusted_data), consent, device)
     if medium is MediaKind.CLIP:
@@ -128,7 +128,7 @@ def fingerprint_picture(picture: Picture, consent: Consent, device: Device) -> P
     whole = fingerprint(picture)
     if whole.quality < PDQ_QUALITY_MIN:
         raise TooFlat(quality=whole.quality)
-    parts = part_hashes(picture) if consent.parts else ()
+    parts = window_hashes(picture) if consent.parts else ()
     return PicturePrint(
         whole, parts, _compute_embedding(picture, device) if consent.embedding else None
     )
@@ -137,7 +137,7 @@ def fingerprint_picture(picture: Picture, consent: Consent, device: Device) -> P
 def _compute_embedding(picture: Picture, device: Device) -> Embedding:
     if device.embedder is None:
         raise EmbeddingModelMissing
-    (embedding,) = device.embedder.embed([to_square(pixels_on_white(picture))])
+    (embedding,) = device.embedder.embed([resize_to_square(pixels_on_white(picture))])
     return embedding
 
 
@@ -221,7 +221,7 @@ def refresh_protection(
 
 
 def register_fingerprints(
-    fingerprint: Print, gate: RegistrationClient, device: Device
+    fingerprint: MediaFingerprint, gate: RegistrationClient, device: Device
 ) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
@@ -266,7 +266,7 @@ def register_fingerprints(
 
 
 def find_active_registration(
-    fingerprint: Print, gate: RegistrationClient, device: Device
+    fingerprint: MediaFingerprint, gate: RegistrationClient, device: Device
 ) -> Protection | None:
     """Return the registration of these same fingerprints if the platform confirms it is active.
 
@@ -286,7 +286,7 @@ def find_active_registration(
     return None
 
 
-def _refuse_unused_embedding(fingerprint: Print, gate: RegistrationClient) -> None:
+def _refuse_unused_embedding(fingerprint: MediaFingerprint, gate: RegistrationClient) -> None:
     """Raise PlatformTakesNoEmbedding if the platform would not use the embedding.
 
     Sending it would then reveal more of the picture for nothing.
@@ -296,7 +296,7 @@ def _refuse_unused_embedding(fingerprint: Print, gate: RegistrationClient) -> No
         raise PlatformTakesNoEmbedding(url=gate.url)
 
 
-def _request_digest(fingerprint: Print) -> bytes:
+def _request_digest(fingerprint: MediaFingerprint) -> bytes:
     """Return the SHA-256 by which a repeated request is recognized."""
     match fingerprint:
         case PicturePrint(whole, parts, embedding):

@@ -4,7 +4,13 @@ from typing import Final
 
 from entrenous.base.language import plural, translatable, translated
 from entrenous.base.picture import MediaKind
-from entrenous.fingerprint.nouns import PICTURE_KIND, SOUND_KIND, VIDEO_KIND, ClipPrint, Print
+from entrenous.fingerprint.nouns import (
+    PICTURE_KIND,
+    SOUND_KIND,
+    VIDEO_KIND,
+    ClipPrint,
+    MediaFingerprint,
+)
 from entrenous.stop.registration import ClaimState, Consent, Protection
 
 _WHAT_PICTURE_HASHES_REVEAL: Final = translatable(
@@ -64,7 +70,7 @@ def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
     return " ".join(map(translated, said))
 
 
-def describe_video(fingerprint: Print) -> str:
+def describe_video(fingerprint: MediaFingerprint) -> str:
     """Return in words what was found in a video to register."""
     match fingerprint:
         case ClipPrint(video, None):

@@ -18,8 +18,8 @@ from entrenous.fingerprint.nouns import (
     EMBEDDINGS_MAX,
     PICTURE_KIND,
     ClipPrint,
+    MediaFingerprint,
     PicturePrint,
-    Print,
     SoundPrint,
     TooFlat,
 )
@@ -125,7 +125,9 @@ def _store_claim(request: ClaimRequest, platform: Platform, bank: BankName) -> C
     return claim
 
 
-def _make_registration(claim: Claim, fingerprint: Print, platform: Platform) -> Registration:
+def _make_registration(
+    claim: Claim, fingerprint: MediaFingerprint, platform: Platform
+) -> Registration:
     match fingerprint:
         case PicturePrint(whole, parts, embedding):
             named = embedding.model if embedding else None
@@ -138,7 +140,7 @@ def _make_registration(claim: Claim, fingerprint: Print, platform: Platform) -> 
             return Registration(claim, looks_back=True, sound=fingerprint)
 
 
-def _refuse_indistinct(fingerprint: Print) -> None:
+def _refuse_indistinct(fingerprint: MediaFingerprint) -> None:
     """Refuse fingerprints that would match many others.
 
     A device leaves flat frames out of a video, so a request that has one is malformed.

@@ -18,7 +18,7 @@ from entrenous.base.errors import Malformed, NotFound, Refused, Unproven, Unreac
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
-from entrenous.fingerprint.nouns import Embedding, Print, SoundPrint, VideoPrint
+from entrenous.fingerprint.nouns import Embedding, MediaFingerprint, SoundPrint, VideoPrint
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ClaimRequest:
     ``print`` has the fingerprints of a picture, a video or a sound.
     """
 
-    print: Print
+    print: MediaFingerprint
     holder_sha256: bytes
     reason: str = ""
     jurisdiction: str = ""

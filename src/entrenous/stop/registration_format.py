@@ -23,8 +23,8 @@ from entrenous.fingerprint.nouns import (
     Embedding,
     Fingerprint,
     FramePrint,
+    MediaFingerprint,
     PicturePrint,
-    Print,
     SoundPrint,
     VideoPrint,
 )
@@ -129,7 +129,7 @@ def read_claim_status(untrusted_data: bytes) -> ClaimStatus:
     return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
 
 
-def _fingerprint_form(fingerprint: Print) -> _PictureForm | _VideoForm | _SoundForm:
+def _fingerprint_form(fingerprint: MediaFingerprint) -> _PictureForm | _VideoForm | _SoundForm:
     """Return the request's form without its holder."""
     match fingerprint:
         case PicturePrint(whole, parts, one):
@@ -156,7 +156,7 @@ def _frame_form(frame: FramePrint) -> _FrameForm:
     return _FrameForm(frame.at_ms, frame.bits.hex(), frame.quality, inner)
 
 
-def _parse_fingerprint(form: _PictureForm | _VideoForm | _SoundForm) -> Print:
+def _parse_fingerprint(form: _PictureForm | _VideoForm | _SoundForm) -> MediaFingerprint:
     if isinstance(form, _PictureForm):
         whole = Fingerprint(PICTURE_KIND, _parse_hex(form.hex), form.quality)
         parts = tuple(_parse_hex(one) for one in form.parts)

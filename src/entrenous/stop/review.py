@@ -22,8 +22,8 @@ from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
 from entrenous.fingerprint.pdq import pixels_or_luma
-from entrenous.media.file_kind import medium_of
-from entrenous.media.resize import SIDE_PX, blurred_preview
+from entrenous.media.file_kind import media_kind_of
+from entrenous.media.resize import PREVIEW_SIDE_PX, blurred_preview
 from entrenous.stop.judge.decide import (
     UNREADABLE_ERRORS,
     find_numbered_hits,
@@ -144,7 +144,7 @@ def _is_same_file(review: Review, other: Review) -> bool:
     return known is not None and known == other.upload_sha256
 
 
-_FIRST_SECONDS_OF_CLIP: Final = FrameSelection(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
+_FIRST_SECONDS_OF_CLIP: Final = FrameSelection(stop_s=10.0, side_px=PREVIEW_SIDE_PX, apart_s=1.0)
 _NO_VIEW_ERRORS: Final = (
     *UNREADABLE_ERRORS,
     NotAPicture,
@@ -181,11 +181,11 @@ def unblurred_upload(case: str, by: str, platform: Platform) -> bytes:
 
 
 def _decode_pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
-    medium = medium_of(untrusted_upload)
+    medium = media_kind_of(untrusted_upload)
     if medium is MediaKind.SOUND:
         raise NoVideoFound
     if medium is MediaKind.PICTURE:
-        return pixels_or_luma(decode_for_hashing(untrusted_upload, SIDE_PX, platform))
+        return pixels_or_luma(decode_for_hashing(untrusted_upload, PREVIEW_SIDE_PX, platform))
     return max(_first_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
 
 
@@ -341,7 +341,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
         return None
     try:
         upload = platform.reviews.upload(case)
-        if medium_of(upload) is MediaKind.PICTURE:
+        if media_kind_of(upload) is MediaKind.PICTURE:
             return first_scan(upload, platform)[1].bits
     except (*UNREADABLE_ERRORS, NotAPicture, TooManyPixels, UploadNotKept):
         pass  # the upload was held as unreadable, or another reviewer decided first

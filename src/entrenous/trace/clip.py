@@ -23,11 +23,11 @@ from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
     clip_candidates,
-    count_all_copies,
+    count_all_sent_copies,
     find_anchors,
     luma_to_rgb,
 )
-from entrenous.trace.outcome import NO_EVIDENCE, MessageVerdict, MissingFiles, build_trace
+from entrenous.trace.outcome import NO_EVIDENCE_VERDICT, MessageVerdict, MissingFiles, build_trace
 from entrenous.watermark.alignment.clip_timing import (
     FrameRows,
     Timing,
@@ -42,14 +42,18 @@ from entrenous.watermark.alignment.image_registration import Registration, regis
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.alignment.transforms import Homography, describe_warp, resizing
 from entrenous.watermark.clip_mark import node_stream_bytes, nodes_at, working_luma
-from entrenous.watermark.detector import CombinedEvidence, FrameDetector, combine_evidence
+from entrenous.watermark.detector import (
+    CombinedEvidence,
+    FrameEvidenceAccumulator,
+    combine_evidence,
+)
 from entrenous.watermark.verdict import (
     MatchedSpan,
     NothingToWeigh,
     PictureWarp,
     Trace,
     Verdict,
-    weigh_scores,
+    name_by_scores,
 )
 
 _SAMPLED_FRAMES: Final = 12
@@ -60,12 +64,12 @@ _STILL_SCENE_RANGE_S: Final = 20.0
 _DECODED_MARGIN_S: Final = 0.7
 _NEARBY_FRAMES_S: Final = 0.2
 _REGISTRATION_ROUNDS_MAX: Final = 3
-_LIKENESS_CERTAIN: Final = 1.5  # the search stops at this likeness; the maximum is 2
+_CERTAIN_LIKENESS_MIN: Final = 1.5  # the search stops at this likeness; the maximum is 2
 _LIKENESS_MIN: Final = 0.3  # unrelated clips reach less; the maximum is 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hypothesis:
+class ClipPositionHypothesis:
     """A guess at which position and time in a sent clip the found frames show."""
 
     anchor: Anchor
@@ -74,7 +78,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Probe:
+class _ProbeFrame:
     """A found frame that anchors refer to, with its features."""
 
     frame: Frame
@@ -86,7 +90,7 @@ class _Probe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Alignment:
+class ClipAlignment:
     """The alignment of a found clip with a sent one.
 
     ``sent`` are frames of the sent clip: the part that the found clip shows, and some around it.
@@ -98,7 +102,7 @@ class Alignment:
     timing: Timing
     sent: list[Frame]
 
-    def sent_time(self, found_s: float) -> Frame:
+    def sent_frame_at(self, found_s: float) -> Frame:
         wanted = np.array([self.timing.start_s + self.timing.speed * found_s])
         return self.sent[int(nearest_indices(_frame_times(self.sent), wanted)[0])]
 
@@ -109,7 +113,7 @@ def align_clip(
     anchors: list[Anchor],
     device: Device,
     lost: MissingFiles,
-) -> Alignment | None:
+) -> ClipAlignment | None:
     """Align found frames with the clip of the likeliest anchor; None if no anchor leads to a clip.
 
     Args:
@@ -119,12 +123,12 @@ def align_clip(
         device: the device whose vault holds the sent clips.
         lost: records the clips that cannot be read any more.
     """
-    sampled, known = _sample_frames(found), [_Probe.of(probe) for probe in probes]
-    hypotheses: list[Hypothesis] = []
+    sampled, known = _sample_frames(found), [_ProbeFrame.of(probe) for probe in probes]
+    hypotheses: list[ClipPositionHypothesis] = []
     for anchor in anchors:
         hypothesis = _match_thumbnails(sampled, anchor)
         hypotheses += [] if hypothesis is None else [hypothesis]
-        if hypothesis is not None and hypothesis.timing.likeness >= _LIKENESS_CERTAIN:
+        if hypothesis is not None and hypothesis.timing.likeness >= _CERTAIN_LIKENESS_MIN:
             break
     for hypothesis in sorted(hypotheses, key=lambda one: -one.timing.likeness):
         if hypothesis.timing.likeness < _LIKENESS_MIN:
@@ -152,14 +156,14 @@ def homographies_over_time(
     return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in motions]
 
 
-def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None:
+def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> ClipPositionHypothesis | None:
     """Find the best position and time for an anchor among the clip's thumbnails."""
     candidate, key_s = anchor.candidate, anchor.key.at_s
     seen = np.abs(candidate.thumb_times - key_s) <= _STILL_SCENE_RANGE_S
     strip = candidate.thumbs[seen].reshape(int(seen.sum()), -1).astype(np.float32)
     size = (anchor.key.width_px, anchor.key.height_px)
     near = candidate.thumb_times[np.abs(candidate.thumb_times - key_s) <= _MOVING_CAMERA_RANGE_S]
-    best: Hypothesis | None = None
+    best: ClipPositionHypothesis | None = None
     tried: list[Homography] = []
     for homography in homographies_over_time(anchor.homography, key_s, near, candidate, size):
         if any(np.allclose(homography, one, atol=0.01) for one in tried):
@@ -176,13 +180,17 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
             continue
         timing = strips.best_anywhere()
         if best is None or timing.likeness > best.timing.likeness:
-            best = Hypothesis(anchor, homography, timing)
+            best = ClipPositionHypothesis(anchor, homography, timing)
     return best
 
 
 def _register_frames(
-    sampled: list[Frame], probe: _Probe, hypothesis: Hypothesis, device: Device, lost: MissingFiles
-) -> Alignment | None:
+    sampled: list[Frame],
+    probe: _ProbeFrame,
+    hypothesis: ClipPositionHypothesis,
+    device: Device,
+    lost: MissingFiles,
+) -> ClipAlignment | None:
     """Find the exact frame that the probe shows, and register the probe on it."""
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
     start_s = timing.start_s + timing.speed * sampled[0].at_s - _DECODED_MARGIN_S
@@ -206,7 +214,7 @@ def _register_frames(
         timing = _best_timing(sampled, probe.frame, homographies, (sent, strip), timing)
         if sent[_index_of_shown_frame(sent, timing, probe.frame)] is shown:
             break
-    return None if registration is None else Alignment(candidate, registration, timing, sent)
+    return None if registration is None else ClipAlignment(candidate, registration, timing, sent)
 
 
 def _nearby_frames(
@@ -278,15 +286,15 @@ def _frame_times(frames: list[Frame]) -> NDArray[np.float64]:
 Grey = NDArray[np.uint8]
 # working_luma scales the mask (0 to 255) like luma, from limited to full range. Fully covered
 # pixels, with values from 254 up, end up above this threshold.
-_COVERED_LUMA_MIN: Final = 275.0
+_FULLY_COVERED_LUMA_MIN: Final = 275.0
 
 
-Pairs = Sequence[tuple[Grey, Frame]]
+FramePairs = Sequence[tuple[Grey, Frame]]
 """Found luma planes (limited range), each with the sent frame that it shows."""
 
 
 def clip_verdicts(
-    pairs: Pairs, registration: Registration, candidate: ClipCandidate, compared: int
+    pairs: FramePairs, registration: Registration, candidate: ClipCandidate, compared: int
 ) -> list[MessageVerdict]:
     """Return verdicts over the copies of each message that this clip was sent in.
 
@@ -294,12 +302,14 @@ def clip_verdicts(
     with the same camera motion (``survey_sha256``) share one pass over the frames. Every copy is
     scored once; ``compared`` is the number of all copies.
     """
-    detectors, verdicts = dict[bytes, FrameDetector](), list[MessageVerdict]()
+    detectors, verdicts = dict[bytes, FrameEvidenceAccumulator](), list[MessageVerdict]()
     for one in (candidate, *candidate.others):
         if one.survey_sha256 not in detectors:
             detectors[one.survey_sha256] = _accumulate_evidence(pairs, registration, one)
         evidence = _combined_evidence(detectors[one.survey_sha256], one)
-        verdict = NO_EVIDENCE if evidence is None else _clip_verdict(evidence, one, compared)
+        verdict = (
+            NO_EVIDENCE_VERDICT if evidence is None else _clip_verdict(evidence, one, compared)
+        )
         verdicts.append(
             MessageVerdict(
                 one.message.name, verdict, _describe_registration(registration, one.clip)
@@ -309,25 +319,25 @@ def clip_verdicts(
 
 
 def _accumulate_evidence(
-    pairs: Pairs, registration: Registration, candidate: ClipCandidate
-) -> FrameDetector:
+    pairs: FramePairs, registration: Registration, candidate: ClipCandidate
+) -> FrameEvidenceAccumulator:
     """Accumulate the evidence of all pairs of frames.
 
     Only the camera motion of the message is used, so messages with equal motion can share the
     result.
     """
-    detector = FrameDetector(candidate.stage)
+    detector = FrameEvidenceAccumulator(candidate.layout)
     for found, sent in pairs:
         aligned, covered = warp_to_sent(luma_to_rgb(found), registration)
         detector.add_frame(
-            working_luma(np.ascontiguousarray(aligned[:, :, 0]), candidate.stage),
-            working_luma(covered.astype(np.uint8) * np.uint8(255), candidate.stage)
-            > _COVERED_LUMA_MIN,
-            working_luma(np.asarray(sent), candidate.stage),
+            working_luma(np.ascontiguousarray(aligned[:, :, 0]), candidate.layout),
+            working_luma(covered.astype(np.uint8) * np.uint8(255), candidate.layout)
+            > _FULLY_COVERED_LUMA_MIN,
+            working_luma(np.asarray(sent), candidate.layout),
             {
                 node: (
                     share,
-                    candidate.camera.motion_between(node, sent.at_s, candidate.stage.working_size),
+                    candidate.camera.motion_between(node, sent.at_s, candidate.layout.working_size),
                 )
                 for node, share in nodes_at(sent.at_s)
             },
@@ -336,7 +346,7 @@ def _accumulate_evidence(
 
 
 def _combined_evidence(
-    detector: FrameDetector, candidate: ClipCandidate
+    detector: FrameEvidenceAccumulator, candidate: ClipCandidate
 ) -> CombinedEvidence | None:
     """Combine the evidence, weighted by how clearly the message's pilot is detected.
 
@@ -344,7 +354,7 @@ def _combined_evidence(
 
     Returns: None when there is no evidence at all.
     """
-    size = node_stream_bytes(candidate.stage)
+    size = node_stream_bytes(candidate.layout)
     pilots = {
         node: derive_key_stream(
             candidate.clip.dither, PILOT_KEY_CONTEXT + node.to_bytes(4, "big"), size
@@ -357,8 +367,8 @@ def _combined_evidence(
 
 def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
     """Return the verdict over a clip's copies; chances are corrected for ``compared`` copies."""
-    scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.stage))
-    return weigh_scores(values_by_label(candidate.clip.copies, scores), compared=compared)
+    scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.layout))
+    return name_by_scores(values_by_label(candidate.clip.copies, scores), compared=compared)
 
 
 def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
@@ -384,8 +394,8 @@ def _describe_registration(registration: Registration, clip: SentClip) -> Pictur
 
 
 # A part this long is taken from the middle of the found clip; a longer one would add nothing.
-_EXCERPT_S: Final = 8.0
-_EXCERPT_FRAMES: Final = 32
+_EXCERPT_LENGTH_S: Final = 8.0
+_EXCERPT_FRAMES_MAX: Final = 32
 # Frames with a longer side than this are scaled down, because no mark has finer detail.
 _FOUND_SIDE_PX_MAX: Final = 1280
 _PROBE_POSITIONS: Final = (0.5, 0.2, 0.8)
@@ -401,8 +411,8 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     found, length_s = _middle_frames(untrusted_data, device)
     lost = MissingFiles()
     aligned = _align_clip(found, device, lost)
-    compared = count_all_copies(device)
-    verdicts = [] if aligned is None else _verdicts_for(found, aligned, compared)
+    compared = count_all_sent_copies(device)
+    verdicts = [] if aligned is None else _verdicts_of_alignment(found, aligned, compared)
     span = None if aligned is None else _matched_span(aligned, length_s)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
@@ -411,8 +421,8 @@ def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], 
     """Return decoded frames from the middle of a found clip, and the clip's whole length."""
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
-    start_s = max(0.0, 0.5 * (length_s - _EXCERPT_S))
-    cut = FrameSelection(start_s, start_s + _EXCERPT_S, side_px=_FOUND_SIDE_PX_MAX)
+    start_s = max(0.0, 0.5 * (length_s - _EXCERPT_LENGTH_S))
+    cut = FrameSelection(start_s, start_s + _EXCERPT_LENGTH_S, side_px=_FOUND_SIDE_PX_MAX)
     with device.read_clip(untrusted_data, cut) as clip:
         found = list(clip.frames)
     if not found:
@@ -420,7 +430,7 @@ def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], 
     return found, max(length_s, found[-1].at_s)
 
 
-def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> Alignment | None:
+def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> ClipAlignment | None:
     candidates = clip_candidates(device, lost)
     if not candidates and not lost.messages:
         raise NothingToWeigh
@@ -429,16 +439,18 @@ def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> Align
     return align_clip(found, probes, likely, device, lost)
 
 
-def _verdicts_for(found: list[Frame], aligned: Alignment, compared: int) -> list[MessageVerdict]:
-    indices = np.unique(np.linspace(0, len(found) - 1, _EXCERPT_FRAMES).round().astype(int))
-    pairs: Pairs = [
-        (np.asarray(found[int(index)]), aligned.sent_time(found[int(index)].at_s))
+def _verdicts_of_alignment(
+    found: list[Frame], aligned: ClipAlignment, compared: int
+) -> list[MessageVerdict]:
+    indices = np.unique(np.linspace(0, len(found) - 1, _EXCERPT_FRAMES_MAX).round().astype(int))
+    pairs: FramePairs = [
+        (np.asarray(found[int(index)]), aligned.sent_frame_at(found[int(index)].at_s))
         for index in indices
     ]
     return clip_verdicts(pairs, aligned.registration, aligned.candidate, compared)
 
 
-def _matched_span(aligned: Alignment, length_s: float) -> MatchedSpan:
+def _matched_span(aligned: ClipAlignment, length_s: float) -> MatchedSpan:
     speed = aligned.timing.speed
     start_s = max(0.0, aligned.timing.start_s)
     return MatchedSpan(start_s, max(0.0, length_s * speed), speed)

@@ -14,7 +14,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip
 from entrenous.device.vault_tables import unpack
 from entrenous.trace.outcome import MissingFiles
-from entrenous.watermark.alignment.clip_timing import Camera
+from entrenous.watermark.alignment.clip_timing import CameraMotion
 from entrenous.watermark.alignment.features import (
     Features,
     extract_from_luma,
@@ -46,8 +46,8 @@ class ClipCandidate:
     keys: tuple[KeyFrame, ...]
     thumbs: Grey
     thumb_times: NDArray[np.float64]
-    camera: Camera
-    stage: ClipLayout
+    camera: CameraMotion
+    layout: ClipLayout
     survey_sha256: bytes
     others: tuple["ClipCandidate", ...] = ()
 
@@ -90,7 +90,7 @@ def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
     for one in _sent_clips(device, lost):
         key = one.clip.width_px, one.clip.height_px, round(one.clip.length_s, 1)
         alike.setdefault(key, []).append(one)
-    return [one for group in alike.values() for one in _merge_equal(group, device)]
+    return [one for group in alike.values() for one in _merge_equal_originals(group, device)]
 
 
 def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
@@ -110,13 +110,13 @@ def _clip_candidate(message: Message, clip: SentClip, measured: bytes) -> ClipCa
         keys=survey.keys,
         thumbs=thumbs,
         thumb_times=np.frombuffer(survey.thumb_times, np.float64),
-        camera=Camera.of(survey),
-        stage=lay_out_clip(clip.width_px, clip.height_px),
+        camera=CameraMotion.of(survey),
+        layout=lay_out_clip(clip.width_px, clip.height_px),
         survey_sha256=sha256(measured),
     )
 
 
-def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandidate]:
+def _merge_equal_originals(alike: list[ClipCandidate], device: Device) -> list[ClipCandidate]:
     if len(alike) == 1:
         return alike
     same = dict[bytes, list[ClipCandidate]]()
@@ -126,13 +126,13 @@ def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandida
     return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
 
 
-def count_clip_copies(device: Device) -> int:
+def count_sent_clip_copies(device: Device) -> int:
     return sum(
         len(clip.copies) for one in device.ledger.messages_with_clips() for clip in one.clips
     )
 
 
-def count_all_copies(device: Device) -> int:
+def count_all_sent_copies(device: Device) -> int:
     """Return the number of all copies sent from this device; chances are corrected for it."""
     return sum(
         sum(len(picture.copies) for picture in message.pictures)
@@ -159,12 +159,12 @@ def find_anchors(
         for candidate in candidates
         for key, sent in ((key, _stored_features(key)) for key in candidate.keys)
         for view in views
-        if (anchor := _match_anchor(candidate, key, sent, view)) is not None
+        if (anchor := _match_probe_with_key_frame(candidate, key, sent, view)) is not None
     ]
     return sorted(found, key=lambda anchor: -anchor.agreeing)[:limit]
 
 
-def _match_anchor(
+def _match_probe_with_key_frame(
     candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, Features]
 ) -> Anchor | None:
     number, features_seen = view

@@ -17,7 +17,7 @@ from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
     clip_candidates,
-    count_all_copies,
+    count_all_sent_copies,
     find_anchors,
     luma_to_rgb,
 )
@@ -30,7 +30,7 @@ from entrenous.watermark.alignment.clip_timing import (
 )
 from entrenous.watermark.alignment.features import FeatureViews, feature_views, to_grey
 from entrenous.watermark.alignment.image_registration import Registration, register
-from entrenous.watermark.alignment.transforms import Homography, inverse, visible_share
+from entrenous.watermark.alignment.transforms import Homography, invert_homography, visible_share
 from entrenous.watermark.verdict import MatchedSpan, Trace
 
 Pixels = NDArray[np.uint8]
@@ -43,7 +43,7 @@ _TIME_GAP_S: Final = 0.4
 _TIMES_TRIED_MAX: Final = 5  # full frames are tried at no more than this many points in time
 _FRAME_ROUNDS_MAX: Final = 3
 # the search stops below this misfit; wrong frames with the same view reach 0.03
-_MISFIT_CERTAIN: Final = 0.01
+_CERTAIN_MISFIT_MAX: Final = 0.01
 _UNCOVERED_WEIGHT: Final = 0.5  # weight of the share of the picture that lies outside the frame
 
 
@@ -74,7 +74,7 @@ def trace_frame(
     shown = _best_frame_match(luma, device, lost)
     if shown is None:
         return None
-    compared, span = count_all_copies(device), MatchedSpan(shown.frame.at_s, 0.0)
+    compared, span = count_all_sent_copies(device), MatchedSpan(shown.frame.at_s, 0.0)
     verdicts = clip_verdicts([(luma, shown.frame)], shown.registration, shown.candidate, compared)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
@@ -90,7 +90,7 @@ def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _Fram
         one = _best_frame(found, anchor.candidate, sent, at_s)
         if one is not None and (best is None or _mismatch_of(one) < _mismatch_of(best)):
             best = one
-        if best is not None and _mismatch_of(best) < _MISFIT_CERTAIN:
+        if best is not None and _mismatch_of(best) < _CERTAIN_MISFIT_MAX:
             break
     return best
 
@@ -98,7 +98,7 @@ def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _Fram
 def _mismatch_of(match: _FrameMatch) -> float:
     registration = match.registration
     inside = visible_share(
-        inverse(registration.homography), registration.found_size, registration.sent_size
+        invert_homography(registration.homography), registration.found_size, registration.sent_size
     )
     return registration.misfit + _UNCOVERED_WEIGHT * (1.0 - inside)
 
@@ -109,7 +109,7 @@ def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, in
     The frame that the picture shows covers the whole picture. If the camera moved, a frame from
     shortly before or after matches just as well, but leaves a margin of the picture uncovered.
     """
-    inside = visible_share(inverse(homography), (luma.shape[1], luma.shape[0]), size)
+    inside = visible_share(invert_homography(homography), (luma.shape[1], luma.shape[0]), size)
     return _UNCOVERED_WEIGHT * (1.0 - inside)
 
 

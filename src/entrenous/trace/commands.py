@@ -30,7 +30,7 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.session import EXIT_NO, EXIT_YES, exit_status_of
 from entrenous.terminal.typed_input import json_option
-from entrenous.trace.explain.sections import Choices, account_of_file
+from entrenous.trace.explain.sections import ReportOptions, report_content_of_file
 from entrenous.trace.explain.wording import (
     chance_in_words,
     describe_alignment,
@@ -38,8 +38,8 @@ from entrenous.trace.explain.wording import (
     missing_messages_line,
     rounded_up,
 )
-from entrenous.trace.originals import Originals, compute_missing_records
-from entrenous.trace.trace_file import Traced, trace_file, with_current_names
+from entrenous.trace.originals import OriginalsCache, compute_missing_records
+from entrenous.trace.trace_file import TracedFile, trace_file, with_current_names
 from entrenous.watermark.verdict import (
     Finding,
     FurtherMessage,
@@ -82,7 +82,7 @@ NO_COMPARED_COPY_STANDS_OUT = translatable(
 _SCHEMA = "entrenous/trace/1"
 
 
-def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
+def trace_as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
     """Return the object that ``--json`` promises (docs/trace.md).
 
     ``lost`` names the messages that could not be compared.
@@ -95,7 +95,7 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
         "warp": None if found.warp is None else _warp_json(found.warp),
         "span": None if found.span is None else _span_json(found.span),
         "compared": found.compared,
-        "others": [_part_json(part) for part in found.others],
+        "others": [_further_message_json(part) for part in found.others],
         "lost": list(lost),
     }
 
@@ -112,7 +112,7 @@ def error_as_json(error: EntrenousError) -> dict[str, object]:
 
 
 def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
-    """Print a trace as sentences; ``lost`` as in :func:`as_json`."""
+    """Print a trace as sentences; ``lost`` as in :func:`trace_as_json`."""
     if found.message is not None:
         said = translated("{file} is {what}").format(file=file.name, what=_describe_finding(found))
         print_line(f"  {said}")
@@ -173,7 +173,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _part_json(part: FurtherMessage) -> dict[str, object]:
+def _further_message_json(part: FurtherMessage) -> dict[str, object]:
     warp = None if part.warp is None else _warp_json(part.warp)
     return {"message": part.message, **_verdict_json(part.verdict), "warp": warp}
 
@@ -196,9 +196,9 @@ def _span_json(span: MatchedSpan) -> dict[str, object]:
     }
 
 
-PAGE_NAME: Final = "trace.html"
-PDF_NAME: Final = "trace.pdf"
-REPORT_NAME: Final = "report.json"
+EXPLANATION_PAGE_NAME: Final = "trace.html"
+EXPLANATION_PDF_NAME: Final = "trace.pdf"
+DISCLOSED_REPORT_NAME: Final = "report.json"
 DISCLOSE_WARNING: Final = translatable(
     "Whoever has {path} can make every copy of this one picture. Give it to the person who checks "
     "the finding, and to nobody else. Your other messages are not in it."
@@ -210,7 +210,7 @@ class ExplanationOptions:
     """The folder that ``--explain`` writes to, and the options that go with it."""
 
     out: Path
-    choices: Choices
+    choices: ReportOptions
     disclosed: bool
 
     def in_subfolder(self, name: str) -> "ExplanationOptions":
@@ -218,7 +218,7 @@ class ExplanationOptions:
 
 
 def explanation_options(
-    out: Path | None, choices: Choices, *, disclose: bool
+    out: Path | None, choices: ReportOptions, *, disclose: bool
 ) -> ExplanationOptions | None:
     """Return the options of ``--explain``; None if it was not given.
 
@@ -226,7 +226,7 @@ def explanation_options(
     """
     if out is not None:
         return ExplanationOptions(out, choices, disclose)
-    if disclose or choices != Choices():
+    if disclose or choices != ReportOptions():
         raise typer.BadParameter(translated("--blind, --veil and --disclose need --explain DIR"))
     return None
 
@@ -237,42 +237,42 @@ def refuse_existing_files(out: Path) -> None:
     Raises:
         AlreadyThere.
     """
-    for name in (PAGE_NAME, PDF_NAME, REPORT_NAME):
+    for name in (EXPLANATION_PAGE_NAME, EXPLANATION_PDF_NAME, DISCLOSED_REPORT_NAME):
         if (out / name).exists() or (out / name).is_symlink():
             raise AlreadyThere(path=out / name)
 
 
 def write_explanation(
-    traced: Traced, data: bytes, name: str, device: Device, wanted: ExplanationOptions
+    traced: TracedFile, data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
     """Write one trace's page, its PDF and, on request, its report; print a hint about them."""
     choices = wanted.choices
-    account = account_of_file(traced, data, name, device, choices)
+    account = report_content_of_file(traced, data, name, device, choices)
     # imported here because the PDF library is slow to load, and most traces need no PDF
     page, paper = map(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
     )
     files = {
-        PAGE_NAME: page.write_page(account, veiled=choices.veiled).encode(),
-        PDF_NAME: paper.write_pdf(account, veiled=choices.veiled),
+        EXPLANATION_PAGE_NAME: page.write_page(account, veiled=choices.veiled).encode(),
+        EXPLANATION_PDF_NAME: paper.write_pdf(account, veiled=choices.veiled),
     }
     if wanted.disclosed:
         keys, of = signing_account(device), traced.trace.message
         proofs = (
             Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
         )
-        disclose = import_module("entrenous.trace.report.disclose").disclose
+        disclose = import_module("entrenous.trace.report.disclose").write_disclosure
         blind, call = choices.blind, current_names(device)
         made = disclose(
             traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
         )
-        files[REPORT_NAME] = made.file
+        files[DISCLOSED_REPORT_NAME] = made.file
     for file, content in files.items():
         write_new(wanted.out / file, content)
     names = ", ".join(str(wanted.out / file) for file in files)
     hint("  " + translated("wrote {names}").format(names=names))
     if wanted.disclosed:
-        hint(translated(DISCLOSE_WARNING).format(path=wanted.out / REPORT_NAME))
+        hint(translated(DISCLOSE_WARNING).format(path=wanted.out / DISCLOSED_REPORT_NAME))
 
 
 def signing_account(device: Device) -> Secret | None:
@@ -332,7 +332,7 @@ def trace(
     """
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
-    wanted = explanation_options(explain, Choices(blind, veil), disclose=disclose)
+    wanted = explanation_options(explain, ReportOptions(blind, veil), disclose=disclose)
     found = list_traced_files(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
     with opened_device(context) as opened, with_fast_picture_decoding(opened) as device:
@@ -352,7 +352,7 @@ def _trace_one(
     with name_file_on_error([file]), note_error_file_index(0):
         traced = with_current_names(trace_file(data, device), device)
     if json:
-        print_json(as_json(traced.trace, traced.lost))
+        print_json(trace_as_json(traced.trace, traced.lost))
     else:
         print_trace(traced.trace, file, traced.lost)
     if wanted is not None:
@@ -369,7 +369,7 @@ def _trace_many(
     The status reports a failure only if every file failed.
     """
     statuses, failures = [], []
-    originals = Originals(device.read_picture)
+    originals = OriginalsCache(device.read_picture)
     with step_bar(translated("Tracing"), len(files)) as steps:
         for file in files:
             try:
@@ -389,9 +389,9 @@ def _trace_many(
     return min(statuses) if statuses else failures[0]
 
 
-def _report_trace(traced: Traced, file: Path, json: bool) -> None:
+def _report_trace(traced: TracedFile, file: Path, json: bool) -> None:
     if json:
-        print_json({**as_json(traced.trace, traced.lost), "file": str(file)})
+        print_json({**trace_as_json(traced.trace, traced.lost), "file": str(file)})
     else:
         print_line(str(file))
         print_trace(traced.trace, file, traced.lost)
@@ -406,11 +406,11 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
         print_line(f"  {join_wrapped_lines(str(error))}")
 
 
-def _exit_status(traced: Traced) -> int:
+def _exit_status(traced: TracedFile) -> int:
     return EXIT_NO if traced.trace.verdict.finding is Finding.NOBODY else EXIT_YES
 
 
-def _hint_unlearnt(traced: Traced) -> None:
+def _hint_unlearnt(traced: TracedFile) -> None:
     investigation = traced.investigation
     if investigation is not None and investigation.unlearnt and not investigation.fits:
         hint(translated(PICTURES_NOT_COMPARED).format(count=investigation.unlearnt))

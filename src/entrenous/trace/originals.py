@@ -14,7 +14,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
 from entrenous.media.resize import resize
 from entrenous.watermark.alignment.features import Features, extract_features
-from entrenous.watermark.embed import Prepared, prepare_picture
+from entrenous.watermark.embed import PreparedPicture, prepare_picture
 
 # pixels of all cached pictures together; with their features they take about 200 MB
 _CACHED_PX_MAX: Final = 8_000_000
@@ -23,7 +23,7 @@ ReadPicture = Callable[[bytes], Picture]
 """A function that decodes a file to an upright picture, as ``Device.read_picture`` does."""
 
 
-def original_of(sent: SentPicture, device: Device) -> Picture:
+def decode_original_of(sent: SentPicture, device: Device) -> Picture:
     """Decode the picture that copies were made from, at the size in which they were sent.
 
     Raises:
@@ -36,7 +36,7 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
     )
 
 
-class Original:
+class SentOriginal:
     """One sent picture, with its features and detector input, which are computed on first use."""
 
     __slots__ = ("_features", "_prepared", "picture")
@@ -44,20 +44,20 @@ class Original:
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
         self._features: Features | None = None
-        self._prepared: Prepared | None = None
+        self._prepared: PreparedPicture | None = None
 
     def features(self) -> Features:
         if self._features is None:
             self._features = extract_features(np.asarray(self.picture))
         return self._features
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> PreparedPicture:
         if self._prepared is None:
             self._prepared = prepare_picture(np.asarray(self.picture))
         return self._prepared
 
 
-class Originals:
+class OriginalsCache:
     """A cache of the last few sent pictures that a found one was compared with.
 
     A folder of leaks often shows the same picture many times. Nothing cached depends on a leak or a
@@ -66,9 +66,9 @@ class Originals:
 
     def __init__(self, read: ReadPicture) -> None:
         self._read = read
-        self._cache: dict[tuple[bytes, int | None], Original] = {}
+        self._cache: dict[tuple[bytes, int | None], SentOriginal] = {}
 
-    def of(self, source: bytes, size_px: int | None) -> Original:
+    def of(self, source: bytes, size_px: int | None) -> SentOriginal:
         """Return the original for a source file's bytes and the size that it was scaled down to.
 
         Raises:
@@ -76,7 +76,9 @@ class Originals:
                 ``Device.read_picture``.
         """
         key = sha256(source), size_px
-        one = self._cache.pop(key, None) or Original(_decode_original(source, size_px, self._read))
+        one = self._cache.pop(key, None) or SentOriginal(
+            _decode_original(source, size_px, self._read)
+        )
         self._cache[key] = one  # inserting it again moves it to the end, as the newest
         self._drop_oldest()
         return one
@@ -110,7 +112,7 @@ def compute_missing_records(
     for message, place in unlearnt:
         with suppress(EntrenousError):
             picture = device.ledger.message(message).pictures[place]
-            device.ledger.store_picture_record(message, place, original_of(picture, device))
+            device.ledger.store_picture_record(message, place, decode_original_of(picture, device))
             learnt += 1
         on_each()
     return learnt

@@ -19,7 +19,7 @@ from entrenous.watermark.verdict import (
     Verdict,
 )
 
-NO_EVIDENCE: Final = Verdict(Finding.NOBODY, (), {}, {})
+NO_EVIDENCE_VERDICT: Final = Verdict(Finding.NOBODY, (), {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
     ordered = sorted(verdicts, key=lambda one: not one.verdict.named)
     first = ordered[0] if ordered else None
     return Trace(
-        number=next_number(device),
+        number=next_trace_number(device),
         at=device.clock.now(),
         leak_sha256=sha256(untrusted_data),
-        verdict=NO_EVIDENCE if first is None else first.verdict,
+        verdict=NO_EVIDENCE_VERDICT if first is None else first.verdict,
         message=None if first is None else first.message,
         warp=None if first is None else first.warp,
         span=span,
@@ -94,5 +94,5 @@ def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
     )
 
 
-def next_number(device: Device) -> int:
+def next_trace_number(device: Device) -> int:
     return 1 + max((kept.number for kept in device.ledger.traces()), default=0)

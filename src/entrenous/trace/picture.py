@@ -14,17 +14,17 @@ from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import Picture
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
-from entrenous.fingerprint.nouns import Candidate
-from entrenous.trace.clip_candidates import count_clip_copies
+from entrenous.fingerprint.nouns import PictureCandidate
+from entrenous.trace.clip_candidates import count_sent_clip_copies
 from entrenous.trace.clip_frame import trace_frame
-from entrenous.trace.originals import Originals, compute_missing_records
+from entrenous.trace.originals import OriginalsCache, compute_missing_records
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
 from entrenous.trace.picture_fit import (
     AlignedPicture,
     FoundPicture,
     PictureFit,
-    Sent,
-    align,
+    SentInMessage,
+    align_with_originals,
     weigh_copies,
 )
 from entrenous.watermark.alignment.resample import warp_to_sent
@@ -55,11 +55,11 @@ class Investigation:
     unlearnt: int
 
 
-def investigate(
+def trace_picture(
     untrusted_data: bytes,
     device: Device,
     found: Picture | None = None,
-    originals: Originals | None = None,
+    originals: OriginalsCache | None = None,
 ) -> Investigation:
     """Trace a found picture and record the result, so that a case can be opened from it.
 
@@ -84,11 +84,11 @@ def investigate(
         candidates = _find_candidates(leak, unlearnt_pictures, device)
         extracting.result()
     picture = leak.picture
-    lost, cache = MissingFiles(), originals or Originals(device.read_picture)
+    lost, cache = MissingFiles(), originals or OriginalsCache(device.read_picture)
     aligned, attempted = _align_in_rounds(leak, candidates, cache, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
     of_pictures = sum(len(sent.copies) for _, sent in attempted)
-    in_clips = count_clip_copies(device)
+    in_clips = count_sent_clip_copies(device)
     compared = of_pictures + in_clips
     weighed = (fit for one in aligned for fit in weigh_copies(one, compared))
     fits = tuple(sorted(weighed, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
@@ -121,7 +121,7 @@ def _decode_found(untrusted_data: bytes, device: Device, found: Picture | None) 
 
 def _find_candidates(
     leak: FoundPicture, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
-) -> tuple[Candidate, ...]:
+) -> tuple[PictureCandidate, ...]:
     """Find sent pictures that resemble the leak, after computing a few missing features."""
     if len(unlearnt_pictures) <= RECORDS_COMPUTED_AT_ONCE:
         compute_missing_records(unlearnt_pictures, device)
@@ -130,23 +130,25 @@ def _find_candidates(
 
 def _align_in_rounds(
     found: FoundPicture,
-    candidates: Sequence[Candidate],
-    originals: Originals,
+    candidates: Sequence[PictureCandidate],
+    originals: OriginalsCache,
     device: Device,
     lost: MissingFiles,
-) -> tuple[list[AlignedPicture], tuple[Sent, ...]]:
+) -> tuple[list[AlignedPicture], tuple[SentInMessage, ...]]:
     """Register the leak on candidates, round by round, without using any key.
 
     Returns: the alignments, and every sent picture that was tried and could be read.
     """
     read = lru_cache(maxsize=None)(device.ledger.message)
-    done: list[Round] = []
+    done: list[CandidateRound] = []
     aligned: list[AlignedPicture] = []
-    for one_round in rounds(candidates) if candidates else ():
+    for one_round in candidate_rounds(candidates) if candidates else ():
         done.append(one_round)
         for same in one_round.pictures:
             sent = _group_by_original(same, read)
-            aligned += align(found, sent, originals, device, lost=lost, patient=one_round.patient)
+            aligned += align_with_originals(
+                found, sent, originals, device, lost=lost, patient=one_round.patient
+            )
         if aligned:
             break
     all_of_them = _group_by_original(candidates_of_rounds(done), read)
@@ -154,66 +156,66 @@ def _align_in_rounds(
 
 
 def _group_by_original(
-    candidates: Sequence[Candidate], read: Callable[[MessageId], Message]
-) -> tuple[Sent, ...]:
+    candidates: Sequence[PictureCandidate], read: Callable[[MessageId], Message]
+) -> tuple[SentInMessage, ...]:
     pairs = ((read(one.message), one.place) for one in candidates)
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 
 # distinct pictures; enough for a collage or several shots of one scene
 LIKELY_PICTURES_MAX: Final = 8
-FIRST_ROUND_PICTURES: Final = 5
-THOROUGH_PICTURES: Final = 2
+QUICKLY_TRIED_PICTURES_MAX: Final = 5
+THOROUGHLY_TRIED_PICTURES: Final = 2
 # A likely picture has at least this share of the best one's matches, since a similar shot seldom
 # has more matches than the picture itself.
-_TWIN_MATCHES_SHARE: Final = 0.5
+_LIKELY_MATCHES_SHARE_MIN: Final = 0.5
 # Or it has this many matches in a part of the leak where no likelier candidate has any, such as the
 # next tile of a collage.
 _FRESH_MATCHES_MIN: Final = 9
-SamePicture = tuple[Candidate, ...]
+CandidatesOfOnePicture = tuple[PictureCandidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class CandidateRound:
     """Pictures to try before the next check for a match, each with all messages it was sent in.
 
     If ``patient``, slow methods are tried too.
     """
 
-    pictures: tuple[SamePicture, ...]
+    pictures: tuple[CandidatesOfOnePicture, ...]
     patient: bool = False
 
 
-def rounds(candidates: Sequence[Candidate]) -> Iterator[Round]:
+def candidate_rounds(candidates: Sequence[PictureCandidate]) -> Iterator[CandidateRound]:
     """Yield the pictures to try, round by round; the caller stops once a round has a match."""
     pictures = [tuple(same) for _, same in groupby(candidates, key=lambda one: one.look)]
     likely = _likely_pictures(pictures)
     if likely:
-        yield Round(tuple(likely))
+        yield CandidateRound(tuple(likely))
     learnt, unlearnt = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
     rest = [
         one
-        for one in (*learnt[:FIRST_ROUND_PICTURES], *unlearnt[:FIRST_ROUND_PICTURES])
+        for one in (*learnt[:QUICKLY_TRIED_PICTURES_MAX], *unlearnt[:QUICKLY_TRIED_PICTURES_MAX])
         if one not in likely
     ]
     if rest:
-        yield Round(tuple(rest))
-    yield Round(tuple([*likely, *rest][:THOROUGH_PICTURES]), patient=True)
+        yield CandidateRound(tuple(rest))
+    yield CandidateRound(tuple([*likely, *rest][:THOROUGHLY_TRIED_PICTURES]), patient=True)
 
 
-def candidates_of_rounds(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
+def candidates_of_rounds(rounds_: Iterable[CandidateRound]) -> tuple[PictureCandidate, ...]:
     """List every candidate of these rounds once."""
     return tuple(dict.fromkeys(one for each in rounds_ for same in each.pictures for one in same))
 
 
-def _likely_pictures(pictures: list[SamePicture]) -> list[SamePicture]:
+def _likely_pictures(pictures: list[CandidatesOfOnePicture]) -> list[CandidatesOfOnePicture]:
     likely = [same for same in pictures if same[0].is_likely]
     most = max((same[0].agreeing for same in likely), default=0)
     strong = (
         same
         for same in likely
         if same[0].has_same_hash
-        or same[0].agreeing >= _TWIN_MATCHES_SHARE * most
+        or same[0].agreeing >= _LIKELY_MATCHES_SHARE_MIN * most
         or same[0].fresh >= _FRESH_MATCHES_MIN
     )
     return list(islice(strong, LIKELY_PICTURES_MAX))

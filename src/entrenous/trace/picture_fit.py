@@ -15,45 +15,47 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentPicture
-from entrenous.trace.originals import Originals
+from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.outcome import MissingFiles
 from entrenous.watermark.alignment.features import FeatureViews, feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.alignment.transforms import resizing
-from entrenous.watermark.chip_layout import Layout, stream_bytes
+from entrenous.watermark.chip_layout import ChipLayout, stream_bytes
 from entrenous.watermark.detector import (
     ChipEvidence,
     PartialEvidence,
     coding_evidence,
-    join_partial_evidence,
+    combine_partial_evidence,
+    copy_scores,
     octave_evidence,
     remove_copies,
-    scores,
 )
-from entrenous.watermark.embed import Prepared, trial_chips
+from entrenous.watermark.embed import PreparedPicture, trial_chips
 from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.pyramid import luma
-from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
+from entrenous.watermark.verdict import ScoreCopies, Verdict, name_in_rounds
 
 
-def detect_evidence(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
+def detect_evidence(
+    found: Picture, registration: Registration, prepared: PreparedPicture
+) -> ChipEvidence:
     """Return the evidence of marks in a picture that is registered on the original ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
         octaves = octave_evidence(warped, covered, prepared)
-        return join_partial_evidence(octaves, coding.result())
+        return combine_partial_evidence(octaves, coding.result())
 
 
 def _coefficient_evidence(
-    found: Picture, registration: Registration, prepared: Prepared
+    found: Picture, registration: Registration, prepared: PreparedPicture
 ) -> PartialEvidence | None:
     """Return the evidence in the leak's JPEG coefficients; None if they would add nothing."""
     table = luma_table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
-    at_work = _at_working_size(registration, prepared.layout)
+    at_work = _registration_at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
     plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
@@ -62,7 +64,7 @@ def _coefficient_evidence(
     return coding_evidence(warped, prepared)
 
 
-def _at_working_size(registration: Registration, layout: Layout) -> Registration:
+def _registration_at_working_size(registration: Registration, layout: ChipLayout) -> Registration:
     """Return the same registration for the sent picture at the size at which marks are embedded."""
     rows, columns = layout.working_size
     size = (columns, rows)
@@ -70,7 +72,7 @@ def _at_working_size(registration: Registration, layout: Layout) -> Registration
     return replace(registration, sent_size=size, pose=pose)
 
 
-Sent = tuple[Message, SentPicture]
+SentInMessage = tuple[Message, SentPicture]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +94,7 @@ class AlignedPicture:
     ``size`` is the width and height in pixels of the picture that was marked.
     """
 
-    sent: tuple[Sent, ...]
+    sent: tuple[SentInMessage, ...]
     registration: Registration
     evidence: ChipEvidence
     size: tuple[int, int]
@@ -109,10 +111,10 @@ class PictureFit:
     verdict: Verdict
 
 
-def align(  # noqa: PLR0913 - the picture, its candidates, and how to try them
+def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and how to try them
     found: FoundPicture,
-    sent: Sequence[Sent],
-    originals: Originals,
+    sent: Sequence[SentInMessage],
+    originals: OriginalsCache,
     device: Device,
     *,
     lost: MissingFiles,
@@ -123,7 +125,7 @@ def align(  # noqa: PLR0913 - the picture, its candidates, and how to try them
     Equal originals are registered once. Originals that cannot be read are noted in ``lost``.
     ``patient`` also tries methods that take seconds, for pictures with few features.
     """
-    for (source, size_px), same in _by_original(sent, device, lost).items():
+    for (source, size_px), same in _group_readable_by_original(sent, device, lost).items():
         original = originals.of(source, size_px)
         with ThreadPoolExecutor(1) as executor:
             # prepared ahead, because a picture that resembles the found one usually matches
@@ -142,11 +144,11 @@ def weigh_copies(aligned: AlignedPicture, compared: int) -> Iterator[PictureFit]
     """Score each message's copies, and yield a verdict for each; keys are derived only here."""
     for message, picture in aligned.sent:
         if picture.copies:
-            verdict = weigh_in_rounds(_score_function(aligned, picture), compared=compared)
+            verdict = name_in_rounds(_score_function(aligned, picture), compared=compared)
             yield PictureFit(message, picture, aligned.registration, aligned.evidence, verdict)
 
 
-def _score_function(aligned: AlignedPicture, picture: SentPicture) -> Score:
+def _score_function(aligned: AlignedPicture, picture: SentPicture) -> ScoreCopies:
     """Return a function that scores this picture's copies.
 
     Its argument are the copies named so far, whose evidence is removed first.
@@ -158,17 +160,19 @@ def _score_function(aligned: AlignedPicture, picture: SentPicture) -> Score:
         return (derive_key_stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
-        measured = scores(remove_copies(aligned.evidence, chip_streams(named)), chip_streams(seeds))
+        measured = copy_scores(
+            remove_copies(aligned.evidence, chip_streams(named)), chip_streams(seeds)
+        )
         return dict(zip(seeds, (float(value) for value in measured), strict=True))
 
     return score
 
 
-def _by_original(
-    sent: Iterable[Sent], device: Device, lost: MissingFiles
-) -> dict[tuple[bytes, int | None], list[Sent]]:
+def _group_readable_by_original(
+    sent: Iterable[SentInMessage], device: Device, lost: MissingFiles
+) -> dict[tuple[bytes, int | None], list[SentInMessage]]:
     """Group sent pictures by source bytes and reduced size, skipping unreadable ones."""
-    names: dict[tuple[bytes, int | None], tuple[bytes, list[Sent]]] = {}
+    names: dict[tuple[bytes, int | None], tuple[bytes, list[SentInMessage]]] = {}
     for message, picture in sent:
         source = lost.read_file(picture.original, message, device)
         if source is None:

@@ -12,7 +12,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentSound
-from entrenous.trace.clip_candidates import count_all_copies
+from entrenous.trace.clip_candidates import count_all_sent_copies
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
 from entrenous.watermark.audio_detector import (
     DetectedSound,
@@ -23,7 +23,7 @@ from entrenous.watermark.audio_detector import (
 )
 from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_contour
 from entrenous.watermark.audio_mark import prepare_sound
-from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, weigh_scores
+from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, name_by_scores
 
 _SOUNDS_TRIED_MAX: Final = 5  # distinct sounds, each of which may be in any number of messages
 
@@ -54,8 +54,8 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
     """
     sound = device.read_sound(untrusted_data)
     found = prepare_found(np.asarray(sound), sound.rate_hz)
-    compared, lost = count_all_copies(device), MissingFiles()
-    likely = _by_original(_find_candidates(found, device, lost), device, lost)
+    compared, lost = count_all_sent_copies(device), MissingFiles()
+    likely = _group_best_by_original(_find_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
     verdicts, span = ((), None) if fit is None else (fit.verdicts, fit.span)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
@@ -82,7 +82,7 @@ def _find_candidates(
     return sorted(candidates, key=lambda candidate: candidate.places[0].fit, reverse=True)
 
 
-def _by_original(
+def _group_best_by_original(
     candidates: Sequence[_SoundCandidate], device: Device, lost: MissingFiles
 ) -> list[list[_SoundCandidate]]:
     """Group the best candidates by their original; return at most ``_SOUNDS_TRIED_MAX`` groups.
@@ -130,7 +130,7 @@ def _sound_verdict(
     detected: DetectedSound, candidate: _SoundCandidate, compared: int
 ) -> MessageVerdict:
     copies = candidate.sent.copies
-    verdict = weigh_scores(
+    verdict = name_by_scores(
         values_by_label(copies, _copy_scores(detected, candidate.sent)), compared=compared
     )
     return MessageVerdict(candidate.message.name, verdict)

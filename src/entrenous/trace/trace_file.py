@@ -10,14 +10,14 @@ from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
 from entrenous.device.sent_copies import trace_with_current_names
-from entrenous.media.file_kind import medium_of
-from entrenous.trace.originals import Originals
-from entrenous.trace.picture import Investigation, investigate
+from entrenous.media.file_kind import media_kind_of
+from entrenous.trace.originals import OriginalsCache
+from entrenous.trace.picture import Investigation, trace_picture
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TracedFile:
     """A trace, the messages that could not be compared, and for a picture its evidence."""
 
     trace: Trace
@@ -25,7 +25,9 @@ class Traced:
     investigation: Investigation | None = None
 
 
-def trace_file(untrusted_data: bytes, device: Device, originals: Originals | None = None) -> Traced:
+def trace_file(
+    untrusted_data: bytes, device: Device, originals: OriginalsCache | None = None
+) -> TracedFile:
     """Trace a found picture, clip or sound, and record the result in the ledger.
 
     ``originals`` is a cache that saves work when several files are traced in a row.
@@ -35,16 +37,16 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, and the errors of
             trace/clip.py and trace/sound.py.
     """
-    if medium_of(untrusted_data) is MediaKind.PICTURE:
-        seen = investigate(untrusted_data, device, originals=originals)
-        return Traced(seen.trace, _missing_messages(seen.trace, device), seen)
-    is_clip = medium_of(untrusted_data) is MediaKind.CLIP
+    if media_kind_of(untrusted_data) is MediaKind.PICTURE:
+        seen = trace_picture(untrusted_data, device, originals=originals)
+        return TracedFile(seen.trace, _missing_messages(seen.trace, device), seen)
+    is_clip = media_kind_of(untrusted_data) is MediaKind.CLIP
     trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
     device.ledger.record_trace(trace)
-    return Traced(trace, _missing_messages(trace, device))
+    return TracedFile(trace, _missing_messages(trace, device))
 
 
-def with_current_names(traced: Traced, device: Device) -> Traced:
+def with_current_names(traced: TracedFile, device: Device) -> TracedFile:
     """Replace the names in a trace by the people's current names."""
     trace = trace_with_current_names(traced.trace, current_names(device), device)
     investigation = traced.investigation

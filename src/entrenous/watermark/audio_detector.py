@@ -29,14 +29,14 @@ from entrenous.watermark.audio_mark import (
     TILE_FRAMES,
     FractionalSamples,
     PreparedSound,
-    at_working_rate,
     band_power,
     frame_spectra,
     sum_bands,
     sum_tiles,
     to_frames,
+    to_working_rate,
 )
-from entrenous.watermark.audio_tracking import Path, follow_sound
+from entrenous.watermark.audio_tracking import TimePath, follow_sound
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.verdict import MatchedSpan
 
@@ -47,11 +47,11 @@ _ECHO_LAG_CELLS: Final = range(-2, 12)
 _ROUNDS: Final = 3
 _RELATIVE_POWER_ERROR_MAX: Final = 1.5  # errors of a cell's relative power are clipped at this
 _REST_FRAMES: Final = 9
-_TINY: Final = 1e-12
+_DIVISION_EPSILON: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Estimates:
+class TileEstimates:
     """Estimates for each tile; both arrays are (tiles, BANDS).
 
     ``change`` is the relative change, in units of the mark's strength. ``information`` is how much
@@ -64,30 +64,30 @@ class Estimates:
 
 def estimate_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
-) -> Estimates:
+) -> TileEstimates:
     """Estimate the changes from aligned spectra (frames, BINS) of both sounds.
 
     ``strength`` is (tiles, BANDS).
     """
     sent_power = sum_bands(band_power(sent)).astype(np.float64)
     cross = _sum_bands(np.conj(sent) * found)
-    gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
+    gain = cross.sum(0) / (sent_power.sum(0) + _DIVISION_EPSILON)
     for _ in range(_ROUNDS):
         residual = sum_bands(
             band_power(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64))
         )
         weight = 1.0 / _smoothed_power(residual, sent_power)
-        gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
+        gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _DIVISION_EPSILON)
     correlation = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
     information = sum_tiles(loud).astype(np.float64) * strength**2
-    change = sum_tiles(correlation) * strength / (information + _TINY)
-    return Estimates(change, information)
+    change = sum_tiles(correlation) * strength / (information + _DIVISION_EPSILON)
+    return TileEstimates(change, information)
 
 
 def estimate_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
-) -> Estimates:
+) -> TileEstimates:
     """Estimate the changes from powers (frames, BANDS) of both sounds.
 
     ``strength`` is (tiles, BANDS).
@@ -107,11 +107,13 @@ def estimate_by_power(
             if tap <= 0.0:
                 continue
             # An echo's evidence is moved to the position of the tile that it is about.
-            response = _shift(2.0 * tap * echo / expected, -lag) * strong[:, band]
-            evidence[:, band] += _shift(residual, -lag) * response
+            response = _shift_cells(2.0 * tap * echo / expected, -lag) * strong[:, band]
+            evidence[:, band] += _shift_cells(residual, -lag) * response
             information[:, band] += response**2
     whole = information.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1)
-    return Estimates(evidence.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1) / (whole + _TINY), whole)
+    return TileEstimates(
+        evidence.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1) / (whole + _DIVISION_EPSILON), whole
+    )
 
 
 def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -129,22 +131,24 @@ def _fit_echoes(
     The noise floor is the last column of ``shifted``. A power may be wrong by as much as its own
     size, so errors are measured relative to the expected power.
     """
-    least = 1e-6 * float(found.mean()) + _TINY
-    expected = found + 1e-3 * float(found.mean()) + _TINY
+    least = 1e-6 * float(found.mean()) + _DIVISION_EPSILON
+    expected = found + 1e-3 * float(found.mean()) + _DIVISION_EPSILON
     taps = np.zeros(shifted.shape[1])
     for _ in range(_ROUNDS):
-        taps = _non_negative(shifted / expected[:, None], found / expected)
+        taps = _solve_non_negative(shifted / expected[:, None], found / expected)
         expected = shifted @ taps + least
     return taps, expected
 
 
-def _non_negative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solve_non_negative(
+    columns: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Solve a least-squares problem with non-negative weights (Lawson and Hanson 1974).
 
     The solver may fail if columns are nearly equal. Then only the sound itself and the noise floor
     are fitted.
     """
-    norms = np.linalg.norm(columns, axis=0) + _TINY
+    norms = np.linalg.norm(columns, axis=0) + _DIVISION_EPSILON
     found = np.zeros(columns.shape[1])
     try:
         found, _ = nnls(columns / norms, target)
@@ -156,11 +160,11 @@ def _non_negative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> 
 
 
 def _echo_columns(powers: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = [_shift(powers, lag) for lag in _ECHO_LAG_CELLS]
-    return np.stack([*columns, np.full(len(powers), powers.mean() + _TINY)], axis=1)
+    columns = [_shift_cells(powers, lag) for lag in _ECHO_LAG_CELLS]
+    return np.stack([*columns, np.full(len(powers), powers.mean() + _DIVISION_EPSILON)], axis=1)
 
 
-def _shift(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+def _shift_cells(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     """Return the array shifted by ``lag`` cells and filled with zeros."""
     result = np.zeros_like(one)
     if lag > 0:
@@ -184,7 +188,9 @@ def _smoothed_power(
 ) -> NDArray[np.float64]:
     """Return the smoothed power of the residual, which is always positive."""
     smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
-    least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
+    least: NDArray[np.float64] = (
+        1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _DIVISION_EPSILON
+    )
     level: NDArray[np.float64] = np.maximum(smooth, 0.0) + least
     return level
 
@@ -197,7 +203,7 @@ _SPREAD_MIN: Final = 0.05
 
 
 def chip_evidence(
-    estimates: Iterable[Estimates], covered: NDArray[np.bool_]
+    estimates: Iterable[TileEstimates], covered: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the evidence (tiles, BANDS) in the found sound for every chip, from -1 to 1.
 
@@ -208,9 +214,9 @@ def chip_evidence(
     which tiles the found sound covers.
     """
     total = np.zeros((len(covered), BANDS))
-    weight = np.full(BANDS, _TINY)
+    weight = np.full(BANDS, _DIVISION_EPSILON)
     for estimate in estimates:
-        ratio, precision = _calibrate(estimate, covered)
+        ratio, precision = _half_log_likelihood_ratios(estimate, covered)
         total += precision * ratio
         weight += precision
     soft: NDArray[np.float64] = np.tanh(total / weight) * covered[:, None]
@@ -228,13 +234,13 @@ def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArr
     return np.array([float(chips_of_stream(one, unit.size) @ unit) for one in streams])
 
 
-def _calibrate(
-    estimate: Estimates, covered: NDArray[np.bool_]
+def _half_log_likelihood_ratios(
+    estimate: TileEstimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return half the log-likelihood ratios (tiles, BANDS), and mean precisions (BANDS,)."""
     ratio = np.zeros(estimate.change.shape)
     precision = np.zeros(BANDS)
-    inside = covered[:, None] & (estimate.information > _TINY)
+    inside = covered[:, None] & (estimate.information > _DIVISION_EPSILON)
     for first in range(0, BANDS, _BANDS_PER_GROUP):
         part = np.s_[:, first : first + _BANDS_PER_GROUP]
         here = inside[part]
@@ -265,11 +271,11 @@ def _grouped_by_strength(
 def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Clip values at ``_CLIPPING_DEVIATIONS`` standard deviations; return them and the variance."""
     clipped = change
-    spread = float(np.mean(clipped**2)) + _TINY
+    spread = float(np.mean(clipped**2)) + _DIVISION_EPSILON
     for _ in range(3):
         edge = _CLIPPING_DEVIATIONS * spread**0.5
         clipped = np.clip(clipped, -edge, edge)
-        spread = float(np.mean(clipped**2)) + _TINY
+        spread = float(np.mean(clipped**2)) + _DIVISION_EPSILON
     return clipped, spread
 
 
@@ -304,7 +310,7 @@ def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
     """Prepare (n,) or (n, channels) samples, whose channels are averaged."""
     shaped = np.asarray(samples, np.float32)
     mono = (shaped if shaped.ndim == 1 else shaped.mean(1))[:, None]
-    working = at_working_rate(mono, rate_hz)[:, 0]
+    working = to_working_rate(mono, rate_hz)[:, 0]
     return FoundSound(FractionalSamples(working), found_contour(working))
 
 
@@ -325,7 +331,11 @@ def detect_sound_at(
 
 
 def _evidence_on_path(
-    found_samples: FractionalSamples, prepared: PreparedSound, path: Path, first: int, count: int
+    found_samples: FractionalSamples,
+    prepared: PreparedSound,
+    path: TimePath,
+    first: int,
+    count: int,
 ) -> NDArray[np.float64]:
     frames = count * TILE_FRAMES
     sent = frame_spectra(to_frames(prepared.mono, first * TILE_FRAMES, frames))
@@ -343,7 +353,7 @@ def _evidence_on_path(
     return chip_evidence(estimates, sum_tiles(found_power).sum(1) > 0.0)
 
 
-def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
+def _tiles_under(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
     """Return the first tile whose frame centres all lie inside the found sound, and how many do."""
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP_SAMPLES
     at = path.place(centres)
@@ -353,7 +363,7 @@ def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
 
 
 def _aligned_spectra(
-    found_samples: FractionalSamples, path: Path, first: int, count: int
+    found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.complex64]:
     """Return spectra (count, BINS) of the found sound at the sent one's times, speed and pitch."""
     aligned = np.zeros((count, BINS), np.complex64)
@@ -366,7 +376,7 @@ def _aligned_spectra(
 
 
 def _stretches_of_tiles(
-    found_samples: FractionalSamples, path: Path, first: int, count: int
+    found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.float32]:
     # the pitch was kept: changing only the tempo shifts whole stretches of the sound
     if path.pitch == 1.0:
@@ -391,10 +401,10 @@ def _relative_volume(
     0.3 (Stevens 1955). Bands are weighted by their correlation, so that noise and coding artefacts
     change little.
     """
-    sent_power = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS_EXPONENT
-    found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS_EXPONENT
+    sent_power = (sent / (sent.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT
+    found_power = (aligned / (aligned.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT
     covariance = ((sent_power - sent_power.mean(0)) * (found_power - found_power.mean(0))).mean(0)
-    correlation = covariance / (sent_power.std(0) * found_power.std(0) + _TINY)
+    correlation = covariance / (sent_power.std(0) * found_power.std(0) + _DIVISION_EPSILON)
     weight = np.maximum(correlation, 0.0) ** _CORRELATION_EXPONENT
     cross = gaussian_filter1d(
         (weight * found_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
@@ -402,6 +412,8 @@ def _relative_volume(
     square = gaussian_filter1d(
         (weight * sent_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
     )
-    loudness = (cross + _TINY) / (square + 0.01 * float(square.max()) + _TINY)
+    loudness = (cross + _DIVISION_EPSILON) / (
+        square + 0.01 * float(square.max()) + _DIVISION_EPSILON
+    )
     gain = np.clip(loudness ** (0.5 / _LOUDNESS_EXPONENT), 0.1, 10.0)
     return np.repeat(gain, TILE_FRAMES).astype(np.float32)

@@ -32,7 +32,7 @@ _UNITS_PER_DEVIATION: Final = 40.0  # a standard deviation is stored as this man
 _BLOCK_STEPS: Final = 1024
 
 
-def contour(mono: NDArray[np.float32]) -> bytes:
+def compute_contour(mono: NDArray[np.float32]) -> bytes:
     """Return the contour of a sound at 16 kHz: one signed byte per step and band."""
     return write_contour(band_levels(step_powers(mono), 1.0))
 
@@ -218,10 +218,10 @@ def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArr
     return found
 
 
-Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
+Array = TypeVar("Array", NDArray[np.float32], NDArray[np.float64])
 
 
-def zero_padded_slice(values: Values, low: int, high: int) -> Values:
+def zero_padded_slice(values: Array, low: int, high: int) -> Array:
     """Return values[low:high], with zeros for indices outside the array."""
     cut = values[max(low, 0) : max(high, 0)]
     before = min(max(-low, 0), high - low)

@@ -49,7 +49,7 @@ def stream_bytes(count: int, rate_hz: int) -> int:
 _OVERSAMPLING: Final = 2
 
 
-def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+def to_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     """Return the samples (n, channels) converted to 16 kHz."""
     up, down = _resampling_ratio(rate_hz, RATE_HZ)
     moved = resample_poly(samples, up, down, axis=0)
@@ -210,7 +210,7 @@ def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     shaped = shaped[:, None] if shaped.ndim == 1 else shaped
     if len(shaped) < LENGTH_S_MIN * rate_hz:
         raise SoundTooShortToMark(length_s=f"{len(shaped) / rate_hz:.1f}", limit_s=LENGTH_S_MIN)
-    working = at_working_rate(shaped, rate_hz)
+    working = to_working_rate(shaped, rate_hz)
     mono = working.mean(1)
     level = tile_power(mono, tile_count(len(shaped), rate_hz))
     strength = _mark_strength(level)

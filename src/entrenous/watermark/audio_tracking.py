@@ -69,7 +69,9 @@ def _bandpass(points: int) -> NDArray[np.float32]:
 
 _WINDOW_SAMPLES: Final = 4096  # 0.26 s
 _LONG_WINDOW_SAMPLES: Final = 8192
-_PEAK_MIN: Final = 6.0  # least height of a peak, in units of the root mean square over all lags
+_CORRELATION_PEAK_MIN: Final = (
+    6.0  # least height of a peak, in units of the root mean square over all lags
+)
 _PROBES_MAX: Final = 6
 # probes are at most this many seconds from the middle of the found sound
 _PROBE_DISTANCE_S_MAX: Final = 4.0
@@ -90,7 +92,7 @@ _STRAIGHT_DEVIATION_MAX: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class TimePath:
     """Maps positions in the sent sound to positions in the found one.
 
     ``sent`` and ``found`` are the positions of knots, in samples at 16 kHz; both ascend. The found
@@ -118,7 +120,7 @@ class Path:
 
 def follow_sound(
     found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[SoundPlace]
-) -> Path | None:
+) -> TimePath | None:
     """Return the path of a found sound from one of ``places``; None if windows disagree."""
     lines = [line for place in places for line in _line_hypotheses(found_samples, place)]
     probes = _probe_centres(found_samples)
@@ -135,7 +137,7 @@ def follow_sound(
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _LineHypothesis:
     """A hypothesis: the ``middle`` of the found sound lies at ``centre`` in the sent one.
 
     From there, the found sound runs at ``tempo`` in both directions; it is ``pitch`` times as high.
@@ -157,7 +159,7 @@ class _Line:
         return self.centre + self.tempo * (found - self.middle)
 
 
-def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_Line]:
+def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_LineHypothesis]:
     """Return hypotheses with preserved pitch, and with pitch and tempo changed together.
 
     The tempo is known to 1 % from the contours.
@@ -165,23 +167,27 @@ def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> lis
     middle = found_samples.length / 2
     centre = place.start_s * RATE_HZ + place.tempo * middle
     tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
-    lines = [_Line(middle, centre, tempo, tempo) for tempo in tempos]
-    lines += [_Line(middle, centre, tempo, 1.0) for tempo in tempos[4::8] if abs(tempo - 1) > 5e-3]
+    lines = [_LineHypothesis(middle, centre, tempo, tempo) for tempo in tempos]
+    lines += [
+        _LineHypothesis(middle, centre, tempo, 1.0)
+        for tempo in tempos[4::8]
+        if abs(tempo - 1) > 5e-3
+    ]
     if abs(place.tempo - 1.0) < _UNCHANGED_TEMPO_TOLERANCE:
-        lines.append(_Line(middle, centre, 1.0, 1.0, _UNCHANGED_SPEED_WEIGHT))
+        lines.append(_LineHypothesis(middle, centre, 1.0, 1.0, _UNCHANGED_SPEED_WEIGHT))
     return lines
 
 
-def _refine_through(path: Path, found_samples: FractionalSamples) -> _Line:
+def _refine_through(path: TimePath, found_samples: FractionalSamples) -> _LineHypothesis:
     middle, speed = found_samples.length / 2, path.speed
     centre = float(path.sent[0] + speed * (middle - path.found[0]))
-    return _Line(middle, centre, speed, speed)
+    return _LineHypothesis(middle, centre, speed, speed)
 
 
 def _line_agreement(
     found_samples: FractionalSamples,
     sent: NDArray[np.float32],
-    line: _Line,
+    line: _LineHypothesis,
     probes: Sequence[float],
 ) -> float:
     """Return how well a line agrees: the sum of the correlation peaks of windows at ``probes``."""
@@ -205,8 +211,8 @@ def _probe_centres(found_samples: FractionalSamples) -> list[float]:
 
 
 def _track_from_middle(
-    found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line
-) -> Path | None:
+    found_samples: FractionalSamples, sent: NDArray[np.float32], line: _LineHypothesis
+) -> TimePath | None:
     """Track in both directions from the middle; each window is predicted from the one before."""
     size = _WINDOW_SAMPLES if line.pitch_kept else _LONG_WINDOW_SAMPLES
     hop = size / 4 if line.pitch_kept else size / 2
@@ -233,7 +239,7 @@ class _Tracker:
     room blur the peak in each window, and they are the same in all windows.
     """
 
-    line: _Line
+    line: _LineHypothesis
     reach: float
     shift: float = 0.0
     slack: float = _SLACK_S * RATE_HZ
@@ -253,7 +259,7 @@ class _Tracker:
         reach = min(middle, round(self.slack * LAG_OVERSAMPLING))
         near = pooled[middle - reach : middle + reach + 1]
         best = int(np.argmax(near)) - reach
-        if near[best + reach] < _PEAK_MIN:
+        if near[best + reach] < _CORRELATION_PEAK_MIN:
             self.slack = min(self.slack * 1.2, _SLACK_S * RATE_HZ)
             return None
         at = round(window.sent) + (best + peak_offset(near, best + reach)) / LAG_OVERSAMPLING
@@ -274,7 +280,7 @@ class _Tracker:
         return pooled
 
 
-def _path_from_knots(knots: NDArray[np.float64], line: _Line) -> Path | None:
+def _path_from_knots(knots: NDArray[np.float64], line: _LineHypothesis) -> TimePath | None:
     """Return the knots in order, without outliers."""
     if len(knots) < 2:
         return None
@@ -289,7 +295,7 @@ def _path_from_knots(knots: NDArray[np.float64], line: _Line) -> Path | None:
         sent = _smooth_knots(found, sent, line.tempo)
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(sent)) > 0.0])
     found, sent = found[rising], sent[rising]
-    return Path(sent, found, line.pitch, len(found)) if len(found) > 1 else None
+    return TimePath(sent, found, line.pitch, len(found)) if len(found) > 1 else None
 
 
 def _smooth_knots(

@@ -31,19 +31,19 @@ _STEPS_PER_LEVEL: Final = 64
 # a level gets its own estimate only if the kernel gives it the weight of this many pixels
 _KERNEL_WEIGHT_MIN: Final = 20.0
 _SLOPE_PRIOR: Final = 4.0  # in squared grey levels; pulls slopes towards the overall one
-_SLOPE_LEAST: Final = 0.2  # a slope is at least this share of the overall slope
+_SLOPE_SHARE_MIN: Final = 0.2  # a slope is at least this share of the overall slope
 _FIT_PIXELS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tone:
+class FittedTone:
     """The sent picture with the leak's tones, and the slope of the tone curve at each pixel."""
 
     expected: Plane
     slope: Plane
 
 
-def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
+def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> FittedTone:
     """Fit the tone curve of a leak; both pictures are on the same grid.
 
     Args:
@@ -54,17 +54,19 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     sent = luma(sent_rgb)
     step = max(1, sent.size // _FIT_PIXELS)
     keep = covered.ravel()[::step]
-    curve, slope = _fit_local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
+    curve, slope = _local_linear_regression(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
     levels = np.linspace(0.0, _GREY_LEVELS - 1.0, (_GREY_LEVELS - 1) * _STEPS_PER_LEVEL + 1)
     expected = apply_curve(sent, levels, np.interp(levels, np.arange(_GREY_LEVELS), curve))
     red, blue = chroma(sent_rgb, sent)
     gains = _chroma_gains(leak - expected, red, blue, covered, step)
     expected += gains[0] * red + gains[1] * blue
     slopes = apply_curve(sent, np.arange(_GREY_LEVELS, dtype=np.float64), slope)
-    return Tone(expected, slopes)
+    return FittedTone(expected, slopes)
 
 
-def _fit_local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _local_linear_regression(
+    sent: Plane, leak: Plane
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (values, slopes), 256 each, by local linear regression.
 
     The leak is regressed on the sent picture around every grey level.
@@ -111,7 +113,7 @@ def _overall_slope(
 def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
     """Give all slopes the sign of the overall slope; a slope of the other sign is noise."""
     sign = -1.0 if overall < 0.0 else 1.0
-    return sign * np.maximum(sign * slope, _SLOPE_LEAST * abs(overall))
+    return sign * np.maximum(sign * slope, _SLOPE_SHARE_MIN * abs(overall))
 
 
 def _chroma_gains(
@@ -166,7 +168,7 @@ class ChannelFilter:
 def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_]) -> ChannelFilter:
     """Measure the filter that turns ``expected`` into ``leak``, where the leak covers it."""
     highs = _high_frequencies(expected)
-    weight = _flatness_weight(highs, covered)
+    weight = _flat_area_weight(highs, covered)
     found = dctn(_high_frequencies(leak) * weight, norm="ortho").ravel()
     sent = dctn(highs * weight, norm="ortho").ravel()
     at = _frequency_rings(shape_of(leak))
@@ -190,7 +192,7 @@ def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[
     return np.asarray(np.clip(gains, 0.0, _GAIN_MAX), np.float64)
 
 
-def _flatness_weight(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
+def _flat_area_weight(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
     power = np.maximum(cv2.blur(highs * highs, (_WINDOW_PX, _WINDOW_PX)), 0.0)
     inside = cv2.erode(covered.astype(np.float32), np.ones((9, 9), np.uint8))
     even = cv2.GaussianBlur(
@@ -226,7 +228,7 @@ _COVERED_SHARE_MIN: Final = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class OctaveEvidence:
     """The evidence of a leak in one octave of detail.
 
     ``rho`` is gain x residual / variance at each pixel. On average, a mark m adds ``response`` x m
@@ -237,7 +239,9 @@ class Evidence:
     response: Plane
 
 
-def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[Evidence]:
+def gather_evidence(
+    leak: Plane, tone: FittedTone, covered: Plane, trial: list[Plane]
+) -> list[OctaveEvidence]:
     """Return the evidence of a leak on the sent picture's working grid, finest octave first.
 
     Args:
@@ -254,13 +258,13 @@ def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane])
     slopes = gaussian_pyramid(tone.slope, levels)
     coverage = gaussian_pyramid(covered, levels)
     return [
-        _weigh_evidence(found[k], sent[k], slopes[k], coverage[k], trial[k]) for k in range(levels)
+        _octave_evidence(found[k], sent[k], slopes[k], coverage[k], trial[k]) for k in range(levels)
     ]
 
 
-def _weigh_evidence(
+def _octave_evidence(
     found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane
-) -> Evidence:
+) -> OctaveEvidence:
     weight = (coverage > _COVERED_SHARE_MIN).astype(np.float32)
     amount = np.maximum(_local_mean(weight), 1e-6)
     gain = _local_gain(found, sent, weight, amount)
@@ -269,7 +273,7 @@ def _weigh_evidence(
     # if the residual is smaller than a mark of this strength, marks were weakened
     full = np.maximum(kept**2 * _local_mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
-    return Evidence(
+    return OctaveEvidence(
         np.asarray(kept * residual / variance, np.float32),
         np.asarray(kept**2 / variance * weight, np.float32),
     )

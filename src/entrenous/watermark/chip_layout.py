@@ -24,7 +24,7 @@ Shape = tuple[int, int]  # rows, columns
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class ChipBand:
     """One octave: a grid of ``cells`` on a pyramid level of ``pixels``, both (rows, columns).
 
     ``start`` is the index of the band's first chip. Chips are numbered row by row, finest band
@@ -42,11 +42,11 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ChipLayout:
     """All bands of a picture with ``full`` (rows, columns) pixels, finest first."""
 
     full: Shape
-    bands: tuple[Band, ...]
+    bands: tuple[ChipBand, ...]
 
     @property
     def working_size(self) -> Shape:
@@ -58,7 +58,7 @@ class Layout:
         return self.bands[-1].stop
 
 
-def lay_out(width_px: int, height_px: int) -> Layout:
+def lay_out_chips(width_px: int, height_px: int) -> ChipLayout:
     """Lay out the bands of a picture.
 
     Raises:
@@ -69,17 +69,17 @@ def lay_out(width_px: int, height_px: int) -> Layout:
     pixels = _working_size((height_px, width_px))
     finest = min(CELLS_MAX, max(pixels) // CELL_PX_MIN)
     cells = _scale_shape(pixels, finest / max(pixels))
-    bands: list[Band] = []
+    bands: list[ChipBand] = []
     start = 0
     while max(cells) >= CELLS_MIN:
-        bands.append(Band(cells, pixels, start))
+        bands.append(ChipBand(cells, pixels, start))
         start = bands[-1].stop
-        cells, pixels = _halve(cells), _halve(pixels)
-    return Layout((height_px, width_px), tuple(bands))
+        cells, pixels = _halve_shape(cells), _halve_shape(pixels)
+    return ChipLayout((height_px, width_px), tuple(bands))
 
 
 def chips_needed(width_px: int, height_px: int) -> int:
-    return lay_out(width_px, height_px).chips
+    return lay_out_chips(width_px, height_px).chips
 
 
 def stream_bytes(width_px: int, height_px: int) -> int:
@@ -125,5 +125,5 @@ def _scale_shape(shape: Shape, factor: float) -> Shape:
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def _halve(shape: Shape) -> Shape:
+def _halve_shape(shape: Shape) -> Shape:
     return (shape[0] + 1) // 2, (shape[1] + 1) // 2

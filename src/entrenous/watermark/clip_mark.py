@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.chip_layout import Layout, chips_of_stream, lay_out
-from entrenous.watermark.embed import enlarge, mark_pattern, trial_chips
+from entrenous.watermark.chip_layout import ChipLayout, chips_of_stream, lay_out_chips
+from entrenous.watermark.embed import enlarge_mark, mark_pattern, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, shape_of
 from entrenous.watermark.visibility import band_masks
 
@@ -31,7 +31,9 @@ _LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges f
 _DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE)
 _BLACK_LUMA: Final = np.float32(16.0)
 _NO_MOTION: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-_SPREAD_MAX: Final = 8  # in multiples of a frame's side; evidence from farther away is cut off
+_MOTION_SPREAD_MAX: Final = (
+    8  # in multiples of a frame's side; evidence from farther away is cut off
+)
 # mean squared error, in squared grey levels, that dithering adds to a small mark
 _DITHER_ERROR: Final = 1.0 / 6.0
 Motion = NDArray[np.float64]  # 2 x 3
@@ -45,7 +47,7 @@ class ClipLayout:
     gain as a plane. ``loudness`` is the mean square of a node's pattern.
     """
 
-    plan: Layout
+    plan: ChipLayout
     masks: tuple[Plane, ...]
     loudness: float
 
@@ -84,7 +86,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     factor = min(1.0, SIDE_PX_MAX / max(width_px, height_px))
-    plan = lay_out(round(width_px * factor), round(height_px * factor))
+    plan = lay_out_chips(round(width_px * factor), round(height_px * factor))
     gains = _BAND_GAINS + _BAND_GAINS[-1:] * len(plan.bands)
     planes = tuple(
         np.full(band.pixels, gain, np.float32)
@@ -162,7 +164,10 @@ def warp_back(evidence: Plane, motion: Motion) -> Plane:
     left, top = np.floor(corners.min(axis=0)).astype(int)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int)
     inverse[:, 2] -= (left, top)
-    size = (min(right - left, _SPREAD_MAX * columns), min(bottom - top, _SPREAD_MAX * rows))
+    size = (
+        min(right - left, _MOTION_SPREAD_MAX * columns),
+        min(bottom - top, _MOTION_SPREAD_MAX * rows),
+    )
     spread = cv2.warpAffine(evidence, inverse, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
     tall = _fold_rows(np.asarray(spread, np.float32), int(top), rows)
     return np.ascontiguousarray(_fold_rows(tall.T, int(left), columns).T)
@@ -182,7 +187,7 @@ def mark_luma(
     (one, share), (other, rest) = shown
     blend = cv2.addWeighted(one, share, other, rest, 0.0)
     mark = cv2.multiply(blend, strength, scale=_DITHER_STEPS_PER_LEVEL)
-    large = enlarge(np.asarray(mark, np.float32), shape_of(luma))
+    large = enlarge_mark(np.asarray(mark, np.float32), shape_of(luma))
     # adding the dither before the shift rounds the sum randomly
     steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)
     steps >>= 8  # an arithmetic shift rounds down even for negative numbers

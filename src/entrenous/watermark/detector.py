@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from entrenous.watermark.channel import (
     ChannelFilter,
-    Tone,
+    FittedTone,
     fit_channel_filter,
     fit_tone,
     gather_evidence,
 )
-from entrenous.watermark.chip_layout import Layout, Shape, chips_of_stream
+from entrenous.watermark.chip_layout import ChipLayout, Shape, chips_of_stream
 from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude, warp_back
-from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, trial_chips
+from entrenous.watermark.embed import PreparedPicture, mark_pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
 # weight of the evidence in JPEG coefficients, relative to the evidence in the octaves
@@ -49,7 +49,9 @@ class PartialEvidence:
     forecast: float
 
 
-def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | None) -> ChipEvidence:
+def combine_partial_evidence(
+    octaves: PartialEvidence, coding: PartialEvidence | None
+) -> ChipEvidence:
     """Combine the evidence in the leak's detail with that in its coding.
 
     One of them may be useful where the other is not.
@@ -64,7 +66,7 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
 
 
 def octave_evidence(
-    warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
+    warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: PreparedPicture
 ) -> PartialEvidence:
     """Return the evidence in the leak's detail at the working size, octave by octave."""
     plan = prepared.layout
@@ -73,13 +75,13 @@ def octave_evidence(
     tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working_size), inside > 0)
     filled = np.where(inside > 0, leak, tone.expected).astype(np.float32)
     channel = fit_channel_filter(filled, tone.expected, inside > 0)
-    tone = Tone(channel.filtered(tone.expected), tone.slope)
+    tone = FittedTone(channel.filtered(tone.expected), tone.slope)
     pattern = channel.filtered(prepared.pattern(trial_chips(plan)))
     trial = detail_pyramid(pattern, len(plan.bands))
     octaves = gather_evidence(leak, tone, inside, trial)
-    evidence = _per_chip([octave.rho for octave in octaves], channel, prepared)
+    evidence = _evidence_per_chip([octave.rho for octave in octaves], channel, prepared)
     trial_response = [octave.response * t for octave, t in zip(octaves, trial, strict=True)]
-    return _weigh_bands(evidence, _per_chip(trial_response, channel, prepared), plan)
+    return _weigh_bands(evidence, _evidence_per_chip(trial_response, channel, prepared), plan)
 
 
 def _luma_of(warped: Pixels | Plane) -> Plane:
@@ -88,7 +90,7 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
     )
 
 
-def coding_evidence(warped: Plane, prepared: Prepared) -> PartialEvidence:
+def coding_evidence(warped: Plane, prepared: PreparedPicture) -> PartialEvidence:
     """Return the evidence in the leak's JPEG coefficients (see ``jpeg_evidence``)."""
     plan = prepared.layout
     sized = _resize_to(warped, plan.working_size)
@@ -99,7 +101,7 @@ def coding_evidence(warped: Plane, prepared: Prepared) -> PartialEvidence:
     return _normalise(evidence, trial_response[0] if trial_response else None, plan)
 
 
-def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
+def copy_scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
     """Return one score per key stream, in standard deviations of an innocent copy's score.
 
     Raises:
@@ -111,13 +113,15 @@ def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float
     )
 
 
-def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) -> list[Plane]:
+def _evidence_per_chip(
+    details: list[Plane], channel: ChannelFilter, prepared: PreparedPicture
+) -> list[Plane]:
     plane = channel.filtered(detail_adjoint(details))
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
 def _weigh_bands(
-    evidence: list[Plane], trial_response: list[Plane], plan: Layout
+    evidence: list[Plane], trial_response: list[Plane], plan: ChipLayout
 ) -> PartialEvidence:
     """Weight the bands by the response of a trial mark.
 
@@ -139,7 +143,7 @@ def _weigh_bands(
 
 
 def _normalise(
-    evidence: list[Plane], trial_response: list[Plane] | None, plan: Layout
+    evidence: list[Plane], trial_response: list[Plane] | None, plan: ChipLayout
 ) -> PartialEvidence:
     per_chip = np.concatenate(evidence)
     norm = float(np.linalg.norm(per_chip.astype(np.float64)))
@@ -149,7 +153,7 @@ def _normalise(
     return PartialEvidence(per_chip / np.float32(norm), forecast)
 
 
-def _trial_signal(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
+def _trial_signal(trial_response: Sequence[Plane], plan: ChipLayout) -> list[float]:
     trial = trial_chips(plan)
     return [
         float(np.dot(trial[band.start : band.stop], own))
@@ -214,8 +218,8 @@ _PILOT_SCORE_PRIOR: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
-class FrameDetector:
-    stage: ClipLayout
+class FrameEvidenceAccumulator:
+    layout: ClipLayout
     planes: dict[int, Plane] = field(default_factory=dict)
     _trial: Plane | None = None
 
@@ -238,12 +242,12 @@ class FrameDetector:
         """
         if self._trial is None:
             self._trial = mark_pattern(
-                trial_chips(self.stage.plan), self.stage.plan, self.stage.masks
+                trial_chips(self.layout.plan), self.layout.plan, self.layout.masks
             )
-        strength = pattern_amplitude(sent, self.stage)
+        strength = pattern_amplitude(sent, self.layout)
         grey = np.clip(np.rint(sent), 0, 255).astype(np.uint8)
         tone = fit_tone(found, np.asarray(cv2.merge([grey] * 3), np.uint8), covered)
-        trial = detail_pyramid(self._trial * strength, len(self.stage.plan.bands))
+        trial = detail_pyramid(self._trial * strength, len(self.layout.plan.bands))
         octaves = gather_evidence(found, tone, covered.astype(np.float32), trial)
         evidence = detail_adjoint([octave.rho for octave in octaves]) * strength
         for node, (share, motion) in nodes.items():
@@ -272,37 +276,39 @@ class CombinedEvidence:
         return float(np.dot(chips_of_stream(copy_stream, numbers.size), numbers))
 
 
-def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> CombinedEvidence:
+def combine_evidence(
+    detector: FrameEvidenceAccumulator, pilots: Mapping[int, bytes]
+) -> CombinedEvidence:
     """Combine the accumulated evidence; each band is weighted by the pilot's score in it.
 
     Args:
         detector: the accumulated frames.
         pilots: the pilot's key stream for every node in ``detector``.
     """
-    stage = detector.stage
+    layout = detector.layout
     nodes = {
-        node: np.concatenate(pattern_adjoint(plane, stage.plan, stage.masks))
+        node: np.concatenate(pattern_adjoint(plane, layout.plan, layout.masks))
         for node, plane in detector.planes.items()
     }
-    pilot = {node: chips_of_stream(stream, stage.plan.chips) for node, stream in pilots.items()}
-    weights = _chip_weights(nodes, pilot, stage)
-    own = stage.own_chips.astype(np.float32) * weights
+    pilot = {node: chips_of_stream(stream, layout.plan.chips) for node, stream in pilots.items()}
+    weights = _chip_weights(nodes, pilot, layout)
+    own = layout.own_chips.astype(np.float32) * weights
     weighed = {node: numbers * own for node, numbers in nodes.items()}
     power = sum(float(np.dot(one.astype(np.float64), one)) for one in weighed.values())
     return CombinedEvidence(weighed, math.sqrt(power))
 
 
 def _chip_weights(
-    nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
+    nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], layout: ClipLayout
 ) -> NDArray[np.float32]:
     """Return a weight for each chip.
 
     It is z divided by the norm of the band's evidence, if the pilot scores z standard deviations in
     that band.
     """
-    weights = np.zeros(stage.plan.chips, np.float32)
-    shared = ~stage.own_chips
-    for band in stage.plan.bands:
+    weights = np.zeros(layout.plan.chips, np.float32)
+    shared = ~layout.own_chips
+    for band in layout.plan.bands:
         part = slice(band.start, band.stop)
         on = shared[part]
         score = sum(float(np.dot(pilot[node][part][on], g[part][on])) for node, g in nodes.items())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from entrenous.watermark.chip_layout import Layout, Shape, chips_of_stream, lay_out
+from entrenous.watermark.chip_layout import ChipLayout, Shape, chips_of_stream, lay_out_chips
 from entrenous.watermark.pyramid import (
     Pixels,
     Plane,
@@ -33,7 +33,7 @@ _KERNEL_CELLS: Final = (9, 9)
 _CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), with OpenCV's value
 
 
-def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
+def mark_pattern(signs: Plane, layout: ChipLayout, masks: Sequence[Plane]) -> Plane:
     """Return the mark that these chips form, in grey levels, at the layout's working size.
 
     Args:
@@ -49,7 +49,7 @@ def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
     )
 
 
-def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> list[Plane]:
+def pattern_adjoint(evidence: Plane, layout: ChipLayout, masks: Sequence[Plane]) -> list[Plane]:
     """Apply the adjoint of :func:`mark_pattern`; return one number per chip, band by band."""
     levels = sum_pyramid_adjoint(evidence, len(layout.bands))
     return [
@@ -58,7 +58,7 @@ def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> 
     ]
 
 
-def enlarge(mark: Plane, shape: Shape) -> Plane:
+def enlarge_mark(mark: Plane, shape: Shape) -> Plane:
     """Enlarge to the full size (bicubic); an array of that size is returned as it is."""
     if mark.shape == shape:
         return mark
@@ -130,7 +130,7 @@ _TRIAL_SEED: Final = b"entrenous/mark/trial"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedPicture:
     """One picture, prepared for marking and detection.
 
     ``pixels_rgb`` is the picture, (H, W, 3) uint8. ``masks`` has one amplitude map per band of
@@ -139,7 +139,7 @@ class Prepared:
     """
 
     pixels_rgb: Pixels
-    layout: Layout
+    layout: ChipLayout
     masks: tuple[Plane, ...]
 
     def pattern(self, signs: Plane) -> Plane:
@@ -148,10 +148,10 @@ class Prepared:
 
     def trial(self) -> Plane:
         """Return the mark of trial chips at the picture's size, for measuring marks' strength."""
-        return enlarge(self.pattern(trial_chips(self.layout)), self.layout.full)
+        return enlarge_mark(self.pattern(trial_chips(self.layout)), self.layout.full)
 
 
-def prepare_picture(pixels_rgb: Pixels) -> Prepared:
+def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:
     """Measure a picture once, before its copies are marked or a leak of it is traced.
 
     The PSNR of a copy stays above 43.8 dB at 600 px; this limit rises by 1.1 dB per octave, up to
@@ -165,22 +165,24 @@ def prepare_picture(pixels_rgb: Pixels) -> Prepared:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     height_px, width_px = pixels_rgb.shape[:2]
-    plan = lay_out(width_px, height_px)
+    plan = lay_out_chips(width_px, height_px)
     uncapped = band_masks(luma(shrink(pixels_rgb, plan.working_size)), len(plan.bands))
     strongest = zero_in_flat_areas(uncapped, pixels_rgb, plan.working_size)
-    trial = enlarge(mark_pattern(trial_chips(plan), plan, strongest), plan.full)
-    factor = np.float32(_strength_cap(trial, psnr_db_least(max(plan.full))))
+    trial = enlarge_mark(mark_pattern(trial_chips(plan), plan, strongest), plan.full)
+    factor = np.float32(_strength_cap(trial, copy_psnr_db_min(max(plan.full))))
     capped = [mask * factor for mask in strongest]
-    return Prepared(pixels_rgb, plan, reduce_where_visible(capped, pixels_rgb, trial * factor))
+    return PreparedPicture(
+        pixels_rgb, plan, reduce_where_visible(capped, pixels_rgb, trial * factor)
+    )
 
 
-def psnr_db_least(longest_side_px: int) -> float:
+def copy_psnr_db_min(longest_side_px: int) -> float:
     """Return the least PSNR, in dB, that a marked picture of this size may have."""
     wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
 
 
-def trial_chips(plan: Layout) -> Plane:
+def trial_chips(plan: ChipLayout) -> Plane:
     """Return chips that no copy has, for measuring the effect of a mark; always the same ones."""
     return chips_of_stream(hashlib.shake_256(_TRIAL_SEED).digest(-(-plan.chips // 8)), plan.chips)
 
@@ -213,7 +215,7 @@ _STRIP_PX: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Canvas:
+class CopyCanvas:
     """Reusable buffers for painting one copy.
 
     ``pixels`` is (H, W, 4) uint8, whose fourth channel is unused. ``fine`` is (H, W) int16, for
@@ -224,11 +226,11 @@ class Canvas:
     fine: NDArray[np.int16]
 
 
-def new_canvas(rows: int, columns: int) -> Canvas:
-    return Canvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
+def new_copy_canvas(rows: int, columns: int) -> CopyCanvas:
+    return CopyCanvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
 
 
-def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canvas) -> None:
+def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: CopyCanvas) -> None:
     """Paint a picture with its mark onto a canvas.
 
     Args:
@@ -269,7 +271,7 @@ def _row_strips(rows: int, columns: int) -> Iterator[slice]:
         yield slice(top, min(top + height, rows))
 
 
-def embed_mark(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
+def embed_mark(prepared: PreparedPicture, copy_stream: bytes, dither_stream: bytes) -> Pixels:
     """Return the picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
     The same integer is added to red, green and blue: the mark plus a uniform dither, rounded down.
@@ -284,23 +286,23 @@ def embed_mark(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> 
     Raises:
         ValueError: a stream is too short.
     """
-    marked = new_canvas(*prepared.layout.full)
+    marked = new_copy_canvas(*prepared.layout.full)
     paint_copy(prepared, split_colours(prepared), copy_stream, dither_stream, onto=marked)
     return np.ascontiguousarray(marked.pixels[:, :, :3])
 
 
-def split_colours(prepared: Prepared) -> tuple[Pixels, ...]:
+def split_colours(prepared: PreparedPicture) -> tuple[Pixels, ...]:
     """Split a picture, once for all copies, into red, green and blue, (H, W) uint8 each."""
     return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
 
 
 def paint_copy(
-    prepared: Prepared,
+    prepared: PreparedPicture,
     planes: Sequence[Pixels],
     copy_stream: bytes,
     dither_stream: bytes,
     *,
-    onto: Canvas,
+    onto: CopyCanvas,
 ) -> None:
     """Do the same as :func:`embed_mark`, on a canvas that is reused for the next copy.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.watermark.channel import fit_channel_filter, fit_tone
-from entrenous.watermark.chip_layout import Layout, Shape
+from entrenous.watermark.chip_layout import ChipLayout, Shape
 from entrenous.watermark.pyramid import Pixels, Plane, luma, shape_of
 
 Planes = NDArray[np.float32]  # shape: frequencies x rows of blocks x columns of blocks
@@ -33,7 +33,7 @@ _SCALE_INFORMATION: Final = 1.43
 _CENTRE_INFORMATION: Final = 1.0 / 3.0
 _STEP_MAX: Final = 0.7  # log s changes by at most this in a round
 _SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
-_ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
+_FIT_ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
 _GAIN_PRIOR: Final = 30.0
 _GAIN_MAX: Final = 3.0
 _ROUNDING_VARIANCE: Final = 0.08  # squared grey levels; rounding to 8 bits adds 1/12
@@ -177,7 +177,7 @@ def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> 
 
 def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     """Fit gain and scale by maximum likelihood, with Fisher scoring in windows of blocks."""
-    for _ in range(_ROUNDS):
+    for _ in range(_FIT_ROUNDS):
         law = _refit_gain(observed, sent, _refit_scale(observed, sent, law))
     return law
 
@@ -232,11 +232,11 @@ _JPEG_LEVEL_SHIFT: Final = np.float32(128.0)
 _SECOND_MOMENT: Final = np.float32(2.0)
 _CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
 # frequencies are independent, so the number of threads does not change the result
-_THREADS: Final = 2
+_FREQUENCY_THREADS: Final = 2
 
 
 def luma_table_for(
-    tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: Layout
+    tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: ChipLayout
 ) -> Sequence[int] | None:
     """Return the luma table for reading a leak.
 
@@ -332,15 +332,15 @@ def _map_frequencies(
 ) -> Planes:
     """Apply ``work`` to all frequencies, a few at a time; return (n, 64, rows, columns)."""
 
-    def chunk(first: int) -> Planes:
+    def map_frequency_chunk(first: int) -> Planes:
         which = slice(first, first + _CHUNK_FREQUENCIES)
         return work(
             rounding_intervals(coded[which], steps[which], first), sent[which], marked[which]
         )
 
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(_FREQUENCY_THREADS) as threads:
         return np.concatenate(
-            list(threads.map(chunk, range(0, len(coded), _CHUNK_FREQUENCIES))), axis=1
+            list(threads.map(map_frequency_chunk, range(0, len(coded), _CHUNK_FREQUENCIES))), axis=1
         )
 
 

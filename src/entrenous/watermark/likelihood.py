@@ -44,7 +44,7 @@ def tail_of_best(compared: int, tail: float) -> float:
 LIKELIHOOD_RATIO_MAX: Final = 1.0 / CHANCE_MIN
 SURVIVAL_PRIOR: Final = 0.5
 STRENGTH_MAX: Final = 300
-_HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
+_HARMONIC_SUM: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
 # strengths that differ more from the score contribute less than 1e-17 of the sum
 _STRENGTH_RANGE: Final = 9
 _EXPONENT_MAX: Final = 700.0  # exp() of this is far above LIKELIHOOD_RATIO_MAX, and still finite
@@ -67,7 +67,7 @@ def likelihood_ratio(score: float) -> float:
     first = int(min(max(1.0, score - _STRENGTH_RANGE), STRENGTH_MAX))
     last = int(min(max(1.0, score) + _STRENGTH_RANGE, STRENGTH_MAX))
     survived = math.fsum(
-        math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC)
+        math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC_SUM)
         for t in range(first, last + 1)
     )
     return min(1.0 - SURVIVAL_PRIOR + SURVIVAL_PRIOR * survived, LIKELIHOOD_RATIO_MAX)

@@ -105,14 +105,14 @@ def _upsample(plane: Plane, shape: Shape) -> Plane:
 
 def _upsample_adjoint(plane: Plane) -> Plane:
     rows, columns = plane.shape
-    return _both_axes(_up_matrix(rows).T, _up_matrix(columns).T, plane)
+    return _filter_both_axes(_up_matrix(rows).T, _up_matrix(columns).T, plane)
 
 
 def _downsample_adjoint(plane: Plane, shape: Shape) -> Plane:
-    return _both_axes(_down_matrix(shape[0]).T, _down_matrix(shape[1]).T, plane)
+    return _filter_both_axes(_down_matrix(shape[0]).T, _down_matrix(shape[1]).T, plane)
 
 
-def _both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -> Plane:
+def _filter_both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -> Plane:
     half = np.ascontiguousarray((down @ plane).T)
     return np.ascontiguousarray((across @ half).T, np.float32)
 

@@ -133,7 +133,7 @@ class NothingToWeigh(NotFound):
     """
 
 
-def weigh_scores(
+def name_by_scores(
     scores: Mapping[RecipientId, float],
     *,
     alpha: float = FALSE_NAMING_CHANCE_MAX,
@@ -152,10 +152,10 @@ def weigh_scores(
         NothingToWeigh: ``scores`` is empty.
         ValueError: a score is not finite, ``alpha`` is outside (0, 1), ``compared`` is below N.
 
-    >>> weigh_scores({RecipientId("ana"): 9.1, RecipientId("bo"): 0.3}).named
+    >>> name_by_scores({RecipientId("ana"): 9.1, RecipientId("bo"): 0.3}).named
     ('ana',)
     """
-    total = _check_scores(len(scores), alpha, compared)
+    total = _checked_compared_count(len(scores), alpha, compared)
     chance = {who: tail_of_best(total, upper_tail(score)) for who, score in scores.items()}
     outliers = (who for who in chance if chance[who] <= alpha)
     named = tuple(sorted(outliers, key=scores.__getitem__, reverse=True))
@@ -167,11 +167,11 @@ def finding_of(named: int) -> Finding:
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(named, 2)]
 
 
-Score = Callable[[Collection[RecipientId]], Mapping[RecipientId, float]]
+ScoreCopies = Callable[[Collection[RecipientId]], Mapping[RecipientId, float]]
 
 
-def weigh_in_rounds(
-    score: Score, *, alpha: float = FALSE_NAMING_CHANCE_MAX, compared: int | None = None
+def name_in_rounds(
+    score: ScoreCopies, *, alpha: float = FALSE_NAMING_CHANCE_MAX, compared: int | None = None
 ) -> Verdict:
     """Name the copies with scores that no innocent copy would plausibly reach, in rounds.
 
@@ -183,14 +183,14 @@ def weigh_in_rounds(
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
             removing the given copies' evidence; scores of named copies are ignored.
         alpha: accepted probability, in (0, 1), that any innocent copy is named.
-        compared: as in :func:`weigh_scores`.
+        compared: as in :func:`name_by_scores`.
 
     Raises:
         NothingToWeigh: there are no copies.
         ValueError: a score is not finite, ``alpha`` is outside (0, 1), ``compared`` is too small.
     """
     first = dict(score(()))
-    total = _check_scores(len(first), alpha, compared)
+    total = _checked_compared_count(len(first), alpha, compared)
     best = {who: (_chance_in_round(z, total, 0), z) for who, z in first.items()}
     named = _newly_named(best, (), alpha)
     newly_named, round_number = named, 1
@@ -209,7 +209,7 @@ def weigh_in_rounds(
     )
 
 
-def _check_scores(copies: int, alpha: float, compared: int | None) -> int:
+def _checked_compared_count(copies: int, alpha: float, compared: int | None) -> int:
     if not copies:
         raise NothingToWeigh
     if not 0.0 < alpha < 1.0:
@@ -241,13 +241,13 @@ _SCORE_MAX: Final = 64.0
 _BISECTION_STEPS: Final = 60
 
 
-def naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
+def naming_score_min(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
     """Return the lowest score whose chance among ``compared`` copies is at most ``alpha``.
 
     Raises:
         ValueError: nobody was compared, or no score has so small a chance.
 
-    >>> round(naming_score(1000), 1)
+    >>> round(naming_score_min(1000), 1)
     6.2
     """
     if compared < 1 or tail_of_best(compared, upper_tail(_SCORE_MAX)) > alpha:

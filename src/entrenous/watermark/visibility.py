@@ -33,9 +33,9 @@ _SMOOTH_DB_PER_OCTAVE: Final = 1.1
 _ACTIVITY_EXPONENT: Final = 0.6
 _AMPLITUDE_CEILING: Final = 6.0  # grey levels
 _MASK_WINDOW_PX: Final = 5
-_SMOOTHEST_PX: Final = 7
+_SMOOTHEST_WINDOW_PX: Final = 7
 # size of the neighbourhood in which an isolated edge between smooth areas gets less amplitude
-_EDGE_PX: Final = 13
+_EDGE_WINDOW_PX: Final = 13
 # an edge counts at most this many times the activity of the smoothest place around it
 _EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
@@ -48,7 +48,7 @@ _BAND_GAINS: Final = (1.2, 1.0, 0.7, 0.45, 0.35, 0.35)
 _SSIM_MIN: Final = 0.987
 _SSIM_CONSTANT: Final = (0.03 * 255.0) ** 2  # C2 of Wang et al. 2004
 _SSIM_SIGMA_PX: Final = 1.5
-_SAMPLE_PX: Final = 8  # SSIM is estimated from every eighth pixel of every eighth row
+_SAMPLING_STEP_PX: Final = 8  # SSIM is estimated from every eighth pixel of every eighth row
 # Variance of a band's pattern within SSIM's window, where its mask is 1, finest band first. A whole
 # pattern has a variance of 0.41, but detail that is coarser than the window only shifts the
 # window's mean.
@@ -107,20 +107,20 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     """Return the highest floor that keeps SSIM and, if it is above 0.4, PSNR at their limits."""
-    contrast = _sample_variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
-    sampled = [one.thin(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
+    contrast = _sample_variance(luma)[::_SAMPLING_STEP_PX, ::_SAMPLING_STEP_PX]
+    sampled = [one.thin(max(1, _SAMPLING_STEP_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
 
-    def acceptable(floor: float) -> bool:
+    def is_acceptable(floor: float) -> bool:
         smooth = floor <= _AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
         return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_MIN
 
     low, high = _AMPLITUDE_FLOOR_MIN, _AMPLITUDE_FLOOR_MAX
-    if acceptable(high):
+    if is_acceptable(high):
         return high
     for _ in range(8):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if acceptable(middle) else (low, middle)
+        low, high = (middle, high) if is_acceptable(middle) else (low, middle)
     return low
 
 
@@ -154,7 +154,7 @@ def _local_activity(detail: Plane) -> Plane:
     near, wide = (
         # running sums may give tiny negative powers
         np.sqrt(np.maximum(cv2.erode(power, np.ones((side, side), np.uint8)), 0.0))
-        for side in (_SMOOTHEST_PX, _EDGE_PX)
+        for side in (_SMOOTHEST_WINDOW_PX, _EDGE_WINDOW_PX)
     )
     return np.minimum(near, _EDGE_FACTOR * wide + _EDGE_ACTIVITY_MIN, dtype=np.float32)
 
@@ -178,7 +178,7 @@ def zero_in_flat_areas(
         pixels_rgb: (H, W, 3) uint8.
         working: size of the finest level; for a large picture, this is smaller than the picture.
     """
-    flat = flat_places(pixels_rgb)
+    flat = flat_area_mask(pixels_rgb)
     if not flat.any():
         return tuple(masks)
     touched = (shrink(flat, working) > 0).astype(np.float32)
@@ -186,7 +186,7 @@ def zero_in_flat_areas(
     return left if any(mask.any() for mask in left) else tuple(masks)
 
 
-def flat_places(pixels_rgb: Pixels) -> Pixels:
+def flat_area_mask(pixels_rgb: Pixels) -> Pixels:
     """Return (H, W) uint8: 255 where the surrounding 15 x 15 pixels are equal, and 0 elsewhere.
 
     At a border, the surrounding pixels are fewer.
@@ -236,7 +236,7 @@ _BISECTION_STEPS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scale:
+class _VisibilityAtScale:
     """A mark's visibility at one scale, and how smooth each place is, from 0 to 1."""
 
     seen: Plane
@@ -269,7 +269,7 @@ def reduce_where_visible(
     return tuple(mask * _resize_onto(factor, mask) for mask in strongest)
 
 
-def _smallest_reduction(scales: Sequence[_Scale]) -> float:
+def _smallest_reduction(scales: Sequence[_VisibilityAtScale]) -> float:
     """Return the smallest reduction with acceptable visibility, but at most ``_REDUCTION_MAX``."""
     low, high = 0.0, _REDUCTION_MAX
     if _total_visibility(scales, low) <= _VISIBILITY_MAX:
@@ -284,11 +284,11 @@ def _smallest_reduction(scales: Sequence[_Scale]) -> float:
     return high
 
 
-def _total_visibility(scales: Sequence[_Scale], reduction: float) -> float:
+def _total_visibility(scales: Sequence[_VisibilityAtScale], reduction: float) -> float:
     return sum(scale.visibility(reduction) for scale in scales)
 
 
-def _visibility_scales(pixels_rgb: Pixels, trial: Plane) -> list[_Scale]:
+def _visibility_scales(pixels_rgb: Pixels, trial: Plane) -> list[_VisibilityAtScale]:
     quarter = _downsample(pixels_rgb, 4), _downsample(trial, 4)
     eighth = _downsample(quarter[0], 2), _downsample(quarter[1], 2)
     return [
@@ -301,12 +301,14 @@ def _downsample(plane: Samples, times: int) -> Samples:
     return shrink(plane, (-(-plane.shape[0] // times), -(-plane.shape[1] // times)))
 
 
-def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
+def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _VisibilityAtScale:
     light = _xyb_lightness(small)
     per_level = _xyb_lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
     contrast, added = _local_variance(light), _local_variance(trial * per_level)
     hidden = np.float32(2) * contrast + np.float32(_SSIMULACRA_CONSTANT)
-    return _Scale(added / (hidden + added), np.float32(_SSIMULACRA_CONSTANT) / hidden, weight)
+    return _VisibilityAtScale(
+        added / (hidden + added), np.float32(_SSIMULACRA_CONSTANT) / hidden, weight
+    )
 
 
 def _xyb_lightness(pixels_rgb: Pixels) -> Plane:

@@ -15,12 +15,12 @@ from entrenous.fingerprint.nouns import REGISTERED_FRAMES_MAX, UPLOAD_FRAMES_MAX
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import (
     SAME_SCENE_BITS_MAX,
-    blocks_of,
+    blocks_of_luma,
     differing_bits,
     frames_to_register,
     frames_to_scan,
     make_video_fingerprint,
-    select_at_pace,
+    select_frames,
 )
 
 MakeFrames = Callable[[Any, float], list[Frame]]
@@ -35,7 +35,7 @@ def frame_at(at_s: float) -> Frame:
 @given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
 def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
     frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]
-    times = [frame.at_s for frame in select_at_pace(frames, FrameSampler(apart_s), 2000)]
+    times = [frame.at_s for frame in select_frames(frames, FrameSampler(apart_s), 2000)]
     assert times[:1] == [frame.at_s for frame in frames[:1]]
     stretches = [int((at_s + 1e-6) // apart_s) for at_s in times]
     assert stretches == sorted(set(stretches))
@@ -44,10 +44,10 @@ def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float)
 
 def test_the_rate_of_frames_does_not_matter_and_gaps_do_no_harm() -> None:
     every = map(frame_at, np.arange(0.0, 6.0, 1 / 30))
-    even = [frame.at_s for frame in select_at_pace(every, FrameSampler(0.5), 99)]
+    even = [frame.at_s for frame in select_frames(every, FrameSampler(0.5), 99)]
     assert even == pytest.approx(np.arange(0.0, 6.0, 0.5))
     uneven = [0.0, 0.1, 3.2, 3.3, 3.4, 3.6, 9.0]
-    some = select_at_pace(map(frame_at, uneven), FrameSampler(0.5), 99)
+    some = select_frames(map(frame_at, uneven), FrameSampler(0.5), 99)
     assert [frame.at_s for frame in some] == [0.0, 3.2, 3.6, 9.0]
 
 
@@ -79,9 +79,9 @@ def test_a_frame_hashes_like_a_screenshot_of_it(
 
 
 def test_blocks_are_on_the_scale_of_pictures() -> None:
-    assert blocks_of(np.full((90, 160), 16, np.uint8)) == pytest.approx(0.0)
-    assert blocks_of(np.full((90, 160), 235, np.uint8)) == pytest.approx(255.0, abs=1e-3)
-    assert (blocks_of(np.full((4, 160), 90, np.uint8)) == 0.0).all()
+    assert blocks_of_luma(np.full((90, 160), 16, np.uint8)) == pytest.approx(0.0)
+    assert blocks_of_luma(np.full((90, 160), 235, np.uint8)) == pytest.approx(255.0, abs=1e-3)
+    assert (blocks_of_luma(np.full((4, 160), 90, np.uint8)) == 0.0).all()
 
 
 @pytest.mark.slow

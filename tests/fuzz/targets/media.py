@@ -27,9 +27,13 @@ from entrenous.base.audio_video import (
 from entrenous.base.errors import Malformed
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.media.completeness import clip_container_of as clip_container
-from entrenous.media.completeness import complete_outline_of, outline_of, require_complete_file
+from entrenous.media.completeness import (
+    complete_jpeg_outline_of,
+    jpeg_outline_of,
+    require_complete_file,
+)
 from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_structure
-from entrenous.media.file_kind import is_animated, kind_of, medium_of
+from entrenous.media.file_kind import is_animated, media_kind_of, picture_format_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.media.picture_place import has_place
@@ -70,10 +74,10 @@ def _reader(data: bytes) -> Callable[[int], bytes]:
 
 def _walk(untrusted: bytes) -> None:
     """All that is judged by a file's first bytes, then its walk."""
-    medium_of(untrusted)
-    kind = kind_of(untrusted)
+    media_kind_of(untrusted)
+    kind = picture_format_of(untrusted)
     if kind is PictureFormat.JPEG:
-        complete_outline_of(untrusted)
+        complete_jpeg_outline_of(untrusted)
     require_complete_file(kind, untrusted)
     if kind is PictureFormat.WEBP:
         _is_lossless_webp(untrusted)
@@ -93,7 +97,7 @@ def _copies() -> Iterable[bytes]:
 
 
 def _outlined(untrusted: bytes) -> bool:
-    outline = outline_of(untrusted)
+    outline = jpeg_outline_of(untrusted)
     return untrusted[outline.end : outline.end + 2] == b"\xff\xd9"
 
 

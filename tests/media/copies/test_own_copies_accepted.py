@@ -19,7 +19,7 @@ from entrenous.base.audio_video import (
     SoundTiming,
 )
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.media.clip_writer import ClipWriter, Track
+from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_copy
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.picture_reader import read_picture
@@ -118,9 +118,9 @@ def test_every_sound_of_ours_passes(kind: SoundFormat, *, deep: bool) -> None:
 
 TRACKS = {
     "silent": None,
-    "mono": Track(np.full((8000, 1), 0.1, np.float32), 8000),
-    "stereo": Track(np.full((96_000, 2), 0.1, np.float32), 48_000),
-    "ahead": Track(
+    "mono": ClipSoundTrack(np.full((8000, 1), 0.1, np.float32), 8000),
+    "stereo": ClipSoundTrack(np.full((96_000, 2), 0.1, np.float32), 48_000),
+    "ahead": ClipSoundTrack(
         np.full((48_000, 1), 0.1, np.float32), 16_000, SoundTiming(9000, (Silence(3, 700),))
     ),
 }

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes
+from entrenous.media.sandbox.child_process import PIPE_CAPACITY_BYTES, Pipes
 
 Ends = tuple[Pipes, int, int]
 
@@ -39,7 +39,7 @@ def test_read_returns_exactly_the_size_and_keeps_the_rest(ends: Ends) -> None:
 
 def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
     pipes, asked, answered = ends
-    data = os.urandom(3 * PIPE_BYTES + 17)
+    data = os.urandom(3 * PIPE_CAPACITY_BYTES + 17)
 
     def mirror() -> None:
         left = len(data)
@@ -86,7 +86,7 @@ def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
         over.set()
         os.set_blocking(pipes._answers, False)
         with suppress(BlockingIOError):  # unblocks a writer that waits for room
-            while os.read(pipes._answers, PIPE_BYTES):
+            while os.read(pipes._answers, PIPE_CAPACITY_BYTES):
                 pass
         child.join()
 
@@ -95,7 +95,7 @@ def test_child_that_reads_nothing_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
     pipes.set_deadline(0.05)
     with pytest.raises(TimeoutError):
-        pipes.write(bytes(8 * PIPE_BYTES))
+        pipes.write(bytes(8 * PIPE_CAPACITY_BYTES))
 
 
 def test_ended_child_is_noticed(ends: Ends) -> None:

@@ -80,11 +80,11 @@ def test_concurrent_answers_are_not_mixed_up(files: Files, jails: DecoderPool) -
 @pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 def test_each_forked_child_is_new_and_equally_confined() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
-        walls = jail.walls
+        walls = jail.confinement
     server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
     try:
         for _ in range(2):
-            assert server.child(10.0).walls == walls
+            assert server.ready_child(10.0).confinement == walls
             (pid,) = children(server)
             assert descriptors(pid) <= {"0", "1", "2"}
             assert pid not in seen

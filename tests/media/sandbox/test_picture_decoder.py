@@ -229,7 +229,7 @@ def test_decompression_bomb_uses_little_memory() -> None:
 def test_all_restrictions_are_in_force() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
         assert (
-            jail.walls
+            jail.confinement
             & (Confinement.LIMITS | Confinement.NO_NEW_PRIVILEGES | Confinement.SYSTEM_CALLS)
             == 11
         )

@@ -26,7 +26,7 @@ from entrenous.send.copies.picture_copies import (
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.send import send_message
-from entrenous.watermark.embed import Canvas, new_canvas
+from entrenous.watermark.embed import CopyCanvas, new_copy_canvas
 from entrenous.wire.receipt import write_mark
 from tests.send.send_device import Room
 from tests.send.test_guard import draft
@@ -62,24 +62,24 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
 def test_trial_copy_is_made_once() -> None:
     """The first worker with a canvas makes it; the others wait only when they need the number."""
     begun, go_on = Event(), Event()
-    judged: list[Canvas] = []
+    judged: list[CopyCanvas] = []
 
-    def judge(onto: Canvas) -> int:
+    def judge(onto: CopyCanvas) -> int:
         judged.append(onto)
         begun.set()
         assert go_on.wait(10.0)
         return 3
 
-    trial, own = TrialCopy((64, 80), judge), new_canvas(64, 80)
+    trial, own = TrialCopy((64, 80), judge), new_copy_canvas(64, 80)
     with ThreadPoolExecutor(2) as crew:
         first = crew.submit(trial.make_if_needed, own)
         assert begun.wait(10.0)
-        trial.make_if_needed(new_canvas(64, 80))
+        trial.make_if_needed(new_copy_canvas(64, 80))
         asked = crew.submit(lambda: trial.finer_steps)
         assert not first.done()
         go_on.set()
         assert asked.result(10.0) == 3
-    trial.make_if_needed(new_canvas(64, 80))
+    trial.make_if_needed(new_copy_canvas(64, 80))
     assert judged == [own]
 
 

@@ -12,7 +12,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_file import CopyNotWritten
 from entrenous.send.copies.sound_copies import mark_sound_copies
-from entrenous.watermark.audio_location import contour
+from entrenous.watermark.audio_location import compute_contour
 from entrenous.watermark.audio_mark import prepare_sound
 from tests.send.sounds import device_for_sounds
 from tests.trace.test_trace_picture import offline_device
@@ -34,7 +34,7 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
     assert {file.suffix for _, file in made} == {".ogg"}
     assert device.vault.kept_file(sent.original) == NOTE
     sound = read_sound(NOTE)
-    kept = contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
+    kept = compute_contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
     assert device.vault.kept_file(sent.contour) == kept
     assert sent.length_s == pytest.approx(3.0)
 

@@ -13,8 +13,8 @@ from entrenous.fingerprint.nouns import (
     ClipPrint,
     Fingerprint,
     FramePrint,
+    MediaFingerprint,
     PicturePrint,
-    Print,
     SoundPrint,
     SoundTooQuiet,
     TooFlat,
@@ -87,7 +87,7 @@ def test_gate_refuses_flat_pictures(device_gate: RegistrationClient) -> None:
 
 @pytest.mark.parametrize("one", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
 def test_a_video_and_a_sound_are_registered_and_withdrawn(
-    device_gate: RegistrationClient, one: Print
+    device_gate: RegistrationClient, one: MediaFingerprint
 ) -> None:
     token = Secret(bytes(32))
     asked = ClaimRequest(one, holder_token_hash(token))
@@ -136,7 +136,7 @@ def test_large_registration_is_refused(web: httpx.Client) -> None:
     ("one", "limit"), [(REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
 )
 def test_each_kind_of_claim_has_its_own_size_limit(
-    web: httpx.Client, one: Print, limit: int
+    web: httpx.Client, one: MediaFingerprint, limit: int
 ) -> None:
     whole = write_registration_request(replace(REQUEST, print=one)).ljust(1024 * limit)
     assert web.post("/v1/claims", content=whole + b" ").status_code == 413

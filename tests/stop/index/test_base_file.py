@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.linear_scan import ScanIndex, as_words
-from entrenous.fingerprint.multi_index import Segment, plan_of
+from entrenous.fingerprint.linear_scan import ScanIndex, hashes_as_words
+from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from entrenous.stop.index.base_file import DamagedBase, file_identity, read_base, write_base
 from entrenous.stop.nouns import HashEntry
 from tests.stop.index.index_banks import fresh
@@ -23,8 +23,8 @@ SECTIONS = 8
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a base: one kind with tables, the other without."""
     path = tmp_path_factory.mktemp("index") / "base"
-    words = as_words(fresh(50, 1))
-    whole = Segment.built(plan_of(16), np.arange(1, 51), words)
+    words = hashes_as_words(fresh(50, 1))
+    whole = IndexSegment.built(substring_plan(16), np.arange(1, 51), words)
     write_base(path, whole, scanned(PARTS, 51))
     return path
 
@@ -46,13 +46,13 @@ def boundaries(data: bytes) -> list[int]:
 
 def test_base_survives_a_round_trip(written: Path) -> None:
     base = read_base(written)
-    assert isinstance(base.whole, Segment)
+    assert isinstance(base.whole, IndexSegment)
     assert isinstance(base.parts, ScanIndex)
     assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
     assert base.last == HashEntry(90, PARTS[-1], part=True)
     assert base.file == file_identity(written)
     for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
-        found = kind.pairs(as_words(hashes), 31)
+        found = kind.pairs(hashes_as_words(hashes), 31)
         assert found.entry.tolist() == list(range(first, first + len(hashes)))
         assert found.distance.tolist() == [0] * len(hashes)
 
@@ -63,7 +63,7 @@ def test_base_file_is_private(written: Path) -> None:
 
 def test_mapped_base_is_read_only(written: Path) -> None:
     base = read_base(written)
-    assert isinstance(base.whole, Segment)
+    assert isinstance(base.whole, IndexSegment)
     with pytest.raises(ValueError, match="read-only"):
         base.whole.words[0] = 0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.embedding import quantise
+from entrenous.fingerprint.embedding import quantise_embedding
 from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
 from entrenous.stop.index.memory_indexes import RegisteredEmbeddings
 from entrenous.stop.nouns import Bank
@@ -15,12 +15,14 @@ from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
 
 
 def embedding(seed: int) -> Embedding:
-    return quantise(np.random.default_rng(seed).normal(size=EMBEDDING_NUMBERS).astype(np.float32))
+    return quantise_embedding(
+        np.random.default_rng(seed).normal(size=EMBEDDING_NUMBERS).astype(np.float32)
+    )
 
 
 def near(seed: int, other: int, share: float) -> Embedding:
     mixed = [np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other)]
-    return quantise((mixed[0] + share * mixed[1]).astype(np.float32))
+    return quantise_embedding((mixed[0] + share * mixed[1]).astype(np.float32))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from entrenous.fingerprint import multi_index
-from entrenous.fingerprint.linear_scan import as_words
 from entrenous.fingerprint.multi_index import Searchable
 from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import Shard, hash_words, read_base, shard_of, write_base

@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from entrenous.device.device import Device
-from entrenous.fingerprint.embedding import to_square
+from entrenous.fingerprint.embedding import resize_to_square
 from entrenous.fingerprint.nouns import (
     EMBEDDING_MODEL,
     Embedding,
@@ -87,8 +87,8 @@ def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
 def test_flat_squares_need_a_higher_cosine() -> None:
     """Two flat drawings look alike to a network that was trained on photographs."""
     photograph, flat = (
-        to_square(skimage.data.coffee()),
-        bytes(len(to_square(skimage.data.coffee()))),
+        resize_to_square(skimage.data.coffee()),
+        bytes(len(resize_to_square(skimage.data.coffee()))),
     )
     assert least_cosine_of_squares((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
     assert least_cosine_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.linear_scan import as_words
+from entrenous.fingerprint.linear_scan import hashes_as_words
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.judge.retroactive_matches import (
@@ -41,7 +41,7 @@ def brute_force(sought: list[SoughtHash], kept: StoredUploads) -> dict[str, list
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
         for one in sought:
-            ways = as_words(list(undone_orientations(one.bits).values()))
+            ways = hashes_as_words(list(undone_orientations(one.bits).values()))
             apart = np.bitwise_count(ways ^ upload).sum(axis=1, dtype=np.int64)
             distance = int(min(*apart, *(256 - apart)))
             if distance <= one.radius:
@@ -59,7 +59,7 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     for at in range(min(uploads, 60)):
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    kept = StoredUploads([f"case {at}" for at in range(uploads)], as_words(bits))
+    kept = StoredUploads([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
     few = StoredUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
@@ -71,7 +71,7 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
 
 
 def test_no_hashes_give_no_matches() -> None:
-    kept = StoredUploads(["a"], as_words([bytes(32)]))
+    kept = StoredUploads(["a"], hashes_as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
@@ -79,7 +79,7 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHash(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
-    (found,) = matching_uploads(sought, StoredUploads(["case"], as_words([upload])))
+    (found,) = matching_uploads(sought, StoredUploads(["case"], hashes_as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
 

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, SoundPrint
-from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView, as_words
+from entrenous.fingerprint.sound_index import (
+    UNCHANGED_VIEW_NAME,
+    SoundIndex,
+    SoundView,
+    words_of_sound,
+)
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.retroactive_matches import SoughtSounds, matching_sounds, read_kept_sounds
 from entrenous.stop.nouns import PEOPLE_BANK
@@ -66,7 +71,7 @@ def test_retroactive_sounds_match_as_uploads_would_have(
     assert len(found) == (uploads + 1) // 2
     registered = SoundIndex.of([printed(one) for one in sounds])
     for upload in kept:
-        alike = registered.near([SoundView(AS_IT_IS, as_words(upload.sound))])
+        alike = registered.near([SoundView(UNCHANGED_VIEW_NAME, words_of_sound(upload.sound))])
         if not alike:
             assert upload.case not in found
             continue

@@ -18,8 +18,8 @@ from entrenous.fingerprint.nouns import (
     NearHash,
     TrimmedView,
     VideoPrint,
+    VideoView,
     VideoViews,
-    View,
 )
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import differing_bits, make_video_fingerprint, video_views
@@ -154,7 +154,7 @@ def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> Non
 def look_of(count: int) -> VideoViews:
     times = tuple(range(0, 500 * count, 500))
     hashes = tuple(bytes([n]) * 32 for n in range(count))
-    return VideoViews(times, (View("as it is", hashes), View("mirror", hashes)))
+    return VideoViews(times, (VideoView("as it is", hashes), VideoView("mirror", hashes)))
 
 
 def hits(

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from entrenous.trace.explain.page import write_page
-from entrenous.trace.explain.sections import Account, Choices, account_of_picture
+from entrenous.trace.explain.sections import ReportContent, ReportOptions, report_content_of_picture
 from tests.trace.report_desk import Desk
 
 pytestmark = pytest.mark.slow
@@ -15,8 +15,10 @@ pytestmark = pytest.mark.slow
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
 
-def account(desk: Desk, choices: Choices = Choices()) -> Account:  # noqa: B008 -- it is frozen
-    return account_of_picture(desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, choices)
+def account(desk: Desk, choices: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
+    return report_content_of_picture(
+        desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, choices
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +100,7 @@ def test_page_holds_no_secret(caro_leaked: Desk, page: str) -> None:
 
 
 def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
-    page = write_page(account(caro_leaked, Choices(blind=True)))
+    page = write_page(account(caro_leaked, ReportOptions(blind=True)))
     assert "copy 1" in page
     assert "caro" in page
     assert ">ben" not in page
@@ -109,7 +111,7 @@ def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: s
     boxes = [attrs for tag, attrs in Elements(page).found if attrs.get("type") == "checkbox"]
     assert len(boxes) == 3
     assert not any("checked" in attrs for attrs in boxes)
-    veiled = write_page(account(caro_leaked, Choices(veiled=True)), veiled=True)
+    veiled = write_page(account(caro_leaked, ReportOptions(veiled=True)), veiled=True)
     assert "They are left out" in veiled
     assert len(veiled) < 0.6 * len(page)
 

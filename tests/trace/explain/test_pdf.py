@@ -12,16 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.trace.explain.pdf import write_pdf
-from entrenous.trace.explain.sections import Account, Choices, Row, account_of_picture
+from entrenous.trace.explain.sections import (
+    CopyScoreRow,
+    ReportContent,
+    ReportOptions,
+    report_content_of_picture,
+)
 from tests.trace.report_desk import Desk
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def account(caro_leaked: Desk) -> Account:
+def account(caro_leaked: Desk) -> ReportContent:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
-    return account_of_picture(seen, leak, "found.jpg", device, Choices())
+    return report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
 
 
 def pages(pdf: bytes) -> int:
@@ -31,7 +36,7 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_pdf_opens_and_the_pictures_come_last(account: Account) -> None:
+def test_pdf_opens_and_the_pictures_come_last(account: ReportContent) -> None:
     pdf = write_pdf(account)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -39,7 +44,7 @@ def test_pdf_opens_and_the_pictures_come_last(account: Account) -> None:
     assert pages(write_pdf(replace(account, pictures=None))) == 3
 
 
-def test_the_same_account_makes_the_same_bytes(account: Account) -> None:
+def test_the_same_account_makes_the_same_bytes(account: ReportContent) -> None:
     assert write_pdf(account) == write_pdf(account)
 
 
@@ -47,21 +52,21 @@ def test_the_same_account_makes_the_same_bytes(account: Account) -> None:
     "name",
     ["Łukasz", "דנה", "محمد", "王小明", "dan\U0001f642", "x" * 200, "a\u0301" * 40, "\u202eabc"],
 )
-def test_any_name_can_be_printed(account: Account, name: str) -> None:
-    row = Row(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
+def test_any_name_can_be_printed(account: ReportContent, name: str) -> None:
+    row = CopyScoreRow(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
     named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
     assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
 
 
 @settings(max_examples=8)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-def test_no_text_breaks_the_pdf(account: Account, name: str) -> None:
-    row = Row(name, "1.0", "1", "below 2", "not named", named=False)
+def test_no_text_breaks_the_pdf(account: ReportContent, name: str) -> None:
+    row = CopyScoreRow(name, "1.0", "1", "below 2", "not named", named=False)
     short = replace(account, rows=(row,), file_name=name, pictures=None, tone=None)
     assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
 
 
-def test_no_picture_is_on_the_first_pages(account: Account) -> None:
+def test_no_picture_is_on_the_first_pages(account: ReportContent) -> None:
     """The first image must come after the last page that is promised to be free of pictures."""
     painted = [
         number
@@ -84,7 +89,7 @@ def _contents(pdf: bytes) -> list[bytes]:
 
 
 @pytest.mark.real
-def test_a_reader_finds_the_words_on_their_pages(account: Account, tmp_path: Path) -> None:
+def test_a_reader_finds_the_words_on_their_pages(account: ReportContent, tmp_path: Path) -> None:
     program = shutil.which("pdftotext")
     if program is None:
         pytest.skip("pdftotext is missing: it is in Debian's poppler-utils")

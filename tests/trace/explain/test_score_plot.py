@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.trace.explain.drawing import Anchor, Dot, Drawing, Path, Tone, Words, svg
+from entrenous.trace.explain.drawing import (
+    Anchor,
+    ColourRole,
+    Dot,
+    Drawing,
+    Path,
+    Words,
+    drawing_as_svg,
+)
 from entrenous.trace.explain.plots import score_plot
 
 finite = st.floats(-60.0, 900.0)
@@ -39,9 +47,9 @@ def test_every_named_copy_has_a_dot_right_of_the_line(copies: int) -> None:
     drawing = score_plot(scores, ["p1"], 6.2)
     dots = [shape for shape in drawing.shapes if isinstance(shape, Dot)]
     (limit,) = (s for s in drawing.shapes if isinstance(s, Path) and s.dashed)
-    (named,) = (dot for dot in dots if dot.tone is Tone.NAMED)
+    (named,) = (dot for dot in dots if dot.tone is ColourRole.NAMED)
     assert named.at[0] > limit.points[0][0]
-    others = [dot for dot in dots if dot.tone is Tone.SOFT]
+    others = [dot for dot in dots if dot.tone is ColourRole.SOFT]
     assert len(others) == (copies - 1 if copies <= 60 else 0)
     assert all(dot.at[0] < limit.points[0][0] for dot in others)
     assert inside(drawing)
@@ -66,7 +74,7 @@ def test_labels_do_not_overlap() -> None:
 
 
 def test_svg_escapes_what_others_chose() -> None:
-    words = Words((1.0, 2.0), "<script>&", Tone.INK, Anchor.START)
-    drawn = svg(Drawing(10, 10, (words,), 'a "quoted" <name>'))
+    words = Words((1.0, 2.0), "<script>&", ColourRole.INK, Anchor.START)
+    drawn = drawing_as_svg(Drawing(10, 10, (words,), 'a "quoted" <name>'))
     assert "<script>" not in drawn
     assert "&lt;script&gt;&amp;" in drawn

@@ -8,7 +8,11 @@ import pytest
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.trace.explain.page import write_page
 from entrenous.trace.explain.pdf import write_pdf
-from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
+from entrenous.trace.explain.sections import (
+    ReportOptions,
+    report_content_of_picture,
+    report_content_of_trace,
+)
 from entrenous.watermark.verdict import (
     Finding,
     FurtherMessage,
@@ -16,7 +20,7 @@ from entrenous.watermark.verdict import (
     PictureWarp,
     Trace,
     Verdict,
-    weigh_scores,
+    name_by_scores,
 )
 from tests.trace.report_desk import Desk
 
@@ -26,7 +30,7 @@ SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def trace(scores: dict[str, float], **more: object) -> Trace:
-    verdict = weigh_scores(
+    verdict = name_by_scores(
         {RecipientId(who): score for who, score in scores.items()}, compared=1000
     )
     whole = Trace(3, AT, b"l" * 32, verdict, NAME, compared=1000)
@@ -35,7 +39,7 @@ def trace(scores: dict[str, float], **more: object) -> Trace:
 
 def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: Desk) -> None:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
-    account = account_of_picture(seen, leak, "found.jpg", device, Choices())
+    account = report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
     known = dict(account.undone)
     assert known["Crop, turn, mirror"].startswith("cropped to 7")
     assert known["Saved as"] == "JPEG, quality about 70"
@@ -46,8 +50,8 @@ def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: D
 
 
 def test_clip_report_says_which_part_without_pictures() -> None:
-    account = account_of(
-        trace({"ben": 12.0, "caro": 0.2}, span=MatchedSpan(3.0, 5.0)), "a.mp4", Choices()
+    account = report_content_of_trace(
+        trace({"ben": 12.0, "caro": 0.2}, span=MatchedSpan(3.0, 5.0)), "a.mp4", ReportOptions()
     )
     assert dict(account.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
     assert account.pictures is None
@@ -58,7 +62,7 @@ def test_clip_report_says_which_part_without_pictures() -> None:
 
 def test_unmatched_file_has_a_report_too() -> None:
     nobody = Trace(1, AT, b"l" * 32, Verdict(Finding.NOBODY, (), {}, {}), compared=5)
-    account = account_of(nobody, "x.png", Choices())
+    account = report_content_of_trace(nobody, "x.png", ReportOptions())
     assert account.plot is None
     assert account.rows == ()
     assert "clears nobody" in account.remarks[0]
@@ -68,7 +72,7 @@ def test_unmatched_file_has_a_report_too() -> None:
 
 def test_twenty_of_a_thousand_copies_are_listed() -> None:
     scores = {f"p{n}": n / 1000 for n in range(999)} | {"caro": 50.0}
-    account = account_of(trace(scores), "x.png", Choices())
+    account = report_content_of_trace(trace(scores), "x.png", ReportOptions())
     assert [row.label for row in account.rows[:2]] == ["caro", "p998"]
     assert len(account.rows) == 20
     assert (
@@ -80,7 +84,7 @@ def test_twenty_of_a_thousand_copies_are_listed() -> None:
 @pytest.mark.parametrize("named", [1, 3, 4, 12])
 def test_each_named_copy_has_its_sentence(named: int) -> None:
     scores = {f"p{n}": 20.0 + n for n in range(named)} | {"x": 0.0}
-    account = account_of(trace(scores), "x.png", Choices(blind=True))
+    account = report_content_of_trace(trace(scores), "x.png", ReportOptions(blind=True))
     assert len(account.named) == named
     assert account.headline.endswith("one copy" if named == 1 else "several copies")
     assert f"copy {named + 1}" in [row.label for row in account.rows]
@@ -89,13 +93,15 @@ def test_each_named_copy_has_its_sentence(named: int) -> None:
 def test_further_messages_are_mentioned() -> None:
     other = FurtherMessage(
         MessageName("8-heron"),
-        weigh_scores({RecipientId("eva"): 30.0}, compared=1000),
+        name_by_scores({RecipientId("eva"): 30.0}, compared=1000),
         PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),
     )
-    account = account_of(trace({"ben": 40.0}, others=(other,)), "x.png", Choices())
+    account = report_content_of_trace(
+        trace({"ben": 40.0}, others=(other,)), "x.png", ReportOptions()
+    )
     assert any("8-heron: eva" in remark for remark in account.remarks)
 
 
 def test_the_date_has_no_leading_zero() -> None:
     early = replace(trace({"ben": 9.0}), at=datetime(2026, 3, 5, 9, 7, tzinfo=UTC))
-    assert account_of(early, "x", Choices()).made_at == "5 March 2026, 09:07 UTC"
+    assert report_content_of_trace(early, "x", ReportOptions()).made_at == "5 March 2026, 09:07 UTC"

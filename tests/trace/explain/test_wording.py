@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.trace.explain.wording import (
-    NO_SUPPORT,
+    NO_SUPPORT_WORDS,
     chance_in_digits,
     chance_in_words,
     describe_alignment,
     describe_part,
     describe_size,
-    explain_nobody,
+    explain_nobody_named,
     ratio_in_digits,
     ratio_in_words,
     rounded_up,
@@ -53,8 +53,8 @@ def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
 @pytest.mark.parametrize(
     ("ratio", "words"),
     [
-        (0.5, NO_SUPPORT),
-        (1.99, NO_SUPPORT),
+        (0.5, NO_SUPPORT_WORDS),
+        (1.99, NO_SUPPORT_WORDS),
         (2.0, "weak support"),
         (10.0, "moderate support"),
         (100.0, "moderately strong support"),
@@ -78,15 +78,15 @@ def test_times_likelier_is_rounded_down() -> None:
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
 def test_nobody_clears_nobody_whatever_was_missing(forecast: float, needed: float) -> None:
-    said = explain_nobody(forecast, needed)
+    said = explain_nobody_named(forecast, needed)
     assert "clears nobody" in said
     assert ("Enough seems to be left in this file to find" in said) == (forecast >= needed + 2.0)
 
 
 def test_how_much_more_it_takes_grows_with_the_square() -> None:
-    assert "about 4 times as many pixels" in explain_nobody(4.0, 6.0)
-    assert "about 16 times as many pixels" in explain_nobody(2.0, 6.0)
-    assert "Next to nothing" in explain_nobody(0.01, 6.0)
+    assert "about 4 times as many pixels" in explain_nobody_named(4.0, 6.0)
+    assert "about 16 times as many pixels" in explain_nobody_named(2.0, 6.0)
+    assert "Next to nothing" in explain_nobody_named(0.01, 6.0)
 
 
 def test_alignment_in_words() -> None:

@@ -17,11 +17,11 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.identity_keys import ed25519_public_key, new_account
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.trace.explain.sections import Choices, account_of
-from entrenous.trace.picture import investigate
+from entrenous.trace.explain.sections import ReportOptions, report_content_of_trace
+from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import ReportInputs, check_report
-from entrenous.trace.report.disclose import Disclosed, disclose
-from entrenous.trace.report.examine import Evidence, examine
+from entrenous.trace.report.disclose import WrittenReport, write_disclosure
+from entrenous.trace.report.examine import Examination, examine_found_picture
 from entrenous.trace.report.nouns import (
     BadReport,
     NothingToDisclose,
@@ -31,7 +31,7 @@ from entrenous.trace.report.nouns import (
 )
 from entrenous.trace.report.recompute import (
     chance_bound,
-    remove_named,
+    remove_named_copies,
     score,
 )
 from entrenous.trace.report.recompute import (
@@ -48,25 +48,25 @@ from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, op
 pytestmark = pytest.mark.slow
 
 Change = Callable[[dict[str, Any]], object]
-Known = dict[tuple[bytes, bytes], Evidence | None]
+Known = dict[tuple[bytes, bytes], Examination | None]
 
 
 @pytest.fixture(scope="module")
-def disclosed(caro_leaked: Desk) -> Disclosed:
-    return disclose(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
+def disclosed(caro_leaked: Desk) -> WrittenReport:
+    return write_disclosure(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
     """Cache examinations, because many changes are tried on one pair of files."""
 
-    def examined(found: Picture, original: Picture) -> Evidence | None:
+    def examined(found: Picture, original: Picture) -> Examination | None:
         key = found.samples, original.samples
         if key not in known:
-            known[key] = examine(found, original)
+            known[key] = examine_found_picture(found, original)
         return known[key]
 
-    monkeypatch.setattr("entrenous.trace.report.check_report.examine", examined)
+    monkeypatch.setattr("entrenous.trace.report.check_report.examine_found_picture", examined)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
     return json.dumps({**plain, **sealed}).encode()
 
 
-def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     told: list[tuple[int, int]] = []
     repeated = check_report(
         files(caro_leaked, disclosed.file), read_picture, lambda *of: told.append(of)
@@ -102,14 +102,14 @@ def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     traced = caro_leaked.seen.trace.verdict
     for copy in disclosed.report.copies:
         assert copy.score == pytest.approx(traced.score[copy.to], abs=1e-3)
 
 
 def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
-    made = disclose(1, original_leaked.leak, original_leaked.device, None, blind=True)
+    made = write_disclosure(1, original_leaked.leak, original_leaked.device, None, blind=True)
     repeated = check_report(files(original_leaked, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
     assert repeated.compared_max is None
@@ -117,7 +117,7 @@ def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
     assert check_report(ours, read_picture).copy_of == ("ben",)
     with pytest.raises(ReportCheckFailed, match="the copy you gave"):
@@ -131,8 +131,8 @@ def test_identical_copies_are_all_listed() -> None:
     labels = [RecipientId("ben"), RecipientId("caro")]
     made_copies = mark_picture_copies(plain.getvalue(), labels, None, device)
     copy, _ = (one.data for _, one in made_copies)
-    investigate(copy, device)
-    made = disclose(1, copy, device, None, blind=False)
+    trace_picture(copy, device)
+    made = write_disclosure(1, copy, device, None, blind=False)
     ours = ReportInputs(made.file, copy, plain.getvalue(), copy)
     assert check_report(ours, read_picture).copy_of == ("ben", "caro")
 
@@ -147,7 +147,7 @@ def listed_twice(plain: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("remembered")
 def test_report_with_one_copy_under_two_labels_is_refused(
-    caro_leaked: Desk, disclosed: Disclosed
+    caro_leaked: Desk, disclosed: WrittenReport
 ) -> None:
     ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
     with pytest.raises(BadReport, match="one copy twice"):
@@ -155,18 +155,18 @@ def test_report_with_one_copy_under_two_labels_is_refused(
 
 
 def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
-    made = disclose(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
+    made = write_disclosure(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
 
 
 def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
     ours = desk(("copy 2", "copy 1"), "copy 2")
-    made = disclose(1, ours.leak, ours.device, None, blind=True)
+    made = write_disclosure(1, ours.leak, ours.device, None, blind=True)
     report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
     assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
-    account = account_of(ours.seen.trace, "leak.jpg", Choices(blind=True))
+    account = report_content_of_trace(ours.seen.trace, "leak.jpg", ReportOptions(blind=True))
     assert {row.label: row.named for row in account.rows} == {"copy 2": True, "copy 3": False}
 
 
@@ -242,7 +242,7 @@ CHANGES = (
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.usefixtures("remembered")
-def test_a_change_is_refused(caro_leaked: Desk, disclosed: Disclosed, change: Change) -> None:
+def test_a_change_is_refused(caro_leaked: Desk, disclosed: WrittenReport, change: Change) -> None:
     careless = forged(disclosed.file, change, digest=False)
     with pytest.raises(BadReport, match="digest"):
         check_report(files(caro_leaked, careless), read_picture)
@@ -257,7 +257,7 @@ def test_a_change_is_refused(caro_leaked: Desk, disclosed: Disclosed, change: Ch
 )
 @pytest.mark.usefixtures("remembered")
 def test_a_change_is_refused_even_if_it_claims_other_versions(
-    caro_leaked: Desk, disclosed: Disclosed, change: Change
+    caro_leaked: Desk, disclosed: WrittenReport, change: Change
 ) -> None:
     def both(plain: dict[str, Any]) -> None:
         change(plain)
@@ -268,7 +268,7 @@ def test_a_change_is_refused_even_if_it_claims_other_versions(
 
 
 @pytest.mark.usefixtures("remembered")
-def test_other_versions_are_named(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_other_versions_are_named(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     def program_differences(plain: dict[str, Any]) -> None:
         plain["made_with"]["numpy"] = "1.0"
         score = repr(float(plain["copies"][1]["score"]) * (1 + 1e-9))
@@ -278,7 +278,7 @@ def test_other_versions_are_named(caro_leaked: Desk, disclosed: Disclosed) -> No
     assert set(check_report(ours, read_picture).program_differences) == {"numpy"}
 
 
-def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     other = as_jpeg(Image.new("RGB", (200, 200)))
     with pytest.raises(ReportCheckFailed, match="the found file"):
         check_report(ReportInputs(disclosed.file, other, caro_leaked.original), read_picture)
@@ -287,7 +287,7 @@ def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Discl
 
 
 def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
-    caro_leaked: Desk, disclosed: Disclosed
+    caro_leaked: Desk, disclosed: WrittenReport
 ) -> None:
     other = caro_leaked.copies["ben"]
 
@@ -302,7 +302,7 @@ def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
 @pytest.mark.usefixtures("remembered")
 def test_a_signature_is_checked(caro_leaked: Desk) -> None:
     account = new_account()
-    made = disclose(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
+    made = write_disclosure(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
     signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
     assert signed_by == ed25519_public_key(account)
     plain = json.loads(made.file)
@@ -313,7 +313,7 @@ def test_a_signature_is_checked(caro_leaked: Desk) -> None:
 
 @pytest.mark.usefixtures("remembered")
 def test_compared_at_most_is_the_largest_number_that_names_the_same(
-    caro_leaked: Desk, disclosed: Disclosed
+    caro_leaked: Desk, disclosed: WrittenReport
 ) -> None:
     most = check_report(files(caro_leaked, disclosed.file), read_picture).compared_max
     assert most is not None
@@ -323,23 +323,23 @@ def test_compared_at_most_is_the_largest_number_that_names_the_same(
 
 def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
     with pytest.raises(ReportCheckFailed, match="the found file"):
-        disclose(1, caro_leaked.original, caro_leaked.device, None, blind=False)
+        write_disclosure(1, caro_leaked.original, caro_leaked.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
-        disclose(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
+        write_disclosure(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
 def test_unmatched_file_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
-        disclose(55, caro_leaked.leak, device, None, blind=False)
+        write_disclosure(55, caro_leaked.leak, device, None, blind=False)
 
 
 def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=56, span=MatchedSpan(0.0, 2.0)))
     with pytest.raises(OnlyPictureTracesDisclosed):
-        disclose(56, caro_leaked.leak, device, None, blind=False)
+        write_disclosure(56, caro_leaked.leak, device, None, blind=False)
 
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
@@ -356,7 +356,7 @@ def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: D
     device = caro_leaked.device
     device.ledger.record_trace(replace(caro_leaked.seen.trace, number=77, compared=0))
     with pytest.raises(TraceTooOldToDisclose):
-        disclose(77, caro_leaked.leak, device, None, blind=False)
+        write_disclosure(77, caro_leaked.leak, device, None, blind=False)
 
 
 def test_merged_copies_are_repeated_in_rounds() -> None:
@@ -365,8 +365,8 @@ def test_merged_copies_are_repeated_in_rounds() -> None:
     ours = desk(names)
     loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
     merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
-    seen = investigate(merged, ours.device)
-    made = disclose(seen.trace.number, merged, ours.device, None, blind=False)
+    seen = trace_picture(merged, ours.device)
+    made = write_disclosure(seen.trace.number, merged, ours.device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, merged, ours.original), read_picture).report
     assert "ben" in repeated.named
     assert repeated.named == seen.trace.verdict.named
@@ -382,7 +382,7 @@ def test_evidence_of_named_copies_is_removed() -> None:
     signs = [dice.integers(0, 2, 4_000) * 2.0 - 1.0 for _ in range(3)]
     evidence = 3.0 * signs[0] + 1.0 * signs[1] + dice.normal(size=4_000)
     assert score(signs[0], evidence) > 40.0
-    left = remove_named(evidence, [signs[0]])
+    left = remove_named_copies(evidence, [signs[0]])
     assert abs(score(signs[0], left)) < 2.0
     assert score(signs[1], left) > score(signs[1], evidence) + 10.0
     assert abs(score(signs[2], left)) < 5.0

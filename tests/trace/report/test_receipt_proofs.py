@@ -22,18 +22,18 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.terminal.output import key_fingerprint
-from entrenous.trace.originals import Originals
-from entrenous.trace.picture import investigate
+from entrenous.trace.originals import OriginalsCache
+from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import (
     ReportInputs,
     cards_for,
     check_proofs,
     check_report,
     proof_for,
-    signer_of,
+    receipt_signer,
     was_opened,
 )
-from entrenous.trace.report.disclose import Disclosed, disclose
+from entrenous.trace.report.disclose import WrittenReport, write_disclosure
 from entrenous.trace.report.nouns import DisclosedCopy, ReportCheckFailed
 from entrenous.wire.receipt import (
     read_receipt_proof,
@@ -57,14 +57,16 @@ class Case:
     message: Message
     original: bytes
     leak: bytes
-    originals: Originals = field(default_factory=lambda: Originals(read_picture))
+    originals: OriginalsCache = field(default_factory=lambda: OriginalsCache(read_picture))
 
-    def disclosed(self, *, blind: bool = False) -> Disclosed:
+    def disclosed(self, *, blind: bool = False) -> WrittenReport:
         """The report as Ana's device writes it from its current ledger."""
-        seen = investigate(self.leak, self.ana.device, originals=self.originals)
+        seen = trace_picture(self.leak, self.ana.device, originals=self.originals)
         number = seen.trace.number
         proofs = receipt_proofs(self.message.id, self.ana.device)
-        return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
+        return write_disclosure(
+            number, self.leak, self.ana.device, None, blind=blind, proofs=proofs
+        )
 
     def files(self, report: bytes) -> ReportInputs:
         return ReportInputs(report, self.leak, self.original)
@@ -89,16 +91,18 @@ def case() -> Case:
 
 
 @pytest.fixture(scope="module")
-def disclosed(case: Case) -> Disclosed:
+def disclosed(case: Case) -> WrittenReport:
     return case.disclosed()
 
 
-def copy_of(disclosed: Disclosed, who: str) -> DisclosedCopy:
+def copy_of(disclosed: WrittenReport, who: str) -> DisclosedCopy:
     return next(copy for copy in disclosed.report.copies if copy.to == who)
 
 
 @pytest.mark.threat("sender-frames")
-def test_an_honest_report_holds_and_says_who_opened_it(case: Case, disclosed: Disclosed) -> None:
+def test_an_honest_report_holds_and_says_who_opened_it(
+    case: Case, disclosed: WrittenReport
+) -> None:
     repeated = check_report(case.files(disclosed.file), read_picture)
     assert repeated.report.named == ("ben",)
     told = {ReceiptEvent.DELIVERED, ReceiptEvent.OPENED}
@@ -129,7 +133,7 @@ def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
 
 
 @pytest.fixture
-def swapped(case: Case) -> Iterator[Disclosed]:
+def swapped(case: Case) -> Iterator[WrittenReport]:
     """Ana exchanges the names of ben and caro and changes nothing else."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
@@ -144,12 +148,12 @@ def swapped(case: Case) -> Iterator[Disclosed]:
 
 @pytest.mark.threat("sender-frames")
 def test_check_shows_the_signing_keys_beside_the_senders_label(
-    case: Case, swapped: Disclosed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case: Case, swapped: WrittenReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ben = contact_named("ben", case.ana.device).person.id
     repeated = check_report(case.files(swapped.file), read_picture)
     assert repeated.report.named == ("caro",)
-    assert signer_of(repeated.signed["caro"]) == ben
+    assert receipt_signer(repeated.signed["caro"]) == ben
     files = {"r.json": swapped.file, "leak.jpg": case.leak, "original.jpg": case.original}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
@@ -162,7 +166,9 @@ def test_check_shows_the_signing_keys_beside_the_senders_label(
 
 
 @pytest.mark.threat("sender-frames")
-def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed: Disclosed) -> None:
+def test_receipts_that_name_different_senders_are_refused(
+    case: Case, disclosed: WrittenReport
+) -> None:
     ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
     assert ben.proof is not None
     said = read_receipt_statement(ben.proof.receipts[0].statement)
@@ -199,7 +205,7 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     cards = cards_for([shown], proofs.cards)
     assert len(cards) == 1
     ((said,),) = check_proofs([shown], cards).values()
-    assert (said.recipient, signer_of([said])) == (ben.id, ben.id)
+    assert (said.recipient, receipt_signer([said])) == (ben.id, ben.id)
     assert said.head != contact_named("ben", ana.device).person.head
 
 
@@ -243,7 +249,7 @@ def other_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
     ],
     ids=lambda change: change.__name__,
 )
-def test_receipt_for_another_copy_is_refused(disclosed: Disclosed, change: Change) -> None:
+def test_receipt_for_another_copy_is_refused(disclosed: WrittenReport, change: Change) -> None:
     ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
     assert ben.proof is not None
     assert caro.proof is not None
@@ -253,7 +259,7 @@ def test_receipt_for_another_copy_is_refused(disclosed: Disclosed, change: Chang
 
 
 def test_unsigned_receipt_or_one_under_another_list_is_refused(
-    disclosed: Disclosed,
+    disclosed: WrittenReport,
 ) -> None:
     ben = copy_of(disclosed, "ben")
     assert ben.proof is not None
@@ -267,7 +273,7 @@ def test_unsigned_receipt_or_one_under_another_list_is_refused(
         check_proofs([ben], ())
 
 
-def test_without_receipts_nothing_is_said_to_be_proven(disclosed: Disclosed) -> None:
+def test_without_receipts_nothing_is_said_to_be_proven(disclosed: WrittenReport) -> None:
     ben = copy_of(disclosed, "ben")
     assert ben.proof is not None
     stripped = replace(ben, proof=replace(ben.proof, receipts=()))

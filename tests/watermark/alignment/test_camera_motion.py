@@ -6,7 +6,7 @@ import skimage.data
 
 from entrenous.base.audio_video import ClipMeasurements
 from entrenous.watermark.alignment.clip_timing import (
-    Camera,
+    CameraMotion,
     CameraTracker,
     FrameRows,
     nearest_indices,
@@ -20,12 +20,12 @@ def view(x: int, y: int) -> np.ndarray:
     return np.ascontiguousarray(PHOTO[y : y + 240, x : x + 320])
 
 
-def camera_over(places: list[tuple[int, int]]) -> Camera:
+def camera_over(places: list[tuple[int, int]]) -> CameraMotion:
     follower = CameraTracker()
     rows = np.array([follower.add_frame(view(*place)) for place in places])
     times = np.arange(len(places)) / 10.0
     survey = ClipMeasurements(times.tobytes(), rows.tobytes(), (), b"", b"", (1, 1))
-    return Camera.of(survey)
+    return CameraMotion.of(survey)
 
 
 def test_a_pan_is_followed() -> None:

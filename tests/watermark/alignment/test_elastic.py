@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from entrenous.watermark.alignment.image_registration import Registration, register
-from entrenous.watermark.alignment.transforms import apply_homography, inverse
+from entrenous.watermark.alignment.transforms import apply_homography, invert_homography
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def screen(size: tuple[int, int]) -> Back:
     """A lens in front of a tilted screen."""
     lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
     swell = lens(size, 0.03)
-    return lambda points: apply_homography(inverse(lean), swell(points))
+    return lambda points: apply_homography(invert_homography(lean), swell(points))
 
 
 def wave(size: tuple[int, int], amplitude_px: float) -> Back:
@@ -110,7 +110,7 @@ def test_a_plain_homography_is_not_bent(cat: Pixels) -> None:
     lean = np.array([[0.9, 0.04, 20], [-0.03, 0.95, 12], [5e-5, -8e-5, 1.0]])
 
     def back(points: Points) -> Points:
-        return apply_homography(inverse(lean), points)
+        return apply_homography(invert_homography(lean), points)
 
     found = register(seen_through(cat, back), cat)
     assert found is not None

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from entrenous.watermark.alignment.refine import pixel_aligned_candidates
 from entrenous.watermark.alignment.transforms import (
     apply_homography,
-    corners,
     describe_warp,
-    inverse,
+    invert_homography,
     is_plausible,
     mirroring,
+    picture_corners,
     resizing,
     visible_share,
 )
@@ -30,8 +30,8 @@ def turning(degrees: float) -> np.ndarray:
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000))
 def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -> None:
-    moved = apply_homography(resizing((w, h), (new_w, new_h)), corners((w, h)))
-    assert np.allclose(moved, corners((new_w, new_h)), atol=1e-6)
+    moved = apply_homography(resizing((w, h), (new_w, new_h)), picture_corners((w, h)))
+    assert np.allclose(moved, picture_corners((new_w, new_h)), atol=1e-6)
 
 
 @given(degrees=st.floats(-179, 180), flipped=st.booleans())
@@ -77,7 +77,12 @@ def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -
     offered = pixel_aligned_candidates(homography, SIZE, found)
     assert offered
     return min(
-        float(np.abs(apply_homography(one @ inverse(exact), corners(found)) - corners(found)).max())
+        float(
+            np.abs(
+                apply_homography(one @ invert_homography(exact), picture_corners(found))
+                - picture_corners(found)
+            ).max()
+        )
         for one in offered
     )
 

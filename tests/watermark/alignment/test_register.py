@@ -17,7 +17,12 @@ from entrenous.watermark.alignment.features import (
 )
 from entrenous.watermark.alignment.image_registration import FoundBy, Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
-from entrenous.watermark.alignment.transforms import apply_homography, corners, mirroring, resizing
+from entrenous.watermark.alignment.transforms import (
+    apply_homography,
+    mirroring,
+    picture_corners,
+    resizing,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +91,7 @@ def test_a_turn_is_measured(degrees: float, cat: Pixels) -> None:
 
 def test_a_photographed_screen_is_straightened(rocket: Pixels) -> None:
     seen = np.float32([[60, 40], [600, 70], [575, 440], [40, 410]])
-    truth = cv2.getPerspectiveTransform(corners((640, 427)).astype(np.float32), seen)
+    truth = cv2.getPerspectiveTransform(picture_corners((640, 427)).astype(np.float32), seen)
     found = register(coded(warped(rocket, truth, (640, 480)), 80), rocket)
     assert found is not None
     assert off_by_px(found, truth) < 0.12

@@ -35,7 +35,7 @@ from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.device import Device
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.respond.capture.saved_page import (
     describe_file,
     description_in_words,
@@ -222,7 +222,7 @@ async def start_small_pictures(request: Request) -> Response:
 
 def _make_small_version(untrusted_data: bytes, page_files: PageFileCache) -> PageFile:
     """Return a picture or a clip's first frame; without bytes if there is none to show."""
-    if medium_of(untrusted_data) is MediaKind.SOUND:
+    if media_kind_of(untrusted_data) is MediaKind.SOUND:
         return _NO_PREVIEW
     try:
         made = page_files.make_preview(untrusted_data, _EVIDENCE_PREVIEW_PX)

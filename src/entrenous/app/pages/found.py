@@ -32,12 +32,12 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import with_fast_picture_decoding
-from entrenous.trace.explain.drawing import svg
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
+from entrenous.trace.explain.drawing import drawing_as_svg
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
 
 if TYPE_CHECKING:
-    from entrenous.trace.explain.sections import Account
-    from entrenous.trace.originals import Originals
+    from entrenous.trace.explain.sections import ReportContent
+    from entrenous.trace.originals import OriginalsCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class TracedFile:
     """A found file: its report, or the reason why there is no report."""
 
     name: str
-    account: Account | None = None
+    account: ReportContent | None = None
     error: str = ""
     data: bytes = b""
 
@@ -84,9 +84,9 @@ async def start_tracing(request: Request) -> Response:
     stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
 
     def trace_all_files(device: Device, report: ReportProgress) -> TracedFiles:
-        from entrenous.trace.originals import Originals  # noqa: PLC0415 - slow to load
+        from entrenous.trace.originals import OriginalsCache  # noqa: PLC0415 - slow to load
 
-        originals, found = Originals(device.read_picture), list[TracedFile]()
+        originals, found = OriginalsCache(device.read_picture), list[TracedFile]()
         with with_fast_picture_decoding(device) as reader:
             for number, file in enumerate(files, start=1):
                 report(stage.format(number=number, total=len(files)), number - 1, len(files))
@@ -96,15 +96,15 @@ async def start_tracing(request: Request) -> Response:
     return start_job(request, say("Finding out whose copy it is"), trace_all_files, "verdicts")
 
 
-def _trace_one_file(file: ChosenFile, device: Device, originals: Originals) -> TracedFile:
-    from entrenous.trace.explain.sections import Choices, account_of_file  # noqa: PLC0415 - as above
+def _trace_one_file(file: ChosenFile, device: Device, originals: OriginalsCache) -> TracedFile:
+    from entrenous.trace.explain.sections import ReportOptions, report_content_of_file  # noqa: PLC0415 - as above
     from entrenous.trace.trace_file import trace_file, with_current_names  # noqa: PLC0415 - as above
 
     try:
         traced = with_current_names(trace_file(file.data, device, originals), device)
         return TracedFile(
             file.name,
-            account_of_file(traced, file.data, file.name, device, Choices()),
+            report_content_of_file(traced, file.data, file.name, device, ReportOptions()),
             data=file.data,
         )
     except EntrenousError as why:
@@ -129,10 +129,10 @@ async def show_explanation(request: Request) -> Response:
         it=account,
         handle=request.path_params["handle"],
         number=request.path_params["number"],
-        plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
+        plot=Markup(drawing_as_svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
         limits=translated_limits(),
         not_who=translated(NOT_WHO),
-        check=how_to_check(account.number),
+        check=how_to_check_trace(account.number),
     )
 
 
@@ -163,7 +163,7 @@ def find_traced_file(request: Request, handle: str, number: int) -> bytes:
     return result.files[number - 1].data
 
 
-def _find_account(request: Request) -> Account:
+def _find_account(request: Request) -> ReportContent:
     files, number = job_result(request, TracedFiles).files, int(request.path_params["number"])
     account = files[number - 1].account if 0 < number <= len(files) else None
     if account is None:

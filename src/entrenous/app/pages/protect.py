@@ -27,7 +27,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.client.registration_client import open_registration_client
 from entrenous.stop.protect import (
     all_protections,
@@ -109,7 +109,7 @@ async def store_chosen_file(request: Request) -> Response:
 def _keep_file_in_memory(request: Request, data: bytes) -> Response:
     """Keep a file in memory, for the page that explains what would be sent."""
     say = language_of(request).sentences.gettext
-    medium = medium_of(data)
+    medium = media_kind_of(data)
     return start_job(
         request, say("One moment"), lambda _, __: ChosenMedium(data, medium), "protect_this"
     )

@@ -26,7 +26,7 @@ from entrenous.device.sent_messages import (
     UnknownMessage,
 )
 from entrenous.device.vault_tables import Table, pack, unpack
-from entrenous.fingerprint.nouns import Candidate
+from entrenous.fingerprint.nouns import PictureCandidate
 from entrenous.watermark.verdict import Trace
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class VaultLedger:
         """Return the encoded picture record of a picture, or None."""
         return self._vault.get(_PICTURE_RECORD_TABLE, _file_key(message, place))
 
-    def similar_pictures(self, found: Picture) -> tuple[Candidate, ...]:
+    def similar_pictures(self, found: Picture) -> tuple[PictureCandidate, ...]:
         """Return sent pictures to compare with a found one, the likeliest first.
 
         Those without a picture record come last, ordered by fingerprint.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.keypoints import Vocabulary
-from entrenous.fingerprint.linear_scan import Words, as_words
-from entrenous.fingerprint.nouns import Candidate
+from entrenous.fingerprint.linear_scan import Words, hashes_as_words
+from entrenous.fingerprint.nouns import PictureCandidate
 from entrenous.fingerprint.pdq import orientations, pixels_on_white
-from entrenous.fingerprint.picture_gallery import Gallery
-from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
+from entrenous.fingerprint.picture_gallery import PointGallery
+from entrenous.fingerprint.picture_record import ColourLayouts, PictureRecord, read_picture_record
 
 _UNRELATED_HASH_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
 # Weight of each bit by which the difference of a hash is below _UNRELATED_HASH_BITS, in units of a
@@ -38,8 +38,8 @@ class PictureRecords:
 
     places: tuple[tuple[PicturePlace, ...], ...]
     hashes: Words
-    gallery: Gallery
-    layouts: Layouts
+    gallery: PointGallery
+    layouts: ColourLayouts
     damaged: tuple[PicturePlace, ...]
 
     @classmethod
@@ -53,9 +53,9 @@ class PictureRecords:
             (damaged if one is None else places.setdefault(one, [])).append(place)
         return cls(
             tuple(tuple(some) for some in places.values()),
-            as_words([one.bits for one in places]),
-            Gallery.of([one.points for one in places]),
-            Layouts.of([one.cells for one in places]),
+            hashes_as_words([one.bits for one in places]),
+            PointGallery.of([one.points for one in places]),
+            ColourLayouts.of([one.cells for one in places]),
             tuple(damaged),
         )
 
@@ -64,7 +64,7 @@ class PictureRecords:
         """Return the messages whose pictures all have a record."""
         return frozenset(message for places in self.places for message, _ in places)
 
-    def likeliest_pictures(self, found: Picture, limit: int) -> list[Candidate]:
+    def likeliest_pictures(self, found: Picture, limit: int) -> list[PictureCandidate]:
         """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 
         If few keypoints agree, records with a similar colour layout are interleaved.
@@ -84,14 +84,14 @@ class PictureRecords:
 
     def _candidates(
         self, order: list[int], where: Mapping[int, frozenset[int]], bits: IntegerArray
-    ) -> Iterator[Candidate]:
+    ) -> Iterator[PictureCandidate]:
         explained: set[int] = set()
         for look in order:
             agreeing = where.get(look, frozenset())
             fresh = len(agreeing - explained)
             explained |= agreeing
             for place in self.places[look]:
-                yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
+                yield PictureCandidate(*place, look, len(agreeing), fresh, int(bits[look]))
 
 
 def _interleave_orders(first: IntegerArray, second: IntegerArray) -> IntegerArray:
@@ -105,7 +105,7 @@ def nearest_hamming_distances(hashes: Words, found: Picture) -> IntegerArray:
     leak_hashes = [one.bits for one in orientations(found).values() if one.bits]
     if not leak_hashes:
         return np.full(len(hashes), 256, np.int64)
-    distances = np.bitwise_count(hashes[:, None] ^ as_words(leak_hashes)[None]).sum(
+    distances = np.bitwise_count(hashes[:, None] ^ hashes_as_words(leak_hashes)[None]).sum(
         axis=2, dtype=np.int64
     )
     return np.asarray(distances.min(axis=1))
@@ -113,14 +113,16 @@ def nearest_hamming_distances(hashes: Words, found: Picture) -> IntegerArray:
 
 def sort_by_fingerprint(
     found: Picture, pictures: Sequence[tuple[PicturePlace, bytes]], first_look: int
-) -> list[Candidate]:
+) -> list[PictureCandidate]:
     """Return the pictures without a record, those with the most similar perceptual hash first."""
     if not pictures:
         return []
-    distances = nearest_hamming_distances(as_words([hash_ for _, hash_ in pictures]), found)
+    distances = nearest_hamming_distances(hashes_as_words([hash_ for _, hash_ in pictures]), found)
     order = [int(index) for index in np.argsort(distances, kind="stable")]
     places = [pictures[index][0] for index in order]
     return [
-        Candidate(message, place, first_look + index, 0, 0, int(distances[index]), learnt=False)
+        PictureCandidate(
+            message, place, first_look + index, 0, 0, int(distances[index]), learnt=False
+        )
         for index, (message, place) in zip(order, places, strict=True)
     ]

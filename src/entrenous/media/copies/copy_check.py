@@ -20,7 +20,7 @@ IS_NO_COPY: Final = b"N"
 Heartbeat = Iterator[None]
 
 
-class Decoders(StrEnum):
+class DecoderKind(StrEnum):
     """The libraries that decode a file."""
 
     STILL = "pixels"
@@ -28,21 +28,21 @@ class Decoders(StrEnum):
 
 
 _DECODER_MODULES: Final = {
-    Decoders.STILL: "entrenous.media.copies.pixels",
-    Decoders.MOVING: "entrenous.media.copies.tracks",
+    DecoderKind.STILL: "entrenous.media.copies.pixels",
+    DecoderKind.MOVING: "entrenous.media.copies.tracks",
 }
 #: The structure check and the decoder of each media type.
-STRUCTURE_CHECKS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
-    "image/jpeg": (picture_structure.check_jpeg, Decoders.STILL),
-    "image/png": (picture_structure.check_png, Decoders.STILL),
-    "image/webp": (picture_structure.check_webp, Decoders.STILL),
-    "video/mp4": (mp4_structure.check_mp4, Decoders.MOVING),
-    "audio/mp4": (mp4_structure.check_m4a, Decoders.MOVING),
-    "audio/ogg": (sound_structure.check_ogg, Decoders.MOVING),
-    "audio/mpeg": (sound_structure.check_mp3, Decoders.MOVING),
-    "audio/amr": (sound_structure.check_amr, Decoders.MOVING),
-    "audio/wav": (sound_structure.check_wav, Decoders.MOVING),
-    "audio/flac": (sound_structure.check_flac, Decoders.MOVING),
+STRUCTURE_CHECKS: Final[dict[str, tuple[Callable[[bytes], None], DecoderKind]]] = {
+    "image/jpeg": (picture_structure.check_jpeg, DecoderKind.STILL),
+    "image/png": (picture_structure.check_png, DecoderKind.STILL),
+    "image/webp": (picture_structure.check_webp, DecoderKind.STILL),
+    "video/mp4": (mp4_structure.check_mp4, DecoderKind.MOVING),
+    "audio/mp4": (mp4_structure.check_m4a, DecoderKind.MOVING),
+    "audio/ogg": (sound_structure.check_ogg, DecoderKind.MOVING),
+    "audio/mpeg": (sound_structure.check_mp3, DecoderKind.MOVING),
+    "audio/amr": (sound_structure.check_amr, DecoderKind.MOVING),
+    "audio/wav": (sound_structure.check_wav, DecoderKind.MOVING),
+    "audio/flac": (sound_structure.check_flac, DecoderKind.MOVING),
 }
 
 
@@ -73,7 +73,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
         raise NotACopy from error
 
 
-def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Heartbeat]:
+def load_decoder_module(decoders: DecoderKind) -> Callable[[bytes, str], Heartbeat]:
     """Load the libraries for such files, and return their decoder."""
     module = import_module(_DECODER_MODULES[decoders])
     decode: Callable[[bytes, str], Heartbeat] = module.decode

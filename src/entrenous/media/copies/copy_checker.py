@@ -10,7 +10,7 @@ from entrenous.media.copies.copy_check import (
     HEARTBEAT,
     IS_COPY,
     STRUCTURE_CHECKS,
-    Decoders,
+    DecoderKind,
 )
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.sandbox.confinement import Limits
@@ -24,8 +24,8 @@ _SERVER_COMMAND: Final = (
     "entrenous.media.copies.copy_fork_server",
 )
 _LIMITS_BY_DECODERS: Final = {
-    Decoders.STILL: Limits(cpu_s=60, wall_s=60.0),
-    Decoders.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
+    DecoderKind.STILL: Limits(cpu_s=60, wall_s=60.0),
+    DecoderKind.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
 }
 
 
@@ -37,7 +37,7 @@ class CopyChecker:
     """
 
     def __init__(self) -> None:
-        self._servers: dict[Decoders, ForkServer] = {}
+        self._servers: dict[DecoderKind, ForkServer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class CopyChecker:
         _, decoders = STRUCTURE_CHECKS[media_type]
         limits = _LIMITS_BY_DECODERS[decoders]
         server = self._server(decoders)
-        child = server.child(limits.wall_s)
+        child = server.ready_child(limits.wall_s)
         try:
             to_child = _ToChild(child, limits.wall_s)
             to_child.write(CHECK_REQUEST.pack(list(STRUCTURE_CHECKS).index(media_type), size))
@@ -73,7 +73,7 @@ class CopyChecker:
             server.end()
         self._servers.clear()
 
-    def _server(self, decoders: Decoders) -> ForkServer:
+    def _server(self, decoders: DecoderKind) -> ForkServer:
         server = self._servers.get(decoders)
         if server is not None and server.is_alive():
             return server

@@ -11,27 +11,27 @@ from entrenous.media.copies.copy_check import (
     IS_COPY,
     IS_NO_COPY,
     STRUCTURE_CHECKS,
-    Decoders,
+    DecoderKind,
     check_copy,
     load_decoder_module,
 )
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.sandbox.confinement import REQUEST_FD, import_late_modules, read_from, write_to
-from entrenous.media.sandbox.fork_server import serve
+from entrenous.media.sandbox.fork_server import serve_forks
 from entrenous.media.sandbox.picture_child import load_decoders
 
 _STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
 
-def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
+def main(memory_bytes: int, cpu_s: int, decoders: DecoderKind) -> None:
     warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
     load_decoder_module(decoders)
-    if decoders is Decoders.STILL:
+    if decoders is DecoderKind.STILL:
         for kind in _STILLS:
             load_decoders(kind)
     else:
         import_late_modules()
-    serve(memory_bytes, cpu_s, _answer_request, threads=False)
+    serve_forks(memory_bytes, cpu_s, _answer_request, threads=False)
 
 
 def _answer_request(answers: int) -> None:
@@ -47,4 +47,4 @@ def _answer_request(answers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Decoders(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), DecoderKind(sys.argv[3]))

@@ -12,37 +12,37 @@ class NotACopy(Malformed):
     """
 
 
-Order = Literal["big", "little"]
+ByteOrder = Literal["big", "little"]
 PROFILE_BYTES_MAX: Final = 65_536
 
 
-class Cursor:
+class FileCursor:
     """A position in a file that only moves forward.
 
     Raises: NotACopy: any method raises this if bytes are missing or wrong.
     """
 
-    def __init__(self, untrusted_data: bytes, order: Order = "big") -> None:
+    def __init__(self, untrusted_data: bytes, order: ByteOrder = "big") -> None:
         self.data, self.at, self._order = untrusted_data, 0, order
 
-    def take(self, size: int) -> bytes:
+    def read_bytes(self, size: int) -> bytes:
         end = self.at + size
         require(size >= 0 and end <= len(self.data))
         found, self.at = self.data[self.at : end], end
         return found
 
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), self._order)
+    def read_number(self, size: int) -> int:
+        return int.from_bytes(self.read_bytes(size), self._order)
 
-    def expect(self, expected: bytes) -> None:
+    def require_bytes(self, expected: bytes) -> None:
         """Require that exactly these bytes are next."""
-        require(self.take(len(expected)) == expected)
+        require(self.read_bytes(len(expected)) == expected)
 
-    def left(self) -> int:
+    def bytes_left(self) -> int:
         return len(self.data) - self.at
 
-    def end(self) -> None:
-        require(self.left() == 0)
+    def require_end(self) -> None:
+        require(self.bytes_left() == 0)
 
 
 def require(holds: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from entrenous.media.copies.cursor import Cursor, require
+from entrenous.media.copies.cursor import FileCursor, require
 
 Boxes = list[tuple[bytes, bytes]]
 _BOX_HEADER_BYTES: Final = 8
@@ -13,7 +13,7 @@ _NAL_LENGTH_BYTES: Final = 4
 # Unit types of slices (ITU-T H.264, table 7-1). All others are refused, such as SEI, filler and
 # private units.
 _SLICE_UNIT_TYPES: Final = frozenset({1, 5})
-_MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
+_IDENTITY_MATRIX_PATTERN: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
 _TABLE_FORMS: Final = {  # ISO/IEC 14496-12: number of bytes before the count, and in each entry
     b"elst": (4, 12),
     b"stts": (4, 8),
@@ -55,8 +55,10 @@ _MP4A_PATTERN: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0
 _FIXED_BOX_PATTERNS: Final = {  # patterns for the bodies of boxes whose form is fixed
     name: re.compile(form, re.DOTALL)
     for name, form in {
-        b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
-        b"tkhd": rb"\0{3}[\0-\x0f]\0{8}.{4}\0{4}.{4}\0{8}.{4}[\0\x01]\0\0\0" + _MATRIX + rb".{8}",
+        b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _IDENTITY_MATRIX_PATTERN + rb"\0{24}.{4}",
+        b"tkhd": rb"\0{3}[\0-\x0f]\0{8}.{4}\0{4}.{4}\0{8}.{4}[\0\x01]\0\0\0"
+        + _IDENTITY_MATRIX_PATTERN
+        + rb".{8}",
         b"mdhd": rb"\0{12}.{8}\x55\xc4\0\0",
         b"hdlr": rb"\0{8}(?:vide|soun)\0{12}(?:\0|SoundHandler\0)",
         b"vmhd": rb"\0{3}\x01\0{8}",
@@ -164,18 +166,18 @@ def _boxes_in_order(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
 
 
 def _boxes(data: bytes) -> Boxes:
-    file, found = Cursor(data), []
-    while file.left():
-        size, name = file.number(4), file.take(4)
-        found.append((name, file.take(size - _BOX_HEADER_BYTES)))
+    file, found = FileCursor(data), []
+    while file.bytes_left():
+        size, name = file.read_number(4), file.read_bytes(4)
+        found.append((name, file.read_bytes(size - _BOX_HEADER_BYTES)))
     return found
 
 
 def _check_entry(kind: bytes, description: bytes) -> None:
     """Check the only sample entry, which has the codec and the numbers that a decoder needs."""
-    file = Cursor(description)
-    file.expect(bytes(7) + b"\x01")
-    ((name, body),) = _only_box(_boxes(file.take(file.left())))
+    file = FileCursor(description)
+    file.require_bytes(bytes(7) + b"\x01")
+    ((name, body),) = _only_box(_boxes(file.read_bytes(file.bytes_left())))
     form, size, allowed = {
         b"vide": (_AVC1_PATTERN, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
         b"soun": (_MP4A_PATTERN, 28, (b"esds", b"btrt")),
@@ -201,16 +203,16 @@ def _check_parameters(data: bytes) -> None:
 
     The fields that High profile adds are checked too.
     """
-    file = Cursor(data)
-    file.expect(b"\x01")
-    profile = file.take(3)[0]
-    file.expect(b"\xff\xe1")
-    require(file.take(file.number(2))[:1] == b"\x67")
-    file.expect(b"\x01")
-    require(file.take(file.number(2))[:1] == b"\x68")
+    file = FileCursor(data)
+    file.require_bytes(b"\x01")
+    profile = file.read_bytes(3)[0]
+    file.require_bytes(b"\xff\xe1")
+    require(file.read_bytes(file.read_number(2))[:1] == b"\x67")
+    file.require_bytes(b"\x01")
+    require(file.read_bytes(file.read_number(2))[:1] == b"\x68")
     if profile == 100:
-        file.expect(b"\xfd\xf8\xf8\0")
-    file.end()
+        file.require_bytes(b"\xfd\xf8\xf8\0")
+    file.require_end()
 
 
 def _unpack_numbers(data: bytes, size: int) -> list[int]:
@@ -254,7 +256,7 @@ def _require_no_gaps(tracks: list[_Track], media_at: int, size: int) -> None:
 
 def _require_slices_only(sample: bytes) -> None:
     """Require that a frame contains only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
-    file = Cursor(sample)
-    while file.left():
-        unit = file.take(file.number(_NAL_LENGTH_BYTES))
+    file = FileCursor(sample)
+    while file.bytes_left():
+        unit = file.read_bytes(file.read_number(_NAL_LENGTH_BYTES))
         require(unit and unit[0] & 0x1F in _SLICE_UNIT_TYPES)

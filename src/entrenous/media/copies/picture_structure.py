@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.base.limits import PICTURE_PIXELS_MAX
 from entrenous.media.copies.cursor import (
     PROFILE_BYTES_MAX,
-    Cursor,
+    FileCursor,
     NotACopy,
     require,
     require_own_profile,
@@ -42,25 +42,25 @@ _MARKER_IN_SCAN: Final = re.compile(rb"\xff[^\x00]")
 _SAMPLING_FACTORS: Final = (0x11, 0x21, 0x22)  # 4:4:4, 4:2:2, 4:2:0
 _PNG_CHANNELS: Final = {0: 1, 2: 3, 4: 2, 6: 4}
 _PNG_PROFILE: Final = b"ICC Profile\0\0"
-_PIECE_BYTES: Final = 1 << 20
+_DECOMPRESSED_PIECE_BYTES: Final = 1 << 20
 _WEBP_ICC_FLAG: Final = 0x20
 _WEBP_ALPHA_FLAG: Final = 0x10
 
 
 def check_jpeg(untrusted_data: bytes) -> None:
     """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
-    file = Cursor(untrusted_data)
-    file.expect(b"\xff\xd8" + _JFIF_SEGMENT)
+    file = FileCursor(untrusted_data)
+    file.require_bytes(b"\xff\xd8" + _JFIF_SEGMENT)
     marker = _read_jpeg_profile(file)
     tables, wide = 0, False
     while marker == 0xDB:
-        wide |= _is_wide_table(file.take(file.number(2) - 2), tables)
+        wide |= _is_wide_table(file.read_bytes(file.read_number(2) - 2), tables)
         tables, marker = tables + 1, _read_marker(file)
     require(marker == (0xC1 if wide else 0xC0))
     components = _check_jpeg_frame(file)
     require(tables in {1, min(components, 2)})
     for table in _STANDARD_HUFFMAN_TABLES[: 2 * min(components, 2)]:
-        file.expect(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
+        file.require_bytes(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
     _check_jpeg_scan(file, components)
 
 
@@ -70,8 +70,8 @@ def check_png(untrusted_data: bytes) -> None:
     Raises:
         NotACopy.
     """
-    file = Cursor(untrusted_data)
-    file.expect(b"\x89PNG\r\n\x1a\n")
+    file = FileCursor(untrusted_data)
+    file.require_bytes(b"\x89PNG\r\n\x1a\n")
     name, body = _read_png_chunk(file)
     require(name == b"IHDR" and len(body) == 13)
     width, height = (int.from_bytes(body[at : at + 4], "big") for at in (0, 4))
@@ -89,7 +89,7 @@ def check_png(untrusted_data: bytes) -> None:
         packed_pixels.append(body)
         name, body = _read_png_chunk(file)
     require(name == b"IEND" and not body)
-    file.end()
+    file.require_end()
     require(_decompressed_size(packed_pixels) == height * (1 + width * channels))
 
 
@@ -117,30 +117,30 @@ def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
 
     Raises NotACopy.
     """
-    file = Cursor(untrusted_data, "little")
-    file.expect(b"RIFF")
-    require(file.number(4) == file.left())
-    file.expect(b"WEBP")
+    file = FileCursor(untrusted_data, "little")
+    file.require_bytes(b"RIFF")
+    require(file.read_number(4) == file.bytes_left())
+    file.require_bytes(b"WEBP")
     found = []
-    while file.left():
-        name = file.take(4)
-        body = file.take(file.number(4))
-        file.expect(bytes(len(body) & 1))
+    while file.bytes_left():
+        name = file.read_bytes(4)
+        body = file.read_bytes(file.read_number(4))
+        file.require_bytes(bytes(len(body) & 1))
         found.append((name, body))
     return found
 
 
-def _read_marker(file: Cursor) -> int:
-    file.expect(b"\xff")
-    return file.number(1)
+def _read_marker(file: FileCursor) -> int:
+    file.require_bytes(b"\xff")
+    return file.read_number(1)
 
 
-def _read_jpeg_profile(file: Cursor) -> int:
+def _read_jpeg_profile(file: FileCursor) -> int:
     """Read the profile's segments, if any, and return the marker after them."""
     parts = list[bytes]()
     total = 0
     while (marker := _read_marker(file)) == 0xE2:
-        body = file.take(file.number(2) - 2)
+        body = file.read_bytes(file.read_number(2) - 2)
         require(body.startswith(_ICC_PREFIX) and len(body) > 14 and body[12] == len(parts) + 1)
         parts.append(body[14:])
         total = body[13]
@@ -160,38 +160,40 @@ def _is_wide_table(table: bytes, number: int) -> bool:
     return wide
 
 
-def _check_jpeg_frame(file: Cursor) -> int:
+def _check_jpeg_frame(file: FileCursor) -> int:
     """Check that the frame header is as libjpeg writes it; return the number of components.
 
     See ITU-T T.81, B.2.2.
     """
-    size, precision = file.number(2), file.number(1)
-    height, width, components = file.number(2), file.number(2), file.number(1)
+    size, precision = file.read_number(2), file.read_number(1)
+    height, width, components = file.read_number(2), file.read_number(2), file.read_number(1)
     require(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
     require(0 < width * height <= PICTURE_PIXELS_MAX)
     for number in range(1, components + 1):
-        name, factors, table = file.take(3)
+        name, factors, table = file.read_bytes(3)
         require(name == number and table == (number > 1))
         require(factors in _SAMPLING_FACTORS if number == 1 < components else factors == 0x11)
     return components
 
 
-def _check_jpeg_scan(file: Cursor, components: int) -> None:
+def _check_jpeg_scan(file: FileCursor, components: int) -> None:
     """Check the only scan, which must extend to the end of the file and contain no other marker."""
     names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
     size = 6 + 2 * components
-    file.expect(b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0")
-    scan = file.take(file.left() - 2)
-    file.expect(b"\xff\xd9")
+    file.require_bytes(
+        b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0"
+    )
+    scan = file.read_bytes(file.bytes_left() - 2)
+    file.require_bytes(b"\xff\xd9")
     require(scan and not scan.endswith(b"\xff") and _MARKER_IN_SCAN.search(scan) is None)
 
 
-def _read_png_chunk(file: Cursor) -> tuple[bytes, bytes]:
+def _read_png_chunk(file: FileCursor) -> tuple[bytes, bytes]:
     """Return name and body of the next chunk, whose CRC must be correct."""
-    size = file.number(4)
-    name = file.take(4)
-    body = file.take(size)
-    require(file.number(4) == zlib.crc32(body, zlib.crc32(name)))
+    size = file.read_number(4)
+    name = file.read_bytes(4)
+    body = file.read_bytes(size)
+    require(file.read_number(4) == zlib.crc32(body, zlib.crc32(name)))
     return name, body
 
 
@@ -214,7 +216,7 @@ def _decompressed_size(packed: list[bytes]) -> int:
             require(not stream.eof)
             rest = piece
             while rest:
-                size += len(stream.decompress(rest, _PIECE_BYTES))
+                size += len(stream.decompress(rest, _DECOMPRESSED_PIECE_BYTES))
                 rest = stream.unconsumed_tail
         size += len(stream.flush())
     except zlib.error as error:

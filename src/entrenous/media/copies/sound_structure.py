@@ -4,7 +4,7 @@ import re
 import zlib
 from typing import Final
 
-from entrenous.media.copies.cursor import Cursor, require
+from entrenous.media.copies.cursor import FileCursor, require
 
 _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
@@ -32,11 +32,11 @@ _WAV_FORMAT_BYTES: Final = {1: 16, 0xFFFE: 40}
 
 def check_ogg(untrusted_data: bytes) -> None:
     """Check one Opus stream (RFC 7845): two headers, then audio; raises NotACopy."""
-    file = Cursor(untrusted_data, "little")
+    file = FileCursor(untrusted_data, "little")
     serial = untrusted_data[14:18]
     headers = (_OPUS_HEAD, re.compile(re.escape(_OPUS_TAGS), re.DOTALL))
     number, last, continued = 0, False, False
-    while file.left():
+    while file.bytes_left():
         require(not last)
         flags, body, lacing = _read_ogg_page(file, serial, number)
         last = bool(flags & 4)
@@ -53,7 +53,7 @@ def check_ogg(untrusted_data: bytes) -> None:
 
 def check_mp3(untrusted_data: bytes) -> None:
     """Check an Info frame, followed by layer III frames to the end; raises NotACopy."""
-    file = Cursor(untrusted_data)
+    file = FileCursor(untrusted_data)
     first = _read_mp3_frame(file)
     version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
     at = 4 + _MP3_SIDE_INFO_BYTES[version, channels]
@@ -63,33 +63,33 @@ def check_mp3(untrusted_data: bytes) -> None:
         first[name : name + len(_MP3_ENCODER_NAME)] == _MP3_ENCODER_NAME
         and not any(first[name + _MP3_LAME_TAG_BYTES :])
     )
-    declared = Cursor(first[at + 8 : at + 16])
+    declared = FileCursor(first[at + 8 : at + 16])
     frames = declared.number(4)
     require(declared.number(4) == len(untrusted_data))
     for _ in range(frames):
         require(_read_mp3_frame(file)[1] == first[1])
-    file.end()
+    file.require_end()
 
 
 def check_amr(untrusted_data: bytes) -> None:
     """Check the frames (RFC 4867, 5); raises NotACopy."""
-    file = Cursor(untrusted_data)
-    file.expect(b"#!AMR\n")
-    require(file.left())
-    while file.left():
-        head = file.number(1)
+    file = FileCursor(untrusted_data)
+    file.require_bytes(b"#!AMR\n")
+    require(file.bytes_left())
+    while file.bytes_left():
+        head = file.read_number(1)
         kind = head >> 3 & 15
         require(not head & 0x83 and (kind < len(_AMR_FRAME_BYTES) or kind == _AMR_NO_DATA_TYPE))
-        file.take(0 if kind == _AMR_NO_DATA_TYPE else _AMR_FRAME_BYTES[kind] - 1)
+        file.read_bytes(0 if kind == _AMR_NO_DATA_TYPE else _AMR_FRAME_BYTES[kind] - 1)
 
 
 def check_wav(untrusted_data: bytes) -> None:
     """Check the format and the sample data; raises NotACopy."""
-    file = Cursor(untrusted_data, "little")
-    file.expect(b"RIFF")
-    require(file.number(4) == file.left())
-    file.expect(b"WAVEfmt ")
-    form = Cursor(file.take(file.number(4)), "little")
+    file = FileCursor(untrusted_data, "little")
+    file.require_bytes(b"RIFF")
+    require(file.read_number(4) == file.bytes_left())
+    file.require_bytes(b"WAVEfmt ")
+    form = FileCursor(file.read_bytes(file.read_number(4)), "little")
     kind = form.number(2)
     require(_WAV_FORMAT_BYTES.get(kind) == len(form.data))
     channels, _rate, _bytes, frame, bits = (form.number(size) for size in (2, 4, 4, 2, 2))
@@ -98,42 +98,42 @@ def check_wav(untrusted_data: bytes) -> None:
         form.expect(b"\x16\0" + bits.to_bytes(2, "little"))
         form.take(4)
         form.expect(b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71")
-    file.expect(b"data")
-    size = file.number(4)
+    file.require_bytes(b"data")
+    size = file.read_number(4)
     require(size and not size % frame)
-    file.take(size)
-    file.expect(bytes(size & 1))
-    file.end()
+    file.read_bytes(size)
+    file.require_bytes(bytes(size & 1))
+    file.require_end()
 
 
 def check_flac(untrusted_data: bytes) -> None:
     """Check the head (RFC 9639, 8); raises NotACopy. Frames are checked when they are decoded."""
-    file = Cursor(untrusted_data)
-    file.expect(b"fLaC\0\0\0\x22")
-    file.take(34)
-    file.expect(_FLAC_COMMENT)
-    file.expect(_FLAC_PADDING)
-    require(file.left())
+    file = FileCursor(untrusted_data)
+    file.require_bytes(b"fLaC\0\0\0\x22")
+    file.read_bytes(34)
+    file.require_bytes(_FLAC_COMMENT)
+    file.require_bytes(_FLAC_PADDING)
+    require(file.bytes_left())
 
 
 #: The number of bytes before the frames of a FLAC file.
 FLAC_HEADER_BYTES: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
-def _read_ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
+def _read_ogg_page(file: FileCursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
     """Return the flags, body and lacing values of page ``number``, after checking its checksum.
 
     See RFC 3533, section 6.
     """
     start = file.at
-    file.expect(b"OggS\0")
-    flags = file.number(1)
-    file.take(8)
-    file.expect(serial)
-    require(file.number(4) == number)
-    declared = file.number(4)
-    lacing = file.take(file.number(1))
-    body = file.take(sum(lacing))
+    file.require_bytes(b"OggS\0")
+    flags = file.read_number(1)
+    file.read_bytes(8)
+    file.require_bytes(serial)
+    require(file.read_number(4) == number)
+    declared = file.read_number(4)
+    lacing = file.read_bytes(file.read_number(1))
+    body = file.read_bytes(sum(lacing))
     page = file.data[start : file.at]
     require(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == declared)
     return flags, body, lacing
@@ -157,9 +157,9 @@ def _ogg_checksum(page: bytes) -> int:
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
 
 
-def _read_mp3_frame(file: Cursor) -> bytes:
+def _read_mp3_frame(file: FileCursor) -> bytes:
     start = file.at
-    head = file.take(4)
+    head = file.read_bytes(4)
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_KBITS and layer == 1)
     bits, rate = head[2] >> 4, head[2] >> 2 & 3
@@ -167,5 +167,5 @@ def _read_mp3_frame(file: Cursor) -> bytes:
     per_frame = 144 if version == 3 else 72
     hz = _MP3_RATES[rate] // _MP3_SLOWER[version]
     size = per_frame * _MP3_KBITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
-    file.take(size - 4)
+    file.read_bytes(size - 4)
     return file.data[start : file.at]

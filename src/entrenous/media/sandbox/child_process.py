@@ -50,7 +50,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 # this many bytes are read ahead, so that one read gets an answer's whole header
 _READ_AHEAD_BYTES: Final = 4096
-PIPE_BYTES: Final = 1 << 20  # large enough to pass most data at once
+PIPE_CAPACITY_BYTES: Final = 1 << 20  # large enough to pass most data at once
 
 
 def start_child(command: Sequence[str], wall_s: float) -> "Child":
@@ -73,7 +73,7 @@ class Pipes:
     """The two pipes to one child; no call waits beyond the current deadline."""
 
     def __init__(self, questions: int, answers: int) -> None:
-        self.walls = Confinement(0)
+        self.confinement = Confinement(0)
         self._questions, self._answers = questions, answers
         self._deadline_s = 0.0
         self._ahead = b""  # bytes that were read ahead
@@ -81,9 +81,9 @@ class Pipes:
         os.set_blocking(answers, False)
 
     def wait_until_ready(self, wall_s: float) -> None:
-        """Wait until the child is ready, and store its confinement in ``walls``."""
+        """Wait until the child is ready, and store its confinement in ``confinement``."""
         self.set_deadline(wall_s)
-        self.walls = read_ready(self.read)
+        self.confinement = read_ready(self.read)
 
     def set_deadline(self, wall_s: float) -> None:
         """Set the deadline for all following reads and writes."""
@@ -99,7 +99,7 @@ class Pipes:
         parts, missing = [self._ahead[:size]], size - len(self._ahead)
         self._ahead = self._ahead[size:]
         while missing > 0:
-            part = self._read_some(min(max(missing, _READ_AHEAD_BYTES), PIPE_BYTES))
+            part = self._read_some(min(max(missing, _READ_AHEAD_BYTES), PIPE_CAPACITY_BYTES))
             parts.append(part[:missing])  # a slice of the whole part is not a copy
             self._ahead = part[missing:]
             missing -= len(part)

@@ -58,17 +58,17 @@ def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinem
 
     ``threads`` must be true for decoders that start threads. Import everything before this call.
     """
-    walls = Confinement(0)
+    confinement = Confinement(0)
     _set_resource_limits(memory_bytes, cpu_s, threads=threads)
     if platform.system() == "Linux":
-        walls |= _confine_on_linux()
+        confinement |= _confine_on_linux()
     # This comes after Landlock, which needs a file descriptor for its ruleset. Now none can be
     # opened any more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-    walls |= Confinement.LIMITS
-    if Confinement.NO_NEW_PRIVILEGES in walls and forbid_system_calls(threads=threads):
-        walls |= Confinement.SYSTEM_CALLS
-    return walls
+    confinement |= Confinement.LIMITS
+    if Confinement.NO_NEW_PRIVILEGES in confinement and forbid_system_calls(threads=threads):
+        confinement |= Confinement.SYSTEM_CALLS
+    return confinement
 
 
 def _set_resource_limits(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
@@ -91,11 +91,11 @@ def _confine_on_linux() -> Confinement:
     libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement(0)
-    landlock = Confinement.LANDLOCK if _landlock() else Confinement(0)
+    landlock = Confinement.LANDLOCK if _forbid_files_and_network() else Confinement(0)
     return Confinement.NO_NEW_PRIVILEGES | landlock
 
 
-def _landlock() -> bool:
+def _forbid_files_and_network() -> bool:
     """Apply a Landlock ruleset that covers all rights and grants none.
 
     See Linux, Documentation/userspace-api/landlock.rst.
@@ -158,22 +158,22 @@ _CLONE3: Final = (435, 435)
 _MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _PROT_EXEC: Final = 0x4
 _CLONE_THREAD: Final = 0x10000
-_ALLOW: Final = 0x7FFF0000
-_KILL_PROCESS: Final = 0x80000000
-_ERRNO: Final = 0x00050000
-_LOAD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
-_IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
-_IF_BITS: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
-_RETURN: Final = 0x06  # BPF_RET | BPF_K
+_SECCOMP_ALLOW: Final = 0x7FFF0000
+_SECCOMP_KILL_PROCESS: Final = 0x80000000
+_SECCOMP_RETURN_ERRNO: Final = 0x00050000
+_BPF_LOAD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_BPF_JUMP_IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+_BPF_JUMP_IF_BITS_SET: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_BPF_RETURN: Final = 0x06  # BPF_RET | BPF_K
 # offsets in struct seccomp_data: nr, arch, instruction pointer, six arguments
-_NUMBER_AT: Final = 0
-_ARCH_AT: Final = 4
-_ARGUMENTS_AT: Final = 16
+_CALL_NUMBER_OFFSET: Final = 0
+_ARCHITECTURE_OFFSET: Final = 4
+_ARGUMENTS_OFFSET: Final = 16
 _PR_SET_SECCOMP: Final = 22
 _SECCOMP_MODE_FILTER: Final = 2
 
 
-class _Program(ctypes.Structure):
+class _SeccompProgram(ctypes.Structure):
     """``struct sock_fprog`` of linux/filter.h."""
 
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
@@ -188,7 +188,7 @@ def forbid_system_calls(*, threads: bool) -> bool:
     if machine is None or platform.system() != "Linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     code = seccomp_program(*machine, threads=threads)
-    filter_program = _Program(len(code) // 8, code)
+    filter_program = _SeccompProgram(len(code) // 8, code)
     wanted = ctypes.byref(filter_program)
     return bool(libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, wanted, 0, 0) == 0)
 
@@ -211,34 +211,34 @@ def libc() -> ctypes.CDLL:
 def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
     """Return the filter as ``struct sock_filter`` instructions, 8 bytes each."""
     code = [
-        _bpf_instruction(_LOAD_WORD, _ARCH_AT),
-        _bpf_instruction(_IF_EQUAL, architecture, yes=1),
-        _bpf_instruction(_RETURN, _KILL_PROCESS),
-        _bpf_instruction(_LOAD_WORD, _NUMBER_AT),
+        _bpf_instruction(_BPF_LOAD_WORD, _ARCHITECTURE_OFFSET),
+        _bpf_instruction(_BPF_JUMP_IF_EQUAL, architecture, yes=1),
+        _bpf_instruction(_BPF_RETURN, _SECCOMP_KILL_PROCESS),
+        _bpf_instruction(_BPF_LOAD_WORD, _CALL_NUMBER_OFFSET),
     ]
     for numbers in _ALLOWED_CALLS.values():
         code += [
-            _bpf_instruction(_IF_EQUAL, numbers[column], no=1),
-            _bpf_instruction(_RETURN, _ALLOW),
+            _bpf_instruction(_BPF_JUMP_IF_EQUAL, numbers[column], no=1),
+            _bpf_instruction(_BPF_RETURN, _SECCOMP_ALLOW),
         ]
     for numbers in (_MMAP, _MPROTECT):
-        code += _by_argument_bits(
-            numbers[column], 2, _PROT_EXEC, bits_set=_refuse_call(), bits_clear=_ALLOW
+        code += _check_argument_bits(
+            numbers[column], 2, _PROT_EXEC, bits_set=_refuse_call(), bits_clear=_SECCOMP_ALLOW
         )
     if threads:
-        code += _by_argument_bits(
-            _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse_call()
+        code += _check_argument_bits(
+            _CLONE[column], 0, _CLONE_THREAD, bits_set=_SECCOMP_ALLOW, bits_clear=_refuse_call()
         )
         # A filter cannot read the flags of clone3, which are in memory. On ENOSYS, libc uses clone
         # instead.
         code += [
-            _bpf_instruction(_IF_EQUAL, _CLONE3[column], no=1),
-            _bpf_instruction(_RETURN, _ERRNO | errno.ENOSYS),
+            _bpf_instruction(_BPF_JUMP_IF_EQUAL, _CLONE3[column], no=1),
+            _bpf_instruction(_BPF_RETURN, _SECCOMP_RETURN_ERRNO | errno.ENOSYS),
         ]
-    return b"".join([*code, _bpf_instruction(_RETURN, _refuse_call())])
+    return b"".join([*code, _bpf_instruction(_BPF_RETURN, _refuse_call())])
 
 
-def _by_argument_bits(
+def _check_argument_bits(
     number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
 ) -> list[bytes]:
     """Return instructions that allow or refuse a call by bits of one argument.
@@ -247,16 +247,16 @@ def _by_argument_bits(
     little-endian.
     """
     return [
-        _bpf_instruction(_IF_EQUAL, number, no=4),
-        _bpf_instruction(_LOAD_WORD, _ARGUMENTS_AT + 8 * argument),
-        _bpf_instruction(_IF_BITS, bits, no=1),
-        _bpf_instruction(_RETURN, bits_set),
-        _bpf_instruction(_RETURN, bits_clear),
+        _bpf_instruction(_BPF_JUMP_IF_EQUAL, number, no=4),
+        _bpf_instruction(_BPF_LOAD_WORD, _ARGUMENTS_OFFSET + 8 * argument),
+        _bpf_instruction(_BPF_JUMP_IF_BITS_SET, bits, no=1),
+        _bpf_instruction(_BPF_RETURN, bits_set),
+        _bpf_instruction(_BPF_RETURN, bits_clear),
     ]
 
 
 def _refuse_call() -> int:
-    return _ERRNO | errno.EPERM
+    return _SECCOMP_RETURN_ERRNO | errno.EPERM
 
 
 def _bpf_instruction(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:

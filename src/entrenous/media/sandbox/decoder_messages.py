@@ -71,29 +71,29 @@ _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
 _JPEG_SIDE_MAX: Final = 65_535  # 16 bits (ITU-T T.81, B.2.2)
-_NOT_SHRUNK: Final = OriginalSize(0, 0)
-_LUMA_ALONE: Final = 2  # a value of the field "grey"
+_NOT_SHRUNK_SIZE: Final = OriginalSize(0, 0)
+_ONLY_LUMA_CODE: Final = 2  # a value of the field "grey"
 _PROFILE_BYTES_MAX: Final = 65_536
 
 
-Read = Callable[[int], bytes]
+ReadExactly = Callable[[int], bytes]
 """A function that returns exactly this many bytes, or raises an error."""
 
 
-def write_ready(walls: Confinement) -> bytes:
+def write_ready(confinement: Confinement) -> bytes:
     """Return the child's first message: everything is loaded, with these restrictions in force."""
-    return _READY_MESSAGE.pack(b"R", walls)
+    return _READY_MESSAGE.pack(b"R", confinement)
 
 
-def read_ready(read: Read) -> Confinement:
+def read_ready(read: ReadExactly) -> Confinement:
     """Read the child's confinement.
 
     Raises: ValueError: the child sent something else.
     """
-    word, walls = _READY_MESSAGE.unpack(read(_READY_MESSAGE.size))
-    if word != b"R" or walls not in range(16):
+    word, confinement = _READY_MESSAGE.unpack(read(_READY_MESSAGE.size))
+    if word != b"R" or confinement not in range(16):
         raise ValueError("the child said something else")
-    return Confinement(walls)
+    return Confinement(confinement)
 
 
 def write_picture_failure(failure: EntrenousError) -> bytes:
@@ -113,9 +113,9 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
     head = b"P" + _PICTURE_HEADER.pack(
         picture.width_px,
         picture.height_px,
-        *(picture.original_size or _NOT_SHRUNK),
+        *(picture.original_size or _NOT_SHRUNK_SIZE),
         _PICTURE_FORMATS.index(encoding.format),
-        _LUMA_ALONE if picture.luma_alone else encoding.grey,
+        _ONLY_LUMA_CODE if picture.luma_alone else encoding.grey,
         encoding.lossless,
         picture.alpha is not None,
         _SUBSAMPLINGS.index(encoding.subsampling),
@@ -127,7 +127,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
     yield picture.alpha or b""
 
 
-def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Picture:
+def read_picture_answer(read: ReadExactly, kind: PictureFormat, *, luma: bool = False) -> Picture:
     """Read the answer for a file of this kind; with ``luma``, it may have only luma.
 
     Raises:
@@ -146,18 +146,18 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
     raise ValueError("the child said something else")
 
 
-def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
+def _read_picture(read: ReadExactly, kind: PictureFormat, *, luma: bool) -> Picture:
     head = _PICTURE_HEADER.unpack(read(_PICTURE_HEADER.size))
     width, height, full = *head[:2], OriginalSize(*head[2:4], *map(bool, head[4:6]))
     format_index, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
     sizes = width * height, full.width_px * full.height_px
     if not 0 < sizes[0] <= PICTURE_PIXELS_MAX >= sizes[1]:
         raise ValueError("a picture of impossible size")
-    if full != _NOT_SHRUNK and kind is not PictureFormat.JPEG:
+    if full != _NOT_SHRUNK_SIZE and kind is not PictureFormat.JPEG:
         raise ValueError("only a JPEG is decoded smaller")
     if kind is PictureFormat.JPEG and max(width, height, *full[:2]) > _JPEG_SIDE_MAX:
         raise ValueError("a JPEG of impossible size")
-    alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
+    alone = luma and kind is PictureFormat.JPEG and grey == _ONLY_LUMA_CODE
     if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
         raise ValueError("a flag is neither 0 nor 1")
     if format_index >= len(_PICTURE_FORMATS) or _PICTURE_FORMATS[format_index] is not kind:
@@ -172,18 +172,18 @@ def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     samples = read(width * height * (1 if alone else 3))
     alpha = read(width * height) if has_alpha else None
     return Picture(
-        width, height, samples, encoding, alpha, profile, None if full == _NOT_SHRUNK else full
+        width, height, samples, encoding, alpha, profile, None if full == _NOT_SHRUNK_SIZE else full
     )
 
 
-def _read_table(read: Read) -> tuple[int, ...]:
+def _read_table(read: ReadExactly) -> tuple[int, ...]:
     table = _TABLE_FIELDS.unpack(read(_TABLE_FIELDS.size))
     if 0 in table:
         raise ValueError("a quantisation step of 0 (ITU-T T.81, B.2.4.1 forbids it)")
     return table
 
 
-def _read_profile(read: Read, size: int) -> bytes | None:
+def _read_profile(read: ReadExactly, size: int) -> bytes | None:
     """Read a profile, and accept only what our own writer writes: numbers and fixed texts."""
     if size == 0:
         return None
@@ -244,7 +244,7 @@ def write_clip_failure(failure: EntrenousError) -> bytes:
     return letters[0] if letters else b"G"
 
 
-def read_clip_answer(read: Read) -> Clip:
+def read_clip_answer(read: ReadExactly) -> Clip:
     """Read a clip; its frames are read from the child during iteration.
 
     Raises:
@@ -254,7 +254,7 @@ def read_clip_answer(read: Read) -> Clip:
     """
     word = read(1)
     if word != b"V":
-        raise _clip_failure(word, read)
+        raise _read_clip_failure(word, read)
     width, height, up, down, length, *codes, across, along = _CLIP_FORMAT.unpack(
         read(_CLIP_FORMAT.size)
     )
@@ -267,7 +267,7 @@ def read_clip_answer(read: Read) -> Clip:
     return Clip(shown, _read_frames(read, shown))
 
 
-def _read_frames(read: Read, clip_format: ClipFormat) -> Iterator[Frame]:
+def _read_frames(read: ReadExactly, clip_format: ClipFormat) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
         at_s, coded = _FRAME_HEADER.unpack(read(_FRAME_HEADER.size))
@@ -279,10 +279,10 @@ def _read_frames(read: Read, clip_format: ClipFormat) -> Iterator[Frame]:
             at_s, clip_format.width_px, clip_format.height_px, planes, FramePrediction(coded)
         )
     if word != _END_OF_CLIP:
-        raise _clip_failure(word, read)
+        raise _read_clip_failure(word, read)
 
 
-def _clip_failure(word: bytes, read: Read) -> EntrenousError:
+def _read_clip_failure(word: bytes, read: ReadExactly) -> EntrenousError:
     if word == b"M":
         width, height = _SIZE_FIELDS.unpack(read(_SIZE_FIELDS.size))
         return FramesTooLarge(
@@ -337,7 +337,7 @@ def write_sound_failure(failure: EntrenousError) -> bytes:
     return b"L" if isinstance(failure, SoundTooLong) else b"G"
 
 
-def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
+def read_sound_answer(read: ReadExactly, mono_hz: int = 0) -> Sound:
     """Read a sound; with ``mono_hz``, it must have one channel at that rate.
 
     Raises:
@@ -371,7 +371,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     return Sound(rate, channels, samples, encoding, timing)
 
 
-def _read_timing(read: Read, count: int, silence_max: int) -> SoundTiming:
+def _read_timing(read: ReadExactly, count: int, silence_max: int) -> SoundTiming:
     """Read the timing of a sound of ``count`` samples; no silence exceeds ``silence_max`` samples.
 
     Raises:

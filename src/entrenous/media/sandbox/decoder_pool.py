@@ -12,9 +12,9 @@ from typing import Final, Self
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import DecoderDidNotStart, Picture, PictureDecodingFailed, PictureFormat
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 from entrenous.media.sandbox.child_process import (
-    PIPE_BYTES,
+    PIPE_CAPACITY_BYTES,
     Pipes,
     kill_group,
     start_as_session_leader,
@@ -50,7 +50,7 @@ class ForkServer:
         """Return whether the server can still fork; the system may have killed it while idle."""
         return self._process.poll() is None
 
-    def child(self, wall_s: float) -> "ForkedChild":
+    def ready_child(self, wall_s: float) -> "ForkedChild":
         """Return the child for the next picture.
 
         The same child is used until it has decoded its number of pictures, or writes without a
@@ -60,7 +60,7 @@ class ForkServer:
             DecoderDidNotStart: the server sent something else, or nothing in time.
         """
         child = self._child
-        if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
+        if child is None or child.pictures >= self._pictures_per_child or not child.is_quiet():
             self.drop_child()
             child = self._child = self._fork(wall_s)
         child.pictures += 1
@@ -111,9 +111,9 @@ class ForkedChild(Pipes):
             # a user can have only a limited number of large pipes
             with contextlib.suppress(OSError):
                 if _SET_PIPE_SIZE is not None:
-                    fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_BYTES)
+                    fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_CAPACITY_BYTES)
 
-    def quiet(self) -> bool:
+    def is_quiet(self) -> bool:
         """Return whether the child has not exited and has written nothing without a request."""
         return not self.has_unread_bytes()
 
@@ -169,10 +169,10 @@ class DecoderPool:
                 answer.
             DecoderDidNotStart: no child could be started.
         """
-        kind = kind_of(untrusted_data)
+        kind = picture_format_of(untrusted_data)
         server = self._take_server(kind)
         try:
-            child = server.child(self._limits.wall_s)
+            child = server.ready_child(self._limits.wall_s)
             child.set_deadline(self._limits.wall_s)
             child.write(PICTURE_REQUEST.pack(len(untrusted_data), at_least_px, luma))
             child.write(untrusted_data)

@@ -9,7 +9,7 @@ from typing import Final, Self
 from entrenous.base.audio_video import Clip, DamagedClip, DamagedSound, Frame, FrameSelection, Sound
 from entrenous.base.picture import NotAPicture, Picture, PictureDecodingFailed, PictureFormat
 from entrenous.media.completeness import clip_container_of
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 from entrenous.media.sandbox.child_process import Child, start_child
 from entrenous.media.sandbox.confinement import Confinement, Limits
 from entrenous.media.sandbox.decoder_messages import (
@@ -36,7 +36,7 @@ def decode_untrusted(
         PictureDecodingFailed: the child ran out of time or memory, died, or sent an invalid answer.
         DecoderDidNotStart: no child could be started.
     """
-    kind = kind_of(untrusted_data)
+    kind = picture_format_of(untrusted_data)
     with PictureDecoder(limits=limits, kinds=(kind,), pictures_per_child=1) as decoder:
         return decoder.read(untrusted_data, at_least_px=at_least_px)
 
@@ -78,9 +78,9 @@ class PictureDecoder:
         self.close()
 
     @property
-    def walls(self) -> Confinement:
+    def confinement(self) -> Confinement:
         """The restrictions in force for the current child."""
-        return self._start_child().walls
+        return self._start_child().confinement
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
         """Do the same as :func:`decode_untrusted`, with the current child or a new one.
@@ -88,7 +88,7 @@ class PictureDecoder:
         Raises:
             NotAPicture: the file is not a picture, or its format is not in ``kinds``.
         """
-        kind = kind_of(untrusted_data)
+        kind = picture_format_of(untrusted_data)
         if kind not in self._kinds:
             raise NotAPicture
         child = self._start_child()

@@ -23,15 +23,15 @@ _CONTROL_FD: Final = 0
 _ANSWERS_FD: Final = 1
 _DESCRIPTOR_LIMIT: Final = 64  # all open descriptors have smaller numbers
 #: A function that answers requests from standard input, on the given descriptor, until they end.
-Answers = Callable[[int], None]
+AnswerRequests = Callable[[int], None]
 
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
     load_decoders(kind)
-    serve(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED_FORMATS)
+    serve_forks(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED_FORMATS)
 
 
-def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
+def serve_forks(memory_bytes: int, cpu_s: int, answers: AnswerRequests, *, threads: bool) -> None:
     """Fork until the socket is closed, with at most one child at a time.
 
     A child runs ``answers`` on pipes that the server receives. Everything that ``answers`` needs
@@ -63,17 +63,17 @@ def _kill_child(child: int) -> None:
 
 
 def _serve_as_child(
-    questions: int, answered: int, limits: Limits, answers: Answers, *, threads: bool
+    questions: int, answered: int, limits: Limits, answers: AnswerRequests, *, threads: bool
 ) -> NoReturn:
     """Become the child: confine this process, then answer requests."""
     try:
         os.dup2(questions, REQUEST_FD)
         os.dup2(answered, _ANSWERS_FD)
         os.closerange(3, _DESCRIPTOR_LIMIT)
-        walls = confine_process(
+        confinement = confine_process(
             memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
         )
-        write_to(_ANSWERS_FD, write_ready(walls))
+        write_to(_ANSWERS_FD, write_ready(confinement))
         answers(_ANSWERS_FD)
     finally:
         os._exit(0)  # exits without the clean-up, which only the server may do

@@ -35,10 +35,10 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     answers = reserve_answer_fd()
     for kind in kinds:
         load_decoders(kind)
-    walls = confine_process(
+    confinement = confine_process(
         memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED_FORMATS.isdisjoint(kinds)
     )
-    write_to(answers, write_ready(walls))
+    write_to(answers, write_ready(confinement))
     answer_requests(answers)
 
 

@@ -34,8 +34,8 @@ def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -
     answers = reserve_answer_fd()
     warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
     import_late_modules()
-    walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
-    write_to(answers, write_ready(walls))
+    confinement = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
+    write_to(answers, write_ready(confinement))
     for part in answer():
         write_to(answers, part)
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from entrenous.base.language import translatable, translated
 from entrenous.base.picture import MediaKind, NotAPicture
-from entrenous.media.file_kind import kind_of, medium_of
+from entrenous.media.file_kind import media_kind_of, picture_format_of
 
 STATEMENT_DESCRIPTION: Final = translatable("a statement")
 UNKNOWN_FILE_DESCRIPTION: Final = translatable("a file")
@@ -89,9 +89,9 @@ def file_suffix(untrusted_data: bytes) -> str:
 
 def _describe_media(untrusted_data: bytes) -> str:
     try:
-        return _PICTURE_DESCRIPTION.format(kind=kind_of(untrusted_data).upper())
+        return _PICTURE_DESCRIPTION.format(kind=picture_format_of(untrusted_data).upper())
     except NotAPicture:
-        return _MEDIA_DESCRIPTIONS.get(medium_of(untrusted_data), UNKNOWN_FILE_DESCRIPTION)
+        return _MEDIA_DESCRIPTIONS.get(media_kind_of(untrusted_data), UNKNOWN_FILE_DESCRIPTION)
 
 
 def _unpacked_start(start: bytes) -> bytes:

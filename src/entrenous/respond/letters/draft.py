@@ -119,10 +119,10 @@ def render_notice_pdf(notice: Notice) -> bytes:
     """Return a notice as an accessible PDF with title, language, bookmarks and tags, and no other
     metadata.
     """
-    from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf  # noqa: PLC0415 - slow to load
+    from entrenous.media.tagged_pdf import BlockTag, PdfBlock, write_tagged_pdf  # noqa: PLC0415 - slow to load
 
     blocks = [
-        Block(Tag.PARAGRAPH if at else Tag.HEADING if number else Tag.TITLE, line)
+        PdfBlock(BlockTag.PARAGRAPH if at else BlockTag.HEADING if number else BlockTag.TITLE, line)
         for number, part in enumerate(notice.parts)
         for at, line in enumerate((part.heading, *part.lines))
         if not at or line.strip()

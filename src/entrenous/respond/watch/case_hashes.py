@@ -16,9 +16,14 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.borders import without_borders
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.fingerprint.pdq import UPRIGHT, Pixels, pixel_orientations, pixels_on_white
+from entrenous.fingerprint.pdq import (
+    UNCHANGED_ORIENTATION_NAME,
+    Pixels,
+    pixel_orientations,
+    pixels_on_white,
+)
 from entrenous.fingerprint.picture_record import read_picture_record
-from entrenous.media.file_kind import kind_of
+from entrenous.media.file_kind import picture_format_of
 from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case
 from entrenous.respond.watch.records import CASE_HASHES_TABLE
@@ -81,14 +86,14 @@ def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
     except EntrenousError:
         return
     for orientations in _view_hashes(picture):
-        if orientations[UPRIGHT].quality >= PDQ_QUALITY_MIN:
-            yield orientations[UPRIGHT].bits
+        if orientations[UNCHANGED_ORIENTATION_NAME].quality >= PDQ_QUALITY_MIN:
+            yield orientations[UNCHANGED_ORIENTATION_NAME].bits
 
 
 def has_picture_format(untrusted_data: bytes) -> bool:
     """Return whether the first bytes are those of a supported picture format."""
     try:
-        kind_of(untrusted_data)
+        picture_format_of(untrusted_data)
     except NotAPicture:
         return False
     return True

@@ -35,10 +35,10 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.media.clip_writer import (
     TRIED_CRFS,
+    ClipSoundTrack,
     ClipWriter,
-    Track,
     choose_rate_factor,
-    copy_error,
+    mean_squared_copy_error,
 )
 from entrenous.send.copies.worker_pool import pool_size
 from entrenous.send.message.transfer_progress import (
@@ -49,10 +49,10 @@ from entrenous.send.message.transfer_progress import (
     split_progress,
 )
 from entrenous.watermark.alignment.clip_timing import (
-    Camera,
+    CameraMotion,
+    CameraMotionRow,
     CameraTracker,
     Motion,
-    Row,
     shrink_for_timing,
 )
 from entrenous.watermark.alignment.features import extract_features
@@ -92,8 +92,8 @@ class ClipOriginal:
     shown: ClipFormat
     survey: ClipMeasurements
     dither: Secret
-    stage: ClipLayout
-    camera: Camera
+    layout: ClipLayout
+    camera: CameraMotion
     noise: NDArray[np.int16]
     crf: float = TRIED_CRFS[0]
 
@@ -119,7 +119,7 @@ class ClipCopySpec:
     """
 
     seed: Secret
-    sound: Track | None
+    sound: ClipSoundTrack | None
     crf: float
 
 
@@ -159,7 +159,7 @@ def prepare_clip(
         surveyed,
         dither,
         _lay_out_marks(shown),
-        Camera.of(surveyed),
+        CameraMotion.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
     return _choose_rate_factor(original, device, progress_range(reached, _SURVEY_TIME_SHARE, 1.0))
@@ -211,7 +211,7 @@ def _wait_for_all(work: Iterable[Future[None]]) -> None:
 
 
 def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_SharedFrame]:
-    on, camera = original.stage, original.camera
+    on, camera = original.layout, original.camera
     made: tuple[float, Plane] | None = None
     for frame in frames:
         if made is None or not 0.0 <= frame.at_s - made[0] < _MARK_STRENGTH_REUSE_S:
@@ -245,7 +245,7 @@ def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
     """Make the mark's patterns for these nodes, and forget those of all others."""
-    size = node_stream_bytes(original.stage)
+    size = node_stream_bytes(original.layout)
     for node in nodes:
         if node not in patterns:
             number = node.to_bytes(4, "big")
@@ -294,11 +294,11 @@ def _measure_errors(
             frames = report_frame_times(
                 clip.frames, report_time_done(cut, original.camera, report_progress)
             )
-            errors.append(copy_error(trial, frames))
+            errors.append(mean_squared_copy_error(trial, frames))
     return errors
 
 
-def _trial_selections(camera: Camera) -> list[FrameSelection]:
+def _trial_selections(camera: CameraMotion) -> list[FrameSelection]:
     """Return the whole of a short clip, or two parts of a longer one: its start and its middle."""
     times = [float(at_s) for at_s in camera.times]
     if len(times) <= _TRIAL_FRAMES_MAX:
@@ -323,7 +323,7 @@ _DESCRIPTOR_SCALE: Final = 512.0
 @dataclass(slots=True)
 class _UnpackedMeasurements:
     times: list[float] = field(default_factory=list)
-    motions: list[Row] = field(default_factory=list)
+    motions: list[CameraMotionRow] = field(default_factory=list)
     keys: list[Future[KeyFrame]] = field(default_factory=list)
     key_times: list[float] = field(default_factory=list)
     thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -395,7 +395,7 @@ def _make_key_frame(frame: Frame) -> KeyFrame:
 
 
 def report_time_done(
-    cut: FrameSelection, camera: Camera, reached: ProgressCallback
+    cut: FrameSelection, camera: CameraMotion, reached: ProgressCallback
 ) -> Callable[[float], None]:
     """Return a function that takes the next frame's time in seconds, and reports the progress."""
     start_s = max(cut.start_s, float(camera.times[0]))

@@ -28,7 +28,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentSound
 from entrenous.device.vault_tables import pack
-from entrenous.media.clip_writer import MEDIA_TYPE, SUFFIX, Track
+from entrenous.media.clip_writer import MEDIA_TYPE, SUFFIX, ClipSoundTrack
 from entrenous.send.copies.clip_copies import (
     ClipCopySpec,
     ClipOriginal,
@@ -46,7 +46,7 @@ from entrenous.send.message.transfer_progress import (
     ignore_progress,
     progress_range,
 )
-from entrenous.watermark.audio_location import contour
+from entrenous.watermark.audio_location import compute_contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
 # bytes of all copies in one batch, estimated from the original's size
@@ -92,14 +92,14 @@ class ClipSound:
     prepared: PreparedSound | None
     contour: bytes
 
-    def marked_track(self, seed: Secret) -> Track:
+    def marked_track(self, seed: Secret) -> ClipSoundTrack:
         """Return one copy's sound track, with the original's timing."""
         sound = self.sound
         if self.prepared is None:
-            return Track(np.asarray(sound), sound.rate_hz, sound.timing)
+            return ClipSoundTrack(np.asarray(sound), sound.rate_hz, sound.timing)
         size = stream_bytes(len(sound), sound.rate_hz)
         samples = embed_sound(self.prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
-        return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
+        return ClipSoundTrack(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 
 def prepare_clip_with_sound(
@@ -216,7 +216,7 @@ def read_clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
         prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
     except (SoundTooShortToMark, TooQuietToMark):
         return ClipSound(sound, None, b"")
-    return ClipSound(sound, prepared, contour(prepared.mono))
+    return ClipSound(sound, prepared, compute_contour(prepared.mono))
 
 
 def _refuse_long_sound(sound: Sound) -> None:

@@ -16,7 +16,7 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName,
 from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
     PictureOriginal,
@@ -137,7 +137,7 @@ def mark_file(
 def _mark_picture(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> MarkedFiles:
-    medium = medium_of(untrusted_data)
+    medium = media_kind_of(untrusted_data)
     if medium is MediaKind.PICTURE:
         return mark_picture_copies(untrusted_data, to, size_px, device)
     if size_px is not None:

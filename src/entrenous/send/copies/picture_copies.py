@@ -25,7 +25,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
-from entrenous.media.picture_writer import finer_needed, write_picture
+from entrenous.media.picture_writer import quality_steps_needed, write_picture
 from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
 from entrenous.media.resize import resize
 from entrenous.send.copies.worker_pool import (
@@ -40,9 +40,9 @@ from entrenous.send.message.file_plan import CopyShape, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
 from entrenous.watermark.embed import (
-    Canvas,
-    Prepared,
-    new_canvas,
+    CopyCanvas,
+    PreparedPicture,
+    new_copy_canvas,
     paint_copy,
     prepare_picture,
     split_colours,
@@ -65,7 +65,7 @@ class PictureOriginal:
 
     source: bytes
     picture: Picture
-    prepared: Prepared
+    prepared: PreparedPicture
     colours: tuple[Pixels, ...]
     dither: Secret
     dither_stream: bytes
@@ -85,14 +85,14 @@ class TrialCopy:
     The first thread with a free canvas makes it, while other threads already paint copies.
     """
 
-    def __init__(self, shape: Shape, judge: Callable[[Canvas], int]) -> None:
+    def __init__(self, shape: Shape, judge: Callable[[CopyCanvas], int]) -> None:
         """``shape`` is (rows, columns); ``judge`` paints over the canvas that it is given."""
         self._shape = shape
         self._judge = judge
         self._finer: int | None = None
         self._lock = Lock()
 
-    def make_if_needed(self, onto: Canvas) -> None:
+    def make_if_needed(self, onto: CopyCanvas) -> None:
         """Make the trial copy, unless it exists or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
@@ -106,9 +106,9 @@ class TrialCopy:
         trial copy.
         """
         with self._lock:
-            return self._measure_trial(lambda: new_canvas(*self._shape))
+            return self._measure_trial(lambda: new_copy_canvas(*self._shape))
 
-    def _measure_trial(self, room: Callable[[], Canvas]) -> int:
+    def _measure_trial(self, room: Callable[[], CopyCanvas]) -> int:
         if self._finer is None:
             self._finer = self._judge(room())
         return self._finer
@@ -146,11 +146,11 @@ def prepare_original(
     prepared = prepare_picture(np.asarray(picture))
     separated = split_colours(prepared)
 
-    def finer_steps_needed(trial: Canvas) -> int:
+    def finer_steps_needed(trial: CopyCanvas) -> int:
         paint_copy(
             prepared, separated, _mark_stream(picture, _TRIAL_COPY_SEED), dither_stream, onto=trial
         )
-        return finer_needed(picture, trial.pixels)
+        return quality_steps_needed(picture, trial.pixels)
 
     trial = TrialCopy(prepared.layout.full, finer_steps_needed)
     return PictureOriginal(
@@ -164,7 +164,7 @@ def new_mark_seed(device: Device) -> Secret:
 
 def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's format, size and colours."""
-    return _write_copy_on_canvas(original, seed, new_canvas(*original.prepared.layout.full))
+    return _write_copy_on_canvas(original, seed, new_copy_canvas(*original.prepared.layout.full))
 
 
 def write_picture_copies(
@@ -176,9 +176,9 @@ def write_picture_copies(
     with the number of copies.
     """
     workers = pool_size(original.picture.pixels)
-    free_canvases = SimpleQueue[Canvas]()  # one canvas per worker, reused
+    free_canvases = SimpleQueue[CopyCanvas]()  # one canvas per worker, reused
     for _ in range(workers):
-        free_canvases.put(new_canvas(*original.prepared.layout.full))
+        free_canvases.put(new_copy_canvas(*original.prepared.layout.full))
 
     def make_copy(seed: Secret) -> MadeCopy:
         canvas = free_canvases.get()
@@ -229,13 +229,13 @@ def _report_each_copy(
         yield copy
 
 
-def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
+def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> bytes:
     original.trial.make_if_needed(onto)
     _paint_copy(original, seed, onto)
     return write_picture(original.picture, onto.pixels, finer=original.finer_steps)
 
 
-def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
+def _paint_copy(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> None:
     key_stream = _mark_stream(original.picture, seed)
     paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 

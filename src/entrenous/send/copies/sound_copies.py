@@ -24,7 +24,7 @@ from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.file_plan import CopyShape, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
-from entrenous.watermark.audio_location import contour
+from entrenous.watermark.audio_location import compute_contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
 _PIXELS_PER_SAMPLE: Final = 2  # a sample in progress takes as much memory as this many pixels
@@ -44,7 +44,7 @@ def mark_sound_copies(
     """
     sound = device.read_sound(untrusted_data)
     prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
-    search_index = contour(prepared.mono)
+    search_index = compute_contour(prepared.mono)
 
     def store_original(id_: MessageId, name: MessageName, at: datetime) -> Message:
         kept = device.vault.keep_file(untrusted_data), device.vault.keep_file(search_index)
@@ -107,7 +107,7 @@ class MessageSound:
         """Store the original, and the data for tracing it."""
         (made,) = copies
         kept = device.vault.keep_file(self.source)
-        contour_blob = device.vault.keep_file(contour(self.prepared.mono))
+        contour_blob = device.vault.keep_file(compute_contour(self.prepared.mono))
         length_s, place = self.sound.length_s, self.places[0] + 1
         return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 

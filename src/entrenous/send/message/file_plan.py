@@ -13,7 +13,7 @@ from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentClip, SentPicture, SentSound
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 
@@ -131,7 +131,7 @@ def plan_files(
     """
     by_kind: dict[MediaKind, list[tuple[int, bytes]]] = {medium: [] for medium in MediaKind}
     for place, data in enumerate(files):
-        by_kind[medium_of(data)].append((place, data))
+        by_kind[media_kind_of(data)].append((place, data))
     pictures = by_kind[MediaKind.PICTURE]
     if size_px is not None and not pictures:
         raise OnlyPicturesHaveASize

@@ -21,7 +21,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from entrenous.base.errors import Malformed
 from entrenous.base.picture import MediaKind, NotAPicture
-from entrenous.media.file_kind import kind_of, medium_of
+from entrenous.media.file_kind import media_kind_of, picture_format_of
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -126,13 +126,13 @@ def is_media(untrusted_start: bytes) -> bool:
     """
     start = untrusted_start[:MEDIA_START_BYTES]
     if (
-        medium_of(start) is not MediaKind.PICTURE
+        media_kind_of(start) is not MediaKind.PICTURE
         or start.startswith(_MEDIA_STARTS)
         or _is_transport_stream(start)
     ):
         return True
     try:
-        kind_of(start)
+        picture_format_of(start)
     except NotAPicture:
         is_cut = len(start) == MEDIA_START_BYTES
         return _MEDIA_PATTERNS.match(start) is not None or may_be_drawing(start, is_cut=is_cut)

@@ -23,7 +23,7 @@ from entrenous.fingerprint.nouns import (
     TooFlat,
     VideoTooFlat,
 )
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.client.registration_client import RegistrationClient, open_registration_client
 from entrenous.stop.protect import (
     all_protections,
@@ -153,7 +153,7 @@ class FileRegistrar:
             NotEverybodyAdult, ConsentNotGiven: the answer was no; nothing was sent.
             Others: as :func:`fingerprint_file` and :func:`protect`.
         """
-        medium = medium_of(untrusted_data)
+        medium = media_kind_of(untrusted_data)
         if not self._ask_consent(medium):
             raise ConsentNotGiven
         with note_error_file_index(0):

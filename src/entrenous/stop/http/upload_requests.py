@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from entrenous.base.picture import MediaKind
 from entrenous.base.secret import Secret
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.http.access import (
     AccountCounter,
     GateAccess,
@@ -105,7 +105,7 @@ class UploadRequests:
             if role is not TokenRole.OPERATOR:
                 received = replace(received, reference="")
             data, reference = received.untrusted_data, received.reference
-            if medium_of(data) is MediaKind.PICTURE:
+            if media_kind_of(data) is MediaKind.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     # This is a second concurrent picture, so start the judges.
                     self.judges.start_missing()

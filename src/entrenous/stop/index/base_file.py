@@ -27,8 +27,13 @@ from numpy.typing import NDArray
 from entrenous.base.errors import Malformed
 from entrenous.base.files import write_private_with
 from entrenous.base.limits import PDQ_BYTES
-from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
-from entrenous.fingerprint.multi_index import Searchable, Segment, build_searchable, plan_of
+from entrenous.fingerprint.linear_scan import ScanIndex, Words, hashes_as_words
+from entrenous.fingerprint.multi_index import (
+    IndexSegment,
+    Searchable,
+    build_searchable,
+    substring_plan,
+)
 from entrenous.stop.nouns import HashEntry
 
 if TYPE_CHECKING:
@@ -136,11 +141,11 @@ def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searc
 def _rows_of_entries(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
     entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
-    return numbers, as_words([entry.bits for entry in entries])
+    return numbers, hashes_as_words([entry.bits for entry in entries])
 
 
 def _join_pages(pages: Sequence[NumberedHashes]) -> NumberedHashes:
-    none = (np.zeros(0, dtype=np.int64), as_words([]))
+    none = (np.zeros(0, dtype=np.int64), hashes_as_words([]))
     numbers, words = zip(none, *pages, strict=True)
     return np.concatenate(numbers), np.concatenate(words)
 
@@ -370,11 +375,11 @@ def _build_segment(
     rows = words.reshape(-1, PDQ_BYTES // 8)
     if not substrings:
         return ScanIndex(entries, np.ascontiguousarray(rows.T))
-    return Segment(plan_of(substrings), entries, rows, starts, order)
+    return IndexSegment(substring_plan(substrings), entries, rows, starts, order)
 
 
 def _section_lengths(count: int, substrings: int) -> tuple[int, int, int, int]:
-    cells = plan_of(substrings).buckets + 1 if substrings else 0
+    cells = substring_plan(substrings).buckets + 1 if substrings else 0
     return PDQ_BYTES // 8 * count, count, cells, substrings * count
 
 

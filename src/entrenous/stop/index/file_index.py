@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_RADIUS_BITS
-from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
+from entrenous.fingerprint.linear_scan import HashPairs, ScanIndex, Words, hashes_as_words
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import (
@@ -45,7 +45,7 @@ from entrenous.stop.nouns import HashEntry, IndexSize
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-MapSearch = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
+MapSearch = Callable[[Callable[[Searchable], HashPairs], Iterable[Searchable]], Iterable[HashPairs]]
 # Results that are cached: more than the uploads that are judged at the same time.
 _CACHED_RESULTS_MAX: Final = 32
 
@@ -73,7 +73,7 @@ class HashKind:
         ``map_search`` applies the search to all shards, one after the other or at the same time.
         """
         found = map_search(partial(_find_pairs, queries), self.bases)
-        return Pairs.joined([*found, _find_pairs(queries, self.later)]).to_near_hashes()
+        return HashPairs.joined([*found, _find_pairs(queries, self.later)]).to_near_hashes()
 
     def with_added_entries(self, new_entries: Sequence[HashEntry]) -> Self:
         if not new_entries:
@@ -131,11 +131,11 @@ class IndexSnapshot:
     ) -> list[NearHash]:
         """Return all registered hashes within 31 bits."""
         if part:
-            return self.parts.near(as_words(hashes), map_search)
+            return self.parts.near(hashes_as_words(hashes), map_search)
         same = tuple(hashes)
         found = self.cached_results.pop(same, None)
         if found is None:
-            found = self.whole.near(as_words(hashes), map_search)
+            found = self.whole.near(hashes_as_words(hashes), map_search)
             if len(self.cached_results) >= _CACHED_RESULTS_MAX:
                 self.cached_results.clear()  # left over from uploads without a second look-up
             self.cached_results[same] = found
@@ -158,7 +158,7 @@ class IndexSnapshot:
         return build_searchable(*whole, inverted=True), build_searchable(*parts)
 
 
-def _find_pairs(queries: Words, index: Searchable) -> Pairs:
+def _find_pairs(queries: Words, index: Searchable) -> HashPairs:
     return index.pairs(queries, PDQ_RADIUS_BITS)
 
 

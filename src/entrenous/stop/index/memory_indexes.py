@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from entrenous.fingerprint.chromaprint import Words
-from entrenous.fingerprint.embedding import Rows, cosines, to_rows
+from entrenous.fingerprint.embedding import Rows, cosines, embedding_rows
 from entrenous.fingerprint.nouns import (
     EMBEDDING_MODEL,
     EMBEDDINGS_MAX,
@@ -127,7 +127,7 @@ class RegisteredEmbeddings:
     last: int = 0
     read: int = 0
     owners: list[tuple[int, ClaimId]] = field(default_factory=list)
-    kept: Rows = field(default_factory=lambda: to_rows(()))
+    kept: Rows = field(default_factory=lambda: embedding_rows(()))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find_similar(
@@ -140,7 +140,7 @@ class RegisteredEmbeddings:
         """
         with self.lock:
             self._catch_up()
-            found = cosines(to_rows(queries), self.kept)
+            found = cosines(embedding_rows(queries), self.kept)
             wanted = np.asarray(at_least, np.float32)[:, None]
             return [
                 NearEmbedding(query, *self.owners[place], float(found[query, place]))
@@ -150,7 +150,7 @@ class RegisteredEmbeddings:
     def _catch_up(self) -> None:
         self._add(self._new_rows())
         if self.bank.embedding_count() < self.read:
-            self.last, self.read, self.owners, self.kept = 0, 0, [], to_rows(())
+            self.last, self.read, self.owners, self.kept = 0, 0, [], embedding_rows(())
             self._add(self._new_rows())
 
     def _new_rows(self) -> Iterator[RegisteredEmbedding]:
@@ -163,4 +163,4 @@ class RegisteredEmbeddings:
         new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
         if new:
             self.owners += [(one.entry, one.claim) for one in new]
-            self.kept = np.concatenate([self.kept, to_rows([one.embedding for one in new])])
+            self.kept = np.concatenate([self.kept, embedding_rows([one.embedding for one in new])])

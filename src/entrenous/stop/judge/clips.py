@@ -36,10 +36,10 @@ from entrenous.fingerprint.nouns import (
     SoundVariant,
     VideoViews,
 )
-from entrenous.fingerprint.pdq import UPRIGHT
-from entrenous.fingerprint.sound_index import AS_IT_IS, is_too_quiet, sound_views
+from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME
+from entrenous.fingerprint.sound_index import UNCHANGED_VIEW_NAME, is_too_quiet, sound_views
 from entrenous.fingerprint.video_hash import (
-    BARS_REMOVED,
+    BARS_REMOVED_VIEW_NAME,
     SAME_SCENE_BITS_MAX,
     UPLOAD_FRAMES,
     differing_bits,
@@ -124,7 +124,11 @@ def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     Successive hashes differ at least as much as those of registered videos. There are at most
     CLIP_FRAMES_STORED_MAX, spread evenly over the clip.
     """
-    upright = [view for view in clip.video.views if view.how in (UPRIGHT, BARS_REMOVED)]
+    upright = [
+        view
+        for view in clip.video.views
+        if view.how in (UNCHANGED_ORIENTATION_NAME, BARS_REMOVED_VIEW_NAME)
+    ]
     kept = list[bytes]()
     for bits in upright[-1].hashes if upright else ():
         if not kept or differing_bits(bits, kept[-1]) > SAME_SCENE_BITS_MAX:
@@ -139,7 +143,9 @@ def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
     It is cut to the length that can be registered. Return None if no five seconds of the sound are
     distinctive.
     """
-    as_it_is = next((one.words for one in clip.sound_variants if one.how == AS_IT_IS), b"")
+    as_it_is = next(
+        (one.words for one in clip.sound_variants if one.how == UNCHANGED_VIEW_NAME), b""
+    )
     words = as_it_is[: 4 * SOUND_WORDS_MAX]
     if not words or is_too_quiet(sound := SoundPrint(words)):
         return None

@@ -22,7 +22,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.base.picture import IncompletePicture, MediaKind, Picture, PictureDecodingFailed
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.judge.clips import ClaimFrame
 from entrenous.stop.judge.scan import FirstScanHashes, HashViews, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
@@ -135,7 +135,7 @@ def decide_upload(
     sha256 = hashlib.sha256(untrusted_data).digest()
     upload = _UploadInput(untrusted_data, reference, sha256, publishes)
     try:
-        if medium_of(untrusted_data) is not MediaKind.PICTURE:
+        if media_kind_of(untrusted_data) is not MediaKind.PICTURE:
             return _decide_clip(upload, platform)
         picture, first_views = first_scan(untrusted_data, platform)
     except UNREADABLE_ERRORS:

@@ -27,18 +27,18 @@ from entrenous.fingerprint.crops import (
     rotations,
     trimmed_spectra,
 )
-from entrenous.fingerprint.embedding import flat_step_share, to_square, window_squares
+from entrenous.fingerprint.embedding import flat_step_share, resize_to_square, window_squares
 from entrenous.fingerprint.nouns import Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import spectra_without_text
 from entrenous.fingerprint.pdq import (
     ORIENTATION_NAMES,
-    UPRIGHT,
+    UNCHANGED_ORIENTATION_NAME,
     Floats,
+    hash_spectra,
     pixels_on_white,
     spectrum_orientations,
-    to_bits,
 )
-from entrenous.fingerprint.screenshots import BOX_SIDE_PX_MIN, find_boxes, usual_boxes
+from entrenous.fingerprint.screenshots import BOX_SIDE_PX_MIN, find_picture_boxes, usual_tile_boxes
 from entrenous.stop.judge.decide import find_numbered_hits, releases_of_file
 from entrenous.stop.judge.look_back import LEASE_DURATION, clock_days_ahead
 from entrenous.stop.judge.scan import (
@@ -73,7 +73,7 @@ SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
-_UPRIGHT_ORIENTATIONS: Final = (UPRIGHT, MIRRORED)
+_UPRIGHT_ORIENTATIONS: Final = (UNCHANGED_ORIENTATION_NAME, MIRRORED)
 _OTHER_ORIENTATIONS: Final = tuple(
     how for how in ORIENTATION_NAMES if how not in _UPRIGHT_ORIENTATIONS
 )
@@ -127,19 +127,19 @@ def views_for_deferred_scan(
     grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < BOX_SIDE_PX_MIN:
         return
-    found = find_boxes(grey)
-    inside = [*found, *usual_boxes(grey)]
+    found = find_picture_boxes(grey)
+    inside = [*found, *usual_tile_boxes(grey)]
     yield _make_views([(IN_LARGER_PICTURE_EDIT, _spectra_in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
     frames += [(BORDER_REMOVED_EDIT, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
     for place, (how, frame) in enumerate(frames):
         edges, is_far = (
-            describe_edits(UPRIGHT, how, EDGES_CUT_OFF_EDIT),
+            describe_edits(UNCHANGED_ORIENTATION_NAME, how, EDGES_CUT_OFF_EDIT),
             place in (0, len(frames) - 1),
         )
         written = [
             (
-                describe_edits(UPRIGHT, how, OVERLAID_TEXT_EDIT),
+                describe_edits(UNCHANGED_ORIENTATION_NAME, how, OVERLAID_TEXT_EDIT),
                 spectra_without_text(frame, PDQ_QUALITY_MIN),
             )
         ]
@@ -160,7 +160,7 @@ def views_for_deferred_scan(
         [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES_DEG)]
     )
     yield _make_views(
-        [(describe_edits(UPRIGHT, SLIGHTLY_TURNED_EDIT), slight)],
+        [(describe_edits(UNCHANGED_ORIENTATION_NAME, SLIGHTLY_TURNED_EDIT), slight)],
         part=False,
         turns=_UPRIGHT_ORIENTATIONS,
     )
@@ -168,30 +168,43 @@ def views_for_deferred_scan(
         return
     for how, frame in frames:
         yield _make_views(
-            [(describe_edits(UPRIGHT, how, CUT_OUT_EDIT), trimmed_spectra(frame))], part=True
+            [
+                (
+                    describe_edits(UNCHANGED_ORIENTATION_NAME, how, CUT_OUT_EDIT),
+                    trimmed_spectra(frame),
+                )
+            ],
+            part=True,
         )
         yield _make_views(
-            [(describe_edits(UPRIGHT, how, PARTLY_COVERED_EDIT), registered_window_spectra(frame))],
+            [
+                (
+                    describe_edits(UNCHANGED_ORIENTATION_NAME, how, PARTLY_COVERED_EDIT),
+                    registered_window_spectra(frame),
+                )
+            ],
             part=True,
             turns=_UPRIGHT_ORIENTATIONS,
         )
     for a, b, c, d in found[:SEARCHED_BOXES_MAX]:
         inner = [
             (
-                describe_edits(UPRIGHT, IN_LARGER_PICTURE_EDIT, CUT_OUT_EDIT),
+                describe_edits(UNCHANGED_ORIENTATION_NAME, IN_LARGER_PICTURE_EDIT, CUT_OUT_EDIT),
                 trimmed_spectra(grey[a:b, c:d]),
             )
         ]
         inner += [
             (
-                describe_edits(UPRIGHT, IN_LARGER_PICTURE_EDIT, PARTLY_COVERED_EDIT),
+                describe_edits(
+                    UNCHANGED_ORIENTATION_NAME, IN_LARGER_PICTURE_EDIT, PARTLY_COVERED_EDIT
+                ),
                 registered_window_spectra(grey[a:b, c:d]),
             )
         ]
         yield _make_views(inner, part=True, turns=_UPRIGHT_ORIENTATIONS)
     askew = trimmed_spectra(rotations(frames[-1][1]))
     yield _make_views(
-        [(describe_edits(UPRIGHT, SLIGHTLY_TURNED_EDIT, CUT_OUT_EDIT), askew)],
+        [(describe_edits(UNCHANGED_ORIENTATION_NAME, SLIGHTLY_TURNED_EDIT, CUT_OUT_EDIT), askew)],
         part=True,
         turns=_UPRIGHT_ORIENTATIONS,
     )
@@ -210,7 +223,7 @@ def _make_views(
         for done, some in spectra
         for how, spectrum in spectrum_orientations(some).items()
         if turns is None or how in turns
-        for view in split_hashes(describe_edits(how, done), to_bits(spectrum))
+        for view in split_hashes(describe_edits(how, done), hash_spectra(spectrum))
     ]
     return DeferredViews(tuple(seen), part)
 
@@ -271,7 +284,7 @@ def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
 
 def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[NearEmbedding]:
     pixels = pixels_on_white(picture)
-    squares = (to_square(pixels), *window_squares(pixels))
+    squares = (resize_to_square(pixels), *window_squares(pixels))
     seen = likeness.embedder.embed(squares)
     found = likeness.index.find_similar(seen, least_cosine_of_squares(squares))
     return sorted(found, key=lambda one: -one.cosine)

@@ -3,7 +3,7 @@
 import hashlib
 
 from entrenous.base.picture import MediaKind
-from entrenous.media.file_kind import medium_of
+from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.judge.decide import (
     UNREADABLE_ERRORS,
     find_hits,
@@ -29,7 +29,7 @@ def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) ->
     """
     sha256 = hashlib.sha256(untrusted_data).digest()
     try:
-        if medium_of(untrusted_data) is MediaKind.PICTURE:
+        if media_kind_of(untrusted_data) is MediaKind.PICTURE:
             hits = _find_picture_hits(untrusted_data, platform, deep=deep)
         else:
             hits = _find_clip_hits(untrusted_data, platform)

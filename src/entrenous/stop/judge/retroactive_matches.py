@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
-from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
+from entrenous.fingerprint.linear_scan import HashPairs, ScanIndex, Words, hashes_as_words
 from entrenous.fingerprint.multi_index import Searchable, build_searchable
 from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrint
-from entrenous.fingerprint.pdq import inverted
-from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
-from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
+from entrenous.fingerprint.pdq import inverted_hash
+from entrenous.fingerprint.sound_index import (
+    UNCHANGED_VIEW_NAME,
+    SoundIndex,
+    SoundView,
+    words_of_sound,
+)
 from entrenous.stop.judge.clips import sound_hits
 from entrenous.stop.judge.scan import COLOURS_INVERTED_EDIT, describe_edits
 from entrenous.stop.judge.weigh import describe_match
@@ -73,13 +77,13 @@ def undone_orientations(bits: bytes) -> Mapping[str, bytes]:
 def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     """Return approximate hashes of the pictures that an upload with the hash ``bits`` may show.
 
-    Each comes with the edits: orientation, and colours inverted or not.
+    Each comes with the edits: orientation, and colours inverted_hash or not.
     """
     ways = hash_orientations(bits).items()
     return (
         *((describe_edits(how), orientation) for how, orientation in ways),
         *(
-            (describe_edits(how, COLOURS_INVERTED_EDIT), inverted(orientation))
+            (describe_edits(how, COLOURS_INVERTED_EDIT), inverted_hash(orientation))
             for how, orientation in ways
         ),
     )
@@ -98,7 +102,7 @@ _INDEX_QUERIES_MIN: Final = (
 )
 _CLIPS_PER_READ: Final = 200  # clips read at a time: up to 48,000 hashes
 _ORIENTATION_COUNT: Final = 8
-_VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, and the same inverted
+_VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, and the same inverted_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def read_stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     cases, words, after = list[str](), list[Words](), 0
     while page := reviews.kept_pictures(after, _PICTURES_PER_READ):
         cases += (one.case for one in page)
-        words.append(as_words([one.bits for one in page]))
+        words.append(hashes_as_words([one.bits for one in page]))
         after = page[-1].number
         if len(cases) >= _UPLOADS_PER_INDEX:
             yield StoredUploads(cases, np.concatenate(words))
@@ -169,7 +173,7 @@ def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     while page := reviews.kept_clips(after, _CLIPS_PER_READ):
         cases = [clip.case for clip in page for _ in clip.frames]
         yield StoredUploads(
-            cases, as_words([bits for clip in page for bits in clip.frames]), clips=True
+            cases, hashes_as_words([bits for clip in page for bits in clip.frames]), clips=True
         )
         after = page[-1].number
 
@@ -208,14 +212,14 @@ def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Itera
 
 
 def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
-    """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted."""
-    words = as_words([bits for orientation in ways for bits in orientation.values()]).reshape(
-        -1, _ORIENTATION_COUNT, 4
-    )
+    """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted_hash."""
+    words = hashes_as_words(
+        [bits for orientation in ways for bits in orientation.values()]
+    ).reshape(-1, _ORIENTATION_COUNT, 4)
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _by_upload(found: Pairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
+def _by_upload(found: HashPairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
     """Yield (upload, distance, query, position), sorted by upload and then by distance.
 
     Of equally near views, the one with the fewest edits comes first.
@@ -293,6 +297,6 @@ def _stretches_of(
 
     The comparison is symmetric, so uploads are indexed instead of registered sounds.
     """
-    for one in index.near([SoundView(AS_IT_IS, sound_index_as_words(sound))]):
+    for one in index.near([SoundView(UNCHANGED_VIEW_NAME, sound_index_as_words(sound))]):
         swapped = replace(one, sound=number, at_s=one.registered_at_s, registered_at_s=one.at_s)
         yield one.sound, swapped

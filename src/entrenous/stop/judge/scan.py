@@ -20,19 +20,19 @@ from entrenous.fingerprint.borders import thumbnail, without_borders
 from entrenous.fingerprint.crops import trimmed_spectra
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import (
-    UPRIGHT,
+    UNCHANGED_ORIENTATION_NAME,
     Floats,
     Pixels,
-    inverted,
+    hash_spectra,
+    inverted_hash,
     pixel_orientations,
     pixels_or_luma,
     spectrum_orientations,
-    to_bits,
 )
 from entrenous.stop.platform import Platform
 
 BORDER_REMOVED_EDIT = "border removed"
-COLOURS_INVERTED_EDIT = "colours inverted"
+COLOURS_INVERTED_EDIT = "colours inverted_hash"
 CUT_OUT_EDIT = "cut-out"
 _HASH_COUNT_WITHOUT_BORDER = 16
 OrientedFingerprints = Mapping[str, Fingerprint]
@@ -87,9 +87,9 @@ def hash_whole_picture(picture: Picture) -> FirstScanHashes:
 @lru_cache(maxsize=256)  # there are fewer combinations
 def describe_edits(turn: str, *more: str) -> str:
     """Join edits, e.g. "mirror, border removed"; "as it is" if there are none."""
-    done = [turn] if turn != UPRIGHT else []
+    done = [turn] if turn != UNCHANGED_ORIENTATION_NAME else []
     done += [one for one in more if one]
-    return ", ".join(done) or UPRIGHT
+    return ", ".join(done) or UNCHANGED_ORIENTATION_NAME
 
 
 def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
@@ -105,19 +105,19 @@ def _hash_orientations_and_borders(
         high, wide = (shrunk_by * side for side in inner.shape[:2])
         full = OriginalSize(wide, high)
         whole += _whole_hash(pixel_orientations(inner, full, shrunk_by), BORDER_REMOVED_EDIT)
-    return FirstScanHashes(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
+    return FirstScanHashes(whole[0][1], tuple(whole), turned[UNCHANGED_ORIENTATION_NAME].quality)
 
 
 def _whole_hash(turned: OrientedFingerprints, frame: str) -> Iterator[tuple[str, bytes]]:
     for how, view in turned.items():
         yield describe_edits(how, frame), view.bits
-        yield describe_edits(how, frame, COLOURS_INVERTED_EDIT), inverted(view.bits)
+        yield describe_edits(how, frame, COLOURS_INVERTED_EDIT), inverted_hash(view.bits)
 
 
 def _part_hashes(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
     turned = spectrum_orientations(trimmed_spectra(grey)).items()
     return chain.from_iterable(
-        split_hashes(describe_edits(how, frame, CUT_OUT_EDIT), to_bits(spectrum))
+        split_hashes(describe_edits(how, frame, CUT_OUT_EDIT), hash_spectra(spectrum))
         for how, spectrum in turned
     )
 

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 Point = tuple[float, float]
 
 
-class Tone(StrEnum):
+class ColourRole(StrEnum):
     """The role of a shape, which decides its colour."""
 
     INK = "ink"  # text and the threshold for naming
@@ -31,7 +31,7 @@ class Path:
     """A line through points or, if ``filled``, the area that they enclose."""
 
     points: tuple[Point, ...]
-    tone: Tone
+    tone: ColourRole
     filled: bool = False
     dashed: bool = False
 
@@ -40,14 +40,14 @@ class Path:
 class Dot:
     at: Point
     radius: float
-    tone: Tone
+    tone: ColourRole
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
     at: Point
     text: str
-    tone: Tone = Tone.SOFT
+    tone: ColourRole = ColourRole.SOFT
     anchor: Anchor = Anchor.START
     size: float = 11.0
 
@@ -65,16 +65,18 @@ class Drawing:
     alt_text: str
 
 
-def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
+def straight_line(one: Point, other: Point, tone: ColourRole, *, dashed: bool = False) -> Path:
     return Path((one, other), tone, dashed=dashed)
 
 
-def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Path:
+def rectangle_outline(
+    left: float, top: float, right: float, bottom: float, tone: ColourRole
+) -> Path:
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
     return Path(corners, tone, filled=True)
 
 
-def svg(drawing: Drawing) -> str:
+def drawing_as_svg(drawing: Drawing) -> str:
     """Return the drawing as an SVG element; the page's style sheet sets the colours."""
     shapes = "".join(_svg_element(shape) for shape in drawing.shapes)
     size = f"0 0 {_svg_number(drawing.width)} {_svg_number(drawing.height)}"

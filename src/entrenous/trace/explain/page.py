@@ -8,15 +8,15 @@ import jinja2
 
 from entrenous.base.language import current_catalogue, language_of_person, translated
 from entrenous.crypto.hashing import sha256
-from entrenous.trace.explain.drawing import svg
+from entrenous.trace.explain.drawing import drawing_as_svg
 from entrenous.trace.explain.report_pictures import ReportPicture
-from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
+from entrenous.trace.explain.sections import ReportContent
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
 
-_PICTURES: Final = ("original", "outlined", "laid", "found")
+_SHOWN_PICTURE_NAMES: Final = ("original", "outlined", "laid", "found")
 
 
-def write_page(account: Account, *, veiled: bool = False) -> str:
+def write_page(account: ReportContent, *, veiled: bool = False) -> str:
     """Render the page; text that others chose (a label, a file name) is escaped."""
     style = _read_asset("page.css")
     environment = jinja2.Environment(
@@ -24,7 +24,7 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
     )
     environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
     shown = account.pictures
-    data = {name: _data_url(getattr(shown, name)) for name in _PICTURES} if shown else {}
+    data = {name: _data_url(getattr(shown, name)) for name in _SHOWN_PICTURE_NAMES} if shown else {}
     return environment.from_string(_read_asset("page.html.j2")).render(
         it=account,
         lang=language_of_person(),
@@ -32,9 +32,9 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
         policy=_content_security_policy(style),
         not_who=translated(NOT_WHO),
         limits=translated_limits(),
-        check=how_to_check(account.number),
-        plot=svg(account.plot) if account.plot else "",
-        tone=svg(account.tone) if account.tone else "",
+        check=how_to_check_trace(account.number),
+        plot=drawing_as_svg(account.plot) if account.plot else "",
+        tone=drawing_as_svg(account.tone) if account.tone else "",
         veiled=veiled,
         **data,
     )

@@ -11,12 +11,12 @@ from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
 from entrenous.base.language import language_of_person, translatable, translated
-from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
-from entrenous.trace.explain.drawing import Anchor, Dot, Drawing, Tone, Words
+from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, in_drawable_order
+from entrenous.trace.explain.drawing import Anchor, ColourRole, Dot, Drawing, Words
 from entrenous.trace.explain.drawing import Path as DrawnPath
 from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
-from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check, translated_limits
+from entrenous.trace.explain.sections import ReportContent
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
 
 MARGIN_MM: Final = 23.0
 TEXT_WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
@@ -27,12 +27,12 @@ Colour = tuple[int, int, int]
 _PAPER_COLOUR: Final[Colour] = (255, 255, 255)
 _INK_COLOUR: Final[Colour] = (34, 38, 43)
 _SOFT_COLOUR: Final[Colour] = (86, 92, 100)
-_COLOURS: Final[dict[Tone, Colour]] = {
-    Tone.INK: _INK_COLOUR,
-    Tone.SOFT: _SOFT_COLOUR,
-    Tone.FAINT: (222, 218, 210),
-    Tone.NULL: (230, 225, 216),
-    Tone.NAMED: (31, 95, 150),
+_COLOURS: Final[dict[ColourRole, Colour]] = {
+    ColourRole.INK: _INK_COLOUR,
+    ColourRole.SOFT: _SOFT_COLOUR,
+    ColourRole.FAINT: (222, 218, 210),
+    ColourRole.NULL: (230, 225, 216),
+    ColourRole.NAMED: (31, 95, 150),
 }
 _TABLE_FONT_PT: Final = 9.2
 _RULE_COLOUR: Final[Colour] = (215, 210, 202)
@@ -52,14 +52,14 @@ class Table:
     column_widths_mm: Sequence[float]
     bold_rows: Sequence[int] = ()
     right_aligned_columns: Sequence[int] = ()
-    first_tone: Tone = Tone.INK
+    first_tone: ColourRole = ColourRole.INK
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PdfSheet:
     pdf: FPDF
 
-    def page(self) -> None:
+    def start_page(self) -> None:
         self.pdf.add_page()
 
     def require_height(self, height_mm: float) -> None:
@@ -70,37 +70,42 @@ class Sheet:
     def add_gap(self, height_mm: float) -> None:
         self.pdf.set_y(self.pdf.get_y() + height_mm)
 
-    def text(
-        self, words: str, size: float = 10.0, *, bold: bool = False, tone: Tone = Tone.INK
+    def print_text(
+        self,
+        words: str,
+        size: float = 10.0,
+        *,
+        bold: bool = False,
+        tone: ColourRole = ColourRole.INK,
     ) -> None:
         """Print a paragraph without space after it."""
         self._set_font(size, bold=bold, tone=tone)
         height = size * _LINE_HEIGHT_FACTOR * _POINT_MM
         self.pdf.multi_cell(
-            0, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
+            0, height, in_drawable_order(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
 
-    def heading(self, words: str) -> None:
+    def print_heading(self, words: str) -> None:
         """Print a section heading, on a new page if too little space is left for what follows."""
         self.require_height(34.0)
         self.add_gap(7.0)
-        self.text(words, 13.0, bold=True)
+        self.print_text(words, 13.0, bold=True)
         self.add_gap(2.0)
 
-    def paragraphs(self, items: Iterable[str], size: float = 10.0) -> None:
+    def print_paragraphs(self, items: Iterable[str], size: float = 10.0) -> None:
         for one in items:
-            self.text(one, size)
+            self.print_text(one, size)
             self.add_gap(2.1)
 
-    def margin_bar(self, top_mm: float) -> None:
+    def draw_margin_bar(self, top_mm: float) -> None:
         """Draw a line in the margin beside everything since ``top_mm`` on this page."""
-        self.pdf.set_fill_color(*_COLOURS[Tone.NAMED])
+        self.pdf.set_fill_color(*_COLOURS[ColourRole.NAMED])
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
-    def facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
-        self.table(Table((), items, wide, first_tone=Tone.SOFT))
+    def print_facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
+        self.print_table(Table((), items, wide, first_tone=ColourRole.SOFT))
 
-    def table(self, table: Table) -> None:
+    def print_table(self, table: Table) -> None:
         self._set_font(_TABLE_FONT_PT)
         self.pdf.set_draw_color(*_RULE_COLOUR)
         self.pdf.set_line_width(0.2)
@@ -123,17 +128,18 @@ class Sheet:
             v_align="TOP",
         ) as set_table:
             if table.header:
-                set_table.row([drawable(self.pdf, one) for one in table.header])
+                set_table.row([in_drawable_order(self.pdf, one) for one in table.header])
             for place, cells in enumerate(table.rows):
                 row = set_table.row()
                 emphasis = "BOLD" if place in table.bold_rows else ""
                 for column, one in enumerate(cells):
-                    colour = _COLOURS[table.first_tone if column == 0 else Tone.INK]
+                    colour = _COLOURS[table.first_tone if column == 0 else ColourRole.INK]
                     row.cell(
-                        drawable(self.pdf, one), style=FontFace(emphasis=emphasis, color=colour)
+                        in_drawable_order(self.pdf, one),
+                        style=FontFace(emphasis=emphasis, color=colour),
                     )
 
-    def drawing(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
+    def draw(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
         """Draw at the current position, which stays the same; return the drawing's height in mm."""
         scale = width_mm / drawing.width
         height = drawing.height * scale
@@ -150,7 +156,7 @@ class Sheet:
         self.pdf.set_xy(MARGIN_MM, top)
         return height
 
-    def picture(
+    def print_picture(
         self, shown: ReportPicture, box_mm: tuple[float, float], left_mm: float, alt_text: str
     ) -> float:
         """Place a picture here, as large as the box allows; return its height in mm."""
@@ -165,12 +171,17 @@ class Sheet:
         self.pdf.set_xy(MARGIN_MM, top)
         return tall
 
-    def caption(self, words: str, left_mm: float, width_mm: float) -> None:
-        self._set_font(8.6, tone=Tone.SOFT)
+    def print_caption(self, words: str, left_mm: float, width_mm: float) -> None:
+        self._set_font(8.6, tone=ColourRole.SOFT)
         self.pdf.set_x(left_mm)
         height = 8.6 * _LINE_HEIGHT_FACTOR * _POINT_MM
         self.pdf.multi_cell(
-            width_mm, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
+            width_mm,
+            height,
+            in_drawable_order(self.pdf, words),
+            align="L",
+            new_x="LMARGIN",
+            new_y="NEXT",
         )
 
     def finish_document(self, running: str) -> bytes:
@@ -180,21 +191,23 @@ class Sheet:
             self.pdf.page = number
             self.pdf.set_y(-14.0)
             self._set_font(1.0)  # otherwise fpdf2 may skip the next font size
-            self._set_font(8.2, tone=Tone.SOFT)
-            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, drawable(self.pdf, running), align="L")
+            self._set_font(8.2, tone=ColourRole.SOFT)
+            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, in_drawable_order(self.pdf, running), align="L")
             of = f"page {number} of {self.pdf.pages_count}"
             self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, of, align="R")
         return bytes(self.pdf.output())
 
-    def _set_font(self, size: float, *, bold: bool = False, tone: Tone = Tone.INK) -> None:
-        self.pdf.set_font(FAMILY, "B" if bold else "", size)
+    def _set_font(
+        self, size: float, *, bold: bool = False, tone: ColourRole = ColourRole.INK
+    ) -> None:
+        self.pdf.set_font(FONT_FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*_COLOURS[tone])
 
     def _draw_path(self, path: DrawnPath, left: float, top: float, scale: float) -> None:
         points = [(left + x * scale, top + y * scale) for x, y in path.points]
         self.pdf.set_draw_color(*_COLOURS[path.tone])
         self.pdf.set_fill_color(*_COLOURS[path.tone])
-        self.pdf.set_line_width(0.45 if path.tone is Tone.NAMED else 0.25)
+        self.pdf.set_line_width(0.45 if path.tone is ColourRole.NAMED else 0.25)
         if path.dashed:
             self.pdf.set_dash_pattern(dash=1.1, gap=0.8)
         if len(points) > 1:
@@ -208,15 +221,15 @@ class Sheet:
 
     def _draw_words(self, words: Words, left: float, top: float, scale: float) -> None:
         size = words.size * scale / _POINT_MM
-        self._set_font(size, bold=words.tone is Tone.NAMED, tone=words.tone)
-        text = drawable(self.pdf, words.text)
+        self._set_font(size, bold=words.tone is ColourRole.NAMED, tone=words.tone)
+        text = in_drawable_order(self.pdf, words.text)
         wide = self.pdf.get_string_width(text)
         x = left + words.at[0] * scale - _ANCHOR_SHIFT[words.anchor] * wide
         self.pdf.set_xy(x - self.pdf.c_margin, top + words.at[1] * scale - 0.8 * size * _POINT_MM)
         self.pdf.cell(wide + 2 * self.pdf.c_margin, size * _POINT_MM, text)
 
 
-def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
+def new_pdf_sheet(title: str, at: datetime, texts: str) -> PdfSheet:
     """Return an empty sheet.
 
     ``texts`` is everything that will be printed, for choosing typefaces.
@@ -231,7 +244,7 @@ def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
     pdf.set_producer("Entrenous")
     pdf.set_creation_date(at)
     pdf.add_page()
-    return Sheet(pdf)
+    return PdfSheet(pdf)
 
 
 _SCORE_COLUMN_WIDTHS_MM: Final = (46.0, 16.0, 27.0, 31.0, 44.0)
@@ -246,17 +259,17 @@ _GUTTER_MM: Final = 6.0
 _HALF_WIDTH_MM: Final = (TEXT_WIDTH_MM - _GUTTER_MM) / 2
 
 
-def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
+def write_pdf(account: ReportContent, *, veiled: bool = False) -> bytes:
     """Render the PDF; the same account gives the same bytes."""
     title = translated("Trace report {number}").format(number=account.number)
-    sheet = new_sheet(title, account.at, _every_text(account))
+    sheet = new_pdf_sheet(title, account.at, _all_printed_text(account))
     _print_finding(sheet, account)
     if account.plot is not None:
         _print_scores(sheet, account, account.plot)
     if account.undone:
         _print_undone_changes(sheet, account)
-    sheet.heading(translated("How this was found"))
-    sheet.paragraphs(account.method)
+    sheet.print_heading(translated("How this was found"))
+    sheet.print_paragraphs(account.method)
     _print_limits(sheet)
     _print_how_to_check(sheet, account)
     if account.pictures is not None:
@@ -264,34 +277,34 @@ def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
     return sheet.finish_document(f"{title}, {account.made_at}")
 
 
-def _print_finding(sheet: Sheet, account: Account) -> None:
-    sheet.text(f"TRACE REPORT {account.number}", 8.6, bold=True, tone=Tone.NAMED)
+def _print_finding(sheet: PdfSheet, account: ReportContent) -> None:
+    sheet.print_text(f"TRACE REPORT {account.number}", 8.6, bold=True, tone=ColourRole.NAMED)
     sheet.add_gap(1.0)
-    sheet.text(account.headline, 20.0, bold=True)
+    sheet.print_text(account.headline, 20.0, bold=True)
     sheet.add_gap(1.5)
     about = translated(
         "About the file {file_name}, traced on {made_at}. It answers one question: from "
         "whose copy was this file made?"
     ).format(file_name=account.file_name, made_at=account.made_at)
-    sheet.text(about, 10.5, tone=Tone.SOFT)
+    sheet.print_text(about, 10.5, tone=ColourRole.SOFT)
     sheet.add_gap(6.0)
     top, page = sheet.pdf.get_y(), sheet.pdf.page
     for line, sentences in account.named:
-        sheet.text(line, 12.5, bold=True)
+        sheet.print_text(line, 12.5, bold=True)
         sheet.add_gap(1.2)
-        sheet.paragraphs(sentences)
+        sheet.print_paragraphs(sentences)
     for remark in account.remarks:
-        sheet.text(remark, 10.5)
+        sheet.print_text(remark, 10.5)
         sheet.add_gap(2.1)
-    sheet.text(translated(NOT_WHO), 10.0, bold=True)
+    sheet.print_text(translated(NOT_WHO), 10.0, bold=True)
     if sheet.pdf.page == page:
-        sheet.margin_bar(top)
+        sheet.draw_margin_bar(top)
 
 
-def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
-    sheet.heading(translated("How strongly each copy's mark was found"))
-    sheet.add_gap(sheet.drawing(plot, _PLOT_WIDTH_MM) + 1.0)
-    sheet.caption(
+def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> None:
+    sheet.print_heading(translated("How strongly each copy's mark was found"))
+    sheet.add_gap(sheet.draw(plot, _PLOT_WIDTH_MM) + 1.0)
+    sheet.print_caption(
         translated(
             "Each copy's score. The shaded area is where copies that had no part in the file "
             "score; a copy right of the dashed line is named."
@@ -302,7 +315,7 @@ def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     sheet.add_gap(4.0)
     rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in account.rows]
     bold_rows = [place for place, row in enumerate(account.rows) if row.named]
-    sheet.table(
+    sheet.print_table(
         Table(
             tuple(map(translated, _SCORE_HEADER)),
             rows,
@@ -321,41 +334,39 @@ def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     )
     further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
     sheet.require_height(16.0)
-    sheet.caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
+    sheet.print_caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
 
 
-def _print_undone_changes(sheet: Sheet, account: Account) -> None:
+def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
     if account.tone is None:
-        sheet.heading(translated("What was found"))
-        sheet.facts(account.undone, (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM))
+        sheet.print_heading(translated("What was found"))
+        sheet.print_facts(account.undone, (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM))
         return
     tall = account.tone.height * _TONE_PLOT_WIDTH_MM / account.tone.width
     sheet.require_height(tall + 24.0)
-    sheet.heading(translated("How the file was changed"))
+    sheet.print_heading(translated("How the file was changed"))
     top = sheet.pdf.get_y()
-    sheet.drawing(
-        account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM
-    )
-    sheet.facts(
+    sheet.draw(account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM)
+    sheet.print_facts(
         account.undone,
         (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM - _TONE_PLOT_WIDTH_MM - _GUTTER_MM),
     )
     sheet.pdf.set_y(max(sheet.pdf.get_y(), top + tall))
 
 
-def _print_limits(sheet: Sheet) -> None:
-    sheet.heading(translated("What this does not say"))
+def _print_limits(sheet: PdfSheet) -> None:
+    sheet.print_heading(translated("What this does not say"))
     for term, words in translated_limits():
         sheet.require_height(16.0)
-        sheet.text(term, bold=True)
-        sheet.text(words)
+        sheet.print_text(term, bold=True)
+        sheet.print_text(words)
         sheet.add_gap(2.1)
 
 
-def _print_how_to_check(sheet: Sheet, account: Account) -> None:
-    sheet.heading(translated("How to check it"))
-    sheet.paragraphs([how_to_check(account.number)])
-    sheet.facts(
+def _print_how_to_check(sheet: PdfSheet, account: ReportContent) -> None:
+    sheet.print_heading(translated("How to check it"))
+    sheet.print_paragraphs([how_to_check_trace(account.number)])
+    sheet.print_facts(
         (*account.identity, *account.versions), (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM)
     )
     if account.pictures is not None:
@@ -366,17 +377,17 @@ def _print_how_to_check(sheet: Sheet, account: Account) -> None:
             if last == 1
             else translated("Pages 1 to {last} hold no picture and can be handed over alone.")
         )
-        sheet.text(words.format(last=last), bold=True)
+        sheet.print_text(words.format(last=last), bold=True)
 
 
-def _print_pictures(sheet: Sheet, pictures: ReportPictures, *, veiled: bool) -> None:
-    sheet.page()
-    sheet.text(translated("Annex: the pictures"), 16.0, bold=True)
+def _print_pictures(sheet: PdfSheet, pictures: ReportPictures, *, veiled: bool) -> None:
+    sheet.start_page()
+    sheet.print_text(translated("Annex: the pictures"), 16.0, bold=True)
     sheet.add_gap(1.0)
     if veiled:
-        sheet.text(
+        sheet.print_text(
             translated("They are left out; only their frames and colours are shown."),
-            tone=Tone.SOFT,
+            tone=ColourRole.SOFT,
         )
     sheet.add_gap(4.0)
     left = (
@@ -398,24 +409,24 @@ def _print_pictures(sheet: Sheet, pictures: ReportPictures, *, veiled: bool) -> 
 
 
 def _print_side_by_side(
-    sheet: Sheet, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
+    sheet: PdfSheet, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
 ) -> None:
     box = (_HALF_WIDTH_MM, 96.0)
     second = MARGIN_MM + _HALF_WIDTH_MM + _GUTTER_MM
     top = sheet.pdf.get_y()
     tall = max(
-        sheet.picture(one[0], box, MARGIN_MM, one[1]),
-        sheet.picture(other[0], box, second, other[1]),
+        sheet.print_picture(one[0], box, MARGIN_MM, one[1]),
+        sheet.print_picture(other[0], box, second, other[1]),
     )
     ends = []
     for (_, words), left in ((one, MARGIN_MM), (other, second)):
         sheet.pdf.set_y(top + tall + 1.2)
-        sheet.caption(f"{words}.", left, _HALF_WIDTH_MM)
+        sheet.print_caption(f"{words}.", left, _HALF_WIDTH_MM)
         ends.append(sheet.pdf.get_y())
     sheet.pdf.set_y(max(ends) + 5.0)
 
 
-def _every_text(account: Account) -> str:
+def _all_printed_text(account: ReportContent) -> str:
     """Return all text that others chose, and the special characters of our own text."""
     drawn = account.plot.shapes if account.plot else ()
     return "".join(

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from entrenous.base.language import plural, translated
 from entrenous.trace.explain.drawing import (
     Anchor,
+    ColourRole,
     Dot,
     Drawing,
     Path,
     Point,
     Shape,
-    Tone,
     Words,
-    box,
-    line,
+    rectangle_outline,
+    straight_line,
 )
 
-WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
+SCORE_PLOT_WIDTH: Final = 400.0  # narrow enough to be readable on a phone without enlarging
 _PLOT_HEIGHT: Final = 324.0
 _LEFT, _RIGHT, _TOP, _BASELINE = 12.0, 388.0, 80.0, 244.0
 # height of the expected distribution when scores are drawn as dots, and as columns
@@ -79,11 +79,11 @@ class _Axis:
     low: float
     high: float
 
-    def x(self, score: float) -> float:
+    def x_of_score(self, score: float) -> float:
         share = (math.asinh(score / _ASINH_SCALE) - self.low) / (self.high - self.low)
         return _LEFT + share * (_RIGHT - _LEFT)
 
-    def score(self, x: float) -> float:
+    def score_at_x(self, x: float) -> float:
         share = (x - _LEFT) / (_RIGHT - _LEFT)
         return _ASINH_SCALE * math.sinh(self.low + share * (self.high - self.low))
 
@@ -92,7 +92,7 @@ class _Axis:
 class _Label:
     at: float
     text: str
-    tone: Tone
+    tone: ColourRole
 
 
 def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float) -> Drawing:
@@ -111,16 +111,16 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         axis, _CURVE_HEIGHT_WITH_DOTS if as_dots else _CURVE_HEIGHT_WITH_COLUMNS
     )
     shapes = (
-        Path(curve, Tone.NULL, filled=True),
+        Path(curve, ColourRole.NULL, filled=True),
         *body,
-        *(() if as_dots else (Path(curve, Tone.INK),)),
+        *(() if as_dots else (Path(curve, ColourRole.INK),)),
         *_axis_frame(axis),
         *_curve_caption(len(scores), axis, as_dots=as_dots),
         *_threshold_line(needed, axis),
         *_named_and_labels(scores, named, axis),
     )
     texts_last = tuple(sorted(shapes, key=lambda shape: isinstance(shape, Words)))
-    return Drawing(WIDTH, _PLOT_HEIGHT, texts_last, _alt_text(scores, named, needed))
+    return Drawing(SCORE_PLOT_WIDTH, _PLOT_HEIGHT, texts_last, _alt_text(scores, named, needed))
 
 
 def _make_axis(scores: Collection[float], needed: float) -> _Axis:
@@ -130,24 +130,24 @@ def _make_axis(scores: Collection[float], needed: float) -> _Axis:
 
 
 def _axis_frame(axis: _Axis) -> Iterator[Shape]:
-    yield line((_LEFT, _BASELINE), (_RIGHT, _BASELINE), Tone.SOFT)
+    yield straight_line((_LEFT, _BASELINE), (_RIGHT, _BASELINE), ColourRole.SOFT)
     last = -math.inf
     for tick in sorted(_TICK_SCORES, key=lambda tick: (tick > 0, abs(tick))):
-        at = axis.x(tick)
+        at = axis.x_of_score(tick)
         if not _LEFT + 6 <= at <= _RIGHT - 6:
             continue
-        yield line((at, _BASELINE), (at, _BASELINE + 4), Tone.SOFT)
+        yield straight_line((at, _BASELINE), (at, _BASELINE + 4), ColourRole.SOFT)
         if tick <= 0 or at - last >= _TICK_GAP_MIN:
-            yield _text((at, _BASELINE + 19), _signed_number(tick))
+            yield _axis_text((at, _BASELINE + 19), _signed_number(tick))
             last = at if tick >= 0 else last
     about = translated(
         "score, in standard deviations of copies with no part in it (compressed further out)"
     )
     for row, words in enumerate(wrap(about, _AXIS_CAPTION_CHARS_MAX)):
-        yield _text((0.5 * (_LEFT + _RIGHT), _BASELINE + 40 + row * _LABEL_STEP), words)
+        yield _axis_text((0.5 * (_LEFT + _RIGHT), _BASELINE + 40 + row * _LABEL_STEP), words)
 
 
-def _text(at: Point, text: str) -> Words:
+def _axis_text(at: Point, text: str) -> Words:
     return Words(at, text, anchor=Anchor.MIDDLE, size=_TEXT_SIZE)
 
 
@@ -178,24 +178,24 @@ def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Iterator[Words
     )
     for row, words in enumerate(reversed(rows)):
         half = 0.5 * _LABEL_LETTER_WIDTH * len(words)
-        at = max(axis.x(0.0), _LEFT + half), _BASELINE - above - row * _LABEL_STEP
-        yield _text(at, words)
+        at = max(axis.x_of_score(0.0), _LEFT + half), _BASELINE - above - row * _LABEL_STEP
+        yield _axis_text(at, words)
 
 
 def _density_at(x: float, axis: _Axis) -> float:
-    score = axis.score(x)
+    score = axis.score_at_x(x)
     return math.exp(-0.5 * score * score) * math.sqrt(score * score + _ASINH_SCALE * _ASINH_SCALE)
 
 
 def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
-    at = axis.x(needed)
-    yield line((at, _TOP - 16), (at, _BASELINE), Tone.INK, dashed=True)
-    anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
+    at = axis.x_of_score(needed)
+    yield straight_line((at, _TOP - 16), (at, _BASELINE), ColourRole.INK, dashed=True)
+    anchor = Anchor.START if at < 0.62 * SCORE_PLOT_WIDTH else Anchor.END
     aside = 5.0 if anchor is Anchor.START else -5.0
     yield Words(
         (at + aside, _TOP + 8),
         translated("named from {needed:.1f}").format(needed=needed),
-        Tone.INK,
+        ColourRole.INK,
         anchor,
         _TEXT_SIZE,
     )
@@ -205,14 +205,14 @@ def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     """Yield one dot per copy; a dot that would overlap others is placed above them."""
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
-        at, level = axis.x(score), 0
+        at, level = axis.x_of_score(score), 0
         while any(abs(at - x) < 2 * _DOT_RADIUS + 0.5 and level == on for x, on in taken):
             level += 1
         taken.append((at, level))
         yield Dot(
             (at, _BASELINE - _DOT_RADIUS - 1 - level * (2 * _DOT_RADIUS + 0.5)),
             _DOT_RADIUS,
-            Tone.SOFT,
+            ColourRole.SOFT,
         )
 
 
@@ -220,12 +220,14 @@ def _score_columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     wide = (_RIGHT - _LEFT) / _COLUMN_COUNT
     counts = [0] * _COLUMN_COUNT
     for score in scores:
-        counts[min(_COLUMN_COUNT - 1, max(0, int((axis.x(score) - _LEFT) / wide)))] += 1
+        counts[min(_COLUMN_COUNT - 1, max(0, int((axis.x_of_score(score) - _LEFT) / wide)))] += 1
     for column, count in enumerate(counts):
         if count:
             left = _LEFT + column * wide
             tall = max(1.5, _column_height(count, len(scores), wide, axis))
-            yield box(left + 0.6, _BASELINE - tall, left + wide - 0.6, _BASELINE, Tone.SOFT)
+            yield rectangle_outline(
+                left + 0.6, _BASELINE - tall, left + wide - 0.6, _BASELINE, ColourRole.SOFT
+            )
 
 
 def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
@@ -245,13 +247,17 @@ def _named_and_labels(
     with the highest score.
     """
     for who in named:
-        yield Dot((axis.x(scores[who]), _BASELINE - _DOT_RADIUS - 2), _DOT_RADIUS + 1.5, Tone.NAMED)
+        yield Dot(
+            (axis.x_of_score(scores[who]), _BASELINE - _DOT_RADIUS - 2),
+            _DOT_RADIUS + 1.5,
+            ColourRole.NAMED,
+        )
     shown = [*named] or [max(scores, key=scores.__getitem__)]
     others = [who for who in scores if who not in shown] if len(scores) <= _LABELS_MAX else []
-    tone = Tone.NAMED if named else Tone.SOFT
+    tone = ColourRole.NAMED if named else ColourRole.SOFT
     labels = [
         *_copy_labels(shown, scores, axis, tone),
-        *_copy_labels(others, scores, axis, Tone.SOFT),
+        *_copy_labels(others, scores, axis, ColourRole.SOFT),
     ]
     ends: list[float] = []
     for label in sorted(labels, key=lambda label: label.at):
@@ -260,18 +266,22 @@ def _named_and_labels(
         level = next((n for n, end in enumerate(ends) if end < middle - half - 8), len(ends))
         ends[level : level + 1] = [middle + half]
         y = 15 + _LABEL_STEP * min(level, 3)
-        rod = Tone.NAMED if label.tone is Tone.NAMED else Tone.FAINT
-        yield line((label.at, y + 4), (label.at, _BASELINE - 2 * _DOT_RADIUS - 4), rod)
+        rod = ColourRole.NAMED if label.tone is ColourRole.NAMED else ColourRole.FAINT
+        yield straight_line((label.at, y + 4), (label.at, _BASELINE - 2 * _DOT_RADIUS - 4), rod)
         yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE, _TEXT_SIZE)
 
 
 def _copy_labels(
-    shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
+    shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: ColourRole
 ) -> Iterator[_Label]:
     """Yield one label per copy, or one for each group of copies that are close together."""
     group: list[str] = []
     for who in sorted(shown, key=scores.__getitem__):
-        if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _SHARED_LABEL_DISTANCE:
+        if (
+            group
+            and axis.x_of_score(scores[who]) - axis.x_of_score(scores[group[-1]])
+            > _SHARED_LABEL_DISTANCE
+        ):
             yield _make_label(group, scores, axis, tone)
             group = []
         group.append(who)
@@ -280,10 +290,10 @@ def _copy_labels(
 
 
 def _make_label(
-    group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
+    group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: ColourRole
 ) -> _Label:
     low, high = (_signed_number(round(scores[group[end]], 1)) for end in (0, -1))
-    at = 0.5 * (axis.x(scores[group[0]]) + axis.x(scores[group[-1]]))
+    at = 0.5 * (axis.x_of_score(scores[group[0]]) + axis.x_of_score(scores[group[-1]]))
     if len(group) == 1:
         return _Label(at, f"{_shorten_label(group[0])}  {low}", tone)
     return _Label(
@@ -352,7 +362,9 @@ def tone_curve(
 
     Both are (H, W, 3). Only pixels where ``covered`` (H, W) is set are compared.
     """
-    sent, laid, inside = (_shrink(plane) for plane in (original_rgb, laid_rgb, covered))
+    sent, laid, inside = (
+        _shrink_for_comparison(plane) for plane in (original_rgb, laid_rgb, covered)
+    )
     keep = inside > 0.99
     before, after = sent[keep], laid[keep]
     luma_before, luma_after = before @ _LUMA_WEIGHTS, after @ _LUMA_WEIGHTS
@@ -391,14 +403,26 @@ def describe_tone_curve(curve: ToneCurve) -> str:
 def tone_plot(curve: ToneCurve) -> Drawing:
     inner: list[Shape] = []
     for level in (0, 64, 128, 192, 255):
-        inner.append(line(_tone_point(level, 0), _tone_point(level, 255), Tone.FAINT))
-        inner.append(line(_tone_point(0, level), _tone_point(255, level), Tone.FAINT))
+        inner.append(
+            straight_line(
+                _tone_plot_position(level, 0), _tone_plot_position(level, 255), ColourRole.FAINT
+            )
+        )
+        inner.append(
+            straight_line(
+                _tone_plot_position(0, level), _tone_plot_position(255, level), ColourRole.FAINT
+            )
+        )
     for level in (0, 128, 255):
-        x, y = _tone_point(level, level)
+        x, y = _tone_plot_position(level, level)
         inner.append(Words((x, _TONE_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=Anchor.MIDDLE))
         inner.append(Words((_TONE_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
-    inner.append(line(_tone_point(0, 0), _tone_point(255, 255), Tone.SOFT, dashed=True))
-    inner.append(Path(tuple(_tone_point(x, y) for x, y in curve.points), Tone.NAMED))
+    inner.append(
+        straight_line(
+            _tone_plot_position(0, 0), _tone_plot_position(255, 255), ColourRole.SOFT, dashed=True
+        )
+    )
+    inner.append(Path(tuple(_tone_plot_position(x, y) for x, y in curve.points), ColourRole.NAMED))
     about = "sent (across), found (up)"
     middle = _TONE_LEFT + _TONE_PLOT_SIDE / 2
     inner.append(
@@ -416,13 +440,13 @@ def tone_plot(curve: ToneCurve) -> Drawing:
     )
 
 
-def _tone_point(before: float, after: float) -> tuple[float, float]:
+def _tone_plot_position(before: float, after: float) -> tuple[float, float]:
     return _TONE_LEFT + _TONE_PLOT_SIDE * before / 255, _TONE_TOP + _TONE_PLOT_SIDE * (
         1 - after / 255
     )
 
 
-def _shrink(plane: NDArray[np.generic]) -> NDArray[np.float64]:
+def _shrink_for_comparison(plane: NDArray[np.generic]) -> NDArray[np.float64]:
     rows, columns = plane.shape[:2]
     factor = min(1.0, _COMPARED_SIDE_PX / max(rows, columns))
     size = max(1, round(columns * factor)), max(1, round(rows * factor))

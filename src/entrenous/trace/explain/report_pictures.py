@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDE_PX: Final = 1000
+REPORT_PICTURE_SIDE_PX_MAX: Final = 1000
 _JPEG_QUALITY: Final = 84
 # a veiled picture is scaled down to this longest side, which leaves colours but no content
 _VEIL_PX: Final = 9
@@ -77,7 +77,11 @@ def make_report_pictures(
 
 def _shrink_picture(pixels: Pixels) -> Image.Image:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture.thumbnail(
+        (REPORT_PICTURE_SIDE_PX_MAX, REPORT_PICTURE_SIDE_PX_MAX),
+        Image.Resampling.LANCZOS,
+        reducing_gap=3.0,
+    )
     return picture
 
 
@@ -95,7 +99,7 @@ def _found_outline(
 ) -> list[tuple[float, float]]:
     """Return the outline of the found picture, in pixels of the scaled-down original."""
     rows, columns = found.shape[:2]
-    corners = _corners(columns - 0.5, rows - 0.5)
+    corners = _picture_corners(columns - 0.5, rows - 0.5)
     back: NDArray[np.float64] = np.linalg.inv(homography) @ corners
     x, y = back[:2] / back[2]
     scale = size[0] / original.shape[1], size[1] / original.shape[0]
@@ -105,7 +109,7 @@ def _found_outline(
     ]
 
 
-def _corners(right: float, bottom: float) -> NDArray[np.float64]:
+def _picture_corners(right: float, bottom: float) -> NDArray[np.float64]:
     """Return a picture's corners in homogeneous coordinates, one per column, clockwise."""
     x = [-0.5, right, right, -0.5]
     y = [-0.5, -0.5, bottom, bottom]

@@ -29,31 +29,31 @@ from entrenous.trace.explain.wording import (
     describe_part,
     describe_size,
     finding_line,
+    further_message_lines,
     missing_messages_line,
     named_lines,
-    nobody_lines,
-    other_lines,
+    nobody_named_lines,
     ratio_in_digits,
     support_in_words,
 )
-from entrenous.trace.originals import original_of
+from entrenous.trace.originals import decode_original_of
 from entrenous.trace.picture import Investigation, warp_onto_sent
 from entrenous.trace.picture_fit import PictureFit
-from entrenous.trace.report.examine import made_with
-from entrenous.trace.trace_file import Traced
-from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
+from entrenous.trace.report.examine import program_versions
+from entrenous.trace.trace_file import TracedFile
+from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score_min
 
 _SCORE_ROWS_MAX: Final = 20
 # accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
 _FIRST_ROUND_ALPHA: Final = FALSE_NAMING_CHANCE_MAX / 2
-_BENT_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
+_REPORTED_BEND_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
 # sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
 _JPEG_LUMA_SUM_AT_50: Final = 3679
-Facts = tuple[tuple[str, str], ...]
+LabelledFacts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ReportOptions:
     """Options of a report.
 
     ``blind`` replaces the names of copies that are not named by "copy 2", "copy 3"; ``veiled``
@@ -65,7 +65,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CopyScoreRow:
     label: str
     score: str
     chance: str
@@ -75,7 +75,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ReportContent:
     """The content of a report before rendering. Texts are plain; the renderer escapes them."""
 
     number: int
@@ -86,19 +86,19 @@ class Account:
     headline: str
     named: tuple[tuple[str, list[str]], ...]
     remarks: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CopyScoreRow, ...]
     unlisted: str
     plot: Drawing | None
-    undone: Facts
+    undone: LabelledFacts
     tone: Drawing | None
     pictures: ReportPictures | None
     method: tuple[str, ...]
-    identity: Facts
-    versions: Facts
+    identity: LabelledFacts
+    versions: LabelledFacts
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class PictureReportDetails:
     """The details that the report of a found picture adds to the trace.
 
     ``undone`` describes the changes that were reversed, and ``files`` describes the files. ``tone``
@@ -106,31 +106,37 @@ class Detail:
     score expected of the copy that leaked.
     """
 
-    undone: Facts = ()
-    files: Facts = ()
+    undone: LabelledFacts = ()
+    files: LabelledFacts = ()
     tone: Drawing | None = None
     plotted: ReportPictures | None = None
     chips: int | None = None
     forecast: float | None = None
 
 
-def account_of_file(
-    traced: Traced, untrusted_data: bytes, name: str, device: Device, choices: Choices
-) -> Account:
-    """Assemble the report of a traced file; arguments as for :func:`account_of_picture`."""
+def report_content_of_file(
+    traced: TracedFile, untrusted_data: bytes, name: str, device: Device, choices: ReportOptions
+) -> ReportContent:
+    """Assemble the report of a traced file; arguments as for :func:`report_content_of_picture`."""
     if traced.investigation is None:
-        account = account_of(traced.trace, name, choices)
+        account = report_content_of_trace(traced.trace, name, choices)
     else:
-        account = account_of_picture(traced.investigation, untrusted_data, name, device, choices)
+        account = report_content_of_picture(
+            traced.investigation, untrusted_data, name, device, choices
+        )
     if not traced.lost:
         return account
     # This remark comes first because it may explain why no copy stands out.
     return replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
 
 
-def account_of_picture(
-    investigation: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
-) -> Account:
+def report_content_of_picture(
+    investigation: Investigation,
+    untrusted_data: bytes,
+    name: str,
+    device: Device,
+    choices: ReportOptions,
+) -> ReportContent:
     """Assemble the report of a traced picture.
 
     Args:
@@ -141,9 +147,12 @@ def account_of_picture(
         choices: options of the report.
     """
     if not investigation.fits:
-        return account_of(investigation.trace, name, choices)
+        return report_content_of_trace(investigation.trace, name, choices)
     fit = investigation.fits[0]
-    original, warped = original_of(fit.picture, device), warp_onto_sent(investigation.found, fit)
+    original, warped = (
+        decode_original_of(fit.picture, device),
+        warp_onto_sent(investigation.found, fit),
+    )
     curve = tone_curve(np.asarray(original), *warped)
     plotted = make_report_pictures(
         np.asarray(original),
@@ -153,7 +162,7 @@ def account_of_picture(
         veiled=choices.veiled,
     )
     source = device.vault.kept_file(fit.picture.original)
-    detail = Detail(
+    detail = PictureReportDetails(
         undone=(
             *_undone_changes(fit, investigation),
             (translated("Light and colour"), describe_tone_curve(curve)),
@@ -164,20 +173,27 @@ def account_of_picture(
         chips=fit.evidence.per_chip.size,
         forecast=fit.evidence.forecast,
     )
-    return account_of(investigation.trace, name, choices, detail)
+    return report_content_of_trace(investigation.trace, name, choices, detail)
 
 
-def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
+def report_content_of_trace(
+    trace: Trace, name: str, choices: ReportOptions, detail: PictureReportDetails | None = None
+) -> ReportContent:
     """Assemble the report of any trace, with the details of its kind."""
-    verdict, extra = trace.verdict, detail or Detail(undone=_describe_matched_part(trace))
+    verdict, extra = (
+        trace.verdict,
+        detail or PictureReportDetails(undone=_describe_matched_part(trace)),
+    )
     labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
     alpha = FALSE_NAMING_CHANCE_MAX if extra.chips is None else _FIRST_ROUND_ALPHA
-    needed = naming_score(compared, alpha=alpha)
+    needed = naming_score_min(compared, alpha=alpha)
     plotted = {labels[who]: score for who, score in verdict.score.items()}
-    remarks = nobody_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []
+    remarks = (
+        nobody_named_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []
+    )
     listed = sorted(verdict.score, key=verdict.score.__getitem__, reverse=True)
-    return Account(
+    return ReportContent(
         number=trace.number,
         at=trace.at,
         made_at=f"{trace.at:%d %B %Y, %H:%M} UTC".lstrip("0"),
@@ -185,8 +201,8 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         finding=verdict.finding,
         headline=finding_line(verdict.finding),
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
-        remarks=(*remarks, *other_lines(trace.others)),
-        rows=tuple(_report_row(who, labels[who], verdict) for who in listed[:_SCORE_ROWS_MAX]),
+        remarks=(*remarks, *further_message_lines(trace.others)),
+        rows=tuple(_copy_score_row(who, labels[who], verdict) for who in listed[:_SCORE_ROWS_MAX]),
         unlisted=_count_unlisted([verdict.score[who] for who in listed[_SCORE_ROWS_MAX:]]),
         plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
         if plotted
@@ -200,7 +216,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
     )
 
 
-def _identity_facts(trace: Trace) -> Facts:
+def _identity_facts(trace: Trace) -> LabelledFacts:
     return (
         (
             translated("Trace"),
@@ -219,9 +235,9 @@ def _shown_labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]
     return dict(zip(verdict.score, map(str, plotted), strict=True))
 
 
-def _report_row(who: RecipientId, label: str, verdict: Verdict) -> Row:
+def _copy_score_row(who: RecipientId, label: str, verdict: Verdict) -> CopyScoreRow:
     ratio = verdict.likelihood_ratio[who]
-    return Row(
+    return CopyScoreRow(
         label=label,
         score=_signed_number(verdict.score[who]),
         chance=chance_in_digits(verdict.chance[who]),
@@ -245,7 +261,7 @@ def _signed_number(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
+def _undone_changes(fit: PictureFit, investigation: Investigation) -> LabelledFacts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         translated("{inliers:,} points of both pictures agree").format(inliers=registration.inliers)
@@ -269,7 +285,7 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
     )
     return (
         (translated("Crop, turn, mirror"), describe_alignment(warp)),
-        *(bent if warp.bent_px >= _BENT_PX_MIN else ()),
+        *(bent if warp.bent_px >= _REPORTED_BEND_PX_MIN else ()),
         (translated("Size"), describe_size(warp.scale)),
         (translated("Saved as"), saved),
         (
@@ -288,11 +304,11 @@ def _jpeg_quality(table: Sequence[int]) -> int:
     return min(100, max(1, round(quality)))
 
 
-def _describe_matched_part(trace: Trace) -> Facts:
+def _describe_matched_part(trace: Trace) -> LabelledFacts:
     return () if trace.span is None else ((translated("Which part"), describe_part(trace.span)),)
 
 
-def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
+def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -> LabelledFacts:
     return (
         (
             translated("Found file"),
@@ -310,7 +326,7 @@ def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -
     )
 
 
-def _program_versions() -> Facts:
+def _program_versions() -> LabelledFacts:
     names = {
         "entrenous": "Entrenous",
         "python": "Python",
@@ -320,7 +336,7 @@ def _program_versions() -> Facts:
         "pillow": "Pillow",
         "machine": "System",
     }
-    versions = made_with()
+    versions = program_versions()
     listed = ", ".join(f"{plotted} {versions[name]}" for name, plotted in names.items())
     return (
         (translated("Program"), listed),

@@ -15,10 +15,12 @@ _SAME_SPEED_TOLERANCE: Final = 0.002
 # about three frames; a smaller difference cannot be measured in a short clip
 _SAME_TIME_TOLERANCE_S: Final = 0.1
 _CHANCE_SHOWN_MIN: Final = 1e-30
-_POWER_MAX: Final = 15  # for still smaller chances, errors of the model outweigh the computed value
+_POWER_OF_TEN_IN_WORDS_MAX: Final = (
+    15  # for still smaller chances, errors of the model outweigh the computed value
+)
 # Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
 # least likelihood ratio for each degree of support, largest first.
-SUPPORT_SCALE: Final = (
+SUPPORT_WORDS_BY_LIKELIHOOD_RATIO: Final = (
     (1e6, translatable("extremely strong support")),
     (1e4, translatable("very strong support")),
     (1e3, translatable("strong support")),
@@ -26,7 +28,7 @@ SUPPORT_SCALE: Final = (
     (1e1, translatable("moderate support")),
     (2.0, translatable("weak support")),
 )
-NO_SUPPORT: Final = translatable("no support either way")
+NO_SUPPORT_WORDS: Final = translatable("no support either way")
 # a copy's score may be this many standard deviations below its forecast
 _FORECAST_MARGIN: Final = 2.0
 
@@ -97,12 +99,17 @@ def rounded_up(chance: float, digits: int) -> float:
 
 def support_in_words(ratio: float) -> str:
     """Return the words for a likelihood ratio on the scale of the ENFSI guideline (2015)."""
-    return translated(next((words for least, words in SUPPORT_SCALE if ratio >= least), NO_SUPPORT))
+    return translated(
+        next(
+            (words for least, words in SUPPORT_WORDS_BY_LIKELIHOOD_RATIO if ratio >= least),
+            NO_SUPPORT_WORDS,
+        )
+    )
 
 
 def ratio_in_words(ratio: float) -> str:
     """Return a likelihood ratio as a sentence, rounded down."""
-    if ratio < SUPPORT_SCALE[-1][0]:
+    if ratio < SUPPORT_WORDS_BY_LIKELIHOOD_RATIO[-1][0]:
         return translated(
             "What was found is about as likely with this copy as with one that was not used."
         )
@@ -116,7 +123,7 @@ def ratio_in_words(ratio: float) -> str:
 
 def ratio_in_digits(ratio: float) -> str:
     """Return a likelihood ratio for a table: two digits, rounded down, with an upper limit."""
-    if ratio < SUPPORT_SCALE[-1][0]:
+    if ratio < SUPPORT_WORDS_BY_LIKELIHOOD_RATIO[-1][0]:
         return translated("below {number}").format(number=2)
     if ratio > 1.0 / _CHANCE_SHOWN_MIN:
         return translated("above {number}").format(
@@ -126,7 +133,7 @@ def ratio_in_digits(ratio: float) -> str:
     return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
 
 
-def explain_nobody(forecast: float, needed: float) -> str:
+def explain_nobody_named(forecast: float, needed: float) -> str:
     """If nobody is named, say whether this file could have named a copy.
 
     If it could not, say how much more of the picture is needed. ``forecast`` is the highest score
@@ -165,7 +172,7 @@ def missing_messages_line(messages: Sequence[str]) -> str:
 
 
 def _power_of_ten_in_words(power: int) -> str:
-    if power > _POWER_MAX:
+    if power > _POWER_OF_TEN_IN_WORDS_MAX:
         return translated("a million billion")
     step = 3 * (power // 3)
     count = 10 ** (power - step)
@@ -181,7 +188,7 @@ def _power_of_ten_in_words(power: int) -> str:
 
 
 # with more named copies than this, their figures are not full sentences
-_COPIES_AT_LENGTH_MAX: Final = 3
+_COPIES_EXPLAINED_IN_FULL_MAX: Final = 3
 NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
 FINDING_LIMITS: Final = (
     (
@@ -252,7 +259,11 @@ def named_lines(verdict: Verdict, shown_labels: Sequence[str]) -> list[tuple[str
 
     If few copies are named, the figures are full sentences; otherwise they are short.
     """
-    say = _evidence_in_full if len(verdict.named) <= _COPIES_AT_LENGTH_MAX else _evidence_in_short
+    say = (
+        _evidence_in_full
+        if len(verdict.named) <= _COPIES_EXPLAINED_IN_FULL_MAX
+        else _evidence_in_short
+    )
     return [
         (
             translated("Its hidden marks fit the copy made for {label}.").format(label=label),
@@ -292,7 +303,7 @@ def _evidence_in_short(chance: float, ratio: float) -> list[str]:
     ]
 
 
-def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
+def further_message_lines(others: Sequence[FurtherMessage]) -> list[str]:
     """Return sentences about further messages that the file shows, such as a collage does."""
     return [
         translated(
@@ -307,11 +318,11 @@ def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
     ]
 
 
-def nobody_lines(forecast: float | None, needed: float) -> list[str]:
+def nobody_named_lines(forecast: float | None, needed: float) -> list[str]:
     """If nobody is named, say why that clears nobody, and how much more picture is needed."""
     if forecast is None:
         return [translated("This clears nobody: too little of the file may be left to tell.")]
-    return [explain_nobody(forecast, needed)]
+    return [explain_nobody_named(forecast, needed)]
 
 
 def _picture_method(chips: int) -> list[str]:
@@ -423,7 +434,7 @@ def describe_method(chips: int | None, compared: int, needed: float) -> list[str
     ]
 
 
-def how_to_check(number: int) -> str:
+def how_to_check_trace(number: int) -> str:
     return translated(
         "The sender can disclose the marks of this one message, and of no other, in a "
         "file: entrenous verdict disclose {number}. With that file, the found file and the "

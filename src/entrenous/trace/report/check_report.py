@@ -20,14 +20,14 @@ from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
 from entrenous.crypto.identity_keys import verify_device_signature
 from entrenous.crypto.statements import device_list_head, verify_key_bundle, verify_receipt
 from entrenous.media.resize import resize
-from entrenous.trace.report.examine import examine, made_with
+from entrenous.trace.report.examine import examine_found_picture, program_versions
 from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
 from entrenous.trace.report.recompute import (
     finding_and_named,
     remake_copy,
     score_copies,
     upper_tail,
-    with_figures,
+    with_recomputed_figures,
 )
 from entrenous.trace.report.report_format import read_report
 from entrenous.watermark.verdict import Finding
@@ -92,7 +92,7 @@ def check_proofs(
     return signed
 
 
-def signer_of(signed: Iterable[ReceiptStatement]) -> PersonId | None:
+def receipt_signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
     """Return the person whose keys signed the receipts of one copy; None without receipts.
 
     The person's card proves this. A label, in contrast, is only the sender's name for that person.
@@ -182,7 +182,7 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
 
 SIGNATURE_CONTEXT: Final = b"entrenous/1 verdict report"
 # the search for the largest number of copies ends here; a larger one would say no more
-COMPARED_MAX: Final = 10**15
+COMPARED_COPIES_MAX: Final = 10**15
 # largest accepted difference from the report's score: absolute, and relative
 _SCORE_TOLERANCES: Final = (0.02, 1e-3)
 _MISFIT_TOLERANCE: Final = 0.01
@@ -208,8 +208,8 @@ class CheckedReport:
     versions (there, here). If it is empty, everything agreed bit for bit. ``copy_of`` are the
     labels of the given copy. They may be several, because copies of a tiny plain picture may be
     identical files. ``compared_max`` is the largest number of compared copies, up to
-    ``COMPARED_MAX``, with which the same copies would be named; it is None if no copy is named.
-    ``signed`` has, by label, what the devices of copies signed.
+    ``COMPARED_COPIES_MAX``, with which the same copies would be named; it is None if no copy is
+    named. ``signed`` has, by label, what the devices of copies signed.
     """
 
     report: Report
@@ -250,9 +250,9 @@ def check_report(
         )
     _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
     _require_same_file("the original", files.untrusted_original, report.given.original_sha256)
-    program_differences = _differences(report.made_with, made_with())
-    original = _at_size(read_picture(files.untrusted_original), report.given.size_px)
-    evidence = examine(read_picture(files.untrusted_leak), original)
+    program_differences = _differences(report.made_with, program_versions())
+    original = _resize_as_sent(read_picture(files.untrusted_original), report.given.size_px)
+    evidence = examine_found_picture(read_picture(files.untrusted_leak), original)
     if evidence is None:
         raise _difference_error(
             "how the found file matches the original", "that it does", "not found"
@@ -291,7 +291,7 @@ def _differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str,
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _at_size(picture: Picture, size_px: int | None) -> Picture:
+def _resize_as_sent(picture: Picture, size_px: int | None) -> Picture:
     return picture if size_px is None else resize(picture, size_px)
 
 
@@ -302,15 +302,17 @@ def _require_same_evidence(
         raise _difference_error("the number of a mark's steps", said.chips, found.chips)
     if exact and said != found:
         raise _difference_error(
-            "the evidence of the found file", _figures_in_short(said), _figures_in_short(found)
+            "the evidence of the found file",
+            _shorten_evidence_figures(said),
+            _shorten_evidence_figures(found),
         )
     if abs(said.misfit - found.misfit) > _MISFIT_TOLERANCE or not _have_same_corners(
         said, found, original
     ):
         raise _difference_error(
             "how the found file matches the original",
-            _figures_in_short(said),
-            _figures_in_short(found),
+            _shorten_evidence_figures(said),
+            _shorten_evidence_figures(found),
         )
 
 
@@ -333,7 +335,7 @@ def _require_same_figures(
     report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool
 ) -> None:
     """Compare scores with those computed here, and chances with what the report's scores give."""
-    follow = recomputed if exact else with_figures(report.copies, report.given.compared)
+    follow = recomputed if exact else with_recomputed_figures(report.copies, report.given.compared)
     for said, found, own in zip(report.copies, recomputed, follow, strict=True):
         rounds = said.round, found.round
         if rounds[0] != rounds[1]:
@@ -380,7 +382,9 @@ def _largest_compared_count(report: Report) -> int | None:
     if not report.named:
         return None
     named = (copy for copy in report.copies if copy.to in report.named)
-    return min(COMPARED_MAX, *(_largest_compared_count_for(copy, report.alpha) for copy in named))
+    return min(
+        COMPARED_COPIES_MAX, *(_largest_compared_count_for(copy, report.alpha) for copy in named)
+    )
 
 
 def _largest_compared_count_for(copy: DisclosedCopy, alpha: float) -> int:
@@ -396,7 +400,7 @@ def _describe_verdict(verdict: Finding, named: Sequence[str]) -> str:
     return f"{verdict}: {', '.join(named)}" if named else str(verdict)
 
 
-def _figures_in_short(figures: ExaminedEvidence) -> str:
+def _shorten_evidence_figures(figures: ExaminedEvidence) -> str:
     return (
         f"evidence {figures.evidence_sha256.hex()[:16]}, {figures.inliers} points, misfit "
         f"{figures.misfit!r}"

@@ -35,11 +35,11 @@ from entrenous.trace.report.check_report import (
     CheckedReport,
     ReportInputs,
     check_report,
-    signer_of,
+    receipt_signer,
     was_opened,
 )
-from entrenous.trace.report.disclose import disclose as disclose_trace
-from entrenous.trace.report.disclose import trace_of
+from entrenous.trace.report.disclose import recorded_trace
+from entrenous.trace.report.disclose import write_disclosure as disclose_trace
 from entrenous.watermark.verdict import Finding
 
 SENDER_CAVEAT: Final = translatable(
@@ -49,12 +49,12 @@ SENDER_CAVEAT: Final = translatable(
 
 def add_commands(app: typer.Typer) -> None:
     verdict = typer.Typer(help="Let others check a verdict.", no_args_is_help=True)
-    verdict.command("disclose")(disclose)
+    verdict.command("disclose")(write_disclosure)
     verdict.command("check")(check)
     app.add_typer(verdict, name="verdict")
 
 
-def disclose(
+def write_disclosure(
     context: typer.Context,
     number: Annotated[
         int, typer.Argument(help="Number of the trace, as entrenous trace printed it.")
@@ -113,7 +113,7 @@ def disclose(
 
 def _receipt_proofs(number: int, device: Device) -> Proofs:
     """Return the receipts that the recipients of the traced message signed."""
-    name = trace_of(number, device).message
+    name = recorded_trace(number, device).message
     return (
         Proofs() if name is None else receipt_proofs(device.ledger.message_named(name).id, device)
     )
@@ -165,7 +165,7 @@ def _check_json(repeated: CheckedReport) -> dict[str, object]:
         "keys": {
             label: person.hex()
             for label, signed in repeated.signed.items()
-            if (person := signer_of(signed)) is not None
+            if (person := receipt_signer(signed)) is not None
         },
     }
 
@@ -273,7 +273,7 @@ def _print_finding(repeated: CheckedReport) -> None:
 
 def _print_receipts(label: str, repeated: CheckedReport) -> None:
     signed = repeated.signed.get(label, ())
-    person = signer_of(signed)
+    person = receipt_signer(signed)
     if person is not None:
         print_line(
             "  "

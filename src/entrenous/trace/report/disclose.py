@@ -14,9 +14,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import NameOf
 from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms
 from entrenous.device.sent_messages import Message, SentPicture
-from entrenous.trace.originals import original_of
+from entrenous.trace.originals import decode_original_of
 from entrenous.trace.report.check_report import SIGNATURE_CONTEXT, cards_for, proof_for
-from entrenous.trace.report.examine import Evidence, examine, made_with
+from entrenous.trace.report.examine import Examination, examine_found_picture, program_versions
 from entrenous.trace.report.nouns import (
     DisclosedCopy,
     Disclosure,
@@ -35,7 +35,7 @@ NO_PROOFS: Final = Proofs()
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosed:
+class WrittenReport:
     """A report as a file, its digest, its content, and the original picture that it is about."""
 
     file: bytes
@@ -44,7 +44,7 @@ class Disclosed:
     original: bytes
 
 
-def disclose(  # noqa: PLR0913 - each argument is one part of a report
+def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     number: int,
     untrusted_leak: bytes,
     device: Device,
@@ -53,7 +53,7 @@ def disclose(  # noqa: PLR0913 - each argument is one part of a report
     blind: bool,
     proofs: Proofs = NO_PROOFS,
     call: NameOf = name_when_sent,
-) -> Disclosed:
+) -> WrittenReport:
     """Write the report of a trace.
 
     Args:
@@ -71,7 +71,7 @@ def disclose(  # noqa: PLR0913 - each argument is one part of a report
         ReportCheckFailed: this is not the file that was traced.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
-    trace = trace_of(number, device)
+    trace = recorded_trace(number, device)
     if sha256(untrusted_leak) != trace.leak_sha256:
         raise ReportCheckFailed(
             what="the found file",
@@ -83,7 +83,9 @@ def disclose(  # noqa: PLR0913 - each argument is one part of a report
     if trace.message is None:
         raise NothingToDisclose(number=number)
     message = device.ledger.message_named(trace.message)
-    sent, evidence = _best_match(device.read_picture(untrusted_leak), message, trace, device)
+    sent, evidence = _best_registered_picture(
+        device.read_picture(untrusted_leak), message, trace, device
+    )
     report = _make_report(trace, sent, evidence, call, device)
     report = _with_proofs(report, sent, proofs.copies)
     report = _blind_labels(report) if blind else report
@@ -91,10 +93,10 @@ def disclose(  # noqa: PLR0913 - each argument is one part of a report
     plain, digest = write_report(report, sha256)
     signed = None if account is None else _sign_report(account, digest)
     source = device.vault.kept_file(sent.original)
-    return Disclosed(seal_report(plain, digest, signed), digest, report, source)
+    return WrittenReport(seal_report(plain, digest, signed), digest, report, source)
 
 
-def trace_of(number: int, device: Device) -> Trace:
+def recorded_trace(number: int, device: Device) -> Trace:
     """Return the recorded trace with this number. Raises NoSuchTrace."""
     for trace in device.ledger.traces():
         if trace.number == number:
@@ -102,15 +104,18 @@ def trace_of(number: int, device: Device) -> Trace:
     raise NoSuchTrace(number=number)
 
 
-def _best_match(
+def _best_registered_picture(
     found: Picture, message: Message, trace: Trace, device: Device
-) -> tuple[SentPicture, Evidence]:
+) -> tuple[SentPicture, Examination]:
     """Return the picture of the message that matches the found one best.
 
     Raises:
         NothingToDisclose: none of the message's pictures matches.
     """
-    examined = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
+    examined = (
+        (sent, examine_found_picture(found, decode_original_of(sent, device)))
+        for sent in message.pictures
+    )
     fits = [(sent, evidence) for sent, evidence in examined if evidence is not None]
     if not fits:
         raise NothingToDisclose(number=trace.number)
@@ -118,11 +123,11 @@ def _best_match(
 
 
 def _make_report(
-    trace: Trace, sent: SentPicture, evidence: Evidence, call: NameOf, device: Device
+    trace: Trace, sent: SentPicture, evidence: Examination, call: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
         raise TraceTooOldToDisclose(number=trace.number)
-    original = original_of(sent, device)
+    original = decode_original_of(sent, device)
     copies = score_copies(
         _unscored_copies(sent, call),
         original,
@@ -133,7 +138,7 @@ def _make_report(
     verdict, named = finding_and_named(copies, FALSE_NAMING_CHANCE_MAX)
     return Report(
         made_at=device.clock.now(),
-        made_with=made_with(),
+        made_with=program_versions(),
         trace=trace.number,
         message=str(trace.message),
         given=Disclosure(

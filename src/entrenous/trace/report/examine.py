@@ -21,14 +21,14 @@ from entrenous.trace.picture_fit import detect_evidence
 from entrenous.trace.report.nouns import ExaminedEvidence
 from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
-from entrenous.watermark.embed import Prepared, prepare_picture
+from entrenous.watermark.embed import PreparedPicture, prepare_picture
 
 # seed of OpenCV's random generator; it is fixed so that results can be repeated
 _OPENCV_SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class Examination:
     """The result of an examination.
 
     ``per_chip`` has one number per chip; ``prepared`` is the original, prepared for marking.
@@ -36,10 +36,10 @@ class Evidence:
 
     figures: ExaminedEvidence
     per_chip: NDArray[np.float32]
-    prepared: Prepared
+    prepared: PreparedPicture
 
 
-def examine(found: Picture, original: Picture) -> Evidence | None:
+def examine_found_picture(found: Picture, original: Picture) -> Examination | None:
     """Compute the evidence in a found picture; None if it cannot be registered on the original.
 
     This runs on one thread. So the same versions give the same bits on the same kind of processor.
@@ -47,7 +47,7 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
     Raises:
         TooSmallToMark.
     """
-    with _one_thread():
+    with _opencv_on_one_thread():
         original_rgb = np.asarray(original)
         registration = _register_found(np.asarray(found), original_rgb)
         if registration is None:
@@ -62,7 +62,7 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
         chips=per_chip.size,
         evidence_sha256=sha256(per_chip.tobytes()),
     )
-    return Evidence(figures, per_chip, prepared)
+    return Examination(figures, per_chip, prepared)
 
 
 def _register_found(
@@ -78,7 +78,7 @@ def _register_found(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _opencv_on_one_thread() -> Iterator[None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     cv2.setRNGSeed(_OPENCV_SEED)
@@ -96,7 +96,7 @@ _PACKAGES: Final = {
 }
 
 
-def made_with() -> Mapping[str, str]:
+def program_versions() -> Mapping[str, str]:
     """Return the versions of the programs used, by name.
 
     ``simd`` lists the processor extensions that NumPy uses, because the last bits of its sums

@@ -16,7 +16,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.trace.report.nouns import DisclosedCopy, Disclosure
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import Prepared, embed_mark
+from entrenous.watermark.embed import PreparedPicture, embed_mark
 from entrenous.watermark.verdict import Finding
 
 CHANCE_MIN: Final = 2.0**-256
@@ -32,7 +32,7 @@ def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
     return float(np.sum(signs * evidence)) / norm if norm > 0.0 else 0.0
 
 
-def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
+def copy_signs(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
     """Return one copy's random signs, +1 or -1, in the order of the bits of its key stream."""
     key_stream = derive_key_stream(
         seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
@@ -69,7 +69,7 @@ def likelihood_ratio(s: float) -> float:
     return min(0.5 + 0.5 * survived, 1.0 / CHANCE_MIN)
 
 
-def remove_named(
+def remove_named_copies(
     evidence: NDArray[np.float64], named: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Remove the named copies' part from the evidence, by least squares.
@@ -100,14 +100,14 @@ def score_copies(
     best = list(copies)
     named: list[int] = []
     for round_ in range(len(copies)):
-        signs = (signs_of(copies[place].seed, picture, whole.size) for place in named)
-        remaining = remove_named(whole, list(signs)) if named else whole
+        signs = (copy_signs(copies[place].seed, picture, whole.size) for place in named)
+        remaining = remove_named_copies(whole, list(signs)) if named else whole
         unnamed = [place for place in range(len(copies)) if place not in named]
         for place in unnamed:
-            s = score(signs_of(copies[place].seed, picture, whole.size), remaining)
+            s = score(copy_signs(copies[place].seed, picture, whole.size), remaining)
             first = s if round_ == 0 else best[place].first_score
             now = replace(best[place], first_score=first, round=round_, score=s)
-            (now,) = with_figures([now], compared)
+            (now,) = with_recomputed_figures([now], compared)
             if round_ == 0 or (now.chance, s) < (best[place].chance, best[place].score):
                 best[place] = now
         newly_named = [place for place in unnamed if best[place].chance <= alpha]
@@ -117,7 +117,9 @@ def score_copies(
     return tuple(best)
 
 
-def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[DisclosedCopy, ...]:
+def with_recomputed_figures(
+    copies: Sequence[DisclosedCopy], compared: int
+) -> tuple[DisclosedCopy, ...]:
     """Recompute the chances and likelihood ratios from the copies' scores."""
     return tuple(
         replace(
@@ -142,7 +144,7 @@ def finding_and_named(
 
 
 def remake_copy(
-    disclosure: Disclosure, original: Picture, prepared: Prepared, seed: Secret
+    disclosure: Disclosure, original: Picture, prepared: PreparedPicture, seed: Secret
 ) -> bytes:
     """Make a copy's file again from the original and the copy's seed."""
     size = original.width_px, original.height_px

@@ -33,7 +33,7 @@ from entrenous.wire.receipt import RECEIPT_PROOF_BYTES_MAX
 
 # a person's name, and a number for each further device
 _LABEL_CHARS_MAX: Final = LABEL_CHARS_MAX + 20
-Entry = TypeVar("Entry")
+ItemT = TypeVar("ItemT")
 
 
 class RegistrationForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,27 +102,27 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
 def parse_short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
         raise ValueError("its list of versions is too long")
-    return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
+    return {_require_one_line(name): _require_one_line(text) for name, text in untrusted.items()}
 
 
-def label_of(text: str) -> str:
+def parse_label(text: str) -> str:
     """Check a label as base/copies.py does, but accept any Unicode normalisation form.
 
     Contacts' names keep the form in which they were typed.
     """
     if not text.strip() or len(text) > _LABEL_CHARS_MAX:
         raise ValueError("a label is empty or too long")
-    return _one_line(text)
+    return _require_one_line(text)
 
 
-def _one_line(text: str) -> str:
+def _require_one_line(text: str) -> str:
     """Refuse text with characters that end or overwrite a line."""
     if any(map(breaks_a_line, text)):
         raise ValueError("a label or a version is not plain text on one line")
     return text
 
 
-def number_within(number: int, least: int, most: int) -> int:
+def require_number_within(number: int, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError("a number is out of range")
     return number
@@ -138,7 +138,7 @@ def parse_canonical_float(text: str, least: float = -math.inf, most: float = mat
     return value
 
 
-def list_at_most(items: list[Entry], most: int) -> list[Entry]:
+def require_at_most(items: list[ItemT], most: int) -> list[ItemT]:
     if len(items) > most:
         raise ValueError("a list is too long")
     return items
@@ -158,7 +158,7 @@ def parse_hex(text: str, size: int = 32) -> bytes:
 
 _VERSION: Final = 2
 SCHEMA: Final = f"entrenous/verdict-report/{_VERSION}"
-_ANY_SCHEMA: Final = re.compile(r"entrenous/verdict-report/([1-9][0-9]{0,3})")
+_SCHEMA_PATTERN: Final = re.compile(r"entrenous/verdict-report/([1-9][0-9]{0,3})")
 REPORT_WARNING: Final = (
     "Whoever has this file can make every copy of this one picture. Give it to the person who "
     "checks the finding, and to nobody else."
@@ -208,7 +208,7 @@ def read_report(
     try:
         _refuse_other_versions(_decode_unique(untrusted_data))
         form = msgspec.json.decode(untrusted_data, type=ReportForm)
-        return _report_of(form, hashed)
+        return _parse_report(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_validation_message(problem)) from None
 
@@ -216,18 +216,18 @@ def read_report(
 def _decode_unique(untrusted_data: bytes) -> object:
     """Decode JSON, but refuse duplicate member names, because programs read those differently."""
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def refuse_duplicates(items: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in items}) != len(items):
             raise ValueError("a field appears twice")
         return dict(items)
 
-    return json.loads(untrusted_data.decode(), object_pairs_hook=pairs)
+    return json.loads(untrusted_data.decode(), object_pairs_hook=refuse_duplicates)
 
 
 def _refuse_other_versions(whole: object) -> None:
     """Refuse a report of a different version before its fields are read, since they may differ."""
     schema = whole.get("schema") if isinstance(whole, dict) else None
-    other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    other = _SCHEMA_PATTERN.fullmatch(schema) if isinstance(schema, str) else None
     if other is None or (version := int(other[1])) == _VERSION:
         return
     raise (NewerReport if version > _VERSION else OlderReport)(version=version, ours=_VERSION)
@@ -238,7 +238,7 @@ def _validation_message(problem: Exception) -> str:
     return str(problem) if ours else "it is not the expected JSON object"
 
 
-def _report_of(
+def _parse_report(
     form: ReportForm, hashed: Callable[[bytes], bytes]
 ) -> tuple[Report, bytes, Signature | None]:
     if form.schema != SCHEMA or form.warning != REPORT_WARNING:
@@ -246,9 +246,9 @@ def _report_of(
     report = Report(
         made_at=read_time(form.made_at),
         made_with=parse_short_texts(form.made_with),
-        trace=number_within(form.trace, 1, 2**53 - 1),
-        message=label_of(form.message),
-        given=_parse_given(form),
+        trace=require_number_within(form.trace, 1, 2**53 - 1),
+        message=parse_label(form.message),
+        given=_parse_disclosure(form),
         examined=_parse_examined(form),
         alpha=parse_canonical_float(form.alpha, 0.0, 1.0),
         copies=tuple(_parse_copy(one) for one in form.copies),
@@ -256,7 +256,7 @@ def _report_of(
         named=tuple(form.named),
         cards=tuple(
             parse_hex_up_to(one, _CARD_BYTES_MAX)
-            for one in list_at_most(form.cards, _RECEIPTS_MAX * len(form.copies))
+            for one in require_at_most(form.cards, _RECEIPTS_MAX * len(form.copies))
         ),
     )
     labels = [copy.to for copy in report.copies]
@@ -286,14 +286,16 @@ def _parse_signature(form: ReportForm) -> Signature | None:
     return Signature(parse_hex(form.device), parse_hex(form.signature, 64))
 
 
-def _parse_given(form: ReportForm) -> Disclosure:
+def _parse_disclosure(form: ReportForm) -> Disclosure:
     return Disclosure(
         leak_sha256=parse_hex(form.leak_sha256),
         original_sha256=parse_hex(form.original_sha256),
-        size_px=None if form.size_px is None else number_within(form.size_px, 1, _SIDE_PX_MAX),
-        finer=number_within(form.finer, 0, 100),
+        size_px=None
+        if form.size_px is None
+        else require_number_within(form.size_px, 1, _SIDE_PX_MAX),
+        finer=require_number_within(form.finer, 0, 100),
         dither=Secret(parse_hex(form.dither, MARK_SEED_BYTES)),
-        compared=number_within(form.compared, 1, 2**53 - 1),
+        compared=require_number_within(form.compared, 1, 2**53 - 1),
     )
 
 
@@ -302,20 +304,20 @@ def _parse_examined(form: ReportForm) -> ExaminedEvidence:
         raise ValueError("a homography has 9 numbers")
     return ExaminedEvidence(
         homography=tuple(parse_canonical_float(one) for one in form.registration.homography),
-        inliers=number_within(form.registration.inliers, 0, 2**31),
+        inliers=require_number_within(form.registration.inliers, 0, 2**31),
         misfit=parse_canonical_float(form.registration.misfit, 0.0, 1.0),
-        chips=number_within(form.evidence.chips, 1, 2**31),
+        chips=require_number_within(form.evidence.chips, 1, 2**31),
         evidence_sha256=parse_hex(form.evidence.sha256),
     )
 
 
 def _parse_copy(form: CopyForm) -> DisclosedCopy:
     return DisclosedCopy(
-        to=label_of(form.to),
+        to=parse_label(form.to),
         seed=Secret(parse_hex(form.seed, MARK_SEED_BYTES)),
         sha256=parse_hex(form.sha256),
         first_score=parse_canonical_float(form.first_score),
-        round=number_within(form.round, 0, _COPIES_MAX),
+        round=require_number_within(form.round, 0, _COPIES_MAX),
         score=parse_canonical_float(form.score),
         chance=parse_canonical_float(form.chance, 0.0, 1.0),
         likelihood_ratio=parse_canonical_float(form.likelihood_ratio, 0.0, 2.0**256),
@@ -324,7 +326,7 @@ def _parse_copy(form: CopyForm) -> DisclosedCopy:
 
 
 def _parse_proof(form: ProofForm) -> CopyProof:
-    marks = list_at_most(form.marks, FILES_PER_MESSAGE_MAX)
+    marks = require_at_most(form.marks, FILES_PER_MESSAGE_MAX)
     return CopyProof(
         message=MessageId(parse_hex(form.message, ID_BYTES)),
         person=PersonId(parse_hex(form.person)),
@@ -335,9 +337,9 @@ def _parse_proof(form: ProofForm) -> CopyProof:
                 parse_hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
                 parse_hex_up_to(one.proof, RECEIPT_PROOF_BYTES_MAX),
             )
-            for one in list_at_most(form.receipts, _RECEIPTS_MAX)
+            for one in require_at_most(form.receipts, _RECEIPTS_MAX)
         ),
-        place=number_within(form.place, 1, len(marks)),
+        place=require_number_within(form.place, 1, len(marks)),
         nonce=None if form.nonce is None else Secret(parse_hex(form.nonce)),
     )
 

@@ -209,9 +209,9 @@ def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
 
 
 Motion = NDArray[np.float64]  # 2 x 3
-Row = tuple[float, float, float, float]
+CameraMotionRow = tuple[float, float, float, float]
 _CAMERA_SIDE_PX: Final = 320
-_POINTS_MAX: Final = 200
+_TRACKED_POINTS_MAX: Final = 200
 _CORNER_QUALITY_MIN: Final = 0.01
 _POINT_DISTANCE_PX_MIN: Final = 8
 # fewer agreeing points show no common motion, which is so across a cut
@@ -219,7 +219,7 @@ _AGREEING_POINTS_MIN: Final = 20
 _TOLERANCE_PX: Final = 0.7
 # scale from one frame to the next; a change beyond this is not a camera motion
 _SCALE_RANGE: Final = (0.8, 1.25)
-_ROUNDING_ERROR: Final = 1e-9
+_MATRIX_ROUNDING_ERROR: Final = 1e-9
 _STILL_PX: Final = 0.05  # a smaller motion from one frame to the next counts as none
 
 
@@ -236,7 +236,7 @@ class CameraTracker:
         self._before: Grey | None = None
         self._total = np.eye(3)
 
-    def add_frame(self, luma: Grey) -> Row:
+    def add_frame(self, luma: Grey) -> CameraMotionRow:
         """Add the next frame's luma, (H, W) uint8."""
         frame = shrink_for_timing(luma, _CAMERA_SIDE_PX)
         if self._before is not None:
@@ -247,7 +247,7 @@ class CameraTracker:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Camera:
+class CameraMotion:
     """The times of a clip's frames, (N,) in seconds, and the camera's motion at each, (N, 4)."""
 
     times: NDArray[np.float64]
@@ -269,22 +269,22 @@ class Camera:
 
     def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
         """Return the motion (2 x 3) between the frames nearest to two times, at this size."""
-        one, other = self.nearest(start_s), self.nearest(stop_s)
+        one, other = self.nearest_frame_index(start_s), self.nearest_frame_index(stop_s)
         motion = _motion_matrix(self.motions[other]) @ np.linalg.inv(
             _motion_matrix(self.motions[one])
         )
         motion[:2, 2] *= max(size)
-        if np.abs(motion - np.eye(3)).max() < _ROUNDING_ERROR:
+        if np.abs(motion - np.eye(3)).max() < _MATRIX_ROUNDING_ERROR:
             motion = np.eye(3)  # removes rounding errors
         return np.asarray(motion[:2], np.float64)
 
-    def nearest(self, at_s: float) -> int:
+    def nearest_frame_index(self, at_s: float) -> int:
         after = int(np.searchsorted(self.times, at_s))
         around = range(max(0, after - 1), min(len(self.times), after + 1))
         return min(around, key=lambda number: abs(float(self.times[number]) - at_s))
 
 
-def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
+def _motion_matrix(row: CameraMotionRow | NDArray[np.float64]) -> NDArray[np.float64]:
     a, b, x, y = row
     return np.array([[a, -b, x], [b, a, y], [0.0, 0.0, 1.0]])
 
@@ -292,7 +292,7 @@ def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     """Return the motion (3 x 3) in units of the longest side; the identity if there is none."""
     points = cv2.goodFeaturesToTrack(
-        before, _POINTS_MAX, _CORNER_QUALITY_MIN, _POINT_DISTANCE_PX_MIN
+        before, _TRACKED_POINTS_MAX, _CORNER_QUALITY_MIN, _POINT_DISTANCE_PX_MIN
     )
     # OpenCV returns None if there are no points
     if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:

@@ -1,8 +1,8 @@
 """Fit distortions that a homography does not describe: a lens, a wave, curled paper.
 
 A bend is a smooth field of displacements. It is given by a lattice of control points, with several
-spans (intervals between control points) in each direction. A bench is both pictures at a size at
-which they are compared (misfit.py).
+spans (intervals between control points) in each direction. A scaled pair is both pictures at a
+size at which they are compared (misfit.py).
 """
 
 import math
@@ -22,7 +22,7 @@ from entrenous.watermark.alignment.transforms import (
     Size,
     apply_homography,
     b_spline_weights,
-    inverse,
+    invert_homography,
 )
 
 # tolerance for matches in each step, as a share of the longest side
@@ -33,7 +33,7 @@ _SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
 _SPANS_TRIED: Final = 6  # numbers of spans that are tried
 # a bend is significant if it predicts better than noise by this many standard deviations
 _SIGNIFICANT_DEVIATIONS: Final = 5.0
-# a smaller displacement, in bench pixels along either axis, does not matter
+# a smaller displacement, in pixels of the scaled pair along either axis, does not matter
 _DISPLACEMENT_MIN_PX: Final = 0.07
 _RIDGE: Final = 1e-6
 # Typical deviation of neighbouring control points from a straight line, as a share of the longest
@@ -51,7 +51,10 @@ def fit_lens(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: S
     if len(at_sent) == 0:
         return pose
     for reach in _MATCH_TOLERANCE_SHARES:
-        offsets = apply_homography(inverse(pose.homography), _undistorted(pose, at_found)) - at_sent
+        offsets = (
+            apply_homography(invert_homography(pose.homography), _undistort_points(pose, at_found))
+            - at_sent
+        )
         near = reach * max(sent)
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
         flow = Equations(
@@ -76,7 +79,9 @@ def fit_bend_to_matches(
     longest = max(box[2] - box[0], box[3] - box[1])
     lattice = anchor = _resampled_lattice(base.bend, box, spans)
     stiff = _stiffness_matrix(lattice, longest, spans)
-    straight = apply_homography(inverse(base.homography), _undistorted(base, at_found))
+    straight = apply_homography(
+        invert_homography(base.homography), _undistort_points(base, at_found)
+    )
     for reach in _MATCH_TOLERANCE_SHARES:
         offsets = straight - at_sent - Bend(lattice, box).displacement_at(at_sent)
         near = reach * longest
@@ -88,7 +93,7 @@ def fit_bend_to_matches(
     return Pose(base.homography, Bend(lattice, box), base.lens)
 
 
-def _undistorted(pose: Pose, at_found: Points) -> Points:
+def _undistort_points(pose: Pose, at_found: Points) -> Points:
     return at_found if pose.lens is None else pose.lens.undistort(at_found)
 
 
@@ -97,17 +102,17 @@ def fit_bend(level: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, st
 
     The result is regularised towards the bend of ``base``, which has the same homography and lens.
     """
-    at_bench, rest = level.bench.to_bench(pose), level.bench.to_bench(base)
-    box = (-0.5, -0.5, level.bench.size[0] - 0.5, level.bench.size[1] - 0.5)
-    lattice, anchor = (_resampled_lattice(one.bend, box, spans) for one in (at_bench, rest))
-    stiff = _stiffness_matrix(lattice, max(level.bench.size), spans)
+    at_scaled, rest = level.scaled.to_scaled(pose), level.scaled.to_scaled(base)
+    box = (-0.5, -0.5, level.scaled.size[0] - 0.5, level.scaled.size[1] - 0.5)
+    lattice, anchor = (_resampled_lattice(one.bend, box, spans) for one in (at_scaled, rest))
+    stiff = _stiffness_matrix(lattice, max(level.scaled.size), spans)
     for _ in range(steps):
-        flow = level.flow(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+        flow = level.equations_at(Pose(at_scaled.homography, Bend(lattice, box), at_scaled.lens))
         step, moved = _lattice_step(flow, box, lattice - anchor, stiff)
         lattice = lattice + step
         if moved < _SETTLED_PX:
             break
-    return level.bench.from_bench(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+    return level.scaled.from_scaled(Pose(at_scaled.homography, Bend(lattice, box), at_scaled.lens))
 
 
 def _lattice_step(
@@ -140,15 +145,15 @@ def needs_bend(level: Level, pose: Pose) -> bool:
     Blocks are divided like a chequerboard. A bend is fitted to the displacements in the squares of
     one colour, and predicts those in the squares of the other colour. How much better this
     prediction is than noise is measured in standard deviations. Small displacements do not count:
-    shrinking two pictures with different pixel grids moves their detail too, by up to 0.055 bench
-    pixels.
+    shrinking two pictures with different pixel grids moves their detail too, by up to 0.055
+    pixels of the scaled pair.
     """
-    flow = level.flow(level.bench.to_bench(pose))
-    width, height = level.bench.size
+    flow = level.equations_at(level.scaled.to_scaled(pose))
+    width, height = level.scaled.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
     squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
     flat = np.zeros((_SPANS_TRIED + 3, _SPANS_TRIED + 3, 2))
-    stiff = _stiffness_matrix(flat, max(level.bench.size), (_SPANS_TRIED, _SPANS_TRIED))
+    stiff = _stiffness_matrix(flat, max(level.scaled.size), (_SPANS_TRIED, _SPANS_TRIED))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
         part = Equations(

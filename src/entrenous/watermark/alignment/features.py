@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 SIDE_PX: Final = 1200
 _SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged, because SIFT finds little in few pixels
 _POINTS_MAX: Final = 3000
-_POINTS_POOR: Final = 1500
+_ENOUGH_POINTS: Final = 1500
 # if the darkest and the brightest hundredth differ by fewer grey levels, contrast is stretched
 _CONTRAST_LEVELS_MIN: Final = 120.0
 _SIFT_CONTRAST_THRESHOLD: Final = 0.04
@@ -24,7 +24,7 @@ _SIFT_CONTRAST_THRESHOLD_POOR: Final = 0.003
 _SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
 # The mean difference, in grey levels, between a picture at half its size and the same picture
 # blurred. Below this, few points reach the strict thresholds.
-_DETAIL_LEVELS_CALM: Final = 3.0
+_LITTLE_DETAIL_LEVELS_MAX: Final = 3.0
 _SIDE_PX_BLURRED: Final = 500
 _DISTANCE_RATIO_MAX: Final = 0.85
 
@@ -63,7 +63,7 @@ def extract_from_luma(
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
-def blurred_points_of(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
+def extract_large_shapes(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
     """Return features of large shapes only, which flat graphics and very noisy pictures need."""
     height, width = grey.shape
     small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
@@ -144,35 +144,35 @@ def stretch_contrast(grey: Pixels) -> Pixels:
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 
 
-Found = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
+FoundPoints = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
 """Points N x 2, descriptors N x 128 and contrasts N, in SIFT's unit, strongest first."""
 
 
-def _find_points(grey: Pixels, limit: int) -> Found:
+def _find_points(grey: Pixels, limit: int) -> FoundPoints:
     """Return the points with strict thresholds, or with low ones if the strict ones admit few.
 
     In a calm picture, the low ones come first: they admit all that the strict ones do, and mostly
     show that this is too little.
     """
-    calm = limit < _POINTS_POOR or _is_calm(grey)
+    calm = limit < _ENOUGH_POINTS or _has_little_detail(grey)
     faint = _run_faint_sift(grey, limit) if calm else None
-    if faint is not None and np.sum(faint[2] >= _SIFT_CONTRAST_THRESHOLD) < _POINTS_POOR:
+    if faint is not None and np.sum(faint[2] >= _SIFT_CONTRAST_THRESHOLD) < _ENOUGH_POINTS:
         return faint
     strict = _run_sift(grey, limit, _SIFT_CONTRAST_THRESHOLD, _SIFT_EDGE_THRESHOLD)
-    return strict if len(strict[0]) >= _POINTS_POOR else faint or _run_faint_sift(grey, limit)
+    return strict if len(strict[0]) >= _ENOUGH_POINTS else faint or _run_faint_sift(grey, limit)
 
 
-def _is_calm(grey: Pixels) -> bool:
+def _has_little_detail(grey: Pixels) -> bool:
     half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     detail = cv2.absdiff(half, cv2.GaussianBlur(half, (0, 0), 1.6))
-    return bool(detail.mean() < _DETAIL_LEVELS_CALM)
+    return bool(detail.mean() < _LITTLE_DETAIL_LEVELS_MAX)
 
 
-def _run_faint_sift(grey: Pixels, limit: int) -> Found:
+def _run_faint_sift(grey: Pixels, limit: int) -> FoundPoints:
     return _run_sift(grey, limit, _SIFT_CONTRAST_THRESHOLD_POOR, _SIFT_EDGE_THRESHOLD_POOR)
 
 
-def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> Found:
+def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> FoundPoints:
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
     found: tuple[Any, Any] = sift.detectAndCompute(grey, None)
     keypoints, descriptors = found
@@ -187,7 +187,7 @@ def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> Found:
     return points, np.sqrt(shares, dtype=np.float32), strength[order] * _SIFT_LAYERS
 
 
-FIRST_SIDE_PX: Final = 1000
+FIRST_TRIED_SIDE_PX: Final = 1000
 
 
 class FeatureViews:
@@ -204,7 +204,7 @@ class FeatureViews:
         return self.grey.shape[1], self.grey.shape[0]
 
     def features(
-        self, side_px: int = FIRST_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
+        self, side_px: int = FIRST_TRIED_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
     ) -> Features:
         """Return the features of the picture at this longest side.
 
@@ -216,7 +216,7 @@ class FeatureViews:
             self._cache[looked_at] = (
                 extract_from_luma(self.grey, side_px=looked_at)
                 if looked_at
-                else blurred_points_of(self.grey)
+                else extract_large_shapes(self.grey)
             )
         return flip_descriptors(self._cache[looked_at], mirrored=mirrored, inverted=inverted)
 

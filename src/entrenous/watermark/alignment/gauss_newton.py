@@ -1,6 +1,6 @@
 """Refine an alignment over all pixels (Gauss-Newton), from the displacement of small blocks.
 
-A bench is both pictures at a size at which they are compared (misfit.py).
+A scaled pair is both pictures at a size at which they are compared (misfit.py).
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.alignment.misfit import Bench, Grey, coverage_of, warp_onto
+from entrenous.watermark.alignment.misfit import Grey, ScaledPair, coverage_of, warp_onto
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Lens,
@@ -18,8 +18,8 @@ from entrenous.watermark.alignment.transforms import (
     Pose,
     Size,
     apply_homography,
-    corners,
-    inverse,
+    invert_homography,
+    picture_corners,
 )
 
 BLOCK_PX: Final = 8
@@ -30,7 +30,7 @@ _WINDOW_PX: Final = 31
 _VARIANCE_MIN: Final = 0.3
 _CONTRAST_PRIOR: Final = 1.0  # squared grey levels that are added to the local contrast
 _GAIN_MAX: Final = 3.0
-_FRAME_PX: Final = 6
+_IGNORED_BORDER_PX: Final = 6
 _CORRELATED_PIXELS: Final = 12.0  # the finer blur correlates this many neighbouring pixels
 
 
@@ -59,7 +59,7 @@ class Equations:
 
 def make_template(sent: Grey) -> Template:
     """Prepare the sent picture, at the size at which pictures are compared."""
-    detail = detail_of(sent)
+    detail = band_pass(sent)
     slope = (
         cv2.Scharr(detail, cv2.CV_32F, 1, 0, scale=1 / 32),
         cv2.Scharr(detail, cv2.CV_32F, 0, 1, scale=1 / 32),
@@ -69,7 +69,7 @@ def make_template(sent: Grey) -> Template:
     )
 
 
-def detail_of(grey: Grey) -> Grey:
+def band_pass(grey: Grey) -> Grey:
     """Return the band of detail in which displacements are measured."""
     fine = cv2.GaussianBlur(grey, (0, 0), _FINE_SIGMA)
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
@@ -94,14 +94,14 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
     pulls = [-weight * across * residual, -weight * down * residual]
     blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
     return Equations(
-        _centres(warped.shape, blocks[0].shape),
+        _block_centres(warped.shape, blocks[0].shape),
         np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _CORRELATED_PIXELS,
         np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _CORRELATED_PIXELS,
     )
 
 
 def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
-    """Merge the equations of several benches of the same pictures; units are the first's pixels."""
+    """Merge equations from several sizes of the same pictures, in pixels of the first size."""
     top = levels[0][1]
     parts = []
     for flow, size in levels:
@@ -117,9 +117,9 @@ def _without_border(inside: Grey) -> Grey:
     There the blur includes pixels that only one of the two pictures has.
     """
     framed = np.zeros_like(inside)
-    inner = slice(_FRAME_PX, -_FRAME_PX)
+    inner = slice(_IGNORED_BORDER_PX, -_IGNORED_BORDER_PX)
     framed[inner, inner] = inside[inner, inner]
-    kernel = np.ones((2 * _FRAME_PX + 1, 2 * _FRAME_PX + 1), np.uint8)
+    kernel = np.ones((2 * _IGNORED_BORDER_PX + 1, 2 * _IGNORED_BORDER_PX + 1), np.uint8)
     return np.asarray(cv2.erode(framed, kernel), np.float32)
 
 
@@ -130,7 +130,7 @@ def _block_sums(plane: Grey) -> NDArray[np.float64]:
     return np.asarray(scaled, np.float64)
 
 
-def _centres(shape: tuple[int, ...], blocks: tuple[int, ...]) -> NDArray[np.float64]:
+def _block_centres(shape: tuple[int, ...], blocks: tuple[int, ...]) -> NDArray[np.float64]:
     y = (np.arange(blocks[0]) + 0.5) * shape[0] / blocks[0] - 0.5
     x = (np.arange(blocks[1]) + 0.5) * shape[1] / blocks[1] - 0.5
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -141,7 +141,7 @@ def _local_mean(plane: Grey) -> Grey:
 
 
 _CHANGE_MAX: Final = 0.02  # a change by a larger share of the longest side means divergence
-_SETTLED_PX: Final = 0.004  # a step below this many bench pixels is the last one
+_SETTLED_PX: Final = 0.004  # a step below this many pixels is the last one
 _STEP_PX_MAX: Final = 4.0  # the largest Gauss-Newton step that is reliable
 _RIDGE: Final = 0.1  # in 1 / px^2; keeps steps short in smooth pictures
 _LENS_MAX: Final = 0.6  # with a larger lens coefficient, no picture would be recognisable
@@ -170,22 +170,22 @@ def similar_freedom() -> Freedom:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """A bench prepared for many steps: the sent picture's template and the found one's detail."""
+    """A pair prepared for many steps: the sent picture's template and the found one's detail."""
 
-    bench: Bench
+    scaled: ScaledPair
     sent: Template
     found: Grey
 
-    def flow(self, pose: Pose) -> Equations:
-        """Return the equations of the blocks' displacements under a pose, all in bench pixels."""
-        size = self.bench.size
+    def equations_at(self, pose: Pose) -> Equations:
+        """Return equations for the blocks' displacements under a pose, in pixels of this level."""
+        size = self.scaled.size
         return displacement_equations(
             self.sent, warp_onto(self.found, pose, size), coverage_of(self.found, pose, size)
         )
 
 
-def prepare_level(bench: Bench) -> Level:
-    return Level(bench, make_template(bench.sent), detail_of(bench.found))
+def prepare_level(scaled: ScaledPair) -> Level:
+    return Level(scaled, make_template(scaled.sent), band_pass(scaled.found))
 
 
 def optimise_pose(
@@ -203,34 +203,43 @@ def optimise_pose(
 
     Returns: None if the optimisation diverges.
     """
-    at_bench = level.bench.to_bench(pose)
-    frame = corners(level.bench.size)
+    at_scaled = level.scaled.to_scaled(pose)
+    frame = picture_corners(level.scaled.size)
     for _ in range(steps):
-        full_size = level.bench.from_bench(at_bench)
+        full_size = level.scaled.from_scaled(at_scaled)
         flow = merge_equations(
-            [(one.flow(one.bench.to_bench(full_size)), one.bench.size) for one in (level, *coarser)]
+            [
+                (one.equations_at(one.scaled.to_scaled(full_size)), one.scaled.size)
+                for one in (level, *coarser)
+            ]
         )
-        stepped = gauss_newton_step(flow, at_bench, level.bench.size, freedom=freedom)
+        stepped = gauss_newton_step(flow, at_scaled, level.scaled.size, freedom=freedom)
         if stepped is None:
             return None
-        at_bench, step = stepped
+        at_scaled, step = stepped
         if np.abs(apply_homography(step, frame) - frame).max() < _SETTLED_PX:
             break
-    full_size = level.bench.from_bench(at_bench)
-    frame = corners(level.bench.size_found)
+    full_size = level.scaled.from_scaled(at_scaled)
+    frame = picture_corners(level.scaled.size_found)
     change = np.abs(full_size.sent_to_found(pose.found_to_sent(frame)) - frame).max()
-    return full_size if change <= _CHANGE_MAX * max(level.bench.size_found) else None
+    return full_size if change <= _CHANGE_MAX * max(level.scaled.size_found) else None
 
 
-def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
-    """Return the standard error of a position in bench pixels, from residuals with 8 parameters.
+def position_error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
+    """Return the standard error of a position in pixels of the level ``on``.
+
+    It is computed from residuals with 8 parameters.
 
     This does not include the additional uncertainty of a bend in smooth areas.
     """
     levels = (on, *coarser)
-    flow = merge_equations([(one.flow(one.bench.to_bench(pose)), one.bench.size) for one in levels])
-    size = on.bench.size
-    across, down = _projective(flow.centres, (np.array(size) - 1.0) / 2.0, max(size) / 2.0)
+    flow = merge_equations(
+        [(one.equations_at(one.scaled.to_scaled(pose)), one.scaled.size) for one in levels]
+    )
+    size = on.scaled.size
+    across, down = _projective_displacements(
+        flow.centres, (np.array(size) - 1.0) / 2.0, max(size) / 2.0
+    )
     try:
         spread = np.linalg.inv(_normal_equations(flow, across, down))
     except np.linalg.LinAlgError:
@@ -249,7 +258,7 @@ def gauss_newton_step(
 ) -> tuple[Pose, Homography] | None:
     """Return one step of the homography and the lens from all blocks, and the step's homography."""
     middle, reach = (np.array(size) - 1.0) / 2.0, max(size) / 2.0
-    across, down = _projective(flow.centres, middle, reach)
+    across, down = _projective_displacements(flow.centres, middle, reach)
     if pose.lens is not None:
         lens_terms = _lens_displacement(pose.homography, pose.lens, flow.centres)
         across, down = (
@@ -258,23 +267,23 @@ def gauss_newton_step(
         )
     if freedom is not None:
         across, down = across @ freedom, down @ freedom
-    solution = _solve(flow, across, down)
+    solution = _solve_displacements(flow, across, down)
     if solution is None or not np.isfinite(solution).all():
         return None
     solution = solution if freedom is None else freedom @ solution
     solution = solution * min(1.0, step_px_max / max(float(np.abs(solution[:8]).max()), 1e-9))
     a = solution[:8] / reach
     small = np.array([[1 + a[1], a[2], a[0]], [a[4], 1 + a[5], a[3]], [-a[6], -a[7], 1.0]])
-    at_bench = np.array(
+    at_scaled = np.array(
         [[1 / reach, 0, -middle[0] / reach], [0, 1 / reach, -middle[1] / reach], [0, 0, 1]]
     )
-    step = np.asarray(inverse(at_bench) @ small @ at_bench, np.float64)
+    step = np.asarray(invert_homography(at_scaled) @ small @ at_scaled, np.float64)
     homography = pose.homography @ step
     lens = None if pose.lens is None else _lens_step(pose.lens, solution[8:])
     return replace(pose, homography=homography / homography[2, 2], lens=lens), step
 
 
-def _projective(
+def _projective_displacements(
     at: Points, middle: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the displacements in x and y per unit of each of a homography's eight parameters."""
@@ -293,7 +302,7 @@ def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArra
     seen = apply_homography(homography, at)
     from_centre = seen - np.array(lens.centre)
     square = (from_centre**2).sum(axis=1, keepdims=True) / lens.reach**2
-    back = inverse(homography)
+    back = invert_homography(homography)
     # the lens is nearly the identity, so the inverse neglects its slope
     reach = np.maximum(1.0, np.abs(from_centre * square).max(axis=1, keepdims=True))
     return np.stack(
@@ -310,7 +319,7 @@ def _lens_step(lens: Lens, more: NDArray[np.float64]) -> Lens:
     return replace(lens, k1=float(k1), k2=float(k2))
 
 
-def _solve(
+def _solve_displacements(
     flow: Equations, across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     pull = across.T @ flow.pull[:, 0] + down.T @ flow.pull[:, 1]

@@ -12,23 +12,23 @@ import cv2
 import numpy as np
 
 from entrenous.watermark.alignment.features import (
-    FIRST_SIDE_PX,
+    FIRST_TRIED_SIDE_PX,
     Features,
     FeatureViews,
     Pixels,
-    blurred_points_of,
     extract_from_luma,
+    extract_large_shapes,
     feature_views,
     match_features,
     select_strongest,
     to_grey,
 )
-from entrenous.watermark.alignment.misfit import Pair
-from entrenous.watermark.alignment.refine import Matched, Refined, agrees_when_blurred, refine
+from entrenous.watermark.alignment.misfit import VisiblePair
+from entrenous.watermark.alignment.refine import MatchedStart, Refined, agrees_when_blurred, refine
 from entrenous.watermark.alignment.template_search import (
-    resized_whole_frame,
-    search_everywhere,
+    search_all_poses,
     search_upright,
+    whole_frame_homographies,
 )
 from entrenous.watermark.alignment.transforms import (
     Homography,
@@ -92,8 +92,8 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Start:
-    matched: Matched
+class _StartingPoint:
+    matched: MatchedStart
     inliers: int
     found_by: FoundBy
 
@@ -121,23 +121,23 @@ def register(
     best = _refine_best(found, sent_grey, (_start_from_features(rough) for rough in estimates))
     if best is not None or not thorough:
         return best
-    return _refine_best(found, sent_grey, _without_features(found, sent_grey))
+    return _refine_best(found, sent_grey, _starts_without_features(found, sent_grey))
 
 
-def _without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_Start]:
+def _starts_without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_StartingPoint]:
     """Yield starting points, the likeliest and cheapest first.
 
     The caller asks for the next one only if those before it failed.
     """
-    for homography in resized_whole_frame(_width_and_height(sent_grey), found.size):
+    for homography in whole_frame_homographies(_width_and_height(sent_grey), found.size):
         yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
-    for search in (search_upright, search_everywhere):
+    for search in (search_upright, search_all_poses):
         for homography in search(found.grey, sent_grey):
             yield _start_without_matches(homography, FoundBy.SEARCH)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
+class HomographyEstimate:
     """A homography from sent to found, the number of agreeing matches, and all matches."""
 
     homography: Homography
@@ -146,18 +146,18 @@ class Estimate:
     at_found: Points
 
 
-def _start_from_features(rough: Estimate) -> _Start:
-    matched = Matched(rough.homography, rough.at_sent, rough.at_found)
-    return _Start(matched, rough.inliers, FoundBy.FEATURES)
+def _start_from_features(rough: HomographyEstimate) -> _StartingPoint:
+    matched = MatchedStart(rough.homography, rough.at_sent, rough.at_found)
+    return _StartingPoint(matched, rough.inliers, FoundBy.FEATURES)
 
 
-def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Start:
+def _start_without_matches(homography: Homography, found_by: FoundBy) -> _StartingPoint:
     none: Points = np.empty((0, 2))
-    return _Start(Matched(homography, none, none), 0, found_by)
+    return _StartingPoint(MatchedStart(homography, none, none), 0, found_by)
 
 
 def _refine_best(
-    found: FeatureViews, sent_grey: Pixels, starts: Iterator[_Start]
+    found: FeatureViews, sent_grey: Pixels, starts: Iterator[_StartingPoint]
 ) -> Registration | None:
     """Refine starting points, and return the result with the least misfit if it is credible."""
     best: Registration | None = None
@@ -173,12 +173,12 @@ def _refine_best(
             found.grey, sent_grey, candidate
         ):
             best = candidate
-        if best is not None and (start.inliers >= ENOUGH_INLIERS or _is_good_enough(best)):
+        if best is not None and (start.inliers >= ENOUGH_INLIERS or _may_end_search(best)):
             break
     return best
 
 
-def _is_good_enough(candidate: Registration) -> bool:
+def _may_end_search(candidate: Registration) -> bool:
     """Return whether to stop trying.
 
     A bent result is not good enough, because a bend can hide a bad starting point.
@@ -186,7 +186,9 @@ def _is_good_enough(candidate: Registration) -> bool:
     return not candidate.is_bent and candidate.misfit <= _CERTAIN_MISFIT_MAX
 
 
-def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -> Registration:
+def _registration_of(
+    refined: Refined, start: _StartingPoint, sent: Size, found: Size
+) -> Registration:
     homography, bent_px = _nearest_homography(refined.pose, sent, found)
     return Registration(
         warp=describe_warp(homography, sent, found, bent_px=bent_px),
@@ -220,7 +222,7 @@ def _is_credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration)
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
     return agrees_when_blurred(
-        Pair(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
+        VisiblePair(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
     )
 
 
@@ -234,9 +236,9 @@ QUICK_INLIERS_MIN: Final = 12  # a quick search needs this many inliers
 _INLIERS_MIN: Final = 6  # an estimate with fewer inliers is ignored
 # fewer inliers do not determine a homography's eight parameters
 _FULL_HOMOGRAPHY_INLIERS: Final = 60
-_TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longest side
-_ITERATIONS: Final = 10_000
-_CONFIDENCE: Final = 0.9999
+_RANSAC_TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longest side
+_RANSAC_ITERATIONS_MAX: Final = 10_000
+_RANSAC_CONFIDENCE: Final = 0.9999
 # pairs of mirrored and inverted
 _MIRRORED_AND_INVERTED: Final = ((False, False), (True, False), (False, True), (True, True))
 _FURTHER_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
@@ -246,12 +248,12 @@ _DENSE_POINTS: Final = 8000
 _ESTIMATES_MAX: Final = 3
 # a quick try compares this many points first; unrelated pictures share 8 to 15
 _QUICK_SAMPLE_POINTS: Final = 600
-_SAMPLE_LEAST: Final = 24
+_SAMPLE_MATCHES_MIN: Final = 24
 
 
 def estimates_from_features(
     found: FeatureViews, sent: Features, sent_grey: Pixels | None
-) -> list[Estimate]:
+) -> list[HomographyEstimate]:
     """Return homographies from matched features, most inliers first; at most three.
 
     Args:
@@ -260,7 +262,7 @@ def estimates_from_features(
         sent_grey: the sent picture's luma. It permits computing further features, which takes a
             second; None forbids that.
     """
-    estimates: list[Estimate] = []
+    estimates: list[HomographyEstimate] = []
     for rough in _estimate_all(found, sent, sent_grey):
         estimates.append(rough)
         if rough.inliers >= ENOUGH_INLIERS:
@@ -272,24 +274,24 @@ def estimates_from_features(
 
 def _estimate_all(
     found: FeatureViews, sent: Features, sent_grey: Pixels | None
-) -> Iterator[Estimate]:
+) -> Iterator[HomographyEstimate]:
     sample = select_strongest(sent, _QUICK_SAMPLE_POINTS)
     for mirrored, inverted in _MIRRORED_AND_INVERTED:
-        view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
+        view = found.features(FIRST_TRIED_SIDE_PX, mirrored=mirrored, inverted=inverted)
         # in a quick search, rare cases are tried only if a sample of the points suggests them
         if (
             sent_grey is None
             and mirrored | inverted
-            and len(match_features(view, sample)[0]) < _SAMPLE_LEAST
+            and len(match_features(view, sample)[0]) < _SAMPLE_MATCHES_MIN
         ):
             continue
         yield from _estimate_at_size(
-            found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted
+            found, FIRST_TRIED_SIDE_PX, sent, mirrored=mirrored, inverted=inverted
         )
     if sent_grey is None:
         return
     dense = extract_from_luma(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
-    large = blurred_points_of(sent_grey)
+    large = extract_large_shapes(sent_grey)
     for mirrored, inverted in _MIRRORED_AND_INVERTED:
         for side_px, points in (*((side_px, dense) for side_px in _FURTHER_SIDES_PX), (0, large)):
             yield from _estimate_at_size(
@@ -299,12 +301,12 @@ def _estimate_all(
 
 def _estimate_at_size(
     found: FeatureViews, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
-) -> Iterator[Estimate]:
+) -> Iterator[HomographyEstimate]:
     view = found.features(side_px, mirrored=mirrored, inverted=inverted)
     at_sent, at_found = match_features(view, sent)
     if len(at_sent) < _INLIERS_MIN:
         return
-    tolerance = _TOLERANCE_SHARE * max(found.size)
+    tolerance = _RANSAC_TOLERANCE_SHARE * max(found.size)
     estimates = (
         _fit_homography(at_sent, at_found, tolerance)
         if len(at_sent) >= _FULL_HOMOGRAPHY_INLIERS
@@ -318,19 +320,26 @@ def _estimate_at_size(
         yield estimates
 
 
-def _fit_homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate | None:
+def _fit_homography(
+    at_sent: Points, at_found: Points, tolerance: float
+) -> HomographyEstimate | None:
     found: tuple[Any, Any] = cv2.findHomography(
-        at_sent, at_found, cv2.USAC_MAGSAC, tolerance, maxIters=_ITERATIONS, confidence=_CONFIDENCE
+        at_sent,
+        at_found,
+        cv2.USAC_MAGSAC,
+        tolerance,
+        maxIters=_RANSAC_ITERATIONS_MAX,
+        confidence=_RANSAC_CONFIDENCE,
     )
     homography, agree = found
     if homography is None:
         return None
-    return Estimate(np.asarray(homography), int(agree.sum()), at_sent, at_found)
+    return HomographyEstimate(np.asarray(homography), int(agree.sum()), at_sent, at_found)
 
 
 def _fit_similarity(
     at_sent: Points, at_found: Points, tolerance: float, *, mirrored: bool
-) -> Estimate | None:
+) -> HomographyEstimate | None:
     # OpenCV's similarity transforms cannot mirror, so the sent points are mirrored first
     flip = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     found: tuple[Any, Any] = cv2.estimateAffinePartial2D(
@@ -338,11 +347,11 @@ def _fit_similarity(
         at_found,
         method=cv2.RANSAC,
         ransacReprojThreshold=tolerance,
-        maxIters=_ITERATIONS,
-        confidence=_CONFIDENCE,
+        maxIters=_RANSAC_ITERATIONS_MAX,
+        confidence=_RANSAC_CONFIDENCE,
     )
     affine, agree = found
     if affine is None:
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]]) @ flip
-    return Estimate(homography, int(agree.sum()), at_sent, at_found)
+    return HomographyEstimate(homography, int(agree.sum()), at_sent, at_found)

@@ -1,7 +1,7 @@
 """The misfit of fine detail between a found picture and the sent one under a given pose.
 
-A pose is a mapping between the two pictures (transforms.py). A bench is both pictures, scaled down
-so that they show the same detail.
+A pose is a mapping between the two pictures (transforms.py). A scaled pair is both pictures, scaled
+down so that they show the same detail.
 """
 
 import math
@@ -17,8 +17,8 @@ from entrenous.watermark.alignment.transforms import (
     Homography,
     Pose,
     Size,
-    inverse,
-    no_second_map,
+    empty_second_map,
+    invert_homography,
     resizing,
     scaling,
 )
@@ -31,14 +31,14 @@ _COARSE_SIGMA: Final = 3.0
 _QUIET_VARIANCE: Final = 1.0  # squared grey levels; windows with less variance hardly count
 _PIXELS_MIN: Final = 200
 # with more pixels than this, averages are computed in less memory, and rounding errors accepted
-_PIXELS_FLOAT: Final = 8_000_000
+_FLOAT_AVERAGED_PIXELS_MAX: Final = 8_000_000
 # averaging is used only to reduce to at most this share of the size; otherwise it would only blur
 _AVERAGING_SCALE_MAX: Final = 0.9
 _FULL_COVERAGE_MIN: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class VisiblePair:
     """Two grey pictures, and the box of the sent one that the found one shows.
 
     ``seen`` is that box: (left, top, right, bottom) in whole pixels of the sent picture.
@@ -50,7 +50,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bench:
+class ScaledPair:
     """Two grey pictures, scaled down to sizes at which both show the same detail.
 
     ``sent`` shows the part of the sent picture that begins at ``origin`` (x, y) and has
@@ -68,14 +68,14 @@ class Bench:
         """The width and height of the grid on which the pictures are compared."""
         return self.sent.shape[1], self.sent.shape[0]
 
-    def to_bench(self, pose: Pose) -> Pose:
-        """Convert a pose from pixels of the full pictures to pixels of this bench."""
+    def to_scaled(self, pose: Pose) -> Pose:
+        """Convert a pose from pixels of the full pictures to pixels of this scaled pair."""
         return pose.resized(*self._scalings())
 
-    def from_bench(self, pose: Pose) -> Pose:
-        """Return the inverse of :meth:`to_bench`."""
+    def from_scaled(self, pose: Pose) -> Pose:
+        """Return the inverse of :meth:`to_scaled`."""
         onto_sent, onto_found = self._scalings()
-        return pose.resized(inverse(onto_sent), inverse(onto_found))
+        return pose.resized(invert_homography(onto_sent), invert_homography(onto_found))
 
     def _scalings(self) -> tuple[Homography, Homography]:
         cut = np.array([[1.0, 0.0, -self.origin[0]], [0.0, 1.0, -self.origin[1]], [0.0, 0.0, 1.0]])
@@ -83,7 +83,7 @@ class Bench:
         return resizing(self.size_sent, self.size) @ cut, resizing(self.size_found, small)
 
 
-def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
+def make_scaled_pair(pair: VisiblePair, *, scale: float, side_px: int) -> ScaledPair:
     """Scale both pictures down to one resolution: that of the coarser picture, or the resolution
     given by ``side_px`` if it is coarser still.
 
@@ -94,7 +94,7 @@ def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
     """
     left, top, right, bottom = pair.seen
     factor = min(1.0, side_px / max(right - left, bottom - top), scale)
-    return Bench(
+    return ScaledPair(
         _shrink(pair.sent[top:bottom, left:right], factor),
         _shrink(pair.found, min(1.0, factor / scale)),
         (left, top),
@@ -103,20 +103,20 @@ def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
     )
 
 
-def misfit(bench: Bench, pose: Pose) -> float:
+def misfit(scaled: ScaledPair, pose: Pose) -> float:
     """Return one minus the squared correlation of fine detail.
 
     It is averaged over windows, which are weighted by their contrast.
     """
-    inward = bench.to_bench(pose)
+    inward = scaled.to_scaled(pose)
     warped, inside = (
-        warp_onto(bench.found, inward, bench.size),
-        coverage_of(bench.found, inward, bench.size),
+        warp_onto(scaled.found, inward, scaled.size),
+        coverage_of(scaled.found, inward, scaled.size),
     )
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(bench.sent, inside) * weight
+    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(scaled.sent, inside) * weight
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
@@ -136,8 +136,8 @@ def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
         return np.asarray(
             cv2.warpPerspective(found, pose.homography, size, flags=flags), np.float32
         )
-    at = pose.over(np.arange(size[0]), np.arange(size[1]))
-    return np.asarray(cv2.remap(found, at, no_second_map(), cv2.INTER_CUBIC), np.float32)
+    at = pose.map_grid(np.arange(size[0]), np.arange(size[1]))
+    return np.asarray(cv2.remap(found, at, empty_second_map(), cv2.INTER_CUBIC), np.float32)
 
 
 def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
@@ -171,7 +171,7 @@ def _shrink(grey: Pixels, factor: float) -> Grey:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     whole = int(1.0 / factor)
     coarse = _average_squares(grey, whole)
-    onto = inverse(resizing((width, height), size))
+    onto = invert_homography(resizing((width, height), size))
     onto = scaling(1.0 / whole, 1.0 / whole) @ onto
     rest = max(1.0, 1.0 / (factor * whole))
     soft = cv2.GaussianBlur(coarse, (0, 0), 0.3 + 0.5 * math.sqrt(rest**2 - 1.0))
@@ -190,6 +190,6 @@ def _average_squares(grey: Pixels, whole: int) -> Grey:
     high, wide = (-side % whole for side in grey.shape)
     full = cv2.copyMakeBorder(grey, 0, high, 0, wide, cv2.BORDER_REPLICATE)
     size = full.shape[1] // whole, full.shape[0] // whole
-    if full.size <= _PIXELS_FLOAT:
+    if full.size <= _FLOAT_AVERAGED_PIXELS_MAX:
         full = full.astype(np.float32)
     return np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,8 +1,8 @@
 """Refine a first homography to a fraction of a pixel, and measure how well it fits.
 
 A pose is a mapping from the sent to the found picture: a homography, perhaps with a bend or a lens.
-A bench is both pictures at a size at which they are compared (misfit.py). An exact mapping is a
-crop or a resize with edges on pixel edges, or a shift by whole pixels, as programs make them.
+A scaled pair is both pictures at a size at which they are compared (misfit.py). An exact mapping is
+a crop or a resize with edges on pixel edges, or a shift by whole pixels, as programs make them.
 """
 
 from collections.abc import Iterator
@@ -22,26 +22,26 @@ from entrenous.watermark.alignment.features import Pixels
 from entrenous.watermark.alignment.gauss_newton import (
     Freedom,
     Level,
-    error_px,
     optimise_pose,
+    position_error_px,
     prepare_level,
     similar_freedom,
     upright_freedom,
 )
-from entrenous.watermark.alignment.misfit import Bench, Pair, make_bench, misfit
+from entrenous.watermark.alignment.misfit import ScaledPair, VisiblePair, make_scaled_pair, misfit
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Points,
     Pose,
     Size,
     apply_homography,
-    center_of,
-    corners,
+    centre_of,
     fit_homography,
-    inverse,
+    invert_homography,
     is_plausible,
     jacobian_at,
     nearest_similarity,
+    picture_corners,
     scale_at,
     visible_box,
 )
@@ -49,10 +49,10 @@ from entrenous.watermark.alignment.transforms import (
 _SMALL_SIDES_PX: Final = (
     60,
     120,
-    # on these small benches, starting points found by search are improved; they are off by a few
+    # at these small sizes, starting points found by search are improved; they are off by a few
     # hundredths of the side
 )
-_SIDES_PX: Final = (250, 500, 1000)
+_REFINEMENT_SIDES_PX: Final = (250, 500, 1000)
 _OPTIMISER_STEPS: Final = 6
 _FINEST_SIDE_PX: Final = 1500
 # an exact mapping may have a misfit this many times larger, because inexact ones smooth noise
@@ -89,11 +89,11 @@ class Refined:
 
     pose: Pose
     misfit: float
-    error_px: float
+    position_error_px: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Matched:
+class MatchedStart:
     """A homography, and the matched points that agree with it, N x 2 each; N may be 0."""
 
     homography: Homography
@@ -102,36 +102,37 @@ class Matched:
 
 
 def refine(
-    found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
+    found_grey: Pixels, sent_grey: Pixels, start: MatchedStart, *, certain: bool
 ) -> Refined | None:
     """Refine one starting point, and return the simplest pose that fits well.
 
     Poses with and without a bend or a lens are tried, and exact mappings near them.
 
-    Returns: None if the starting point is not certain, and does not fit on small benches.
+    Returns: None if the starting point is not certain, and does not fit at small sizes.
     """
     settling = _Refinement(found_grey, sent_grey, start, certain=certain)
     if certain:
         return settling.refine()
-    promising = settling.promising_start()
+    promising = settling.improved_start()
     if promising is None:
         return None
     start = replace(start, homography=promising)
     return _Refinement(found_grey, sent_grey, start, certain=False).refine()
 
 
-def agrees_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
+def agrees_when_blurred(pair: VisiblePair, pose: Pose, scale: float) -> bool:
     """Return whether the blurred pictures agree, which is enough if there is no fine detail."""
     return (
-        misfit(make_bench(pair, scale=scale, side_px=_BLURRED_SIDE_PX), pose) <= _BLURRED_MISFIT_MAX
+        misfit(make_scaled_pair(pair, scale=scale, side_px=_BLURRED_SIDE_PX), pose)
+        <= _BLURRED_MISFIT_MAX
     )
 
 
 class _Refinement:
-    """One starting point with its prepared benches, refined from coarse to fine."""
+    """One starting point with both pictures at several sizes, refined from coarse to fine."""
 
     def __init__(
-        self, found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
+        self, found_grey: Pixels, sent_grey: Pixels, start: MatchedStart, *, certain: bool
     ) -> None:
         self._certain = certain
         self._sent: Size = (sent_grey.shape[1], sent_grey.shape[0])
@@ -139,13 +140,13 @@ class _Refinement:
         self._start = start
         box = visible_box(start.homography, self._sent, self._found)
         centre = np.array([(box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2])
-        self._pair = Pair(found_grey, sent_grey, box)
+        self._pair = VisiblePair(found_grey, sent_grey, box)
         self._scale = scale_at(start.homography, centre)
         self._levels: dict[int, Level] = {}
-        self._judging: Bench | None = None
+        self._judging: ScaledPair | None = None
 
-    def promising_start(self) -> Homography | None:
-        """Return the best of the starting point and its improvements on small benches.
+    def improved_start(self) -> Homography | None:
+        """Return the best of the starting point and its improvements at small sizes.
 
         Returns: None if none of them is good.
         """
@@ -153,11 +154,11 @@ class _Refinement:
         tried = [Pose(start)]
         for one in (nearest_similarity(start, self._visible_corners()), start):
             pose = Pose(one)
-            for side_px in (*_SMALL_SIDES_PX, _SIDES_PX[0]):
-                pose = self._polish(side_px, pose, similar_freedom()) or pose
-            tried += [pose, self._polish(_SIDES_PX[0], pose) or pose]
-        small = self._comparison_level(_SIDES_PX[0]).bench
-        large = make_bench(self._pair, scale=self._scale, side_px=_BLURRED_SIDE_PX)
+            for side_px in (*_SMALL_SIDES_PX, _REFINEMENT_SIDES_PX[0]):
+                pose = self._optimise_at_size(side_px, pose, similar_freedom()) or pose
+            tried += [pose, self._optimise_at_size(_REFINEMENT_SIDES_PX[0], pose) or pose]
+        small = self._comparison_level(_REFINEMENT_SIDES_PX[0]).scaled
+        large = make_scaled_pair(self._pair, scale=self._scale, side_px=_BLURRED_SIDE_PX)
         scored = [
             (misfit(small, pose), misfit(large, pose), pose.homography)
             for pose in tried
@@ -172,7 +173,9 @@ class _Refinement:
         Exact poses, and poses without bend and lens, count as simpler.
         """
         start = Pose(self._start.homography)
-        straight, least = self._least_misfit([start, *list(self._sharpen(start))[-1:]])
+        straight, least = self._best_by_misfit(
+            [start, *list(self._refine_step_by_step(start))[-1:]]
+        )
         best, best_misfit, simple, error = straight, least, [straight], self._error_px(straight)
         if error > _UNCERTAIN_ERROR_PX * self._scale:
             simple += self._with_fewer_parameters()
@@ -183,11 +186,13 @@ class _Refinement:
         best, best_misfit = self._simplest_good_enough(
             exact, best, best_misfit, _EXACT_MISFIT_FACTOR
         )
-        if least > _MISFIT_PERFECT and needs_bend(self._comparison_level(_SIDES_PX[1]), best):
+        if least > _MISFIT_PERFECT and needs_bend(
+            self._comparison_level(_REFINEMENT_SIDES_PX[1]), best
+        ):
             best, best_misfit = self._with_distortion(straight, best, best_misfit)
             if not (best.is_straight or self._certain):
                 best, best_misfit = self._simplest_good_enough(
-                    list(self._without_bend(best)), best, best_misfit, _EXACT_MISFIT_FACTOR
+                    list(self._nearby_homographies(best)), best, best_misfit, _EXACT_MISFIT_FACTOR
                 )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
         return Refined(best, min(best_misfit, 1.0), error)
@@ -220,12 +225,12 @@ class _Refinement:
         self, simpler: list[Pose], best: Pose, best_misfit: float, bonus: float
     ) -> tuple[Pose, float]:
         """Return the best of the simpler poses, or ``best`` if that fits clearly better."""
-        pose, at = self._least_misfit(simpler)
+        pose, at = self._best_by_misfit(simpler)
         return (pose, at) if at <= bonus * best_misfit + _MISFIT_SLACK else (best, best_misfit)
 
-    def _sharpen(self, pose: Pose) -> Iterator[Pose]:
-        for side_px in _SIDES_PX:
-            sharper = self._polish(side_px, pose)
+    def _refine_step_by_step(self, pose: Pose) -> Iterator[Pose]:
+        for side_px in _REFINEMENT_SIDES_PX:
+            sharper = self._optimise_at_size(side_px, pose)
             if sharper is not None and is_plausible(sharper.homography, self._sent, self._found):
                 pose = sharper
                 yield pose
@@ -239,24 +244,30 @@ class _Refinement:
             variants.append((homography_between(frame, box), upright_freedom()))
         for start, freedom in variants:
             pose: Pose | None = Pose(start)
-            for side_px in _SIDES_PX:
+            for side_px in _REFINEMENT_SIDES_PX:
                 if pose is not None:
-                    pose = self._polish(side_px, pose, freedom)
+                    pose = self._optimise_at_size(side_px, pose, freedom)
             if pose is not None and is_plausible(pose.homography, self._sent, self._found):
                 yield pose
 
-    def _polish(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
+    def _optimise_at_size(
+        self, side_px: int, pose: Pose, freedom: Freedom | None = None
+    ) -> Pose | None:
         level, coarser = self._comparison_level(side_px), self._coarser_levels(side_px)
         return optimise_pose(level, pose, steps=_OPTIMISER_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser_levels(self, side_px: int) -> tuple[Level, ...]:
         """Return the levels whose detail is clearly coarser than at this size."""
-        longest = max(self._comparison_level(side_px).bench.size)
-        return tuple(self._comparison_level(one) for one in _SIDES_PX if 1.5 * one <= longest)
+        longest = max(self._comparison_level(side_px).scaled.size)
+        return tuple(
+            self._comparison_level(one) for one in _REFINEMENT_SIDES_PX if 1.5 * one <= longest
+        )
 
     def _error_px(self, pose: Pose) -> float:
-        finest = _SIDES_PX[-1]
-        error = error_px(self._comparison_level(finest), pose, self._coarser_levels(finest))
+        finest = _REFINEMENT_SIDES_PX[-1]
+        error = position_error_px(
+            self._comparison_level(finest), pose, self._coarser_levels(finest)
+        )
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
@@ -264,15 +275,15 @@ class _Refinement:
 
         In smooth pictures, only the coarser one distinguishes between alignments.
         """
-        fine, coarse = self._judging_bench(), self._comparison_level(_SIDES_PX[1]).bench
+        fine, coarse = self._finest_pair(), self._comparison_level(_REFINEMENT_SIDES_PX[1]).scaled
         if max(fine.size) < 1.5 * max(coarse.size):
-            coarse = self._comparison_level(_SIDES_PX[0]).bench
+            coarse = self._comparison_level(_REFINEMENT_SIDES_PX[0]).scaled
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
     def _finest_scale(self) -> float:
-        """Return how many pixels of the finest bench there are per pixel of the sent picture."""
-        bench = self._comparison_level(_SIDES_PX[-1]).bench
-        return bench.size[0] / bench.size_sent[0]
+        """Return how many pixels of the finest size there are per pixel of the sent picture."""
+        scaled = self._comparison_level(_REFINEMENT_SIDES_PX[-1]).scaled
+        return scaled.size[0] / scaled.size_sent[0]
 
     def _visible_corners(self) -> Points:
         left, top, right, bottom = np.array(self._pair.seen) - 0.5
@@ -282,19 +293,19 @@ class _Refinement:
         self, straight: Pose, best: Pose, best_misfit: float
     ) -> tuple[Pose, float]:
         """Return a pose with a lens, a bend or both if it fits clearly better, else ``best``."""
-        lens = self._with_lens(straight)
+        lens = self._fit_lens(straight)
         if (
             lens is not None
             and (at := self._misfit(lens)) <= _LENS_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK
         ):
             best, best_misfit, straight = lens, at, lens
-        if needs_bend(self._comparison_level(_SIDES_PX[1]), straight):
-            bend, at = self._least_misfit(list(self._fit_bends(straight)))
+        if needs_bend(self._comparison_level(_REFINEMENT_SIDES_PX[1]), straight):
+            bend, at = self._best_by_misfit(list(self._fit_bends(straight)))
             if at <= _BEND_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK:
                 best, best_misfit = bend, at
         return best, best_misfit
 
-    def _without_bend(self, pose: Pose) -> Iterator[Pose]:
+    def _nearby_homographies(self, pose: Pose) -> Iterator[Pose]:
         """Yield homographies near a bent pose.
 
         The bend may have corrected a bad starting point. So the homography nearest to the bent pose
@@ -307,12 +318,12 @@ class _Refinement:
         )
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
-        for sharper in list(self._sharpen(start))[-1:]:
+        for sharper in list(self._refine_step_by_step(start))[-1:]:
             yield sharper
             exact = pixel_aligned_candidates(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
 
-    def _with_lens(self, straight: Pose) -> Pose | None:
+    def _fit_lens(self, straight: Pose) -> Pose | None:
         start = self._start
         pose = fit_lens(
             straight,
@@ -324,9 +335,9 @@ class _Refinement:
             self._sent,
             self._found,
         )
-        for side_px in _SIDES_PX:
+        for side_px in _REFINEMENT_SIDES_PX:
             if pose is not None:
-                pose = self._polish(side_px, pose) or pose
+                pose = self._optimise_at_size(side_px, pose) or pose
         return pose
 
     def _fit_bends(self, base: Pose) -> Iterator[Pose]:
@@ -353,22 +364,22 @@ class _Refinement:
         share = longest / max(width, height)
         return max(1, round(height * share)), max(1, round(width * share))
 
-    def _least_misfit(self, poses: list[Pose]) -> tuple[Pose, float]:
+    def _best_by_misfit(self, poses: list[Pose]) -> tuple[Pose, float]:
         scored = [(pose, self._misfit(pose)) for pose in poses]
         return min(scored, key=lambda one: one[1], default=(Pose(np.eye(3)), np.inf))
 
     def _comparison_level(self, side_px: int) -> Level:
         if side_px not in self._levels:
-            self._levels[side_px] = prepare_level(self._comparison_grid(side_px))
+            self._levels[side_px] = prepare_level(self._pair_at_size(side_px))
         return self._levels[side_px]
 
-    def _judging_bench(self) -> Bench:
+    def _finest_pair(self) -> ScaledPair:
         if self._judging is None:
-            self._judging = self._comparison_grid(_FINEST_SIDE_PX)
+            self._judging = self._pair_at_size(_FINEST_SIDE_PX)
         return self._judging
 
-    def _comparison_grid(self, side_px: int) -> Bench:
-        return make_bench(self._pair, scale=self._scale, side_px=side_px)
+    def _pair_at_size(self, side_px: int) -> ScaledPair:
+        return make_scaled_pair(self._pair, scale=self._scale, side_px=side_px)
 
 
 _SKEW_MAX: Final = 0.003  # a box with a skew of more than this share of its diagonal is not upright
@@ -381,13 +392,20 @@ _BORDER_SHARE: Final = 0.01
 def pixel_aligned_candidates(homography: Homography, sent: Size, found: Size) -> list[Homography]:
     """Return exact mappings near an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
-    frame = nearest_upright_box(apply_homography(inverse(homography), corners(found)))
+    frame = nearest_upright_box(
+        apply_homography(invert_homography(homography), picture_corners(found))
+    )
     if frame is not None:  # perhaps the found picture is a box of the sent one that was resized
-        exact += [homography_between(box, corners(found)) for box in _round_box_edges(frame, sent)]
-    placed = nearest_upright_box(apply_homography(homography, corners(sent)))
+        exact += [
+            homography_between(box, picture_corners(found)) for box in _round_box_edges(frame, sent)
+        ]
+    placed = nearest_upright_box(apply_homography(homography, picture_corners(sent)))
     # perhaps a box of the found picture is the resized sent one, as in a screenshot
     if placed is not None:
-        exact += [homography_between(corners(sent), box) for box in _round_box_edges(placed, found)]
+        exact += [
+            homography_between(picture_corners(sent), box)
+            for box in _round_box_edges(placed, found)
+        ]
     return exact + _whole_pixel_shifts(homography, sent)
 
 
@@ -431,7 +449,7 @@ def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
 
     The list is empty if no such shift is near.
     """
-    centre = center_of(sent)
+    centre = centre_of(sent)
     slope = jacobian_at(homography, centre)
     unit = np.rint(slope)
     if np.abs(slope - unit).max() > _SCALE_TOLERANCE or abs(np.linalg.det(unit)) != 1.0:

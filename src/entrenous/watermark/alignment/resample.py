@@ -14,9 +14,9 @@ from entrenous.watermark.alignment.transforms import (
     Pose,
     Size,
     apply_homography,
-    center_of,
-    inverse,
-    no_second_map,
+    centre_of,
+    empty_second_map,
+    invert_homography,
     resizing,
     scale_at,
 )
@@ -30,7 +30,7 @@ _SIDE_PX_MAX: Final = 32_000  # OpenCV's remap uses 16-bit pixel addresses
 _SAMPLES_PER_PIXEL_MAX: Final = 1.5
 _STRIP_ROWS: Final = 256  # a bent picture is processed in strips of this many rows
 # a bend is inverted exactly at every eighth pixel (a knot), and interpolated in between
-_KNOT_PX: Final = 8
+_INVERSE_GRID_PX: Final = 8
 _MARGIN_KNOTS: Final = 2  # knots that are computed beyond the border
 
 
@@ -54,17 +54,17 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
     if pose.is_straight:
         return _resample(found, averaging @ pose.homography, size)
     pose = pose.resized(np.eye(3), averaging)
-    return _remap(found, _strips_over(pose, size), size)
+    return _remap(found, _positions_over_sent(pose, size), size)
 
 
 def warp_to_found(sent: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
     """Warp the sent picture to the found one's grid; return it, and the mask of its pixels."""
     pose, size = registration.pose, registration.found_size
-    backward = inverse(pose.homography)
+    backward = invert_homography(pose.homography)
     sent, averaging = _average_before_shrinking(sent, backward, size)
     if pose.is_straight:
         return _resample(sent, averaging @ backward, size)
-    return _remap(sent, _strips_under(pose.resized(averaging, np.eye(3)), size), size)
+    return _remap(sent, _positions_under_found(pose.resized(averaging, np.eye(3)), size), size)
 
 
 def _resample(
@@ -93,39 +93,40 @@ def _remap(
     for top, at in strips:
         rows = slice(top, top + len(at))
         warped[rows] = cv2.remap(
-            source, at, no_second_map(), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            source, at, empty_second_map(), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         inside[rows] = ((at >= -0.5) & (at <= edge)).all(axis=2)
     return warped, inside
 
 
-def _strips_over(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
+def _positions_over_sent(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
     across = np.arange(size[0])
     for top in range(0, size[1], _STRIP_ROWS):
-        yield top, pose.over(across, np.arange(top, min(top + _STRIP_ROWS, size[1])))
+        yield top, pose.map_grid(across, np.arange(top, min(top + _STRIP_ROWS, size[1])))
 
 
-def _strips_under(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
+def _positions_under_found(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
     """Yield where the found picture's pixels lie in the source, strip by strip.
 
     A position is what the homography gives, plus the displacement by bend and lens.
     """
-    straight = Pose(inverse(pose.homography))
+    straight = Pose(invert_homography(pose.homography))
     displacement = _inverse_displacement(pose, straight, size)
     shift = _MARGIN_KNOTS - np.float32(0.5)
     across = np.arange(size[0], dtype=np.float32)
-    at_x = (across + np.float32(0.5)) / _KNOT_PX + shift
+    at_x = (across + np.float32(0.5)) / _INVERSE_GRID_PX + shift
     for top in range(0, size[1], _STRIP_ROWS):
         down = np.arange(top, min(top + _STRIP_ROWS, size[1]), dtype=np.float32)
-        knots = np.meshgrid(at_x, (down + np.float32(0.5)) / _KNOT_PX + shift)
+        knots = np.meshgrid(at_x, (down + np.float32(0.5)) / _INVERSE_GRID_PX + shift)
         yield top, straight.over(across, down) + cv2.remap(displacement, *knots, cv2.INTER_CUBIC)
 
 
 def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
     """Return the displacements by lens and bend in the inverse mapping, on a coarse grid."""
-    columns, rows = (-(-side // _KNOT_PX) + 2 * _MARGIN_KNOTS for side in size)
+    columns, rows = (-(-side // _INVERSE_GRID_PX) + 2 * _MARGIN_KNOTS for side in size)
     at_x, at_y = (
-        (np.arange(count) - _MARGIN_KNOTS + 0.5) * _KNOT_PX - 0.5 for count in (columns, rows)
+        (np.arange(count) - _MARGIN_KNOTS + 0.5) * _INVERSE_GRID_PX - 0.5
+        for count in (columns, rows)
     )
     knots = np.stack(np.meshgrid(at_x, at_y), axis=-1).reshape(-1, 2)
     displacement = pose.found_to_sent(knots) - apply_homography(straight.homography, knots)
@@ -139,7 +140,7 @@ def _average_before_shrinking(
 
     Return the source, and the scaling that was applied to it.
     """
-    scale = scale_at(homography, center_of(size))
+    scale = scale_at(homography, centre_of(size))
     if scale < _SAMPLES_PER_PIXEL_MAX:
         return source, np.eye(3)
     height, width = source.shape[:2]

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from entrenous.watermark.alignment.features import Pixels, resize_to_side
-from entrenous.watermark.alignment.transforms import Homography, Size, inverse, mirroring, resizing
+from entrenous.watermark.alignment.transforms import (
+    Homography,
+    Size,
+    invert_homography,
+    mirroring,
+    resizing,
+)
 
 Plane = NDArray[np.float32]
 Spectra = NDArray[np.complex64]  # 3 x rows x columns
@@ -36,7 +42,7 @@ class _SearchResult:
     confidence: float
 
 
-def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
+def whole_frame_homographies(sent: Size, found: Size) -> list[Homography]:
     """Return homographies that resize the whole sent picture, as it is and mirrored.
 
     There are none if the proportions of the two pictures differ.
@@ -47,7 +53,7 @@ def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
     return [plain, mirroring(found) @ plain]
 
 
-def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+def search_all_poses(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     """Return at most eight homographies: the likeliest rotations, scales and positions."""
     sent, found = resize_to_side(sent_grey, _SIDE_PX), resize_to_side(found_grey, 2 * _SIDE_PX)
     search = _SpectralSearch(sent.astype(np.float32))
@@ -133,7 +139,7 @@ def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResul
                 warped, mask = _warp_onto(found, onto, size)
                 confidence, (row, column) = search.best(warped, mask)
                 back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
-                yield _SearchResult(inverse(onto) @ back, confidence)
+                yield _SearchResult(invert_homography(onto) @ back, confidence)
 
 
 def _rotated_grid(
@@ -176,7 +182,7 @@ def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchR
     wide, high = _width_and_height(sent)
     frame = np.array([[0.0, 0, 1], [wide, 0, 1], [wide, high, 1], [0, high, 1]])
     for place in places:
-        changes = [inverse(one.homography) @ place.homography for one in kept]
+        changes = [invert_homography(one.homography) @ place.homography for one in kept]
         moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in changes]
         if all(distance > _PLACE_DISTANCE_PX_MIN for distance in moved):
             kept.append(place)

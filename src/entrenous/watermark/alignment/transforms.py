@@ -36,7 +36,7 @@ def mirroring(size: Size) -> Homography:
     return np.array([[-1.0, 0.0, size[0] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
-def inverse(homography: Homography) -> Homography:
+def invert_homography(homography: Homography) -> Homography:
     return np.asarray(np.linalg.inv(homography), np.float64)
 
 
@@ -45,7 +45,7 @@ def apply_homography(homography: Homography, points: Points) -> Points:
     return np.column_stack([x / w, y / w])
 
 
-def corners(size: Size) -> Points:
+def picture_corners(size: Size) -> Points:
     """Return the corners of a picture of this size, clockwise from the top left.
 
     These are the outer corners of the corner pixels.
@@ -61,9 +61,9 @@ def is_plausible(homography: Homography, sent: Size, found: Size) -> bool:
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return False
-    if (np.column_stack([corners(sent), np.ones(4)]) @ homography[2] <= 1e-6).any():
+    if (np.column_stack([picture_corners(sent), np.ones(4)]) @ homography[2] <= 1e-6).any():
         return False
-    slopes = [jacobian_at(homography, point) for point in (*corners(sent), center_of(sent))]
+    slopes = [jacobian_at(homography, point) for point in (*picture_corners(sent), centre_of(sent))]
     orientations = {math.copysign(1.0, float(np.linalg.det(slope))) for slope in slopes}
     stretches = np.array([np.linalg.svd(slope, compute_uv=False) for slope in slopes])
     return (
@@ -88,8 +88,10 @@ def scale_at(homography: Homography, point: Points) -> float:
 
 def visible_share(homography: Homography, sent: Size, found: Size) -> float:
     """Return which share of the sent picture's area lies inside the found one, in [0, 1]."""
-    frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
-    area, _ = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
+    frame = apply_homography(invert_homography(homography), picture_corners(found)).astype(
+        np.float32
+    )
+    area, _ = cv2.intersectConvexConvex(frame, picture_corners(sent).astype(np.float32))
     return min(1.0, max(0.0, float(area) / (sent[0] * sent[1])))
 
 
@@ -98,8 +100,10 @@ def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, i
 
     The box is (left, top, right, bottom) in pixels.
     """
-    frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
-    area, shown = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
+    frame = apply_homography(invert_homography(homography), picture_corners(found)).astype(
+        np.float32
+    )
+    area, shown = cv2.intersectConvexConvex(frame, picture_corners(sent).astype(np.float32))
     if area <= 0.0:
         return 0, 0, sent[0], sent[1]
     outline = np.asarray(shown, np.float64).reshape(-1, 2)
@@ -131,7 +135,7 @@ def describe_warp(
     homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0
 ) -> PictureWarp:
     """Describe a homography by quantities that people can check."""
-    slope = jacobian_at(homography, center_of(sent))
+    slope = jacobian_at(homography, centre_of(sent))
     mirrored = float(np.linalg.det(slope)) < 0.0
     upright = slope @ np.diag([-1.0, 1.0]) if mirrored else slope
     # y grows downwards, so a positive angle is clockwise
@@ -143,12 +147,12 @@ def describe_warp(
         # adding 0.0 turns -0.0 into 0.0
         turned_deg=180.0 if turned_deg <= -180.0 else turned_deg + 0.0,
         mirrored=mirrored,
-        scale=scale_at(homography, center_of(sent)),
+        scale=scale_at(homography, centre_of(sent)),
         bent_px=bent_px,
     )
 
 
-def center_of(size: Size) -> Points:
+def centre_of(size: Size) -> Points:
     return np.array([(size[0] - 1) / 2.0, (size[1] - 1) / 2.0])
 
 
@@ -207,7 +211,7 @@ class Bend:
         return Bend(self.lattice * scale, (float(left), float(top), float(right), float(bottom)))
 
 
-def no_second_map() -> Field:
+def empty_second_map() -> Field:
     """Return the empty second map that ``cv2.remap`` needs if the first map has both x and y."""
     return np.empty((0,), np.float32)
 
@@ -305,7 +309,7 @@ class Pose:
 
     def found_to_sent(self, points: Points) -> Points:
         undistorted_points = points if self.lens is None else self.lens.undistort(points)
-        straight = apply_homography(inverse(self.homography), undistorted_points)
+        straight = apply_homography(invert_homography(self.homography), undistorted_points)
         return straight if self.bend is None else self.bend.undistort(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
@@ -315,9 +319,9 @@ class Pose:
         """
         bend = None if self.bend is None else self.bend.resized(sent)
         lens = None if self.lens is None else self.lens.resized(found)
-        return Pose(found @ self.homography @ inverse(sent), bend, lens)
+        return Pose(found @ self.homography @ invert_homography(sent), bend, lens)
 
-    def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
+    def map_grid(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
         """Map a grid of columns and rows of the sent picture; the result is for ``cv2.remap``."""
         at_x, at_y = np.meshgrid(np.asarray(x, np.float32), np.asarray(y, np.float32))
         if self.bend is not None:
