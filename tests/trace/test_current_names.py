@@ -11,9 +11,8 @@ from entrenous.respond.open_case import open_case
 from entrenous.respond.situation import Situation
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from entrenous.trace.commands import with_current_names
 from entrenous.trace.report.disclose import recorded_trace, write_disclosure
-from entrenous.trace.trace_file import trace_file
+from entrenous.trace.trace_file import trace_file, with_current_names
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import Person, Room
 from tests.trace.report_desk import as_jpeg, desk, photo, piece_of

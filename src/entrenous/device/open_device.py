@@ -96,8 +96,8 @@ def with_fast_picture_decoding(device: Device) -> Iterator[Device]:
     Each picture is still decoded in a sandboxed process of its own. These processes are forked from
     one parent, so only the first has to wait for an interpreter to start.
     """
-    with DecoderPool() as jails:
-        yield replace(device, read_picture=jails.read)
+    with DecoderPool() as decoders:
+        yield replace(device, read_picture=decoders.read)
 
 
 @contextmanager

@@ -23,11 +23,16 @@ from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
     clip_candidates,
-    count_all_sent_copies,
     find_anchors,
     luma_to_rgb,
 )
-from entrenous.trace.outcome import NO_EVIDENCE_VERDICT, MessageVerdict, MissingFiles, build_trace
+from entrenous.trace.outcome import (
+    NO_EVIDENCE_VERDICT,
+    MessageVerdict,
+    MissingFiles,
+    build_trace,
+    count_all_sent_copies,
+)
 from entrenous.watermark.alignment.clip_timing import (
     FrameRows,
     Timing,

@@ -126,22 +126,6 @@ def _merge_equal_originals(alike: list[ClipCandidate], device: Device) -> list[C
     return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
 
 
-def count_sent_clip_copies(device: Device) -> int:
-    return sum(
-        len(clip.copies) for one in device.ledger.messages_with_clips() for clip in one.clips
-    )
-
-
-def count_all_sent_copies(device: Device) -> int:
-    """Return the number of all copies sent from this device; chances are corrected for it."""
-    return sum(
-        sum(len(picture.copies) for picture in message.pictures)
-        + sum(len(clip.copies) for clip in message.clips)
-        + sum(len(sound.copies) for sound in message.sounds)
-        for message in device.ledger.messages()
-    )
-
-
 def find_anchors(
     probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS_MAX
 ) -> list[Anchor]:

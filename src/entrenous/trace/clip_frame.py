@@ -17,11 +17,10 @@ from entrenous.trace.clip_candidates import (
     Anchor,
     ClipCandidate,
     clip_candidates,
-    count_all_sent_copies,
     find_anchors,
     luma_to_rgb,
 )
-from entrenous.trace.outcome import MissingFiles, build_trace
+from entrenous.trace.outcome import MissingFiles, build_trace, count_all_sent_copies
 from entrenous.watermark.alignment.clip_timing import (
     covers_enough,
     fine_detail,

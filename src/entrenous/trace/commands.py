@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,31 +17,30 @@ from entrenous.base.copies import Proofs
 from entrenous.base.errors import EntrenousError, note_error_file_index
 from entrenous.base.identifiers import MessageName
 from entrenous.base.language import translatable, translated
-from entrenous.base.picture import AlreadyThere, EmptyFolder
+from entrenous.base.picture import AlreadyThere, EmptyFolder, MediaKind
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
 from entrenous.device.identities import olm_account_of as keys_of
 from entrenous.device.lock_errors import DeviceWithoutRelay
-from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.device.sent_copies import receipt_proofs
+from entrenous.media.file_kind import media_kind_of
+from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.session import EXIT_NO, EXIT_YES, exit_status_of
 from entrenous.terminal.typed_input import json_option
-from entrenous.trace.explain.sections import ReportOptions, report_content_of_file
 from entrenous.trace.explain.wording import (
+    NOT_WHO_PASSED_IT_ON,
     chance_in_words,
     describe_alignment,
     describe_part,
     missing_messages_line,
     rounded_up,
 )
-from entrenous.trace.originals import OriginalsCache, compute_missing_records
-from entrenous.trace.trace_file import TracedFile, trace_file, with_current_names
 from entrenous.watermark.verdict import (
     Finding,
     FurtherMessage,
@@ -48,6 +49,9 @@ from entrenous.watermark.verdict import (
     Trace,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from entrenous.trace.trace_file import TracedFile
 
 
 def list_traced_files(named: Sequence[Path]) -> list[Path]:
@@ -71,7 +75,6 @@ def _list_files(named: Path) -> Iterator[Path]:
         yield named
 
 
-NOT_WHO_PASSED_IT_ON = translatable("This says whose copy got out, not who passed it on.")
 NO_COPY_STANDS_OUT = translatable(
     "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
     "or it may be your own original, which carries no mark."
@@ -207,10 +210,15 @@ DISCLOSE_WARNING: Final = translatable(
 
 @dataclass(frozen=True, slots=True)
 class ExplanationOptions:
-    """The folder that ``--explain`` writes to, and the options that go with it."""
+    """The folder that ``--explain`` writes to, and the options that go with it.
+
+    ``blind`` and ``veiled`` are the options of the report, and ``disclosed`` says whether a file
+    with the marks' secrets is written too.
+    """
 
     out: Path
-    choices: ReportOptions
+    blind: bool
+    veiled: bool
     disclosed: bool
 
     def in_subfolder(self, name: str) -> "ExplanationOptions":
@@ -218,15 +226,15 @@ class ExplanationOptions:
 
 
 def explanation_options(
-    out: Path | None, choices: ReportOptions, *, disclose: bool
+    out: Path | None, *, blind: bool, veiled: bool, disclosed: bool
 ) -> ExplanationOptions | None:
     """Return the options of ``--explain``; None if it was not given.
 
     Raises: BadParameter: an option that needs ``--explain`` was given without it.
     """
     if out is not None:
-        return ExplanationOptions(out, choices, disclose)
-    if disclose or choices != ReportOptions():
+        return ExplanationOptions(out, blind, veiled, disclosed)
+    if blind or veiled or disclosed:
         raise typer.BadParameter(translated("--blind, --veil and --disclose need --explain DIR"))
     return None
 
@@ -243,18 +251,18 @@ def refuse_existing_files(out: Path) -> None:
 
 
 def write_explanation(
-    traced: TracedFile, data: bytes, name: str, device: Device, wanted: ExplanationOptions
+    traced: "TracedFile", data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
     """Write one trace's page, its PDF and, on request, its report; print a hint about them."""
-    choices = wanted.choices
-    account = report_content_of_file(traced, data, name, device, choices)
-    # imported here because the PDF library is slow to load, and most traces need no PDF
-    page, paper = map(
-        import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
+    # imported here because they are slow to load, and most traces need no page and no PDF
+    sections, page, pdf = (
+        import_module(f"entrenous.trace.explain.{module}") for module in ("sections", "page", "pdf")
     )
+    options = sections.ReportOptions(wanted.blind, wanted.veiled)
+    content = sections.report_content_of_file(traced, data, name, device, options)
     files = {
-        EXPLANATION_PAGE_NAME: page.write_page(account, veiled=choices.veiled).encode(),
-        EXPLANATION_PDF_NAME: paper.write_pdf(account, veiled=choices.veiled),
+        EXPLANATION_PAGE_NAME: page.write_page(content, veiled=wanted.veiled).encode(),
+        EXPLANATION_PDF_NAME: pdf.write_pdf(content, veiled=wanted.veiled),
     }
     if wanted.disclosed:
         keys, of = signing_account(device), traced.trace.message
@@ -262,7 +270,7 @@ def write_explanation(
             Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
         )
         disclose = import_module("entrenous.trace.report.disclose").write_disclosure
-        blind, call = choices.blind, current_names(device)
+        blind, call = wanted.blind, current_names(device)
         made = disclose(
             traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
         )
@@ -332,10 +340,10 @@ def trace(
     """
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
-    wanted = explanation_options(explain, ReportOptions(blind, veil), disclose=disclose)
+    wanted = explanation_options(explain, blind=blind, veiled=veil, disclosed=disclose)
     found = list_traced_files(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
-    with opened_device(context) as opened, with_fast_picture_decoding(opened) as device:
+    with DecoderPool() as decoders, _opened_meanwhile(context, alone, decoders) as device:
         if learn:
             _learn_pictures(device)
         if alone is not None:
@@ -344,9 +352,28 @@ def trace(
             raise typer.Exit(_trace_many(found, device, wanted, json))
 
 
+@contextmanager
+def _opened_meanwhile(
+    context: typer.Context, data: bytes | None, decoders: DecoderPool
+) -> Iterator[Device]:
+    """Unlock the device, and meanwhile decode a picture and load what tracing needs.
+
+    Asking for the passphrase, deriving the key from it, and loading OpenCV take long.
+    """
+    if data is not None and media_kind_of(data) is MediaKind.PICTURE:
+        decoders.start_reading(data)
+    loading = Thread(target=import_module, args=("entrenous.trace.trace_file",))
+    loading.start()
+    with opened_device(context) as device:
+        loading.join()
+        yield replace(device, read_picture=decoders.read)
+
+
 def _trace_one(
     file: Path, data: bytes, device: Device, wanted: ExplanationOptions | None, json: bool
 ) -> int:
+    from entrenous.trace.trace_file import trace_file, with_current_names  # noqa: PLC0415 - loads OpenCV
+
     if wanted is not None:
         refuse_existing_files(wanted.out)
     with name_file_on_error([file]), note_error_file_index(0):
@@ -368,6 +395,9 @@ def _trace_many(
 
     The status reports a failure only if every file failed.
     """
+    from entrenous.trace.originals import OriginalsCache  # noqa: PLC0415 - loads OpenCV
+    from entrenous.trace.trace_file import trace_file, with_current_names  # noqa: PLC0415 - as above
+
     statuses, failures = [], []
     originals = OriginalsCache(device.read_picture)
     with step_bar(translated("Tracing"), len(files)) as steps:
@@ -389,7 +419,7 @@ def _trace_many(
     return min(statuses) if statuses else failures[0]
 
 
-def _report_trace(traced: TracedFile, file: Path, json: bool) -> None:
+def _report_trace(traced: "TracedFile", file: Path, json: bool) -> None:
     if json:
         print_json({**trace_as_json(traced.trace, traced.lost), "file": str(file)})
     else:
@@ -406,17 +436,19 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
         print_line(f"  {join_wrapped_lines(str(error))}")
 
 
-def _exit_status(traced: TracedFile) -> int:
+def _exit_status(traced: "TracedFile") -> int:
     return EXIT_NO if traced.trace.verdict.finding is Finding.NOBODY else EXIT_YES
 
 
-def _hint_unlearnt(traced: TracedFile) -> None:
+def _hint_unlearnt(traced: "TracedFile") -> None:
     investigation = traced.investigation
     if investigation is not None and investigation.unlearnt and not investigation.fits:
         hint(translated(PICTURES_NOT_COMPARED).format(count=investigation.unlearnt))
 
 
 def _learn_pictures(device: Device) -> None:
+    from entrenous.trace.originals import compute_missing_records  # noqa: PLC0415 - loads OpenCV
+
     unlearnt = device.ledger.pictures_without_record()
     with step_bar(translated("Looking"), len(unlearnt)) as steps:
         count = compute_missing_records(unlearnt, device, steps.advance)

@@ -96,3 +96,19 @@ def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
 
 def next_trace_number(device: Device) -> int:
     return 1 + max((kept.number for kept in device.ledger.traces()), default=0)
+
+
+def count_sent_clip_copies(device: Device) -> int:
+    return sum(
+        len(clip.copies) for one in device.ledger.messages_with_clips() for clip in one.clips
+    )
+
+
+def count_all_sent_copies(device: Device) -> int:
+    """Return the number of all copies sent from this device; chances are corrected for it."""
+    return sum(
+        sum(len(picture.copies) for picture in message.pictures)
+        + sum(len(clip.copies) for clip in message.clips)
+        + sum(len(sound.copies) for sound in message.sounds)
+        for message in device.ledger.messages()
+    )

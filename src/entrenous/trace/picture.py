@@ -15,10 +15,13 @@ from entrenous.base.picture import Picture
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.fingerprint.nouns import PictureCandidate
-from entrenous.trace.clip_candidates import count_sent_clip_copies
-from entrenous.trace.clip_frame import trace_frame
 from entrenous.trace.originals import OriginalsCache, compute_missing_records
-from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
+from entrenous.trace.outcome import (
+    MessageVerdict,
+    MissingFiles,
+    build_trace,
+    count_sent_clip_copies,
+)
 from entrenous.trace.picture_fit import (
     AlignedPicture,
     FoundPicture,
@@ -93,7 +96,11 @@ def trace_picture(
     weighed = (fit for one in aligned for fit in weigh_copies(one, compared))
     fits = tuple(sorted(weighed, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
     named = any(fit.verdict.named for fit in fits)
-    frame = None if named or not in_clips else trace_frame(picture, untrusted_data, device, lost)
+    frame = None
+    if in_clips and not named:
+        from entrenous.trace.clip_frame import trace_frame  # noqa: PLC0415 - slow, and seldom needed
+
+        frame = trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.record_trace(frame)
         return Investigation(frame, picture, (), frame.compared, len(attempted), unlearnt)

@@ -12,8 +12,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentSound
-from entrenous.trace.clip_candidates import count_all_sent_copies
-from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
+from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace, count_all_sent_copies
 from entrenous.watermark.audio_detector import (
     DetectedSound,
     FoundSound,

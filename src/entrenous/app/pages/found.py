@@ -33,7 +33,11 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.trace.explain.drawing import drawing_as_svg
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
+from entrenous.trace.explain.wording import (
+    NOT_WHO_PASSED_IT_ON,
+    how_to_check_trace,
+    translated_limits,
+)
 
 if TYPE_CHECKING:
     from entrenous.trace.explain.sections import ReportContent
@@ -116,7 +120,11 @@ async def show_verdicts(request: Request) -> Response:
     found = job_result(request, TracedFiles)
     handle = request.path_params["handle"]
     return show(
-        request, "verdicts.html", files=found.files, handle=handle, not_who=translated(NOT_WHO)
+        request,
+        "verdicts.html",
+        files=found.files,
+        handle=handle,
+        not_who=translated(NOT_WHO_PASSED_IT_ON),
     )
 
 
@@ -131,7 +139,7 @@ async def show_explanation(request: Request) -> Response:
         number=request.path_params["number"],
         plot=Markup(drawing_as_svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
         limits=translated_limits(),
-        not_who=translated(NOT_WHO),
+        not_who=translated(NOT_WHO_PASSED_IT_ON),
         check=how_to_check_trace(account.number),
     )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Self
 
 from entrenous.base.errors import EntrenousError
@@ -153,12 +154,22 @@ class DecoderPool:
         self._idle: dict[PictureFormat, list[ForkServer]] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._early: tuple[bytes, Future[Picture]] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def start_reading(self, untrusted_data: bytes) -> None:
+        """Start to decode this picture; the next :meth:`read` of the same object returns it.
+
+        The caller can do other work meanwhile. An error is raised by that :meth:`read`.
+        """
+        executor = ThreadPoolExecutor(1)
+        self._early = untrusted_data, executor.submit(self._read, untrusted_data)
+        executor.shutdown(wait=False)
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
         """Do the same as :func:`.picture_reader.read_picture`, in a child process.
@@ -169,6 +180,13 @@ class DecoderPool:
                 answer.
             DecoderDidNotStart: no child could be started.
         """
+        early = self._early
+        if early is not None and early[0] is untrusted_data and not (at_least_px or luma):
+            self._early = None
+            return early[1].result()
+        return self._read(untrusted_data, at_least_px=at_least_px, luma=luma)
+
+    def _read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
         kind = picture_format_of(untrusted_data)
         server = self._take_server(kind)
         try:

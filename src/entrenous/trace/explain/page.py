@@ -11,7 +11,11 @@ from entrenous.crypto.hashing import sha256
 from entrenous.trace.explain.drawing import drawing_as_svg
 from entrenous.trace.explain.report_pictures import ReportPicture
 from entrenous.trace.explain.sections import ReportContent
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
+from entrenous.trace.explain.wording import (
+    NOT_WHO_PASSED_IT_ON,
+    how_to_check_trace,
+    translated_limits,
+)
 
 _SHOWN_PICTURE_NAMES: Final = ("original", "outlined", "laid", "found")
 
@@ -30,7 +34,7 @@ def write_page(account: ReportContent, *, veiled: bool = False) -> str:
         lang=language_of_person(),
         style=style,
         policy=_content_security_policy(style),
-        not_who=translated(NOT_WHO),
+        not_who=translated(NOT_WHO_PASSED_IT_ON),
         limits=translated_limits(),
         check=how_to_check_trace(account.number),
         plot=drawing_as_svg(account.plot) if account.plot else "",

@@ -16,7 +16,11 @@ from entrenous.trace.explain.drawing import Anchor, ColourRole, Dot, Drawing, Wo
 from entrenous.trace.explain.drawing import Path as DrawnPath
 from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
 from entrenous.trace.explain.sections import ReportContent
-from entrenous.trace.explain.wording import NOT_WHO, how_to_check_trace, translated_limits
+from entrenous.trace.explain.wording import (
+    NOT_WHO_PASSED_IT_ON,
+    how_to_check_trace,
+    translated_limits,
+)
 
 MARGIN_MM: Final = 23.0
 TEXT_WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
@@ -296,7 +300,7 @@ def _print_finding(sheet: PdfSheet, account: ReportContent) -> None:
     for remark in account.remarks:
         sheet.print_text(remark, 10.5)
         sheet.add_gap(2.1)
-    sheet.print_text(translated(NOT_WHO), 10.0, bold=True)
+    sheet.print_text(translated(NOT_WHO_PASSED_IT_ON), 10.0, bold=True)
     if sheet.pdf.page == page:
         sheet.draw_margin_bar(top)
 

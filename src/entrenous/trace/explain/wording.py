@@ -189,7 +189,7 @@ def _power_of_ten_in_words(power: int) -> str:
 
 # with more named copies than this, their figures are not full sentences
 _COPIES_EXPLAINED_IN_FULL_MAX: Final = 3
-NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
+NOT_WHO_PASSED_IT_ON: Final = translatable("This says whose copy got out, not who passed it on.")
 FINDING_LIMITS: Final = (
     (
         translatable("Who passed it on."),

@@ -25,7 +25,7 @@ from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 from entrenous.trace.commands import DISCLOSE_WARNING, signing_account
 from entrenous.trace.explain.wording import (
-    NOT_WHO,
+    NOT_WHO_PASSED_IT_ON,
     chance_in_digits,
     chance_in_words,
     ratio_in_digits,
@@ -204,7 +204,7 @@ def _print_check(repeated: CheckedReport) -> None:
         print_line(
             "  " + translated("Compare it with the sender's card to know whether it is hers.")
         )
-    print_line(f"{translated(NOT_WHO)} {translated(SENDER_CAVEAT)}")
+    print_line(f"{translated(NOT_WHO_PASSED_IT_ON)} {translated(SENDER_CAVEAT)}")
 
 
 def _print_copy_check(repeated: CheckedReport) -> None:

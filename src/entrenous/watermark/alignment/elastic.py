@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
 from scipy.sparse import csr_array
 
 from entrenous.watermark.alignment.gauss_newton import BLOCK_PX, Equations, Level, gauss_newton_step
@@ -134,6 +133,8 @@ def _lattice_step(
     normal = np.block([[xx + stiff, xy], [xy, yy + stiff]])
     flat = offsets.reshape(points, 2)
     pull = np.concatenate([basis.T @ flow.pull[:, k] - stiff @ flat[:, k] for k in range(2)])
+    from scipy.linalg import solve  # noqa: PLC0415 - slow to load, and needed for bends only
+
     step = solve(normal, pull, assume_a="pos").reshape(2, points).T
     moved = float(np.abs(basis @ step).max(initial=0.0))
     return step.reshape(rows, columns, 2) * min(1.0, step_px_max / max(moved, 1e-9)), moved

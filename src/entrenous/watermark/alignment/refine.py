@@ -89,7 +89,7 @@ class Refined:
 
     pose: Pose
     misfit: float
-    position_error_px: float
+    error_px: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
