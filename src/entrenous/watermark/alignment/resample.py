@@ -118,7 +118,10 @@ def _positions_under_found(pose: Pose, size: Size) -> Iterator[tuple[int, Field]
     for top in range(0, size[1], _STRIP_ROWS):
         down = np.arange(top, min(top + _STRIP_ROWS, size[1]), dtype=np.float32)
         knots = np.meshgrid(at_x, (down + np.float32(0.5)) / _INVERSE_GRID_PX + shift)
-        yield top, straight.over(across, down) + cv2.remap(displacement, *knots, cv2.INTER_CUBIC)
+        yield (
+            top,
+            straight.map_grid(across, down) + cv2.remap(displacement, *knots, cv2.INTER_CUBIC),
+        )
 
 
 def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
