@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from entrenous.fingerprint import multi_index
+from entrenous.fingerprint.linear_scan import hashes_as_words
 from entrenous.fingerprint.multi_index import Searchable
 from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import Shard, hash_words, read_base, shard_of, write_base
@@ -148,7 +149,7 @@ def test_shard_of_bytes_and_of_words_agree() -> None:
     hashes = fresh(500, 9)
     for of in (1, 2, 3, 64):
         numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.contains(as_words(hashes)) for shard in Shard.shards_of(of)])
+        mine = np.stack([shard.contains(hashes_as_words(hashes)) for shard in Shard.shards_of(of)])
         assert (mine.sum(axis=0) == 1).all()
         assert mine.argmax(axis=0).tolist() == numbers
 
