@@ -251,7 +251,7 @@ def _update_patterns(
             number = node.to_bytes(4, "big")
             own = derive_key_stream(seed, CLIP_MARK_KEY_CONTEXT + number, size)
             pilot = derive_key_stream(original.dither, PILOT_KEY_CONTEXT + number, size)
-            patterns[node] = original.stage.pattern(own, pilot)
+            patterns[node] = original.layout.pattern(own, pilot)
     for node in set(patterns).difference(nodes):
         del patterns[node]
 
