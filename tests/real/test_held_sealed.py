@@ -150,7 +150,7 @@ def test_keys_that_are_not_there_start_nothing(
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3
     said = " ".join(capsys.readouterr().err.split())
     assert f"{place} should contain the keys" in said
-    assert "it is not there" in said
+    assert "it does not exist" in said
     assert not (tmp_path / "bank.db").exists()
 
 

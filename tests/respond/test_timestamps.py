@@ -258,7 +258,7 @@ REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { st
     [
         (500, REPLY_MEDIA_TYPE, b"", StampRefused, "HTTP status 500"),
         (302, REPLY_MEDIA_TYPE, b"", StampRefused, "HTTP status 302"),
-        (200, "text/html", b"<html>", StampRefused, "not a stamp authority"),
+        (200, "text/html", b"<html>", StampRefused, "not that of a stamp authority"),
         (200, REPLY_MEDIA_TYPE, bytes(REPLY_BYTES_MAX + 1), StampRefused, "too long"),
         (200, REPLY_MEDIA_TYPE, b"nonsense", InvalidTimestamp, "cannot be read"),
         (200, REPLY_MEDIA_TYPE, REJECTED, StampRefused, "status 2"),
@@ -286,7 +286,7 @@ def test_the_answer_to_another_question_is_refused(
     replayed = a_stamp(stamps).token  # same manifest, other nonce
     with served(odd_server(200, REPLY_MEDIA_TYPE, replayed)) as url, httpx.Client() as client:
         asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
-        with pytest.raises(InvalidTimestamp, match="another question"):
+        with pytest.raises(InvalidTimestamp, match="a different request"):
             asked.stamp(MANIFEST)
 
 

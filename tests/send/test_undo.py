@@ -130,7 +130,7 @@ def test_a_second_interrupt_still_undoes_the_message(
 def test_an_undo_window_nobody_waits_for_ends_with_a_later_command(
     friends: Room, ana: Person
 ) -> None:
-    with pytest.raises(WaitsInOutbox, match="can still undo"):
+    with pytest.raises(WaitsInOutbox, match="can still cancel"):
         send_message(held(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
     assert nothing_left(friends)

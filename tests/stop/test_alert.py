@@ -19,7 +19,7 @@ class Pocket:
 
     def page(self, page: Alert) -> None:
         if self.broken:
-            raise AlertProgramFailed(kind=page.kind, why="says that it failed")
+            raise AlertProgramFailed(kind=page.kind, why="reported that it failed")
         self.told.append((page.kind, page.count))
 
 

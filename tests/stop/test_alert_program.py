@@ -33,7 +33,7 @@ def test_alert_program_gets_its_arguments_the_kind_and_the_count(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [("exit 3", "says that it failed"), ("kill -9 $$", "says that it failed"),
+    [("exit 3", "reported that it failed"), ("kill -9 $$", "reported that it failed"),
      ("exec sleep 60", "takes longer than 0.2 seconds")],
 )  # fmt: skip
 def test_failed_alert_program_is_reported_without_its_output(

@@ -102,9 +102,9 @@ class ImportReport:
 class ArchiveNotFound(NotFound):
     """
     {path} does not contain a complete archive. An archive is a folder with the files
-    archive.tar.age and archive.key.age; an interrupted export lacks the second one. Nothing was
-    changed. Make an archive on the device that has your messages and cases: entrenous archive
-    export --out DIR
+    archive.tar.age and archive.key.age; if the export was interrupted, the second file is missing.
+    Nothing was changed. Make an archive on the device that has your messages and cases: entrenous
+    archive export --out DIR
     """
 
 

@@ -109,7 +109,7 @@ def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     for line, words in enumerate(_split_label_lines(text), start=1):
         if not words.strip():
             continue
-        label = _normalized_label(words, translated("line {line}").format(line=line))
+        label = _normalized_label(words, translated("The text on line {line}").format(line=line))
         if label in first_line:
             raise DuplicateLabel(label=label, line=line, before=first_line[label])
         first_line[label] = line
@@ -167,7 +167,7 @@ class DuplicateLabel(Refused):
 class TooManyLabels(Refused):
     """
     You named {count} people, but one command marks copies for at most {limit}. Nothing was marked.
-    Use several commands; a trace searches all of their copies.
+    Use several commands; a later trace searches the copies of all of them.
     """
 
 
@@ -241,8 +241,8 @@ class ReceiptStatement:
 
 class BadReceipt(Malformed):
     """
-    Entrenous cannot read this receipt, with which a recipient's device confirms that it got or
-    opened a copy. So the receipt proves nothing. Nothing was changed.
+    With a receipt, a recipient's device confirms that a copy arrived or was opened. Entrenous
+    cannot read this receipt, so it proves nothing. Nothing was changed.
     """
 
 

@@ -100,10 +100,10 @@ class NoPrekeys(NotFound):
 
 class WrongToken(Unproven):
     """
-    The relay did not accept the token for this mailbox. The invite may have ended or been used up,
-    or the person no longer accepts messages from you. If you have just added each other, both of
-    you should run, the other person first: entrenous inbox. Otherwise ask the person for a new
-    invite.
+    The relay did not accept the token for this mailbox. The invite may have expired or been used
+    up, or the person whose mailbox it is no longer accepts messages from you. If you have just
+    added each other, both of you have to run this command, the other person first: entrenous inbox.
+    Otherwise ask the person for a new invite.
     """
 
 
@@ -144,7 +144,8 @@ class UsedUp(Refused):
 class TooLarge(Refused):
     """
     This file or message is larger than the {limit_bytes} bytes that the relay accepts. The relay
-    stored nothing. Send a smaller version; to make a picture smaller: --size 2000
+    stored nothing. Send a smaller version. To make pictures smaller, add this to the command:
+    --size 2000
     """
 
 
@@ -167,7 +168,7 @@ class TooManyRegistered(TooMany):
     """
     Your relay already lets {limit} people and devices write to you, and accepts no more. Nothing
     was added, and nothing was lost. Remove people you no longer write to: entrenous person forget
-    NAME. Unused invites end by themselves.
+    NAME. Unused invites expire by themselves.
     """
 
 
@@ -200,9 +201,9 @@ class RelayUnreachable(Unreachable):
 
 class OnionNeedsProxy(RelayUnreachable):
     """
-    The relay at {host} can be reached through Tor only, and no proxy is set. Nothing was sent to
-    it, and nothing was lost. Start Tor, then set ENTRENOUS_PROXY to its address, for example
-    socks5h://127.0.0.1:9050
+    The relay at {host} can only be reached through Tor, and no proxy is set. Nothing was sent to
+    it, and nothing was lost. Start Tor, then set ENTRENOUS_PROXY to the address of Tor's proxy, for
+    example socks5h://127.0.0.1:9050
     """
 
 
@@ -223,7 +224,8 @@ class DiskFull(Unreachable):
 class IncompleteOutput(Unreachable):
     """
     The output is incomplete: the disk is full, or reported an error. The command itself may have
-    completed. Free some space, or print to the terminal. To see what was sent: entrenous sent
+    completed. Before you run it again, see what was sent: entrenous sent. Then free some space, or
+    print to the terminal.
     """
 
 
@@ -261,8 +263,8 @@ class RelayNotAuthenticated(RelayUnreachable):
     """
     The server at {host} could not prove that it is the relay. Nothing was sent to it, and nothing
     was lost. On a network that you do not control, somebody may be intercepting the connection: try
-    another network. If you run the relay with its own certificates, name their file in
-    ENTRENOUS_RELAY_CA.
+    another network. If no public authority issued the relay's certificate, ask the people who run
+    the relay for their certificate file, and set ENTRENOUS_RELAY_CA to its path.
     """
 
 
@@ -334,7 +336,7 @@ class ProtocolTooOld(Refused):
 
 
 HOW_TO_UPDATE: Final = translatable(
-    "in the folder it was installed from, git pull and then make .venv/.run"
+    "in the folder from which it was installed, run git pull and then make .venv/.run"
 )
 """How to update, in the words that messages use (docs/start.md).
 

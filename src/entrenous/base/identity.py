@@ -212,10 +212,10 @@ class OutdatedDeviceList(Unproven):
 
 class ForkedDeviceList(Unproven):
     """
-    There are two lists of this person's devices that contradict each other. Nothing was changed,
-    and nothing is sent to the new list's devices. Either somebody intercepts your connection, or a
-    stranger has this person's keys. Before you write to this person again, talk to them over
-    another channel that you trust.
+    There are two lists of this person's devices that contradict each other. The list that has just
+    arrived was not accepted, and nothing is sent to this person. Either somebody is intercepting
+    your connection, or a stranger has this person's keys. Before you write to this person again,
+    talk to them over another channel that you trust.
     """
 
 

@@ -225,8 +225,9 @@ class PictureDecodingFailed(Malformed):
 
 class DecoderDidNotStart(Unreachable):
     """
-    The part of Entrenous that opens files did not start, so this file was not opened. Memory may be
-    short: close other programs and try again. If that does not help, reinstall Entrenous.
+    The part of Entrenous that opens files did not start, so this file was not opened. Your computer
+    may be short of memory: close other programs and try again. If that does not help, reinstall
+    Entrenous.
     """
 
 
@@ -253,7 +254,7 @@ class MediaKind(StrEnum):
 class EmptyFile(Malformed):
     """
     {path} is empty: it has no bytes. Nothing was changed or sent. A download may have been
-    interrupted, or the disk was full. Get the file again.
+    interrupted, or the disk may have been full. Get the file again.
     """
 
 

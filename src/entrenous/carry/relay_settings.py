@@ -114,7 +114,7 @@ class RelaySettings:
 class PostgresqlLibraryMissing(Refused):
     """
     The settings name a PostgreSQL database, but the library for it is not installed. The relay did
-    not start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
+    not start. To install the library, run this in the folder of Entrenous: .venv/bin/pip install -e
     '.[postgresql]'
     """
 
@@ -122,7 +122,8 @@ class PostgresqlLibraryMissing(Refused):
 class S3LibraryMissing(Refused):
     """
     The settings name an S3 bucket, but the library for it is not installed. The relay did not
-    start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
+    start. To install the library, run this in the folder of Entrenous: .venv/bin/pip install -e
+    '.[s3]'
     """
 
 
@@ -174,8 +175,8 @@ class UnreadableSettings(Malformed):
 
 class BadRelaySetting(Refused):
     """
-    In {path}, {name} should be {wanted}. The relay did not start. Correct it, or put a # in front
-    of that line to use the default.
+    In {path}, {name} should be {wanted}. The relay did not start. Correct the setting, or put a #
+    in front of its line to use the default.
     """
 
 
@@ -248,6 +249,7 @@ def _parse_bucket(value: Any, _: Path) -> object:
     return value if fits else None
 
 
+_EXPECTED_TLS_PAIR: Final = "set too, because a certificate and its key are used together"
 _EXPECTED_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The keys of the file that are fields of RelaySettings with the same name.
 _SETTING_PARSERS: Final[Mapping[str, _SettingParser]] = {
@@ -305,7 +307,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
     given = {name: _read_setting(path, name, table) for name in _SETTING_PARSERS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
         missing = "tls_key" if "tls_cert" in given else "tls_cert"
-        raise BadRelaySetting(path=path, name=missing, wanted="set too: a certificate and its key")
+        raise BadRelaySetting(path=path, name=missing, wanted=_EXPECTED_TLS_PAIR)
     settings = RelaySettings(**{"data": path.parent / "relay-data", **given})
     return replace(settings, limits=_read_limits(path, table))
 

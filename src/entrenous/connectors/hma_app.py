@@ -32,7 +32,9 @@ from entrenous.stop.store.registration_changes import PlatformListingStore
 
 LIVE_ANSWER = "I-AM-ALIVE"
 INDEX_NOT_LOADED_ANSWER = "INDEX-NOT-LOADED"
-_PDQ_ALWAYS_ENABLED = "Only PDQ hashes are compared; put a bank into shadow instead."
+_PDQ_ALWAYS_ENABLED = (
+    "PDQ hashes are always compared. To stop acting on a bank, put it into shadow mode."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class ContentMetadata:
         """Parse a note and metadata, of which only ``content_id`` is kept; raises BadParameter."""
         metadata = {} if untrusted_metadata is None else untrusted_metadata
         if not isinstance(metadata, dict):
-            raise BadParameter(why='"metadata" is a JSON object')
+            raise BadParameter(why='"metadata" must be a JSON object')
         content_id = metadata.get("content_id")
         return cls(
             _parse_note(untrusted_note), "" if content_id is None else _parse_content_id(content_id)
@@ -75,7 +75,7 @@ class ContentChange:
             return cls(note=note)
         at_s = json_member(wanted, "disable_until_ts", int)
         if not 0 <= at_s <= (now + SWITCHED_OFF_PERIOD_MAX).timestamp():
-            raise BadParameter(why='"disable_until_ts" is 0, 1, or a time within five years')
+            raise BadParameter(why='"disable_until_ts" must be 0, 1, or a time within five years')
         if at_s == _OFF:
             return cls(on=False, note=note)
         until = datetime.fromtimestamp(at_s, UTC)
@@ -102,7 +102,7 @@ def parse_ratio(untrusted_ratio: object) -> float:
     except ValueError:
         ratio = math.nan
     if isinstance(untrusted_ratio, bool) or not 0 <= ratio <= 1:
-        raise BadParameter(why='"enabled_ratio" is a number from 0 to 1')
+        raise BadParameter(why='"enabled_ratio" must be a number from 0 to 1')
     if 0 < ratio < 1:
         raise NotSupportedHere(instead=_NO_RANDOM_SHARE)
     return ratio
@@ -112,7 +112,7 @@ def _parse_note(untrusted_note: object) -> str:
     if untrusted_note is None:
         return ""
     if not isinstance(untrusted_note, str) or len(untrusted_note) > NOTE_CHARS_MAX:
-        raise BadParameter(why=f'"note" is text of at most {NOTE_CHARS_MAX} characters')
+        raise BadParameter(why=f'"note" must be text of at most {NOTE_CHARS_MAX} characters')
     return untrusted_note
 
 
@@ -120,7 +120,7 @@ def _parse_content_id(untrusted_id: object) -> str:
     text = str(untrusted_id) if isinstance(untrusted_id, int) else untrusted_id
     if not isinstance(text, str) or len(text) > CONTENT_ID_CHARS_MAX or not text.isprintable():
         what = f"text of at most {CONTENT_ID_CHARS_MAX} printable characters"
-        raise BadParameter(why=f'"content_id" of the metadata is {what}')
+        raise BadParameter(why=f'"content_id" of the metadata must be {what}')
     return text
 
 
@@ -175,7 +175,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     """
     if bank.name == PEOPLE_BANK:
         raise NotOwnContent(
-            why="Only people themselves register in that bank; make one of your own"
+            why="Only people themselves can register in that bank. Make a bank of your own."
         )
     for number, claim in _claims_at(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:
@@ -259,7 +259,7 @@ def signals_json(content: HmaContent) -> dict[str, str]:
 
 def _require_own(content: HmaContent) -> tuple[Claim, ...]:
     if not content.claims_without_person:
-        raise NotOwnContent(why="A person registered this, and it is theirs to take back")
+        raise NotOwnContent(why="A person registered this, so only that person can withdraw it.")
     return content.claims_without_person
 
 

@@ -133,7 +133,7 @@ _HOW_TO_DROP_BANK: Final = (
     "contents one by one."
 )
 _NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
-_NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one beside it."
+_NO_RENAMING: Final = "Registrations belong to their bank by its name. Make a new bank beside it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class NoPhoto(Malformed):
 
 
 class NoSuchContent(NotFound):
-    """There is no content with this number in that bank. Nothing was changed."""
+    """There is no entry (HMA: content) with this number in that bank. Nothing was changed."""
 
 
 class BankAlreadyExists(Refused):
@@ -58,13 +58,14 @@ class BankAlreadyExists(Refused):
 
 
 class NotOwnContent(Refused):
-    """{why}, so nothing was changed here."""
+    """{why} Nothing was changed here."""
 
 
 class AmbiguousBankName(Refused):
     """
-    Two of this gate's banks have the same name when it is written in HMA's characters, so it is
-    unclear which one you mean. Nothing was changed. Use the command line: entrenous gate bank
+    In HMA's form, which has only capitals, digits and _, two of this gate's banks have the same
+    name, so it is unclear which bank you mean. Nothing was changed. Use the command line, which
+    takes the full names: entrenous gate bank
     """
 
 
@@ -211,7 +212,7 @@ def get_bank_by_hma_name(untrusted_name: str, platform: Platform) -> Bank:
 def new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
-        why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
+        why = f"a name must have at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
         raise BankAlreadyExists

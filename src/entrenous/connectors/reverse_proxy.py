@@ -46,9 +46,7 @@ _CONNECTION_LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4
 
 
 class UpstreamUnreachable(Unreachable):
-    """
-    The server behind this proxy does not answer. Nothing was stored here. Try again in a while.
-    """
+    """The server behind this proxy does not answer. Nothing was stored here. Try again later."""
 
 
 class UpstreamSlow(Unreachable):

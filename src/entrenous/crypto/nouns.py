@@ -8,18 +8,18 @@ from entrenous.base.identifiers import BlobId
 
 class BadKey(Malformed):
     """
-    The key of a device that you are writing to or comparing keys with is not valid. So nothing was
-    encrypted with it, and nothing was sent to that device. If the device belongs to another person,
-    ask them to update Entrenous and then to write to you once. If it is your own, update Entrenous
-    on it.
+    The key of a device that you are writing to, or with which you are comparing keys, is not valid.
+    So nothing was encrypted with it, and nothing was sent to that device. If the device belongs to
+    somebody else, ask them to update Entrenous and then to write to you once. If the device is your
+    own, update Entrenous on it.
     """
 
 
 class DecryptionFailed(Unproven):
     """
     The file could not be decrypted with its key, so nothing was written. Half of the key comes from
-    the relay, which may have sent a wrong value. Try again. If it fails again, ask the sender of
-    the file to send it again.
+    the relay, which may have sent a wrong value. Try again. If that does not help, ask the person
+    who sent the file to send it again.
     """
 
 
@@ -57,13 +57,14 @@ class BadLetter(Malformed):
 
 class LetterTooLong(Refused):
     """
-    This message is too long: for each device, at most {limit_bytes} bytes can be sent. Nothing was
-    sent. Send it to fewer people at a time, then to the others in a second message.
+    This message is too long: with its list of recipients, it can have at most {limit_bytes} bytes.
+    Nothing was sent. Send it to some of the people first, and to the others in a second message.
     """
 
 
 class NotAPoint(Malformed):
     """
-    A message between this device and its relay was damaged, so the vault was not unlocked. No try
-    was used up. Try again.
+    A message between this device and its relay was damaged, so the vault was not unlocked. Your
+    passphrase may be right. Try again: once the vault is unlocked, the relay allows all ten tries
+    again.
     """

@@ -19,6 +19,7 @@ from rfc3161_client import (
 )
 
 from entrenous.base.errors import InvalidTimestamp
+from entrenous.base.language import translatable
 
 
 def verify_timestamp(
@@ -142,10 +143,10 @@ def _signer_certificate(token: TimeStampResponse, trusted: list[Certificate]) ->
 def _refusal_reason(refusal: VerificationError) -> str:
     said = str(refusal)
     if "between messages" in said:
-        return "it is over other bytes than these"
+        return translatable("it was made for other data than this")
     if "Nonce" in said:
-        return "it answers another question than ours"
-    return "its signature does not lead to an authority that you trust"
+        return translatable("it answers a different request")
+    return translatable("its signature does not lead to an authority that you trust")
 
 
 def certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:

@@ -80,7 +80,7 @@ def new_lockable_device(
 
 
 _HOW_TO_GIVE_VAULT_PASSPHRASE: Final = translatable(
-    "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"
+    "--passphrase-fd N, or, in scripts, with ENTRENOUS_PASSPHRASE"
 )
 _HOW_TO_GIVE_ARCHIVE_PASSPHRASE: Final = "--archive-passphrase-fd N"  # noqa: S105
 

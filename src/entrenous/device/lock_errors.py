@@ -16,18 +16,19 @@ class RevokedDeviceLocked(Refused):
     """
     This device's vault can no longer be unlocked with any passphrase, because the relay deleted its
     part of the lock. That happens when the device is revoked, for instance after it was lost. Your
-    other devices are not affected. To write from here again, link a new device in another folder
-    from one of them: entrenous device add
+    other devices are not affected. To write from here again, link a new device in another folder.
+    Begin on one of your other devices: entrenous device add
     """
 
 
 class MailboxUnknown(Unreachable):
     """
-    The relay does not know this device, so it cannot help to unlock it. Nothing on this device was
-    changed or lost. The people who run the relay may have started it with a different database, or
-    restored a backup that is older than this device: tell them, and try again later. If this device
-    was revoked more than 30 days ago, it stays locked. With a recovery sheet of this device you can
-    continue at another relay: entrenous device move --relay URL --recovery FILE
+    The relay does not know this device, so the relay cannot help to unlock the device. Nothing on
+    this device was changed or lost. The people who run the relay may have started it with a
+    different database, or restored a backup that is older than this device: tell them, and try
+    again later. If this device was revoked more than 30 days ago, it stays locked. With a recovery
+    sheet of this device you can continue at another relay: entrenous device move --relay URL
+    --recovery FILE
     """
 
 
@@ -148,8 +149,8 @@ class SheetForAnotherDevice(Refused):
     This recovery sheet does not match the device in {home}: it was written on another device, or
     before this one moved to another relay. The relay was not asked, and nothing was changed; if the
     device was locked, it still is. Try the newest sheet that was written on this device. To unlock
-    the other device, run the command on that device, or with an empty folder: ENTRENOUS_HOME=DIR
-    entrenous device unlock --recovery FILE
+    the other device, run the command on that device, or here with an empty folder as DIR:
+    ENTRENOUS_HOME=DIR entrenous device unlock --recovery FILE
     """
 
 

@@ -178,16 +178,16 @@ def _is_sheet_of(home: Path, sheet: RecoverySheet) -> bool:
 
 class NotARecoverySheet(Malformed):
     """
-    This is not a recovery sheet, or one of its characters is wrong or missing. Nothing was changed.
-    A recovery sheet begins with entrenous-recovery:2: and must be complete. Compare it with the
-    paper, then try again.
+    This is not the text of a recovery sheet, or one of its characters is wrong or missing. Nothing
+    was changed. The text begins with entrenous-recovery:2: and must be complete. Compare it with
+    your sheet, then try again.
     """
 
 
 class MasterKeyNotHere(Refused):
     """
-    This needs your master key, which is not on this device but on your recovery sheet. Nothing was
-    changed. Add the sheet to the command: --recovery FILE
+    This command needs your master key, which is not on this device but on your recovery sheet.
+    Nothing was changed. Add the sheet to the command: --recovery FILE
     """
 
 
@@ -229,17 +229,18 @@ class LockNotMovedYet(Unreachable):
     """
     This device moved to another relay, but its old relay still takes part in unlocking it. A
     recovery sheet written now could not unlock the device at the new relay, so no sheet was
-    written. The new relay takes over when you next unlock this device and that relay answers. Then
-    run the command again: entrenous device recovery --out FILE
+    written. The new relay takes over the next time that you unlock this device and the new relay
+    answers. Then run the command again: entrenous device recovery --out FILE
     """
 
 
 class NoDeviceToRevokeFrom(NotFound):
     """
-    There is no Entrenous device in {home}, and only a device of yours knows which one is called
-    {name}. Nothing was changed. If {name} was your only device, its recovery sheet revokes it from
-    any machine: entrenous device revoke --lost --recovery FILE. That revokes the device on which
-    the sheet was written, whatever its name is.
+    There is no Entrenous device in {home}, and which of your devices is called {name} is stored
+    only on your devices. Nothing was changed. Run the command on another device of yours. If {name}
+    was your only device, use its recovery sheet, on any machine: entrenous device revoke --lost
+    --recovery FILE. That revokes the device on which the sheet was written; the name {name} is not
+    checked.
     """
 
 
@@ -248,8 +249,8 @@ class SheetOfThisDevice(Refused):
     This recovery sheet was written on the device in {home}. You are using that device now, so it is
     not lost, and nothing was changed. You can still revoke this device, but that cannot be undone,
     and every copy of its folder stays locked for good. First export its messages and cases:
-    entrenous archive export --out DIR. Then revoke it with an empty folder: ENTRENOUS_HOME=DIR
-    entrenous device revoke --lost --recovery FILE
+    entrenous archive export --out DIR. Then revoke it, with an empty folder as DIR:
+    ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
     """
 
 
@@ -284,6 +285,6 @@ class RevocationTokenOutdated(Unproven):
 
 class RevocationIncomplete(Unreachable):
     """
-    The lost device is not revoked yet. {why} Entrenous does not try again by itself. Run the same
-    command again, on this machine or any other, until it says that the device is revoked.
+    The lost device is not revoked yet. {why} Entrenous does not try again automatically. Run the
+    same command again, on this machine or any other, until it says that the device is revoked.
     """

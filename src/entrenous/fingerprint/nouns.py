@@ -327,9 +327,9 @@ class VideoTooFlat(Refused):
 
 class SoundTooQuiet(Refused):
     """
-    This sound cannot be distinguished from other sounds: that takes at least {needed_s} distinctive
-    seconds, and this sound is too short, too quiet, or one steady tone. It was not registered.
-    Register a longer part of it.
+    This sound cannot be told apart from other sounds. It needs at least {needed_s} distinctive
+    seconds, but it is too short, too quiet, or one steady tone. It was not registered. Register a
+    longer part of it.
     """
 
 
@@ -342,9 +342,9 @@ EMBEDDINGS_MAX: Final = 100_000  # embeddings at one gate, which take 51 MB
 class EmbeddingModelMissing(Refused):
     """
     Comparing pictures by what they look like needs a neural network that is not installed here.
-    Nothing was sent. With Python 3.12 or newer, install it, in the folder of Entrenous:
-    .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture is still found by
-    its fingerprints.
+    Nothing was sent. To install it, which needs Python 3.12 or newer, run this in the folder of
+    Entrenous: .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture is
+    still found by its fingerprints.
     """
 
 

@@ -238,7 +238,7 @@ def read_answers(data: bytes) -> dict[str, str]:
     try:
         given = msgspec.json.decode(data, type=_AnswersFile).answers
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise BadAnswers(why="the file has another form") from None
+        raise BadAnswers(why="the file is not in the form of an answers file") from None
     known = {one.id: one for one in all_questions()}
     for number, (name, key) in enumerate(given.items(), 1):
         if name not in known:

@@ -18,9 +18,10 @@ from entrenous.base.screen_text import is_terminal_control
 
 
 class BadRdapAnswer(Malformed):
-    """{server} did not send a valid RDAP answer, or sent one that is too large, so it was not used.
-    Look the address up at https://lookup.icann.org, and paste what it shows: entrenous case
-    platform URL --pasted -
+    """
+    {server} was asked who runs this address, and sent an answer that is not valid or too large. The
+    answer was not used. Look the address up at https://lookup.icann.org, and paste what it shows:
+    entrenous case platform URL --pasted -
     """
 
 

@@ -48,8 +48,8 @@ class CaseEvent(StrEnum):
 
 class TransitionNotPossible(Refused):
     """
-    This {what} is {state}, so "{event}" is not possible now, and nothing was changed. To see its
-    state: entrenous case show {name}
+    This {what} is {state}, so "{event}" is not possible now, and nothing was changed. To see the
+    whole case: entrenous case show {name}
     """
 
 

@@ -36,9 +36,10 @@ from entrenous.wire.encodings import write_time
 
 
 class EvidenceChanged(Unproven):
-    """Item {number} of case {name} is no longer what was stored: its bytes were changed or are
-    missing, so it proves nothing any more. If you have the original somewhere else, add it again as
-    a new item.
+    """
+    Item {number} of case {name} is no longer what was stored: its bytes were changed or are
+    missing, so it no longer proves anything. If you have the original somewhere else, add it again
+    as a new item.
     """
 
 

@@ -43,8 +43,8 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 class TooLargeToKeep(Refused):
     """
-    This file is {size_mb} MB, which is more than the {limit_mb} MB that a case accepts for one
-    item. Save a shorter or smaller version and add that.
+    This file, or the saved page with its files, has {size_mb} MB or more, but a case accepts at
+    most {limit_mb} MB for one item. Save a shorter or smaller version and add that.
     """
 
 

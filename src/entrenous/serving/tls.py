@@ -20,9 +20,9 @@ from entrenous.serving.server_process import RELAY_LOGGER
 
 class BadCertificate(Refused):
     """
-    The certificate in {cert} and the key in {key} cannot be used. One of them is missing or may not
-    be read, or they do not belong together. Nothing was started. Check both files and their
-    permissions.
+    The certificate in {cert} and the key in {key} cannot be used: one of the files is missing or
+    cannot be read, or the two do not belong together. Nothing was started. Check both files and
+    their permissions.
     """
 
 

@@ -113,7 +113,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if not EXCHANGE_NAME_PATTERN.fullmatch(self.name):
-            raise BadSource(why="a name has 2 to 40 of the characters a-z, 0-9 and -")
+            raise BadSource(why="its name must have 2 to 40 of the characters a-z, 0-9 and -")
         if self.kind is SourceKind.THREATEXCHANGE and not self.part.isdecimal():
             raise BadSource(why="ThreatExchange needs the number of a privacy group")
         if self.kind is SourceKind.HMA and not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", self.part):
@@ -223,9 +223,9 @@ class BadQuery(Malformed):
 
 class TimeTooFarAhead(Malformed):
     """
-    Your request asks for a time {minutes} minutes in the future. Your client sends local time as if
-    it were UTC, and would miss deletions for good. Nothing was changed. Set TZ=UTC on the client's
-    machine, and ask again.
+    Your request asks for a time {minutes} minutes in the future. Your client probably sends local
+    time as if it were UTC, and would then miss deletions for good. Nothing was changed. Set TZ=UTC
+    on the client's machine, and ask again.
     """
 
 

@@ -44,7 +44,7 @@ class GateHttpSettings:
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key are set both or not at all")
+            raise ValueError("set both tls_cert and tls_key, or neither of them")
         if min(self.uploads_per_account, self.refused_per_account) < 0:
             raise ValueError(
                 "uploads_per_account and refused_per_account should be 0 (no limit) or more"
@@ -83,14 +83,14 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
 
 #: The expected values, in words, of the settings that are not whole numbers.
 _EXPECTED_VALUES: Final[Mapping[str, str]] = {
-    "database": "the address of a PostgreSQL, postgresql://...",
+    "database": "the address of a PostgreSQL database, postgresql://...",
     "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
     "fetch_minutes": "a number of minutes",
     "tls_cert": "the path of a PEM file",
     "tls_key": "the path of a PEM file",
     "trusted_proxies": 'a list of addresses or networks, such as ["10.0.0.0/24"]',
     "appeal_url": "an address that begins with https://",
-    "held_key": "the whole path of a file, from /",
+    "held_key": "the full path of a file, beginning with /",
     "shadow": "true or false",
 }
 
@@ -161,14 +161,14 @@ class GateSettings:
         if not all(word and "\0" not in word for word in self.page):
             raise ValueError("page should be a program and its arguments, none of them empty")
         if self.fetch_minutes and not FETCH_MINUTES_MIN <= self.fetch_minutes <= FETCH_MINUTES_MAX:
-            raise ValueError("fetch_minutes should be 0.05 to 10,080, or 0, which never fetches")
+            raise ValueError("fetch_minutes should be from 0.05 to 10,080, or 0 to never fetch")
         if not 1 <= self.index_shards <= SHARDS_MAX:
             raise ValueError(f"index_shards should be 1 to {SHARDS_MAX}")
         count = self.slow_look_processes
         if count is not None and not 1 <= count <= SLOW_LOOK_PROCESSES_MAX:
             raise ValueError(f"slow_look_processes should be 1 to {SLOW_LOOK_PROCESSES_MAX}")
         if self.held_key is not None and not self.held_key.is_absolute():
-            raise ValueError("held_key should be the whole path of a file, from /")
+            raise ValueError("held_key should be the full path of a file, beginning with /")
 
 
 def default_gate_toml() -> bytes:
@@ -237,7 +237,7 @@ def _parse_network(text: str) -> IpNetwork:
         why = "trusted_proxies should be addresses, or networks such as 10.0.0.0/24"
         raise ValueError(why) from None
     if network.prefixlen == 0:
-        raise ValueError("trusted_proxies cannot be everybody")
+        raise ValueError("trusted_proxies must not be a network that contains every address")
     return network
 
 

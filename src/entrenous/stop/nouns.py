@@ -45,7 +45,7 @@ class Bank:
         if not 0 <= self.radius <= PDQ_RADIUS_BITS:
             raise ValueError("a radius lies between 0 and 31 bits")
         if self.on_claimed is Outcome.REFUSE:
-            raise ValueError("a claim alone never blocks")
+            raise ValueError("a registration that nobody has confirmed cannot refuse an upload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ class GateLimits:
         if not 1 <= self.page_after_hours <= 24 * 365:
             raise ValueError("page_after_hours should be 1 to 8,760")
         if self.free_mb_min < 0:
-            raise ValueError("free_mb_min should be 0, which never looks, or more")
+            raise ValueError("free_mb_min should be 0 or more (0: free space is not checked)")
 
 
 class BadAnswer(Malformed):
@@ -284,8 +284,8 @@ class GateBusy(Unreachable):
 
 class GateNotFound(NotFound):
     """
-    There is no gate in {path}. Nothing was changed. Check the spelling of --data. To make a gate:
-    entrenous gate run, or entrenous gate bank import.
+    There is no gate in {path}. Nothing was changed. Check the path that you gave with --data. To
+    make a gate: entrenous gate run, or entrenous gate bank import.
     """
 
 
@@ -363,8 +363,8 @@ class BadTokenFile(Refused):
 class PsycopgMissing(Refused):
     """
     The gate's settings name a PostgreSQL database, but the library for it is not installed. Nothing
-    was started. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
-    '.[postgresql]'
+    was started. To install the library, run this in the folder of Entrenous: .venv/bin/pip install
+    -e '.[postgresql]'
     """
 
 

@@ -105,7 +105,7 @@ def _existing_claim(request: ClaimRequest, platform: Platform) -> Claim | None:
     except NoSuchClaim:
         return None
     if claim.holder_sha256 != request.holder_sha256:
-        raise BadClaim(why="the hash of its token names another claim")
+        raise BadClaim(why="a registration with a different token already has this number")
     return claim
 
 

@@ -167,7 +167,7 @@ class NoSuchClaim(NotFound):
 class NotTheHolder(Unproven):
     """
     This token does not belong to registration {claim}. Nothing was withdrawn. Only the device that
-    registered it has the right token.
+    made the registration has the right token.
     """
 
 

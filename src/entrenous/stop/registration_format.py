@@ -103,7 +103,7 @@ def read_registration_request(untrusted_data: bytes) -> ClaimRequest:
     try:
         form = msgspec.json.decode(untrusted_data, type=_PictureForm | _VideoForm | _SoundForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadClaim(why="it is not the JSON object that is expected") from problem
+        raise BadClaim(why="it is not the expected JSON object") from problem
     if form.schema != REQUEST_SCHEMA:
         raise BadClaim(why=f"its schema is not {REQUEST_SCHEMA}")
     try:
@@ -123,9 +123,9 @@ def read_claim_status(untrusted_data: bytes) -> ClaimStatus:
     try:
         form = msgspec.json.decode(untrusted_data, type=_ClaimForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadClaim(why="it is not the JSON object that is expected") from problem
+        raise BadClaim(why="it is not the expected JSON object") from problem
     if form.schema != CLAIM_SCHEMA or not 1 <= len(form.claim) <= 64:
-        raise BadClaim(why=f"its schema is not {CLAIM_SCHEMA} and a claim")
+        raise BadClaim(why=f"its schema is not {CLAIM_SCHEMA}, or its claim is missing or too long")
     return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
 
 

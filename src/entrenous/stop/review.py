@@ -467,7 +467,7 @@ def run_alert_program(
     except (OSError, ValueError, subprocess.SubprocessError):
         raise AlertProgramFailed(kind=page.kind, why="cannot be started") from None
     if done.returncode != 0:
-        raise AlertProgramFailed(kind=page.kind, why="says that it failed")
+        raise AlertProgramFailed(kind=page.kind, why="reported that it failed")
 
 
 def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:

@@ -378,5 +378,5 @@ def test_relay_refuses_a_used_up_link(party: Party, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     link = make_invite(party.ana.device)
     party.comes("ben", link)
-    with pytest.raises(WrongToken, match="ended or been used"):
+    with pytest.raises(WrongToken, match="expired or been used"):
         party.comes("mallory", link)

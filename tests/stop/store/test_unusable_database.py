@@ -12,7 +12,7 @@ from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.open_gate import open_platform
 
 
-@pytest.mark.parametrize(("at", "why"), [(0, "it is no database"), (20, "it is no database")])
+@pytest.mark.parametrize(("at", "why"), [(0, "it is not a database"), (20, "it is not a database")])
 def test_file_that_is_no_database_is_reported(tmp_path: Path, at: int, why: str) -> None:
     path = tmp_path / "bank.db"
     open_engine(path).dispose()

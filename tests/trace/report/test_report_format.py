@@ -209,11 +209,11 @@ def test_other_version_is_refused_without_blaming_the_sender() -> None:
     with pytest.raises(OlderReport, match="entrenous verdict disclose") as older:
         read_report(of_version(1), sha256)
     said = " ".join(str(older.value).split())
-    assert "it has version 1, and this Entrenous reads version 2" in said
+    assert "in format version 1; the version that you are using reads format version 2" in said
     with pytest.raises(NewerReport, match="Update Entrenous") as newer:
         read_report(of_version(31), sha256)
     said = " ".join(str(newer.value).split())
-    assert "it has version 31, and this Entrenous reads version 2" in said
+    assert "in format version 31; the version that you are using reads format version 2" in said
 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])

@@ -131,7 +131,7 @@ def test_a_report_of_another_version_is_said_to_be_one(
     file.write_bytes(b"not looked at")
     assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
     told = " ".join(capsys.readouterr().err.split())
-    assert f"it has version {version}, and this Entrenous reads version 2." in told
+    assert f"in format version {version}; the version that you are using reads" in told
     assert helps in told
     assert "whoever sent it" not in told
 

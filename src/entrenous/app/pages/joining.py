@@ -40,8 +40,9 @@ _INVITE_LINK_PREFIX: Final = "entrenous:"
 
 
 class NoAddressGiven(Refused):
-    """Paste the link or the address that you were given. If you have none, choose the messengers
-    that you use already. Nothing was changed.
+    """
+    Paste the link or the address that you were given. If you have neither, choose a messenger that
+    you use already. Nothing was changed.
     """
 
 

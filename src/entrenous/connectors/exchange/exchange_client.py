@@ -151,10 +151,10 @@ def parse_exchange_address(place: str) -> httpx.URL:
     try:
         url = httpx.URL(place)
     except httpx.InvalidURL:
-        raise BadSource(why="that is not a web address") from None
+        raise BadSource(why="its address is not a web address") from None
     private = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
     if not private or not url.host or url.userinfo or url.query or url.fragment:
-        raise BadSource(why="its address looks like https://exchange.example/path")
+        raise BadSource(why="its address must look like https://exchange.example/path")
     return url
 
 

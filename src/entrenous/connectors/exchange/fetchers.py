@@ -283,7 +283,7 @@ class HmaFetcher:
     def _check_bank(self) -> None:
         bank = parse_json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
         if bank.get("name") != self.bank:
-            raise BadPage(name=self.web.name, why="that is not the bank")
+            raise BadPage(name=self.web.name, why="it is about a different bank")
 
     def _read_content(
         self, number: int, refused: list[str]

@@ -307,7 +307,7 @@ def _parse_stance(root: Element) -> Stance:
         else []
     )
     if not guids or any(guid not in FEEDBACK_REASONS for guid in guids):
-        raise BadQuery(why="it needs affirmative, or negative with a reason's guid")
+        raise BadQuery(why="it must contain affirmative, or negative with the guid of a reason")
     return FEEDBACK_REASONS[guids[0]]
 
 
@@ -318,7 +318,7 @@ def _parse_date(request: Request, name: str) -> int:
     try:
         at = datetime.strptime(text[:19] + "Z", _DATE_FORMAT).replace(tzinfo=UTC)
     except ValueError as problem:
-        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
+        raise BadQuery(why="from and to must look like 2026-11-26T12:00:00Z") from problem
     return unix_seconds(at)
 
 

@@ -112,7 +112,7 @@ class _StopNciiApi:
         start_s = query_number(request, "startTimestamp", 0)
         size = min(query_number(request, "pageSize", DEFAULT_PAGE_SIZE), PAGE_RECORDS_MAX)
         if size < 1:
-            raise BadQuery(why="a page has at least one record")
+            raise BadQuery(why="a page must have at least one record")
         token = request.query_params.get("nextPageToken", "")
         page = await run_in_threadpool(self._page, partner, start_s, size, token)
         return JSONResponse(page, headers=PRIVATE_HEADERS)
@@ -141,7 +141,7 @@ class _StopNciiApi:
             await read_body(request, REQUEST_BODY_BYTES_MAX), _SubmissionForm
         ).hashRecords
         if any(one.signalType not in _PDQ_SIGNAL_NAMES for one in _check_count(form)):
-            raise BadQuery(why="only ImagePDQ is taken here")
+            raise BadQuery(why="only ImagePDQ is accepted here")
         hashes = {_parse_hash(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
         return JSONResponse({"count": len(hashes)}, headers=PRIVATE_HEADERS)
@@ -269,19 +269,19 @@ def _parse_body(untrusted_body: bytes, form: type[FormT]) -> FormT:
     try:
         return msgspec.json.decode(untrusted_body, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadQuery(why="this is not JSON in StopNCII's form") from problem
+        raise BadQuery(why="its body is not JSON in StopNCII's form") from problem
 
 
 def _check_count(things: list[ItemT]) -> list[ItemT]:
     if len(things) > PAGE_RECORDS_MAX:
-        raise BadQuery(why=f"at most {PAGE_RECORDS_MAX} at once")
+        raise BadQuery(why=f"it has more than {PAGE_RECORDS_MAX} records")
     return things
 
 
 def _parse_hash(untrusted_hex: str) -> bytes:
     text = untrusted_hex.lower()
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
-        raise BadQuery(why="a hash has 64 hexadecimal digits")
+        raise BadQuery(why="a hash must have 64 hexadecimal digits")
     return bytes.fromhex(text)
 
 

@@ -17,6 +17,7 @@ import httpx
 
 from entrenous.base.environment import Proxy, is_loopback
 from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
+from entrenous.base.language import translatable
 from entrenous.device.client.connections import (
     CONSTANT_HEADERS,
     MinimumRate,
@@ -156,10 +157,13 @@ def _translate_errors() -> Iterator[None]:
     except httpx.TimeoutException:
         raise SiteDidNotAnswer(why="it took too long") from None
     except (OnionNeedsProxy, ProxyUnreachable) as error:
+        is_down = isinstance(error, ProxyUnreachable)
         why = (
-            "the proxy" if isinstance(error, ProxyUnreachable) else "an onion address needs a proxy"
+            translatable("the proxy did not answer")
+            if is_down
+            else translatable("an onion address can only be reached through a proxy")
         )
-        raise SiteDidNotAnswer(why=f"{why} did not answer" if why == "the proxy" else why) from None
+        raise SiteDidNotAnswer(why=why) from None
     except httpx.HTTPError as error:
         raise SiteDidNotAnswer(why=_describe_failure(error)) from None
 
@@ -168,10 +172,10 @@ def _describe_failure(error: httpx.HTTPError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "its certificate is not valid"
+            return translatable("the certificate of the site is not valid")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.RemoteProtocolError):
-        return "its answer was not HTTP"
+        return translatable("the site did not answer in HTTP")
     return "no connection"
 
 

@@ -48,7 +48,8 @@ from entrenous.wire.text import is_local_address
 
 
 class RdapFailed(Unreachable):
-    """{server} did not answer the query about {asked} ({why}). You can look it up at
+    """
+    {server} gave no information about {asked} ({why}). You can look {asked} up at
     https://lookup.icann.org, and paste what it shows: entrenous case platform URL --pasted -
     """
 
@@ -209,7 +210,7 @@ class RdapClient:
         if origin is None and self._local and is_loopback(url.host):
             return
         if url.scheme != "https" or is_local_address(str(url)) or not _may_be_public(url.host):
-            why = "it points to an address that is not asked"
+            why = "it points to an address that Entrenous does not contact"
             raise RdapFailed(server=(origin or url).host, asked=subject, why=why)
 
 
@@ -234,14 +235,18 @@ def _query_url(server: str, subject: str) -> httpx.URL:
     try:
         return httpx.URL(server)
     except httpx.InvalidURL:
-        raise RdapFailed(server=server[:80], asked=subject, why="that is no address") from None
+        raise RdapFailed(
+            server=server[:80], asked=subject, why="its address is not valid"
+        ) from None
 
 
 def _redirect_target(url: httpx.URL, location: str, subject: str) -> httpx.URL:
     try:
         return url.join(location)
     except httpx.InvalidURL:
-        raise RdapFailed(server=url.host, asked=subject, why="a redirect to nowhere") from None
+        raise RdapFailed(
+            server=url.host, asked=subject, why="it redirects to an invalid address"
+        ) from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

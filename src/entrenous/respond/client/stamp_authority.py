@@ -88,7 +88,7 @@ def verify_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
     """
     trusted = stamp.authorities if authorities is None else authorities
     if verify_timestamp(stamp.token, stamp.manifest, trusted) != stamp.at:
-        raise InvalidTimestamp(why="it states another time")
+        raise InvalidTimestamp(why="it does not state the time that was stored with it")
 
 
 _TIMEOUT_S: Final = 15.0  # limit for each of several authorities
@@ -138,7 +138,7 @@ class HttpTimestampAuthority:
             answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             != REPLY_MEDIA_TYPE
         ):
-            raise StampRefused(url=self._url, why="it is not a stamp authority's answer")
+            raise StampRefused(url=self._url, why="its answer is not that of a stamp authority")
 
     def _read_answer(self, answer: httpx.Response) -> bytes:
         data = b""

@@ -41,14 +41,16 @@ class NoSuchRoute(NotFound):
 
 
 class NoStartingEvent(Refused):
-    """None of these events starts a deadline. Say when the request was received or sent: --event
-    received=2026-02-20T00:10:00+05:30
+    """
+    None of the events that you gave starts a deadline. Say when the request was received or sent,
+    for example: --event received=2026-02-20T00:10:00+05:30
     """
 
 
 class EventsOutOfOrder(Refused):
-    """{later} cannot be earlier than {earlier}, so no deadline was counted. Check both times, and
-    that each has its offset from UTC.
+    """
+    The event "{later}" cannot be earlier than "{earlier}", so no deadline was counted. Check both
+    times, and whether each ends with its offset from UTC, such as +05:30.
     """
 
 

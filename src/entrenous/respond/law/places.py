@@ -31,14 +31,16 @@ class UnknownPlace(Refused):
 
 
 class MisspelledPlace(UnknownPlace):
-    """{place} is not a place that Entrenous knows, so nothing was done. Did you mean {closest}?
-    Type its name or its two-letter code.
+    """
+    {place} is not a place that Entrenous knows, so nothing was done. Did you mean {closest}? Type
+    the name, or the code that is shown in brackets.
     """
 
 
 class AmbiguousPlace(UnknownPlace):
-    """{place} may mean more than one place, so nothing was done. Which one is it: {choices}? Type
-    the code in brackets.
+    """
+    {place} may mean more than one place, so nothing was done. Which one is it: {choices}? Type the
+    code that is shown in brackets.
     """
 
 

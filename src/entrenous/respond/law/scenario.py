@@ -34,8 +34,9 @@ class BadScenarioValue(BadScenario):
 
 
 class UnknownPlatform(BadScenario):
-    """There is no record of a platform called {name}. Nothing was looked up. Give its web address,
-    or say what kind it is with platform_kind: {kinds}.
+    """
+    There is no record of a platform called {name}. Nothing was looked up. Give its web address, or
+    say what kind of platform it is: the key platform_kind takes one of {kinds}.
     """
 
 

@@ -25,7 +25,7 @@ from entrenous.respond.report_steps import platform_of_sighting
 class ChatNotReached(Refused):
     """
     Sighting {number} of case {name} is in a chat, and this route does not cover chats, so nothing
-    was drafted. Leave out this sighting (--sighting {number}), or see which routes cover chats:
+    was drafted. Run the command again without --sighting {number}, or see which routes cover chats:
     entrenous law routes {name}
     """
 

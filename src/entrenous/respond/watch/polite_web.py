@@ -23,8 +23,9 @@ from entrenous.wire.text import is_local_address
 
 
 class SiteDidNotAnswer(Unreachable):
-    """The site did not answer: {why}. Nothing was stored. The address may be wrong, or the site may
-    be down or block programs; try again later.
+    """
+    The page could not be fetched: {why}. Nothing was stored. The address may be wrong, or the site
+    may be down or block programs; try again later.
     """
 
 

@@ -22,8 +22,9 @@ from entrenous.respond.watch.states import WatchedSighting
 
 
 class WatchingNotAgreed(Refused):
-    """Watching is off until you agree to what the watched site sees, so no page was fetched. Read
-    about it first: entrenous case watch {name} --on {number}
+    """
+    The watched site sees each visit, so watching is off until you agree to what the site sees. No
+    page was fetched. Read about it first: entrenous case watch {name} --on {number}
     """
 
 

@@ -153,9 +153,9 @@ class LinkDiffersOnNewDevice(Unproven):
     """
     You answered that the two devices show different pictures, so this device was not linked:
     somebody may be intercepting the connection. If you answered "yes" on your other device, a
-    stranger's device may now be on your list of devices. Check this on your other device: entrenous
-    device list. If it is on the list, remove it: entrenous device revoke NAME --lost. To start
-    again there: entrenous device add
+    stranger's device may now be on your list of devices. Look at the list on your other device:
+    entrenous device list. If a device that is not yours is on it, remove that device: entrenous
+    device revoke NAME --lost. To start again there: entrenous device add
     """
 
 
@@ -185,8 +185,8 @@ class LinkStoppedHere(LinkEnded):
 class StoppedAfterGrant(EntrenousError):
     """
     Stopped, but {name} is already on your list of devices. The people you write to are notified of
-    it, and linking continues by itself. If {name} never answers, remove it: entrenous device revoke
-    NAME
+    it, and linking continues automatically. If {name} never answers, remove it: entrenous device
+    revoke NAME
     """
 
     # Not one of the five families in base/errors.py: nothing failed, the user stopped it.

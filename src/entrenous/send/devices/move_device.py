@@ -33,9 +33,9 @@ class OtherDevicesMustMoveFirst(Refused):
     """
     All your devices have to use the same relay, and you have others: {names}. They can only be
     notified through the old relay, which does not answer now. Nothing was changed. If the old relay
-    is gone for good, revoke those devices, move this one, then link them again, each in an empty
-    folder: entrenous device revoke NAME. Messages and originals that are only on those devices can
-    then no longer be opened.
+    is gone for good, first revoke each of those devices: entrenous device revoke NAME. Then move
+    this device, and link the others again, each in an empty folder. Messages and originals that are
+    only on the others can then no longer be opened.
     """
 
 

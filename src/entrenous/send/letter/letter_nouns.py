@@ -322,10 +322,7 @@ class BadReaction(Refused):
 
 
 class NobodyToReactTo(NotFound):
-    """
-    None of the people who have message {name} is in your contacts any more, so the reaction was not
-    sent.
-    """
+    """Nobody who has message {name} is still in your contacts, so the reaction was not sent."""
 
 
 class NeedsUpdate(Malformed):

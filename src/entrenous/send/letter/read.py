@@ -232,7 +232,7 @@ def _check_counter(header: Header, peer: PeerDevice | None, device: Device) -> N
         raise NotForThisMailbox(what="it already arrived before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
-        raise NotForThisMailbox(what="its message already arrived before")
+        raise NotForThisMailbox(what="its message arrived here before")
     device.vault.put(SEEN_MESSAGE, message, b"")
 
 

@@ -193,8 +193,9 @@ class RecallIncomplete(Unreachable):
 
 class UndoWindowStillOpen(Unreachable):
     """
-    You can still undo this message until {until}, so it stays on this device. After that, it is
-    sent when you next send or fetch something. To take it back before then: entrenous recall {name}
+    You can still cancel this message until {until}, so it stays on this device until then. After
+    that, it is sent when you next send or fetch something. To take it back before then: entrenous
+    recall {name}
     """
 
 

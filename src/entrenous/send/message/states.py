@@ -227,8 +227,8 @@ UNREPORTED_OPENING_TABLE: Final = Table(UNREPORTED_OPENING, CompletedOpening)
 class MessageNotAtRelay(Unreachable):
     """
     The relay does not have message {name} now. It may have lost the messages of the last few
-    minutes; if so, the sender's program sends this one again by itself. Nothing on this device was
-    lost. Try again later. If this goes on, ask the sender to send the message again.
+    minutes; if so, the sender's program sends this message again automatically. Nothing on this
+    device was lost. Try again later. If this goes on, ask the sender to send the message again.
     """
 
 
@@ -243,8 +243,8 @@ class ViewNotCompleted(Refused):
     """
     The page of message {name} was closed, or failed to load, before you could see the message. This
     does not count as opened, so you can open the message again until it expires. But the relay has
-    already sent its key, so the sender may no longer be able to take the message back. To look at
-    it: entrenous open {name}
+    already sent the key of the message, so the sender may no longer be able to take the message
+    back. To look at it: entrenous open {name}
     """
 
 
@@ -260,8 +260,8 @@ class MessageIsViewOnly(Refused):
     """
     Message {name} may be opened a limited number of times, so it is shown on a page and not written
     to files. Nothing was opened. To look at the message: entrenous open {name}. If its sender
-    allows it, you can have its files and text written, and the sender is notified: entrenous open
-    {name} --export
+    allows it, you can save its files and text, but the sender is notified: entrenous open {name}
+    --export
     """
 
 
@@ -276,6 +276,6 @@ class ImplausibleClock(Refused):
     """
     By this device's clock, message {name} expired on {when}. But the clock shows a time more than a
     month after Entrenous was last used here, so the clock may be wrong, and nothing was deleted.
-    Check the date of this device. If it is right, there is nothing to do: the message expires in an
-    hour.
+    Check the date of this device. If the date is right, there is nothing to do: in an hour,
+    Entrenous trusts the clock again, and the message counts as expired.
     """

@@ -64,17 +64,17 @@ class ContactIsBlocked(Refused):
 class ContradictoryLists(Refused):
     """
     There are two lists of {name}'s devices that contradict each other. Nothing was sent to anybody,
-    and no link from {name} is accepted. Either somebody intercepts your connection, or a stranger
-    has {name}'s keys. Meet {name}, or call a number that you know, and compare: entrenous person
-    verify {name} --sas. If {name} gives you a new link, first remove the old entry: entrenous
-    person forget {name}
+    and no link from {name} is accepted. Either somebody is intercepting your connection, or a
+    stranger has {name}'s keys. Meet {name}, or call a number that you know, and compare: entrenous
+    person verify {name} --sas. If {name} gives you a new link, first remove the old entry:
+    entrenous person forget {name}
     """
 
 
 class BadInvite(Malformed):
     """
     This invite link is damaged or incomplete. Nobody was added. Copy the whole link again, from
-    "entrenous:" to its last letter, or ask for a new one.
+    "entrenous:" to its last character, or ask for a new one.
     """
 
 
@@ -174,8 +174,8 @@ class NoCodeInPicture(Malformed):
 class ComparisonNotReady(Refused):
     """
     {name}'s part of the comparison has not arrived yet, so you cannot confirm anything. Nothing was
-    changed. Ask {name} to run: entrenous person verify YOU --sas. Then repeat here: entrenous
-    person verify {name} --sas
+    changed. Ask {name} to run this, with their name for you as YOU: entrenous person verify YOU
+    --sas. Then run here again: entrenous person verify {name} --sas
     """
 
 

@@ -179,5 +179,5 @@ class OutOfTokens(Unreachable):
     """
     Before you can write to this person again, one of their devices has to send this device new
     permissions to write. That happens when the person opens Entrenous. Your message waits here
-    until then, and is sent afterwards by itself, or with: entrenous send --resume
+    until then, and is then sent automatically. To send it yourself: entrenous send --resume
     """

@@ -95,8 +95,8 @@ class BadPublishes(Malformed):
 
 class WrongToken(Unproven):
     """
-    This request needs a valid token in the header "Authorization: Bearer ...". The gate stores its
-    tokens in its folder. Nothing was changed.
+    This request needs a valid token in the header "Authorization: Bearer ...". Nothing was changed.
+    The tokens are in the gate's data folder, in files that end with .token.
     """
 
 

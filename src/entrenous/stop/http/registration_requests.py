@@ -64,7 +64,7 @@ def parse_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes
     try:
         form = msgspec.json.decode(untrusted_data, type=_OpinionForm)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadOpinion(why="it is not the JSON object that is expected") from problem
+        raise BadOpinion(why="it is not the expected JSON object") from problem
     if form.schema != OPINION_SCHEMA or not 0 <= form.at < _UNIX_SECONDS_MAX:
         raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time is invalid")
     try:
@@ -73,7 +73,8 @@ def parse_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes
             from_base64url(form.signature, _SIGNATURE_BYTES),
         )
     except NotUnderstood as problem:
-        raise BadOpinion(why="its key or signature is not base64url of its length") from problem
+        why = "its key or signature is not base64url, or has the wrong length"
+        raise BadOpinion(why=why) from problem
     return Opinion(claim, form.opinion, datetime.fromtimestamp(form.at, UTC), key), signature
 
 

@@ -148,8 +148,8 @@ class TooSlow(Malformed):
 
 class NotMedia(Malformed):
     """
-    This upload was sent as {content_type}, which cannot be checked. Send the bytes of a picture, a
-    clip or a sound, or a form (multipart/form-data) with a field "file".
+    Uploads with this content type cannot be checked: {content_type}. Nothing was checked. Send the
+    bytes of a picture, a clip or a sound, or a form (multipart/form-data) with a field "file".
     """
 
 

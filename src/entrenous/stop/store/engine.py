@@ -99,7 +99,7 @@ _SQLITE_BUSY_TIMEOUT_MS: Final = (
 _BEGIN_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _PERMANENT_ERRORS: Final = {  # errors that do not go away on retry
     sqlite3.SQLITE_CORRUPT: "it is damaged",
-    sqlite3.SQLITE_NOTADB: "it is no database",
+    sqlite3.SQLITE_NOTADB: "it is not a database",
 }
 _POOLED_CONNECTIONS: Final = 8  # connections per process; up to as many more are opened if needed
 # A session that is idle in a transaction is ended before others, which wait for its locks, give up.

@@ -101,13 +101,14 @@ def read_upload_keys(path: Path) -> tuple[Secret, ...]:
     try:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _PERMISSIONS_OF_OTHERS:
-                raise BadUploadKeys(file=path, why="others can read it; chmod 600 it")
+                why = "other accounts can read it; make it private with chmod 600"
+                raise BadUploadKeys(file=path, why=why)
             lines = file.read(_KEY_FILE_BYTES_MAX).split()
     except OSError:
-        raise BadUploadKeys(file=path, why="it is not there, or cannot be read") from None
+        raise BadUploadKeys(file=path, why="it does not exist, or cannot be read") from None
     keys = tuple(_parse_key(line) for line in lines)
     if not keys or None in keys:
-        raise BadUploadKeys(file=path, why="each line is a key: 32 bytes in base64")
+        raise BadUploadKeys(file=path, why="each line must be a key, 32 bytes in base64")
     return tuple(key for key in keys if key is not None)
 
 

@@ -94,16 +94,16 @@ class BadReport(Malformed):
 
 class OlderReport(Malformed):
     """
-    An earlier version of Entrenous wrote this report: it has version {version}, and this Entrenous
-    reads version {ours}. Nothing was checked. Check it with the version that wrote it, or ask its
-    author to write it again: entrenous verdict disclose
+    An earlier version of Entrenous wrote this report, in format version {version}; the version that
+    you are using reads format version {ours}. Nothing was checked. Check the report with the
+    version that wrote it, or ask its author to write it again: entrenous verdict disclose
     """
 
 
 class NewerReport(Malformed):
     """
-    A newer version of Entrenous wrote this report: it has version {version}, and this Entrenous
-    reads version {ours}. Nothing was checked. Update Entrenous: {update}
+    A newer version of Entrenous wrote this report, in format version {version}; the version that
+    you are using reads format version {ours}. Nothing was checked. Update Entrenous: {update}
     """
 
 
@@ -131,6 +131,6 @@ class OnlyPictureTracesDisclosed(NotFound):
 class TraceTooOldToDisclose(Refused):
     """
     Trace {number} does not say how many copies were compared, or the picture was marked for more
-    people afterwards. Nothing was written. Trace the file again, and disclose the new trace:
-    entrenous trace FILE
+    people afterwards. Nothing was written. First trace the file again: entrenous trace FILE. Then
+    disclose the new trace.
     """

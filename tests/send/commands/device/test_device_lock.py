@@ -106,7 +106,7 @@ def test_invalid_sheet_is_reported(
     (tmp_path / "letter.txt").write_text("Dear Ana")
     wrong = ["device", "unlock", "--recovery", str(tmp_path / "letter.txt")]
     assert run(wrong, {}) == MALFORMED
-    assert "not a recovery sheet" in capsys.readouterr().err
+    assert "not the text of a recovery sheet" in capsys.readouterr().err
     assert home.exists()
 
 
