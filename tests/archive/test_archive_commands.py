@@ -72,7 +72,7 @@ def test_export_and_import_between_two_homes(
     assert run(["trace", str(copy), "--json"], {}) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["named"] == ["ben"]
     assert archive("import", str(exported)) == EXIT_YES
-    assert "Nothing in it is new here." in capsys.readouterr().out
+    assert "The archive contains nothing that is new here." in capsys.readouterr().out
 
 
 def test_crash_during_import_leaves_the_vault_unchanged(

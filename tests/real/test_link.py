@@ -143,7 +143,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
         assert f"The move to {new.url} is cancelled".encode() in calls_off.out
         assert laptop.does("device", "list", "--json").answer["moves_to"] is None
         assert b"This device is at" in laptop.does(*moving).out
-        assert b"it followed another one of yours" in phone.does("inbox").err
+        assert b"it followed another device of yours" in phone.does("inbox").err
         ben.does("inbox")
         laptop.does("inbox")
         phone.does("device", "recovery", "--out", str(tmp_path / "sheet"))

@@ -152,7 +152,7 @@ def test_another_database_is_refused_and_costs_nothing_where_it_is_served(
         for name in ("ana", "ben"):
             said = house.types(name, "inbox", status=UNREACHABLE)
             assert "does not know this device" in said
-            assert "is shut" not in said
+            assert "can no longer be unlocked" not in said
     house.uses(before)
     assert "mail.db" in house.refused()
     with house.serves("--other-database"):

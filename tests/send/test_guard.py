@@ -49,7 +49,7 @@ def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
 
 
 BY_LINK = (
-    "you know ana by link only, and whoever read or changed that link on its way may be in "
+    "you know ana by link only, and somebody who read or changed that link on its way may be in "
     "ana's place"
 )
 
@@ -109,7 +109,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
         ana.sends(SMALL, friends["ben"])
     called(alike, friends)
     (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
-    assert doubt.why.startswith(f"ben is easily taken for {alike} (")
+    assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
     assert doubts(ana, "ben") == {}
 
@@ -134,7 +134,7 @@ def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None
     within = conversation_of(sent.name, ana.device)
     assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
     (doubt,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).doubts
-    assert "easily taken for ben" in doubt.why
+    assert "easily mistaken for ben" in doubt.why
     assert f"bet is not in the conversation of {sent.name}" in doubt.why
 
 
@@ -199,7 +199,7 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
     called("cara", friends)
     why = doubts(ana, "ben", "caro")
     assert list(why) == ["caro"]
-    for reason in ("know caro by link only", "first message to caro", "easily taken for cara"):
+    for reason in ("know caro by link only", "first message to caro", "easily mistaken for cara"):
         assert reason in why["caro"]
     with pytest.raises(GuardHasDoubts) as stopped:
         send_message(draft(ana, "ben", "caro"), ana.device)

@@ -81,8 +81,8 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
     if contact.trust is Trust.BY_LINK and is_first:
         yield (
             translated(
-                "you know {name} by link only, and whoever read or changed that link on its way "
-                "may be in {name}'s place"
+                "you know {name} by link only, and somebody who read or changed that link on "
+                "its way may be in {name}'s place"
             ).format(name=name)
         )
 
@@ -164,7 +164,7 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
         return
     for other in context.known:
         if other.person.id != contact.person.id and is_similar(contact.name, other.name):
-            yield translated("{name} is easily taken for {other} ({hint})").format(
+            yield translated("{name} is easily mistaken for {other} ({hint})").format(
                 name=contact.name, other=other.name, hint=translated(_RENAME_HINT)
             )
 
@@ -198,7 +198,7 @@ def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
         count,
     ).format(name=circle.name)
     if within is not None:
-        yield translated("{name} is not the conversation of {message}").format(
+        yield translated("{name} is not the circle of the conversation of {message}").format(
             name=circle.name, message=within.message
         )
 
@@ -248,9 +248,9 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
         (one.name for one in context.known if one.person.id == within.told_by),
         translated("its sender"),
     )
-    yield translated("this also goes to {shown}, who got {message} according to {sender}").format(
-        shown=shown, message=within.message, sender=sender
-    )
+    yield translated(
+        "this message also goes to {shown}: according to {sender}, {message} went there too"
+    ).format(shown=shown, message=within.message, sender=sender)
 
 
 def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
@@ -280,7 +280,7 @@ def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str
     """
     for other in context.named_in_text:
         yield translated(
-            "the words name {other}, who got this picture; this goes to {name}"
+            "the text names {other}, who already got this picture, but this message goes to {name}"
         ).format(other=other.name, name=contact.name)
 
 

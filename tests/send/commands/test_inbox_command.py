@@ -149,7 +149,7 @@ def test_other_recipients_are_shown(street: Street) -> None:
     yes = ("send", "--text", "yes", "--reply", name)
     asked = street.types("ben", *yes)
     assert asked.status == 3
-    assert f"this also goes to caro, who got {name} according to ana" in asked.err
+    assert f"this message also goes to caro: according to ana, {name} went there too" in asked.err
     told = street.types("ben", *yes, "--confirm", "ana", "--confirm", "caro")
     assert " to ana, caro; take it back with: " in told.out
 

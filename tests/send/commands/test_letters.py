@@ -300,7 +300,7 @@ def test_used_up_message_is_expired_in_json(street: Street) -> None:
 def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
     said = street.types("ben", "person", "forget", "ANA")
     assert said.status == 0
-    assert "ana is forgotten here; from now on, your relay accepts nothing from them" in said.out
+    assert "ana is forgotten here; from now on, your relay accepts nothing more" in said.out
     assert "link" in said.out
     assert street.types("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))

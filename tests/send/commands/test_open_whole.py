@@ -90,7 +90,7 @@ def test_failure_after_the_key_says_that_the_opening_counts(
     taken.write_bytes(b"mine")
     said = street.types("ben", "open", name, "--export", "--out", "ex")
     assert (said.status, f"{name} counts as opened now" in said.err) == (3, True)
-    assert said.err.count("one of the times") == told
+    assert said.err.count("one of its openings") == told
     assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
 
 

@@ -138,7 +138,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
     assert "UTC, with a device set up on " in joined
     assert "You call them dora, and know them by link only" in joined
     assert refused.startswith('Somebody who calls themselves "dora" came by the link that you')
-    assert "was not added: it had been used already, by dora." in refused
+    assert "was not added: the link had been used already, by dora." in refused
     assert "dora counts as unknown" in refused
     assert street.types("ben", "inbox").err == "", "told once"
     listed = street.types("ben", "person", "list").out

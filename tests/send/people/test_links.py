@@ -200,7 +200,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     assert (first.name, first.alike) == ("Ben", ())
     assert (second.name, second.alike) == ("Ben 2", ("Ben",))
     for name, other in (("Ben", "Ben 2"), ("Ben 2", "Ben")):
-        assert f"{name} is easily taken for {other}" in guard_speaks(name, party.ana)
+        assert f"{name} is easily mistaken for {other}" in guard_speaks(name, party.ana)
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)

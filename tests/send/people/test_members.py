@@ -142,7 +142,7 @@ def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> Non
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = conversation_of(alone.name, ana.device)
     (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
-    assert f"family is not the conversation of {alone.name}" in doubt.why
+    assert f"family is not the circle of the conversation of {alone.name}" in doubt.why
 
 
 def test_guard_names_new_circle_members(family: Room) -> None:

@@ -19,7 +19,7 @@ ASTRONAUT = photo(width_px=200)
 
 def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bool:
     going = replace(draft(sender, to), files=(picture,), caption=words)
-    why = f"the words name ben, who got this picture; this goes to {to}"
+    why = f"the text names ben, who already got this picture, but this message goes to {to}"
     return any(why in one.why for one in inspect_draft(going, sender.device).doubts)
 
 

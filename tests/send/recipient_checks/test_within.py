@@ -108,7 +108,7 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> Non
     before = boss.received()
     (doubt,) = inspect_draft(answer(ana, name), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("boss", "boss")
-    assert doubt.why == f"this also goes to boss, who got {name} according to cleo"
+    assert doubt.why == f"this message also goes to boss: according to cleo, {name} went there too"
     with pytest.raises(GuardHasDoubts):
         send_message(answer(ana, name), ana.device)
     assert boss.received() == before
@@ -131,7 +131,10 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
         for one in inspect_draft(answer(ana, name), ana.device).doubts
         if "according to cleo" in one.why
     ]
-    assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more, who got" in doubt.why
+    assert (
+        "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more: according to cleo"
+        in doubt.why
+    )
     once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
     assert doubt not in [
         one for one in inspect_draft(once, ana.device).doubts if one.who != doubt.who

@@ -193,7 +193,7 @@ async def start_pack(request: Request) -> Response:
     def make_and_describe_pack(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Packing"), 0, 0)
         made, data, file = _make_requested_pack(name, key, letters, device)
-        told = say("Its fingerprint, to give by another way: {fingerprint}")
+        told = say("The fingerprint of this pack, to pass on over another channel: {fingerprint}")
         words = (told.format(fingerprint=made.fingerprint.hex()),)
         return JobOutcome(say("The pack is ready"), words, handle, "packs", data, file)
 

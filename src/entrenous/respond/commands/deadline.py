@@ -110,7 +110,8 @@ def calendar(
     else:
         print_line(
             translated(
-                "wrote {ics}: {count} in all, each a time that ends for them, not you."
+                "wrote {ics}, with these deadlines: {count}. They bind the addressees of your "
+                "letters, not you."
             ).format(ics=ics, count=len(entries))
         )
 

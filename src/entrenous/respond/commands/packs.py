@@ -23,9 +23,9 @@ from entrenous.terminal.session import EXIT_NO, EXIT_YES
 from entrenous.terminal.typed_input import Json
 
 _KEY_NEEDED_ERROR: Final = translatable(
-    "a pack for a court or the police needs --to RECIPIENT, their key, so that "
-    "nobody else can open it; one for a platform does not. Without a key of "
-    "theirs, write single items instead, to show or hand over: entrenous "
+    "a pack for a court or the police needs --to with the recipient's public key, "
+    "so that nobody else can open the pack; a pack for a platform needs none. If "
+    "you have no such key, export single items, to show or hand over: entrenous "
     "evidence export CASE NUMBER --out DIR"
 )
 
@@ -99,9 +99,9 @@ def pack(
         return
     print_line(translated("wrote {place}").format(place=place))
     print_line(
-        translated("Its fingerprint, to give by another way: {fingerprint}").format(
-            fingerprint=fingerprint
-        )
+        translated(
+            "The fingerprint of this pack, to pass on over another channel: {fingerprint}"
+        ).format(fingerprint=fingerprint)
     )
     if to is not None:
         print_line(

@@ -111,9 +111,10 @@ def _check_due_sightings(
                 if one.is_back:
                     print_line(
                         "  "
-                        + translated("It is there again. See: entrenous case show {case}").format(
-                            case=one.record.case
-                        )
+                        + translated(
+                            "The picture is there again. To see the case: "
+                            "entrenous case show {case}"
+                        ).format(case=one.record.case)
                     )
     if as_json:
         shown = [{**_watched_json(one.record), "back": one.is_back} for one in looked]
@@ -133,13 +134,13 @@ def _show_watched(name: str, watched: tuple[WatchedSighting, ...], *, as_json: b
     if not watched:
         print_line(
             translated(
-                "Nothing of {name} is watched. To begin: entrenous case watch {name} --on 1"
+                "No sighting of {name} is watched. To begin: entrenous case watch {name} --on 1"
             ).format(name=name)
         )
     else:
         first = min(one.due_at for one in watched)
         at = moment_in_words(first)
-        print_line(translated("The next look is due on {at}. To make it:").format(at=at))
+        print_line(translated("The next check is due on {at}. To run it:").format(at=at))
         print_line("  entrenous case watch --once")
 
 

@@ -252,7 +252,9 @@ def _write_message_files(
             )
         )
         hint(
-            translated("If you send its sender receipts, they are told that you wrote it to files.")
+            translated(
+                "If you send receipts to its sender, the sender is told that you saved it to files."
+            )
         )
 
 
@@ -290,14 +292,15 @@ def _refuse_unsafe_files(
 def _hint_about_counted_opening(message: str, opens: int | None) -> str:
     """Return the hint about a failed opening that the relay may have counted."""
     counted = translated(
-        "{message} counts as opened now, though you have not seen it: its relay gave the key."
+        "{message} counts as opened now, although you have not seen it, because the "
+        "relay has already given out its key."
     ).format(message=message)
     if opens is None:
-        what_next = translated("Once the reason is gone, type the same again.")
+        what_next = translated("Once the problem is solved, run the same command again.")
         return f"{counted} {what_next}"
     what_next = translated(
-        "That is one of the times it may be opened, and it still opens here until it is taken back "
-        "or ends: once the reason is gone, type the same again."
+        "This uses up one of its openings, but the message still opens here until it is "
+        "taken back or expires. Once the problem is solved, run the same command again."
     )
     return f"{counted} {what_next}"
 

@@ -220,14 +220,17 @@ def block_person(context: typer.Context, name: str) -> None:
         flush_outbox(device)
         later = has_tokens_to_withdraw(device)
     print_line(
-        translated(
-            "{name} is blocked: {when}, your relay accepts nothing from them any more."
-        ).format(name=contact.name, when=_refusal_start_in_words(later))
+        translated("{name} is blocked: {when}, your relay accepts nothing more from them.").format(
+            name=contact.name, when=_refusal_start_in_words(later)
+        )
     )
     print_line(
-        translated("No message tells them; when they write next, they see that it was refused.")
+        translated(
+            "They get no message about it, but when they next write to you, they see that "
+            "their message was refused."
+        )
     )
-    print_line(translated("What comes by a link of yours that they still have does nothing."))
+    print_line(translated("If they still have a link of yours and use it, nothing happens."))
     print_line(
         translated("To unblock them: entrenous person unblock {name}").format(
             name=quote_for_shell(contact.name)
@@ -242,7 +245,7 @@ def unblock_person(context: typer.Context, name: str) -> None:
         flush_outbox(device)
     print_line(
         translated(
-            "{name} can write to you again, once their program has looked into its inbox."
+            "{name} can write to you again as soon as their program has fetched its messages."
         ).format(name=contact.name)
     )
 
@@ -258,10 +261,11 @@ def repair_sessions_with_person(context: typer.Context, name: str) -> None:
         flush_outbox(device)
     print_line(
         translated(
-            "You and {name} start over as soon as their program has looked into its inbox."
+            "You and {name} begin a new encrypted conversation as soon as their program has "
+            "fetched its messages."
         ).format(name=contact.name)
     )
-    print_line(translated("Ask for what you miss to be sent again."))
+    print_line(translated("If you miss a message, ask for it to be sent again."))
 
 
 def choose_receipts(
@@ -307,7 +311,7 @@ def forget_person(context: typer.Context, name: str) -> None:
         later = has_tokens_to_withdraw(device)
     print_line(
         translated(
-            "{name} is forgotten here; {when}, your relay accepts nothing from them any more."
+            "{name} is forgotten here; {when}, your relay accepts nothing more from them."
         ).format(name=contact.name, when=_refusal_start_in_words(later))
     )
     if within:

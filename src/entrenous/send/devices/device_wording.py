@@ -11,11 +11,12 @@ from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
 _NOT_SHUT_YET_SENTENCE: Final = translatable(
-    "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
+    "{name} is not revoked at your relay yet. This device asks the relay again whenever it fetches."
 )
 _CLOSE_TOKEN_REFUSED_SENTENCE: Final = translatable(
-    "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
-    "another device of yours, or a recovery sheet that was written on it, may have a newer one."
+    "{name} is NOT revoked at your relay: the relay does not accept the code that "
+    "this device has for it. Another device of yours, or a recovery sheet that was "
+    "written on {name}, may have a newer code."
 )
 
 
@@ -30,37 +31,41 @@ _REVOKED_SENTENCE: Final = translatable(
     "{name} is revoked: no passphrase opens its vault any more, unless it had an offline window."
 )
 _OFF_LIST_SENTENCE: Final = translatable(
-    "{name} is off your list, and people are told as soon as their relays answer."
+    "{name} is no longer on your list of devices, and the people you write to are "
+    "notified as soon as their relays answer."
 )
 _OFFLINE_WINDOW_SENTENCE: Final = translatable(
-    "If you had allowed it to open without its relay, the right passphrase opens it until that "
-    "time is over, at most {hours} hours after you allowed it; a thief's own program "
-    "need not keep to that."
+    "If you had allowed the device to open without its relay, the right passphrase "
+    "still opens it until that time is over, at most {hours} hours after you "
+    "allowed it. A thief could use a program that ignores this limit."
 )
 _UNFINISHED_REVOCATION_SENTENCES: Final = {
     RevocationState.WAITS: (
         translatable(
-            "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
-            "this device fetches. To see its state: entrenous device list"
+            "Your relay has not confirmed yet that the vault of the lost device is locked "
+            "for good. This device asks the relay again whenever it fetches. To see the "
+            "state: entrenous device list"
         ),
     ),
     RevocationState.REFUSED: (
         translatable(
-            "Its vault is NOT shut: your relay does not accept the code that this device has for "
-            "it. The code was replaced, and the lost device had no time to tell this one. Another "
-            "device of yours may have the newest, and shuts it as soon as it hears. Fetch on each "
-            "of them, now: entrenous inbox"
+            "The vault of the lost device is NOT locked: your relay does not accept the "
+            "code that this device has for it. The code was replaced by a newer one, which "
+            "the lost device could not send here in time. Another device of yours may have "
+            "the new code, and locks the vault as soon as it learns of this. On each of "
+            "your devices, run now: entrenous inbox"
         ),
         translatable(
-            "If you have a recovery sheet that was written on it, the newest one shuts it too: "
-            "entrenous device revoke --lost --recovery FILE"
+            "The newest recovery sheet that was written on the lost device can lock its "
+            "vault too: entrenous device revoke --lost --recovery FILE"
         ),
     ),
     RevocationState.ELSEWHERE: (
         translatable(
-            "Its vault is NOT shut: this device never learned the code that deletes its part at "
-            "the relay. The device of yours that linked it has the code, and shuts it as soon as "
-            "it hears of this. Fetch on that one, now: entrenous inbox"
+            "The vault of the lost device is NOT locked: this device never received the "
+            "code for it. The device of yours that linked the lost device has the code, and "
+            "locks the vault as soon as it learns of this. On that device, run now: "
+            "entrenous inbox"
         ),
     ),
 }
@@ -70,8 +75,9 @@ _REVOKED_BY_SHEET_SENTENCES: Final = (
         "vault any more, unless it had an offline window."
     ),
     translatable(
-        "People are NOT told: the sheet knows neither them nor your list of devices. What they "
-        "send to it is refused from now on, and their programs still list that device as yours."
+        "People are NOT told: the sheet contains neither their names nor your list of "
+        "devices. What they send to that device is refused from now on, but their "
+        "programs still list it as yours."
     ),
     translatable(
         "If that device had moved to another relay after the sheet was written, it is not "
@@ -116,18 +122,20 @@ def describe_move(moved: MoveResult) -> Iterator[str]:
     """Yield what the user reads after this device moved to another relay."""
     yield translated("This device is at {relay} now.").format(relay=moved.relay_url)
     yield translated(_NOT_EVERYBODY_TOLD_SENTENCE if moved.letters else _EVERYBODY_TOLD_SENTENCE)
-    yield translated("What still comes to {relay} is fetched until {time}.").format(
+    yield translated("Messages that still arrive at {relay} are fetched until {time}.").format(
         relay=moved.before, time=moment_in_words(moved.until)
     )
-    yield translated("Links from before lead there; make new ones: entrenous invite")
     yield translated(
-        "A recovery sheet from before no longer opens this device; write a new one: entrenous "
-        "device recovery --out FILE"
+        "Your earlier invite links lead to the old relay; make new ones: entrenous invite"
+    )
+    yield translated(
+        "An earlier recovery sheet no longer opens this device; write a new one: "
+        "entrenous device recovery --out FILE"
     )
 
 
 _NOT_EVERYBODY_TOLD_SENTENCE: Final = translatable(
-    "Not everybody has been told yet; the rest happens whenever this device fetches."
+    "Not everybody has been told yet. The others are told when this device next fetches."
 )
 _EVERYBODY_TOLD_SENTENCE: Final = translatable("People were told, and write to you there.")
 
@@ -149,20 +157,23 @@ def are_older_copies_shut(before: UnlockedVault, after: UnlockedVault) -> bool:
 
 
 _OLD_BACKUPS_UNOPENABLE_SENTENCE: Final = translatable(
-    "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except "
-    "those that were made while it had an offline window."
+    "Older copies of its folder, such as a backup, are locked for good: no "
+    "passphrase opens them, except copies that were made while the device was "
+    "allowed to open without its relay."
 )
 _COPIES_SHUT_LATER_SENTENCE: Final = translatable(
-    "Older copies of its folder, as in a backup, still open with the old one, to read. They are "
-    "shut when this device opens next and reaches its relay: entrenous inbox"
+    "Older copies of its folder, such as a backup, can still be opened and read "
+    "with the old passphrase. They are locked for good when you next open this "
+    "device and its relay answers: entrenous inbox"
 )
 _COPIES_WHILE_MOVING_SENTENCE: Final = translatable(
-    "Older copies of its folder, as in a backup, still open with the old one, to read, for up to "
-    "30 days: the relay that you move away from answers for them."
+    "Older copies of its folder, such as a backup, can still be opened and read "
+    "with the old passphrase for up to 30 days, because your old relay still helps "
+    "to unlock them."
 )
 _COPIES_NEVER_SHUT_SENTENCE: Final = translatable(
-    "Older copies of its folder, as in a backup, still open with the old one, because no relay has "
-    "a part of its lock."
+    "Older copies of its folder, such as a backup, can still be opened with the old "
+    "passphrase, because no relay has a part of its lock."
 )
 
 
@@ -175,6 +186,7 @@ def _older_copies_in_words(before: UnlockedVault, after: UnlockedVault) -> str:
 
 
 ADVICE_AFTER_WRONG_TRIES: Final = translatable(
-    "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open, a "
-    "new passphrase shuts all older copies: entrenous passphrase change"
+    "If the wrong tries were not yours, somebody may have a copy of the device's "
+    "folder. Once the device is open, change its passphrase, which locks all older "
+    "copies for good: entrenous passphrase change"
 )

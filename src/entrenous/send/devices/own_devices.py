@@ -236,39 +236,46 @@ _CHECKLIST_AFTER_ANY_LOSS: Final = (
     ChecklistItem(
         translatable("Change the passphrase wherever else you use it."),
         translatable(
-            "Once the lost device is shut it opens nothing there any more, unless you had allowed "
-            "that device to open without its relay; somewhere else it still may."
+            "Once the lost device is revoked, the passphrase no longer opens anything "
+            "there, unless you had allowed that device to open without its relay. But the "
+            "same passphrase may still open something else."
         ),
     ),
     ChecklistItem(
         translatable("Have the SIM card locked by your provider."),
-        translatable("Who has it gets the codes that other accounts send you by text message."),
+        translatable(
+            "Whoever has the card gets the codes that other accounts send you by text message."
+        ),
     ),
     ChecklistItem(
         translatable("Sign the device out of your other accounts, mail first."),
-        translatable("Mail resets the passwords of nearly everything else."),
+        translatable("With your mail, somebody can reset the passwords of nearly everything else."),
     ),
     ChecklistItem(
-        translatable("Use the maker's way to find, lock or wipe the device."),
-        translatable("It may hold what other programs kept, and what you exported yourself."),
+        translatable("Use the maker's service to find, lock or wipe the device."),
+        translatable(
+            "The device may contain data of other programs, and files that you exported yourself."
+        ),
     ),
     ChecklistItem(
-        translatable("Report it to the police, and keep the number of the report."),
-        translatable("Insurers and platforms ask for it."),
+        translatable("Report the loss to the police, and keep the number of the report."),
+        translatable("Insurers and platforms ask for that number."),
     ),
 )
 LOST_DEVICE_CHECKLIST: Final = (
     *_CHECKLIST_AFTER_ANY_LOSS,
     ChecklistItem(
-        translatable("Ask people to send again what only that device had received."),
+        translatable("Ask people to send again the messages that only that device had received."),
         translatable(
-            "What waited for it at the relay is gone: entrenous sent, on their side, shows it."
+            "Messages that waited for that device at the relay are gone. Their senders can "
+            "see which: entrenous sent"
         ),
     ),
     ChecklistItem(
-        translatable("If it was open when it was taken, tell the people you write to."),
+        translatable("If the device was unlocked when it was taken, tell the people you write to."),
         translatable(
-            "What it showed can have been copied. If a picture turns up: entrenous case open"
+            "Whatever could be seen there may have been copied. If a picture turns up: "
+            "entrenous case open"
         ),
     ),
     ChecklistItem(
@@ -276,8 +283,8 @@ LOST_DEVICE_CHECKLIST: Final = (
             "If you had written a recovery sheet, write a new one and destroy the old one."
         ),
         translatable(
-            "The code that can shut this device with has changed: entrenous device recovery --out "
-            "FILE --recovery OLD"
+            "The code on the old sheet, which revokes this device, is no longer valid: "
+            "entrenous device recovery --out FILE --recovery OLD"
         ),
     ),
 )
@@ -285,43 +292,50 @@ LOST_DEVICE_CHECKLIST: Final = (
 LOST_ONLY_DEVICE_CHECKLIST: Final = (
     ChecklistItem(
         translatable(
-            "Tell the people you write to, by another way, and ask them to remove your keys: "
-            "entrenous person forget YOU, on their side."
+            "Tell the people you write to over another channel, and ask them to remove your "
+            "keys with this command: entrenous person forget YOU"
         ),
         translatable(
-            "Their programs still take the lost device for yours: if somebody opened it before it "
-            "was shut, what is written there comes to them in your name until they do."
+            "Their programs still list the lost device as yours. If somebody opened it "
+            "before it was revoked, messages written there reach them in your name until "
+            "they remove your keys."
         ),
     ),
     *_CHECKLIST_AFTER_ANY_LOSS,
     ChecklistItem(
         translatable(
-            "If you have another device, take the lost one off your list there: entrenous device "
-            "revoke NAME --lost --recovery FILE"
-        ),
-        translatable("Then people are told after all, and nobody has to remove your keys."),
-    ),
-    ChecklistItem(
-        translatable(
-            "If you have none, begin anew, in an empty folder: entrenous setup --name YOU --relay "
-            "URL, then give people new links: entrenous invite"
+            "If you have another device, remove the lost one from your list of devices "
+            "there: entrenous device revoke NAME --lost --recovery FILE"
         ),
         translatable(
-            "You have new keys then, so people add you again; what they send to the ones before is "
-            "refused. An archive that you had made is taken in by: entrenous archive import DIR"
+            "Then the people you write to are notified after all, and nobody has to remove "
+            "your keys."
         ),
     ),
     ChecklistItem(
-        translatable("Ask people to send again what only that device had received."),
         translatable(
-            "What waited for it at the relay is gone: entrenous sent, on their side, shows it."
+            "If you have no other device, begin anew, in an empty folder: entrenous setup "
+            "--name YOU --relay URL. Then give people new links: entrenous invite"
+        ),
+        translatable(
+            "You then have new keys, so people have to add you again; messages that they "
+            "send to the old keys are refused. If you had made an archive, import it: "
+            "entrenous archive import DIR"
+        ),
+    ),
+    ChecklistItem(
+        translatable("Ask people to send again the messages that only that device had received."),
+        translatable(
+            "Messages that waited for that device at the relay are gone. Their senders can "
+            "see which: entrenous sent"
         ),
     ),
     ChecklistItem(
         translatable("Destroy the recovery sheet once all of this is done."),
         translatable(
-            "Whoever has it can still sign in your name, and with a copy of the lost device's "
-            "folder guess its passphrase as fast as a computer can."
+            "Whoever has the sheet can still sign in your name. With a copy of the lost "
+            "device's folder, they can also let a computer guess its passphrase without any "
+            "limit on tries."
         ),
     ),
 )

@@ -63,8 +63,9 @@ def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
         )
     yield fill_message(
         translated(
-            "A new phone does this; so does somebody who took over their keys. If you did not"
-            " expect it, ask {name} in another way, and compare: entrenous person verify {name}"
+            "This happens with a new phone, but also if somebody has taken over {name}'s "
+            "keys. If you did not expect it, ask {name} over another channel, and compare: "
+            "entrenous person verify {name}"
         ),
         name=changed.name,
     )
@@ -137,33 +138,34 @@ def _describe_device(notice: InviteNotice) -> str:
 
 _LINK_EVENT_SENTENCES: Final = {
     InviteEvent.JOINED: translatable(
-        'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
-        "call them {name}, and know them by link only: others may have read it on its way. "
-        "Compare keys: entrenous person verify {name}"
+        'Somebody who calls themselves "{called}" joined by {link} on {at}, with '
+        "{device}. You call them {name}, and know them by link only: others may have "
+        "read the link on its way. Compare keys: entrenous person verify {name}"
     ),
     InviteEvent.ELSEWHERE: translatable(
         "Another device of yours added {name} on {at}, by link; they call themselves "
         '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
     ),
     InviteEvent.REFUSED: translatable(
-        'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
-        "not added: it had been used already{before}."
+        'Somebody who calls themselves "{called}" came by {link} on {at}, with '
+        "{device}, and was not added: the link had been used already{before}."
     ),
     InviteEvent.TOO_LATE: translatable(
-        "{name}'s link had been used before you used it, so {name}'s device did not add you, and "
-        "{name} is not in your list any more. What you sent to {name} meanwhile cannot be opened "
-        "there. If it was not you who used the link before, somebody else has it: tell {name} in "
-        "another way, and ask for a new one."
+        "{name}'s link had been used before you used it, so {name}'s device did not add "
+        "you, and {name} is no longer on your list. What you sent to {name} meanwhile "
+        "cannot be opened there. If you did not use the link before, somebody else has "
+        "it: tell {name} over another channel, and ask for a new link."
     ),
 }
 _LINK_USED_TWICE_SENTENCE: Final = translatable(
-    "So two people have had a link that was for one, and {who} may not be who you mean: {who} "
-    "counts as unknown unless you compared keys. Ask in another way, and compare: "
-    "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
-    "entrenous person forget {who}"
+    "So two people have had a link that was for one person, and {who} may not be "
+    "who you mean: {who} counts as unknown unless you compared keys. Ask over "
+    "another channel, and compare: entrenous person verify {who}. If {who} is not "
+    "who you mean, first remove this entry, then make a new link: entrenous person "
+    "forget {who}"
 )
 _SIMILAR_NAME_SENTENCE: Final = translatable(
-    "The name {name} is easily mistaken for {others}: entrenous person rename"
+    "The name {name} is easily mistaken for {others}. To change it: entrenous person rename"
 )
 _RENAMED_SENTENCE: Final = translatable(
     "Two of your devices called two different people or circles {was}. So that a name means the "
@@ -176,44 +178,50 @@ _MOVE_SENTENCES: Final = {
         "Continue there: entrenous device move --relay {relay}"
     ),
     FollowState.MOVED: translatable(
-        "This device is at {relay} now: it followed another one of yours. Links from before "
-        "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before no longer "
-        "opens this device; write a new one: entrenous device recovery --out FILE"
+        "This device is at {relay} now, because it followed another device of yours. "
+        "Your earlier invite links lead to the old relay; make new ones: entrenous "
+        "invite. An earlier recovery sheet no longer opens this device; write a new "
+        "one: entrenous device recovery --out FILE"
     ),
 }
 _CONTACT_LIST_SENTENCES: Final = {
     Contradiction.FORKED: translatable(
-        "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "
-        "{name} any more. Either somebody stands in between, or somebody else has {name}'s keys. "
-        "Meet, or call a number that you know, and compare: entrenous person verify {name} --sas"
+        "There are two lists of {name}'s devices that contradict each other, so nothing "
+        "more is sent to {name}. Either somebody is intercepting the connection, or a "
+        "stranger has {name}'s keys. Meet, or call a number that you know, and compare: "
+        "entrenous person verify {name} --sas"
     ),
     Contradiction.SPLIT: translatable(
-        "Somebody who wrote to you knows another list of {name}'s devices than you do, and "
-        "{name}'s relay does not show it. One of you was shown something false, or they claim "
-        "something false. Ask {name}, and compare: entrenous person verify {name} --sas"
+        "Somebody who wrote to you has a list of {name}'s devices that differs from "
+        "yours, and {name}'s relay does not show that list. Either one of you was shown "
+        "a false list, or that person claims something false. Ask {name}, and compare: "
+        "entrenous person verify {name} --sas"
     ),
     Contradiction.HELD_BACK: translatable(
-        "A letter names a newer list of {name}'s devices than {name}'s relay shows, and it did so "
-        "three times. The relay may be slow, or it is hiding the list. If {name} has lost a "
-        "device, do not send anything private before you have asked in another way."
+        "Three messages have named a newer list of {name}'s devices than the one that "
+        "{name}'s relay shows. The relay may be slow, or it may be hiding the list. If "
+        "{name} has lost a device, do not send anything private before you have asked "
+        "{name} over another channel."
     ),
 }
 _OWN_LIST_SENTENCES: Final = {
     Contradiction.FORKED: translatable(
-        "There is a second list of your own devices that contradicts the one here. If you did not "
-        "link or revoke on two devices at once, whoever made it has your master key. Tell the "
-        "people you write to by other means, and start over in another folder: "
-        "ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL"
+        "There is a second list of your own devices that contradicts the one here. If "
+        "you did not link or revoke devices on two of them at once, whoever made the "
+        "second list has your master key. Tell the people you write to over another "
+        "channel, and start again in another folder: ENTRENOUS_HOME=DIR entrenous setup "
+        "--name YOU --relay URL"
     ),
     Contradiction.SPLIT: translatable(
-        "Somebody who wrote to you knows another list of your devices than this one. If you did "
-        "not make it, their program is at fault, or somebody has your master key. Compare keys "
-        "with them: entrenous person verify NAME --sas"
+        "Somebody who wrote to you has a list of your devices that differs from the one "
+        "here. If you did not make that list, their program has an error, or somebody "
+        "has your master key. Compare keys with them: entrenous person verify NAME "
+        "--sas"
     ),
     Contradiction.HELD_BACK: translatable(
-        "A letter names a newer list of your devices than this device knows. If you linked or "
-        "revoked one on another device, its letter is on the way; if you did not, look there: "
-        "entrenous device list"
+        "A message names a newer list of your devices than this device knows. If you "
+        "linked or revoked a device on another one, the new list is on its way here. If "
+        "you did not, look at the list on your other devices: entrenous device list"
     ),
 }
 

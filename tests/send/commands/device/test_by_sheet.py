@@ -86,7 +86,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
         database.commit()
     said = town.types("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "does not know this device" in said
-    assert "is shut" not in said
+    assert "can no longer be unlocked" not in said
     (town.folder / "other").mkdir()
     with (
         disk_relay(town.folder / "other", WoundClock(SystemClock().now())) as other,

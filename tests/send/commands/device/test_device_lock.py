@@ -174,8 +174,8 @@ def test_lock_commands_report_in_words(
     [
         (None, None, False, "no relay"),
         (LOCK, LOCK, False, "30 days"),
-        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), True, "opens next"),
-        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), False, "are shut"),
+        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), True, "when you next open"),
+        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), False, "locked for good: no"),
     ],
 )
 def test_passphrase_change_reports_what_opens_older_copies(

@@ -185,7 +185,7 @@ def test_link_code_is_read_from_standard_input(
 def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
     said = "\n".join(describe_revocation(RevokedDeviceResult("phone", shut)))
     assert ("no passphrase opens" in said) == (shut is RevocationState.DONE)
-    assert ("NOT shut" in said) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
+    assert ("NOT locked" in said) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
     assert "168 hours" in said
 
 
