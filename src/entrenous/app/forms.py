@@ -21,7 +21,7 @@ _FIELD_BYTES_MAX: Final = 1 << 20
 class TooMuchAtOnce(Refused):
     """
     The files that you chose have more than {limit_mb} MB together. The app takes no more at once.
-    Nothing was lost. Choose fewer or shorter files.
+    Nothing was lost. Choose fewer or smaller files.
     """
 
 

@@ -213,7 +213,7 @@ def describe_import(report: ImportReport) -> Iterator[str]:
             person=_person_label(report.person, report.made_by)
         )
     if report.has_nothing_new:
-        yield translated("Nothing in it is new here.")
+        yield translated("The archive contains nothing that is new here.")
         return
     new = [count_in_words(name, count) for name, count in counts_by_name(report).items() if count]
     yield translated("Imported: {what}.").format(what=", ".join(new))
@@ -222,9 +222,9 @@ def describe_import(report: ImportReport) -> Iterator[str]:
 def describe_omitted_cases(report: ImportReport) -> Iterator[str]:
     """Yield sentences that say which cases were not imported, and why."""
     for name in report.other_cases:
-        yield translated("{name} was left out: a different case of that name is here.").format(
-            name=name
-        )
+        yield translated(
+            "{name} was left out: there is already a different case with that name here."
+        ).format(name=name)
     for name in report.erased_cases:
         yield translated(
             "{name} was left out: you erased it here, and somebody in it was, or may have been, "

@@ -176,7 +176,7 @@ def _read_proxy_setting(home: Path, written: str) -> Proxy | None:
     return parse_proxy(str(place), stored)
 
 
-_PROXY_ADDRESS_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
+_PROXY_ADDRESS_FORM: Final = "socks5h://HOST:PORT, such as socks5h://127.0.0.1:9050"
 
 
 def parse_proxy(name: str, written: str) -> Proxy | None:

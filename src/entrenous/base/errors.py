@@ -122,8 +122,9 @@ class IdInUse(Refused):
 
 class TakenBack(Refused):
     """
-    The person who sent this message took it back, so it can no longer be opened here. That happens:
-    the message may have been meant for someone else, or they changed their mind.
+    The person who sent this message took it back, so it can no longer be opened here. That can
+    happen: the message may have been meant for somebody else, or the sender may have changed their
+    mind.
     """
 
 

@@ -254,7 +254,9 @@ _EXPECTED_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The keys of the file that are fields of RelaySettings with the same name.
 _SETTING_PARSERS: Final[Mapping[str, _SettingParser]] = {
     "data": _SettingParser("the path of a folder", _parse_path),
-    "database": _SettingParser("the address of a PostgreSQL, postgresql://...", _parse_database),
+    "database": _SettingParser(
+        "the address of a PostgreSQL database, postgresql://...", _parse_database
+    ),
     "blobs": _SettingParser("the address of a bucket, s3://bucket/prefix", _parse_bucket),
     "listen": _SettingParser(_EXPECTED_ADDRESS, _parse_listen),
     "tls_cert": _SettingParser("the path of a PEM file", _parse_path),

@@ -129,8 +129,8 @@ def _unix_seconds(at: datetime | None) -> int | None:
 
 
 _HOW_TO_DROP_BANK: Final = (
-    'Claims belong to their bank. Send PUT {"enabled": false} to stop acting on it, or DELETE its '
-    "contents one by one."
+    'Registrations belong to their bank. To stop acting on a bank, send PUT {"enabled": false}; to '
+    "empty it, DELETE its contents one by one."
 )
 _NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
 _NO_RENAMING: Final = "Registrations belong to their bank by its name. Make a new bank beside it."

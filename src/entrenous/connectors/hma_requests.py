@@ -133,7 +133,7 @@ def parse_flag(untrusted_value: object, name: str) -> bool:
     """Parse a boolean in JSON or text; raises BadParameter."""
     text = str(untrusted_value).lower()
     if text not in _TRUE_WORDS | _FALSE_WORDS:
-        raise BadParameter(why=f'"{name}" is true or false')
+        raise BadParameter(why=f'"{name}" must be true or false')
     return text in _TRUE_WORDS
 
 

@@ -35,8 +35,8 @@ class MailboxUnknown(Unreachable):
 class OutdatedCopy(Refused):
     """
     This is an older copy of the device's folder, for instance from a backup, and the passphrase of
-    the device has been changed since. The relay does not unlock the older copy, so it stays locked.
-    Nothing was changed. The device itself opens as before, with its new passphrase.
+    the device has been changed since. The relay no longer helps to unlock the older copy, so it
+    stays locked. Nothing was changed. The device itself opens as before, with its new passphrase.
     """
 
 
@@ -177,7 +177,7 @@ class VaultFileMissing(NoSuchBlob):
     """
     A file that this device stored is missing from its folder, so the command could not continue.
     Nothing was changed. If you have a backup of your Entrenous folder, copy the missing file from
-    the backup's folder "files" into yours, then try again.
+    the folder "files" of the backup to the same folder of this device, then try again.
     """
 
 

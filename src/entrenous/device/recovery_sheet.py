@@ -236,11 +236,11 @@ class LockNotMovedYet(Unreachable):
 
 class NoDeviceToRevokeFrom(NotFound):
     """
-    There is no Entrenous device in {home}, and which of your devices is called {name} is stored
-    only on your devices. Nothing was changed. Run the command on another device of yours. If {name}
-    was your only device, use its recovery sheet, on any machine: entrenous device revoke --lost
-    --recovery FILE. That revokes the device on which the sheet was written; the name {name} is not
-    checked.
+    There is no Entrenous device in {home}. The names of your devices are stored only on your
+    devices, so {name} cannot be found from here. Nothing was changed. Run the command on another
+    device of yours. If {name} was your only device, use its recovery sheet, on any machine:
+    entrenous device revoke --lost --recovery FILE. That revokes the device on which the sheet was
+    written; the name {name} is not checked.
     """
 
 

@@ -307,7 +307,7 @@ class FetchAlreadyRunning(Refused):
 class NoCredentials(Refused):
     """
     There are no credentials for {name}, so nothing was fetched. Set {variable}, or pass a readable
-    file: --credentials FILE. The form is: {form}.
+    file: --credentials FILE. The credentials have this form: {form}.
     """
 
 

@@ -43,7 +43,7 @@ class Bank:
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= PDQ_RADIUS_BITS:
-            raise ValueError("a radius lies between 0 and 31 bits")
+            raise ValueError("a radius must be from 0 to 31 bits")
         if self.on_claimed is Outcome.REFUSE:
             raise ValueError("a registration that nobody has confirmed cannot refuse an upload")
 

@@ -89,10 +89,10 @@ def test_malformed_key_file_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_operator_key_file_is_never_created_and_must_be_private(tmp_path: Path) -> None:
     place = tmp_path / "away" / "keys"
-    with pytest.raises(BadUploadKeys, match="not there"):
+    with pytest.raises(BadUploadKeys, match="does not exist"):
         read_upload_keys(place)
     place.parent.mkdir()
     place.write_bytes(base64.b64encode(NEW.reveal()))
     place.chmod(0o640)
-    with pytest.raises(BadUploadKeys, match="others can read it"):
+    with pytest.raises(BadUploadKeys, match="other accounts can read it"):
         read_upload_keys(place)

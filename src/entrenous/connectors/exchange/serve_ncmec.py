@@ -314,7 +314,7 @@ def _parse_stance(root: Element) -> Stance:
 def _parse_date(request: Request, name: str) -> int:
     text = request.query_params.get(name, "")
     if not _DATE_PATTERN.fullmatch(text):
-        raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
+        raise BadQuery(why="from and to must look like 2026-11-26T12:00:00Z")
     try:
         at = datetime.strptime(text[:19] + "Z", _DATE_FORMAT).replace(tzinfo=UTC)
     except ValueError as problem:

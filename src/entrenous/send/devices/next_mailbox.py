@@ -71,8 +71,8 @@ PREPARED_MAILBOX_TABLE: Final = Table(PREPARED_MAILBOX, PreparedMailbox)
 class WaitsForDevices(Unreachable):
     """
     Nothing has changed yet: your other devices have to move too, and these are not ready: {names}.
-    On each of them, run: entrenous inbox. Then repeat here: entrenous device move --relay {relay}.
-    If you no longer have one of them, revoke it first: entrenous device revoke NAME
+    On each of them, run: entrenous inbox. Then run here again: entrenous device move --relay
+    {relay}. If you no longer have one of them, revoke it first: entrenous device revoke NAME
     """
 
 

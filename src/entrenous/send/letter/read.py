@@ -229,7 +229,7 @@ def _check_counter(header: Header, peer: PeerDevice | None, device: Device) -> N
         header.counter in seen
         or header.counter <= max(seen, default=0) - LETTER_COUNTER_WINDOW_SIZE
     ):
-        raise NotForThisMailbox(what="it already arrived before")
+        raise NotForThisMailbox(what="it arrived here before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
         raise NotForThisMailbox(what="its message arrived here before")

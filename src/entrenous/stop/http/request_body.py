@@ -187,7 +187,7 @@ async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
         return ReceivedUpload(sent.untrusted_data, check_reference(sent.reference or named))
     if kind.startswith(_MEDIA_TYPE_PREFIXES) or kind == "application/octet-stream":
         return ReceivedUpload(await read_body(request, limit_bytes), check_reference(named))
-    raise NotMedia(content_type=kind or "nothing")
+    raise NotMedia(content_type=kind or "none")
 
 
 def check_reference(untrusted_text: str) -> str:
