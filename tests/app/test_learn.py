@@ -52,12 +52,11 @@ def test_a_teacher_goes_from_a_lesson_to_its_sheet(
         assert not entrance.home.exists()
 
 
-def test_the_check_up_asks_one_question_a_page_and_keeps_nothing(
+def test_the_check_up_asks_one_question_a_page_keeps_nothing_and_leads_to_help(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        page.get_by_role("link", name="Check-up").click()
-        page.get_by_role("button", name="Begin").click()
+        _begin_check_up(page)
         first, *others = all_questions()
         page.get_by_role("heading", name=first.question).wait_for()
         no_violations(page)
@@ -69,18 +68,24 @@ def test_the_check_up_asks_one_question_a_page_and_keeps_nothing(
         no_violations(page)
         assert first.step is not None
         assert page.get_by_text(first.step).is_visible()
+        page.get_by_role("link", name="Start", exact=True).click()
+        _somebody_threatens(page)
         assert not (tmp_path / "device").exists()
 
 
-def test_a_threat_leaves_the_check_up_for_help(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
-        page.get_by_role("link", name="Check-up").click()
-        page.get_by_role("button", name="Begin").click()
-        for _ in all_questions()[:-1]:
-            page.get_by_role("button", name="Skip").click()
-        page.get_by_role("button", name="Yes", exact=True).click()
-        page.get_by_text("Help comes first.").wait_for()
-        no_violations(page)
-        assert page.get_by_text("Do not pay, and send nothing more").is_visible()
-        page.get_by_role("link", name="People who help, now").click()
-        page.get_by_role("heading", name="People who help").wait_for()
+def _begin_check_up(page: Page) -> None:
+    page.get_by_role("link", name="Check-up").click()
+    page.get_by_role("button", name="Begin").click()
+
+
+def _somebody_threatens(page: Page) -> None:
+    """Answer that somebody threatens: help comes before all findings."""
+    _begin_check_up(page)
+    for _ in all_questions()[:-1]:
+        page.get_by_role("button", name="Skip").click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.get_by_text("Help comes first.").wait_for()
+    no_violations(page)
+    assert page.get_by_text("Do not pay, and send nothing more").is_visible()
+    page.get_by_role("link", name="People who help, now").click()
+    page.get_by_role("heading", name="People who help").wait_for()

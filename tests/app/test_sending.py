@@ -1,4 +1,6 @@
-"""Send: what does not travel, their copy, a voice that is recorded, drafts, replies and notices."""
+"""Send: what does not travel, their copy, a voice that is recorded, drafts, replies and notices;
+and what was written or sealed survives a restart.
+"""
 
 import io
 import os
@@ -10,10 +12,21 @@ from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from entrenous.demo.sample_photos import add_position
-from tests.app.friends import Friends, acquainted, start
+from tests.app.friends import (
+    Friends,
+    a_relay,
+    acquainted,
+    an_app,
+    enter,
+    make_acquainted,
+    start,
+    until_there,
+)
 from tests.app.served import no_violations
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+#: A message leaves after a second, and a relay that does not answer is asked again each second.
+_QUICK = {"ENTRENOUS_UNDO": "1", "ENTRENOUS_PATIENCE": "1"}
 
 
 @pytest.fixture
@@ -39,10 +52,14 @@ def _review(page: Page) -> None:
     page.get_by_role("heading", name="Check before you send").wait_for()
 
 
-def _send(page: Page, to: str) -> None:
+def _seal(page: Page, to: str) -> None:
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     page.get_by_role("button", name="Send", exact=True).click()
+
+
+def _send(page: Page, to: str) -> None:
+    _seal(page, to)
     page.get_by_role("heading", name="It is on its way").wait_for()
 
 
@@ -166,3 +183,44 @@ def _answered(friends: Friends) -> None:
     ben.get_by_role("heading", name="Hide this message here?").wait_for()
     ben.get_by_role("button", name="Hide it").click()
     expect(ben.get_by_text("from the lake")).to_have_count(0)
+
+
+def test_drafts_and_what_waits_survive_a_restart(browser: Browser, tmp_path: Path) -> None:
+    ana_s, ben_s = tmp_path / "ana", tmp_path / "ben"
+    with a_relay(tmp_path / "hers") as relay, a_relay(tmp_path / "his") as other:
+        make_acquainted(tmp_path, relay.url, other.url)
+        with an_app(browser, ana_s, _QUICK) as ana:
+            enter(ana)
+            until_there(ana, "People", "Ben")
+            with an_app(browser, ben_s, _QUICK) as ben:
+                enter(ben)
+                _write(ben, "Ana", None, "never sent")
+                _review(ben)
+                relay.stop()
+                _write(ben, "Ana", None, "sealed offline")
+                _review(ben)
+                _seal(ben, "Ana")
+                ben.get_by_role("heading", name="It waits to be sent").wait_for()
+                ben.get_by_text("It is sealed and safe on this device.").wait_for()
+                no_violations(ben)
+            with an_app(browser, ben_s, _QUICK) as ben:
+                enter(ben)
+                _draft_deleted(ben)
+                start(ben, "Messages")
+                ben.get_by_role("heading", name="Waiting to be sent").wait_for()
+                no_violations(ben)
+                relay.start()
+                start(ana, "Messages")
+                ana.get_by_text("1 to open").wait_for()
+                start(ben, "Messages")
+                expect(ben.get_by_role("heading", name="Waiting to be sent")).to_have_count(0)
+
+
+def _draft_deleted(page: Page) -> None:
+    page.get_by_text("You have a message that was not sent.").wait_for()
+    no_violations(page)
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("heading", name="Delete this message?").wait_for()
+    no_violations(page)
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("You have a message that was not sent.")).to_have_count(0)
