@@ -67,7 +67,7 @@ class ContentChange:
 
     @classmethod
     def of(cls, wanted: dict[str, Any], now: datetime) -> Self:
-        """Parse the body of a PUT; raises Missing, BadParameter."""
+        """Parse the body of a PUT; raises MissingParameter, BadParameter."""
         note = _parse_note(wanted["note"]) if "note" in wanted else None
         if "disable_until_ts" not in wanted:
             if note is None:

@@ -122,7 +122,7 @@ MemberT = TypeVar("MemberT")
 
 
 def required_parameter(request: Request, name: str) -> str:
-    """Return a required query parameter; raises Missing."""
+    """Return a required query parameter; raises MissingParameter."""
     value = request.query_params.get(name)
     if value is None:
         raise MissingParameter(name=name)
@@ -175,7 +175,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 def json_member(document: dict[str, Any], name: str, kind: type[MemberT]) -> MemberT:
-    """Return a member of a JSON object; raises Missing, BadParameter."""
+    """Return a member of a JSON object; raises MissingParameter, BadParameter."""
     if name not in document:
         raise MissingParameter(name=name)
     value = document[name]

@@ -168,12 +168,13 @@ FILES_MAX: Final = 32  # files per request; the gate is asked about each
 _FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
 _UPLOAD_METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD_CHARACTER_PATTERN: Final = re.compile(r"[\w-]")
-# Servers parse some paths differently. This matches such a path as it was sent, in which one of the
-# characters . / ; \ % is percent-encoded.
+# Servers parse some paths differently. This matches such a path as it was sent: one of the
+# characters . / ; \ % is percent-encoded in it.
 _ENCODED_SPECIAL_PATTERN: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
-# This matches such a path when it is decoded: it still has percent signs; or parameters of a
-# segment (dropped by Java servers); backslashes (slashes to some); invalid UTF-8; empty segments;
-# segments that end with dots or spaces (dropped by Windows); or a script before the route (PHP).
+# This matches such a path after it was decoded. It has one of these: a percent sign; a semicolon
+# (Java servers drop the parameters after it); a backslash (a slash to some servers); invalid UTF-8;
+# an empty segment; a segment that ends with a dot or a space (Windows drops these); or the name of
+# a script before the route (as PHP servers accept).
 _AMBIGUOUS_PATH_PATTERN: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )

@@ -103,7 +103,7 @@ class BadHead(Malformed):
 
 
 def check_chain(rows: Iterable[AuditRow], start: AuditHead = AuditHead()) -> AuditHead:
-    """Verify rows that follow ``start`` and return the head after them.
+    """Verify the rows that follow the head ``start``, and return the head after them.
 
     Raises:
         AuditLogChanged: a row was changed, deleted, moved or added.
@@ -122,8 +122,8 @@ def check_chain(rows: Iterable[AuditRow], start: AuditHead = AuditHead()) -> Aud
 class AuditLogChanged(Unproven):
     """
     The gate's log cannot be trusted from row {number} on: something other than the gate changed,
-    deleted, moved or added a row there. Nothing was changed now. Keep a copy of the database as it
-    is, and compare it with your backups.
+    deleted, moved or added a row there. This check changed nothing. Keep a copy of the database as
+    it is, and compare it with your backups.
     """
 
 

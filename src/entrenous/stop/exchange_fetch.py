@@ -35,8 +35,9 @@ _GENERATION_INCOMPLETE: Final = b"incomplete"
 
 
 def _generation_marker(generation: int, live: int) -> KnownRecord:
-    """Return the pseudo-record that marks a new generation (one complete reading of the source);
-    ``live`` records had a claim at its start.
+    """Return the pseudo-record that marks a new generation (one complete reading of the source).
+
+    ``live`` is the number of records that had a claim when the generation began.
 
     Its ``hashes_sha256`` becomes ``_GENERATION_INCOMPLETE`` when a record of the generation is
     unreadable.

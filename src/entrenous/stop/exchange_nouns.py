@@ -54,7 +54,7 @@ class ExchangePartner:
 
 @dataclass(frozen=True, slots=True)
 class ChangeMark:
-    """A number, and the time at which the change with that number was the newest one.
+    """The number of a change, and the time at which that change was the newest one.
 
     ``at_s`` is in whole seconds since 1970 (section 2.1).
     """
@@ -167,9 +167,9 @@ class KnownRecord:
 class Checkpoint:
     """The position up to which a source was read.
 
-    ``begun_at`` is when its generation began, ``whole_at`` when the source was last read to its
-    end. With ``anew``, the source is read again from its beginning, and records that are missing
-    are withdrawn at the end.
+    A generation is one complete reading of the source. ``begun_at`` is when this one began,
+    ``whole_at`` when the source was last read to its end. With ``anew``, the source is read again
+    from its beginning, and records that are missing are withdrawn at the end.
     """
 
     generation: int = 0
@@ -299,8 +299,8 @@ class NoSuchSource(NotFound):
 
 class FetchAlreadyRunning(Refused):
     """
-    Another fetch from {name} is still running. Nothing was fetched now. Try again when it has
-    ended.
+    Another fetch from {name} is still running, so this one did nothing. Try again when the other
+    has ended.
     """
 
 

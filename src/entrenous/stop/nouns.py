@@ -316,8 +316,8 @@ class NotAGate(Refused):
 
 class NotPrivate(Refused):
     """
-    Whatever is sent to the address {url} is not encrypted on its way, so nothing was sent. Use the
-    platform's https:// address.
+    {url} is not an https:// address, so what you send there could be read on its way. Nothing was
+    sent. Use the platform's https:// address.
     """
 
 

@@ -81,8 +81,9 @@ def was_undecodable(review: Review) -> bool:
 
 
 def should_wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
-    """Return whether an upload and ``others``, which wait as single items for the same hash, become
-    one item.
+    """Return whether an upload and ``others`` become one item of the review queue.
+
+    ``others`` wait as single items for the same registered hash.
 
     For a match found by a look-back (a search of earlier uploads), all others count, since such
     uploads may have arrived at any time. For a new upload, only uploads of the last hour count.

@@ -81,7 +81,7 @@ class TimeLeft(dict[str, Any]):
 
 
 class OutgoingUpload:
-    """Yields the bytes to send.
+    """Yields an upload's bytes, as they are sent; ``start`` has the first ones.
 
     Raises UploadOverLimit after ``limit_bytes``, and TimeBudgetUsedUp when the time is used up.
     """

@@ -115,8 +115,9 @@ _MEDIA_PATTERNS: Final = re.compile(
     rb"|\x01\0\0\0.{36} EMF|.{128}DICM|(?:DanM|LinS|Image type:)[^\0]*\0",
     re.DOTALL,
 )
-# The number of bytes before a packet's sync byte, and from one sync byte to the next. There are
-# packets as in H.222.0, 2.4.3; with the time codes of cameras and discs; and with error correction.
+# The number of bytes before a packet's sync byte, and from one sync byte to the next. The packets
+# are, in this order: those of H.222.0, 2.4.3; those of cameras and discs, which begin with a time
+# code; and two kinds with error correction.
 _TRANSPORT_STREAM_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 

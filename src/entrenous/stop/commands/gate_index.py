@@ -155,7 +155,7 @@ def try_upload(
 ) -> None:
     """Say what the gate would do with a file; the file is not stored."""
     untrusted = read_file(file)
-    # Opened as a running gate opens it, so that the time shown excludes work that uploads do not
+    # Open the gate as a running gate does, so that the time shown excludes work that uploads do not
     # wait for.
     with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()

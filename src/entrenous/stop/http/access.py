@@ -199,7 +199,8 @@ def client_networks(client: str) -> tuple[tuple[str, int], ...]:
     """Return the names under which a client is counted, each with a multiple of a household's
     limit.
 
-    The name is an IPv4 address, or the names are the networks of an IPv6 address, smallest first.
+    A client with an IPv4 address is counted under that address. A client with an IPv6 address is
+    counted under each of its networks, the smallest first.
     """
     try:
         address = ipaddress.ip_address(client)
@@ -398,9 +399,9 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[IpNe
         trusted: the networks of proxies to believe.
 
     Returns:
-        Read from the right, the first address that is not a trusted proxy's. If an entry on the way
-        is missing or malformed, the address of the proxy that forwarded it. If the peer itself is
-        not trusted, the peer's address.
+        The first address, read from the right, that is not a trusted proxy's. This is the peer's
+        address if the peer itself is not trusted. If an entry is missing or malformed, it is the
+        address of the proxy that forwarded that entry.
     """
     at = _parse_ip_address(peer)
     if at is None:

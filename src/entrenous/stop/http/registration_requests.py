@@ -138,9 +138,7 @@ class ClaimRequests:
 
 
 def _check_printable(request: ClaimRequest) -> ClaimRequest:
-    """Parse a registration, and check that texts that reviewers will read are printable; raises
-    BadClaim.
-    """
+    """Check that the texts that reviewers will read are printable; raises BadClaim."""
     if not (request.reason + request.jurisdiction).isprintable():
         raise BadClaim(why="a text has characters that cannot be printed")
     return request

@@ -144,7 +144,8 @@ def views_for_deferred_scan(
             )
         ]
         yield _make_views(written, part=False)
-        # The FAR views include these, in the orientations of _UPRIGHT_ORIENTATIONS.
+        # For the outermost and the innermost frame, the next block makes these views too, in the
+        # orientations of _UPRIGHT_ORIENTATIONS. So they are made here in the other ones only.
         yield _make_views(
             [(edges, enlarged_spectra(frame))],
             part=False,

@@ -1,4 +1,7 @@
-"""DueWork on SQLite or PostgreSQL: each row is due work, with the end of its lease."""
+"""Deferred scans and look-backs that are due, on SQLite or PostgreSQL.
+
+Each row has the end of its lease: the time until which one process works on it alone.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -62,7 +65,7 @@ _COLUMNS_AFTER_SKIPPING: Final = _COLUMNS_AFTER_SCAN | {"slow_look": "skipped"}
 
 @dataclass(frozen=True, slots=True)
 class DueWorkStore:
-    """DueWork in the tables of ``engine``.
+    """Stores due deferred scans and look-backs in the tables of ``engine``.
 
     Taking a row skips those locked by other transactions, so that processes never wait for each
     other. Bytes are stored only if ``has_disk()``.

@@ -153,7 +153,10 @@ _READS_PER_CALL_MAX: Final = 50  # reads per call; the next call continues
 
 @dataclass(frozen=True, slots=True)
 class ServedStore:
-    """ServedStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """Records which claims were served to which partner, in the tables of ``engine``.
+
+    :func:`prepare_tables` creates the tables.
+    """
 
     engine: sa.Engine
 

@@ -177,7 +177,7 @@ class ReviewerStore(DueWorkStore):
 
 
 def _flood_alert(db: sa.Connection, most: int) -> Alert:
-    """Return the number of floods that wait, or 0 if all were reported."""
+    """Return the alert about waiting floods; its count is 0 if all of them were reported."""
     untold = db.execute(
         sa.select(ALERT_TABLE.c.untold).where(ALERT_TABLE.c.kind == AlertKind.FLOOD)
     ).scalar()
@@ -190,7 +190,7 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
 
 
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
-    """Return the number of items that have waited since ``before``."""
+    """Return the alert about items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
     late = late.where(*IS_QUEUE_ITEM, stored_time(before) > WAITS_SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())

@@ -308,7 +308,7 @@ def add_clip_prints(db: sa.Connection, review: Review) -> None:
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPicture, ...]:
     """Return up to ``limit`` pictures with a hash that were let through, wait, or were released.
 
-    A single statement is used, so that no upload is missed that changes its state meanwhile. Each
+    A single statement is used, so that an upload whose state changes meanwhile is not missed. Each
     part of the statement uses an index.
     """
     columns = sa.select(UPLOAD_TABLE.c.number, UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.bits)
@@ -371,8 +371,8 @@ def _comparable_numbers(
     """Return the uploads among ``numbers`` that were let through, released, or wait, with their
     cases.
 
-    Selected by number alone: with a condition on the state, SQLite would use the index on states
-    and read every upload.
+    Rows are selected by number alone: with a condition on the state, SQLite would use the index on
+    states and read every upload.
     """
     let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
     states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
