@@ -65,7 +65,7 @@ def _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana: W
     ana.press("Our own systems let it out", "link")
     for_everybody(page)
     ana.press("Show me the deadlines")
-    assert page.get_by_text("Aware of it since").is_visible()
+    assert page.get_by_text("You became aware of it on").is_visible()
     for_everybody(page)
     ana.press("Back to the case", "link")
     ana.press("What has to be reported", "link")

@@ -143,18 +143,18 @@ def _check_order(check: str) -> int:
 
 
 def _check_passphrase(given: CheckUpInput) -> CheckUpFinding:
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "passphrase", translated("somebody who gets hold of the vault guesses its passphrase")
     )
     if given.passphrase is None:
-        return make_advice(LeakPathState.UNKNOWN, translated("The passphrase was not looked at."))
+        return make_finding(LeakPathState.UNKNOWN, translated("The passphrase was not looked at."))
     power = passphrase_guesses_log10(given.passphrase)
     found = translated(
         "A clever guesser would need about 10 to the power of {power:.0f} tries."
     ).format(power=power)
     if power >= PASSPHRASE_GUESSES_LOG10_MIN:
-        return make_advice(LeakPathState.CLOSED, found)
-    return make_advice(
+        return make_finding(LeakPathState.CLOSED, found)
+    return make_finding(
         LeakPathState.OPEN,
         found,
         translated(
@@ -166,7 +166,7 @@ def _check_passphrase(given: CheckUpInput) -> CheckUpFinding:
 
 
 def _check_program(given: CheckUpInput) -> CheckUpFinding:
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "program", translated("an error of this program that is known by now lets somebody in")
     )
     newer = translated(
@@ -175,15 +175,15 @@ def _check_program(given: CheckUpInput) -> CheckUpFinding:
     updated = given.facts.updated_on
     if updated is None:
         this = translated("This is {program}.").format(program=given.facts.program)
-        return make_advice(LeakPathState.UNKNOWN, f"{this} {newer}")
+        return make_finding(LeakPathState.UNKNOWN, f"{this} {newer}")
     this = translated("This is {program}, last updated here on {day}.").format(
         program=given.facts.program, day=day_in_words(updated)
     )
     found = f"{this} {newer}"
     if (given.today - updated).days <= FACT_STALE_DAYS:
-        return make_advice(LeakPathState.UNKNOWN, found)
+        return make_finding(LeakPathState.UNKNOWN, found)
     undo = translated("git checkout with the commit above brings the old one back.")
-    return make_advice(
+    return make_finding(
         LeakPathState.OPEN,
         found,
         translated("Update it: {update}.").format(update=translated(HOW_TO_UPDATE)),
@@ -192,17 +192,17 @@ def _check_program(given: CheckUpInput) -> CheckUpFinding:
 
 
 def _check_system(given: CheckUpInput) -> CheckUpFinding:
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "system", translated("a known error of a system without updates lets somebody in")
     )
     version, table = given.facts.version, shipped_systems()
     if version is None:
-        return make_advice(
+        return make_finding(
             LeakPathState.UNKNOWN, translated("This system does not say which version it is.")
         )
     support_end = _support_end(version, table.system)
     if support_end is None:
-        return make_advice(
+        return make_finding(
             LeakPathState.UNKNOWN,
             translated(
                 "This is {shown}. Until when it gets security updates is not known here."
@@ -217,15 +217,17 @@ def _check_system(given: CheckUpInput) -> CheckUpFinding:
         else support_end.ends
     )
     where = source_in_words(support_end.source, table.read_on, given.today)
-    make_advice = _finding_factory(
-        "system", make_advice(LeakPathState.UNKNOWN, "").closes, (support_end.source, table.read_on)
+    make_finding = _finding_factory(
+        "system",
+        make_finding(LeakPathState.UNKNOWN, "").closes,
+        (support_end.source, table.read_on),
     )
     if given.today <= ends:
         found = translated("{name} gets security updates until {day} ({where}).").format(
             name=support_end.name, day=day_in_words(ends), where=where
         )
-        return make_advice(LeakPathState.CLOSED, found)
-    return make_advice(
+        return make_finding(LeakPathState.CLOSED, found)
+    return make_finding(
         LeakPathState.OPEN,
         translated("The updates for everybody ended for {name} on {day} ({where}). {note}")
         .format(
@@ -257,7 +259,7 @@ def _shown_path(path: str) -> str:
 
 
 def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "vault files", translated("another account on this computer reads the vault's files")
     )
     open_names, home = given.facts.open_to_others, given.facts.home
@@ -266,27 +268,27 @@ def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
             home=_shown_path(home)
         )
         found = translated("Who may read the vault's files cannot be seen here.")
-        return make_advice(LeakPathState.UNKNOWN, found, step)
+        return make_finding(LeakPathState.UNKNOWN, found, step)
     if open_names:
-        return make_advice(
+        return make_finding(
             LeakPathState.OPEN,
             translated("Others may open: {named}.").format(named=_join_names(open_names)),
             translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
             translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
-    return make_advice(
+    return make_finding(
         LeakPathState.CLOSED, translated("Only your own account may read the vault's files.")
     )
 
 
 def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
     services = shipped_services().service
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )
     places = given.facts.synced
     if places is None:
-        return make_advice(
+        return make_finding(
             LeakPathState.UNKNOWN, translated("Synchronized folders were not looked at.")
         )
     if not places:
@@ -294,12 +296,14 @@ def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
         service_names = translated("{first} and {second}").format(
             first=", ".join(most), second=last
         )
-        return make_advice(
+        return make_finding(
             LeakPathState.CLOSED,
-            translated("In the folders of {known} neither was seen.").format(known=service_names),
+            translated(
+                "Neither the vault nor an export was seen in the folders of {known}."
+            ).format(known=service_names),
         )
     first = places[0]
-    return make_advice(
+    return make_finding(
         LeakPathState.OPEN,
         translated("In a folder of {service} there is {named}.").format(
             service=first.service, named=_join_names(tuple(one.at for one in places))
@@ -313,12 +317,12 @@ def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
 
 
 def _check_disk_encryption(given: CheckUpInput) -> CheckUpFinding:
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "disk encryption", translated("somebody who has the disk reads what programs left on it")
     )
     encrypted = given.facts.disk_encrypted
     if encrypted is None:
-        return make_advice(
+        return make_finding(
             LeakPathState.UNKNOWN,
             translated("Whether the disk is encrypted cannot be seen from here."),
             translated("Look in the settings of {system} whether the disk is encrypted.").format(
@@ -326,10 +330,10 @@ def _check_disk_encryption(given: CheckUpInput) -> CheckUpFinding:
             ),
         )
     if encrypted:
-        return make_advice(
+        return make_finding(
             LeakPathState.CLOSED, translated("The disk that the vault is on is encrypted.")
         )
-    return make_advice(
+    return make_finding(
         LeakPathState.OPEN,
         translated("No encryption was seen on the disk that the vault is on."),
         translated(
@@ -343,7 +347,7 @@ def _check_disk_encryption(given: CheckUpInput) -> CheckUpFinding:
 def _check_picture_places(given: CheckUpInput) -> CheckUpFinding | None:
     if given.pictures is None:
         return None
-    make_advice = _finding_factory(
+    make_finding = _finding_factory(
         "pictures with a place", translated("a picture tells where it was taken")
     )
     pictures = given.pictures
@@ -357,7 +361,7 @@ def _check_picture_places(given: CheckUpInput) -> CheckUpFinding | None:
         too_many = translated("There are more than {count} files; the rest was left out.")
         rest += " " + too_many.format(count=EXAMINED_FILES_MAX)
     if pictures.with_place:
-        return make_advice(
+        return make_finding(
             LeakPathState.OPEN,
             f"{summary}{rest}",
             translated(
@@ -367,8 +371,8 @@ def _check_picture_places(given: CheckUpInput) -> CheckUpFinding | None:
             translated("Give the camera the permission again."),
         )
     if rest:
-        return make_advice(LeakPathState.UNKNOWN, f"{summary}{rest}")
-    return make_advice(
+        return make_finding(LeakPathState.UNKNOWN, f"{summary}{rest}")
+    return make_finding(
         LeakPathState.CLOSED,
         translated("None of {read} pictures tells where it was taken.").format(read=pictures.read),
     )
@@ -409,12 +413,12 @@ def _finding_factory(
     undo the step.
     """
 
-    def make_advice(
+    def make_finding(
         path: LeakPathState, found: str, step: str | None = None, undo: str | None = None
     ) -> CheckUpFinding:
         return CheckUpFinding(check, path, closes, found, step, undo, *fact)
 
-    return make_advice
+    return make_finding
 
 
 def _limit_steps(advice: list[CheckUpFinding]) -> list[CheckUpFinding]:

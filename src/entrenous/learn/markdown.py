@@ -1,7 +1,7 @@
 """The Markdown of lessons: paragraphs, headings, lists, emphasis, code words and links.
 
-Lessons are parsed by markdown-it-py (CommonMark). Anything else, such as raw HTML, is refused, so
-that plain text, page and PDF show the same.
+Lessons are parsed by markdown-it-py (CommonMark). Any other Markdown, such as raw HTML, is refused,
+so that plain text, page and PDF show the same.
 """
 
 from collections.abc import Iterator, Sequence

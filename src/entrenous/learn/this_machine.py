@@ -181,8 +181,8 @@ def _is_open_to_others(entry: Path) -> bool:
 
 
 def _mount_of(home: Path, root: Path) -> _Mount | None:
-    """Return the mount that ``home`` is on: the deepest; of several at the same point, the last,
-    which hides the others.
+    """Return the mount that ``home`` is on: the deepest one. If several are at the same point, the
+    last one hides the others.
     """
     lines = (root / "proc/self/mountinfo").read_text().splitlines()
     above = [mount for mount in map(_parse_mount, lines) if home.is_relative_to(mount.point)]

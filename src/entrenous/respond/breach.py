@@ -94,7 +94,7 @@ def record_breach_notified(
     """
     now = device.clock.now()
 
-    def add_times(case: Case) -> Case:
+    def add_notification_times(case: Case) -> Case:
         breach = case.breach
         if breach is None:
             raise CaseHasNoBreach(name=name)
@@ -114,7 +114,7 @@ def record_breach_notified(
     whom = " and ".join(
         [*(["the authority"] if notified else []), *(["the people concerned"] if told else [])]
     )
-    return edit_case(name, device, add_times, f"noted that {whom} heard of the breach")
+    return edit_case(name, device, add_notification_times, f"noted that {whom} heard of the breach")
 
 
 def breach_duties_in_words(case: Case, now: datetime) -> tuple[str, ...]:
@@ -128,13 +128,13 @@ def breach_duties_in_words(case: Case, now: datetime) -> tuple[str, ...]:
 def _breach_lines(breach: Breach, own_deadlines: list[Deadline]) -> Iterator[str]:
     route = breach.route
     aware = moment_in_words(breach.aware_at)
-    yield translated("Aware of it since {when}: from then on the time runs.").format(when=aware)
+    yield translated("You became aware of it on {when}. The time runs from then.").format(
+        when=aware
+    )
     for clock in own_deadlines:
         words = deadline_in_words(clock)
         yield f"{words[:1].upper()}{words[1:]}."
-    yield translated("It goes to {addressee}, and says:").format(
-        addressee=translated(route.addressee)
-    )
+    yield translated("Tell {addressee}:").format(addressee=translated(route.addressee))
     for element in route.elements:
         yield f"- {translated(element)}"
     yield translated(route.caution)
@@ -176,8 +176,8 @@ def breach_next_step(case: Case, now: datetime) -> str:
                 ),
                 reasons,
                 translated(
-                    "What is not known yet may follow. Then note it: entrenous case breach {name}"
-                    " --notified"
+                    "You can add later what you do not know yet. When you have told them, "
+                    "note it: entrenous case breach {name} --notified"
                 ).format(name=case.name),
             ),
         )

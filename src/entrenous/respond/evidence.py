@@ -232,8 +232,8 @@ def verification_in_words(case: Case) -> tuple[str, ...]:
     items, stamps = len(case.evidence), len(case.stamps)
     return (
         plural(
-            "The list of who handled this case has {count} entry, and it holds.",
-            "The list of who handled this case has {count} entries without a gap.",
+            "The list of who handled this case has {count} entry and no gap.",
+            "The list of who handled this case has {count} entries and no gap.",
             case.links,
         ),
         plural(
@@ -355,9 +355,9 @@ def _refuse_stamp_before_manifest(stamp: Stamp, manifest: EvidenceManifest) -> N
     """Raise InvalidTimestamp if the stamp is older than its manifest."""
     if _is_stamp_before_manifest(stamp, manifest):
         why = translated(
-            "it says {at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
-            "{written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check this "
-            "device's first"
+            "it says {at:%Y-%m-%d %H:%M} UTC, but the list of items that it stamps was "
+            "written here at {written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is "
+            "wrong; check this device's first"
         ).format(at=stamp.at, written_at=manifest.written_at)
         raise InvalidTimestamp(why=why)
 
@@ -414,12 +414,14 @@ def explain_how_to_check_stamp(files: Sequence[str]) -> tuple[str, ...]:
     """
     item, *beside = files
     if not beside:
-        return (translated("It is not stamped, so nothing goes with it that proves a time."),)
+        return (translated("It is not stamped, so no file beside it proves a time."),)
     salt, manifest, token, ca = beside[:4]
     verify = ["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca]
     return (
-        translated("Whoever gets these can check the stamp, with the authority's certificate:"),
+        translated(
+            "Anyone who has these files can check the stamp, with the authority's certificate:"
+        ),
         f"  {shlex.join(verify)}",
-        translated("The hash that the stamped file has of this item is printed by:"),
+        translated("To print the hash of this item, which is also in the stamped file:"),
         f"  {shlex.join(['cat', salt, item])} | sha256sum",
     )

@@ -1,5 +1,5 @@
-"""First steps under threat, in danger, or when watched. The facts and their sources are in
-safety.toml.
+"""First steps for somebody who is threatened, in danger, or watched. The facts and their sources
+are in facts/safety.toml.
 """
 
 from collections.abc import Mapping

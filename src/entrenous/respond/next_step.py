@@ -170,7 +170,7 @@ def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime)
         escalation=translated(notice.route.escalation)
     )
     next_draft = next_applicable_route(notice, case, now)
-    other_routes = translated("What reaches this case: {routes}").format(
+    other_routes = translated("To list the routes for this case: {routes}").format(
         routes=_routes_command(case)
     )
     if next_draft is None:

@@ -169,8 +169,8 @@ class Notice:
     are placeholders for what the law does not require, e.g. the name of the person who goes to the
     police. ``to`` names the addressee. ``reference`` is the number that the addressee gave, e.g. a
     hash bank's case number. ``asked_at`` is when they first asked for more, ``supplied_at`` when
-    the person first supplied it. ``answered_at`` is when they first answered, be it at
-    ``partly_at``, ``removed_at`` or ``refused_at``.
+    the person first supplied it. ``answered_at`` is the time of the first answer
+    that was recorded: ``partly_at``, ``removed_at`` or ``refused_at``.
     """
 
     number: int

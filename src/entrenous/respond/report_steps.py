@@ -170,7 +170,7 @@ def report_destinations(case: Case) -> tuple[PlatformRecord, ...]:
     """Return the platforms of a case in the order of its sightings, without duplicates.
 
     Pages on a site without a record have the record "generic_site"; a chat without one has none. A
-    case about somebody under 18 has no report_destinations: it goes to the people who help.
+    case about somebody under 18 has no destinations: it goes to the people who help.
     """
     if case.age is not AgeAnswer.ADULTS:
         return ()
@@ -218,13 +218,13 @@ def platform_of_sighting(sighting: Sighting, situation: Situation) -> PlatformRe
 
 GENERIC_SITE_RECORD_ID: Final = "generic_site"
 NO_RECORD_NOTE: Final = translatable(
-    "There is no record of this site here. What goes for any site:"
+    "There is no record of this site here. These steps apply to any site:"
 )
 UNKNOWN_SITE_NAME: Final = translatable("a site without a record here")
 FORM_QUESTIONS_HEADING: Final = translatable("It asks, in this order:")
 WHAT_TO_SAY_HEADING: Final = translatable("Say this, in this order:")
 WHAT_TO_HAVE_READY_HEADING: Final = translatable(
-    "What the form asks was not read. Have this ready:"
+    "The questions of this form are not known here. Have this ready:"
 )
 NO_PICTURE_NEEDED_NOTE: Final = translatable(
     "The picture itself is not needed: links, accounts and dates are enough."

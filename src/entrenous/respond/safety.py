@@ -28,7 +28,8 @@ from entrenous.respond.who_helps import (
 )
 
 STOPPED_NOTE: Final = translatable(
-    "Stopped. Nothing was asked for or stored. You can go on at any time, and: entrenous help"
+    "Stopped. Nothing was requested or stored. You can go on at any time. To see who "
+    "helps: entrenous help"
 )
 GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
 COUNTRY_QUESTION: Final = translatable("Which country do you live in? (skip)")

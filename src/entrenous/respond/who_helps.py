@@ -115,8 +115,9 @@ def find_help_lines(places: tuple[Place, ...], need: HelpNeed) -> tuple[HelpLine
     """Return the help lines for people in these places, best first.
 
     They are sorted by distance (the person's own place, EU, worldwide), then by how well they fit
-    the need; verified ones come first. Adults get lines for children only if their place has no
-    line about pictures. Somebody under 18 gets only lines that people of that age may use.
+    the need, and then verified ones come before others. Adults get lines for children only if
+    their place has no line about pictures. Somebody under 18 gets only lines that people of that
+    age may use.
     """
     near = [line for line in shipped_help_lines() if _serves_places(line, places)]
     if need.under_18:

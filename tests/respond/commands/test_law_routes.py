@@ -119,7 +119,7 @@ def test_the_first_steps_are_shown_in_full_and_the_others_by_name(
     assert run([*given, "--all"], {}) == 0
     full = capsys.readouterr().out
     assert "only somebody who has the message can report it" in full
-    assert "Looked at, and not for this:" in full
+    assert "These routes do not apply:" in full
     assert full.count("read on") > 10
 
 

@@ -80,13 +80,13 @@ def export(
 
 
 def _make_show_command(lesson: Lesson) -> Callable[[bool], None]:
-    def show(quiz: QuizOption = False) -> None:
+    def show_lesson(quiz: QuizOption = False) -> None:
         width = min(shutil.get_terminal_size().columns, _COLUMNS_MAX)
         print_line(lesson_as_text(lesson, width))
         if quiz:
             raise typer.Exit(EXIT_NO if _ask_lesson_question(lesson) is False else EXIT_YES)
 
-    return show
+    return show_lesson
 
 
 def _ask_lesson_question(lesson: Lesson) -> bool | None:

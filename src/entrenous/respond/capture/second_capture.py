@@ -1,8 +1,8 @@
 """Add a second capture of the same page by somebody else, which gives level A3 if both saw the same
 content.
 
-WACZ files come from other people, so all sizes are limited, and the only fact that is taken from
-them is which content they have for which address.
+WACZ files come from other people, so all sizes are limited. Only one fact is taken from such a
+file: which content it has for which address.
 """
 
 import io

@@ -343,7 +343,9 @@ def breach(
     at: Annotated[datetime | None, time_option("When you told them; now if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what your organisation owes for a breach of its own systems, and note what was done."""
+    """Show what your organisation must do after a breach of its own systems, and note what was
+    done.
+    """
     with opened_device(context) as device:
         with device.vault.transaction():
             if aware_at is not None:
@@ -363,10 +365,10 @@ def breach(
 
 
 def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:
-    def write_data(file: BinaryIO) -> None:
+    def write_receipt_bytes(file: BinaryIO) -> None:
         file.write(data)
 
-    written.add(path, len(data), write_data)
+    written.add(path, len(data), write_receipt_bytes)
     written.write()
 
 

@@ -122,10 +122,10 @@ def _write_pack(written: FileGroup, path: Path, made_pack: Pack) -> None:
 
 
 def _store_file(written: FileGroup, path: Path, data: bytes) -> None:
-    def write_data(file: BinaryIO) -> None:
+    def write_pack_bytes(file: BinaryIO) -> None:
         file.write(data)
 
-    written.add(path, len(data), write_data)
+    written.add(path, len(data), write_pack_bytes)
     written.write()
 
 

@@ -117,7 +117,7 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
 
 @dataclass(frozen=True, slots=True)
 class _TimeCount:
-    """The calculation for one time zone; ``start`` is in that zone."""
+    """The calculation for one time zone; ``start`` is the time of the event in that zone."""
 
     start: datetime
     zone: ZoneInfo
@@ -293,7 +293,7 @@ class _DayCount:
             return last, working
         cited = rule.cited(rule.cite_least)
         sentence = translated(
-            "It must hold {least} working days{cited}, so it goes on to {day}."
+            "The time must have at least {least} working days{cited}, so it ends on {day}."
         ).format(least=least, cited=cited, day=_format_day(enough))
         return enough, (*working, sentence)
 

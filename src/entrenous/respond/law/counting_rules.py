@@ -27,8 +27,8 @@ class MonthEnd(StrEnum):
     """The day with which a period in months ends."""
 
     SAME_DAY = "same-day"  # the same day of the month as the event
-    #: The period starts on the day after the event, and ends on the day before the date of that
-    #: start recurs.
+    #: The period starts on the day after the event. After an event on 14 May, a month runs from
+    #: 15 May to 14 June.
     DAY_BEFORE = "day-before"
 
 

@@ -1,4 +1,5 @@
-"""Ladders: ordered steps for cases in which no web address can be taken down.
+"""Ladders: ordered steps for a case in which there is no page to take down, because the picture is
+in a chat, or somebody only threatens.
 
 The steps are facts in respond/facts/chat-ladder.toml and threat-ladder.toml; docs/spec/routes.md
 section 3 explains their columns.

@@ -284,7 +284,9 @@ def _note_answers(
             else translated("Until they have what they asked for, their time may stand still.")
         )
     elif asked:
-        yield translated("That they asked for more moves nothing here: this law names no pause.")
+        yield translated(
+            "They asked for more, but their time does not pause: this law names no pause."
+        )
     if answered and due_at:
         late = answered - due_at
         yield (

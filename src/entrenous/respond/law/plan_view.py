@@ -79,10 +79,10 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
         else:
             yield _step_title(number, step)
     if in_full and plan.refused:
-        yield translated("Looked at, and not for this:")
+        yield translated("These routes do not apply:")
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
     if not in_full and (len(plan.steps) > _STEPS_SHOWN_IN_FULL or plan.refused):
-        yield translated("To see every step, and what was looked at and does not fit, add --all.")
+        yield translated("To see every step in full, and the routes that do not apply, add --all.")
     if any(_can_be_drafted(step) for step in plan.steps):
         yield translated(_HOW_TO_DRAFT_IN_CASE if case else _HOW_TO_DRAFT_WITHOUT_CASE).format(
             case=case
@@ -95,19 +95,19 @@ _NO_PLACE_TEXT: Final = translatable(
     " case: entrenous case about NAME --place Germany"
 )
 _HOW_TO_DRAFT_IN_CASE: Final = translatable(
-    "To draft what a step is filed with, use the word in brackets: entrenous case notice {case}"
-    " --route WORD"
+    "To draft the document for a step, use the word in brackets: entrenous case notice "
+    "{case} --route WORD"
 )
 _HOW_TO_DRAFT_WITHOUT_CASE: Final = translatable(
-    "What a step with a word in brackets is filed with can be drafted in a case: entrenous case"
-    " open"
+    "In a case, you can draft the document for every step that has a word in brackets: "
+    "entrenous case open"
 )
 
 
 def how_to_draft(case: str, route: Route) -> str:
     """Return a sentence with an example command that drafts the document for a route."""
     command = f"entrenous case notice {case} --route {route.id}"
-    words = translated("To draft what a route is filed with, give its name, for example: {command}")
+    words = translated("To draft the document for a route, give its name, for example: {command}")
     return words.format(command=command)
 
 

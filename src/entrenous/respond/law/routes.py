@@ -55,8 +55,8 @@ _CHAT_SPREADS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
 # answers of the person that a sighting in a chat does not override
 _SPREADS_NOT_OVERRIDDEN_BY_CHAT: Final = _CHAT_SPREADS | {Spread.THREAT}
 _NONE_VERIFIED_TEXT: Final = translatable(
-    "A help line comes first here, because no route for this case has been checked at "
-    "its official text yet; it can tell you which of these holds."
+    "A help line comes first here, because no route for this case has been checked at its "
+    "official text yet; it can tell you which of these routes apply."
 )
 _ONLY_COPYRIGHT_TEXT: Final = translatable(
     "A help line comes first here, because the only route for this case that has been "
@@ -337,8 +337,11 @@ def platform_kind(situation: Situation) -> str:
 
 
 def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
-    """Return a sort key: verified routes first, then those that surely fit, reach the picture
-    itself and may be used for others; then by kind, open questions, platform, and hours to removal.
+    """Return a sort key.
+
+    Routes come first that are verified, surely fit the person, reach the picture itself, and may be
+    used by a representative if there is one. Among equal ones, the kind decides, then unanswered
+    conditions, the platform, and the hours to removal.
     """
     representative_may_file = not situation.on_behalf or route.representative is not LawReach.NO
     return (

@@ -111,13 +111,13 @@ def _parse_text(key: str, value: object) -> str:
 
 
 def _enum_parser(words: type[EnumT]) -> Callable[[str, object], EnumT]:
-    def parse_word(key: str, value: object) -> EnumT:
+    def parse_enum_member(key: str, value: object) -> EnumT:
         try:
             return words(_parse_text(key, value))
         except ValueError:
             raise _bad_value(key, value, "one of " + ", ".join(words)) from None
 
-    return parse_word
+    return parse_enum_member
 
 
 def _parse_places(key: str, value: object) -> tuple[Place, ...]:

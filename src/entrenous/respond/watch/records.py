@@ -72,7 +72,7 @@ _SITE_KEEPS_TEXT: Final = translatable(
 def describe_what_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
     """Explain what a request from here reveals, before the first one is made."""
     address = (
-        translated("an IP address: that of the way out of your proxy, not yours")
+        translated("an IP address: the one from which your proxy reaches the site, not yours")
         if by_proxy
         else translated(
             "your IP address, which can show roughly where you are (with the proxy in Settings, "
