@@ -25,6 +25,7 @@ from entrenous.respond.law.routes import (
     versions_of,
 )
 from entrenous.respond.nouns import (
+    SETTLED_NOTICE_STATES,
     AgeAnswer,
     Case,
     CaseState,
@@ -46,7 +47,6 @@ _SETBACK_TEXTS: Final = {
 _OVERDUE_TEXT: Final = translatable("Their time ended {duration} ago (letter {number}).")
 _WITHDRAWN_STATES: Final = frozenset({NoticeState.WITHDRAWN})
 _CHAT_SPREADS: Final = (Spread.GROUP, Spread.PRIVATE)
-_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 _REMOVAL_ROUTE_KINDS: Final = frozenset(
     {
         RouteKind.COPYRIGHT,
@@ -211,7 +211,7 @@ def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
     """Return the first deadline of each unsettled notice by the notice's number, the most urgent
     notice first.
     """
-    settled = {notice.number for notice in case.notices if notice.state in _SETTLED_STATES}
+    settled = {notice.number for notice in case.notices if notice.state in SETTLED_NOTICE_STATES}
     first: dict[int, Deadline] = {}
     for clock in deadlines_of_case(case, now):
         if clock.notice not in settled:
@@ -232,12 +232,10 @@ def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
 
 
 def _is_follow_up(later: Notice, notice: Notice) -> bool:
-    same_law = later.route.kind is RouteKind.ESCALATION and _law_name(later) == _law_name(notice)
+    same_law = (
+        later.route.kind is RouteKind.ESCALATION and later.route.law_name == notice.route.law_name
+    )
     return same_law or later.route.family in notice.route.next_routes
-
-
-def _law_name(notice: Notice) -> str:
-    return notice.route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
 def _question_steps(case: Case) -> Iterator[tuple[datetime, str]]:

@@ -140,6 +140,10 @@ class NoticeState(StrEnum):
     WITHDRAWN = translatable("withdrawn")
 
 
+# after one of these, the notice needs no further step
+SETTLED_NOTICE_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
+
+
 @dataclass(frozen=True, slots=True)
 class NoticeElement:
     """One element that the law requires in a notice. ``gaps`` are the placeholders, in square

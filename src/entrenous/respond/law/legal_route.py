@@ -126,6 +126,11 @@ class Route:
         if not self.source:
             raise ValueError("a legal fact needs its source")
 
+    @property
+    def law_name(self) -> str:
+        """The name of the law without its citation, e.g. "TAKE IT DOWN Act"."""
+        return self.law.partition(",")[0]
+
     def in_force(self, on: date) -> bool:
         """Return whether this version is in force on that day. A missing first or last day means no
         limit.

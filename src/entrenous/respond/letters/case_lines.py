@@ -13,7 +13,15 @@ from entrenous.respond.evidence import stamps_over_item
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines_of_case
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.wordings import law_name_in, without_own_notes, words_in_language
-from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
+from entrenous.respond.nouns import (
+    SETTLED_NOTICE_STATES,
+    Case,
+    Evidence,
+    Notice,
+    NoticeState,
+    Sighting,
+    SightingReach,
+)
 from entrenous.respond.situation import Demand, Spread
 
 
@@ -93,8 +101,7 @@ class HistoryLine:
 
 
 _EVENT_ORDER: Final = tuple(HistoryEvent)
-_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
-_DOCUMENTS_FOR_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+SHEET_DOCUMENTS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 _FRAME_KEY_OF_DEMAND: Final = {
     Demand.MONEY: "demand_money",
     Demand.PICTURES: "demand_pictures",
@@ -137,11 +144,11 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:
         return sent
-    same_law = (
-        tuple(notice for notice in sent if _law_name(notice.route) == _law_name(route)) or sent
-    )
+    same_law = tuple(notice for notice in sent if notice.route.law_name == route.law_name) or sent
     requests = tuple(notice for notice in same_law if notice.route.kind is not RouteKind.ESCALATION)
-    candidates = tuple(one for one in requests if one.state not in _SETTLED_STATES) or requests
+    candidates = (
+        tuple(one for one in requests if one.state not in SETTLED_NOTICE_STATES) or requests
+    )
     sightings_in_complaints = {
         sighting
         for notice in case.notices
@@ -153,10 +160,6 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     )
     addressee = next(addressees_without_complaint, next((notice.to for notice in candidates), ""))
     return tuple(notice for notice in candidates if notice.to == addressee)
-
-
-def _law_name(route: Route) -> str:
-    return route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
 def _format_time(at: datetime | None) -> str:
@@ -193,7 +196,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     """
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
-    at_desk = draft.route.document in _DOCUMENTS_FOR_DESKS
+    at_desk = draft.route.document in SHEET_DOCUMENTS
     for sighting in draft.told:
         key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where

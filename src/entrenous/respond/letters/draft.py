@@ -4,7 +4,6 @@ or the steps of a hash bank.
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from entrenous.base.errors import Refused
 from entrenous.base.language import ENGLISH, language_of_person, speaking
@@ -13,7 +12,12 @@ from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.law.routes import day_of_event, find_route
-from entrenous.respond.letters.case_lines import CaseLines, DraftContext, make_case_lines
+from entrenous.respond.letters.case_lines import (
+    SHEET_DOCUMENTS,
+    CaseLines,
+    DraftContext,
+    make_case_lines,
+)
 from entrenous.respond.letters.elements import WordedElement, word_elements
 from entrenous.respond.letters.layout import hash_bank_parts, letter_parts, sheet_parts
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_name
@@ -28,9 +32,6 @@ class NotYoursToFile(Refused):
     letter from a case of their own. Other routes let you act for somebody: entrenous law routes
     {name}
     """
-
-
-_SHEET_DOCUMENTS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 
 
 def draft_and_store_notice(
@@ -137,7 +138,7 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
     shown.
     """
     by_representative = case.representative is not None or case.situation.on_behalf
-    in_own_name = route.document in _SHEET_DOCUMENTS or route.document is DocumentKind.HASH_BANK
+    in_own_name = route.document in SHEET_DOCUMENTS or route.document is DocumentKind.HASH_BANK
     if by_representative and route.representative is LawReach.NO and not in_own_name:
         raise NotYoursToFile(law=law_name_in(route, "en"), name=case.name)
 
@@ -156,7 +157,7 @@ def _other_gaps(
 def _document_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[DocumentPart, ...]:
-    if draft.route.document in _SHEET_DOCUMENTS:
+    if draft.route.document in SHEET_DOCUMENTS:
         return sheet_parts(draft, worded, lines)
     if draft.route.document is DocumentKind.HASH_BANK:
         return hash_bank_parts(draft, worded, lines)
