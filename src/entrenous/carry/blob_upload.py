@@ -50,8 +50,9 @@ async def upload_blob(
     relay: Relay,
     start: int = 0,
 ) -> bool:
-    """Store a blob's bytes from ``start`` on, given in ``chunks``; earlier calls stored those
-    before.
+    """Store a blob's bytes from the offset ``start`` to its end, which ``chunks`` yields.
+
+    Earlier calls have stored the bytes before that offset.
 
     Returns:
         False if the same blob is stored already; ``chunks`` is then not read.

@@ -131,8 +131,10 @@ def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) 
 def leave_tombstone(
     tx: RowTransaction, stored: StoredEnvelope, present: datetime
 ) -> StoredEnvelope:
-    """Delete what is left of an envelope, except a tombstone, which is kept for a number of days
-    from the first call.
+    """Delete what is left of an envelope, except a tombstone.
+
+    The tombstone is the envelope's row, which still shows the state to the sender. It is kept for
+    TOMBSTONE_DAYS days from the first call.
     """
     tx.drop(StoredLetter, stored.envelope)
     _drop_content(tx, stored, present)

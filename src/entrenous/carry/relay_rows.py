@@ -35,8 +35,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 class StoredMailbox(Row, frozen=True):
     """A mailbox; ``last_sequence`` is the sequence of its newest envelope.
 
-    ``close_lock`` is the hash of the token that deletes it, which the owner's other devices have;
-    None until the owner sets it.
+    ``close_lock`` is the hash of the token that may delete the mailbox. The owner's other devices
+    have that token. ``close_lock`` is None until the owner sets it.
     """
 
     mailbox: MailboxId
@@ -74,7 +74,7 @@ class StoredLock(Row, frozen=True):
 
 
 class StoredKeyBundle(Row, frozen=True):
-    """The card that a mailbox shows to holders of its send tokens; opaque to the relay."""
+    """A mailbox's key bundle (``card``), for holders of its send tokens; opaque to the relay."""
 
     mailbox: MailboxId
     card: bytes
@@ -174,8 +174,9 @@ class StoredShareGroup(Row, frozen=True):
 
 
 class StoredAttempt(Row, frozen=True):
-    """An attempt to open a message that received its share; ``finished`` once its device has stored
-    the content.
+    """An attempt to open a message, to which the share was released.
+
+    It is ``finished`` once the device has stored the content.
     """
 
     envelope: EnvelopeId
@@ -230,7 +231,10 @@ class StoredRestore(Row, frozen=True):
 
 
 class StoredSweep(Row, frozen=True):
-    """The time up to which everything due was deleted, for all relays on the database; one row."""
+    """The time up to which everything due was deleted, for all relays on the database; one row.
+
+    The fields are those of :class:`entrenous.serving.host_checks.ClockMark`.
+    """
 
     number: int
     swept_at: datetime

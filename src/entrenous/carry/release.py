@@ -1,7 +1,7 @@
 """Release the relay's half of a content key: each attempt is counted, atomically
 (docs/spec/relay.md section 6).
 
-Openings are counted for a person in a share group, not for each device.
+A share group counts the openings of one person, on all of that person's devices together.
 """
 
 from datetime import datetime

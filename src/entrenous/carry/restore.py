@@ -111,8 +111,9 @@ def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
 def _close_envelopes_without_blobs(
     tx: RowTransaction, missing: frozenset[str], present: datetime
 ) -> int:
-    """Close envelopes with a missing blob: the blob was deleted, and so the envelope ended, after
-    the rows were copied.
+    """Close the envelopes whose blob is missing from the backup.
+
+    Such a blob was deleted after the rows were copied, because its envelope had ended by then.
     """
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(StoredBlob, name=name)):

@@ -100,9 +100,9 @@ def oprf_input(stretched: Secret) -> Secret:
 
 
 def offline_key(stretched: Secret) -> Secret:
-    """Return the key, 32 bytes, that encrypts the stored relay's share.
+    """Return the key, 32 bytes, that encrypts a stored copy of the relay's share.
 
-    A relay's share is stored for as long as the vault may be opened offline.
+    The copy is kept for as long as the vault may be opened offline.
     """
     return derive(stretched, _OFFLINE_KEY_CONTEXT)
 

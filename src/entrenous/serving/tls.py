@@ -42,8 +42,8 @@ class Certificate:
     def load(self) -> None:
         """Read both files, for instance again after a renewal; raises BadCertificate.
 
-        Open connections keep the old certificate. If the files cannot be used, the server keeps it
-        too.
+        Open connections keep the old certificate. If the files cannot be used, new connections get
+        the old certificate as well.
         """
         # Try a fresh context first: OpenSSL sets the certificate before it checks the key.
         self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))

@@ -45,7 +45,7 @@ class GroupConnection(Protocol):
         """Write the unit of work and commit; the commit need not be durable yet."""
 
     def ticket(self) -> object:
-        """Return the argument with which :meth:`sync` covers all commits since the last ticket."""
+        """Return what :meth:`sync` needs in order to flush all commits since the last ticket."""
 
     def sync(self, ticket: Any) -> None:
         """Block, in another thread, until all commits up to the ticket are durable."""

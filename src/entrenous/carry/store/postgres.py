@@ -443,6 +443,7 @@ class PostgresWakeUps:
             with contextlib.suppress(queue.Empty):
                 while len(rung) < _UNSENT_WAKE_UPS_MAX:
                     rung.add(self._rung.get_nowait())
-            # None, the last of them, wakes this process's other thread: it need not wait to end.
+            # None comes from close(). It is sent as an empty payload, which wakes the listening
+            # thread of this process, so that this thread too can end at once.
             told = [_NOTIFY_CHANNEL, ["" if mailbox is None else mailbox.hex() for mailbox in rung]]
             connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)

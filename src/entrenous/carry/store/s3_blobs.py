@@ -1,4 +1,4 @@
-"""Blobs as runs of objects in an S3 bucket (docs/decisions/0016-s3-runs-of-objects.md)."""
+"""Blobs in an S3 bucket, each in several objects (docs/decisions/0016-s3-runs-of-objects.md)."""
 
 import asyncio
 import contextlib
