@@ -137,7 +137,8 @@ LOCK_TO_MOVE_RECORD = "lock-to-follow"
 
 OWN_IDENTITY: Final = OwnRecord(IDENTITY_RECORD, Identity)
 _LOCK_TO_MOVE: Final = OwnRecord(LOCK_TO_MOVE_RECORD, RelayLock)
-# our list's epoch at the last loss or move; only mailboxes announced since then are used
+# The number of our device list at the last loss or move. Only mailboxes announced since then are
+# used.
 MOVE_READY_SINCE_RECORD = "ready-since"
 # the token that will replace the one that deletes our mailbox
 NEXT_CLOSE_TOKEN_RECORD = "next-close"  # noqa: S105 - a record's name

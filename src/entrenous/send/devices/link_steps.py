@@ -227,7 +227,8 @@ def store_new_identity(
     box: LinkMailbox,
     device: Device,
 ) -> None:
-    """Store this device's new identity, in one transaction; the next flush tells the relay.
+    """Store this device's new identity, in one transaction. The relay learns of it when the
+    outbox is next sent.
 
     Raises:
         BadKeyBundle, BadSignature, LinkNotProven: the key bundle does not list exactly this device.

@@ -82,8 +82,9 @@ def our_relays(device: Device) -> frozenset[str]:
 
 
 def was_at_another_mailbox(epoch: int, device: Device) -> bool:
-    """Check whether our list of this epoch has this device at another mailbox. If the oldest list
-    in our key bundle is newer than that, it is used instead.
+    """Check whether our device list with the number ``epoch`` has this device at another mailbox.
+
+    If our key bundle begins with a newer list, that one is used instead.
     """
     me = own_device(device)
     if epoch >= me.person.epoch:

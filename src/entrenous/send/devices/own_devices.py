@@ -151,7 +151,7 @@ class RevocationState(StrEnum):
     """Whether the relay has deleted its part of a revoked device's lock."""
 
     DONE = "done"
-    WAITS = "waits"  # the relay has not confirmed it; every flush asks again
+    WAITS = "waits"  # not confirmed by the relay; it is asked whenever the outbox is sent
     REFUSED = "refused"  # the relay rejects the token this device knows; another device may know it
     ELSEWHERE = "elsewhere"  # this device does not know the token; another device may
 

@@ -93,7 +93,7 @@ def certify_device(
 def make_first_list(
     name: str, home: MailboxAddress, signed: SignedCertificate, issued_at: datetime
 ) -> ListStatement:
-    """Return the list of epoch 1, with one device."""
+    """Return a person's first device list, with one device. Its number (epoch) is 1."""
     said = DeviceList(
         person=signed.certificate.person,
         epoch=1,

@@ -21,8 +21,9 @@ from entrenous.send.tokens.issue import withdraw_tokens_of
 def block_contact(name: str, device: Device) -> Contact:
     """Block a person: accept nothing from them, and revoke their send tokens.
 
-    Their queued outbox items are dropped, except recalls. The next flush tells our relay. Messages
-    that arrive before then, or through an invite that the person still has, have no effect.
+    Their queued outbox items are dropped, except recalls. Our relay is told when the outbox is
+    next sent. Messages that arrive before then, or through an invite that the person still has,
+    have no effect.
 
     Raises:
         UnknownPerson.

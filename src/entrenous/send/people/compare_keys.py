@@ -106,7 +106,7 @@ def _comparison_transcript(comparing: KeyComparison, person: PersonId, device: D
 def compare_keys(name: str, device: Device) -> KeyComparison:
     """Take our next step: begin a comparison or answer theirs; return the current state.
 
-    The letters leave with the next flush.
+    The letters leave when the outbox is next sent (send/flush.py).
 
     Raises:
         UnknownPerson, ContactIsBlocked, DeviceWithoutRelay.

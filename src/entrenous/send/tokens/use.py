@@ -391,7 +391,7 @@ def mailbox_under_list(
 
 
 def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
-    """Return the list of this epoch in the newest key bundle of a person, or our own."""
+    """Return the device list with this number (its epoch) from a person's newest key bundle."""
     card = _own_key_bundle(person, device) or known_key_bundle(person, device)
     lists = () if card is None else read_key_bundle(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
