@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from entrenous.base.environment import BadSetting
 from entrenous.connectors.asgi import GateMiddleware
-from entrenous.connectors.reverse_proxy import Upstream, proxy_app
+from entrenous.connectors.reverse_proxy import UpstreamServer, proxy_app
 from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, setting
 
 
@@ -41,7 +41,7 @@ class Behind:
 
 def proxied(behind: Any, gate: Scripted, url: str = "http://127.0.0.1:3000") -> Any:
     transport = behind if isinstance(behind, httpx.AsyncBaseTransport) else None
-    upstream = Upstream(url, transport or httpx.ASGITransport(behind.app))
+    upstream = UpstreamServer(url, transport or httpx.ASGITransport(behind.app))
     return GateMiddleware(upstream, gate.setting, client=gate.async_client())
 
 
@@ -88,7 +88,7 @@ def test_proxy_forwards_request_and_answer() -> None:
 @pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
 def test_connection_header_cannot_remove_the_decision(name: str) -> None:
     behind, gate = Behind(), Scripted()
-    upstream = Upstream("http://127.0.0.1:3000", httpx.ASGITransport(behind.app))
+    upstream = UpstreamServer("http://127.0.0.1:3000", httpx.ASGITransport(behind.app))
     app = GateMiddleware(upstream, gate.setting, on_hold="header", client=gate.async_client())
     for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
         assert ask(app, "POST", "/", content=HELD, headers={"Connection": line}).status_code == 201

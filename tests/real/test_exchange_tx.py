@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
-from entrenous.connectors.exchange.serve_ncmec import FEEDBACK_REASONS, ncmec_app
+from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncmec_app
 from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import done
@@ -208,7 +208,7 @@ def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
     said = room.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
     stances = {one.claim: one.stance for one in said}
     assert stances == {"hers": Stance.CONFIRMED, "another": Stance.NOT_INTIMATE}
-    assert len(FEEDBACK_REASONS) == 2
+    assert len(STANCE_BY_REASON_GUID) == 2
 
 
 def match(home: Path, environment: Mapping[str, str], number: int) -> str:

@@ -106,7 +106,7 @@ class HashMatch:
     bank: Bank
 
 
-def matches_near(views: HashViews, platform: Platform) -> list[HashMatch]:
+def find_hash_matches(views: HashViews, platform: Platform) -> list[HashMatch]:
     """Return the claims with the hash of a whole picture that is close to one of the views.
 
     The radius of the claim's bank decides what is close. The nearest claims come first.
@@ -276,11 +276,11 @@ class MatchRequests:
 
     def _in_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
-        return matches_in_banks(matches_near(views, self.platform), wanted)
+        return matches_in_banks(find_hash_matches(views, self.platform), wanted)
 
     def _acted_on(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
-        return matches_acted_on(matches_near(views, self.platform) if views else [], wanted)
+        return matches_acted_on(find_hash_matches(views, self.platform) if views else [], wanted)
 
 
 def json_answer(answer: Any, status: int = 200) -> JSONResponse:

@@ -74,7 +74,7 @@ def proxy_app(
     name = _header_name(account_header)
     account = partial(_user_in_header, name) if name else None
     return GateMiddleware(
-        Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
+        UpstreamServer(upstream), setting, paths=paths, on_hold=on_hold, account=account
     )
 
 
@@ -92,7 +92,7 @@ def _user_in_header(name: bytes, scope: MutableMapping[str, Any]) -> str:
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
-class Upstream:
+class UpstreamServer:
     """Forwards each request to the server and returns its answer. Creating it raises BadSetting."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:

@@ -265,7 +265,7 @@ def group_changes_by_hash(
     """
     live = [one for one in page.changes if one.state in MATCHING_STATES]
     exchange.served.record_served(partner, live, newest_number_seen)
-    touched = _touched_hashes(partner, page, exchange)
+    touched = _second_of_newest_change_by_hash(partner, page, exchange)
     claims = exchange.served.claims_on_hashes(partner.banks, touched)
     served = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
@@ -280,7 +280,7 @@ def group_changes_by_hash(
     )
 
 
-def _touched_hashes(
+def _second_of_newest_change_by_hash(
     partner: ExchangePartner, page: ChangePage, exchange: Exchange
 ) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
-from entrenous.connectors.exchange.serve_ncmec import FEEDBACK_REASONS
+from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
@@ -214,7 +214,9 @@ def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) ->
     hers = ClaimId("hers")
     made = Claim(hers, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (bits(1),)))
-    guid = next(guid for guid, stance in FEEDBACK_REASONS.items() if stance is Stance.NOT_INTIMATE)
+    guid = next(
+        guid for guid, stance in STANCE_BY_REASON_GUID.items() if stance is Stance.NOT_INTIMATE
+    )
     against = f"<negative><reasonIds><guid>{guid}</guid></reasonIds></negative>"
     for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
         body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()

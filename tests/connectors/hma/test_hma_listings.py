@@ -114,7 +114,7 @@ def test_crash_before_switching_off_leaves_it_on(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(platform.bank), "move", dies)
+        patched.setattr(type(platform.bank), "apply_event", dies)
         until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
         with pytest.raises(ZeroDivisionError):
             hma.put(ADDRESS, json=until)

@@ -150,7 +150,7 @@ def _reason_element(one: PartnerOpinion) -> tuple[str, str]:
 
 
 FEEDBACK_BODY_BYTES_MAX: Final = 16_000
-FEEDBACK_REASONS: Final = {
+STANCE_BY_REASON_GUID: Final = {
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c01": Stance.NOT_INTIMATE,
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c02": Stance.DISPUTED,
 }
@@ -211,7 +211,7 @@ class _NcmecApi:
         await self._partner(request)
         known = (
             xml_element("feedbackReason", "", guid=guid, name=stance)
-            for guid, stance in FEEDBACK_REASONS.items()
+            for guid, stance in STANCE_BY_REASON_GUID.items()
         )
         inside = xml_element("availableFeedbackReasons", "", *known, type="PDQ")
         return xml_response("feedbackReasons", inside)
@@ -306,9 +306,9 @@ def _parse_stance(root: Element) -> Stance:
         if reasons is not None
         else []
     )
-    if not guids or any(guid not in FEEDBACK_REASONS for guid in guids):
+    if not guids or any(guid not in STANCE_BY_REASON_GUID for guid in guids):
         raise BadQuery(why="it must contain affirmative, or negative with the guid of a reason")
-    return FEEDBACK_REASONS[guids[0]]
+    return STANCE_BY_REASON_GUID[guids[0]]
 
 
 def _parse_date(request: Request, name: str) -> int:

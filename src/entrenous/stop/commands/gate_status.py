@@ -19,7 +19,10 @@ from entrenous.stop.gate_settings import SETTINGS_FILE, read_gate_settings
 from entrenous.stop.index.file_index import index_condition, index_written_at
 from entrenous.stop.nouns import GateFigures, ShadowOutcome
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.gate_figures import count_platform_figures, undecryptable_uploads
+from entrenous.stop.store.gate_figures import (
+    count_platform_figures,
+    count_undecryptable_of_platform,
+)
 from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_gate_http_settings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
@@ -119,7 +122,7 @@ def _low_disk_warning(platform: Platform) -> Iterator[str]:
 
 
 def _undecryptable_warning(platform: Platform) -> Iterator[str]:
-    count = undecryptable_uploads(platform)
+    count = count_undecryptable_of_platform(platform)
     if count:
         yield (
             f"{count:,} of the uploads that have waited longest cannot be decrypted: their key is"

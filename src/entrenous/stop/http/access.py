@@ -368,7 +368,7 @@ _FORWARDED_HOP_PATTERN: Final = re.compile(
     rf"(?P<four>[\d.]+){_FORWARDED_PORT}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT}|(?P<bare>[\da-f:.]+)",
     re.IGNORECASE | re.ASCII,
 )
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ForwardedAddressMiddleware:
@@ -422,7 +422,7 @@ def _forwarded_node(untrusted_hop: str) -> str:
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 
 
-def _parse_ip_address(text: str) -> _Address | None:
+def _parse_ip_address(text: str) -> IpAddress | None:
     """Parse an address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)

@@ -114,7 +114,7 @@ def find_clip_matches(
         *trimmed_hits(clip.video, cut, inner, radius),
         *sound_hits(alike, claims_by_sound),
     ]
-    entries = _first_entries(claims_by_entry, inner, alike, claims_by_sound)
+    entries = _entry_of_each_claim(claims_by_entry, inner, alike, claims_by_sound)
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
@@ -213,7 +213,7 @@ def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, l
     return claims
 
 
-def _first_entries(
+def _entry_of_each_claim(
     claims_by_entry: ClaimsByEntry,
     inner: ClaimsByEntry,
     alike: Sequence[SoundMatch],

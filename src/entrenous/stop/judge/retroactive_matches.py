@@ -193,7 +193,7 @@ def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Itera
     found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(
         _orientation_words(ways), PDQ_RADIUS_BITS
     )
-    for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
+    for _, near in groupby(_sorted_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
         for _, distance, query, position in near:
             number, orientation = divmod(query, _VIEWS_PER_HASH)
@@ -219,7 +219,7 @@ def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _by_upload(found: HashPairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
+def _sorted_by_upload(found: HashPairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
     """Yield (upload, distance, query, position), sorted by upload and then by distance.
 
     Of equally near views, the one with the fewest edits comes first.
@@ -282,7 +282,7 @@ def matching_sounds(
     index = SoundIndex.of([one.sound for one in kept])
     found = dict[int, list[SoundMatch]]()
     for number, sound in sought.sounds.items():
-        for upload, alike in _stretches_of(index, number, sound):
+        for upload, alike in _find_matching_stretches(index, number, sound):
             found.setdefault(upload, []).append(alike)
     for upload, every in sorted(found.items()):
         best = min(every, key=lambda one: (-one.length_s, one.errors))
@@ -290,7 +290,7 @@ def matching_sounds(
         yield UploadSoundMatches(kept[upload].case, matches, best.sound)
 
 
-def _stretches_of(
+def _find_matching_stretches(
     index: SoundIndex, number: int, sound: SoundPrint
 ) -> Iterator[tuple[int, SoundMatch]]:
     """Yield positions of uploads in the index, each with its stretch that resembles this sound.

@@ -34,7 +34,7 @@ from entrenous.stop.store.registrations import (
     existing_claims,
     get_bank,
     get_claim,
-    opinions_on,
+    get_opinions,
     statement_batches,
     whole_hashes_of,
 )
@@ -340,7 +340,7 @@ class BankQueries:
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
         """Return one opinion for each key, the oldest first."""
         with snapshot_read(self.engine) as db:
-            return opinions_on(db, claim)
+            return get_opinions(db, claim)
 
     def partners(self) -> tuple[Partner, ...]:
         """Return all platforms, by name."""

@@ -29,9 +29,9 @@ from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, ove
 from entrenous.stop.store.registrations import (
     existing_claims,
     get_claim,
+    get_opinions,
     insert_registrations,
     next_change_number,
-    opinions_on,
 )
 from entrenous.stop.store.schema import (
     BANK_TABLE,
@@ -184,7 +184,7 @@ class BankStore(BankQueries):
         claim, key = opinion.claim, opinion.key
         values = {"stance": opinion.stance, "at": stored_time(opinion.at)}
         with exclusive_write(self.engine) as db:
-            before = opinions_on(db, claim)
+            before = get_opinions(db, claim)
             get_claim(db, claim)
             if (
                 db.execute(PARTNER_TABLE.select().where(PARTNER_TABLE.c.key == key)).one_or_none()
@@ -199,7 +199,7 @@ class BankStore(BankQueries):
             )
             if db.execute(newer).rowcount:
                 append_events(db, self.clock, opinion_event(opinion))
-            now = opinions_on(db, claim)
+            now = get_opinions(db, claim)
             if apply_consequences is not None:
                 apply_consequences(before, BankStore(db, self.clock))
             return now

@@ -251,7 +251,7 @@ class ServedStore:
         with snapshot_read(self.engine) as db:
             for batch in statement_batches(claims):
                 for row in db.execute(told.where(SERVED_TABLE.c.claim.in_(batch))):
-                    _add_hash(found, row)
+                    _add_hash_of_row(found, row)
         return found
 
     def claims_on_hashes(
@@ -422,7 +422,7 @@ def _select_served() -> sa.Select[Any]:
     )
 
 
-def _add_hash(found: dict[ClaimId, ServedClaim], row: Any) -> None:
+def _add_hash_of_row(found: dict[ClaimId, ServedClaim], row: Any) -> None:
     known = found.get(ClaimId(row.claim))
     found[ClaimId(row.claim)] = _served_from_row(row, (*(known.hashes if known else ()), row.bits))
 

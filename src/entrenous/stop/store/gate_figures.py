@@ -141,12 +141,12 @@ def _count_shadow_outcomes(
     rows = db.execute(query.order_by(UPLOAD_TABLE.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
     return dict(
         Counter(
-            cell for row in rows for cell in _shadow_cells(row.would, row.matches, shadow_banks)
+            cell for row in rows for cell in _shadow_outcomes(row.would, row.matches, shadow_banks)
         )
     )
 
 
-def _shadow_cells(
+def _shadow_outcomes(
     would: str, matches: Iterable[Any], shadow_banks: set[str]
 ) -> Iterator[ShadowOutcome]:
     """Yield the nearest match of each bank in shadow mode."""
@@ -168,7 +168,7 @@ def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> 
     )
 
 
-def undecryptable_uploads(platform: Platform) -> int:
+def count_undecryptable_of_platform(platform: Platform) -> int:
     """Count a platform's waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
     return count_undecryptable(platform.reviews.engine, platform.reviews.held)
 

@@ -28,8 +28,8 @@ from entrenous.stop.store.audit_events import (
 from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, snapshot_read
 from entrenous.stop.store.registrations import (
     IS_PICTURE,
-    add_hashes,
     existing_claims,
+    link_claims_to_hashes,
     next_change_number,
     statement_batches,
     with_confirmed_number,
@@ -91,7 +91,9 @@ def add_reviewed_hashes(
     fitting = [claim for claim in claims if claim.state in MATCHING_STATES]
     if fitting:
         owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
-        hash_numbers = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        hash_numbers = link_claims_to_hashes(
+            db, [(claim.id, bits) for claim in fitting for bits in whole]
+        )
         _mark_added(
             db, fitting, hash_numbers, owned, next_change_number(db) if confirmed else HOLD_ONLY
         )

@@ -133,7 +133,7 @@ def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId
     return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING_STATES}
 
 
-def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
+def get_opinions(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
     """Return opinions on a claim, oldest first."""
     query = sa.select(OPINION_TABLE).where(OPINION_TABLE.c.claim == claim)
     return tuple(
@@ -182,8 +182,10 @@ def insert_registrations(
     ]
     db.execute(CLAIM_TABLE.insert(), rows)
     wholes = [(one.claim.id, bits) for one in registrations for bits in one.whole]
-    numbers = add_hashes(db, wholes)
-    add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True)
+    numbers = link_claims_to_hashes(db, wholes)
+    link_claims_to_hashes(
+        db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True
+    )
     for one in registrations:
         if one.video is not None:
             _add_video(db, one.claim.id, one.video)
@@ -202,7 +204,7 @@ def next_change_number(db: sa.Connection) -> int:
     return (newest or 0) + 1
 
 
-def add_hashes(
+def link_claims_to_hashes(
     db: sa.Connection, links: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
 ) -> dict[bytes, int]:
     """Link claims to hashes, which are stored if they are new.
@@ -224,8 +226,8 @@ def add_hashes(
 
 
 def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
-    shown = add_hashes(db, [(claim, bits) for bits in video.hashes])
-    inner = add_hashes(db, [(claim, bits) for bits in video.inner], part=True)
+    shown = link_claims_to_hashes(db, [(claim, bits) for bits in video.hashes])
+    inner = link_claims_to_hashes(db, [(claim, bits) for bits in video.inner], part=True)
     places = [(shown[one.bits], one.at_ms) for one in video.frames]
     places += [(inner[one.inner], one.at_ms) for one in video.frames if one.inner is not None]
     rows = [{"claim": claim, "number": number, "at_ms": at_ms} for number, at_ms in places]
