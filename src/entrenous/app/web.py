@@ -138,6 +138,11 @@ def kept_form(request: Request) -> FormData:
     return state_of(request).login.take_form(request.url.path) or FormData()
 
 
+def posted_or_kept_form(request: Request) -> FormData:
+    """Return the form that this request posted; without one, as :func:`kept_form` does."""
+    return posted_form(request) or kept_form(request)
+
+
 def redirect_to(request: Request, name: str, **parts: object) -> Response:
     """Show another page, by the name of its route."""
     return RedirectResponse(request.app.url_path_for(name, **parts), status_code=303)

@@ -23,6 +23,7 @@ from entrenous.app.web import (
     in_vault,
     job_result,
     language_of,
+    posted_form,
     show,
     start_job,
     state_of,
@@ -117,7 +118,7 @@ async def serve_archive(request: Request) -> Response:
 
 async def show_import_form(request: Request, words: str = "", status: int = 200) -> Response:
     await in_vault(request, lambda _: None)
-    form = getattr(request.state, "form", None)
+    form = posted_form(request)
     folder = typed_text(form, "folder") if form else ""
     return show(request, "take_archive.html", status=status, words=words, folder=folder)
 

@@ -13,7 +13,15 @@ from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.case_evidence import JobOutcome
 from entrenous.app.pages.help_lines import present_lines
 from entrenous.app.pages.one_case import case_handle, find_case_name, run_in_case
-from entrenous.app.web import error_words, language_of, redirect_to, show, start_job, state_of
+from entrenous.app.web import (
+    error_words,
+    language_of,
+    posted_form,
+    redirect_to,
+    show,
+    start_job,
+    state_of,
+)
 from entrenous.app.wording import group_list_items
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
@@ -174,7 +182,7 @@ async def show_pack_choices(request: Request, words: str = "") -> Response:
         words=words,
         it=case,
         case=case_handle(request),
-        form=getattr(request.state, "form", None) or {},
+        form=posted_form(request) or {},
     )
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.cases import parse_moment
 from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
-from entrenous.app.web import download_response, kept_form, redirect_to, show, state_of
+from entrenous.app.web import download_response, posted_or_kept_form, redirect_to, show, state_of
 from entrenous.app.wording import without_command_texts
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
@@ -65,7 +65,7 @@ async def show_letter(request: Request, words: str = "") -> Response:
     case, now = await run_in_case(request, read_case_and_time)
     notice = find_notice(case, number)
     to = addressee_of(case, notice.route, notice.told, notice.language)
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "letter.html",

@@ -22,9 +22,8 @@ from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     download_response,
     in_vault,
-    kept_form,
     language_of,
-    posted_form,
+    posted_or_kept_form,
     redirect_to,
     show,
     state_of,
@@ -216,7 +215,7 @@ async def serve_calendar(request: Request) -> Response:
 async def show_sighting_form(request: Request, words: str = "") -> Response:
     """Ask where it was seen: a web page, or a chat described in words."""
     case = await run_in_case(request, find_case)
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "seen.html",
@@ -248,7 +247,7 @@ async def show_situation_form(request: Request, words: str = "") -> Response:
     """Ask for more about what happened, since the choice of routes depends on it."""
     case = await run_in_case(request, find_case)
     places = case.situation.places
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "about.html",
@@ -347,7 +346,7 @@ async def show_breach(request: Request, words: str = "") -> Response:
         it=case.breach,
         case=case_handle(request),
         lines=group_list_items(lines),
-        form=posted_form(request) or kept_form(request),
+        form=posted_or_kept_form(request),
     )
 
 

@@ -12,7 +12,14 @@ from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text, typed_texts
 from entrenous.app.pages.review import DRAFT_PREVIEW_PX, beginning_of_reply
-from entrenous.app.web import error_words, in_vault, kept_form, redirect_to, show, state_of
+from entrenous.app.web import (
+    error_words,
+    in_vault,
+    posted_or_kept_form,
+    redirect_to,
+    show,
+    state_of,
+)
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
@@ -55,7 +62,7 @@ async def show_compose_form(
     """Show the form: empty, with the input before an error, or with the draft to change. Without a
     relay, the page that makes copies takes its place.
     """
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     if not await in_vault(request, has_relay):
         return redirect_to(request, "copies")
     draft = draft or typed_text(form, "draft") or request.query_params.get("draft", "")

@@ -21,8 +21,9 @@ from entrenous.app.web import (
     error_words,
     in_vault,
     job_result,
-    kept_form,
     language_of,
+    posted_form,
+    posted_or_kept_form,
     redirect_to,
     response_for_page,
     show,
@@ -168,7 +169,7 @@ async def show_link_form(request: Request, words: str = "", status: int = 200) -
     """Ask for the other device's code: this device is new."""
     if state_of(request).has_device:
         return redirect_to(request, "home")
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(request, "link_here.html", status=status, words=words, form=form)
 
 
@@ -193,7 +194,7 @@ async def show_lock_form(
 ) -> Response:
     """Ask for the passphrase of this new device."""
     _read_link_code(request)
-    form = getattr(request.state, "form", None) or FormData()
+    form = posted_form(request) or FormData()
     return show(
         request,
         "link_lock.html",

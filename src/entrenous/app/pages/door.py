@@ -16,7 +16,7 @@ from entrenous.app.passphrases import (
     passphrase_fields,
     passphrase_in,
 )
-from entrenous.app.web import error_words, kept_form, redirect_to, show, state_of
+from entrenous.app.web import error_words, posted_or_kept_form, redirect_to, show, state_of
 from entrenous.base.errors import EntrenousError
 from entrenous.device.lock_errors import WrongPassphrase
 from entrenous.learn.check_up import passphrase_guesses_log10
@@ -58,7 +58,7 @@ async def show_set_up_form(
     state = state_of(request)
     if state.has_device:
         return redirect_to(request, "unlock")
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "setup.html",

@@ -19,8 +19,8 @@ from entrenous.app.web import (
     error_words,
     in_vault,
     job_result,
-    kept_form,
     language_of,
+    posted_or_kept_form,
     redirect_to,
     show,
     start_job,
@@ -103,7 +103,7 @@ async def show_join_form(request: Request, words: str = "", status: int = 200) -
     """
     if await in_vault(request, has_relay):
         return redirect_to(request, "move")
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(request, "join.html", status=status, words=words, form=form)
 
 

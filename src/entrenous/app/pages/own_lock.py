@@ -26,8 +26,8 @@ from entrenous.app.web import (
     has_confirmed,
     in_vault,
     job_result,
-    kept_form,
     language_of,
+    posted_or_kept_form,
     redirect_to,
     response_for_page,
     show,
@@ -330,7 +330,7 @@ async def show_move_form(request: Request, words: str = "", status: int = 200) -
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
 
     relay, moves_to, master_here = await in_vault(request, read_relay_and_move)
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "move.html",

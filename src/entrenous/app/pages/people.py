@@ -15,8 +15,8 @@ from entrenous.app.web import (
     has_confirmed,
     in_vault,
     job_result,
-    kept_form,
     language_of,
+    posted_or_kept_form,
     redirect_to,
     response_for_page,
     show,
@@ -98,7 +98,7 @@ async def show_people(request: Request, words: str = "", status: int = 200) -> R
         }
 
     known, groups = await in_vault(request, read_people_and_circles)
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     return show(
         request,
         "people.html",

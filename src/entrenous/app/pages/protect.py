@@ -18,6 +18,7 @@ from entrenous.app.web import (
     in_vault,
     job_result,
     language_of,
+    posted_form,
     show,
     start_job,
     state_of,
@@ -119,7 +120,7 @@ async def show_platform_question(request: Request, words: str = "", status: int 
     """Explain what would be sent, and ask which platform should get it."""
     chosen = job_result(request, ChosenMedium)
     whole = Consent(adult=True, parts=True)
-    form = getattr(request.state, "form", None)
+    form = posted_form(request)
     return show(
         request,
         "protect_this.html",

@@ -20,8 +20,8 @@ from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     error_words,
     in_vault,
-    kept_form,
     language_of,
+    posted_or_kept_form,
     redirect_to,
     show,
     state_of,
@@ -105,7 +105,7 @@ async def save_settings(request: Request) -> Response:
 
 
 async def show_proxy_form(request: Request, words: str = "", status: int = 200) -> Response:
-    form = getattr(request.state, "form", None) or kept_form(request)
+    form = posted_or_kept_form(request)
     state = state_of(request)
     now = f"socks5h://{state.settings.proxy}" if state.settings.proxy else ""
     return show(

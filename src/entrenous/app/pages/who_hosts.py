@@ -17,9 +17,8 @@ from entrenous.app.pages.case_evidence import JobOutcome
 from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import (
     ResultGone,
-    kept_form,
     language_of,
-    posted_form,
+    posted_or_kept_form,
     redirect_to,
     show,
     start_job_without_vault,
@@ -136,7 +135,7 @@ def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Re
         sees_besides=[line for line in with_address if line not in sees],
         is_number=is_address(it.host),
         about=without_command_texts([translated(WRITE_TO_HOST_ADVICE)]),
-        form=posted_form(request) or kept_form(request),
+        form=posted_or_kept_form(request),
         host_record=state_of(request).login.lasting_handle_for("platform", _WEB_HOST_PLATFORM_ID),
     )
 
