@@ -107,11 +107,11 @@ def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     ]
     taken = taken_names(device)
     for contact in fresh:
-        name = _displayable_name(contact.name)
+        name = _name_or_placeholder(contact.name)
         if comparable_name(name) in taken:
             name = free_contact_name(name, device)
         taken.add(comparable_name(name))
-        person = replace(contact.person, name=_displayable_name(contact.person.name))
+        person = replace(contact.person, name=_name_or_placeholder(contact.person.name))
         named = replace(contact, name=name, person=person)
         CONTACT_TABLE.store(named, contact.person.id.hex(), device.vault)
     new = {contact.person.id.hex() for contact in fresh}
@@ -129,13 +129,13 @@ def _import_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     ]
     for circle in fresh:
         store_circle(
-            replace(circle, name=free_contact_name(_displayable_name(circle.name), device)),
+            replace(circle, name=free_contact_name(_name_or_placeholder(circle.name), device)),
             device.vault,
         )
     return len(fresh)
 
 
-def _displayable_name(untrusted: str) -> str:
+def _name_or_placeholder(untrusted: str) -> str:
     """Return a name that can be displayed and typed."""
     return untrusted if is_name(untrusted) else PLACEHOLDER_NAME
 

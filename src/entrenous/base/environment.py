@@ -123,7 +123,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         patience_s=_parse_seconds(
             "ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")
         ),
-        receipts=_parse_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
+        receipts=_parse_on_off("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
         relay_ca=_optional_path(environment, "ENTRENOUS_RELAY_CA"),
         pause_s=_parse_seconds(
             "ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(REQUEST_PAUSE_S_MAX))
@@ -203,7 +203,7 @@ def _default_data_folder() -> Path:
     return platformdirs.user_data_path("entrenous", appauthor=False)
 
 
-def _parse_switch(name: str, written: str) -> bool:
+def _parse_on_off(name: str, written: str) -> bool:
     if written not in {"on", "off"}:
         raise BadSetting(name=name, wanted="on or off")
     return written == "on"

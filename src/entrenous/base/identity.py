@@ -40,7 +40,7 @@ class DeviceKey:
 
     ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key; the key itself is sent with
     each signature. ``mailbox`` is where the device receives letters. ``enforces`` are the limits
-    that its program promises to enforce (:class:`Enforces`).
+    that its program promises to enforce (:class:`EnforcedLimit`).
     """
 
     device: DeviceId
@@ -227,7 +227,7 @@ class WithheldDeviceList(Unproven):
     """
 
 
-class Enforces(IntEnum):
+class EnforcedLimit(IntEnum):
     """Limits that a device's program enforces.
 
     The numbers are part of the wire format, and more may be added.
@@ -243,7 +243,7 @@ class Certificate:
     """What a person's master key certifies about one of their devices.
 
     ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key. ``enforces`` are numbers of
-    :class:`Enforces` in ascending order, including numbers that this program does not know.
+    :class:`EnforcedLimit` in ascending order, including numbers that this program does not know.
     """
 
     person: PersonId

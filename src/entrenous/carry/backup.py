@@ -108,18 +108,20 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
     """
     ensure_empty_folder(out)
     try:
-        return _save_into(data, out, at)
+        return _save_backup_into(data, out, at)
     except BaseException:
         _empty_folder_again(out)
         raise
 
 
-def _save_into(data: Path, out: Path, at: datetime) -> Backup:
+def _save_backup_into(data: Path, out: Path, at: datetime) -> Backup:
     _copy_rows(data / DATABASE_NAME, out / DATABASE_NAME)
     (out / BLOBS_FOLDER).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
     for entry in _list_blobs(out / DATABASE_NAME):
-        if _hard_link_or_copy(data / BLOBS_FOLDER / entry.name, out / BLOBS_FOLDER / entry.name):
+        if _hard_link_or_copy_file(
+            data / BLOBS_FOLDER / entry.name, out / BLOBS_FOLDER / entry.name
+        ):
             saved.append(entry)
         else:
             missing.append(entry.name)
@@ -201,7 +203,7 @@ def _list_blobs(mail: Path) -> list[BlobEntry]:
     return [BlobEntry(name, size, sha256.hex()) for name, size, sha256 in found]
 
 
-def _hard_link_or_copy(source: Path, target: Path) -> bool:
+def _hard_link_or_copy_file(source: Path, target: Path) -> bool:
     """Hard-link the file, or copy it if the target is on another disk.
 
     Return False if the file no longer exists.

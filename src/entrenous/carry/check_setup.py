@@ -261,10 +261,10 @@ class RelayStats:
 
 
 async def collect_stats(relay: Relay) -> RelayStats:
-    return await relay.mail.read(lambda view: _count_rows(view, relay.blobs.free_bytes()))
+    return await relay.mail.read(lambda view: _stats_of_rows(view, relay.blobs.free_bytes()))
 
 
-def _count_rows(view: RowView, free_bytes: int | None) -> RelayStats:
+def _stats_of_rows(view: RowView, free_bytes: int | None) -> RelayStats:
     blobs, blob_bytes = view.count_and_sum(StoredBlob, "size")
     swept = last_sweep(view)
     uploads, upload_bytes = view.count_and_sum(StoredUpload, "size")

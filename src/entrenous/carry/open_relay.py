@@ -68,7 +68,7 @@ def open_relay(
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             store = FileBlobs(folder / "blobs") if blobs is None else _open_bucket(blobs)
             mail, bell = (
-                _open_in_folder(folder, opened, limits.wakes, create=create)
+                _open_sqlite_in_folder(folder, opened, limits.wakes, create=create)
                 if database is None
                 else _open_in_postgresql(database, opened, limits.wakes, create=create)
             )
@@ -118,7 +118,7 @@ def find_postgres_fault(url: str) -> str | None:
     return None
 
 
-def _open_in_folder(
+def _open_sqlite_in_folder(
     folder: Path, opened: ExitStack, wakes: WakeLimits, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
     mail = opened.enter_context(closing(open_sqlite(folder / DATABASE_NAME, create=create)))

@@ -302,7 +302,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
         UnreadableSettings: it is not TOML, or cannot be read.
         UnknownRelaySetting, BadRelaySetting: a key is unknown, or its value is wrong.
     """
-    table = _parse_table(path)
+    table = _parse_settings_file(path)
     for name in table:
         if name not in _ALL_PARSERS:
             raise UnknownRelaySetting(path=path, name=name)
@@ -332,7 +332,7 @@ def _read_setting(path: Path, name: str, table: Mapping[str, Any]) -> Any:
     return value
 
 
-def _parse_table(path: Path) -> Mapping[str, Any]:
+def _parse_settings_file(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

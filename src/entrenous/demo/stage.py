@@ -108,7 +108,7 @@ class DemoServers:
         )
         log.close()
         self._servers.append(server)
-        line = _first_line(server)
+        line = _read_first_line(server)
         if not line:
             raise DidNotStart(
                 what=what, why=f"see {what.replace(' ', '-')}.log in the output folder"
@@ -117,7 +117,7 @@ class DemoServers:
         return announced
 
 
-def _first_line(server: subprocess.Popen[bytes]) -> bytes:
+def _read_first_line(server: subprocess.Popen[bytes]) -> bytes:
     if server.stdout is None:
         return b""
     with selectors.DefaultSelector() as waiting:

@@ -9,7 +9,7 @@ from typing import Final
 
 from entrenous.base.errors import PostponedUntilClockIsRight
 from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
-from entrenous.base.identity import Enforces
+from entrenous.base.identity import EnforcedLimit
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed
@@ -119,7 +119,7 @@ def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
     """Refuse a limit on openings if a recipient's program does not promise to enforce it."""
     if draft.policy.opens is None:
         return
-    others = [one.contact.name for one in to if Enforces.VIEW_ONCE not in one.key.enforces]
+    others = [one.contact.name for one in to if EnforcedLimit.VIEW_ONCE not in one.key.enforces]
     if others:
         raise LimitNotSupportedByRecipient(names=", ".join(dict.fromkeys(others)))
 

@@ -11,7 +11,7 @@ from entrenous.wire.cbor import BadCbor, as_text
 
 NAME_CHARS_MAX: Final = 64
 URL_CHARS_MAX: Final = 256
-_JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
+_JOINER_CHARS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
 # A host name consists of labels (RFC 1123 section 2.1); anything else would break its resolution.
 _HOST_LABEL_PATTERN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL_PATTERN: Final = re.compile(
@@ -82,7 +82,7 @@ def as_media_type(value: object) -> str:
 
 def _is_visible_character(char: str) -> bool:
     kind = unicodedata.category(char)
-    return char in _JOINERS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
+    return char in _JOINER_CHARS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
 
 
 def is_local_address(url: str) -> bool:

@@ -13,7 +13,7 @@ from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import FastPathRequest
 from entrenous.carry.http.request_handling import blob_of, mailbox_of, parse_number, token_of
-from entrenous.carry.http.routes import RangeNotSatisfiable, _parse_deposit, parse_range
+from entrenous.carry.http.routes import RangeNotSatisfiable, _parse_blob_deposit, parse_byte_range
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (
     Envelope,
@@ -138,7 +138,7 @@ def _range(untrusted: bytes) -> tuple[int, int] | None:
     """A ``Range`` and, after a line end, an ``If-Range``, as a server hands them over."""
     asked, after, other = untrusted.decode("latin-1").partition("\n")
     headers = {"range": asked} | ({"if-range": other} if after else {})
-    return parse_range(headers, _SIZE, _ETAG)
+    return parse_byte_range(headers, _SIZE, _ETAG)
 
 
 def _lies_inside(part: tuple[int, int] | None) -> bool:
@@ -154,7 +154,7 @@ def _upload_asked(untrusted: bytes) -> None:
     request = Request({"type": "http", "headers": headers, "path_params": names})
     token_of(request)
     start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
-    deposit = _parse_deposit(request, start)
+    deposit = _parse_blob_deposit(request, start)
     if not 0 < deposit.size <= BLOB_BYTES_MAX:
         raise AssertionError(deposit.size)
     if (deposit.mailbox, deposit.id) != (mailbox_of(request), blob_of(request)):

@@ -83,7 +83,7 @@ class RangeNotSatisfiable(Exception):
     """The range lies outside the blob (416)."""
 
 
-def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
+def parse_byte_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
     """Return start and stop of the requested range in bytes; None for the whole blob.
 
     Anything but a single range is ignored, as the RFC allows, and so is a range for another version
@@ -97,7 +97,7 @@ def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, 
         return None
     first, last = found.groups()
     if not first:
-        return _suffix_range(int(last), size) if last else None
+        return _suffix_byte_range(int(last), size) if last else None
     if last and int(last) < int(first):
         return None
     if int(first) >= size:
@@ -105,7 +105,7 @@ def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, 
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _suffix_range(count: int, size: int) -> tuple[int, int]:
+def _suffix_byte_range(count: int, size: int) -> tuple[int, int]:
     if count == 0:
         raise RangeNotSatisfiable
     return max(0, size - count), size
@@ -149,7 +149,7 @@ _CONTENT_LENGTH_MAX: Final = 2**63 - 1
 async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
     start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
-    deposit, token = _parse_deposit(request, start), token_of(request)
+    deposit, token = _parse_blob_deposit(request, start), token_of(request)
     chunks = require_minimum_pace(read_body_chunks(request, BLOB_BYTES_MAX))
     with request.app.state.coming.count_upload(token_hash(token), deposit.size - start):
         is_new = await upload_blob(deposit, token, chunks, relay, start)
@@ -171,7 +171,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     blob = await find_blob(blob_of(request), token_of(request), relay)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(blob.sha256)}"'}
     try:
-        part = parse_range(request.headers, blob.size, headers["ETag"])
+        part = parse_byte_range(request.headers, blob.size, headers["ETag"])
     except RangeNotSatisfiable:
         headers["Content-Range"] = f"bytes */{blob.size}"
         return Response(status_code=416, headers=headers)
@@ -186,7 +186,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
 
 
-def _parse_deposit(request: Request, start: int) -> BlobDeposit:
+def _parse_blob_deposit(request: Request, start: int) -> BlobDeposit:
     """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
     headers = request.headers
     try:

@@ -202,7 +202,7 @@ class UnitOfWork:
 
     def flush(self) -> None:
         for kind in list(self._changed):
-            self._write(kind)
+            self._write_changes(kind)
 
     def drop_cache(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
         """After a commit, drop the cached rows, except those that the predicate for their kind in
@@ -236,11 +236,11 @@ class UnitOfWork:
     def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
         names, values = tuple(fields), tuple(fields.values())
         if limit is not None:
-            self._write_now(kind)
-            return cast("list[RowT]", self._query(Query("find", kind, names, (*values, limit))))
+            self._write_changes_now(kind)
+            return cast("list[RowT]", self._run_query(Query("find", kind, names, (*values, limit))))
         lists = self._lists[kind].get(names)
         if lists is None or values not in lists:
-            found = self._query(Query("rows", kind, names, (values,)))
+            found = self._run_query(Query("rows", kind, names, (values,)))
             self._cache_list(kind, names, values, found)
             lists = self._lists[kind][names]
         rows = lists[values]
@@ -250,7 +250,7 @@ class UnitOfWork:
         names, values = tuple(fields), tuple(fields.values())
         counts = self._counts[kind].get(names)
         if counts is None or values not in counts:
-            found = self._query(Query("counts", kind, names, (values,)))
+            found = self._run_query(Query("counts", kind, names, (values,)))
             self._cache_count(kind, names, values, found.get(values, 0))
             counts = self._counts[kind][names]
         return counts[values]
@@ -283,7 +283,7 @@ class UnitOfWork:
 
     def _load_rows(self, kind: type, keys: Sequence[Key]) -> None:
         self._cache_rows(
-            kind, keys, self._query(Query("rows", kind, KEY_FIELDS[kind], tuple(keys)))
+            kind, keys, self._run_query(Query("rows", kind, KEY_FIELDS[kind], tuple(keys)))
         )
 
     def _cache_prefetched(self, query: Query, answer: Any) -> None:
@@ -341,15 +341,15 @@ class UnitOfWork:
             self._load_rows(kind, blind)
         return list(changed.values())
 
-    def _query(self, query: Query) -> Any:
+    def _run_query(self, query: Query) -> Any:
         return self._rows.answer([query])[0]
 
     def _answer_from_database(self, query: Query) -> Any:
         """Answer from the database alone, after writing pending changes."""
         if query in self._answers and not self._changed.get(query.kind):
             return self._answers[query]
-        self._write_now(query.kind)
-        return self._query(query)
+        self._write_changes_now(query.kind)
+        return self._run_query(query)
 
     # --- changes to be written ---
 
@@ -378,19 +378,19 @@ class UnitOfWork:
             update_list(lists, names, key, before, None)
             update_list(lists, names, key, row, row)
 
-    def _write_now(self, kind: type) -> None:
+    def _write_changes_now(self, kind: type) -> None:
         """Write pending changes of this kind during work.
 
         The rows that they replace must be known, since the work may be undone.
         """
         if self._changed.get(kind):
             self._pending_changes(kind)
-            self._write(kind)
+            self._write_changes(kind)
         self._answers = {
             query: answer for query, answer in self._answers.items() if query.kind is not kind
         }
 
-    def _write(self, kind: type) -> None:
+    def _write_changes(self, kind: type) -> None:
         changed = self._changed.pop(kind, {})
         wanted = [(k, e) for k, e in changed.items() if e.now is not e.kept]
         puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNKNOWN_ROW]

@@ -16,7 +16,7 @@ from entrenous.base.identity import (
     BatchPosition,
     Certificate,
     DeviceList,
-    Enforces,
+    EnforcedLimit,
     KeyBundle,
     ListedDevice,
     ListStatement,
@@ -70,7 +70,7 @@ from entrenous.wire.key_bundle import (
 
 PROTOCOLS_SPOKEN: Final = ProtocolRange(PROTOCOL_VERSION, PROTOCOL_VERSION)
 # the limits that this program enforces
-ENFORCED_LIMITS: Final = tuple(int(one) for one in Enforces)
+ENFORCED_LIMITS: Final = tuple(int(one) for one in EnforcedLimit)
 
 
 def certify_device(
