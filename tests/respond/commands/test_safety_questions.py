@@ -64,7 +64,7 @@ def test_stop_ends_it_before_the_vault_is_touched(
     for answers in (["stop"], ["yes", "stop"], ["yes", "no", "yes", "stop"]):
         status, out, err = at_terminal("case", "open", answers=answers)
         assert (status, out.strip()) == (0, "")
-        assert "Nothing was asked for or stored" in err
+        assert "Nothing was requested or stored" in err
     assert not (tmp_path / "home").exists()
 
 
