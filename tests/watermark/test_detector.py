@@ -23,9 +23,10 @@ from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.detector import ChipEvidence, copy_scores
-from entrenous.watermark.embed import embed_mark
+from entrenous.watermark.embed import PreparedPicture, embed_mark, enlarge_mark
 from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.likelihood import upper_tail
+from entrenous.watermark.pyramid import Plane
 from entrenous.watermark.verdict import Finding, name_by_scores
 from tests.watermark.detect import detect_mark
 
@@ -90,6 +91,10 @@ ATTACKS: dict[str, Callable[[Pixels], Leak]] = {
 }
 
 
+def full_size_trial(prepared: PreparedPicture) -> Plane:
+    return enlarge_mark(prepared.trial_pattern, prepared.layout.full)
+
+
 def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
     found, table = leak
     registration = register(found, sent.pixels)
@@ -100,7 +105,7 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
     read_by = luma_table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
     if read_by is not None:
         under, inside = warp_to_found(sent.pixels, registration)
-        trial, _ = warp_to_found(sent.prepared.trial(), registration)
+        trial, _ = warp_to_found(full_size_trial(sent.prepared), registration)
         again, _ = warp_to_sent(
             coding_evidence_of(found, under, inside, read_by, trial), registration
         )
@@ -113,7 +118,7 @@ def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
         return detect_mark(found, covered, sent.prepared)
-    coded = coding_evidence_of(found, sent.pixels, covered, table, sent.prepared.trial())
+    coded = coding_evidence_of(found, sent.pixels, covered, table, full_size_trial(sent.prepared))
     return detect_mark(found, covered, sent.prepared, coded)
 
 

@@ -54,6 +54,7 @@ class SentOriginal:
     def prepared(self) -> PreparedPicture:
         if self._prepared is None:
             self._prepared = prepare_picture(np.asarray(self.picture))
+            _ = self._prepared.trial_pattern  # computed here, as callers do other work meanwhile
         return self._prepared
 
 

@@ -31,7 +31,7 @@ from entrenous.watermark.detector import (
     octave_evidence,
     remove_copies,
 )
-from entrenous.watermark.embed import PreparedPicture, trial_chips
+from entrenous.watermark.embed import PreparedPicture
 from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.pyramid import luma
 from entrenous.watermark.verdict import ScoreCopies, Verdict, name_in_rounds
@@ -57,7 +57,7 @@ def _coefficient_evidence(
         return None
     at_work = _registration_at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
-    trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
+    trial, _ = warp_to_found(prepared.trial_pattern, at_work)
     plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
     warped[~covered] = 0  # otherwise border pixels would count as evidence where the leak has none

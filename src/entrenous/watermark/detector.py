@@ -76,7 +76,7 @@ def octave_evidence(
     filled = np.where(inside > 0, leak, tone.expected).astype(np.float32)
     channel = fit_channel_filter(filled, tone.expected, inside > 0)
     tone = FittedTone(channel.filtered(tone.expected), tone.slope)
-    pattern = channel.filtered(prepared.pattern(trial_chips(plan)))
+    pattern = channel.filtered(prepared.trial_pattern)
     trial = detail_pyramid(pattern, len(plan.bands))
     octaves = gather_evidence(leak, tone, inside, trial)
     evidence = _evidence_per_chip([octave.rho for octave in octaves], channel, prepared)

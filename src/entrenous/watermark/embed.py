@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import cv2
@@ -129,7 +130,7 @@ _SAMPLE_PIXELS: Final = 200_000  # the cap is measured with this many pixels
 _TRIAL_SEED: Final = b"entrenous/mark/trial"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedPicture:
     """One picture, prepared for marking and detection.
 
@@ -146,9 +147,10 @@ class PreparedPicture:
         """Return the mark that these chips form in this picture, at the layout's working size."""
         return mark_pattern(signs, self.layout, self.masks)
 
-    def trial(self) -> Plane:
-        """Return the mark of trial chips at the picture's size, for measuring marks' strength."""
-        return enlarge_mark(self.pattern(trial_chips(self.layout)), self.layout.full)
+    @cached_property
+    def trial_pattern(self) -> Plane:
+        """The mark that trial chips form at the working size, for measuring marks' strength."""
+        return self.pattern(trial_chips(self.layout))
 
 
 def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:

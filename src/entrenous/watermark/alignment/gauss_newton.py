@@ -90,8 +90,9 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
     spread = np.maximum(_local_mean(residual * residual * inside), 0.0)
     weight = (inside / (spread + _VARIANCE_MIN)).astype(np.float32)
     across, down = gain * sent.along_x, gain * sent.along_y
-    sums = [weight * across * across, weight * across * down, weight * down * down]
-    pulls = [-weight * across * residual, -weight * down * residual]
+    weighted_across, weighted_down = weight * across, weight * down
+    sums = [weighted_across * across, weighted_across * down, weighted_down * down]
+    pulls = [weighted_across * -residual, weighted_down * -residual]
     blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
     return Equations(
         _block_centres(warped.shape, blocks[0].shape),

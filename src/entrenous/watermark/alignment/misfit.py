@@ -5,6 +5,7 @@ down so that they show the same detail.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,7 +117,7 @@ def misfit(scaled: ScaledPair, pose: Pose) -> float:
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(scaled.sent, inside) * weight
+    found, sent = (plane * weight for plane in _fine_details((warped, scaled.sent), inside))
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
@@ -146,17 +147,18 @@ def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
     return inside.astype(np.float32)
 
 
-def _fine_detail(grey: Grey, inside: Grey) -> Grey:
-    """Return the fine detail, computed only from pixels in the mask ``inside``."""
+def _fine_details(planes: Iterable[Grey], inside: Grey) -> Iterator[Grey]:
+    """Yield each plane's fine detail, computed only from pixels in the mask ``inside``."""
     sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
-    fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
+    shares: list[Grey] = []
     if float(inside.min()) < 1.0:
-        shares = (cv2.GaussianBlur(inside, (0, 0), sigma) for sigma in sigmas)
-        fine, coarse = (
-            blurred / np.maximum(share, 1e-3)
-            for blurred, share in zip((fine, coarse), shares, strict=True)
-        )
-    return np.asarray(fine - coarse, np.float32)
+        shares = [np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3) for sigma in sigmas]
+    for plane in planes:
+        visible = plane * inside
+        fine, coarse = (cv2.GaussianBlur(visible, (0, 0), sigma) for sigma in sigmas)
+        if shares:
+            fine, coarse = fine / shares[0], coarse / shares[1]
+        yield np.asarray(fine - coarse, np.float32)
 
 
 def _shrink(grey: Pixels, factor: float) -> Grey:

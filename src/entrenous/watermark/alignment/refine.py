@@ -6,6 +6,7 @@ a crop or a resize with edges on pixel edges, or a shift by whole pixels, as pro
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,6 +82,7 @@ _LATTICE_MATCHES_MIN: Final = 150  # fitting a bend to matches needs this many o
 # a bend is measured at a grid with this many points along each side
 _GRID_POINTS_PER_SIDE: Final = 15
 _BEND_SPANS: Final = 8
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,13 +244,18 @@ class _Refinement:
         box = nearest_upright_box(apply_homography(homography, frame), skew_max=_BOX_SKEW_SHARE_MAX)
         if box is not None:
             variants.append((homography_between(frame, box), upright_freedom()))
-        for start, freedom in variants:
-            pose: Pose | None = Pose(start)
-            for side_px in _REFINEMENT_SIDES_PX:
-                if pose is not None:
-                    pose = self._optimise_at_size(side_px, pose, freedom)
-            if pose is not None and is_plausible(pose.homography, self._sent, self._found):
-                yield pose
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for pose in threads.map(self._optimise_at_all_sizes, variants):
+                if pose is not None and is_plausible(pose.homography, self._sent, self._found):
+                    yield pose
+
+    def _optimise_at_all_sizes(self, variant: tuple[Homography, Freedom]) -> Pose | None:
+        start, freedom = variant
+        pose: Pose | None = Pose(start)
+        for side_px in _REFINEMENT_SIDES_PX:
+            if pose is not None:
+                pose = self._optimise_at_size(side_px, pose, freedom)
+        return pose
 
     def _optimise_at_size(
         self, side_px: int, pose: Pose, freedom: Freedom | None = None
@@ -365,7 +372,9 @@ class _Refinement:
         return max(1, round(height * share)), max(1, round(width * share))
 
     def _best_by_misfit(self, poses: list[Pose]) -> tuple[Pose, float]:
-        scored = [(pose, self._misfit(pose)) for pose in poses]
+        self._finest_pair()  # prepared before threads share it
+        with ThreadPoolExecutor(_THREADS) as threads:
+            scored = list(zip(poses, threads.map(self._misfit, poses), strict=True))
         return min(scored, key=lambda one: one[1], default=(Pose(np.eye(3)), np.inf))
 
     def _comparison_level(self, side_px: int) -> Level:
