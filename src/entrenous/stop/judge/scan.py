@@ -32,7 +32,7 @@ from entrenous.fingerprint.pdq import (
 from entrenous.stop.platform import Platform
 
 BORDER_REMOVED_EDIT = "border removed"
-COLOURS_INVERTED_EDIT = "colours inverted_hash"
+COLOURS_INVERTED_EDIT = "colours inverted"
 CUT_OUT_EDIT = "cut-out"
 _HASH_COUNT_WITHOUT_BORDER = 16
 OrientedFingerprints = Mapping[str, Fingerprint]
