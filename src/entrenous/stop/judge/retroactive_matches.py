@@ -77,7 +77,7 @@ def undone_orientations(bits: bytes) -> Mapping[str, bytes]:
 def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     """Return approximate hashes of the pictures that an upload with the hash ``bits`` may show.
 
-    Each comes with the edits: orientation, and colours inverted_hash or not.
+    Each comes with the edits: orientation, and colours inverted or not.
     """
     ways = hash_orientations(bits).items()
     return (
@@ -212,7 +212,7 @@ def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Itera
 
 
 def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
-    """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted_hash."""
+    """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted."""
     words = hashes_as_words(
         [bits for orientation in ways for bits in orientation.values()]
     ).reshape(-1, _ORIENTATION_COUNT, 4)
