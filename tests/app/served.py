@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -54,11 +55,16 @@ def served_app(home: Path, inside: tuple[str, ...] = (), **more: str) -> Iterato
 
 @contextmanager
 def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
-    """Run the app of this program for a device in ``home``."""
+    """Run the app of this program for a device in ``home``; none of its threads may fail."""
     as_usual = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
     environment = {**os.environ, **as_usual, **more}
     command = [*program, "app", "--no-browser", "--json"]
-    with begun(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    with (
+        TemporaryFile("w+") as complaints,
+        begun(
+            command, stdout=subprocess.PIPE, stderr=complaints, env=environment, text=True
+        ) as process,
+    ):
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert said["schema"] == "entrenous/app/1"
@@ -67,6 +73,8 @@ def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
         finally:
             process.terminate()
             assert process.wait(PATIENCE_S) == 0
+        complaints.seek(0)
+        assert "Traceback" not in (said_last := complaints.read()), said_last
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.app.jobs import ChangeEvents
 from entrenous.app.vault_session import StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.environment import Settings
-from entrenous.base.errors import EntrenousError, Unreachable
+from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import WAKE_REQUEST_S
 from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_device
@@ -102,7 +102,7 @@ class MailWatch:
             try:
                 if courier.wait_for_letter(home.relay_url, home.mailbox, home.owner, seconds):
                     return
-            except Unreachable:
+            except EntrenousError:  # for example, the device was revoked: the next fetch reports it
                 closed.wait(self._retry_wait_s())
                 return
 

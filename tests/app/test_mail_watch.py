@@ -1,0 +1,77 @@
+"""The app looks for news until it is closed, whatever a relay answers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.app import mail
+from entrenous.app.jobs import ChangeEvents
+from entrenous.base.environment import Settings
+from entrenous.base.errors import WrongToken
+from entrenous.base.identifiers import MailboxId
+from entrenous.base.secret import Secret
+from entrenous.device.identities import MailboxAddress
+
+HOME = MailboxAddress("https://relay.example", MailboxId(b"m" * 16), Secret(b"t" * 32))
+
+
+class Vault:
+    """A vault whose device knows its mailbox and has sent nothing."""
+
+    def run(self, work: Callable[[Any], Any]) -> Future[Any]:
+        done = Future[Any]()
+        try:
+            done.set_result(work(None))
+        except Exception as why:  # noqa: BLE001 - a future keeps any of them
+            done.set_exception(why)
+        return done
+
+
+class ClosedMailbox:
+    """A relay that accepts this device's token no longer; ``asked_again`` is set when it is asked
+    a second time.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.asked_again = 0, threading.Event()
+
+    def wait_for_letter(self, *_: object) -> bool:
+        self.asked += 1
+        if self.asked > 1:
+            self.asked_again.set()
+        raise WrongToken
+
+
+def test_a_relay_that_refuses_to_wake_us_does_not_end_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after this device was shut: the next fetch says so, and later ones may be answered."""
+    relay = ClosedMailbox()
+
+    @contextmanager
+    def courier_of(_: Settings) -> Iterator[ClosedMailbox]:
+        yield relay
+
+    def refused(_: object) -> Any:
+        raise WrongToken
+
+    for name, made in {
+        "courier_of": courier_of,
+        "fetch_messages": refused,
+        "_own_mailbox": lambda _: HOME,
+        "copies_to_query": lambda *_: (),
+    }.items():
+        monkeypatch.setattr(mail, name, made)
+    vault: Any = Vault()
+    watch = mail.MailWatch(Settings(home=tmp_path, patience_s=0.0), vault, ChangeEvents())
+    watch.start()
+    try:
+        assert relay.asked_again.wait(60)
+    finally:
+        watch.stop()
+    assert isinstance(watch.problem, WrongToken)
