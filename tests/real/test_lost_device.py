@@ -217,7 +217,9 @@ def test_what_a_device_asked_itself_is_no_guess(
         changed = change_passphrase(changed, WORDS, device)
     assert changed.missed == missed(town) == 0
     with monkeypatch.context() as patch:  # the relay is away as soon as it has computed its part
-        patch.setattr(HttpCourier, "_request", without("/opened", RelayUnreachable(host="relay")))
+        patch.setattr(
+            HttpCourier, "_send_request", without("/opened", RelayUnreachable(host="relay"))
+        )
         for _ in range(3):
             assert missed(town) == 0
     guesses(town, 1)
@@ -226,7 +228,7 @@ def test_what_a_device_asked_itself_is_no_guess(
 
 def without(path: str, why: Exception) -> Callable[..., bytes]:
     """A relay of which one request does not get through."""
-    honest = HttpCourier._request
+    honest = HttpCourier._send_request
 
     def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
         if what.path.endswith(path):
@@ -267,7 +269,7 @@ def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
     """Also one of before this was known: it says that there is no such address."""
     image = town.image("thief")
     with monkeypatch.context() as patch:
-        patch.setattr(HttpCourier, "_request", without("/renew", why))
+        patch.setattr(HttpCourier, "_send_request", without("/renew", why))
         with town.unlocked() as (device, unlocked):
             assert change_passphrase(unlocked, OTHERS, device).part.outdated
         for _ in range(2):

@@ -59,7 +59,7 @@ def test_pose_maps_there_and_back() -> None:
 
 def test_dense_field_equals_the_pointwise_mapping() -> None:
     pose = whole_pose()
-    field = pose.over(np.arange(400), np.arange(300))
+    field = pose.map_grid(np.arange(400), np.arange(300))
     at = PLACES.round().astype(int)
     assert np.abs(field[at[:, 1], at[:, 0]] - pose.sent_to_found(at.astype(float))).max() < 1e-2
 
