@@ -19,7 +19,9 @@ _SETTLED_NOTICE_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 @dataclass(frozen=True, slots=True)
 class CaseDeadline:
-    """A case, and when its first unsettled deadline ends or has ended; None if there is none."""
+    """A case, and the time at which its earliest unsettled deadline ends or ended (None without
+    one).
+    """
 
     name: CaseName
     opened_at: datetime

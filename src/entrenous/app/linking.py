@@ -47,7 +47,9 @@ T = TypeVar("T")
 
 
 class LinkingAnswer(StrEnum):
-    """The person's answer about the short string, or the request to stop."""
+    """The person's answer whether both devices show the same short string, or the request to
+    stop.
+    """
 
     SAME = "same"
     DIFFERS = "differs"

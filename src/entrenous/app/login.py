@@ -27,12 +27,12 @@ class Login:
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_LOGIN_TOKEN_BYTES))
-    #: The answers about what happened, by question, before there is a case.
+    #: The answers about what happened, by question. A case, once opened, stores them instead.
     answers: dict[str, str] = field(default_factory=dict)
     _set_aside: dict[str, str] = field(default_factory=dict)
 
     def enter(self, link: str) -> str | None:
-        """Return the cookie of the session if ``link`` is right and used for the first time."""
+        """Return the session cookie if ``link`` is correct and has not been used before."""
         if not hmac.compare_digest(link.encode(), self.link.encode()):
             return None
         with self._lock:

@@ -21,16 +21,16 @@ from entrenous.send.status import copies_to_query, query_relays, record_relay_an
 # A relay that did not answer is asked again after ENTRENOUS_PATIENCE, within these limits.
 _RETRY_WAIT_S_MIN: Final = 1
 _RETRY_WAIT_S_MAX: Final = 20
-# the states of this many newest messages are queried; for older ones, receipts arrive
+# only this many of the newest messages have their states queried; older ones rely on receipts
 _MESSAGES_QUERIED_MAX: Final = 100
 # After this many requests without news, fetch all the same, which also sends the outbox. If a
-# message waits for a relay that was unreachable, fetch after the first one.
+# message waits for a relay that was unreachable, fetch after the first request.
 _REQUESTS_BETWEEN_FETCHES: Final = 6
 
 
 class MailWatch:
     """Keeps the inbox up to date. ``problem`` is the error of the last fetch, if it failed;
-    ``others`` are the errors of messages that could not be sent to other people's relays.
+    ``others`` are the errors met when messages were sent to other people's relays.
     """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: ChangeEvents) -> None:

@@ -15,7 +15,8 @@ from entrenous.media.file_kind import media_kind_of
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 
-#: The kind of use on a page, the message or file that it belongs to, and a number.
+#: How a page uses the file, then the id of its message, case or draft file, and the file's number
+#: there (0 if there is only one).
 PageFileKey = tuple[str, str, int]
 _PAGE_FILE_CACHE_BYTES_MAX: Final = 96 << 20
 _SOUND_SAMPLE_RATE_HZ: Final = 24_000
@@ -32,7 +33,7 @@ class PageFile:
 class PageFileCache:
     """A cache of files for pages. When it is full, the least recently used files are dropped.
 
-    ``kinds`` has the kinds of files in each message that a page has shown.
+    ``kinds`` maps the name of each message that a page has shown to the kinds of its files.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import PASSPHRASE_GUESSES_LOG10_MIN, passphrase_guesses_log10
 
-_WORD_COUNT: Final = 5  # each of some 7,750 words, which gives 64 bits in all
+_WORD_COUNT: Final = 5  # each from a list of about 7,750 words; 64 bits in total
 #: Beginnings of words that are not suggested, since they could hurt somebody whose pictures leaked.
 _NOT_SUGGESTED_PATTERN: Final = re.compile(
     "gonad|undress|unclothed|unzip|uncover|groin|pelvis|bust|thong|underwear|grope|mating|a?sham|"
@@ -58,7 +58,9 @@ def chosen_passphrase(form: FormData) -> Secret:
 
 
 def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
-    """Return the variables of ``new_passphrase.html``: a suggestion, and why it asks again."""
+    """Return the variables of ``new_passphrase.html``: a suggestion, and why the form is shown
+    again.
+    """
     return {
         "words": "" if why is None else error_words(why),
         "suggestion": suggest_passphrase(),

@@ -144,7 +144,8 @@ class _OnlyThisBrowser:
         except HTTPException:
             raise
         except Exception as bug:
-            if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would contain private data
+            # only when debugging: a logged exception would contain private data
+            if os.environ.get("ENTRENOUS_DEBUG"):
                 raise
             await show_error(request, error_words(bug), 500, posted_form(request))(
                 scope, receive, send

@@ -144,7 +144,7 @@ def posted_or_kept_form(request: Request) -> FormData:
 
 
 def redirect_to(request: Request, name: str, **parts: object) -> Response:
-    """Show another page, by the name of its route."""
+    """Redirect to another page, given by the name of its route."""
     return RedirectResponse(request.app.url_path_for(name, **parts), status_code=303)
 
 
@@ -196,8 +196,8 @@ def has_confirmed(form: FormData) -> bool:
 def show_confirmation_page(
     request: Request, form: FormData, question: ConfirmationQuestion
 ) -> Response:
-    """Show a page that asks. Its yes button posts the same form again; the other leads back to the
-    page that was shown last.
+    """Show a page that asks the question. Its yes button posts the same form again; the other leads
+    back to the page that was shown last.
     """
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     back = state_of(request).shown

@@ -1,5 +1,5 @@
-"""The check-up: find out which leak paths are open or closed, from this machine and from the
-person's answers.
+"""The check-up: find out which leak paths (ways in which private data can get out) are open or
+closed, from this machine and from the person's answers.
 
 Nothing is stored: findings and answers exist only during one call (docs/spec/learn.md section 1).
 """
@@ -103,8 +103,8 @@ def run_check_up(given: CheckUpInput) -> CheckUp:
     """Return the findings about the input. Open paths come first, sorted by how much it helps to
     close them.
 
-    If the person is threatened, no step is advised: help comes first, and a changed setting may be
-    noticed.
+    If the person is threatened, no step is advised: help comes first, and whoever threatens may
+    notice a changed setting.
     """
     machine_checks = [
         _check_passphrase,

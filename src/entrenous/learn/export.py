@@ -37,7 +37,7 @@ _MARGIN_MM: Final = 18.0
 _INDENT_MM: Final = 6.0
 _POINT_MM: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.32  # times the font size
-# the largest size with which a lesson fits on a page is used
+# the largest size at which a lesson fits on a page is used
 _FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
 _SMALL_FONT_FACTOR: Final = 0.8
 _TEXT_COLOUR: Final = (34, 38, 43)
@@ -46,7 +46,7 @@ _HEADING_COLOUR: Final = (31, 95, 150)
 
 
 class LessonTooLong(ValueError):
-    """A lesson does not fit on one page in the smallest size."""
+    """A lesson does not fit on one page even at the smallest font size."""
 
 
 def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:

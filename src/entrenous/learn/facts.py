@@ -54,7 +54,9 @@ class BadAnswers(Malformed):
 
 
 class SystemSupportEnd(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The last day on which everybody gets security updates for one version of a system."""
+    """The last day on which everybody gets security updates for one version of an operating
+    system.
+    """
 
     system: str
     version: str
@@ -93,7 +95,9 @@ class SyncService(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class QuestionAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One possible answer. ``path`` says whether the leak path is then open or closed."""
+    """One possible answer. ``path`` says whether the leak path (the way in which private data could
+    get out) is then open or closed.
+    """
 
     key: str
     says: str
@@ -230,8 +234,8 @@ def threat_help_text() -> tuple[str, ...]:
 
 
 def read_answers(data: bytes) -> dict[str, str]:
-    """Parse an answers file. Return the key of the answer for the id of each question that was not
-    skipped.
+    """Parse an answers file. Return a mapping from question ids to the keys of the chosen answers,
+    without skipped questions.
 
     Raises BadAnswers.
     """

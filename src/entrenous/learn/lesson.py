@@ -1,4 +1,4 @@
-"""Five-minute lessons, read from learn/lessons/: Markdown under a TOML front matter
+"""Five-minute lessons, read from learn/lessons/: Markdown below TOML front matter
 (docs/spec/learn.md section 3).
 """
 
@@ -41,7 +41,9 @@ class LessonSource(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LessonQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The question at a lesson's end; ``right`` counts its choices from 1."""
+    """The question at a lesson's end; ``right`` is the number of the right choice, counted from
+    1.
+    """
 
     ask: str
     choices: tuple[str, ...]
@@ -65,8 +67,9 @@ class _FrontMatter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One lesson. ``closes`` is the leak path in words, ``try_now`` the one thing to try, and
-    ``undo`` how to undo it. ``text`` is Markdown, within the subset in markdown.py.
+    """One lesson. ``closes`` describes the leak path (a way in which private data can get out) that
+    the lesson closes, ``try_now`` is the one thing to try, and ``undo`` says how to undo it.
+    ``text`` is Markdown, within the subset in markdown.py.
     """
 
     name: str

@@ -64,14 +64,14 @@ _HEADING_TAG: Final = "h2"
 
 
 def parse_markdown_blocks(text: str) -> tuple[Block, ...]:
-    """Parse Markdown of the subset; raises UnsupportedMarkdown."""
+    """Parse the Markdown of lessons; raises UnsupportedMarkdown."""
     reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is recognised, and refused
     reader.validateLink = bool  # type: ignore[method-assign, assignment]  # accept any address; _parse_spans refuses some
     return tuple(_parse_blocks(reader.parse(text)))
 
 
 def markdown_as_html(text: str) -> str:
-    """Render Markdown of the subset as HTML; text is escaped. Raises UnsupportedMarkdown."""
+    """Render the Markdown of lessons as HTML; text is escaped. Raises UnsupportedMarkdown."""
     parse_markdown_blocks(text)
     return str(MarkdownIt("commonmark", {"html": False}).render(text))
 

@@ -26,7 +26,7 @@ class BadRdapAnswer(Malformed):
 
 
 class ContactRole(StrEnum):
-    """Whom an abuse contact belongs to."""
+    """To whom an abuse contact belongs: the web host or the registrar."""
 
     REGISTRAR = "registrar"  # can only take down the whole domain name
     HOST = "host"  # can take down the page
@@ -116,8 +116,8 @@ def contacts_in_rdap(
 
     Args:
         untrusted_answer: JSON.
-        role: the role of the contacts. An answer about a domain name has its registrar's, one about
-            a network its host's.
+        role: the role of the contacts. An answer about a domain name has the registrar's contacts,
+            an answer about a network the host's.
         server: the name of the server, for the error message.
 
     Raises:

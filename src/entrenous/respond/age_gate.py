@@ -14,7 +14,8 @@ from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.who_helps import HelpNeed, find_help_lines
 
-_LOCAL_HELP_LINES_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
+# number of help lines named in an error; ``entrenous help`` shows all of them
+_LOCAL_HELP_LINES_MAX: Final = 3
 _WORLDWIDE_HELP_LINES_MAX: Final = 2
 
 

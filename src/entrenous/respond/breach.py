@@ -44,7 +44,8 @@ class CaseHasNoBreach(Refused):
     """
 
 
-_BREACH_ROUTE_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
+# ids that all versions of a route share
+_BREACH_ROUTE_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")
 
 
 def find_breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:

@@ -95,7 +95,9 @@ CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class ExportedItem:
-    """An item's bytes, and the stamps over it by their number in the case, from 1."""
+    """An item's bytes, and the stamps over it. The keys of ``stamps`` are their numbers in the
+    case, counted from 1.
+    """
 
     item: Evidence
     data: bytes

@@ -82,7 +82,9 @@ class _SafetyTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def shipped_first_steps(id_: FirstStepsId, *, under_18: bool = False) -> FirstSteps:
-    """Return one list of first steps, without the steps that are only for the other age group."""
+    """Return one list of first steps, without those that are only for people of the other age group
+    (adults, or people under 18).
+    """
     row = _shipped_safety_table().advice[id_]
     other = "adults" if under_18 else "under-18"
     return FirstSteps(

@@ -23,7 +23,7 @@ SHA256_BYTES: Final = 32
 
 
 class EvidenceLevel(StrEnum):
-    """How much an item of evidence proves."""
+    """How much an item of evidence proves; EVIDENCE_LEVEL_MEANINGS says what each level means."""
 
     A0 = "A0"
     A1 = "A1"
@@ -169,12 +169,12 @@ class Notice:
     deadline. It never contains the picture.
 
     ``route`` is the legal route as it was when the notice was drafted. ``letter`` is the text to
-    send, ``parts`` the same in parts, and ``told`` are the sightings named in it. ``other_gaps``
-    are placeholders for what the law does not require, e.g. the name of the person who goes to the
-    police. ``to`` names the addressee. ``reference`` is the number that the addressee gave, e.g. a
-    hash bank's case number. ``asked_at`` is when they first asked for more, ``supplied_at`` when
-    the person first supplied it. ``answered_at`` is the time of the first answer
-    that was recorded: ``partly_at``, ``removed_at`` or ``refused_at``.
+    send, ``parts`` is the same text by headings, and ``told`` are the sightings named in it.
+    ``other_gaps`` are placeholders for what the law does not require, e.g. the name of the person
+    who goes to the police. ``to`` names the addressee. ``reference`` is the number that the
+    addressee gave, e.g. a hash bank's case number. ``asked_at`` is when the addressee first asked
+    for more information, ``supplied_at`` when the person first supplied it. ``answered_at`` is the
+    time of the first answer that was recorded: ``partly_at``, ``removed_at`` or ``refused_at``.
     """
 
     number: int

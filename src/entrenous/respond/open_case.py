@@ -168,7 +168,9 @@ def _merged_situation(known: Situation, more: Situation) -> Situation:
 def representative_with_consent(
     role: RepresentativeRole, consent: str, now: datetime
 ) -> Representative:
-    """Return who acts, with the consent as typed; raises NoConsent if that is empty."""
+    """Return who acts for the person shown, with the consent as typed; raises NoConsent if it is
+    empty.
+    """
     words = " ".join(consent.split())
     if not words:
         raise NoConsent
@@ -227,7 +229,7 @@ def add_sighting(name: str, sighting: Sighting, device: Device) -> Case:
 
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
-    """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
+    """Store a statement in the person's own words (evidence level A0), as :func:`add_file` does."""
     return store_evidence_item(
         name, words.encode(), (EvidenceLevel.A0, STATEMENT_DESCRIPTION, sighting), device
     )
@@ -236,7 +238,7 @@ def add_statement(name: str, words: str, device: Device, *, sighting: int | None
 def add_file(
     name: str, data: bytes, description: str, device: Device, *, sighting: int | None = None
 ) -> Case:
-    """Store a screenshot or other file of the person's own (level A1), sealed in the vault.
+    """Store a screenshot or other file of the person's own (evidence level A1), encrypted.
 
     Args:
         name: the case.
@@ -255,8 +257,8 @@ def add_file(
 def store_evidence_item(
     name: str, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
 ) -> Case:
-    """Store an item; ``about`` has its level, a line about it, and its sighting if any. Otherwise
-    like :func:`add_file`.
+    """Store an item, as :func:`add_file` does. ``about`` has its evidence level, a line about it,
+    and the number of its sighting or None.
     """
     if len(data) > EVIDENCE_ITEM_BYTES_MAX:
         raise TooLargeToKeep(

@@ -1,4 +1,4 @@
-"""Tell when a help line is open, in its own time zone and in the person's."""
+"""Work out when a help line is open, in its own time zone and in the person's."""
 
 import re
 from collections.abc import Callable, Iterator

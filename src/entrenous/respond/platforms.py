@@ -29,7 +29,7 @@ class NoSuchPlatform(NotFound):
 
 
 class PlatformKind(StrEnum):
-    """What sort of service it is."""
+    """The kind of service that a platform offers."""
 
     SOCIAL = "social"
     MESSENGER = "messenger"
@@ -73,7 +73,9 @@ class HashProgramme(StrEnum):
 
 
 class FormAnswerKind(StrEnum):
-    """The answer to one question of a form; report_steps.py has the words."""
+    """The kind of answer that one question of a report form asks for; report_steps.py has the text
+    for each kind.
+    """
 
     LINKS = "links"  # where the picture is
     ACCOUNT = "account"  # the account that showed it
@@ -92,7 +94,7 @@ class FormAnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlatformRecord:
-    """The record of a platform. An empty text or None means that the fact was not found, or does
+    """The record of a platform. An empty string or None means that the fact was not found, or does
     not exist.
 
     Attributes:

@@ -46,7 +46,7 @@ class FormAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReportSteps:
-    """What to do at one platform, in order. All texts are sentences.
+    """What to do at one platform, in order.
 
     Attributes:
         platform: its record, with the source of each fact.
@@ -190,7 +190,9 @@ def sightings_on_unknown_sites(case: Case) -> tuple[Sighting, ...]:
 
 
 def report_destination_text(record: PlatformRecord, case: Case) -> str:
-    """Say where sightings go, and the command that shows all steps."""
+    """Say which of the case's sightings to report at a platform, and which command shows all
+    steps.
+    """
     numbers = [str(seen.number) for seen in sightings_on_platform(record, case)]
     which = (
         translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
@@ -320,7 +322,7 @@ def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
 
 
 def other_report_channels(record: PlatformRecord) -> tuple[str, ...]:
-    """Name the other channels of a platform, and those that a law gives it."""
+    """Name the other channels of a platform, and those that it must have by law."""
     us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
     return (
         translated("Other ways: {other_channel}").format(

@@ -60,7 +60,7 @@ _SPREAD_OF_WORD: Final = {
     **dict.fromkeys(("privado", "privat"), Spread.PRIVATE),
     **dict.fromkeys(("amenaza", "drohung"), Spread.THREAT),
 }
-# number of help lines shown between two questions; entrenous help lists all
+# number of help lines shown between two questions; ``entrenous help`` shows all of them
 _HELP_LINES_SHOWN_MAX: Final = 4
 
 

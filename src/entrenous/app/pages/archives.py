@@ -39,7 +39,8 @@ from entrenous.archive.export import (
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 
-#: Stored in the device's folder until the app is locked, since a browser fetches it in pieces.
+#: The name of a new archive. It stays in the device's folder until the app is locked, since a
+#: browser may download it in several requests.
 ARCHIVE_FILE: Final = "archive.zip"
 _BYTES_PER_MB: Final = 1 << 20
 

@@ -173,7 +173,9 @@ async def _start_capture(request: Request, sighting: int) -> Response:
 
 
 async def show_pack_choices(request: Request, words: str = "") -> Response:
-    """Ask who gets the pack: a platform (without pictures), or a court (encrypted to its key)."""
+    """Ask who gets the evidence pack: a platform (no pictures) or a court (encrypted to its
+    key).
+    """
     case = await run_in_case(request, find_case)
     return show(
         request,

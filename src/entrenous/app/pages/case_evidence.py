@@ -115,7 +115,7 @@ def routes() -> list[Route]:
 
 
 async def show_evidence(request: Request, words: str = "") -> Response:
-    """Show the stored evidence and what each item proves, and what to know before storing some."""
+    """Show the stored evidence and what each item proves, and what to know before adding more."""
     case, page_files = await run_in_case(request, find_case), state_of(request).page_files
     small = {
         one.number: page_files.find((_EVIDENCE_PREVIEW, case.name, one.number))
@@ -163,7 +163,9 @@ async def store_evidence(request: Request) -> Response:
 
 
 async def stamp_evidence(request: Request) -> Response:
-    """Have a stamp authority confirm that all evidence exists now; it sees one hash."""
+    """Have a timestamp authority confirm that all evidence exists now; the authority sees one
+    hash.
+    """
     name, handle = await find_case_name(request), case_handle(request)
     settings, language = state_of(request).settings, language_of(request)
     say = language.sentences.gettext
@@ -222,7 +224,9 @@ async def start_small_pictures(request: Request) -> Response:
 
 
 def _make_small_version(untrusted_data: bytes, page_files: PageFileCache) -> PageFile:
-    """Return a picture or a clip's first frame; without bytes if there is none to show."""
+    """Return a small picture, or a clip's first frame; a file without bytes if neither can be
+    shown.
+    """
     if media_kind_of(untrusted_data) is MediaKind.SOUND:
         return _NO_PREVIEW
     try:

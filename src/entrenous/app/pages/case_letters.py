@@ -97,8 +97,8 @@ async def show_letter(request: Request, words: str = "") -> Response:
 
 
 async def change_letter(request: Request) -> Response:
-    """Fill in gaps, draft it again in another language, store the addressee's number, or record an
-    event.
+    """Fill in gaps of a letter, draft it again in another language or with other sightings, store
+    the addressee's reference number, or record an event.
     """
     form, number = await read_form(request), request.path_params["number"]
     act = typed_text(form, "act")
@@ -158,7 +158,7 @@ def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[
 
 
 def _hash_bank_address(notice: Notice) -> str:
-    """Return the address of a bank's own page, where its steps are done; "" for a letter."""
+    """Return the address of a hash bank's own page, where its steps are taken; "" for a letter."""
     is_bank = notice.route.document is DocumentKind.HASH_BANK
     return "/".join(notice.route.source.split("/")[:3]) if is_bank else ""
 

@@ -186,7 +186,9 @@ def find_first_letter(name: str, device: Device) -> FirstLetter | None:
 
 
 def document_kind_of_route(family: str) -> DocumentKind:
-    """Return what is drafted for a route, by its family or the name of one of our own letters."""
+    """Return which kind of document is drafted for a route, given the id that all versions of the
+    route share, or the name of one of the program's own letters.
+    """
     own = own_letter(family)
     versions = (own,) if own else versions_of(RouteId(family))
     return versions[0].document if versions else DocumentKind.NONE

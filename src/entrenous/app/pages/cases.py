@@ -1,5 +1,6 @@
 """The list of cases, the page of one (its next step, its deadlines and its contents), and the forms
-that add facts to it: where it was seen, what happened, and a breach of an organisation's systems.
+that add facts to it: where the picture was seen, what happened, and a breach of an organisation's
+systems.
 """
 
 from collections.abc import Sequence
@@ -213,7 +214,7 @@ async def serve_calendar(request: Request) -> Response:
 
 
 async def show_sighting_form(request: Request, words: str = "") -> Response:
-    """Ask where it was seen: a web page, or a chat described in words."""
+    """Ask where the picture was seen: a web page, or a chat described in words."""
     case = await run_in_case(request, find_case)
     form = posted_or_kept_form(request)
     return show(

@@ -69,7 +69,9 @@ async def show_set_up_form(
 
 
 async def set_up(request: Request) -> Response:
-    """Make the device. An invite link names the relay; its maker can then be added."""
+    """Create the device. An invite link names the relay; whoever made the link can then be
+    added.
+    """
     form = await read_form(request)
     name = typed_text(form, "name")
     try:
@@ -106,7 +108,7 @@ async def show_unlock_form(
         return redirect_to(request, "setup")
     if state.vault.is_open:
         return redirect_to(request, "home")
-    # if few tries are left, the words of the error say so
+    # if few attempts are left, the error's message says so
     tries = why.facts.get("tries") if type(why) is WrongPassphrase else None
     words = "" if why is None else error_words(why)
     return show(request, "unlock.html", status=status, words=words, tries=tries)

@@ -116,7 +116,7 @@ def _trace_one_file(file: ChosenFile, device: Device, originals: OriginalsCache)
 
 
 async def show_verdicts(request: Request) -> Response:
-    """Show one sentence each about the verdict, its chance, and what it does not say."""
+    """Show, for each file, the verdict, its probability, and what it does not say."""
     found = job_result(request, TracedFiles)
     handle = request.path_params["handle"]
     return show(

@@ -109,7 +109,9 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
 
 
 async def store_help_choices(request: Request) -> Response:
-    """Store country and need for the next pages; about somebody under 18, nothing is stored."""
+    """Store the country and the need for the next pages; nothing is stored about somebody under
+    18.
+    """
     form, answers = await read_form(request), state_of(request).login.answers
     place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     if typed_text(form, "under_18"):
@@ -202,7 +204,7 @@ def emergency_numbers_nearby(request: Request, today: date) -> list[ShownEmergen
 
 
 def _named_or_guessed_place(request: Request) -> tuple[Place, ...]:
-    """Return the person's country; the first one that can be guessed, if none was named."""
+    """Return the places that the person named, or else the first country that can be guessed."""
     guessed = tuple(Place(code) for code, _ in suggest_places(request)[:1])
     return places_from_answers(state_of(request).login.answers) or guessed
 

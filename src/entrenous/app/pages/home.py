@@ -1,4 +1,4 @@
-"""The first page: four entrances, and the work in progress."""
+"""The first page: links to the four main tasks, and the work in progress."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -47,7 +47,7 @@ def routes() -> list[Route]:
 
 
 async def show_home(request: Request) -> Response:
-    """Show the entrances; the vault may be locked."""
+    """Show the first page; the vault may be locked."""
     state = state_of(request)
     found = HomePageContents()
     with suppress(VaultLocked):

@@ -1,4 +1,4 @@
-"""The check-up, one question a page, and the lessons with their printable sheets."""
+"""The check-up, with one question on each page, and the lessons with their printable sheets."""
 
 import asyncio
 from pathlib import Path

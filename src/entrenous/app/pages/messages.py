@@ -170,7 +170,7 @@ def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple
 
 
 async def act_on_message(request: Request) -> Response:
-    """React, recall, or hide on this device; what cannot be undone is asked about first."""
+    """React, recall, or hide on this device; an action that cannot be undone needs confirmation."""
     form = await read_form(request)
     question = _confirmation_question(request, typed_text(form, "do"))
     if question is not None and not has_confirmed(form):

@@ -35,7 +35,8 @@ async def change_or_show_refusal(
     change: Callable[[str, Device], object],
     again: Callable[[Request, str], Awaitable[Response]],
 ) -> Response | None:
-    """Change the case; if that is refused, show the page ``again`` with why and what was typed.
+    """Change the case. If that is refused, return the page that ``again`` makes, with the reason
+    and the typed text; otherwise return None.
 
     Raises VaultLocked, ResultGone.
     """

@@ -162,7 +162,7 @@ def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], PageFile]
 
 
 async def serve_file_to_save(request: Request) -> Response:
-    """Hand one file of an opened message to the browser to save; its name says nothing."""
+    """Hand one file of an opened message to the browser to save under a neutral name."""
     name, number = find_message_name(request), int(request.path_params["number"])
     kept = await in_vault(request, lambda device: stored_file(name, number, device))
     return download_response(
@@ -200,7 +200,7 @@ async def show_view_once_page(request: Request) -> Response:
 
 
 async def show_view_once(request: Request) -> Response:
-    """Open and show it; it counts as opened once the page has loaded all of it."""
+    """Open and show the message; it counts as opened once the page has loaded all of it."""
     once = _find_view_once(request)
     if not once.look.request_opening():
         raise ShownAlready

@@ -155,7 +155,8 @@ async def make_sheet(request: Request) -> Response:
 
     def make_sheet_after_fetching(device: Device, _: ReportProgress) -> MadeRecoverySheet:
         with suppress(Unreachable):
-            # a message may say that a device was lost, which changes the sheet
+            # a waiting message may report a lost device, and the new sheet must take that into
+            # account
             fetch_messages(device)
         made = make_recovery_sheet(_unlocked_parts(vault).part.output, old, device)
         return MadeRecoverySheet(write_sheet(made), device_overview(device).devices[0].name)
@@ -195,14 +196,14 @@ async def confirm_sheet_on_paper(request: Request) -> Response:
 
 
 async def show_use_sheet_form(request: Request, words: str = "", status: int = 200) -> Response:
-    """Offer what a recovery sheet can do without the vault: more tries, or revoking a lost
+    """Offer what a recovery sheet can do without the vault: allow more attempts, or revoke a lost
     device.
     """
     return show(request, "use_sheet.html", status=status, words=words)
 
 
 async def act_by_sheet(request: Request) -> Response:
-    """Allow more tries, revoke a lost device, or unlock this one while its relay is gone."""
+    """Allow more attempts, revoke a lost device, or unlock this one while its relay is gone."""
     form = await read_form(request)
     try:
         given = await sheet_from_form(form)
@@ -253,7 +254,9 @@ async def show_passphrase_form(
 
 
 async def start_passphrase_change(request: Request) -> Response:
-    """Change the passphrase once the present one was typed, since anybody may find the app open."""
+    """Change the passphrase, if the current one is typed too: somebody else may find the app
+    open.
+    """
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     now = passphrase_in(form, "now")

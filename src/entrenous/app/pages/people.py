@@ -1,4 +1,6 @@
-"""People: invite, add, verify keys by number, by emoji or face to face, block, and circles."""
+"""People: invite, add and block them, verify their keys by number, by emoji or face to face, and
+put them into circles (named groups).
+"""
 
 import asyncio
 from dataclasses import dataclass

@@ -88,7 +88,9 @@ async def ask_age(request: Request) -> Response:
 
 
 async def confirm_ages(request: Request) -> Response:
-    """Go on to the file or, if somebody was under 18, to the people who help then."""
+    """Go on to the file or, if somebody was under 18, to the organisations that help in that
+    case.
+    """
     form = await read_form(request)
     if typed_text(form, "adult") != "yes":
         return show(request, "protect_young.html", words=error_words(NotEverybodyAdult()))

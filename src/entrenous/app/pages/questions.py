@@ -160,7 +160,7 @@ async def show_first_steps(request: Request, words: str = "", tried: str = "") -
 
 
 async def show_legal_routes(request: Request) -> Response:
-    """Show the steps for the answers, the first one large."""
+    """Show the legal steps that fit the answers, with the first one prominent."""
     answers = state_of(request).login.answers
     if answers.get("age") != "yes":
         return redirect_to(request, "legal_question", number=QUESTION_NUMBERS["age"])

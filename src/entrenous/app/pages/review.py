@@ -87,7 +87,9 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True)
 class ReviewContents:
-    """What the review page shows: recipients, files, and the guard's doubts."""
+    """What the review page shows: recipients, files, and the doubts of the guard, which looks for a
+    wrong recipient.
+    """
 
     draft: StoredDraft
     people: tuple[Recipient, ...]

@@ -1,4 +1,6 @@
-"""Send a draft: the guard's questions, some seconds to undo, and whether it has been sent."""
+"""Send a draft: the questions of the guard (the check for a wrong recipient), a few seconds to
+undo, and whether it has been sent.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,7 +45,7 @@ from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
 from entrenous.send.status import send_states_of
 
-_FETCH_DELAY_AFTER_UNDO_S: Final = 1  # after the time to undo is over
+_FETCH_DELAY_AFTER_UNDO_S: Final = 1  # counted from the end of the time to undo
 
 
 @dataclass(frozen=True, slots=True)

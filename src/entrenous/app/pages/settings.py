@@ -119,7 +119,9 @@ async def show_proxy_form(request: Request, words: str = "", status: int = 200) 
 
 
 async def save_proxy(request: Request) -> Response:
-    """Store a proxy in the device's folder, or none; the app locks, so that nothing bypasses it."""
+    """Store a proxy in the device's folder, or none. The app then locks, so that no connection
+    bypasses the proxy.
+    """
     state, form = state_of(request), await read_form(request)
     address = typed_text(form, "address") if typed_text(form, "do") != "none" else ""
     say = language_of(request).sentences.gettext
@@ -153,8 +155,8 @@ async def show_erase_form(request: Request, words: str = "", status: int = 200) 
 
 @dataclass(frozen=True, slots=True)
 class EraseResult:
-    """The result for the mailbox (None: unknown, since the vault was locked), and files that are
-    not ours.
+    """Whether the mailbox was deleted (None: unknown, because the vault was locked), and the files
+    in the folder that are not Entrenous's own.
     """
 
     mailbox_gone: bool | None

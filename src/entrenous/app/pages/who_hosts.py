@@ -1,5 +1,5 @@
-"""Who hosts a page: after the page has explained who learns what, query the registries, or read an
-answer that the person pasted.
+"""Look up who hosts a web page. First explain who learns what from that; then query the registries,
+or read an answer that the person pasted.
 """
 
 import os
@@ -78,7 +78,7 @@ async def show_site_form(request: Request) -> Response:
 
 
 async def look_up_typed_site(request: Request) -> Response:
-    """Accept the address, which stays in memory, or look it up."""
+    """Keep the typed address in memory and explain the look-up; once the person agrees, do it."""
     form, state = await read_form(request), state_of(request)
     if not typed_text(form, "act"):
         address = complete_address(typed_text(form, "where"))
@@ -168,5 +168,7 @@ def _make_outcome(heading: str, found: AbuseLookUp, it: SiteToLookUp) -> JobOutc
 
 
 def _location_of_lists() -> str:
-    """Return the location of the registries' lists: the option's variable, as for the command."""
+    """Return the address of the lists of RDAP servers: that in the environment variable, which the
+    command reads too, or else IANA's.
+    """
     return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA_LISTS_URL)

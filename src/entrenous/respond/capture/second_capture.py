@@ -1,5 +1,5 @@
-"""Add a second capture of the same page by somebody else, which gives level A3 if both saw the same
-content.
+"""Add a second capture of the same page by somebody else, which raises the evidence level to A3
+(docs/spec/case.md) if both captures have the same content.
 
 WACZ files come from other people, so all sizes are limited. Only one fact is taken from such a
 file: which content it has for which address.
@@ -42,7 +42,8 @@ class NotAWebArchive(Malformed):
 
 
 def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Device) -> Case:
-    """Store somebody else's capture: level A3 if it has content that a capture here has, else A1.
+    """Store somebody else's capture. Its evidence level is A3 if it shares content with a capture
+    that this device made for the case, else A1 (a file that the person added).
 
     Args:
         name: the case.

@@ -141,7 +141,7 @@ class _WarcWriter:
         self._writer = WARCWriter(buffer, gzip=True, warc_version="1.1")
 
     def write_exchange(self, exchange: Exchange) -> _WrittenRecord:
-        """Write response, request and certificates; returns the response's record."""
+        """Write the response, the request and the certificates; return the response's record."""
         uri_header = {"WARC-Target-URI": exchange.url}
         ip_header = {"WARC-IP-Address": exchange.wire.ip} if exchange.wire.ip else {}
         truncated_header = {"WARC-Truncated": "length"} if exchange.answer.is_cut else {}

@@ -1,4 +1,4 @@
-"""Pages of the public web over HTTP/1.1: one request at a time, bounded in bytes and time.
+"""Pages of the public web over HTTP/1.1: one request at a time, with limits on its size and time.
 
 Names are resolved here, or by the proxy. An address on this machine or in a private network is
 never contacted, unless the person gave that very address. No cookie is kept, no referrer is sent.

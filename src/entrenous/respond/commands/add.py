@@ -177,7 +177,7 @@ def _folder_of_saved_page(path: Path, page: bytes) -> Path | None:
 
 
 def _files_below(folder: Path, total_bytes: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file below a folder, in order; links are skipped."""
+    """Yield the name and the content of every file below a folder, in order; links are skipped."""
     files = sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
     for number, file in enumerate(files):
         data = read_file(file)

@@ -92,7 +92,8 @@ def capture(
     proxy = session_of(context).settings.proxy
     by_proxy = proxy is not None
     with opened_device(context) as device:
-        find_open_case(name, device)  # nothing about anybody under 18 is requested
+        # raises if somebody was under 18, before anything is requested
+        find_open_case(name, device)
         agree_first(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
         capture_context = CaptureContext(

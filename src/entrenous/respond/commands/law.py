@@ -1,4 +1,4 @@
-"""``entrenous law ...``: which law reaches what happened, and by when somebody must act."""
+"""``entrenous law ...``: which law applies to what happened, and by when somebody must act."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -57,7 +57,8 @@ _USAGE_ERROR: Final = translatable(
     "give a case, or say where you live and what happened: --place GB --what public"
 )
 _ALONE_ERROR: Final = translatable("a case or --scenario goes without other options")
-_HELP_LINES_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
+# help lines beside a case's routes; ``entrenous help`` shows all of them
+_HELP_LINES_MAX: Final = 6
 _PostedOption = Annotated[
     Spread | None,
     typer.Option(

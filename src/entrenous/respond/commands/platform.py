@@ -1,4 +1,4 @@
-"""``entrenous case platform``: where a picture is reported, and what the form asks."""
+"""``entrenous case platform``: where to report a picture, and what the form there asks."""
 
 import sys
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""``entrenous case watch``: watch addresses, and check those that are due.
+"""``entrenous case watch``: watch the web addresses of a case, and check those that are due.
 
 Numbers are printed, never addresses, since the output may end up in the log of a timer.
 """

@@ -1,1 +1,3 @@
-"""Legal routes: which law reaches a case, what its notice says, and which deadline it sets."""
+"""Legal routes: which law applies to a case, what a notice under it says, and which deadline it
+sets.
+"""

@@ -15,7 +15,7 @@ DEFAULT_RULE_ID: Final = "none"  # the rule for laws whose way of counting is no
 
 
 class HoursRule(StrEnum):
-    """How a period in hours runs."""
+    """How a time limit in hours is counted."""
 
     ELAPSED = "elapsed"  # hour after hour, without a break
     FULL = "full-hours"  # from the start of the next full hour after the event

@@ -127,7 +127,7 @@ def clause_due_at(
     rule: CountingRule | None = None,
     place: Place = WORLDWIDE,
 ) -> datetime | None:
-    """Return the last moment of a clause, in UTC; None if it names no duration.
+    """Return when the time that a clause sets ends, in UTC; None if the clause names no duration.
 
     Args:
         started_at: aware; when the clause's time began.
@@ -174,9 +174,7 @@ def clause_duration(clause: str) -> str:
 
 def time_allowed(route: Route, act: RequiredAct) -> str:
     """Return how much time an addressee has from receipt for ``act``, in words; "" if the law sets
-    no time.
-
-    A deadline that starts with the act of an authority gives "" too.
+    no time, or if the deadline starts with the act of an authority.
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
@@ -206,7 +204,7 @@ _NO_DATE_BUT_RULE_TEXT: Final = translatable("the law sets no date here, but say
 
 
 def deadline_in_words(deadline: Deadline) -> str:
-    """Describe one deadline in a sentence, with its law; the clocks of its place count."""
+    """Describe one deadline in a sentence, with its law and in the local time of its place."""
     until = deadline.due_at and moment_at_place_in_words(
         deadline.due_at, deadline.place, deadline.person_place
     )
@@ -265,8 +263,8 @@ def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datet
 
 
 def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> list[Deadline]:
-    """Return an organisation's duties for its own breach: one clause has a time limit, the others
-    none.
+    """Return an organisation's duties for its own breach. One clause has a time limit, the others
+    have none.
 
     The hours run without a break from the time at which the organisation became aware. Regulation
     1182/71, Art. 3(1), may allow up to one hour more; the earlier end is shown.
@@ -375,7 +373,7 @@ def _fulfilled_at(notice: Notice, clause: str) -> datetime | None:
     done_times = [removed_at]
     if act is not RequiredAct.REMOVE:
         done_times.append(notice.answered_at)
-    if act is RequiredAct.CONFIRM:  # a request for more also confirms receipt
+    if act is RequiredAct.CONFIRM:  # a request for more information also confirms receipt
         done_times += (notice.received_at, notice.asked_at)
     return min(filter(None, done_times), default=None)
 

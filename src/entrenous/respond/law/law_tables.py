@@ -165,7 +165,7 @@ def _shipped_laws() -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _RowInFile:
-    """A row, with its file and the day on which that file was read."""
+    """A row, its file, and the day on which somebody last read the legal sources behind it."""
 
     row: _RouteRow
     file: str

@@ -38,7 +38,8 @@ class DocumentKind(StrEnum):
     FORM = translatable("form")  # the addressee's own form: fields in its order
     LETTER = translatable("letter")
     POLICE_SHEET = translatable("police sheet")  # a page to take to the police or a prosecutor
-    COURT_SHEET = translatable("court sheet")  # what an application to a court or tribunal needs
+    # a page with what an application to a court or tribunal needs
+    COURT_SHEET = translatable("court sheet")
     HASH_BANK = translatable("hash bank")  # steps on the bank's own page; nothing is sent from here
     # a complaint to a regulator, with the history of the notice before it
     COMPLAINT = translatable("complaint")
@@ -46,7 +47,7 @@ class DocumentKind(StrEnum):
 
 
 class LawReach(StrEnum):
-    """Whether a law reaches something: a copy in a chat, or a request by a representative."""
+    """Whether a law covers something: a copy in a chat, or a request by a representative."""
 
     YES = "yes"
     NO = "no"

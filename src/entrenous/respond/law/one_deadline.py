@@ -64,8 +64,8 @@ class ClauseDue:
 
 @dataclass(frozen=True, slots=True)
 class CountedDeadline:
-    """A deadline with its calculation. ``due_at`` (aware UTC) is the date of the first clause that
-    has one.
+    """A deadline with its calculation. ``due_at`` (aware UTC) is when the first clause with a date
+    ends.
 
     ``route`` is the version of the law in force on the day of the event, or else the nearest
     version.
@@ -94,8 +94,8 @@ def count_deadline(
     """Calculate the deadline of a route from the events so far.
 
     Args:
-        route_id: the id of one version of a route, or of a family. Of a family, the version in
-            force on the day of the event counts.
+        route_id: the id of one version of a route, or of a family. A family is the id that all
+            versions of a route share; the version in force on the day of the event counts.
         events: the events so far, with their times (aware).
         place: where the addressee has to act. If the law does not apply there, the law's own place
             counts instead.

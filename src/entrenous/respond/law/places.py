@@ -1,4 +1,4 @@
-"""Places that a person names, and the jurisdictions of the tables.
+"""Places that a person names, and the jurisdictions in the tables of laws.
 
 The names are those of countries and of their parts as people write them, in every language of
 Unicode CLDR. Babel has the countries' names; places.toml has other names and the parts that laws
@@ -128,8 +128,8 @@ def parse_place(typed: str) -> Place:
 
 
 def place_name(place: Place, language: str = "en") -> str:
-    """Return a place's name: a country's in that language, a part's in English; the code itself if
-    no name is known.
+    """Return a place's name: that of a country in ``language``, that of a state or another part in
+    English. If no name is known, return the code.
 
     >>> place_name(Place("DE")), place_name(Place("DE"), "fr"), place_name(Place("CA-BC"))
     ('Germany', 'Allemagne', 'British Columbia')
@@ -165,7 +165,7 @@ def _choices_in_words(places: tuple[Place, ...]) -> str:
 
 
 def _place_of_code(text: str) -> tuple[Place, ...]:
-    """Return the place whose code this is, if it is one."""
+    """Return the place that has this code; an empty tuple if there is none."""
     code = _canonical_place(text.upper().replace(".", ""))  # U.K.
     if code in ("EU", WORLDWIDE):
         return (Place(code),)
@@ -182,9 +182,9 @@ def _places_of_known_codes(codes: Iterable[str]) -> tuple[Place, ...]:
 
 def _places_named_anywhere(text: str) -> tuple[Place, ...]:
     """Return the places with this name in any language, and those whose name differs by a typing
-    slip.
+    error.
 
-    Both are needed: "Nigera" is Niger in one language, but elsewhere a slip for Nigeria.
+    Both are needed: "Nigera" is Niger in one language, but a typing error for Nigeria in others.
     """
     found = country_codes_named_anywhere(text)
     return _places_of_known_codes(found | place_codes_nearly_named(text)) if found else ()
@@ -212,8 +212,8 @@ def _canonical_place(code: str) -> str:
 
 
 def place_codes_named(name: str) -> frozenset[str]:
-    """Return the codes of the places with this name in the large languages; there are several if
-    the name is ambiguous.
+    """Return the codes of the places with this name in the table or in one of
+    LANGUAGES_SEARCHED_FIRST. There are several if the name is ambiguous.
     """
     folded = fold_name(name)
     for names in chain([_names_in_table()], map(_names_in, LANGUAGES_SEARCHED_FIRST)):
@@ -230,8 +230,8 @@ def country_codes_named_anywhere(name: str) -> frozenset[str]:
 
 
 def place_codes_nearly_named(name: str) -> frozenset[str]:
-    """Return the codes of the places whose name in a large language differs from this one by a
-    typing slip.
+    """Return the codes of the places with a name, in the table or in one of
+    LANGUAGES_SEARCHED_FIRST, from which this one differs only by a typing error.
     """
     all_names = {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST))
     close = get_close_matches(

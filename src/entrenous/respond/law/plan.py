@@ -111,10 +111,10 @@ def make_plan(situation: Situation, on_date: date, today: date, *, under_18: boo
     """Return the steps for a situation, the first one first.
 
     Args:
-        situation: unanswered questions exclude nothing.
+        situation: an unanswered question excludes no route.
         on_date: the day of the event, for courts and police.
-        today: the day whose law decides about duties. Facts that were last checked long
-            before this day get a caution.
+        today: duties follow the law in force on this day. Facts that were last checked long before
+            it get a caution.
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
@@ -207,7 +207,7 @@ def _add_demand_steps(
         for step in shipped_ladder(THREAT_LADDER).steps
         if step.if_demanded
     ]
-    verified_first = 1 if steps and steps[0].verified else 0  # no unverified step comes first
+    verified_first = 1 if steps and steps[0].verified else 0  # a verified first step stays first
     return (*steps[:verified_first], *more, *steps[verified_first:])
 
 

@@ -1,4 +1,4 @@
-"""Choose the legal routes that reach a situation, best first, with the reason for each rank.
+"""Choose the legal routes that apply to a situation, best first, with the reason for each rank.
 
 A route is a row of the law tables. The rules here read its columns and never name one law.
 """
@@ -85,10 +85,10 @@ def routes_for(
     *,
     also_in_chats: bool = False,
 ) -> RouteChoice:
-    """Return every route that may apply, best first, each in the version that counts.
+    """Return every route that may apply, best first, each in its applicable version.
 
     Args:
-        situation: the person's answers; unanswered questions exclude nothing.
+        situation: the person's answers; an unanswered question excludes no route.
         on_date: the day of the event; courts and police apply the law of that day.
         today: the law of this day decides the duties of the addressees.
         routes: the shipped table if None.
@@ -201,7 +201,7 @@ def versions_of(family: RouteId) -> tuple[Route, ...]:
 
 
 def day_of_event(case: Case) -> date:
-    """Return the day whose law counts in court.
+    """Return the day whose law courts and police apply.
 
     This is the day of the first sighting or, without a sighting, the day when the case was opened.
     """
@@ -430,7 +430,7 @@ def is_copyright_unsure(route: Route, situation: Situation) -> bool:
 
 
 def only_prevents_uploads(route: Route, situation: Situation) -> bool:
-    """Return whether the route stops new uploads, but does not reach the chat with the picture."""
+    """Return whether the route stops new uploads, but cannot remove the picture from the chat."""
     return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is LawReach.NO
 
 

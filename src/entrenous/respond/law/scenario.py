@@ -42,8 +42,8 @@ class UnknownPlatform(BadScenario):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The answers, and the day of the event. ``under_18``: somebody in the picture was under 18
-    when it was taken.
+    """A person's answers about what happened, and the day of the event. ``under_18``: somebody in
+    the picture was under 18 when it was taken.
     """
 
     situation: Situation
@@ -71,7 +71,9 @@ def read_scenario(data: bytes, today: date) -> Scenario:
 def parse_scenario(
     given: Mapping[str, object], today: date, *, name_must_stay_hidden: bool = False
 ) -> Scenario:
-    """Return the scenario for keys and values; raises BadScenario, or UnknownPlace for a place."""
+    """Return the scenario for keys and values. Raises BadScenario, or UnknownPlace if a place is
+    not known.
+    """
     unknown = sorted(set(given) - set(_PARSER_OF_KEY))
     if unknown:
         raise UnknownScenarioKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_PARSER_OF_KEY))

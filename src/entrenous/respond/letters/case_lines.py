@@ -75,7 +75,7 @@ class HistoryEvent(StrEnum):
 
     REQUESTED = "requested"  # the notice was sent
     CONFIRMED = "confirmed"  # they confirmed its receipt
-    ASKED = "asked"  # they asked for more
+    ASKED = "asked"  # they asked for more information
     SUPPLIED = "supplied"  # the person gave them what they asked for
     PARTLY = "partly"  # they removed some of the copies
     REFUSED = "refused"
@@ -191,8 +191,8 @@ def _account_in_words(sighting: Sighting, frame: dict[str, str]) -> str:
 
 
 def _timeline_lines(draft: DraftContext) -> Iterable[str]:
-    """Return the events in order, one line each; only sightings that may be named appear, and what
-    the person kept and sent only on a page for the police or a court.
+    """Return the events in order, one line each. Only sightings that may be named appear. What the
+    person kept and sent appears only on a page for the police or a court.
     """
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
@@ -223,7 +223,7 @@ def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
 
 def _sender_accounts(draft: DraftContext) -> Iterable[str]:
     """Return the accounts that showed the picture. A letter about a threat that names no sightings
-    has the accounts of all sightings.
+    lists the accounts of all sightings.
     """
     threat_only = draft.route.posted == (Spread.THREAT,)
     seen = draft.case.sightings if threat_only and not draft.told else draft.told

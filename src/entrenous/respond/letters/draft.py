@@ -76,14 +76,14 @@ def draft_notice(
 
     Args:
         case: its sightings say where the copy is; its situation decides what the letter may claim.
-        route: the law in force on the applicable day; stored in the notice.
+        route: the version in force on the day that counts; it is stored in the notice.
         now: aware, UTC.
         sightings: as for :func:`draft_and_store_notice`.
         language: as for :func:`draft_and_store_notice`.
 
     Raises:
         NoSuchLanguage: there are no letters in that language.
-        NotYoursToFile: somebody acts for the person shown, and the law does not let them.
+        NotYoursToFile: somebody acts for the person shown, which the law does not permit.
         NoSuchCaseEntry, ChatNotReached, NoSightingToName, OnlyInChats, NoAddressee, NoAccount: the
             letter would point at nothing, or have no addressee.
     """

@@ -1,4 +1,4 @@
-"""The notices of a case after they were drafted: list and compare them, fill the gaps in brackets
+"""The notices of a case that have been drafted: list and compare them, fill the gaps in brackets
 that a draft leaves for the person, and store the reference number that an addressee gave.
 """
 

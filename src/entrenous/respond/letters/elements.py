@@ -90,7 +90,7 @@ def applicable_wording_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple
 
 
 def fill_wording(key: str, draft: DraftContext, lines: CaseLines) -> FilledWording:
-    """Put one key into words; arguments as for :func:`word_elements`."""
+    """Fill in the wording with this key; arguments as for :func:`word_elements`."""
     says, gap = _choose_wording(key, draft)
     known = {name: lines.value(name) for name in placeholders_in(says)}
     missing = {name: _gap_for(name, draft) for name, value in known.items() if not value}
@@ -100,7 +100,9 @@ def fill_wording(key: str, draft: DraftContext, lines: CaseLines) -> FilledWordi
 
 
 def _gap_for(name: str, draft: DraftContext) -> str:
-    """Return the gap for a fact that the case lacks, or that is named only on request."""
+    """Return the gap that is written for a fact which the case lacks, or which is named only if the
+    person asks for it.
+    """
     in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
     if name == "places" and in_chat:
         return draft.frame["gap_chat"]
@@ -157,7 +159,7 @@ def _choose_wording(key: str, draft: DraftContext) -> tuple[str, str]:
 
 
 def _unmade_claims(wording: Wording, situation: Situation) -> tuple[str, ...]:
-    """Return, as gaps, the claims that the person has not made."""
+    """Return the claims of a wording that the person has not made, as gaps to fill in."""
     claims = (
         wording.if_maker_unsaid if situation.taken_by is not PictureMaker.ME else "",
         wording.if_intimate_unsaid if situation.intimate is None else "",

@@ -256,8 +256,8 @@ def _document_part(wording: FilledWording) -> DocumentPart:
 
 
 def _section_position(keys: tuple[FilledWording, ...], sections: tuple[str, ...]) -> float:
-    """Return a sort key for a section: near the top if it has the person's request, else that of
-    its first standard section, else just before the law.
+    """Return a sort key for a section. A section with the person's request comes near the top, one
+    with a standard section takes that section's place, and any other comes just before the law.
     """
     places = [sections.index(one.key) for one in keys if one.key in sections]
     if any(one.key in _REQUEST_ELEMENT_KEYS for one in keys):

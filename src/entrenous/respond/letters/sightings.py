@@ -1,5 +1,5 @@
-"""Choose the sightings that a letter names, and its addressee. A letter that needs a place or an
-addressee and has none is refused.
+"""Choose the sightings that a letter names, and its addressee. A letter that lacks a place or an
+addressee that it needs is refused.
 """
 
 from collections.abc import Iterable
@@ -237,7 +237,7 @@ def _next_sender(case: Case, route: Route) -> str:
     """Return the first account to which no letter along this route was addressed, else the first
     account.
 
-    So nobody is told who else passed the picture on.
+    Each account gets a letter of its own, so that nobody is told who else passed the picture on.
     """
     handles = dict.fromkeys(seen.handle for seen in case.sightings if seen.handle)
     asked = {

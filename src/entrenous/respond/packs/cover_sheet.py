@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PackSummary:
-    """The data of a cover sheet; ``tree`` is the root over the ``links`` of the custody chain."""
+    """The data of a cover sheet; ``tree`` is the Merkle root over the ``links`` of the custody
+    chain.
+    """
 
     case: str
     for_court: bool

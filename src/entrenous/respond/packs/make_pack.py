@@ -180,8 +180,8 @@ def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _PackContents:
-    """The contents for one kind of recipient (``reader``). ``tree`` is the size, head and root of
-    the custody chain, or None.
+    """The contents for one kind of recipient (``reader``). ``tree`` has the length, the last hash
+    and the Merkle root of the custody chain, or is None.
     """
 
     reader: str

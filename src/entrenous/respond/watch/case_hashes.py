@@ -45,7 +45,8 @@ _CASE_HASHES: Final = Table(CASE_HASHES_TABLE, CaseHashes)
 
 
 def case_hashes(case: Case, device: Device) -> CaseHashes:
-    """Return the fingerprints of the trace's pictures and of every picture stored in a case.
+    """Return the fingerprints of every picture stored in a case, and of the pictures in the message
+    to which its trace led.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
     pictures, or have too little detail, have no fingerprint.

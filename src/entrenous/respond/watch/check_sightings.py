@@ -70,7 +70,7 @@ _FETCH_ERRORS: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
 
 @dataclass(frozen=True, slots=True)
 class CheckedSighting:
-    """A checked sighting; ``is_back``: the picture was found again."""
+    """A checked sighting; ``is_back`` is true if the picture was found again."""
 
     record: WatchedSighting
     is_back: bool
@@ -99,7 +99,9 @@ def check_due_sightings(
 
 
 def _case_to_check(record: WatchedSighting, device: Device) -> Case | None:
-    """Return the case of a watched sighting; None if it is not to be checked now or ever again."""
+    """Return the case of a watched sighting; None if the sighting is not to be checked now, or is
+    never to be checked again.
+    """
     now = device.clock.now()
     with device.vault.transaction():
         try:
@@ -237,7 +239,7 @@ class PageChecker:
 
     def _fetch_picture(self, picture: str, where: str) -> WebAnswer | None:
         """Return the answer from a picture's address, or None. Addresses on this machine are
-        allowed only if the sighting's address, ``where``, is one too.
+        allowed only if the sighting's address, ``where``, is on this machine too.
         """
         try:
             return self.web.fetch(

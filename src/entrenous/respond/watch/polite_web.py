@@ -103,7 +103,7 @@ class FetchedPage:
 
 
 REDIRECTS_MAX: Final = 5
-HOST_PAUSE_S: Final = 2.0  # between two requests to one host
+HOST_PAUSE_S: Final = 2.0  # seconds between two requests to one host
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 _CLIENT_ERROR_STATUSES: Final = range(400, 500)
 _TOO_MANY_REQUESTS_STATUS: Final = 429
@@ -194,8 +194,8 @@ class PoliteWeb:
         except SiteDidNotAnswer as error:
             return error
         except NotOnTheWeb:
-            # more than five redirects, or an invalid one, means that there are no rules (RFC 9309
-            # section 2.3.1.2)
+            # more than five redirects, or an invalid redirect, count as a site without rules (RFC
+            # 9309 section 2.3.1.2)
             pass
         return EVERYTHING_ALLOWED
 

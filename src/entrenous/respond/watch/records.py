@@ -57,8 +57,8 @@ class HostPause:
     until: datetime
 
 
-HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # by host
-AGREEMENT_TABLE: Final = Table("watch-agreed", WatchingAgreement)  # under "watch"
+HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # key: host and port
+AGREEMENT_TABLE: Final = Table("watch-agreed", WatchingAgreement)  # the only key is "watch"
 _SITE_SEES_TEXT: Final = translatable(
     "To look at a page, the app asks its site for it, as your browser does. The site, and other "
     "sites that its pictures come from, see:"
