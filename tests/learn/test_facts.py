@@ -16,8 +16,8 @@ from entrenous.learn.facts import (
     read_answers,
     read_facts_table,
     shipped_questions,
-    shipped_services,
-    shipped_systems,
+    shipped_support_ends,
+    shipped_sync_services,
 )
 from tests.learn.readability import grade
 
@@ -27,26 +27,30 @@ def text_of(name: str) -> str:
 
 
 def test_every_fact_has_a_source_a_day_and_says_how_it_was_verified() -> None:
-    rows = (*shipped_systems().system, *shipped_services().service, *shipped_questions().question)
+    rows = (
+        *shipped_support_ends().system,
+        *shipped_sync_services().service,
+        *shipped_questions().question,
+    )
     assert len(rows) > 70
     for row in rows:
         assert row.source.startswith("https://")
         assert row.verified_by
-    for table in (shipped_systems(), shipped_services(), shipped_questions()):
+    for table in (shipped_support_ends(), shipped_sync_services(), shipped_questions()):
         assert table.read_on.isoformat() == "2026-11-30"
 
 
 def test_no_system_is_named_twice() -> None:
-    names = [(one.system, one.version) for one in shipped_systems().system]
+    names = [(one.system, one.version) for one in shipped_support_ends().system]
     assert len(set(names)) == len(names)
 
 
 def test_the_six_programs_that_synchronize_folders_are_known() -> None:
-    names = {one.name for one in shipped_services().service}
+    names = {one.name for one in shipped_sync_services().service}
     assert names == {
         *("Dropbox", "OneDrive", "Google Drive", "iCloud Drive", "Nextcloud", "Syncthing")
     }
-    for one in shipped_services().service:
+    for one in shipped_sync_services().service:
         assert one.markers or one.folders or one.variables or one.settings
 
 
@@ -88,7 +92,7 @@ def test_a_child_of_12_can_read_each_question(asked: object) -> None:
 
 
 def test_patterns_of_settings_find_a_folder() -> None:
-    service = next(one for one in shipped_services().service if one.id == "syncthing")
+    service = next(one for one in shipped_sync_services().service if one.id == "syncthing")
     assert isinstance(service, SyncService)
     assert all(setting.pattern.count("(") == 1 for setting in service.settings)
 

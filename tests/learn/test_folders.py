@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from entrenous.archive.export import KEY_FILE_NAME
-from entrenous.learn.facts import shipped_services
+from entrenous.learn.facts import shipped_sync_services
 from entrenous.learn.picture_places import NoSuchFolder, find_pictures_with_place
 from entrenous.learn.this_machine import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
 
-SERVICES = shipped_services().service
+SERVICES = shipped_sync_services().service
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_no_two_starts_of_three_years_are_out_of_order_in_any_order_of_counting(
 def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
     start = {RequestEvent.RECEIVED: datetime(2026, 11, 25, 10, tzinfo=UTC)}
     for route in shipped_routes():
-        if read_period(route.deadline_rule) and route.in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
+        if read_period(route.deadline_rule) and route.is_in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
             found = count_deadline(route.id, start, Place("US-CA"))
             assert found.due_at is not None, route.id
             assert any("They have until" in line for line in found.working), route.id

@@ -250,7 +250,7 @@ def test_chooser_keeps_its_promises_for_any_case(
     choice = choose(a_case(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each
-    assert all(route.in_force(on) and not route.for_children for route in routes)
+    assert all(route.is_in_force(on) and not route.for_children for route in routes)
     assert choice.first is None or choice.first.route.verified
     flags = [route.verified for route in routes]
     assert flags == sorted(flags, reverse=True)

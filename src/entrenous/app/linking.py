@@ -109,7 +109,7 @@ class Linking:
         self.stage = stage
         self._events.publish()
 
-    def _set_over(self, error: BaseException | None = None) -> None:
+    def _mark_ended(self, error: BaseException | None = None) -> None:
         self.error = StoppedByLock() if isinstance(error, VaultLocked) else error
         self.is_over = True
         self._events.publish()
@@ -136,7 +136,7 @@ class LinkingOnOld(Linking):
     def _run(self, sheet: RecoverySheet | None) -> None:
         side: OldDeviceLink | None = None
         try:
-            side = self._in_vault(lambda device: start_on_old_device(sheet, device))
+            side = self._run_in_vault(lambda device: start_on_old_device(sheet, device))
             self.code = side.code
             side = self._poll_until(LinkState.COMPARING, side)
             self.short_string = side.short_string
@@ -146,18 +146,18 @@ class LinkingOnOld(Linking):
             self._await_first_letter(side)
         except EntrenousError as why:
             self._end_at_other_device(side)
-            self._set_over(why)
+            self._mark_ended(why)
         else:
-            self._set_over()
+            self._mark_ended()
 
     def _confirm_or_reject(self, side: OldDeviceLink) -> OldDeviceLink:
         def poll_other_device() -> None:
             with _retry_later_if_unreachable():
                 # the other device may end the linking in the meantime
-                self._in_vault(partial(_poll_unless_timed_out, side))
+                self._run_in_vault(partial(_poll_unless_timed_out, side))
 
         if not self._wait_for_answer(poll_other_device):
-            self._in_vault(lambda device: reject_on_old_device(side, device))
+            self._run_in_vault(lambda device: reject_on_old_device(side, device))
 
         def confirm_new_device(device: Device) -> OldDeviceLink:
             fetch_messages(device)  # another device may have changed the list in the meantime
@@ -165,7 +165,7 @@ class LinkingOnOld(Linking):
             self.name = _name_of_new_device(granted, device)
             return granted
 
-        return self._in_vault(confirm_new_device)
+        return self._run_in_vault(confirm_new_device)
 
     def _await_first_letter(self, side: OldDeviceLink) -> None:
         """Wait until the new device, which is on the list now, has sent its first message. That
@@ -177,7 +177,7 @@ class LinkingOnOld(Linking):
             # after a timeout or a stop here, the new device stays linked; other reasons are errors
             if type(why) not in {LinkEnded, LinkStoppedHere}:
                 raise
-        self._in_vault(lambda device: close_link_mailbox(side, device))
+        self._run_in_vault(lambda device: close_link_mailbox(side, device))
 
     def _poll_until(self, state: LinkState, side: OldDeviceLink) -> OldDeviceLink:
         with courier_of(self._vault.settings) as courier:
@@ -185,7 +185,7 @@ class LinkingOnOld(Linking):
                 self._raise_if_stopped()
                 before = side
                 with _retry_later_if_unreachable():
-                    side = self._in_vault(partial(_poll_unless_timed_out, side))
+                    side = self._run_in_vault(partial(_poll_unless_timed_out, side))
                     if side == before:
                         courier.wait_for_letter(
                             side.box.relay_url,
@@ -196,7 +196,7 @@ class LinkingOnOld(Linking):
                 self._set_stage(side.state)
         return side
 
-    def _in_vault(self, work: Callable[[Device], T]) -> T:
+    def _run_in_vault(self, work: Callable[[Device], T]) -> T:
         self._vault.touch()  # counts as activity, because the person is at the other device
         return self._vault.run(work).result()
 
@@ -210,7 +210,7 @@ class LinkingOnOld(Linking):
                 end_on_old_device(side, device)
 
         with contextlib.suppress(EntrenousError):
-            self._in_vault(end_unless_granted)
+            self._run_in_vault(end_unless_granted)
 
 
 @contextlib.contextmanager
@@ -234,7 +234,7 @@ def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
     return "" if known is None else known.name
 
 
-class LinkingHere(Linking):
+class LinkingOnNew(Linking):
     """The new device's side: this device becomes one of the person's devices."""
 
     is_new = True
@@ -253,7 +253,7 @@ class LinkingHere(Linking):
 
         opening = self._vault.create(passphrase, link_new_vault)
         self._vault.call_at_lock(self.stop)
-        opening.add_done_callback(lambda done: self._set_over(done.exception()))
+        opening.add_done_callback(lambda done: self._mark_ended(done.exception()))
 
     def _link(self, side: NewDeviceLink, device: Device) -> None:
         side = self._poll_until(LinkState.SHOWN, side, device)

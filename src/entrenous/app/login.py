@@ -31,7 +31,7 @@ class Login:
     answers: dict[str, str] = field(default_factory=dict)
     _set_aside: dict[str, str] = field(default_factory=dict)
 
-    def enter(self, link: str) -> str | None:
+    def redeem_link(self, link: str) -> str | None:
         """Return the session cookie if ``link`` is correct and has not been used before."""
         if not hmac.compare_digest(link.encode(), self.link.encode()):
             return None

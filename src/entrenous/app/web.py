@@ -90,7 +90,7 @@ def state_of(request: Request) -> AppState:
     return cast("AppState", request.app.state.entrenous)
 
 
-async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
+async def run_in_vault(request: Request, work: Callable[[Device], T]) -> T:
     """Call ``work`` with the device in the vault's thread; raises VaultLocked, and whatever
     ``work`` raises.
     """

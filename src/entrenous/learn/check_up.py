@@ -28,8 +28,8 @@ from entrenous.learn.facts import (
     is_threatened,
     shipped_check_order,
     shipped_questions,
-    shipped_services,
-    shipped_systems,
+    shipped_support_ends,
+    shipped_sync_services,
     source_in_words,
 )
 from entrenous.learn.picture_places import EXAMINED_FILES_MAX, PicturesFound
@@ -195,7 +195,7 @@ def _check_system(given: CheckUpInput) -> CheckUpFinding:
     make_finding = _finding_factory(
         "system", translated("a known error of a system without updates lets somebody in")
     )
-    version, table = given.facts.version, shipped_systems()
+    version, table = given.facts.version, shipped_support_ends()
     if version is None:
         return make_finding(
             LeakPathState.UNKNOWN, translated("This system does not say which version it is.")
@@ -282,7 +282,7 @@ def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
 
 
 def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
-    services = shipped_services().service
+    services = shipped_sync_services().service
     make_finding = _finding_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )

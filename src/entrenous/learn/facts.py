@@ -158,12 +158,12 @@ _Table = TypeVar("_Table")
 
 
 @cache
-def shipped_systems() -> _SystemsTable:
+def shipped_support_ends() -> _SystemsTable:
     return _read_shipped_table("facts/systems.toml", _SystemsTable)
 
 
 @cache
-def shipped_services() -> _SyncedTable:
+def shipped_sync_services() -> _SyncedTable:
     return _read_shipped_table("facts/synced.toml", _SyncedTable)
 
 

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 import entrenous
 from entrenous.base.language import translated
 from entrenous.base.program import Program, this_program
-from entrenous.learn.facts import SyncService, shipped_services
+from entrenous.learn.facts import SyncService, shipped_sync_services
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def inspect_machine(home: Path) -> MachineFacts:
         version=system_version(system),
         program=this_program(),
         updated_on=_newest_file(Path(entrenous.__file__).parent),
-        synced=synced_places(home, Path.home(), os.environ, shipped_services().service),
+        synced=synced_places(home, Path.home(), os.environ, shipped_sync_services().service),
     )
 
 

@@ -51,7 +51,7 @@ _BREACH_ROUTE_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")
 def find_breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
     """Return the law that applies to an organisation in one of these places; raises NoBreachLaw."""
     for route in shipped_routes():
-        fits = route.family in _BREACH_ROUTE_FAMILIES and route.in_force(aware_at.date())
+        fits = route.family in _BREACH_ROUTE_FAMILIES and route.is_in_force(aware_at.date())
         if fits and places and law_reaches(route.jurisdiction, places):
             return route
     raise NoBreachLaw

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from entrenous.respond.capture.saved_page import describe_file, refers_to_folder
-from entrenous.respond.commands.add import read_saved
+from entrenous.respond.commands.add import read_file_or_saved_page
 from entrenous.respond.open_case import TooLargeToKeep
 
 
@@ -88,7 +88,7 @@ def test_page_saved_with_its_files_is_kept_with_them(tmp_path: Path, folder: str
     (tmp_path / folder / "deeper" / "s.css").write_bytes(b"style")
     (tmp_path / folder / "link").symlink_to("/etc/passwd")
     (tmp_path / "A post too_files").mkdir()
-    data, what = read_saved(saved)
+    data, what = read_file_or_saved_page(saved)
     assert what == "a saved page with 2 files (ZIP)"
     with zipfile.ZipFile(io.BytesIO(data)) as kept:
         assert {name: kept.read(name) for name in kept.namelist()} == {
@@ -96,7 +96,9 @@ def test_page_saved_with_its_files_is_kept_with_them(tmp_path: Path, folder: str
             f"{folder}/deeper/s.css": b"style",
             f"{folder}/p.jpg": b"picture",
         }
-    assert read_saved(saved)[0] == data  # the same page is the same item, byte for byte
+    assert (
+        read_file_or_saved_page(saved)[0] == data
+    )  # the same page is the same item, byte for byte
 
 
 def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None
     saved.write_bytes(b"<html>words</html>")
     (tmp_path / "post_files").mkdir()
     (tmp_path / "post_files" / "x").write_bytes(b"something else")
-    assert read_saved(saved) == (b"<html>words</html>", "a saved page (HTML)")
+    assert read_file_or_saved_page(saved) == (b"<html>words</html>", "a saved page (HTML)")
 
 
 def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,7 @@ def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "p_files").mkdir()
     (tmp_path / "p_files" / "a").write_bytes(bytes(100))
     with pytest.raises(TooLargeToKeep):
-        read_saved(tmp_path / "p.html")
+        read_file_or_saved_page(tmp_path / "p.html")
 
 
 @pytest.mark.parametrize(

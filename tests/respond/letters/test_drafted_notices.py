@@ -11,9 +11,9 @@ from entrenous.respond.letters.drafted_notices import (
     AlreadySent,
     compare_notices,
     fill_gaps,
-    keep_reference,
     notice_list_lines,
     notice_versions,
+    store_reference_number,
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_sighting
@@ -65,7 +65,7 @@ def test_two_versions_are_compared_line_by_line(case: Case) -> None:
 
 
 def test_the_number_that_they_gave_is_kept_with_the_notice(case: Case, room: Room) -> None:
-    keep_reference(case.name, 2, "NCII-77 / 4711", room.device)
+    store_reference_number(case.name, 2, "NCII-77 / 4711", room.device)
     kept = find_case(case.name, room.device)
     assert [one.reference for one in kept.notices] == ["", "NCII-77 / 4711", ""]
     assert "4711" not in "\n".join(notice_list_lines(kept))

@@ -20,10 +20,10 @@ from entrenous.app.passphrases import (
 )
 from entrenous.app.web import (
     error_words,
-    in_vault,
     job_result,
     language_of,
     posted_form,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -54,7 +54,7 @@ class MadeArchive:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedArchive:
+class ArchiveImportResult:
     """The result of importing an archive."""
 
     said: tuple[str, ...]
@@ -75,7 +75,7 @@ def routes() -> list[Route]:
 async def show_archive_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     return show(
         request,
         "archive.html",
@@ -113,12 +113,12 @@ async def show_made_archive(request: Request) -> Response:
 async def serve_archive(request: Request) -> Response:
     """Serve the archive to the browser under a neutral name."""
     job_result(request, MadeArchive)
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     return FileResponse(_archive_path(request), filename="page.zip", media_type="application/zip")
 
 
 async def show_import_form(request: Request, words: str = "", status: int = 200) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     form = posted_form(request)
     folder = typed_text(form, "folder") if form else ""
     return show(request, "take_archive.html", status=status, words=words, folder=folder)
@@ -132,7 +132,7 @@ async def import_typed_or_uploaded_archive(request: Request) -> Response:
     if not files and not folder:
         return await show_import_form(request, error_words(NothingChosen()), 409)
 
-    def import_chosen_archive(device: Device, report: ReportProgress) -> ImportedArchive:
+    def import_chosen_archive(device: Device, report: ReportProgress) -> ArchiveImportResult:
         def report_bytes(done: int, total: int) -> None:
             report(say("Reading"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
@@ -140,13 +140,13 @@ async def import_typed_or_uploaded_archive(request: Request) -> Response:
             told = import_from_file(io.BytesIO(files[0].data), words, device, report_bytes)
         else:
             told = import_archive(Path(folder), words, device, report_bytes)
-        return ImportedArchive((*describe_import(told), *describe_omitted_cases(told)))
+        return ArchiveImportResult((*describe_import(told), *describe_omitted_cases(told)))
 
     return start_job(request, say("Opening the archive"), import_chosen_archive, "archive_taken")
 
 
 async def show_imported(request: Request) -> Response:
-    said = job_result(request, ImportedArchive).said
+    said = job_result(request, ArchiveImportResult).said
     say = language_of(request).sentences.gettext
     return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
 

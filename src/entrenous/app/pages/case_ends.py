@@ -11,7 +11,7 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.case_evidence import JobOutcome
-from entrenous.app.pages.help_lines import present_lines
+from entrenous.app.pages.help_lines import present_help_lines
 from entrenous.app.pages.one_case import case_handle, find_case_name, run_in_case
 from entrenous.app.web import (
     error_words,
@@ -217,10 +217,10 @@ def _make_requested_pack(
     kept = list[bytes]()
     if key:
 
-        def encrypt(made: Pack) -> None:
+        def encrypt_pack(made: Pack) -> None:
             kept.append(encrypt_pack_for(key, made.zipped()))
 
-        pack = make_pack_for_court(name, key, device, verify_stamp, encrypt)
+        pack = make_pack_for_court(name, key, device, verify_stamp, encrypt_pack)
         return pack, kept[0], "pack.zip.age"
     made = make_pack_for_platform(name, letters, (), device, lambda one: kept.append(one.zipped()))
     return made, kept[0], "pack.zip"
@@ -275,7 +275,7 @@ async def show_under_18_later(request: Request) -> Response:
 
     def find_lines_for_under_18(_: str, device: Device) -> object:
         found = find_help_lines(case.situation.places, HelpNeed(under_18=True))
-        return present_lines(found, device.clock.now(), under_18=True)
+        return present_help_lines(found, device.clock.now(), under_18=True)
 
     return show(
         request,

@@ -29,8 +29,8 @@ from entrenous.respond.letters.draft import draft_and_store_notice, render_notic
 from entrenous.respond.letters.drafted_notices import (
     compare_notices,
     fill_gaps,
-    keep_reference,
     notice_versions,
+    store_reference_number,
 )
 from entrenous.respond.letters.elements import claim_sentences_by_gap, lacks_person_name
 from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
@@ -119,7 +119,7 @@ async def change_letter(request: Request) -> Response:
             picked = tuple(int(one) for one in typed_texts(form, "sighting") if one.isdigit())
             draft_and_store_notice(name, notice.route.family, device, picked, notice.language)
         elif act == "number":
-            keep_reference(name, number, typed_text(form, "reference"), device)
+            store_reference_number(name, number, typed_text(form, "reference"), device)
         elif act in set(NoticeEvent):
             moment = parse_moment(
                 typed_text(form, "day"), typed_text(form, "time"), device.clock.now()

@@ -132,7 +132,7 @@ async def show_report_steps(request: Request, words: str = "") -> Response:
         return report_steps(record, find_open_case(name, device), device.clock.now().date())
 
     found = await run_in_case(request, make_report_steps)
-    return _show_steps(request, found, case_handle(request), words)
+    return _show_report_steps(request, found, case_handle(request), words)
 
 
 async def store_report_number(request: Request) -> Response:
@@ -149,10 +149,12 @@ async def show_report_without_case(request: Request) -> Response:
     """Show how to report at one platform, without a case and without a vault."""
     situation = situation_from_answers(state_of(request).login.answers)
     today = SystemClock().now().date()
-    return _show_steps(request, report_steps(_find_platform(request), situation, today), "", "")
+    return _show_report_steps(
+        request, report_steps(_find_platform(request), situation, today), "", ""
+    )
 
 
-def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> Response:
+def _show_report_steps(request: Request, steps: ReportSteps, case: str, words: str) -> Response:
     return show(
         request,
         "report.html",

@@ -22,10 +22,10 @@ from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, ru
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     download_response,
-    in_vault,
     language_of,
     posted_or_kept_form,
     redirect_to,
+    run_in_vault,
     show,
     state_of,
 )
@@ -122,7 +122,9 @@ async def show_cases(request: Request) -> Response:
     """Show the cases, the earliest deadline first; if there are none, the ways to begin."""
     page, total, lines = request.path_params.get("page", 0), 0, list[ListedCase]()
     with suppress(VaultLocked):
-        total, lines = await in_vault(request, lambda device: _list_cases(request, page, device))
+        total, lines = await run_in_vault(
+            request, lambda device: _list_cases(request, page, device)
+        )
     more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text, typed_texts
-from entrenous.app.pages.review import DRAFT_PREVIEW_PX, beginning_of_reply
+from entrenous.app.pages.review import DRAFT_PREVIEW_PX, beginning_of_answered_message
 from entrenous.app.web import (
     error_words,
-    in_vault,
     posted_or_kept_form,
     redirect_to,
+    run_in_vault,
     show,
     state_of,
 )
@@ -63,10 +63,12 @@ async def show_compose_form(
     relay, the page that makes copies takes its place.
     """
     form = posted_or_kept_form(request)
-    if not await in_vault(request, has_relay):
+    if not await run_in_vault(request, has_relay):
         return redirect_to(request, "copies")
     draft = draft or typed_text(form, "draft") or request.query_params.get("draft", "")
-    choices = await in_vault(request, lambda device: _make_choices(request, form, draft, device))
+    choices = await run_in_vault(
+        request, lambda device: _make_choices(request, form, draft, device)
+    )
     kept = choices.draft
     return show(
         request,
@@ -99,7 +101,7 @@ def _make_choices(request: Request, form: FormData, handle: str, device: Device)
         tuple(one.name for one in circles(device.vault)),
         draft,
         draft.to if draft and not form else to,
-        beginning_of_reply(reply or (draft.reply if draft else ""), device),
+        beginning_of_answered_message(reply or (draft.reply if draft else ""), device),
     )
 
 
@@ -131,12 +133,12 @@ async def store_draft_for_review(request: Request) -> Response:
     page_files = state_of(request).page_files
     try:
         # raises if the vault is locked, so that nothing is decoded then
-        await in_vault(request, lambda _: None)
+        await run_in_vault(request, lambda _: None)
         small = [
             await asyncio.to_thread(page_files.make_preview, one.data, DRAFT_PREVIEW_PX)
             for one in chosen
         ]
-        draft = await in_vault(request, store_written_draft)
+        draft = await run_in_vault(request, store_written_draft)
     except EntrenousError as why:
         return await show_compose_form(request, error_words(why), 409)
     for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):

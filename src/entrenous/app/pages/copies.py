@@ -15,10 +15,10 @@ from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
     download_response,
-    in_vault,
     job_result,
     kept_form,
     language_of,
+    run_in_vault,
     show,
     start_job,
 )
@@ -59,7 +59,7 @@ def routes() -> list[Route]:
 
 
 async def show_copies_form(request: Request) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     return show(request, "copies.html", form=kept_form(request))
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text
-from entrenous.app.linking import Linking, LinkingAnswer, LinkingHere, LinkingOnOld
+from entrenous.app.linking import Linking, LinkingAnswer, LinkingOnNew, LinkingOnOld
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -19,13 +19,13 @@ from entrenous.app.passphrases import (
 from entrenous.app.web import (
     ResultGone,
     error_words,
-    in_vault,
     job_result,
     language_of,
     posted_form,
     posted_or_kept_form,
     redirect_to,
     response_for_page,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -86,7 +86,7 @@ async def show_devices(request: Request) -> Response:
             return None
         return device_overview(device), key_fingerprint(own_device(device).person.id)
 
-    found = await in_vault(request, read_overview_and_fingerprint)
+    found = await run_in_vault(request, read_overview_and_fingerprint)
     if found is None:
         return show(request, "devices.html", shown=None)
     shown, keys = found
@@ -118,7 +118,7 @@ async def begin_linking(request: Request) -> Response:
     """Begin linking: a code is shown as soon as the relay has created a mailbox for it."""
     sheet = await sheet_from_form(await read_form(request))
     state = state_of(request)
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     if state.linking is None or state.linking.is_over:
         begun = LinkingOnOld(state.vault, state.events)
         state.linking = begun
@@ -127,7 +127,7 @@ async def begin_linking(request: Request) -> Response:
 
 
 async def show_linking(request: Request) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     side = state_of(request).linking
     if side is None or side.is_new:
         return redirect_to(request, "devices")
@@ -158,7 +158,7 @@ async def _submit_comparison_answer(request: Request) -> None:
 
 
 async def serve_link_code(request: Request) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     side = state_of(request).linking
     if side is None or not side.code:
         raise ResultGone
@@ -218,7 +218,7 @@ async def begin_linking_here(request: Request) -> Response:
     except EntrenousError as why:
         return await show_lock_form(request, why, 409)
     if state.linking is None or state.linking.is_over:
-        begun = LinkingHere(state.vault, state.events)
+        begun = LinkingOnNew(state.vault, state.events)
         state.linking = begun
         begun.start(code, typed_text(form, "name") or None, passphrase)
     return redirect_to(request, "linking_here")
@@ -239,7 +239,7 @@ async def answer_comparison_here(request: Request) -> Response:
 async def show_lost_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what revoking does, and ask whether the device was lost."""
     name = _device_name(request)
-    shown = await in_vault(request, device_overview)
+    shown = await run_in_vault(request, device_overview)
     return show(
         request,
         "lost.html",

@@ -42,7 +42,7 @@ def routes() -> list[Route]:
 async def enter_by_link(request: Request) -> Response:
     """Begin the browser session; the link works once."""
     state = state_of(request)
-    cookie = state.login.enter(request.path_params["link"])
+    cookie = state.login.redeem_link(request.path_params["link"])
     if cookie is None:
         if state.login.is_session_cookie(request.cookies.get(SESSION_COOKIE_NAME)):
             return redirect_to(request, "home")

@@ -20,10 +20,10 @@ from entrenous.app.web import (
     ResultGone,
     download_response,
     error_words,
-    in_vault,
     job_result,
     language_of,
     response_for_page,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -75,7 +75,7 @@ def routes() -> list[Route]:
 async def show_found_form(request: Request) -> Response:
     """Ask for the files; a device that has made no copies yet shows where to begin instead."""
     if state_of(request).has_device:
-        await in_vault(request, lambda _: None)
+        await run_in_vault(request, lambda _: None)
     newest = state_of(request).jobs.newest_finished_job("verdicts")
     return show(request, "found.html", newest=newest.handle if newest else "")
 
@@ -130,7 +130,7 @@ async def show_verdicts(request: Request) -> Response:
 
 async def show_explanation(request: Request) -> Response:
     """Show how the verdict was reached: scores, changes, method, and limits."""
-    account = _find_account(request)
+    account = _find_report_content(request)
     return show(
         request,
         "how.html",
@@ -148,14 +148,14 @@ async def serve_report_pdf(request: Request) -> Response:
     """Serve the report as a PDF under a neutral name."""
     from entrenous.trace.explain.pdf import write_pdf  # noqa: PLC0415 - slow to load
 
-    account = _find_account(request)
+    account = _find_report_content(request)
     data = await asyncio.to_thread(write_pdf, account)
     return download_response(request, data, f"page-{account.number}.pdf")
 
 
 async def serve_report_picture(request: Request) -> Response:
     """Serve one of the report's pictures, which the page veils."""
-    pictures = _find_account(request).pictures
+    pictures = _find_report_content(request).pictures
     name = request.path_params["picture"]
     if pictures is None or name not in {"original", "outlined", "laid", "found"}:
         raise ResultGone
@@ -171,7 +171,7 @@ def find_traced_file(request: Request, handle: str, number: int) -> bytes:
     return result.files[number - 1].data
 
 
-def _find_account(request: Request) -> ReportContent:
+def _find_report_content(request: Request) -> ReportContent:
     files, number = job_result(request, TracedFiles).files, int(request.path_params["number"])
     account = files[number - 1].account if 0 < number <= len(files) else None
     if account is None:

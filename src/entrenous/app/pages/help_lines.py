@@ -100,9 +100,9 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
         need=need,
         place=", ".join(place_name(one, _language_code()) for one in places),
         guesses=suggest_places(request, words),
-        emergency=present_emergencies(found.emergency, now.date()),
+        emergency=present_emergency_numbers(found.emergency, now.date()),
         steps=[present_first_steps(one, now.date()) for one in found.advice],
-        lines=present_lines(found.contacts, now),
+        lines=present_help_lines(found.contacts, now),
         at_once=_LINES_SHOWN_AT_ONCE,
         notes=_notes_without_commands(found.notes),
     )
@@ -153,9 +153,9 @@ async def _show_under_18_page(request: Request, place: Place | None, words: str)
         words=words,
         place=place_name(place, _language_code()) if place else "",
         guesses=suggest_places(request, words),
-        emergency=present_emergencies(found.emergency, now.date()),
+        emergency=present_emergency_numbers(found.emergency, now.date()),
         steps=[present_first_steps(one, now.date()) for one in found.advice],
-        lines=present_lines(found.contacts, now, under_18=True),
+        lines=present_help_lines(found.contacts, now, under_18=True),
         at_once=_LINES_SHOWN_AT_ONCE,
         notes=_notes_without_commands(found.notes),
     )
@@ -196,11 +196,11 @@ def nearest_help_lines(request: Request, now: datetime) -> list[ShownHelpLine]:
         _named_or_guessed_place(request), need_from_answers(state_of(request).login.answers)
     )
     found = tuple(sorted(found, key=lambda line: not parse_telephone_numbers(line.phone_in_words)))
-    return present_lines(found[:_LINES_SHOWN_AT_ONCE], now)
+    return present_help_lines(found[:_LINES_SHOWN_AT_ONCE], now)
 
 
 def emergency_numbers_nearby(request: Request, today: date) -> list[ShownEmergencyNumbers]:
-    return present_emergencies(emergency_numbers(_named_or_guessed_place(request)), today)
+    return present_emergency_numbers(emergency_numbers(_named_or_guessed_place(request)), today)
 
 
 def _named_or_guessed_place(request: Request) -> tuple[Place, ...]:
@@ -209,7 +209,7 @@ def _named_or_guessed_place(request: Request) -> tuple[Place, ...]:
     return places_from_answers(state_of(request).login.answers) or guessed
 
 
-def present_lines(
+def present_help_lines(
     lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False
 ) -> list[ShownHelpLine]:
     return [
@@ -222,7 +222,7 @@ def present_lines(
     ]
 
 
-def present_emergencies(
+def present_emergency_numbers(
     found: Sequence[EmergencyNumbers], today: date
 ) -> list[ShownEmergencyNumbers]:
     return [
@@ -257,14 +257,14 @@ def suggest_places(request: Request, words: str = "") -> list[tuple[str, str]]:
         return [(one, place_name(one, _language_code())) for one in named]
     header = request.headers.get("accept-language", "")
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
-    codes = dict.fromkeys(filter(None, map(_country_of_tag, tags)))
+    codes = dict.fromkeys(filter(None, map(_country_of_language_tag, tags)))
     return [
         (one, place_name(Place(one), _language_code()))
         for one in list(codes)[:_SUGGESTED_COUNTRIES_MAX]
     ]
 
 
-def _country_of_tag(tag: str) -> str:
+def _country_of_language_tag(tag: str) -> str:
     try:
         country = Locale.parse(tag).territory
     except (UnknownLocaleError, ValueError):

@@ -14,8 +14,8 @@ from entrenous.app.web import (
     AppState,
     error_words,
     http_status_of_error,
-    in_vault,
     redirect_to,
+    run_in_vault,
     show,
     show_error,
     state_of,
@@ -51,7 +51,7 @@ async def show_home(request: Request) -> Response:
     state = state_of(request)
     found = HomePageContents()
     with suppress(VaultLocked):
-        found = await in_vault(request, lambda device: _read_home_page_contents(state, device))
+        found = await run_in_vault(request, lambda device: _read_home_page_contents(state, device))
     return show(
         request,
         "home.html",

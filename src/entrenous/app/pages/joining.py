@@ -17,11 +17,11 @@ from entrenous.app.jobs import ReportProgress
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     error_words,
-    in_vault,
     job_result,
     language_of,
     posted_or_kept_form,
     redirect_to,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -101,7 +101,7 @@ async def show_join_form(request: Request, words: str = "", status: int = 200) -
     """Ask for the link or the address. A device that already has a relay is sent to the page for
     changing relays.
     """
-    if await in_vault(request, has_relay):
+    if await run_in_vault(request, has_relay):
         return redirect_to(request, "move")
     form = posted_or_kept_form(request)
     return show(request, "join.html", status=status, words=words, form=form)

@@ -15,9 +15,9 @@ from entrenous.app.web import (
     ResultGone,
     error_words,
     has_confirmed,
-    in_vault,
     language_of,
     redirect_to,
+    run_in_vault,
     show,
     show_confirmation_page,
     state_of,
@@ -95,7 +95,7 @@ async def show_inbox(request: Request) -> Response:
             current_notices(state, device),
         )
 
-    found = await in_vault(request, read_inbox)
+    found = await run_in_vault(request, read_inbox)
     problem, others = state.mail.problem, state.mail.others
     if problem is not None and not isinstance(problem, Unreachable):
         others = (problem, *others)
@@ -124,7 +124,7 @@ async def dismiss_shown_notice(request: Request) -> Response:
     page = typed_text(await read_form(request), "page")
     named = state_of(request).login.name_of_handle("notice", request.path_params["notice"])
     if named is not None:
-        await in_vault(request, lambda device: dismiss_notice(named, device))
+        await run_in_vault(request, lambda device: dismiss_notice(named, device))
     return redirect_to(request, "inbox" if page == "inbox" else "home")
 
 
@@ -142,7 +142,7 @@ async def show_conversation(request: Request) -> Response:
         }
         return ConversationPage(_names_of_people(device).get(person, ""), page, kinds)
 
-    found = await in_vault(request, read_conversation)
+    found = await run_in_vault(request, read_conversation)
     entries = found.page.entries
     return show(
         request,
@@ -191,7 +191,7 @@ async def act_on_message(request: Request) -> Response:
                 react(name, sign or None, device)
         return ()
 
-    recalls = await in_vault(request, apply_action)
+    recalls = await run_in_vault(request, apply_action)
     state_of(request).page_files.forget_message(name)
     if recalls:
         outcomes = [recall_in_words(one.to, one) for one in recalls]

@@ -6,7 +6,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.app.web import ResultGone, error_words, in_vault, state_of
+from entrenous.app.web import ResultGone, error_words, run_in_vault, state_of
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 from entrenous.respond.custody import CASES_TABLE
@@ -27,7 +27,7 @@ async def run_in_case(request: Request, work: Callable[[str, Device], T]) -> T:
                 return work(name, device)
         raise ResultGone
 
-    return await in_vault(request, call_with_case_name)
+    return await run_in_vault(request, call_with_case_name)
 
 
 async def change_or_show_refusal(

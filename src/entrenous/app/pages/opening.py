@@ -20,11 +20,11 @@ from entrenous.app.pages.messages import find_message_name
 from entrenous.app.web import (
     ResultGone,
     download_response,
-    in_vault,
     job_result,
     language_of,
     redirect_to,
     response_for_page,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -116,7 +116,7 @@ async def _ask_about_receipts(request: Request) -> Response | None:
             return None
         return sender
 
-    sender = await in_vault(request, find_undecided_sender)
+    sender = await run_in_vault(request, find_undecided_sender)
     if sender is None:
         return None
     return show(
@@ -144,7 +144,7 @@ async def serve_file(request: Request) -> Response:
             page_files.forget_message(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 
-    kept = await in_vault(request, read_unless_cached)
+    kept = await run_in_vault(request, read_unless_cached)
     found = page_files.find(key)
     if found is None and kept is not None:
         found = await page_files.get_or_make(
@@ -164,7 +164,7 @@ def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], PageFile]
 async def serve_file_to_save(request: Request) -> Response:
     """Hand one file of an opened message to the browser to save under a neutral name."""
     name, number = find_message_name(request), int(request.path_params["number"])
-    kept = await in_vault(request, lambda device: stored_file(name, number, device))
+    kept = await run_in_vault(request, lambda device: stored_file(name, number, device))
     return download_response(
         request,
         kept.data,
@@ -206,14 +206,14 @@ async def show_view_once(request: Request) -> Response:
         raise ShownAlready
     opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
     state_of(request).vault.call_at_lock(once.look.end_view)
-    opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
+    opening.add_done_callback(lambda done: _end_view_if_opening_failed(once.look, done))
     shown = await asyncio.wrap_future(once.look.answer)
     return show(
         request, "see_once.html", once=once, handle=_handle_in_address(request), shown=shown
     )
 
 
-def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
+def _end_view_if_opening_failed(look: ViewSession, opening: Future[None]) -> None:
     why = opening.exception()
     if why is not None:
         look.report_failure(why if isinstance(why, EntrenousError) else ShownAlready())

@@ -24,12 +24,12 @@ from entrenous.app.web import (
     ConfirmationQuestion,
     error_words,
     has_confirmed,
-    in_vault,
     job_result,
     language_of,
     posted_or_kept_form,
     redirect_to,
     response_for_page,
+    run_in_vault,
     show,
     show_confirmation_page,
     start_job,
@@ -140,7 +140,7 @@ def routes() -> list[Route]:
 
 async def show_sheet_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what a recovery sheet is for, and offer to make one."""
-    shown = await in_vault(request, device_overview)
+    shown = await run_in_vault(request, device_overview)
     return show(
         request, "sheet.html", status=status, words=words, needs_sheet=not shown.master_here
     )
@@ -190,7 +190,7 @@ async def confirm_sheet_on_paper(request: Request) -> Response:
         return show_confirmation_page(
             request, form, ConfirmationQuestion(say("Is all of it on paper?"), said, yes, no)
         )
-    await in_vault(request, delete_master_key)
+    await run_in_vault(request, delete_master_key)
     state_of(request).jobs.forget_job(request.path_params["handle"])
     return redirect_to(request, "devices")
 
@@ -211,7 +211,7 @@ async def act_by_sheet(request: Request) -> Response:
             raise NoSheetGiven
         match typed_text(form, "do"):
             case "tries":
-                return await _allow_more_tries(request, given)
+                return await _allow_more_attempts(request, given)
             case "shut":
                 return await _revoke_by_sheet(request, given)
             case _:
@@ -222,7 +222,7 @@ async def act_by_sheet(request: Request) -> Response:
     return redirect_to(request, "move")
 
 
-async def _allow_more_tries(request: Request, given: RecoverySheet) -> Response:
+async def _allow_more_attempts(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(allow_more_tries, state_of(request).settings, given)
     say = language_of(request).sentences.gettext
     return show(
@@ -244,7 +244,7 @@ async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
 async def show_passphrase_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     return show(
         request,
         "passphrase.html",
@@ -267,7 +267,7 @@ async def start_passphrase_change(request: Request) -> Response:
 
     try:
         words = chosen_passphrase(form)
-        await in_vault(request, refuse_wrong_passphrase)
+        await run_in_vault(request, refuse_wrong_passphrase)
     except VaultLocked:
         raise
     except EntrenousError as why:
@@ -292,7 +292,7 @@ async def show_result_words(request: Request) -> Response:
 
 async def show_offline_form(request: Request, words: str = "", status: int = 200) -> Response:
     home = state_of(request).settings.home
-    is_open = await in_vault(request, lambda _: has_offline_window(home))
+    is_open = await run_in_vault(request, lambda _: has_offline_window(home))
     return show(
         request,
         "offline.html",
@@ -317,7 +317,7 @@ async def set_offline(request: Request) -> Response:
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:
-        said = await in_vault(request, change_offline_window)
+        said = await run_in_vault(request, change_offline_window)
     except VaultLocked:
         raise
     except EntrenousError as why:
@@ -332,7 +332,7 @@ async def show_move_form(request: Request, words: str = "", status: int = 200) -
         shown = device_overview(device)
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
 
-    relay, moves_to, master_here = await in_vault(request, read_relay_and_move)
+    relay, moves_to, master_here = await run_in_vault(request, read_relay_and_move)
     form = posted_or_kept_form(request)
     return show(
         request,
@@ -356,7 +356,7 @@ async def continue_move(request: Request) -> Response:
             normalized_relay_address(typed_text(form, "relay")),
         )
         if typed_text(form, "do") == "cancel":
-            await in_vault(request, cancel_move)
+            await run_in_vault(request, cancel_move)
             return redirect_to(request, "devices")
     except VaultLocked:
         raise

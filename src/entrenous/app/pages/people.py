@@ -15,12 +15,12 @@ from entrenous.app.web import (
     ConfirmationQuestion,
     error_words,
     has_confirmed,
-    in_vault,
     job_result,
     language_of,
     posted_or_kept_form,
     redirect_to,
     response_for_page,
+    run_in_vault,
     show,
     show_confirmation_page,
     start_job,
@@ -99,7 +99,7 @@ async def show_people(request: Request, words: str = "", status: int = 200) -> R
             one.name: [contact.name for contact in members_of(one, device)] for one in every
         }
 
-    known, groups = await in_vault(request, read_people_and_circles)
+    known, groups = await run_in_vault(request, read_people_and_circles)
     form = posted_or_kept_form(request)
     return show(
         request,
@@ -147,7 +147,7 @@ async def add_by_link(request: Request) -> Response:
         if not link:
             raise NoLinkGiven
         name = typed_text(form, "name") or read_invite(link).name
-        added = await in_vault(request, lambda device: add_person(link, name, device))
+        added = await run_in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
         return await _show_people_again(request, why)
     return redirect_to(request, "person", person=_handle_of_contact(request, added))
@@ -158,7 +158,7 @@ async def show_person(request: Request) -> Response:
         contact = _find_contact(request, device)
         return contact, safety_number(contact.name, device)
 
-    contact, number = await in_vault(request, read_person_and_number)
+    contact, number = await run_in_vault(request, read_person_and_number)
     return show(
         request,
         "person.html",
@@ -173,7 +173,7 @@ async def change_person(request: Request) -> Response:
     form = await read_form(request)
     what, name = typed_text(form, "do"), typed_text(form, "name")
     if what in {"block", "forget"} and not has_confirmed(form):
-        known = await in_vault(request, lambda device: _find_contact(request, device))
+        known = await run_in_vault(request, lambda device: _find_contact(request, device))
         return show_confirmation_page(
             request, form, _confirmation_question(request, what, known.name)
         )
@@ -184,7 +184,7 @@ async def change_person(request: Request) -> Response:
         flush_outbox(device)
         return changed
 
-    contact = await in_vault(request, change_and_flush)
+    contact = await run_in_vault(request, change_and_flush)
     if what == "forget":
         return redirect_to(request, "people")
     return redirect_to(request, "person", person=_handle_of_contact(request, contact))
@@ -231,7 +231,7 @@ async def show_comparison(request: Request) -> Response:
         contact = _find_contact(request, device)
         return contact, _read_comparison(contact, device)
 
-    contact, comparing = await in_vault(request, read_person_and_progress)
+    contact, comparing = await run_in_vault(request, read_person_and_progress)
     person = request.path_params["person"]
     return show(request, "compare.html", contact=contact, person=person, comparing=comparing)
 
@@ -254,26 +254,26 @@ async def take_comparison_step(request: Request) -> Response:
         {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
         flush_outbox(device)
 
-    await in_vault(request, take_step_and_flush)
+    await run_in_vault(request, take_step_and_flush)
     page = "differs" if what == "differs" else "compare"
     return redirect_to(request, page, person=request.path_params["person"])
 
 
 async def explain_difference(request: Request) -> Response:
     """Say what it means that the two devices showed different pictures."""
-    contact = await in_vault(request, lambda device: _find_contact(request, device))
+    contact = await run_in_vault(request, lambda device: _find_contact(request, device))
     person = request.path_params["person"]
     return show(request, "differs.html", contact=contact, person=person)
 
 
 async def show_face_to_face(request: Request) -> Response:
-    contact = await in_vault(request, lambda device: _find_contact(request, device))
+    contact = await run_in_vault(request, lambda device: _find_contact(request, device))
     person = request.path_params["person"]
     return show(request, "face_to_face.html", contact=contact, person=person)
 
 
 async def serve_own_code(request: Request) -> Response:
-    code = await in_vault(
+    code = await run_in_vault(
         request, lambda device: qr_code_text_for(_find_contact(request, device).name, device)
     )
     return response_for_page(request, qr_picture(code), "image/png")
@@ -288,7 +288,7 @@ async def scan_code(request: Request) -> Response:
     def accept_photographed_code(device: Device) -> Contact:
         return accept_qr_code(_find_contact(request, device).name, read_qr(photos[0].data), device)
 
-    contact = await in_vault(request, accept_photographed_code)
+    contact = await run_in_vault(request, accept_photographed_code)
     return redirect_to(request, "person", person=_handle_of_contact(request, contact))
 
 
@@ -305,9 +305,9 @@ async def change_circle(request: Request) -> Response:
     people = [one for one in form.getlist("person") if isinstance(one, str)]
     try:
         if remove:
-            await in_vault(request, lambda device: remove_from_circle(remove, [], device))
+            await run_in_vault(request, lambda device: remove_from_circle(remove, [], device))
         else:
-            await in_vault(request, lambda device: add_to_circle(name, people, device))
+            await run_in_vault(request, lambda device: add_to_circle(name, people, device))
     except EntrenousError as why:
         return await _show_people_again(request, why)
     return redirect_to(request, "people")

@@ -15,10 +15,10 @@ from entrenous.app.pages.found import find_traced_file
 from entrenous.app.web import (
     ResultGone,
     error_words,
-    in_vault,
     job_result,
     language_of,
     posted_form,
+    run_in_vault,
     show,
     start_job,
     state_of,
@@ -82,7 +82,7 @@ def routes() -> list[Route]:
 
 async def ask_age(request: Request) -> Response:
     """Ask first whether everybody was at least 18; if not, nothing is chosen, stored or sent."""
-    await in_vault(request, lambda _: None)
+    await run_in_vault(request, lambda _: None)
     found, number = request.query_params.get("found", ""), request.query_params.get("number", "")
     return show(request, "protect.html", found=found, number=number)
 
@@ -169,7 +169,7 @@ async def show_registered(request: Request) -> Response:
 
 async def show_registrations(request: Request, words: str = "", status: int = 200) -> Response:
     """List the registrations, newest first."""
-    every = await in_vault(request, all_protections)
+    every = await run_in_vault(request, all_protections)
     login = state_of(request).login
     return show(
         request,

@@ -30,7 +30,7 @@ from entrenous.app.pages.help_lines import (
     suggest_places,
 )
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import error_words, in_vault, kept_form, redirect_to, show, state_of
+from entrenous.app.web import error_words, kept_form, redirect_to, run_in_vault, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
@@ -102,7 +102,7 @@ async def ask_legal(request: Request) -> Response:
 
 
 async def answer_legal(request: Request) -> Response:
-    return await _take_answer(request, _LEGAL_PATH)
+    return await _store_posted_answer(request, _LEGAL_PATH)
 
 
 async def ask_case(request: Request) -> Response:
@@ -110,7 +110,7 @@ async def ask_case(request: Request) -> Response:
 
 
 async def answer_case(request: Request) -> Response:
-    return await _take_answer(request, _CASE_PATH)
+    return await _store_posted_answer(request, _CASE_PATH)
 
 
 async def begin_case_questions(request: Request) -> Response:
@@ -204,7 +204,7 @@ def _show_question(
     )
 
 
-async def _take_answer(request: Request, way: str) -> Response:
+async def _store_posted_answer(request: Request, way: str) -> Response:
     name, login = _question_name(request), state_of(request).login
     form, answers = await read_form(request), login.answers
     opens_case = way == _CASE_PATH and name == _CASE_QUESTIONS[-1]
@@ -230,7 +230,7 @@ async def _open_case(request: Request, form: FormData) -> Response:
     if answers.get("age") != "yes":
         return redirect_to(request, "case_question", number=QUESTION_NUMBERS["age"])
     try:
-        case = await in_vault(request, lambda device: open_case_from_answers(answers, device))
+        case = await run_in_vault(request, lambda device: open_case_from_answers(answers, device))
     except EntrenousError as why:
         if why.family == "refused" and not state_of(request).vault.is_open:
             raise  # the vault is locked

@@ -17,11 +17,11 @@ from entrenous.app.web import (
     ConfirmationQuestion,
     ResultGone,
     has_confirmed,
-    in_vault,
     job_result,
     language_of,
     redirect_to,
     response_for_page,
+    run_in_vault,
     show,
     show_confirmation_page,
     start_job,
@@ -134,9 +134,11 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
             _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
         )
         doubts = inspect_draft(draft, device).unanswered
-        return ReviewContents(kept, people, files, doubts, beginning_of_reply(kept.reply, device))
+        return ReviewContents(
+            kept, people, files, doubts, beginning_of_answered_message(kept.reply, device)
+        )
 
-    found = await in_vault(request, read_review)
+    found = await run_in_vault(request, read_review)
     if found is None:
         write = request.app.url_path_for("send")
         return RedirectResponse(f"{write}?draft={request.path_params['draft']}", 303)
@@ -176,7 +178,7 @@ async def serve_small_file(request: Request) -> Response:
         found = page_files.find(("draft", blob.hex(), 0))
         return blob.hex(), None if found else device.vault.kept_file(blob)
 
-    blob, data = await in_vault(request, find_blob_and_data)
+    blob, data = await run_in_vault(request, find_blob_and_data)
     made = await page_files.get_or_make(
         ("draft", blob, 0), lambda: page_files.make_preview(data or b"", DRAFT_PREVIEW_PX)
     )
@@ -203,7 +205,7 @@ async def remove_one_file(request: Request) -> Response:
         discard_draft(kept.id, device)
         return False
 
-    if await in_vault(request, remove_and_discard_if_empty):
+    if await run_in_vault(request, remove_and_discard_if_empty):
         return redirect_to(request, "review", draft=request.path_params["draft"])
     return redirect_to(request, "send")
 
@@ -239,7 +241,7 @@ async def serve_copy_picture(request: Request) -> Response:
     return response_for_page(request, found, "image/jpeg")
 
 
-def beginning_of_reply(reply: str, device: Device) -> str:
+def beginning_of_answered_message(reply: str, device: Device) -> str:
     """Return the beginning of the answered message, or its name; "" if there is none."""
     if not reply:
         return ""

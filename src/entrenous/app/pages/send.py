@@ -18,10 +18,10 @@ from entrenous.app.web import (
     ConfirmationQuestion,
     error_words,
     has_confirmed,
-    in_vault,
     job_result,
     language_of,
     redirect_to,
+    run_in_vault,
     show,
     show_confirmation_page,
     start_job,
@@ -78,7 +78,7 @@ async def start_sealing(request: Request) -> Response:
             raise NameNotTyped
 
     try:
-        await in_vault(request, refuse_unconfirmed)
+        await run_in_vault(request, refuse_unconfirmed)
     except EntrenousError as why:
         return await show_review(request, error_words(why), 409)
     mail, undo_s = state_of(request).mail, state_of(request).settings.undo_s
@@ -131,7 +131,7 @@ async def discard_shown_draft(request: Request) -> Response:
         return show_confirmation_page(
             request, form, ConfirmationQuestion(heading, said, say("Delete it"), say("Keep it"))
         )
-    await in_vault(
+    await run_in_vault(
         request, lambda device: discard_draft(draft_at_address(request, device).id, device)
     )
     return redirect_to(request, "home")
@@ -140,7 +140,7 @@ async def discard_shown_draft(request: Request) -> Response:
 async def show_sealed(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
     found, state = job_result(request, SealedMessage), state_of(request)
-    departures = await in_vault(request, lambda device: send_states_of(found.name, device))
+    departures = await run_in_vault(request, lambda device: send_states_of(found.name, device))
     left_s = max(0, round((found.leaves_at - SystemClock().now()).total_seconds()))
     problems = [state.mail.problem] if state.mail.problem else state.mail.others
     return show(
@@ -165,6 +165,6 @@ async def undo_sending(request: Request) -> Response:
             return recall_message(found.name, device)
         return ()
 
-    recalls = await in_vault(request, cancel_or_recall)
+    recalls = await run_in_vault(request, cancel_or_recall)
     outcomes = [recall_in_words(one.to, one) for one in recalls]
     return show(request, "undone.html", outcomes=outcomes)

@@ -19,10 +19,10 @@ from entrenous.app.preferences import ICON_NAMES, TEXT_SIZES_PERCENT, change_pre
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     error_words,
-    in_vault,
     language_of,
     posted_or_kept_form,
     redirect_to,
+    run_in_vault,
     show,
     state_of,
 )
@@ -79,7 +79,7 @@ async def _relay_of_device(request: Request) -> str:
         return own_device(device).home.relay_url if has_relay(device) else ""
 
     try:
-        return await in_vault(request, read_relay_url)
+        return await run_in_vault(request, read_relay_url)
     except (VaultLocked, EntrenousError):
         return ""
 
@@ -172,7 +172,7 @@ async def erase_everything(request: Request) -> Response:
     ):
         return await show_erase_form(request, error_words(WordNotTyped()), 409)
     try:
-        gone = await in_vault(request, close_own_mailboxes)
+        gone = await run_in_vault(request, close_own_mailboxes)
     except VaultLocked:
         gone = None
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))

@@ -110,13 +110,13 @@ def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tupl
     buffer = io.BytesIO()
     writer = _WarcWriter(buffer, dice)
     info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()
-    writer.write("warcinfo", created, info, "application/warc-fields", {})
+    writer.write_record("warcinfo", created, info, "application/warc-fields", {})
     lines = list[str]()
     for one in capture.exchanges:
         start = buffer.tell()
         response = writer.write_exchange(one)
         lines.append(_index_line(one, start, response.end - start))
-    writer.write(
+    writer.write_record(
         "metadata",
         created,
         _to_json(capture.facts),
@@ -148,7 +148,7 @@ class _WarcWriter:
         digest_header = {
             "WARC-Payload-Digest": _sha256_digest(http_payload_of(exchange.wire.response))
         }
-        response = self.write(
+        response = self.write_record(
             "response",
             exchange.at,
             exchange.wire.response,
@@ -156,7 +156,7 @@ class _WarcWriter:
             uri_header | ip_header | truncated_header | digest_header,
         )
         related_headers = uri_header | {"WARC-Concurrent-To": response.id}
-        self.write(
+        self.write_record(
             "request",
             exchange.at,
             exchange.wire.request,
@@ -165,10 +165,12 @@ class _WarcWriter:
         )
         if exchange.wire.certificates:
             chain = "".join(map(DER_cert_to_PEM_cert, exchange.wire.certificates)).encode()
-            self.write("metadata", exchange.at, chain, CERTIFICATES_MEDIA_TYPE, related_headers)
+            self.write_record(
+                "metadata", exchange.at, chain, CERTIFICATES_MEDIA_TYPE, related_headers
+            )
         return response
 
-    def write(
+    def write_record(
         self, kind: str, at: datetime, block: bytes, media: str, extra_headers: Mapping[str, str]
     ) -> _WrittenRecord:
         name = UUID(bytes=self._dice.token(_UUID_BYTES), version=4)

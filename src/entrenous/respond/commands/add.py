@@ -121,7 +121,7 @@ def add(
         )
     if file is None and not (url or chat or statement):
         raise typer.BadParameter(translated("give a file, --url, --chat or --statement"))
-    data, kind = (None, "") if file is None else read_saved(file)
+    data, kind = (None, "") if file is None else read_file_or_saved_page(file)
     with opened_device(context) as device:
         platforms: tuple[PlatformRecord, ...] = ()
         with device.vault.transaction():
@@ -146,7 +146,7 @@ def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> Non
     second_capture.add_second_capture(name, data, who, device)
 
 
-def read_saved(path: Path) -> tuple[bytes, str]:
+def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
     """Return a file's bytes, and a description of what it is. A page saved as "web page, complete"
     becomes one ZIP of the page and its files.
 

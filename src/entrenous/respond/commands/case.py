@@ -35,9 +35,9 @@ from entrenous.respond.case_status import (
 )
 from entrenous.respond.commands.add import add
 from entrenous.respond.commands.case_view import (
+    advice_to_name_place,
     case_json,
-    how_to_name_a_place,
-    next_in_words,
+    next_step_in_words,
     print_case_answer,
 )
 from entrenous.respond.commands.deadline import calendar
@@ -218,7 +218,7 @@ def open_(
         print_case_answer(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
-            print_line(f"  {how_to_name_a_place(case)}")
+            print_line(f"  {advice_to_name_place(case)}")
         print_line()
         for advice in () if is_threat_only(case) else map(translated, ADVICE_BEFORE_CAPTURE):
             print_line(f"  {advice}")
@@ -361,7 +361,7 @@ def breach(
             return
     for line in breach_duties_in_words(case, now):
         print_line(line)
-    print_line(next_in_words(case, now))
+    print_line(next_step_in_words(case, now))
 
 
 def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:

@@ -110,13 +110,13 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
         print_line(f"  {_notice_in_words(one)}")
     for clock in deadlines_of_case(case, now):
         if not clock.sets_no_time_limit:
-            print_line(f"  {_clock_in_words(clock)}")
+            print_line(f"  {_deadline_in_words(clock)}")
     for record in steps_for:
         _print_steps(report_steps(record, case, now.date()))
-    print_line(next_in_words(case, now))
+    print_line(next_step_in_words(case, now))
 
 
-def next_in_words(case: Case, now: datetime) -> str:
+def next_step_in_words(case: Case, now: datetime) -> str:
     """Return the last line about a case: its one next step."""
     return translated("next: {step}").format(step=next_step(case, now))
 
@@ -129,7 +129,7 @@ def _notice_in_words(notice: Notice) -> str:
     return text.format(number=notice.number, to=translated(notice.to), law=law, state=state)
 
 
-def _clock_in_words(clock: Deadline) -> str:
+def _deadline_in_words(clock: Deadline) -> str:
     text = translated("Clock of notice {number}: {deadline}")
     if not clock.notice:
         text = translated("Clock: {deadline}")
@@ -179,7 +179,7 @@ def _deadline_json(clock: Deadline) -> dict[str, object]:
     }
 
 
-def how_to_name_a_place(case: Case) -> str:
+def advice_to_name_place(case: Case) -> str:
     """Suggest naming a place, because the laws and the helpers depend on it, and a case can be
     opened without one.
     """

@@ -24,7 +24,7 @@ from entrenous.respond.client.stamp_authority import (
 )
 from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.commands.packs import check, pack
-from entrenous.respond.commands.watch import agree_first
+from entrenous.respond.commands.watch import require_watching_agreement
 from entrenous.respond.evidence import (
     STAMP_PROVES_NOTE,
     ExportedItem,
@@ -94,7 +94,7 @@ def capture(
     with opened_device(context) as device:
         # raises if somebody was under 18, before anything is requested
         find_open_case(name, device)
-        agree_first(device, by_proxy=by_proxy, yes=yes)
+        require_watching_agreement(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
         capture_context = CaptureContext(
             web, time.monotonic, time.sleep, _local_offset(device), by_proxy

@@ -59,7 +59,7 @@ _USAGE_ERROR: Final = translatable(
 _ALONE_ERROR: Final = translatable("a case or --scenario goes without other options")
 # help lines beside a case's routes; ``entrenous help`` shows all of them
 _HELP_LINES_MAX: Final = 6
-_PostedOption = Annotated[
+_SpreadOption = Annotated[
     Spread | None,
     typer.Option(
         "--what",
@@ -102,7 +102,7 @@ def routes(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A case; needs your passphrase.")] = None,
     place: PlacesOption = None,
-    what: _PostedOption = None,
+    what: _SpreadOption = None,
     platform: _PlatformOption = "",
     platform_kind: _PlatformKindOption = None,
     platform_in: PlatformInOption = "",
@@ -185,7 +185,7 @@ def _print_routes_of_case(
 ) -> None:
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415
-    from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
+    from entrenous.respond.commands.case_view import advice_to_name_place  # noqa: PLC0415
     from entrenous.respond.report_steps import report_destination_text, report_destinations  # noqa: PLC0415
 
     with opened_device(context) as device:
@@ -225,7 +225,7 @@ def _print_routes_of_case(
     if choice.ranked:
         print_line(how_to_draft(quote_for_shell(name), choice.ranked[0].route))
     if not case.situation.places:
-        print_line(how_to_name_a_place(case))
+        print_line(advice_to_name_place(case))
     need = HelpNeed(threat=case.situation.posted is Spread.THREAT)
     for line in find_help_lines(case.situation.places, need)[:_HELP_LINES_MAX]:
         helps = translated("People who help: {line}").format(line=help_line_text(line, today))

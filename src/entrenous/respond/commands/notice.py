@@ -16,9 +16,9 @@ from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.letters.draft import draft_and_store_notice, render_notice_pdf
 from entrenous.respond.letters.drafted_notices import (
     compare_notices,
-    keep_reference,
     notice_list_lines,
     notice_versions,
+    store_reference_number,
 )
 from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import left_out_sightings
@@ -124,7 +124,7 @@ def notice(
             _print_comparison(find_case(name, device), *compare_two, as_json=as_json)
         elif number_of is not None:
             print_case_answer(
-                keep_reference(name, number_of, reference, device), device, as_json=as_json
+                store_reference_number(name, number_of, reference, device), device, as_json=as_json
             )
         elif happened:
             ((event, number),) = happened

@@ -66,14 +66,14 @@ def _switch_watching(
     name: str, on: list[int], off: list[int], device: Device, *, by_proxy: bool, yes: bool
 ) -> None:
     if on:
-        agree_first(device, by_proxy=by_proxy, yes=yes)
+        require_watching_agreement(device, by_proxy=by_proxy, yes=yes)
     for number in on:
         start_watching(name, number, device, by_proxy=by_proxy)
     for number in off:
         stop_watching(name, number, device)
 
 
-def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
+def require_watching_agreement(device: Device, *, by_proxy: bool, yes: bool) -> None:
     """Explain what a site sees and ask for consent, unless the person agreed before."""
     if has_agreed_to_watching(device, by_proxy=by_proxy):
         return

@@ -144,7 +144,7 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
-    rows = _rows_of({name: read_table(_Laws, data, name) for name, data in laws.items()})
+    rows = _rows_by_id({name: read_table(_Laws, data, name) for name, data in laws.items()})
     return tuple(_parse_route(id_, rows) for id_ in rows)
 
 
@@ -172,7 +172,7 @@ class _RowInFile:
     read_on: date
 
 
-def _rows_of(tables: dict[str, _Laws]) -> dict[str, _RowInFile]:
+def _rows_by_id(tables: dict[str, _Laws]) -> dict[str, _RowInFile]:
     rows: dict[str, _RowInFile] = {}
     for name, table in tables.items():
         for id_, row in table.route.items():

@@ -132,7 +132,7 @@ class Route:
         """The name of the law without its citation, e.g. "TAKE IT DOWN Act"."""
         return self.law.partition(",")[0]
 
-    def in_force(self, on: date) -> bool:
+    def is_in_force(self, on: date) -> bool:
         """Return whether this version is in force on that day. A missing first or last day means no
         limit.
         """

@@ -113,7 +113,7 @@ def count_deadline(
     start = _starting_time(events)
     where = counting_place(versions[0].jurisdiction, (place,))
     day = start.astimezone(capital_zone(where)).date()
-    in_force = [one for one in versions if one.in_force(day)]
+    in_force = [one for one in versions if one.is_in_force(day)]
     if not in_force:
         return _note_not_in_force(_nearest_version(versions, day), day, where)
     counted = _count_clauses(in_force[0], events, where, day)

@@ -100,7 +100,7 @@ _UNDER_18_TEXT: Final = translatable(
     "stored here; these people help free of charge, do not judge, and need no copy of "
     "the picture."
 )
-_LADDER_OF_SPREAD: Final = {
+_LADDER_NAME_BY_SPREAD: Final = {
     Spread.GROUP: CHAT_LADDER,
     Spread.PRIVATE: CHAT_LADDER,
     Spread.THREAT: THREAT_LADDER,
@@ -120,7 +120,7 @@ def make_plan(situation: Situation, on_date: date, today: date, *, under_18: boo
     if under_18:
         return _plan_for_minor(situation, on_date)
     ranked = routes_for(situation, on_date, today).ranked
-    ladder = _LADDER_OF_SPREAD.get(situation.posted) if situation.posted else None
+    ladder = _LADDER_NAME_BY_SPREAD.get(situation.posted) if situation.posted else None
     if ladder is None:
         steps = _steps_by_rank(situation, ranked, today)
     else:
@@ -180,7 +180,7 @@ def _steps_by_rank(
     """
     ranked_steps = [(rank_key(one.route, situation), _route_step(one, situation)) for one in ranked]
     reports = _platform_steps(situation, ranked, today)
-    ranked_steps.extend((_platform_key(report, situation), report) for report in reports)
+    ranked_steps.extend((_platform_sort_key(report, situation), report) for report in reports)
     steps = [step for _, step in sorted(ranked_steps, key=lambda pair: pair[0])]
     people = list(_help_line_steps(situation, today))
     unsure = {one.route.family for one in ranked if is_copyright_unsure(one.route, situation)}
@@ -189,7 +189,7 @@ def _steps_by_rank(
     return (*steps, *people)
 
 
-def _platform_key(step: PlanStep, situation: Situation) -> tuple[object, ...]:
+def _platform_sort_key(step: PlanStep, situation: Situation) -> tuple[object, ...]:
     """Return the sort key of a report to the platform. It comes after routes that rely on the
     platform's legal duties, and after regulators.
     """

@@ -145,7 +145,7 @@ def routes_for_minors(
     fitting = [
         route
         for route in table
-        if route.for_children and _reaches_place(route, situation) and route.in_force(today)
+        if route.for_children and _reaches_place(route, situation) and route.is_in_force(today)
         if not _why_not_by_picture(route, situation)
     ]
     return tuple(sorted(fitting, key=lambda route: (route.jurisdiction == WORLDWIDE, route.id)))
@@ -184,8 +184,7 @@ def routes_for_case(
 def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """Return a route by name, in the version that counts; arguments as for :func:`routes_for`.
-
+    """Return a route by name, in its applicable version; arguments as for :func:`routes_for`.
     Raises UnknownRoute if no such route applies to this case today.
     """
     for ranked in routes_for_case(case, on_date, today, routes).ranked:
@@ -201,9 +200,8 @@ def versions_of(family: RouteId) -> tuple[Route, ...]:
 
 
 def day_of_event(case: Case) -> date:
-    """Return the day whose law courts and police apply.
-
-    This is the day of the first sighting or, without a sighting, the day when the case was opened.
+    """Return the day whose law courts and police apply: the day of the first sighting or, without a
+    sighting, the day when the case was opened.
     """
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
@@ -217,7 +215,7 @@ def reason_not_applicable(route: Route, situation: Situation, on_date: date, tod
         return translated(_OTHER_PLACE_TEXT)
     # Today's law decides about duties, the law on the day of the event about offences.
     day = on_date if route.kind in _KINDS_UNDER_LAW_OF_EVENT_DAY else today
-    if not route.in_force(day):
+    if not route.is_in_force(day):
         return _why_not_in_force(route, day)
     return next(filter(None, (rule(route, situation) for rule in _APPLICABILITY_RULES)), "")
 
@@ -421,9 +419,8 @@ def reason_for_route(route: Route, situation: Situation) -> str:
 
 
 def is_copyright_unsure(route: Route, situation: Situation) -> bool:
-    """Return whether this is a copyright route that may not fit the person.
-
-    Either the person may not own the copyright, or the route may reveal their name.
+    """Return whether this is a copyright route that may be unsuitable, because the person may not
+    own the copyright, or because the route may reveal their name.
     """
     free = situation.taken_by is PictureMaker.ME and not situation.name_must_stay_hidden
     return route.maker_only and not free

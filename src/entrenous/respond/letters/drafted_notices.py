@@ -91,7 +91,7 @@ def compare_notices(case: Case, first: int, second: int) -> str:
     return "\n".join(line for line in changes if not line.startswith("@@"))
 
 
-def keep_reference(name: str, number: int, reference: str, device: Device) -> Case:
+def store_reference_number(name: str, number: int, reference: str, device: Device) -> Case:
     """Store the number that an addressee gave for a notice, e.g. a hash bank's case number.
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.

@@ -150,10 +150,10 @@ def _closing_lines(route: Route, language: str) -> Iterator[str]:
     yield frame[_REQUEST_TEXT_KEYS.get(route.kind, "ask_other")]
     if route.kind in _KINDS_WITH_NO_PICTURE_NOTE:
         yield frame["no_picture"]
-    yield from _time_lines(route, language)
+    yield from _deadline_lines(route, language)
 
 
-def _time_lines(route: Route, language: str) -> Iterator[str]:
+def _deadline_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in_language(language).frame
     own_words = language == "en" and is_stated_by_law(route.deadline_from)
     since = (route.deadline_from if own_words else "") or frame["since_receipt"]

@@ -100,10 +100,10 @@ def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
         }
         note = note_by_reach.get(notice.route.representative)
         yield from filter(None, [note and translated(note)])
-    yield from _about_platform(notice, case)
+    yield from _platform_form_notes(notice, case)
 
 
-def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
+def _platform_form_notes(notice: Notice, case: Case) -> Iterator[str]:
     """Yield what the platform's record says about its form."""
     addressee = addressee_of(case, notice.route, notice.told, notice.language)
     record = addressee.platform

@@ -103,10 +103,10 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
     """
-    told = sightings_for_notice(case, route, picked) if names_places(route) else ()
+    told = sightings_for_notice(case, route, picked) if route_names_places(route) else ()
     if route.family == ACCOUNT_THREAT_ROUTE:
         _refuse_without_account(case, told)
-    elif route.kind in _KINDS_THAT_NEED_A_PLACE and names_places(route) and not told:
+    elif route.kind in _KINDS_THAT_NEED_A_PLACE and route_names_places(route) and not told:
         _refuse_without_place(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
         raise NoAddressee(name=case.name)
@@ -140,11 +140,11 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
 def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
     no_chats = route.covers_private_sharing is LawReach.NO
-    told = case.sightings if names_places(route) else ()
+    told = case.sightings if route_names_places(route) else ()
     return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
 
 
-def names_places(route: Route) -> bool:
+def route_names_places(route: Route) -> bool:
     """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
         # pages for the police or a court have a time line, and complaints the history of a notice
@@ -187,7 +187,7 @@ def left_out_sightings(
     named: tuple[Sighting, ...], case: Case, route: Route
 ) -> tuple[Sighting, ...]:
     """Return the case's sightings that this document could have named but does not."""
-    if not names_places(route):
+    if not route_names_places(route):
         return ()
     return tuple(sighting for sighting in case.sightings if sighting not in named)
 

@@ -126,7 +126,7 @@ def check_received_pack(
     if isinstance(place, bytes) and place.startswith(_AGE_HEADER):
         place = _decrypt_pack(place, identity)
     report = verify_pack.CheckReport()
-    files = report.note("the pack", verify_pack.read_pack, place)
+    files = report.run("the pack", verify_pack.read_pack, place)
     if files is not None:
         report = verify_pack.check_pack(files, ca)
     sums = (files or {}).get(verify_pack.SUMS)

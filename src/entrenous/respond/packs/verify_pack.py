@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512, 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SUMS, PACK, CUSTODY, ZEROS = "SHA256SUMS", "pack.json", "custody.jsonl", "0" * 64
-CLOCKS_APART = timedelta(minutes=5)  # a stamp may be this much older than the clock of the device
+CLOCK_DIFFERENCE_MAX = timedelta(minutes=5)  # by which a stamp may be older than the device clock
 # Object identifiers in DER, from RFC 5652, RFC 3161, RFC 5035, RFC 5754 and RFC 5758.
 SIGNED_DATA, TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
 CONTENT_TYPE, DIGEST = "2a864886f70d010903", "2a864886f70d010904"
 SIGNER_V1, SIGNER_V2 = "2a864886f70d010910020c", "2a864886f70d010910022f"
-HASHES: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, with ECDSA
+HASH_BY_OID: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, with ECDSA
     **dict.fromkeys(("608648016503040201", "2a864886f70d01010b", "2a8648ce3d040302"), SHA256),
     **dict.fromkeys(("608648016503040202", "2a864886f70d01010c", "2a8648ce3d040303"), SHA384),
     **dict.fromkeys(("608648016503040203", "2a864886f70d01010d", "2a8648ce3d040304"), SHA512),
@@ -56,7 +56,7 @@ class CheckReport:
     def holds(self) -> bool:
         return all(good for good, _ in self.checks)
 
-    def note(self, what: str, check: Callable[..., Any], *about: Any) -> Any:
+    def run(self, what: str, check: Callable[..., Any], *about: Any) -> Any:
         """Run one check; whatever it raises means that it does not hold."""
         try:
             found = check(*about)
@@ -93,8 +93,8 @@ def read_pack(place: Path | bytes) -> Files:
 def check_pack(files: Files, ca: bytes | None = None) -> CheckReport:
     """Check everything in a pack; ``ca`` are trusted roots, PEM, instead of the pack's own."""
     report = CheckReport()
-    report.note("the list of files", check_file_hashes, files)
-    report.note("the description of the pack", check_described, report, files, ca)
+    report.run("the list of files", check_file_hashes, files)
+    report.run("the description of the pack", check_described, report, files, ca)
     return report
 
 
@@ -102,11 +102,11 @@ def check_described(report: CheckReport, files: Files, ca: bytes | None) -> None
     pack = read_json(files[PACK])
     need(pack["schema"] == "entrenous/pack/1", "it is of another version")
     items = {item["item"]: item for item in pack["items"]}
-    links = report.note("the chain of custody", check_custody, pack, files) or []
+    links = report.run("the chain of custody", check_custody, pack, files) or []
     for number, item in items.items():
-        report.note(f"item {number}", check_item, item, links, files)
+        report.run(f"item {number}", check_item, item, links, files)
     for row in pack["stamps"]:
-        statement = report.note(f"stamp {row['stamp']}", check_stamp, row, items, links, files, ca)
+        statement = report.run(f"stamp {row['stamp']}", check_stamp, row, items, links, files, ca)
         report.stamps += [statement] if statement else []
 
 
@@ -137,18 +137,18 @@ def check_custody(pack: Any, files: Files) -> list[Any]:
         need(follows, f"entry {number} does not follow the one before")
         previous, before = sha256(line), link["after"]
         links.append({**link, "hash": previous})
-    root = root_of([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
+    root = tree_root([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
     ours = {"size": len(links), "head": previous, "root": root}
     need(pack["custody"] == ours, "the tree over it has another root than the pack says")
     return links
 
 
-def root_of(leaves: list[bytes]) -> bytes:
+def tree_root(leaves: list[bytes]) -> bytes:
     """Return the root of the Merkle tree over leaf hashes (RFC 6962, section 2.1)."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << (len(leaves) - 1).bit_length() - 1
-    return hashlib.sha256(b"\1" + root_of(leaves[:split]) + root_of(leaves[split:])).digest()
+    return hashlib.sha256(b"\1" + tree_root(leaves[:split]) + tree_root(leaves[split:])).digest()
 
 
 def check_item(item: Any, links: list[Any], files: Files) -> None:
@@ -174,7 +174,7 @@ def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes 
     at, proven = verify_token(token, manifest, roots)
     need(row["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "it states another time")
     written = datetime.strptime(stamped["written_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
-    need(at >= written - CLOCKS_APART, "it is older than what it stamps")
+    need(at >= written - CLOCK_DIFFERENCE_MAX, "it is older than what it stamps")
     covered = [line["item"] for line in stamped["items"]]
     return {**row, "items": covered, "root_sha256": proven}
 
@@ -211,7 +211,7 @@ def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[d
     leaf = check_signer(parts_of(signer[1]), info, known)
     fields_of_info = parts_of(first_of(info))
     algorithm, imprint = parts_of(fields_of_info[2][1])
-    hashed = hashlib.new(HASHES[first_of(algorithm[1]).hex()].name, stamped)
+    hashed = hashlib.new(HASH_BY_OID[first_of(algorithm[1]).hex()].name, stamped)
     need(hashed.digest() == imprint[1], "it is over other bytes")
     text, _, fraction = fields_of_info[4][1].decode().rstrip("Z").partition(".")
     at = datetime.strptime(f"{text}.{fraction or '0'}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
@@ -229,7 +229,7 @@ def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.C
     stated = {name[1].hex(): first_of(values[1]) for name, values in pairs}
     hashed = first_of(algorithm[1]).hex()
     need(stated[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
-    same = hashlib.new(HASHES[hashed].name, info).digest() == stated[DIGEST]
+    same = hashlib.new(HASH_BY_OID[hashed].name, info).digest() == stated[DIGEST]
     need(same, "its signature is over another time")
     issuer, serial = parts_of(named[1])
     number = int.from_bytes(serial[1], "big", signed=True)
@@ -237,7 +237,7 @@ def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.C
     ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(stated, one)]
     need(ours, "the certificate of its signer is missing")
     key, kind = ours[0].public_key(), first_of(signature_algorithm[1]).hex()
-    scheme = HASHES.get(kind, HASHES[hashed])()  # "RSA" alone names no hash
+    scheme = HASH_BY_OID.get(kind, HASH_BY_OID[hashed])()  # "RSA" alone names no hash
     # The signature is over the attributes as a SET OF in DER: with its own tag, and sorted.
     header = b"\x31" + attributes[2][1 : len(attributes[2]) - len(attributes[1])]
     whole = header + b"".join(sorted(one[2] for one in parts_of(attributes[1])))
@@ -255,7 +255,7 @@ def is_named(stated: dict[str, bytes], one: x509.Certificate) -> bool:
     name = parts_of(first_of(first_of(stated.get(SIGNER_V2) or stated[SIGNER_V1])))
     kind: HashAlgorithm = SHA256() if SIGNER_V2 in stated else SHA1()  # noqa: S303 -- by RFC 2634
     if SIGNER_V2 in stated and name[0][0] == 0x30:
-        kind = HASHES[first_of(name[0][1]).hex()]()
+        kind = HASH_BY_OID[first_of(name[0][1]).hex()]()
     return one.fingerprint(kind) == next(part for tag, part, _ in name if tag == 0x04)
 
 
@@ -282,7 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ca", type=Path, help="roots that you trust for the stamps, PEM")
     chosen = parser.parse_args(arguments)
     report = CheckReport()
-    files = report.note("the pack", read_pack, chosen.pack)
+    files = report.run("the pack", read_pack, chosen.pack)
     if files is not None:
         report = check_pack(files, chosen.ca.read_bytes() if chosen.ca else None)
     lines = [("ok   " if good else "NO   ") + what for good, what in report.checks]
