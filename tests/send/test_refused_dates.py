@@ -332,7 +332,12 @@ def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
     ("by", "wound", "kind", "words"),
     [
         (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until it expired"),
-        (timedelta(days=400), timedelta(0), ClocksDiffer, "was, when this was written, ahead"),
+        (
+            timedelta(days=400),
+            timedelta(0),
+            ClocksDiffer,
+            "was, when the message was written, ahead",
+        ),
         (timedelta(days=-5), timedelta(0), ClocksDiffer, "is behind"),
     ],
 )

@@ -360,9 +360,9 @@ class ClipMeasurements:
 
 class NoVideoFound(Malformed):
     """
-    Entrenous found no video in this file that it can read. It reads MP4, MOV, WebM and AVI with
-    H.264, HEVC, VP8, VP9, AV1 or MPEG-4 inside. Nothing was changed or sent. If the file plays in
-    another program, save it from there as MP4 and try again.
+    Entrenous found no video in this file that it can read. It reads MP4, MOV, WebM and AVI files
+    with H.264, HEVC, VP8, VP9, AV1 or MPEG-4 video. Nothing was changed or sent. If the file plays
+    in another program, save it from there as MP4 and try again.
     """
 
 

@@ -153,7 +153,8 @@ class NotALabelList(Malformed):
 class BadLabel(Refused):
     """
     {where} is not a valid name. A name has 1 to {limit} characters; control characters, such as
-    Escape, a tab or a change of writing direction, are not allowed. Nothing was marked.
+    Escape, a tab or characters that change the writing direction, are not allowed. Nothing was
+    marked.
     """
 
 
@@ -167,7 +168,7 @@ class DuplicateLabel(Refused):
 class TooManyLabels(Refused):
     """
     You named {count} people, but one command marks copies for at most {limit}. Nothing was marked.
-    Use several commands; a later trace searches the copies of all of them.
+    Use several commands: a later trace searches the copies that any of these commands made.
     """
 
 

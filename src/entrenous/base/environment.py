@@ -73,9 +73,9 @@ class UnusableFolder(Refused):
 
 class ReadOnlyDisk(Unreachable):
     """
-    The disk with {path} is read-only at the moment, so nothing was stored. Nothing was lost. Some
-    systems make a disk read-only after an error, and some memory cards have a switch for it. Make
-    the disk writable again, then try again.
+    The disk that contains {path} is read-only at the moment, so nothing was stored. Nothing was
+    lost. Some systems make a disk read-only after an error, and some memory cards have a switch for
+    it. Make the disk writable again, then try again.
     """
 
 

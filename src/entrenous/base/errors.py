@@ -102,7 +102,7 @@ class WrongToken(Unproven):
     """
     The relay did not accept the token for this mailbox. The invite may have expired or been used
     up, or the person whose mailbox it is no longer accepts messages from you. If you have just
-    added each other, both of you have to run this command, the other person first: entrenous inbox.
+    added each other, ask the person to run this command, and then run it yourself: entrenous inbox.
     Otherwise ask the person for a new invite.
     """
 
@@ -115,30 +115,29 @@ class Refused(EntrenousError):
 
 class IdInUse(Refused):
     """
-    The relay already has different data under the same number, so it stored nothing new. Send the
-    message again.
+    The relay already uses the identifier of this message for different data, so it stored nothing
+    new. Send the message again.
     """
 
 
 class TakenBack(Refused):
     """
-    The person who sent this message took it back, so it can no longer be opened here. That can
-    happen: the message may have been meant for somebody else, or the sender may have changed their
-    mind.
+    The person who sent this message took it back, so it can no longer be opened here. The message
+    may have been meant for somebody else, or the sender may have changed their mind.
     """
 
 
 class Expired(Refused):
     """
-    This message could be opened until {when}. That time has passed, and the key of the message was
-    deleted. If you still need the message, ask its sender to send it again.
+    This message could be opened until {when}. That time has passed, and the key of the message has
+    been deleted. If you still need the message, ask its sender to send it again.
     """
 
 
 class UsedUp(Refused):
     """
-    This message was opened as often as its sender allowed, and its key was deleted. If you did not
-    see the message, ask its sender to send it again.
+    This message has been opened as often as its sender allowed, and its key has been deleted. If
+    you did not see the message, ask its sender to send it again.
     """
 
 
@@ -210,8 +209,8 @@ class OnionNeedsProxy(RelayUnreachable):
 
 class ProxyUnreachable(RelayUnreachable):
     """
-    The proxy at {host}, set with ENTRENOUS_PROXY, does not answer. Nothing was sent without it, and
-    nothing was lost. Start the proxy (for example Tor), then try again.
+    The proxy at {host}, set with ENTRENOUS_PROXY, does not answer. Nothing was sent without the
+    proxy, and nothing was lost. Start the proxy (for example Tor), then try again.
     """
 
 
@@ -232,8 +231,8 @@ class IncompleteOutput(Unreachable):
 
 class RelayFull(DiskFull):
     """
-    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell the
-    people who run the relay.
+    The relay's disk is full, so the relay stored nothing. Nothing was lost. Try again later, or
+    tell the people who run the relay.
     """
 
 
@@ -254,9 +253,10 @@ class DatabaseAway(Unreachable):
 
 class RelayClockAhead(Unreachable):
     """
-    The relay's clock is {days} days ahead of its last clean-up. Either the clock is wrong, or the
-    relay was off for that long. Nothing was deleted, and nothing was lost. Try again in an hour. If
-    this goes on, tell the people who run the relay: they have to set its clock.
+    By the relay's clock, {days} days have passed since the relay last deleted expired messages.
+    Either the clock is wrong, or the relay was off for that long. Nothing was deleted, and nothing
+    was lost. Try again in an hour. If this goes on, tell the people who run the relay: they have to
+    set its clock.
     """
 
 
@@ -325,7 +325,7 @@ class NotUnderstood(Malformed):
 class DamagedBlob(Malformed):
     """
     A file was damaged on its way to the relay, so the relay did not store it. The file on this
-    device is not damaged. Send again.
+    device is not damaged. Send it again.
     """
 
 

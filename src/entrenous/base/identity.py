@@ -116,8 +116,8 @@ class Contact:
 
 class BadSignature(Unproven):
     """
-    The signature on this {what} is not valid, so the {what} was not accepted. Either it was changed
-    on its way, or it was not made by the person whom it names.
+    The signature on this {what} is not valid, so the {what} was not accepted. Either the {what} was
+    changed on the way, or somebody other than the person named in it signed it.
     """
 
 
@@ -374,8 +374,9 @@ class SignedPrekey:
 
 class BadKeyBundle(Malformed):
     """
-    The keys that the relay sent for this person are damaged, or another program made them, so they
-    were not used. Try again later, or ask the person to update Entrenous.
+    The keys that the relay sent for this person are damaged or in a format that this version of
+    Entrenous cannot read, so they were not used. Try again later, or ask the person to update
+    Entrenous.
     """
 
 

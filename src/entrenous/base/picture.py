@@ -153,7 +153,7 @@ class Picture:
 
 
 class EmptyFolder(NotFound):
-    """There are no files in {path}, so nothing was traced. Name a file or another folder."""
+    """There are no files in {path}, so nothing was traced. Choose a file or another folder."""
 
 
 class NoSuchFile(NotFound):
@@ -179,8 +179,8 @@ class NotAFile(Refused):
 
 class UnwritableFolder(Refused):
     """
-    Nothing could be written in {path}: the folder cannot be made, or permissions do not allow it.
-    Choose a folder of your own: --out DIR
+    Nothing could be written in {path}: the folder cannot be created, or permissions do not allow
+    it. Choose a folder of your own: --out DIR
     """
 
 

@@ -66,8 +66,8 @@ class TextTooLong(Refused):
 
 class TextHasControlCharacters(Refused):
     """
-    This text contains invisible control characters, such as Escape, a tab or a change of writing
-    direction. Nothing was sent. Type it again without them.
+    This text contains invisible control characters, such as Escape, a tab or characters that change
+    the writing direction. Nothing was sent. Type it again without them.
     """
 
 

@@ -275,8 +275,8 @@ KEY_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
 
 class NewerDatabase(Refused):
     """
-    A newer version of Entrenous wrote the relay's database, so it was not used. Nothing was
-    changed. Update Entrenous: {update}
+    A newer version of Entrenous wrote the relay's database, so the database was not used. Nothing
+    was changed. Update Entrenous: {update}
     """
 
 

@@ -114,24 +114,25 @@ class RelaySettings:
 class PostgresqlLibraryMissing(Refused):
     """
     The settings name a PostgreSQL database, but the library for it is not installed. The relay did
-    not start. To install the library, run this in the folder of Entrenous: .venv/bin/pip install -e
-    '.[postgresql]'
+    not start. To install the library, run this in the folder from which Entrenous was installed:
+    .venv/bin/pip install -e '.[postgresql]'
     """
 
 
 class S3LibraryMissing(Refused):
     """
     The settings name an S3 bucket, but the library for it is not installed. The relay did not
-    start. To install the library, run this in the folder of Entrenous: .venv/bin/pip install -e
-    '.[s3]'
+    start. To install the library, run this in the folder from which Entrenous was installed:
+    .venv/bin/pip install -e '.[s3]'
     """
 
 
 class BackupNeedsLocalStorage(Refused):
     """
-    This relay stores its rows in PostgreSQL or its blobs in a bucket. Back these up and restore
-    them with their own tools. Nothing was done. After you restore them, and before the relay
-    starts, run: entrenous relay restored. For the other steps, see docs/operate.md.
+    This relay stores its database in PostgreSQL or its files in an S3 bucket, and this command
+    cannot back them up or restore them. Nothing was done. Use the tools of PostgreSQL and of the
+    bucket's provider. After a restore, and before the relay starts, run: entrenous relay restored.
+    For the other steps, see docs/operate.md.
     """
 
 
@@ -161,8 +162,8 @@ class NoSettingsFile(NotFound):
 
 class RelayNotFound(NotFound):
     """
-    There is no relay data in {path}. Nothing was changed. Name the folder that the relay was
-    started with: --data DIR
+    There is no relay data in {path}. Nothing was changed. Choose the folder with which the relay
+    was started: --data DIR
     """
 
 
@@ -182,8 +183,9 @@ class BadRelaySetting(Refused):
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is not a relay setting. The relay did not start, since a misspelled setting
-    would have no effect. To see all names, write the default settings: entrenous relay init
+    In {path}, {name} is not a relay setting. The relay did not start, because a misspelled setting
+    would be ignored without notice. To see the names of all settings, write a file with the default
+    settings: entrenous relay init
     """
 
 
@@ -198,7 +200,7 @@ class MetricsAddressTaken(Unreachable):
 _MAILBOX_MB_MAX: Final = MAILBOX_BYTES_MAX // MEGABYTE
 _MB_MAX: Final = 2**40
 _PORT_DIGITS_MAX: Final = 5
-_TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or it is nested too deeply"
+_TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or its values are nested too deeply"
 
 
 class _SettingParser(NamedTuple):

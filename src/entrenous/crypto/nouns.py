@@ -25,9 +25,9 @@ class DecryptionFailed(Unproven):
 
 class NotForThisMailbox(Unproven):
     """
-    A message that arrived does not belong to this mailbox or conversation ({what}), so it was not
-    opened. Somebody may have replaced parts of it on the way. If you are expecting a message, ask
-    the person who wrote it to send it again.
+    A message that arrived could not be matched to this mailbox or conversation: {what}. The message
+    was not opened. Somebody may have replaced parts of it on the way. If you are expecting a
+    message, ask the person who wrote it to send it again.
     """
 
 
@@ -50,15 +50,16 @@ class BlobRef:
 
 class BadLetter(Malformed):
     """
-    A message that arrived is damaged, or another program made it. It was not opened. Other messages
-    are not affected.
+    A message that arrived is damaged or in a format that this version of Entrenous cannot read. It
+    was not opened. Other messages are not affected.
     """
 
 
 class LetterTooLong(Refused):
     """
-    This message is too long: with its list of recipients, it can have at most {limit_bytes} bytes.
-    Nothing was sent. Send it to some of the people first, and to the others in a second message.
+    This message is too long: with its list of recipients, it can be at most {limit_bytes} bytes
+    long. Nothing was sent. Send it to some of the people first, and to the others in a second
+    message.
     """
 
 

@@ -115,7 +115,7 @@ class BadRelayAddress(Refused):
     """
     This is not the address of a relay. Nothing was set up. An address looks like
     https://relay.example, without a user name, a question mark or a #. Ask the people who run the
-    relay for it.
+    relay for its address.
     """
 
 

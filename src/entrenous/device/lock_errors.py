@@ -14,10 +14,10 @@ class NotLockedAtRelay(Refused):
 
 class RevokedDeviceLocked(Refused):
     """
-    This device's vault can no longer be unlocked with any passphrase, because the relay deleted its
-    part of the lock. That happens when the device is revoked, for instance after it was lost. Your
-    other devices are not affected. To write from here again, link a new device in another folder.
-    Begin on one of your other devices: entrenous device add
+    This device's vault can no longer be unlocked with any passphrase, because the relay deleted the
+    secret that it needs to help unlock the vault. That happens when the device is revoked, for
+    instance after it was lost. Your other devices are not affected. To write from here again, link
+    a new device in another folder. Begin on one of your other devices: entrenous device add
     """
 
 
@@ -94,9 +94,9 @@ class VaultExists(Refused):
 class UnfinishedDevice(DeviceWithoutRelay):
     """
     The setup of this device was interrupted, so the device is empty and cannot be used. Start again
-    in another folder. To add the new device to your other devices: ENTRENOUS_HOME=DIR entrenous
-    setup --link -. If it is your first device: ENTRENOUS_HOME=DIR entrenous setup --name YOU
-    --relay URL
+    in another folder. If it is your first device: ENTRENOUS_HOME=DIR entrenous setup --name YOU
+    --relay URL. If you have other devices and want to add it to them: ENTRENOUS_HOME=DIR entrenous
+    setup --link -
     """
 
 
@@ -125,7 +125,8 @@ class NoPassphrase(Refused):
 class NoSuchDescriptor(NoPassphrase):
     """
     No passphrase can be read from file descriptor {number}, which was set with {how}, because it is
-    not open for reading. Nothing was changed. In a shell, {number}< FILE opens it.
+    not open for reading. Nothing was changed. To open it in a shell, add this to the command:
+    {number}< FILE
     """
 
 
@@ -167,9 +168,9 @@ class SheetTokenRejected(Unproven):
 class SheetForUnknownDevice(Refused):
     """
     The relay named on this recovery sheet no longer knows the device that the sheet was written on,
-    so there is nothing to unlock there. Either that device was revoked, its relay lost its data, or
-    it moved to another relay after the sheet was written. Nothing was changed. If it moved, use the
-    newest sheet that was written on it.
+    so there is nothing to unlock there. Either that device was revoked, or the relay lost its data,
+    or the device moved to another relay after the sheet was written. Nothing was changed. If the
+    device moved, use the newest sheet that was written on it.
     """
 
 

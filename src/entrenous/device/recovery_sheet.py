@@ -179,8 +179,8 @@ def _is_sheet_of(home: Path, sheet: RecoverySheet) -> bool:
 class NotARecoverySheet(Malformed):
     """
     This is not the text of a recovery sheet, or one of its characters is wrong or missing. Nothing
-    was changed. The text begins with entrenous-recovery:2: and must be complete. Compare it with
-    your sheet, then try again.
+    was changed. The text must be complete and begin with "entrenous-recovery:2:" (without the
+    quotation marks). Compare it with your sheet, then try again.
     """
 
 
@@ -219,9 +219,10 @@ class NothingToRecover(Refused):
 
 class CloseTokenNotReplacedYet(Unreachable):
     """
-    Another device of yours was revoked as lost, so the token that can revoke this device has to
-    change. Your relay has not confirmed the new token yet, and a sheet with it would not work. No
-    sheet was written. Try again when the relay answers: entrenous device recovery --out FILE
+    A recovery sheet contains a code that can revoke this device. Since another device of yours was
+    revoked as lost, that code has to be replaced, and your relay has not confirmed the new code
+    yet. A sheet written now would not work, so no sheet was written. Try again when the relay
+    answers: entrenous device recovery --out FILE
     """
 
 
@@ -229,8 +230,8 @@ class LockNotMovedYet(Unreachable):
     """
     This device moved to another relay, but its old relay still takes part in unlocking it. A
     recovery sheet written now could not unlock the device at the new relay, so no sheet was
-    written. The new relay takes over the next time that you unlock this device and the new relay
-    answers. Then run the command again: entrenous device recovery --out FILE
+    written. The new relay takes over when you next unlock this device while that relay answers.
+    After that, run the command again: entrenous device recovery --out FILE
     """
 
 
@@ -256,10 +257,10 @@ class SheetOfThisDevice(Refused):
 
 class SheetCloseTokenRejected(Unproven):
     """
-    The relay does not accept this recovery sheet, so the lost device is not revoked. The sheet's
-    token was replaced when another device of yours was revoked as lost. Try the newest sheet that
-    was written on the lost device, or run this on another device of yours: entrenous device revoke
-    NAME --lost
+    The relay does not accept this recovery sheet, so the lost device is not revoked. The code on
+    the sheet was replaced when another device of yours was revoked as lost. Try the newest sheet
+    that was written on the lost device, or run this on another device of yours: entrenous device
+    revoke NAME --lost
     """
 
 
@@ -275,11 +276,11 @@ class DeviceUnknownToRelay(NotFound):
 
 class RevocationTokenOutdated(Unproven):
     """
-    {name} is NOT revoked at your relay: the token that this device has for it was replaced by a
-    newer one, and {name} could not send the new one here. Another device of yours may have the new
-    token, and will revoke {name} as soon as it learns of this. On each of your devices, run now:
-    entrenous inbox. The newest recovery sheet that was written on {name} can revoke it too:
-    entrenous device revoke --lost --recovery FILE
+    {name} is NOT revoked at your relay: the code that this device has for revoking {name} was
+    replaced by a newer code, which {name} could not send here. Another device of yours may have the
+    newer code, and will revoke {name} as soon as it learns that this attempt failed. On each of
+    your devices, run now: entrenous inbox. The newest recovery sheet that was written on {name} can
+    revoke it too: entrenous device revoke --lost --recovery FILE
     """
 
 

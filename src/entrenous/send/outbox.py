@@ -211,7 +211,7 @@ def clock_difference_error(
     """
     differs = translated("is behind") if isinstance(why, Expired) else translated("is ahead of")
     if then:
-        differs = translated("was, when this was written, ahead of")
+        differs = translated("was, when the message was written, ahead of")
     return kind(differs=differs, host=urlsplit(relay_url).netloc, now=device.clock.now())
 
 

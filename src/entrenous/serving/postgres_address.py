@@ -12,7 +12,8 @@ class BadDatabaseAddress(Refused):
     """
     The setting `database` is not a valid PostgreSQL address. Nothing was started. An address has
     the form postgresql://user@host:port/name; characters such as / : @ % in a user name or a
-    password are written as %2F, %3A, %40 and %25. Store a password in ~/.pgpass rather than here.
+    password are written as %2F, %3A, %40 and %25. Store the password in ~/.pgpass rather than in
+    this address.
     """
 
 

@@ -60,8 +60,8 @@ class VaultUnlock:
 
 class LockExists(Refused):
     """
-    The relay already takes part in unlocking this device under another token, and that token cannot
-    be replaced in this way. Nothing was changed.
+    The relay already helps to unlock this device, but with a token other than the one in this
+    request. The relay does not replace that token. Nothing was changed.
     """
 
 
@@ -76,19 +76,19 @@ class Locked(Refused):
 
 class NoLock(NotFound):
     """
-    The relay deleted this device's mailbox, and with it the relay's part of the lock, so this
-    device can no longer be unlocked.
+    The relay deleted this device's mailbox, and with it the secret that the relay needs to help
+    unlock this device. So this device can no longer be unlocked.
     """
 
 
 class RolledBack(Refused):
     """
     This is an older copy of a device, for instance from a backup, and the device itself has been
-    used since. Using both would make its conversations less secret, so this copy no longer sends or
-    receives. What you sent, your originals and your cases are still here. To write from here again,
-    link a new device in another folder, from the device in use: entrenous device add. If you no
-    longer have the device in use, set up a new one: ENTRENOUS_HOME=DIR entrenous setup --name YOU
-    --relay URL
+    used since. Using both would make the device's conversations less secret, so this copy no longer
+    sends or receives. What you sent, your originals and your cases are still here. To write from
+    here again, link a new device in another folder. Begin on the device in use: entrenous device
+    add. If you no longer have the device in use, set up a new one: ENTRENOUS_HOME=DIR entrenous
+    setup --name YOU --relay URL
     """
 
 

@@ -99,7 +99,8 @@ class NewDeviceGrant:
 class BadLinkCode(Malformed):
     """
     This is not a link code, or one of its characters is wrong or missing. Nothing was linked. A
-    link code begins with entrenous-link:2: and your other device shows it: entrenous device add
+    link code begins with "entrenous-link:2:" (without the quotation marks). To see one, run this on
+    your other device: entrenous device add
     """
 
 
@@ -113,8 +114,8 @@ class BadLink(Malformed):
 class LinkEnded(Refused):
     """
     Linking has ended: either more than ten minutes passed, or the link code was already used, or a
-    message arrived out of order. Nothing was linked. Start again on your other device: entrenous
-    device add
+    message arrived out of order. Nothing was linked. To start again, run this on the device that
+    was set up first: entrenous device add
     """
 
 
@@ -144,8 +145,7 @@ class LinkEndedAfterGrant(LinkEnded):
 class LinkDiffers(Unproven):
     """
     You answered that the two devices show different pictures, so nothing was linked: somebody may
-    be intercepting the connection. If only one of the devices asked you, start again on your other
-    device: entrenous device add
+    be intercepting the connection. To start again with a new link code: entrenous device add
     """
 
 
@@ -155,7 +155,7 @@ class LinkDiffersOnNewDevice(Unproven):
     somebody may be intercepting the connection. If you answered "yes" on your other device, a
     stranger's device may now be on your list of devices. Look at the list on your other device:
     entrenous device list. If a device that is not yours is on it, remove that device: entrenous
-    device revoke NAME --lost. To start again there: entrenous device add
+    device revoke NAME --lost. To start again, run this on your other device: entrenous device add
     """
 
 
@@ -163,8 +163,8 @@ class LinkNotCompleted(LinkEnded):
     """
     Linking has ended, and this device was not linked. Either your other device stopped it, or more
     than ten minutes passed, or the link code was already used, or a message arrived out of order.
-    If your other device already has this one on its list, remove it there: entrenous device revoke
-    NAME. To start again there: entrenous device add
+    If your other device already has this one on its list, remove this one there: entrenous device
+    revoke NAME. To start again, run this on your other device: entrenous device add
     """
 
 
@@ -177,8 +177,8 @@ class LinkNotProven(Unproven):
 
 class LinkStoppedHere(LinkEnded):
     """
-    You stopped this linking, so nothing was linked. To begin again on your other device: entrenous
-    device add
+    You stopped this linking, so nothing was linked. To start again, run this on the device that was
+    set up first: entrenous device add
     """
 
 

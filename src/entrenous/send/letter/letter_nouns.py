@@ -285,8 +285,8 @@ class OpenedContent:
 
 class BadContent(Malformed):
     """
-    The message was decrypted, but its content is damaged, or another program made it. No part of it
-    is shown. Ask the sender to send the message again.
+    The message was decrypted, but its content is damaged or in a format that this version of
+    Entrenous cannot read. No part of it is shown. Ask the sender to send the message again.
     """
 
 
@@ -327,8 +327,8 @@ class NobodyToReactTo(NotFound):
 
 class NeedsUpdate(Malformed):
     """
-    A message arrived that this version of Entrenous cannot read, so it was discarded. Update
-    Entrenous: {update}. Then ask the person who wrote to you to send it again.
+    A message arrived that this version of Entrenous cannot read, so it was discarded. Ask the
+    person who wrote to you to send it again once you have updated Entrenous: {update}
     """
 
 

@@ -207,7 +207,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
         raise NotForThisMailbox(
-            what="it names a list of your devices that you do not have",
+            what="it names a list of your devices that this device does not have",
             lacks=lacks,
             by=header.from_person,
         )
@@ -232,7 +232,7 @@ def _check_counter(header: Header, peer: PeerDevice | None, device: Device) -> N
         raise NotForThisMailbox(what="it arrived here before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
-        raise NotForThisMailbox(what="its message arrived here before")
+        raise NotForThisMailbox(what="a message with the same identifier arrived here before")
     device.vault.put(SEEN_MESSAGE, message, b"")
 
 
@@ -241,7 +241,7 @@ def _check_next_key(header: Header) -> None:
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
-        raise NotForThisMailbox(what="the key for answering it is not valid") from None
+        raise NotForThisMailbox(what="the key for replying to it is not valid") from None
 
 
 def _store_ratchet_state(

@@ -102,8 +102,8 @@ class CannotRecallReceivedMessage(Refused):
 
 class GuardHasDoubts(Refused):
     """
-    Please check before this message is sent: {reasons}. Nothing was sent. If it goes to the right
-    people, add this to the command: {names}
+    Please check before this message is sent: {reasons}. Nothing was sent. If the message goes to
+    the right people, add this to the command: {names}
     """
 
 
@@ -121,7 +121,7 @@ class MessageNotSentYet(WaitsInOutbox):
 
 class RefusedForSome(Refused):
     """
-    The relay refused message {name} for {refused}. {why} Entrenous does not try again for
+    The relay refused message {name} for {refused}. {why} Entrenous will not try again for
     {refused}. Already on its way to: {has}. Still waiting on this device for: {waits}. Once the
     problem is solved, send the message again to {refused} alone. To take back the copies on their
     way: entrenous recall {name}
@@ -131,7 +131,7 @@ class RefusedForSome(Refused):
 class CopyRefused(Refused):
     """
     The copy of message {name} for {to} waited on this device, and now the relay of {to} has refused
-    the copy. {why} Entrenous does not try again. Once the problem is solved, send the message again
+    the copy. {why} Entrenous will not try again. Once the problem is solved, send the message again
     to {to}. To see its state: entrenous sent
     """
 
@@ -185,9 +185,9 @@ class ConfirmedNameNotRecipient(Refused):
 
 class RecallIncomplete(Unreachable):
     """
-    Message {name} is not taken back from everybody yet: {who} may still open it. {why} Entrenous
-    tries again with each command that fetches messages. To try again now, type the same command
-    again.
+    Message {name} has not been taken back from everybody yet: {who} can still open it. {why}
+    Entrenous tries again with each command that fetches messages. To try again now, type the same
+    command again.
     """
 
 
@@ -218,7 +218,7 @@ ItemT = TypeVar("ItemT")
 
 
 class NoSuchDraft(NotFound):
-    """This message was sent or discarded already. Nothing was changed. Write a new one."""
+    """This message has already been sent or discarded. Nothing was changed. Write a new one."""
 
 
 @dataclass(frozen=True, slots=True)

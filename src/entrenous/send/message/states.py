@@ -78,7 +78,7 @@ class UnsafeFiles(Malformed):
     and sounds: {files}. Such a file is damaged or contains other data as well, and can attack the
     program that shows it, so no part of the message was written. Ask its sender what they sent. To
     write everything unchanged, for a program that can open such files safely: entrenous open {name}
-    --unchecked. If the message opens a limited number of times, add --export.
+    --unchecked. If the message can be opened only a limited number of times, add --export.
     """
 
 
@@ -258,10 +258,10 @@ class UnsafeToShow(Malformed):
 
 class MessageIsViewOnly(Refused):
     """
-    Message {name} may be opened a limited number of times, so it is shown on a page and not written
-    to files. Nothing was opened. To look at the message: entrenous open {name}. If its sender
-    allows it, you can save its files and text, but the sender is notified: entrenous open {name}
-    --export
+    Message {name} can be opened only a limited number of times, so it is shown on a page and not
+    written to files. Nothing was opened. To look at the message: entrenous open {name}. If its
+    sender allows it, you can save its files and text, but the sender is notified: entrenous open
+    {name} --export
     """
 
 

@@ -65,7 +65,7 @@ class Conversation:
 
 class UnknownCircle(NotFound):
     """
-    You have no circle called {name}. Nothing was changed. Your circles: {known}. Make one:
+    You have no circle called {name}. Nothing was changed. Your circles: {known}. To make one:
     entrenous circle add NAME --person NAME
     """
 
@@ -79,8 +79,8 @@ class CircleFull(Refused):
 
 class EmptyCircle(Refused):
     """
-    The circle {name} would have nobody in it, so nothing was changed. Name somebody with --person
-    NAME, or delete the whole circle: entrenous circle remove {name}
+    The circle {name} would have nobody in it, so nothing was changed. Name at least one person with
+    --person NAME, or delete the whole circle: entrenous circle remove {name}
     """
 
 
@@ -94,9 +94,9 @@ class NotInCircle(NotFound):
 class NoReachableMember(Refused):
     """
     This device cannot send to anybody in the circle {name}, so nothing was sent. Either you blocked
-    everybody in it, or the device on which you added them has not passed them on to this device
-    yet. Open Entrenous on that other device, then run here: entrenous inbox. To see whom this
-    device knows in the circle: entrenous circle list
+    everybody in it, or the device on which you added these people has not sent their keys and
+    addresses to this device yet. Open Entrenous on that other device, then run here: entrenous
+    inbox. To see whom this device knows in the circle: entrenous circle list
     """
 
 

@@ -145,7 +145,9 @@ KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, KeyComparison)
 
 
 class NothingToCompare(NotFound):
-    """No comparison with {name} is in progress. Start one: entrenous person verify {name} --sas"""
+    """
+    No comparison with {name} is in progress. To start one: entrenous person verify {name} --sas
+    """
 
 
 class CodeDoesNotMatch(Unproven):
@@ -159,8 +161,8 @@ class CodeDoesNotMatch(Unproven):
 
 class CodeOfOwnDevice(Refused):
     """
-    This is the code that your own device shows for {name}. Nothing was changed. {name} photographs
-    this one; you photograph the one on {name}'s screen.
+    This is the code that your own device shows for {name}. Nothing was changed. {name} has to
+    photograph this code, and you have to photograph the code on {name}'s screen.
     """
 
 
