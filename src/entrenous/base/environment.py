@@ -59,8 +59,8 @@ class BadSetting(Refused):
 class AddressTaken(Unreachable):
     """
     The server cannot listen at {listen}. Either another program uses this address, or the address
-    does not belong to this machine, or this account may not use it. Nothing was changed. Choose
-    another address; --listen 127.0.0.1:0 takes any free port.
+    does not belong to this machine, or this account is not allowed to use it. Nothing was changed.
+    Choose another address; --listen 127.0.0.1:0 takes any free port.
     """
 
 

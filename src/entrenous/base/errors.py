@@ -238,8 +238,8 @@ class RelayFull(DiskFull):
 
 class DiskFailed(Unreachable):
     """
-    The disk reported an error, so nothing was stored. What was stored before was not changed. Try
-    again later; if it happens again, have the disk checked.
+    The disk reported an error, so nothing was stored. Data that was stored earlier was not changed.
+    Try again later; if it happens again, have the disk checked.
     """
 
 

@@ -209,7 +209,7 @@ class IncompletePicture(Malformed):
 class TooManyPixels(Malformed):
     """
     This picture is {width_px} x {height_px} pixels, which is more than the {limit_mp} megapixels
-    that Entrenous opens. It was not opened, since such files are often made to fill a computer's
+    that Entrenous opens. It was not opened, because such files are often made to fill a computer's
     memory. Nothing was changed or sent. If you trust the file, make it smaller in another program
     first.
     """

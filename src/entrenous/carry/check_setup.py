@@ -145,7 +145,7 @@ def _check_sqlite_or_postgres(settings: RelaySettings) -> SetupFinding:
         return _passed_finding("database", "there is none yet; the relay creates it")
     fault = describe_database_fault(mail, SCHEMA_VERSION)
     if fault:
-        remedy = "Restore a backup, or run the Entrenous that wrote it"
+        remedy = "Restore a backup, or run the version of Entrenous that wrote it"
         return _failed_finding("database", f"{mail}: {fault}. {remedy}")
     return _passed_finding("database", "it is undamaged")
 

@@ -192,8 +192,8 @@ class UnknownRelaySetting(Refused):
 class MetricsAddressTaken(Unreachable):
     """
     The relay cannot serve its metrics at {listen}. Either the relay itself or another program uses
-    this address, or the address does not belong to this machine, or this account may not use it.
-    The relay did not start. Change metrics_listen in its settings.
+    this address, or the address does not belong to this machine, or this account is not allowed to
+    use it. The relay did not start. Change metrics_listen in its settings.
     """
 
 

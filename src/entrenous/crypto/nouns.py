@@ -66,6 +66,6 @@ class LetterTooLong(Refused):
 class NotAPoint(Malformed):
     """
     A message between this device and its relay was damaged, so the vault was not unlocked. Your
-    passphrase may be right. Try again: once the vault is unlocked, the relay allows all ten tries
-    again.
+    passphrase may be right, so try again. The relay may have counted this as one of the ten tries
+    that it allows, but it starts counting again once the vault is unlocked.
     """

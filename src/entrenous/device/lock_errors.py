@@ -103,8 +103,8 @@ class UnfinishedDevice(DeviceWithoutRelay):
 class VaultInUse(Refused):
     """
     Another Entrenous command is using this device's vault. Nothing was changed. Wait until that
-    command ends, then try again. If it is inbox --wait, which keeps waiting for messages, end it
-    with Ctrl-C.
+    command ends, then try again. If that command is inbox --wait, which keeps waiting for messages,
+    end it with Ctrl-C.
     """
 
 
@@ -141,7 +141,8 @@ class RelayLockedOut(Locked):
     FILE. Without the sheet, nobody can open this vault again. Your other devices are not affected,
     and you can link a new device from one of them: entrenous device add. If you did not make those
     tries, somebody may have a copy of this device's folder. In that case change the passphrase once
-    the device is unlocked, since that locks every older copy for good: entrenous passphrase change
+    the device is unlocked, because that locks every older copy for good: entrenous passphrase
+    change
     """
 
 

@@ -267,7 +267,7 @@ class SheetCloseTokenRejected(Unproven):
 class DeviceUnknownToRelay(NotFound):
     """
     The relay named on this recovery sheet does not know the device that the sheet was written on,
-    so nothing was revoked now. If that device was revoked more than 30 days ago, it stays locked.
+    so nothing was revoked. If that device was revoked more than 30 days ago, it stays locked.
     Otherwise the people who run the relay may have started it with a different database, or
     restored a backup that is older than the device: tell them, and run the same command again
     later.

@@ -74,7 +74,7 @@ def describe_database_fault(database_file: Path, known_schema_version: int | Non
             version = rows.execute("PRAGMA user_version").fetchone()[0]
             if known_schema_version is not None and version not in (0, known_schema_version):
                 age = "a newer" if version > known_schema_version else "an earlier"
-                return f"it was written by {age} Entrenous"
+                return f"it was written by {age} version of Entrenous"
             answer = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as why:
         code = getattr(why, "sqlite_errorcode", 0) & 0xFF

@@ -155,7 +155,7 @@ class StoppedWhileSending(EntrenousError):
 class StoppedWhileMarking(EntrenousError):
     """
     Stopped after {count} of {total} copies. These are complete, and your vault records whose copy
-    each one is, so a leak of one can be traced. To start over, type the same command again; these
+    each one is, so a leaked copy can be traced. To start over, type the same command again; these
     copies are not changed.
     """
 
@@ -163,9 +163,10 @@ class StoppedWhileMarking(EntrenousError):
 
 
 class NoRoomForAllCopies(DiskFull):
-    """The disk is full, so only {count} of {total} copies were written. Those are complete, and
-    your vault records whose copy each one is, so a leak of one can be traced. Free some space, or
-    choose another folder with --out, and mark the file again for the others.
+    """
+    The disk is full, so only {count} of {total} copies were written. Those are complete, and your
+    vault records whose copy each one is, so a leaked copy can be traced. Free some space, or choose
+    another folder with --out, and mark the file again for the others.
     """
 
 

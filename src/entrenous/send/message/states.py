@@ -226,8 +226,8 @@ UNREPORTED_OPENING_TABLE: Final = Table(UNREPORTED_OPENING, CompletedOpening)
 
 class MessageNotAtRelay(Unreachable):
     """
-    The relay does not have message {name} now. It may have lost the messages of the last few
-    minutes; if so, the sender's program sends this message again automatically. Nothing on this
+    The relay does not have message {name} at the moment. It may have lost the messages of the last
+    few minutes; if so, the sender's program sends this message again automatically. Nothing on this
     device was lost. Try again later. If this goes on, ask the sender to send the message again.
     """
 
@@ -241,8 +241,8 @@ class ViewNeverShown(Refused):
 
 class ViewNotCompleted(Refused):
     """
-    The page of message {name} was closed, or failed to load, before you could see the message. This
-    does not count as opened, so you can open the message again until it expires. But the relay has
+    The page of message {name} was closed, or failed to load, before you could see the message. The
+    message does not count as opened, so you can still open it until it expires. But the relay has
     already sent the key of the message, so the sender may no longer be able to take the message
     back. To look at it: entrenous open {name}
     """
@@ -276,6 +276,6 @@ class ImplausibleClock(Refused):
     """
     By this device's clock, message {name} expired on {when}. But the clock shows a time more than a
     month after Entrenous was last used here, so the clock may be wrong, and nothing was deleted.
-    Check the date of this device. If the date is right, there is nothing to do: in an hour,
-    Entrenous trusts the clock again, and the message counts as expired.
+    Check the date of this device. If the date is right, you do not have to do anything: in an hour,
+    Entrenous will trust the clock again, and the message will count as expired.
     """

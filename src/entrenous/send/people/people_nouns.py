@@ -81,7 +81,8 @@ class BadInvite(Malformed):
 class BadName(Refused):
     """
     A name has 1 to 64 visible characters, and no space at either end. It must not begin with a
-    dash, since a command would take that for an option. Nothing was changed. Choose another name.
+    dash, because a command would take such a name for an option. Nothing was changed. Choose
+    another name.
     """
 
 
@@ -94,8 +95,8 @@ class NotInvited(Refused):
 
 class OwnInviteLink(Refused):
     """
-    This is your own invite link, so nobody was added. Give it to the people who may write to you.
-    To add somebody, ask for their link.
+    This is your own invite link, so nobody was added. Give it to the people whom you allow to write
+    to you. To add somebody, ask for their link.
     """
 
 
