@@ -29,7 +29,7 @@ from bench.sounds.perceived import judge
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.audio_detector import key_scores
 from entrenous.watermark.audio_mark import WINDOW_SAMPLES, PreparedSound, embed_sound, prepare_sound
-from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from entrenous.watermark.likelihood import chance_that_any_scores, upper_tail
 from tests.watermark.detect import detect_sound
 
 _RECIPIENTS: Final = 24
@@ -51,12 +51,13 @@ class Result:
     @property
     def right(self) -> bool:
         """Whether the right copy would be named."""
-        return tail_of_best(_RECIPIENTS, upper_tail(self.z)) <= FALSE_NAMING_CHANCE_MAX
+        return chance_that_any_scores(_RECIPIENTS, upper_tail(self.z)) <= FALSE_NAMING_CHANCE_MAX
 
     @property
     def wrong(self) -> bool:
         """Whether an innocent copy would be named."""
-        return tail_of_best(_RECIPIENTS, upper_tail(self.innocent)) <= FALSE_NAMING_CHANCE_MAX
+        chance = chance_that_any_scores(_RECIPIENTS, upper_tail(self.innocent))
+        return chance <= FALSE_NAMING_CHANCE_MAX
 
 
 def materials(seconds: float) -> dict[str, tuple[Samples, int]]:
@@ -99,7 +100,7 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     heard = detect_sound(leak, leak_hz, prepared)
     found = np.zeros(count) if heard is None else key_scores(heard.evidence, streams)
     named = [
-        tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= FALSE_NAMING_CHANCE_MAX
+        chance_that_any_scores(_RECIPIENTS, upper_tail(float(one))) <= FALSE_NAMING_CHANCE_MAX
         for one in found
     ]
     return sum(named), float(found.max())

@@ -128,7 +128,7 @@ def test_identity_files_match_the_age_format() -> None:
 
 def cheaply(text: bytes, words: bytes) -> bytes:
     """Encrypt like production, at the lowest cost."""
-    return encrypt_with_passphrase(Secret(words), text, bytes(range(48)), price=1)
+    return encrypt_with_passphrase(Secret(words), text, bytes(range(48)), work_factor=1)
 
 
 @given(st.binary(max_size=300))

@@ -16,14 +16,14 @@ from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 WORDS = Secret("fünf unrelated words".encode())
 NOISE = bytes(range(48))
-SEALED = encrypt_with_passphrase(WORDS, b"hello", NOISE, price=1)
+SEALED = encrypt_with_passphrase(WORDS, b"hello", NOISE, work_factor=1)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40), st.binary(min_size=48, max_size=48))
 def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
     assert (
         decrypt_with_passphrase(
-            Secret(words), encrypt_with_passphrase(Secret(words), data, noise, price=1)
+            Secret(words), encrypt_with_passphrase(Secret(words), data, noise, work_factor=1)
         )
         == data
     )
@@ -31,7 +31,7 @@ def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024])
 def test_pyrage_opens_our_passphrase_file(size: int) -> None:
-    sealed = encrypt_with_passphrase(WORDS, bytes(size), NOISE, price=1)
+    sealed = encrypt_with_passphrase(WORDS, bytes(size), NOISE, work_factor=1)
     assert pyrage.passphrase.decrypt(sealed, WORDS.reveal().decode()) == bytes(size)
     assert decrypt_with_passphrase(WORDS, sealed) == bytes(size)
 
@@ -65,7 +65,7 @@ def test_excessive_scrypt_cost_is_refused(price: bytes) -> None:
 @pytest.mark.parametrize(("data", "noise"), [(bytes(65537), NOISE), (b"", NOISE[1:])])
 def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> None:
     with pytest.raises(ValueError, match="48 random bytes"):
-        encrypt_with_passphrase(WORDS, data, noise, price=1)
+        encrypt_with_passphrase(WORDS, data, noise, work_factor=1)
 
 
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:

@@ -26,12 +26,12 @@ class Reader:
 def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
     reader = Reader()
     originals = OriginalsCache(reader)
-    whole = originals.of(b"one", None)
-    small = originals.of(b"one", 200)
-    assert originals.of(b"one", None) is whole
-    assert originals.of(b"one", 200) is small
+    whole = originals.original_for(b"one", None)
+    small = originals.original_for(b"one", 200)
+    assert originals.original_for(b"one", None) is whole
+    assert originals.original_for(b"one", 200) is small
     assert (whole.picture.width_px, small.picture.width_px) == (300, 200)
-    assert originals.of(b"other", None) is not whole
+    assert originals.original_for(b"other", None) is not whole
     assert reader.read == [b"one", b"one", b"other"]
 
 
@@ -42,11 +42,11 @@ def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
     reader = Reader()
     originals = OriginalsCache(reader)
     for source in (b"1", b"22", b"1", b"333", b"1", b"22"):
-        originals.of(source, None)
+        originals.original_for(source, None)
     assert reader.read == [b"1", b"22", b"333", b"22"]
     monkeypatch.setattr(rooms, "_CACHED_PX_MAX", GREY.pixels - 1)
-    originals.of(b"333", None)
-    originals.of(b"333", None)
+    originals.original_for(b"333", None)
+    originals.original_for(b"333", None)
     assert reader.read[4:] == [b"333", b"333"]
 
 
@@ -54,7 +54,7 @@ def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
 def test_features_and_masks_are_computed_once() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (200, 300, 3), np.uint8)
-    one = OriginalsCache(lambda _: replace(GREY, samples=pixels.tobytes())).of(b"", None)
+    one = OriginalsCache(lambda _: replace(GREY, samples=pixels.tobytes())).original_for(b"", None)
     assert one.features() is one.features()
     assert len(one.features().points) > 0
     assert one.prepared() is one.prepared()

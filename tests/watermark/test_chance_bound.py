@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.watermark.likelihood import CHANCE_MIN, tail_of_best, upper_tail
+from entrenous.watermark.likelihood import CHANCE_MIN, chance_that_any_scores, upper_tail
 
 
 def normal_tail(score: float) -> float:
@@ -53,4 +53,8 @@ def test_a_broken_score_is_refused(bad: float) -> None:
 
 @given(st.integers(1, 100_000), st.floats(0, 1))
 def test_chance_is_a_probability_and_at_most_bonferroni(compared: int, tail: float) -> None:
-    assert 0.0 <= tail_of_best(compared, tail) <= min(1.0, compared * tail) * (1 + 1e-12) + 1e-300
+    assert (
+        0.0
+        <= chance_that_any_scores(compared, tail)
+        <= min(1.0, compared * tail) * (1 + 1e-12) + 1e-300
+    )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from entrenous.watermark.likelihood import chance_that_any_scores, upper_tail
 from entrenous.watermark.verdict import Finding, NothingToWeigh, name_by_scores, name_in_rounds
 
 Scores = Mapping[RecipientId, float]
@@ -31,7 +31,7 @@ def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
     verdict = name_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
     assert verdict.finding is Finding.ONE
     assert verdict.named == (who(0),)
-    assert verdict.chance[who(0)] == exactly(2 * tail_of_best(3, upper_tail(9.0)))
+    assert verdict.chance[who(0)] == exactly(2 * chance_that_any_scores(3, upper_tail(9.0)))
 
 
 def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
@@ -42,14 +42,14 @@ def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
     assert verdict.named == (who(0), who(1), who(2))
     assert verdict.finding is Finding.SEVERAL
     assert verdict.score[who(1)] == 8.0
-    assert verdict.chance[who(1)] == exactly(4 * tail_of_best(4, upper_tail(8.0)))
-    assert verdict.chance[who(2)] == exactly(8 * tail_of_best(4, upper_tail(7.9)))
+    assert verdict.chance[who(1)] == exactly(4 * chance_that_any_scores(4, upper_tail(8.0)))
+    assert verdict.chance[who(2)] == exactly(8 * chance_that_any_scores(4, upper_tail(7.9)))
     assert verdict.score[who(3)] == 0.5
 
 
 def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
     just = 4.0
-    while 2 * tail_of_best(3, upper_tail(just)) > 1e-6:
+    while 2 * chance_that_any_scores(3, upper_tail(just)) > 1e-6:
         just += 0.001
 
     def late(aside: Collection[RecipientId]) -> Scores:

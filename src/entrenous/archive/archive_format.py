@@ -58,8 +58,8 @@ class ArchiveIndex:
 class ExportReport:
     """What an export wrote and left out.
 
-    ``lost`` counts files that a record names and that are missing or damaged; ``unopened`` counts
-    messages that stay on the device; ``left_of_cases`` counts files of cases in which somebody was,
+    ``lost`` counts files that a record names but that are missing or damaged. ``unopened`` counts
+    messages that stay on the device. ``left_of_cases`` counts files of cases in which somebody was,
     or may have been, under 18; these files stay on the device as well.
     """
 
@@ -73,10 +73,10 @@ class ExportReport:
 class ImportReport:
     """What an import added to a device.
 
-    ``other_cases`` were left out because this device has a different case with that name;
-    ``erased_cases`` because they were erased on this device as cases of somebody under 18.
-    ``person`` made the archive, None for a device without a relay; ``made_by`` is this device's
-    name for them, None if unknown.
+    ``other_cases`` are the names of cases that were left out because this device has a different
+    case with that name; ``erased_cases`` were left out because they were erased on this device as
+    cases of somebody under 18. ``person`` made the archive; None means a device without a relay.
+    ``made_by`` is this device's name for that person, None if unknown.
     """
 
     made_at: datetime
@@ -161,7 +161,7 @@ def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
 
     Raises:
         WrongArchivePassphrase.
-        BadArchive: the file is not of this form, or does not hold exactly one X25519 identity.
+        BadArchive: the file has a different form, or does not hold exactly one X25519 identity.
     """
     try:
         text = decrypt_with_passphrase(passphrase, untrusted_file)
@@ -221,7 +221,7 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
                     pass
         except EntrenousError:
             if isinstance(done.exception(), DecryptionFailed):
-                raise DecryptionFailed from None  # the error that ended the data early
+                raise DecryptionFailed from None  # this error ended the data early
             raise
         done.result()
 
@@ -323,8 +323,8 @@ def tar_end() -> bytes:
 
 
 def tar_entries(untrusted_reader: BinaryIO) -> Iterator[TarEntry]:
-    """Yield the files of a tar in order. Read the content of each before you request the next;
-    otherwise it is lost.
+    """Yield the files of a tar in order. Read the content of each file before you request the next
+    file; otherwise the content is lost.
 
     Raises:
         BadArchive: something is not a regular file or a folder, a header is damaged, or the tar

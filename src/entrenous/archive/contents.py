@@ -78,8 +78,10 @@ def records_in(folder: str, items: Sequence[ArchiveRecord]) -> Iterator[ArchiveR
 
 
 def archived_files_of(noun: object) -> Iterator[BlobId]:
-    """Yield those files of a record that are archived. These are all of them, with one exception:
-    of a case in which somebody was, or may have been, under 18, only notes in words are archived.
+    """Yield those files of a record that are archived.
+
+    All files are, with one exception: if somebody in a case was, or may have been, under 18, only
+    the case's written notes are archived.
     """
     if isinstance(noun, Message):
         yield from (picture.original for picture in noun.pictures)

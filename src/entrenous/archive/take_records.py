@@ -1,6 +1,6 @@
 """Import an archive's messages, receipts and cases.
 
-Records that this device has are not changed.
+Records that this device has already are not changed, except older versions of cases.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Clips and sounds: decoded frames and samples, and how the file was encoded.
+"""Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger
+stores about a sent clip.
 
-Also what the ledger stores about a sent clip. None of these types has a field for metadata. The
-protocols of the decoders are here as well, because simulated tests pass decoders that start no
-process. The default decoders refuse every file.
+None of these types has a field for metadata. The protocols of the decoders are here as well,
+because simulated tests pass decoders that start no process. The default decoders refuse every file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class FrameSelection:
     """Selects which frames of a clip are decoded.
 
     Every ``each``-th frame from ``start_s`` to before ``stop_s`` is considered. Of these, the first
-    in each interval of ``apart_s`` seconds is selected (0: all). If that would give more than
-    ``frames_max`` frames (0: no limit), by the length that the file announces, the intervals become
+    in each interval of ``apart_s`` seconds is selected (0: all). If this would select more than
+    ``frames_max`` frames (0: no limit) of a file of the announced length, the intervals become
     longer. Frames are scaled down to at most ``side_px`` on the longest side (0: not scaled).
     """
 

@@ -2,7 +2,7 @@
 
 The files have gettext's format (GNU gettext manual, "The Format of PO Files"), in the form that
 ``make messages`` writes. Any other form is refused. There are no compiled .mo files, because
-reading the text takes only some milliseconds (docs/decisions/0045-one-catalogue.md).
+reading the text takes only a few milliseconds (docs/decisions/0045-one-catalogue.md).
 """
 
 import gettext

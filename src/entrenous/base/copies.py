@@ -69,7 +69,7 @@ class CopyProof:
 class Proofs:
     """What a message's recipients received and signed.
 
-    ``cards`` are the key bundles that prove who they are.
+    ``cards`` are the recipients' key bundles, which prove their identity.
     """
 
     copies: tuple[CopyProof, ...] = ()

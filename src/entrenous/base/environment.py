@@ -1,4 +1,4 @@
-"""What the program takes from its surroundings: settings, the time, and random bytes.
+"""The program's environment: settings, the time, and random bytes.
 
 Settings are read from variables that begin with ENTRENOUS_.
 
@@ -113,8 +113,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     ENTRENOUS_PROXY takes precedence over it.
 
     Raises:
-        BadSetting: a setting is not valid, or the stored proxy cannot be read: no request may be
-            made without it.
+        BadSetting: a setting is not valid, or the stored proxy cannot be read, without which no
+            request may be made.
     """
     named = environment.get("ENTRENOUS_HOME")
     home = Path(named) if named else _default_data_folder()

@@ -1,4 +1,4 @@
-"""The five families of errors, and the errors that a relay answers with.
+"""The five base classes of errors (the families), and the errors that a relay answers with.
 
 Other errors are in the modules that raise them. A relay's errors are here because both sides use
 them: the relay raises and sends them (as problem documents, RFC 9457), and the device raises them

@@ -188,7 +188,7 @@ def _write_and_publish(
 ) -> None:
     """Write under an unguessable temporary name, then call ``publish``.
 
-    So nobody can take the name in advance, even in a shared folder.
+    Since the name is unguessable, nobody can take it in advance, even in a shared folder.
     """
     temporary_file = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     try:
@@ -198,7 +198,7 @@ def _write_and_publish(
             sync_folder(place.parent)
         finally:
             temporary_file.unlink(missing_ok=True)
-    except BaseException:  # Ctrl-C, perhaps just before the line above
+    except BaseException:  # KeyboardInterrupt too, which may come before the file is created
         temporary_file.unlink(missing_ok=True)
         raise
 
@@ -251,5 +251,5 @@ def _rename_as_new_file(temporary_file: Path, place: Path) -> None:
     try:
         temporary_file.replace(place)
     except OSError:
-        place.unlink()  # otherwise the empty file would block the next try
+        place.unlink()  # otherwise the empty file would block the next attempt
         raise

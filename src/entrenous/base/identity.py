@@ -17,7 +17,7 @@ from entrenous.base.secret import Secret
 class Trust(StrEnum):
     """How well somebody's keys are known (docs/spec/people.md section 2), in words for people."""
 
-    UNKNOWN = "unknown"  # nothing vouches for the keys, or nothing does any more
+    UNKNOWN = "unknown"  # nothing vouches for the keys, or nothing does so any longer
     # the keys came with an invite link, which somebody may have read or changed on its way
     BY_LINK = "by link"
     COMPARED = "compared"  # both people compared the strings or codes that their devices show
@@ -84,8 +84,8 @@ class Contact:
 
     ``name`` is what the owner of this device calls them. ``send_token`` permits a letter to their
     mailbox. ``changed_at`` is when their devices last changed. If they are ``blocked``, nothing is
-    accepted from them or sent to them. If their device lists are ``forked``, that is contradict
-    each other, nothing is sent to them. ``receipts`` says whether they get receipts while only an
+    accepted from them or sent to them. If their device lists are ``forked`` (contradict each
+    other), nothing is sent to them. ``receipts`` says whether they get receipts while only an
     invite link vouches for their keys; None means that the owner has not been asked yet.
     """
 
@@ -259,7 +259,7 @@ class Certificate:
 class SignedCertificate:
     """A parsed certificate that is not verified yet.
 
-    ``statement`` are the exact bytes that were signed. ``signature`` has both signatures on them
+    ``statement`` is the exact byte string that was signed. ``signature`` has both signatures on it
     (Ed25519, then ML-DSA-65).
     """
 
@@ -332,9 +332,9 @@ class Batch:
 class SignedBatch:
     """A decoded batch. Do not trust it before crypto/statements.py has verified it.
 
-    ``statement`` are the exact bytes that were signed. ``mldsa65`` is the device's public ML-DSA-65
-    key (1,952 bytes), whose hash is in the device's certificate. ``signature`` has both signatures,
-    3,373 bytes (Ed25519, then ML-DSA-65).
+    ``statement`` is the exact byte string that was signed. ``mldsa65`` is the device's public
+    ML-DSA-65 key (1,952 bytes), whose hash is in the device's certificate. ``signature`` has both
+    signatures, 3,373 bytes (Ed25519, then ML-DSA-65).
     """
 
     batch: Batch

@@ -162,9 +162,9 @@ def current_locale() -> Locale:
 
 @cache
 def locale_of(tag: str) -> Locale:
-    """Return Babel's locale for a language; for the pseudo-language that is Arabic.
+    """Return Babel's locale for a language; for the pseudo-language it is Arabic.
 
-    For English it is British English, which has the dates of most countries, such as "5 June 2026".
+    For English it is British English, which writes dates as most countries do: "5 June 2026".
     """
     from babel import Locale  # noqa: PLC0415 - as above
 

@@ -37,12 +37,12 @@ PDQ_QUALITY_MIN: Final = 50
 # frames whose hashes are stored for an accepted clip; docs/spec/gate.md section 11.5
 CLIP_FRAMES_STORED_MAX: Final = 240
 PDQ_BYTES: Final = 32
-# least PDQ quality of a part of an upload; it may be lower than that of a whole picture, because a
-# match of a part only quarantines the upload
+# minimum PDQ quality of a part of an upload; it may be lower than that of a whole picture, because
+# a match of a part only quarantines the upload
 UPLOAD_PART_QUALITY_MIN: Final = 20
-# least PDQ quality of a registered part of a picture; docs/spec/gate.md section 3
+# minimum PDQ quality of a registered part of a picture; docs/spec/gate.md section 3
 REGISTERED_PART_QUALITY_MIN: Final = 32
-# hashes of parts of a picture in one registration; a device sends at most 525
+# hashes of a picture's parts in one registration; a device sends at most 525
 REGISTERED_PARTS_MAX: Final = 600
 # A gate decodes a JPEG at a reduced size if both sides then still have this many pixels: to compare
 # whole pictures, or to compare parts and the area inside a border.
@@ -58,7 +58,7 @@ UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 2
 # By default, an unopened message expires after this many days. Relays accept one day more, so a
-# clock that is wrong by some hours does not matter.
+# clock that is wrong by a few hours does not matter.
 DEFAULT_EXPIRY_DAYS: Final = 29
 FILES_PER_MESSAGE_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
@@ -140,13 +140,13 @@ TRANSFER_INTERVAL_S: Final = 60.0
 REQUEST_PAUSE_S_MAX: Final = 3.0
 # a page of envelopes is full once their sealed bytes reach this size
 PAGE_FULL_BYTES: Final = 512 * 1024
-# --- what one mailbox may hold: docs/spec/relay.md section 9, carry/send_tokens.py ---------------
-# waiting letters of one mailbox, which suffices for 66 a day for a month; they take up to 313 MiB
+# --- limits of one mailbox: docs/spec/relay.md section 9, carry/send_tokens.py -------------------
+# waiting letters of one mailbox, enough for 66 a day for a month; they take up to 313 MiB
 LETTERS_WAITING_MAX: Final = 2000
-# shares of waiting and of fetched letters, which suffices for 333 a day for a month
+# shares of waiting and of fetched letters, enough for 333 a day for a month
 SHARES_PER_MAILBOX_MAX: Final = 10_000
-# shares counted together; twice the devices of a person, and few, because ending a group reads all
-# of its shares
+# shares whose openings are counted together: twice the devices of a person. The number is small,
+# because ending a group reads all of its shares.
 SHARES_PER_GROUP_MAX: Final = 32
 # blobs that no envelope refers to yet, including unfinished uploads
 UNREFERENCED_BLOBS_MAX: Final = 1000
@@ -154,7 +154,7 @@ UNREFERENCED_BLOBS_MAX: Final = 1000
 UNREFERENCED_BYTES_MAX: Final = 8 * 1024**3
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
-# tokens registered at one mailbox: for the devices that may write, as padding, and for open invites
+# tokens registered at one mailbox: for devices that may write to it, for open invites, as padding
 TOKENS_PER_MAILBOX_MAX: Final = 65_536
 TOKEN_BATCH_MAX: Final = 4096  # hashes of tokens that one request adds or drops
 # bytes that are being uploaded with one token at the same time
@@ -168,12 +168,12 @@ USED_KEY_KEPT_DAYS: Final = 30
 UNREFERENCED_BLOB_HOURS: Final = 24
 # a request cannot arrive later than this many hours after it was sent
 REQUEST_IN_TRANSIT_HOURS: Final = 1
-# if the clock is more than this many days ahead of the last clean-up, nothing is deleted yet
+# if the clock is more than this many days ahead of the last clean-up, nothing is deleted for now
 CLOCK_JUMP_DAYS: Final = 2
 # a clock that jumped is trusted after it has run this many minutes without another jump
 CLOCK_TRUSTED_AFTER_MINUTES: Final = 60
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
-UNLOCK_TRIES_MAX: Final = 10  # wrong passphrases in a row that a relay accepts
+UNLOCK_TRIES_MAX: Final = 10  # attempts in a row that a relay allows with wrong passphrases
 # earlier unlock tokens that a vault keeps, in case a relay is restored from a backup
 UNLOCK_TOKENS_KEPT: Final = 8
 VAULT_GENERATION_MAX: Final = 2**53 - 1  # the largest integer that a JSON number represents exactly
@@ -181,11 +181,12 @@ UNLOCK_NUMBER_BYTES: Final = 16
 UNANSWERED_UNLOCKS_MAX: Final = (
     128  # unlocks that a vault reports in a row without receiving an answer
 )
-# mailboxes that one device tells its owner's other devices about; devices.md section 5
+# mailboxes about which one device informs its owner's other devices; devices.md section 5
 MAILBOXES_PER_DEVICE_MAX: Final = 8
-# A mailbox that was prepared for a move is kept this many days after the move was abandoned.
+# A mailbox that was prepared for a move to another relay is kept this many days after the move was
+# abandoned.
 PREPARED_MAILBOX_DAYS: Final = 14
-# after a move, the mailbox at the old relay is read for this many days
+# after a move to another relay, the mailbox at the old relay is read for this many days
 FORMER_MAILBOX_DAYS: Final = 30
 AWAITING_DEVICE_LIST_DAYS_MAX: Final = (
     7  # a letter waits this many days for the device list that it names
@@ -195,16 +196,16 @@ DELETED_MAILBOX_DAYS: Final = 30
 OFFLINE_UNLOCK_HOURS_MAX: Final = 168
 # --- people: docs/spec/people.md -----------------------------------------------------------------
 CIRCLE_PEOPLE_MAX: Final = 256
-# after this many days without a sign of life, a device may be in other hands
+# after this many days without contact, a device may be in somebody else's hands
 SILENT_DEVICE_DAYS: Final = 21
 KEY_COMPARISON_HOURS_MAX: Final = (
-    24  # a comparison of keys that was begun stays open for this many hours
+    24  # a comparison of keys stays open for this many hours after it was begun
 )
 # --- devices: docs/spec/devices.md ---------------------------------------------------------------
 LINKING_MINUTES_MAX: Final = 10  # linking a device may take at most this many minutes
 LINK_TOKEN_USES_MAX: Final = 3  # the token in a link code admits this many letters
 # within 24 hours, a device list that a letter names is requested at most this often
 DEVICE_LIST_TRIES: Final = 3
-# a new device gets this many tokens of another device for its first letters to each device of a
-# contact
+# a new device borrows this many of another device's send tokens for its first letters to each
+# device of a contact
 LENT_TOKENS_PER_DEVICE: Final = 2

@@ -56,8 +56,8 @@ def this_program() -> Program:
 def commit_of(package: Path) -> str:
     """Return the commit of the package in this folder.
 
-    That is the commit of the git checkout that contains the folder (as ``src/NAME``). Without a
-    checkout it is the commit that the build recorded, and without that ``UNKNOWN_VERSION``.
+    It is the commit of the git checkout that contains the folder (as ``src/NAME``). Without a
+    checkout, it is the commit that the build recorded, or else ``UNKNOWN_VERSION``.
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():

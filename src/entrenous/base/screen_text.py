@@ -16,8 +16,8 @@ def is_terminal_control(char: str) -> bool:
     """Return whether a character controls a terminal instead of being visible.
 
     Such characters are controls (except for the line feed), surrogates, Unicode's own line ends,
-    and changes of direction. Unassigned characters are allowed, because newer versions of Unicode
-    may assign them, and devices with different versions must decide in the same way.
+    and changes of direction. Unassigned characters are allowed, because a newer version of Unicode
+    may assign them, and devices with different versions must agree.
     """
     return char != "\n" and (
         char in _DIRECTION_CHARS or unicodedata.category(char) in _CONTROL_CATEGORIES

@@ -57,8 +57,8 @@ _SENDER_CLOCK_AHEAD_MAX: Final = timedelta(
 async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     """Store an envelope.
 
-    Repeating a post needs no token: only its sender can repeat every byte, and the first post may
-    have used up the token.
+    No token is needed to repeat a post: only its sender can repeat every byte, and the first post
+    may have used up the token.
 
     Returns:
         False if the same envelope was accepted before.
@@ -211,8 +211,8 @@ def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
 def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
     """Link a blob to its envelope.
 
-    Both have the same withdraw lock (the hash of the token that withdraws them), which proves that
-    the same sender posted both.
+    Blob and envelope must have the same withdraw lock (the hash of the token that withdraws them),
+    which proves that the same sender posted both.
     """
     stored = tx.get(StoredBlob, blob)
     if stored is None or stored.due_at <= present or stored.mailbox != envelope.mailbox:

@@ -284,8 +284,8 @@ def back_up_relay(data: Path, out: Path) -> Backup:
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRelay:
     """Restore a backup into a new or empty folder, which may be the root of a separate disk.
 
-    Everything is prepared and verified in a subfolder. The database is moved out of it last, since
-    a folder with a database counts as a relay.
+    Everything is prepared and verified in a subfolder. The database is moved out of the subfolder
+    last, since a folder with a database counts as a relay.
 
     Raises:
         BackupNotFound, DamagedBackup: there is nothing to restore.
@@ -316,8 +316,8 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
     """Delete what may have been used up or taken back since the backup, as :func:`restore_relay`
     does.
 
-    Call this after a PostgreSQL database, a bucket or a folder was restored by its own tools. No
-    relay may be running.
+    Call this after a PostgreSQL database, a bucket or a folder has been restored by its own tools.
+    All relays on it must be stopped.
 
     Returns:
         The number of lost copies, and the number of blobs that have rows but no bytes.

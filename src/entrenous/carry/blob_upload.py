@@ -39,7 +39,7 @@ from entrenous.wire.relay_nouns import BlobDeposit
 #: An upload checks after this many bytes, and after this time, that its row still exists.
 _ROW_CHECK_BYTES: Final = 64 << 20
 _ROW_CHECK_INTERVAL: Final = timedelta(minutes=1)
-#: Errors that end an upload. After any other, such as a lost database, it can be resumed.
+#: Errors that end an upload. After any other error, such as a lost database, it can be resumed.
 _UPLOAD_ENDING_ERRORS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
@@ -128,7 +128,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
 async def count_uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
     """Return how many bytes of a blob are stored, and its full size in bytes.
 
-    Only its uploader, who has the withdraw token, may ask.
+    Only the blob's uploader, who has the withdraw token, may ask.
 
     Raises:
         NoSuchBlob: no byte of it is stored.

@@ -151,7 +151,7 @@ def _check_sqlite_or_postgres(settings: RelaySettings) -> SetupFinding:
 
 
 def _check_clock(settings: RelaySettings, now: datetime) -> SetupFinding:
-    """Check that the clock was not set back, since messages would then expire too late."""
+    """Check that the clock has not been set back, because messages would then expire too late."""
     mail = settings.data / DATABASE_NAME
     is_old = exists_visibly(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now

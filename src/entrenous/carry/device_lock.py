@@ -1,5 +1,7 @@
-"""Store the relay's part of the lock on each device's vault, and count the tries to open it
+"""Store the relay's part of each device's vault key, and count the attempts to unlock the vault
 (docs/spec/lock.md section 2; docs/machines/device.md).
+
+A lock is this part of the key with its counter.
 """
 
 from collections.abc import Mapping
@@ -35,10 +37,10 @@ class LockState(StrEnum):
 
 
 class LockEvent(StrEnum):
-    ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
-    ASK_LAST = "ask for the last time"  # the same, after which no try is left
+    ASK = "ask"  # somebody with the device's folder tries a passphrase; more attempts are left
+    ASK_LAST = "ask for the last time"  # the same, after which no attempt is left
     OPENED = "opened"  # somebody sent the owner's token, which only an unlocked vault reveals
-    RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
+    RESET = "reset"  # another device, or the recovery sheet, allows ten more attempts
     RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works
     CLOSE = "close"  # the mailbox is deleted, and the key with it
 
@@ -84,7 +86,7 @@ def lock_state(stored: StoredLock | None) -> LockState:
 
 
 def next_try_event(stored: StoredLock | None) -> LockEvent:
-    """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
+    """Return ASK_LAST if the next request uses up the last attempt, otherwise ASK."""
     last = stored is not None and stored.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
 
@@ -128,16 +130,16 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 async def evaluate_blinded(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
 ) -> Evaluation:
-    """Evaluate a blinded element with the lock's key, and count one try.
+    """Evaluate a blinded element with the lock's key, and count one attempt.
 
     A repetition of the last request is not counted.
 
     Raises:
-        NotAPoint: these bytes are not a group element; no try was counted.
+        NotAPoint: these bytes are not a group element; no attempt was counted.
         NoLock: the key was deleted.
         NoSuchMailbox: this relay knows no such mailbox.
         WrongToken: this is not the device's unlock token.
-        Locked: no try is left.
+        Locked: no attempt is left.
     """
     check_element(untrusted_blinded)
 
@@ -157,8 +159,8 @@ async def evaluate_blinded(
 async def record_vault_unlock(
     mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
 ) -> None:
-    """Restore all tries after the vault was unlocked, and detect whether another copy of it is in
-    use.
+    """Restore all attempts after the vault was unlocked, and detect whether another copy of the
+    vault is in use.
 
     A generation higher than the stored one is accepted. An equal generation is accepted only if the
     request repeats the number of the last recorded unlock, whose answer may have been lost. Another
@@ -167,8 +169,8 @@ async def record_vault_unlock(
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
-        RolledBack: another copy of the vault has been unlocked since. Tries are restored anyway,
-            since the owner's token is known only to somebody who unlocked a vault.
+        RolledBack: another copy of the vault has been unlocked since. The attempts are restored
+            anyway, since only somebody who has unlocked a vault knows the owner's token.
     """
 
     def restore_tries(tx: RowTransaction) -> bool:
@@ -185,7 +187,7 @@ async def record_vault_unlock(
 
 
 async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Restore all tries; ``token`` is the close token, which may also delete the mailbox.
+    """Restore all attempts; ``token`` is the close token, which may also delete the mailbox.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.
@@ -238,7 +240,7 @@ def _is_next_unlock(opening: VaultUnlock, stored: StoredLock) -> bool:
 
 
 def _lock_with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
-    """Return the lock with all its tries restored; raises NoSuchMailbox."""
+    """Return the lock with all its attempts restored; raises NoSuchMailbox."""
     stored = _require_lock(view, mailbox)
     next_lock_state(lock_state(stored), event)
     return replace(stored, tries=UNLOCK_TRIES_MAX)

@@ -44,7 +44,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
 _ENVELOPES_PER_BATCH: Final = 50  # envelopes per transaction, each with its letter, share and blobs
-_ROWS_PER_BATCH: Final = 500  # rows
+_ROWS_PER_BATCH: Final = 500
 # Rows of each kind in one transaction, so that a sweep never delays a post for long.
 _EXPIRED_ROWS_PER_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
@@ -62,7 +62,7 @@ async def expire_due(relay: Relay) -> None:
         DiskFailed, DiskFull, DatabaseAway: the next sweep deletes the rest.
         RelayClockAhead: no data expired; only the contents of deleted mailboxes were removed.
     """
-    present = now(relay)  # read only once, since somebody may set the clock during the sweep
+    present = now(relay)  # read only once, since the clock may be set during the sweep
     try:
         while await relay.mail.transact(lambda tx: _empty_any_deleted_mailbox_batch(tx, present)):
             pass  # the relay crashed before it had emptied that mailbox
@@ -120,7 +120,7 @@ def close_envelope(
 def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
     """Delete a share that may no longer be released.
 
-    A letter that was not fetched yet is kept, so that the device can tell its user.
+    A letter that has not been fetched yet is kept, so that the device can tell its user.
     """
     if stored.state is EnvelopeState.WAITING and tx.get(StoredLetter, stored.envelope) is not None:
         _drop_content(tx, stored, present)
@@ -168,10 +168,11 @@ def delete_upload_row(tx: RowTransaction, upload: StoredUpload, present: datetim
 def empty_deleted_mailbox_batch(
     tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: datetime
 ) -> bool:
-    """Delete a batch of a deleted mailbox's contents, openable content first; return False if none
-    is left.
+    """Delete a batch of a deleted mailbox's contents, openable content first.
 
-    Work in batches, so that one large deletion does not block the relay.
+    Deleting in batches keeps one large deletion from blocking the relay.
+
+    Returns: False if no content is left.
     """
     if deleted_mailbox.due_at != NOT_EMPTIED_DUE_AT:
         return False
@@ -351,6 +352,6 @@ def _record_removals(
 ) -> None:
     _drop_orphan_rows(tx, removed)
     for leftover in stuck:
-        # No other process has deleted it meanwhile.
+        # Check that no other process has deleted the row in the meantime.
         if tx.get(OrphanBlob, leftover.name) is not None:
             tx.put(replace(leftover, due_at=retry_at))

@@ -63,8 +63,8 @@ async def create_mailbox(
 ) -> bool:
     """Create a mailbox.
 
-    ``owner_lock`` is the hash of its owner's token; ``close_lock`` is the hash of the token that
-    may delete it.
+    ``owner_lock`` is the hash of the owner's token; ``close_lock`` is the hash of the token that
+    may delete the mailbox.
 
     Returns:
         False if the mailbox existed before with the same locks.
@@ -141,8 +141,8 @@ async def add_prekeys(
     """Replace all keys of a device, and return how many one-time keys are stored now.
 
     Keys that are handed out together belong to one set, since one signature covers a set
-    (identity.md section 5). A key that was handed out before is not stored again; at most fifty are
-    stored.
+    (identity.md section 5). A key that has been handed out is not stored again. At most fifty
+    one-time keys are stored.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -185,7 +185,7 @@ async def claim_prekeys(
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
-        NoPrekeys: the device has never published any.
+        NoPrekeys: the device has never published any prekeys.
         TooMany: the token was used for more than 20 claims within an hour; for a token that admits
             only one envelope, for more than 4.
     """

@@ -112,7 +112,7 @@ def find_postgres_fault(url: str) -> str | None:
         with ExitStack() as opened:
             _open_in_postgresql(url, opened, WakeLimits(), create=False)
     except UnusedDatabase:
-        return None  # the start of a relay creates the tables
+        return None  # not a fault, because a relay creates the tables when it starts
     except EntrenousError as why:
         return " ".join(str(why).split())
     return None
@@ -151,7 +151,7 @@ def open_existing_relay(
 
     Raises:
         RelayNotFound: there is no relay.
-        UnusedDatabase: its tables were not created yet; only the start of a relay does that.
+        UnusedDatabase: the tables have not been created yet; a relay creates them when it starts.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
@@ -168,7 +168,10 @@ _RELAY_ID_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class DatabaseContents:
-    """A database's relay id, None before its first start, and whether it has mailboxes."""
+    """The relay id in a database, and whether the database has mailboxes.
+
+    The id is None until a relay has been started with the database.
+    """
 
     relay: bytes | None
     is_filled: bool

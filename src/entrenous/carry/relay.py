@@ -30,10 +30,13 @@ class RowView(Protocol):
         """Return the row of that kind whose key fields are ``key``, or None."""
 
     def find(self, kind: type[RowT], limit: int | None = None, **fields: object) -> list[RowT]:
-        """Return rows whose named fields equal these (never None), ordered by their key fields."""
+        """Return the rows whose fields have these values, ordered by their key fields.
+
+        No value may be None.
+        """
 
     def count(self, kind: type[object], **fields: object) -> int:
-        """Return the number of rows whose named fields equal these."""
+        """Return the number of rows whose fields have these values."""
 
     def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
         """Count the rows with these fields, and sum up their field ``what``.
@@ -81,7 +84,8 @@ class RowStore(Protocol):
         """Run ``work`` in one transaction, which is durable when this returns.
 
         ``hint`` issues the reads that ``work`` will probably need, so that a store can prefetch
-        them for many transactions at once. The results of these reads have no meaning.
+        them for many transactions at once. While ``hint`` runs, reads may return placeholders, so
+        it must ignore their results.
 
         Raises:
             DiskFull, DiskFailed: nothing was stored.
@@ -232,7 +236,7 @@ def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
 
 
 def refuse_clock_ahead(view: RowView, present: datetime) -> None:
-    """Raise RelayClockAhead while the clock may be wrong, so that nothing expires by it.
+    """Raise RelayClockAhead while the clock may be wrong, so that no data expires too early.
 
     Raises:
         RelayClockAhead: the clock is too far ahead of the last sweep; after it has run for an hour

@@ -58,9 +58,9 @@ class DeletedMailbox(Row, frozen=True):
 class StoredLock(Row, frozen=True):
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
-    ``key`` is an OPRF key of 32 bytes, and ``tries`` is the number of requests left. ``asked`` is
-    the last counted request, which may be repeated without using up another try. ``generation`` is
-    the generation of the vault that was unlocked last, and ``opening`` is the number of that
+    ``key`` is an OPRF key of 32 bytes, and ``tries`` is the number of attempts left. ``asked`` is
+    the last counted request, which may be repeated without using up another attempt. ``generation``
+    is the generation of the vault that was unlocked last, and ``opening`` is the number of that
     unlock.
     """
 
@@ -81,8 +81,10 @@ class StoredKeyBundle(Row, frozen=True):
 
 
 class StoredToken(Row, frozen=True):
-    """A send token, its allowed and past uses, and its claims of prekeys within an hour from
-    ``claims_since``.
+    """A send token, with the number of its allowed and past uses.
+
+    ``claims`` counts the requests for prekeys that were made with the token in the hour that began
+    at ``claims_since``.
     """
 
     mailbox: MailboxId
@@ -155,7 +157,11 @@ class StoredLetter(Row, frozen=True):
 
 
 class StoredShare(Row, frozen=True):
-    """A share that may still be released; ``group`` counts its openings if ``opens`` is set."""
+    """The relay's half of a content key, which may still be released.
+
+    ``opens`` is the number of allowed openings; None means no limit. ``group`` names the
+    :class:`StoredShareGroup` in which openings are counted.
+    """
 
     envelope: EnvelopeId
     value: Secret
@@ -174,9 +180,9 @@ class StoredShareGroup(Row, frozen=True):
 
 
 class StoredAttempt(Row, frozen=True):
-    """An attempt to open a message, to which the share was released.
+    """An attempt to open a message, for which the share was released.
 
-    It is ``finished`` once the device has stored the content.
+    The attempt is ``finished`` once the device has stored the content.
     """
 
     envelope: EnvelopeId
@@ -231,7 +237,7 @@ class StoredRestore(Row, frozen=True):
 
 
 class StoredSweep(Row, frozen=True):
-    """The time up to which everything due was deleted, for all relays on the database; one row.
+    """The time up to which all relays on this database have deleted everything due; one row.
 
     The fields are those of :class:`entrenous.serving.host_checks.ClockMark`.
     """
@@ -305,7 +311,7 @@ class BrokenDatabase(Malformed):
 class EnvelopeEvent(StrEnum):
     DELIVER = "deliver"  # the owner of the mailbox has it on disk
     OPEN = "open"  # a holder of the open token was given the share
-    USE_UP = "use up"  # all allowed openings of its group happened and were finished
+    USE_UP = "use up"  # all allowed openings of its group have happened and are finished
     WITHDRAW = "withdraw"  # its sender took it back
     EXPIRE = "expire"  # its expiry has passed
     REVOKE = "revoke"  # its mailbox was deleted: the device is lost or retired

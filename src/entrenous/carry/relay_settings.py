@@ -24,10 +24,10 @@ from entrenous.base.limits import (
 from entrenous.serving.server_process import LogKind
 
 MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
-# A device has one request waiting, and a second one after its connection has broken.
+# A device has one request waiting, and for a while a second one after its connection has broken.
 _WAKES_PER_MAILBOX_MAX: Final = 8
-_WAKES_PER_NETWORK_MIN: Final = 16  # at least this many, for all devices of a household
-_WAKES_PER_NETWORK_DIVISOR: Final = 16  # one network may take one in this many places
+_WAKES_PER_NETWORK_MIN: Final = 16  # enough for all devices of a household
+_WAKES_PER_NETWORK_DIVISOR: Final = 16  # one network may use this fraction of all requests: 1/16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
 
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
-    """How much a relay accepts.
+    """The limits of what a relay accepts.
 
     ``keep_days`` is the latest expiry, in days from now. ``letters`` and ``mailbox_bytes`` bound
     one mailbox. ``coming_bytes`` bounds what one send token may upload at the same time. With less

@@ -99,8 +99,8 @@ def _release_share(
     if before is None:
         _record_attempt(tx, replace(stored, state=state), share, attempt, present)
     elif before.finished and share.opens is not None:
-        # The device has finished this attempt, so a copy of its disk may be asking. If the device
-        # itself repeats the request this late, it may not open the message again either.
+        # The device has finished this attempt, so this request may come from a copy of its disk.
+        # Even if the device itself repeats the request, it must not open the message again.
         raise UsedUp
     return share.value
 
@@ -170,7 +170,7 @@ def count_opening(tx: RowTransaction, share: StoredShare) -> None:
 
 
 def close_used_up_group(tx: RowTransaction, group: bytes | None, present: datetime) -> None:
-    """Close all envelopes of a used-up group, once every device has stored its content."""
+    """Close all envelopes of a used-up group once every device has stored the content."""
     stored = tx.get(StoredShareGroup, group) if group is not None else None
     if stored is None or stored.opened < stored.opens:
         return

@@ -28,7 +28,7 @@ from entrenous.carry.relay_rows import (
 )
 
 _ROWS_PER_BATCH: Final = 500  # rows in one transaction
-#: Rows that may be outdated after a restore, so that they are deleted.
+#: The kinds of rows that are deleted after a restore, because they may be outdated.
 _POSSIBLY_OUTDATED_ROW_TYPES: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
 
 
@@ -37,7 +37,8 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
     serving yet.
 
     ``missing`` names blobs that were deleted while the backup was made. ``with_shares`` keeps
-    shares and one-time keys; what was taken back after the backup can then be opened again.
+    shares and one-time keys; messages that were taken back after the backup can then be opened
+    again.
 
     Returns:
         The number of lost copies.

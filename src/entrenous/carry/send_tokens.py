@@ -58,7 +58,7 @@ async def register_token(
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
-        TooManyRegistered: the mailbox has as many tokens as it may.
+        TooManyRegistered: the mailbox already has the maximum number of tokens.
     """
     present = now(relay)
 
@@ -203,7 +203,7 @@ def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
     return stored
 
 
-# Seconds; there is room only once the owner has opened the device, so asking sooner is useless.
+# Seconds; there will be no room before the owner opens the device, so asking sooner is useless.
 _FULL_MAILBOX_RETRY_S: Final = 3600
 
 
@@ -226,8 +226,8 @@ def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
 def require_room_in_group(view: RowView, group: bytes) -> None:
     """Raise MailboxFull unless one more share may join a group.
 
-    The limit exists because ending a group reads all its shares in one transaction, while others
-    wait.
+    The limit exists because ending a group reads all its shares in one transaction, for which other
+    requests wait.
     """
     if view.count(StoredShare, group=group) >= SHARES_PER_GROUP_MAX:
         raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)

@@ -26,7 +26,7 @@ _NEVER_POSTED_DIGEST: Final = b""  # used as the digest if nothing was posted
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
     """Delete an envelope's sealed bytes, share and blobs.
 
-    Return its status, which says whether it was opened before.
+    Returns: its status, which says whether it was opened before.
 
     This may be repeated. An expired envelope stays expired. An unknown envelope may still be on its
     way, so its id is refused for as long as that can take.

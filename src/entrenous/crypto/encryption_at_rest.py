@@ -2,8 +2,8 @@
 
 The single values are fingerprints in a platform's database; their key is stored elsewhere. Each
 blob of a copy and each large file in the vault has a separate key (docs/spec/content.md section 3).
-A passphrase protects a file as specified in age-encryption.org/v1 (recipient scrypt); how long one
-guess takes is fixed.
+A passphrase protects a file as specified in age-encryption.org/v1 (recipient scrypt), with a fixed
+cost for each guess.
 """
 
 import base64
@@ -76,8 +76,8 @@ def encrypt_blob(key: Secret, padded: bytes) -> bytes:
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     """Decrypt what :func:`encrypt_blob` wrote, all or nothing.
 
-    This is stricter than pyrage, which accepts armored files too, and stanzas without their last
-    line.
+    This function is stricter than pyrage, which also accepts armored files, and stanzas without
+    their last line.
 
     Raises:
         DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
@@ -105,7 +105,7 @@ def encrypt_to_recipient(untrusted_recipient: str, data: bytes) -> bytes:
 
 
 def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) -> bytes:
-    """Decrypt an age v1 file with an identity file: age identities by line, or an SSH key.
+    """Decrypt an age v1 file with an identity file: one age identity per line, or an SSH key.
 
     Raises:
         BadKey: the identity file contains no identity.
@@ -290,7 +290,7 @@ def unseal_stream(
 PASSPHRASE_FILE_RANDOM_BYTES: Final = 48
 # age's default: scrypt's parameter N is 2**18, so one guess takes 256 MiB and about a second
 SCRYPT_WORK_FACTOR: Final = 18
-# An untrusted file may require at most N = 2**20, which takes 1 GiB of memory.
+# a file with a larger N than 2**20, which takes 1 GiB of memory, is refused
 _WORK_FACTOR_MAX: Final = 20
 _FILE_KEY_BYTES: Final = 16  # a file key, a salt and a nonce each have this many bytes
 _PASSPHRASE_CHUNK_BYTES: Final = 64 * 1024
@@ -299,7 +299,7 @@ _FIRST_CHUNK_NONCE: Final = bytes(12)
 _ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of the first chunk of a file that has only one
 _PASSPHRASE_FILE_PATTERN: Final = re.compile(
     rb"(age-encryption\.org/v1\n"
-    rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
+    rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<work_factor>[1-9][0-9]?)\n"
     rb"(?P<body>[A-Za-z0-9+/]{43})\n"
     rb"---) (?P<mac>[A-Za-z0-9+/]{43})\n"
     rb"(?P<nonce>.{16})(?P<chunk>.{16,65552})",
@@ -307,10 +307,13 @@ _PASSPHRASE_FILE_PATTERN: Final = re.compile(
 )
 
 
-def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
+def encrypt_with_passphrase(
+    passphrase: Secret, data: bytes, noise: bytes, work_factor: int
+) -> bytes:
     """Encrypt up to 64 KiB to an age file under a passphrase.
 
-    ``noise`` are 48 fresh random bytes: the file key, the salt and the nonce.
+    ``noise`` is 48 fresh random bytes: the file key, the salt and the nonce. ``work_factor`` is the
+    binary logarithm of scrypt's parameter N.
     """
     if len(noise) != PASSPHRASE_FILE_RANDOM_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
@@ -318,10 +321,10 @@ def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price
         noise[at : at + _FILE_KEY_BYTES]
         for at in range(0, PASSPHRASE_FILE_RANDOM_BYTES, _FILE_KEY_BYTES)
     )
-    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(
+    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, work_factor)).encrypt(
         _FIRST_CHUNK_NONCE, file_key, None
     )
-    stanza = b"-> scrypt %b %d\n%b\n" % (_encode_base64(salt), price, _encode_base64(body))
+    stanza = b"-> scrypt %b %d\n%b\n" % (_encode_base64(salt), work_factor, _encode_base64(body))
     header = b"age-encryption.org/v1\n" + stanza + b"---"
     chunk = ChaCha20Poly1305(_payload_key(file_key, nonce)).encrypt(_ONLY_CHUNK_NONCE, data, None)
     return header + b" " + _encode_base64(_header_mac(file_key, header)) + b"\n" + nonce + chunk
@@ -336,11 +339,11 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
             memory.
     """
     found = _PASSPHRASE_FILE_PATTERN.fullmatch(untrusted_file)
-    if found is None or int(found["price"]) > _WORK_FACTOR_MAX:
+    if found is None or int(found["work_factor"]) > _WORK_FACTOR_MAX:
         raise DecryptionFailed
     salt, body, mac = (_decode_base64(found[name]) for name in ("salt", "body", "mac"))
     try:
-        wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["price"])))
+        wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["work_factor"])))
         file_key = wrapping.decrypt(_FIRST_CHUNK_NONCE, body, None)
     except InvalidTag:
         raise BadKey from None
@@ -353,11 +356,17 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
         raise DecryptionFailed from None
 
 
-def _wrapping_key(passphrase: Secret, salt: bytes, price: int) -> bytes:
+def _wrapping_key(passphrase: Secret, salt: bytes, work_factor: int) -> bytes:
     words, block = passphrase.reveal(), 8
-    room = 128 * block * 2**price + 1024**2
+    room = 128 * block * 2**work_factor + 1024**2
     return hashlib.scrypt(
-        words, salt=_SCRYPT_SALT_PREFIX + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32
+        words,
+        salt=_SCRYPT_SALT_PREFIX + salt,
+        n=2**work_factor,
+        r=block,
+        p=1,
+        maxmem=room,
+        dklen=32,
     )
 
 

@@ -147,7 +147,7 @@ def curve25519_public_key(account: Secret) -> bytes:
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
     """Create ``count`` (1 to 50) one-time keys.
 
-    Return the account with these keys, and their public halves by key id (8 bytes).
+    Returns: the account with these keys, and their public halves by key id (8 bytes).
     """
     if not 1 <= count <= ONE_TIME_KEYS_MAX:  # vodozemac keeps only the newest 5,000 one-time keys
         raise ValueError("1 to 50 one-time keys at once")

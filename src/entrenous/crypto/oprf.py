@@ -1,6 +1,6 @@
 """An oblivious pseudorandom function: OPRF(ristretto255, SHA-512) of RFC 9497.
 
-The relay has the key and the device has the input. Neither of them learns what the other has.
+The relay has the key and the device has the input. Neither learns what the other has.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
-# what HPKE encrypts is padded to one of these sizes in bytes (letter.md section 1)
+# the plaintext of HPKE is padded to one of these sizes in bytes (letter.md section 1)
 PADDED_SIZES_BYTES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _BINDING_CONTEXT: Final = b"entrenous/2 binding\x00"
 # protects nothing, as in identity_keys.py: the vault encrypts pickles
@@ -74,7 +74,7 @@ def seal_letter(
     ``PADDED_SIZES_BYTES``.
 
     Raises:
-        LetterTooLong: header and body do not fit the largest size.
+        LetterTooLong: header and body do not fit into the largest size.
         BadKey: ``to`` is not a valid key.
     """
     opened = _unpickle_session(session)
@@ -87,8 +87,8 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
     """Decrypt the outer seal.
 
     Raises:
-        NotForThisMailbox: it was sealed to a different key or with a different ``info``, or
-            changed.
+        NotForThisMailbox: the letter was sealed to a different key or with a different ``info``, or
+            was changed.
         BadLetter: the seal is valid, but its content is not a letter.
     """
     if len(untrusted_sealed) - SEAL_OVERHEAD_BYTES not in PADDED_SIZES_BYTES:
@@ -139,7 +139,8 @@ def open_first_letter(
     device.
 
     Raises:
-        NotForThisMailbox: it was made with a different key or a used one-time key, or changed.
+        NotForThisMailbox: the letter was made with a different key or a used one-time key, or was
+            changed.
         BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)

@@ -129,7 +129,7 @@ def _same_certificates(older: DeviceList, newer: DeviceList) -> bool:
 
 
 def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
-    """Return whether these revocations were dropped because the list had no room for more.
+    """Return whether these revocations were dropped because the list had no more room.
 
     Only the earliest revocations may be dropped.
     """
@@ -140,7 +140,7 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
 
 
 def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelation:
-    """Compare the list heads that were shown with those that are known.
+    """Compare the list heads shown to us against the heads that we know.
 
     Both arguments are sorted, oldest first, and neither is empty.
 
@@ -160,13 +160,13 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
 
 
 def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
-    """Compare lists that were shown with the newest known list, which is older than all of them.
+    """Compare the lists shown to us against the newest list that we know, which is older than they.
 
-    The history proves what happened in between only if it begins with the list that follows the
-    known one directly.
+    The history proves what happened in between only if it begins with the direct successor of the
+    known list.
 
     Raises:
-        ForkedDeviceList: the list that follows directly names a different predecessor.
+        ForkedDeviceList: the direct successor of the known list names a different predecessor.
         BadSignature: a revoked device is listed, a device has a different certificate, or the list
             names an older protocol.
     """

@@ -15,7 +15,7 @@ from entrenous.crypto.key_derivation import derive
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
-RELAY_SHARE_BYTES: Final = 64  # size of the relay's share
+RELAY_SHARE_BYTES: Final = 64
 _FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
 _VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
 _OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
@@ -27,8 +27,8 @@ NO_RELAY_SHARE: Final = Secret(b"")  # used in place of the relay's share if no 
 class Argon2Cost:
     """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
-    The cost is stored unencrypted beside the vault, so that it can be raised later. The bounds keep
-    a manipulated file from requiring too much memory. If somebody lowers the cost in the file, the
+    The cost is stored unencrypted beside the vault, so that it can be raised later. Bounds keep a
+    manipulated file from requiring too much memory. If somebody lowers the cost in the file, the
     result is a wrong key, which decrypts nothing.
     """
 

@@ -107,7 +107,11 @@ def demo(
     print_line("Entrenous: one private photo, on this machine only. Nothing leaves it.")
     print_line()
     with DemoServers(out / "world") as stage:
-        people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
+        people = (
+            stage.create_person("ana"),
+            stage.create_person("ben"),
+            stage.create_person("caro"),
+        )
         story = DemoState(stage, out, sent, *people)
         finished = _run_steps(story)
         ok = len(finished) == len(STEPS) and all(one.ok for one in finished)

@@ -65,7 +65,7 @@ def load_unrelated_photo() -> bytes:
 
 
 def add_position(photo: bytes) -> bytes:
-    """Add GPS metadata to a JPEG without changing its pixels; return other formats as they are."""
+    """Add GPS metadata to a JPEG without changing its pixels; return other formats unchanged."""
     if not photo.startswith(_JPEG_START):
         return photo
     exif = Image.Exif()
@@ -89,7 +89,7 @@ def add_position(photo: bytes) -> bytes:
 
 
 def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
-    """Return those metadata of a file that the page shows, as pairs of label and value."""
+    """Return the metadata of a file that the page shows, as pairs of label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {

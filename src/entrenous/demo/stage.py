@@ -1,4 +1,4 @@
-"""What the steps of the demonstration use: servers, people, and results.
+"""The tools of the demonstration's steps: servers, people, and results.
 
 Each person runs the command line in a folder of their own. Later steps and the page need the
 results.
@@ -93,7 +93,7 @@ class DemoServers:
                 server.kill()
                 server.wait()
 
-    def actor(self, name: str) -> DemoPerson:
+    def create_person(self, name: str) -> DemoPerson:
         """Create a person with a random passphrase that is never shown."""
         return DemoPerson(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 

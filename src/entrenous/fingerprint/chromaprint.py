@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 Chroma = NDArray[np.float64]
 RATE_HZ: Final = 11_025
-FRAME_SAMPLES: Final = 4096  # samples
+FRAME_SAMPLES: Final = 4096
 STEP_SAMPLES: Final = FRAME_SAMPLES // 3
 NOTE_COUNT: Final = 12
 SMOOTHING_WEIGHTS: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
@@ -24,8 +24,8 @@ _FRAMES_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
 def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
     """Convert (N,) or (N, channels) samples to one channel at 11,025 samples per second.
 
-    The values are rounded to 16-bit steps, because Chromaprint works on 16-bit numbers. So this
-    gives the same words for the same samples.
+    The values are rounded to 16-bit steps, because Chromaprint works on 16-bit numbers; with the
+    same rounding, the same samples give the same words as there.
     """
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     ratio = Fraction(RATE_HZ, rate_hz)

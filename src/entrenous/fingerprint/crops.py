@@ -1,4 +1,4 @@
-"""Compute hashes of a picture's windows, by which cut-outs and parts of the picture are found, and
+"""Compute hashes of a picture's windows, by which crops and parts of the picture are found, and
 rotate pictures slightly.
 """
 
@@ -27,12 +27,12 @@ from entrenous.fingerprint.pdq import (
 
 WindowEdges = NDArray[np.float64]
 GRID_STEPS: Final = 12  # a picture's sides are divided into this many grid steps
-# Least side of most windows, in grid steps. A cut-out of 2/3 of a side has 8 steps, of which less
+# Minimum side of most windows, in grid steps. A crop to 2/3 of a side has 8 steps, of which less
 # than one is lost at each end.
 WINDOW_SIDE_STEPS_MIN: Final = 7
 # short side, in grid steps, of windows of half a picture; such parts stay visible beside a sticker
 HALF_WINDOW_STEPS: Final = 6
-HALF_WINDOW_LONG_STEPS_MIN: Final = 10  # least long side of such a window, in grid steps
+HALF_WINDOW_LONG_STEPS_MIN: Final = 10  # minimum long side of such a window, in grid steps
 
 
 def window_hashes(picture: Picture) -> tuple[bytes, ...]:
@@ -63,7 +63,10 @@ def grid_edges() -> WindowEdges:
 
 
 def is_registered_window(down: WindowEdges, across: WindowEdges) -> NDArray[np.bool_]:
-    """Return (K, M): which of the windows with these rows (K, 2) and columns (M, 2) to register."""
+    """Return a mask (K, M) of the windows to register, of those with these rows and columns.
+
+    Rows are (K, 2), and columns are (M, 2).
+    """
     high, wide = (np.rint(GRID_STEPS * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
@@ -138,7 +141,7 @@ def cosine_basis(length_px: int, edges: WindowEdges) -> Floats:
 
 
 TRIM_STEP_SHARE: Final = 0.03  # cuts tried at an edge differ by this share of the upload's side
-# number of cuts tried, 0 to 12 %, which is up to a grid step of the smallest supported cut-out
+# number of cuts tried, 0 to 12 %, which is up to a grid step of the smallest supported crop
 TRIM_COUNT: Final = 5
 ENLARGEMENT_STEP_SHARE: Final = 0.02
 # number of enlargements tried, 0 to 6 %; PDQ nearly always tolerates the remaining difference
@@ -150,7 +153,7 @@ FAR_ENLARGEMENT_COUNT: Final = 7
 def trimmed_spectra(grey: Floats) -> Floats:
     """Return the spectra (N, 16, 16) of pictures (..., H, W) with 0 to 12 % cut off at each edge.
 
-    There are 313 for each picture.
+    There are 313 spectra for each picture.
     """
     return _spectra_with_edges_cut(grey, np.arange(TRIM_COUNT, dtype=np.float64) * TRIM_STEP_SHARE)
 
@@ -199,7 +202,10 @@ def _spectra_with_edges_cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
 
 
 def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """Return the spectra (..., K * M, 16, 16) of windows with these rows (K, 16, H) and columns."""
+    """Return the spectra (..., K * M, 16, 16) of windows, given the cosine bases of their axes.
+
+    The bases are (K, 16, H) for rows and (M, 16, W) for columns.
+    """
     found = window_spectra(
         grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1])
     )
@@ -216,14 +222,14 @@ def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     return made
 
 
-# degrees; PDQ tolerates a rotation by about one
+# in degrees; PDQ tolerates a rotation by about one degree
 ANGLES_DEG: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)
 SLIGHT_ANGLES_DEG: Final = (
     -3.5,
     -2.0,
     2.0,
     3.5,
-)  # degrees; a picture that was rotated more has lost too much at its edges to match as a whole
+)  # in degrees; a picture that was rotated more has lost too much at its edges to match as a whole
 
 
 def rotations(grey: Floats, angles: Sequence[float] = ANGLES_DEG) -> Floats:

@@ -33,7 +33,7 @@ _ROWS_AT_ONCE: Final = 8_192  # converting this many rows to floats at a time ta
 
 
 def quantise_embedding(numbers: Floats) -> Embedding:
-    """Return an embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
+    """Return an embedding of (512,) numbers, scaled to 8 bits; only the direction is kept.
 
     Raises: ValueError: these are not 512 finite numbers, or all of them are zero.
     """
@@ -90,7 +90,9 @@ def resize_to_square(pixels: Pixels) -> bytes:
 
 
 def flat_step_share(square: bytes) -> float:
-    """Return the share of flat steps in a :func:`resize_to_square`, reduced to 64 x 64 blocks.
+    """Return the share of flat steps in a square made by :func:`resize_to_square`.
+
+    The square is reduced to 64 x 64 blocks first.
 
     A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
     near 1 in a drawing with plain areas, and about a half in most photographs.
@@ -105,7 +107,10 @@ def flat_step_share(square: bytes) -> float:
 
 
 def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
-    """Return squares of at most 14 parts of (H, W, 3) pixels, none of which is too small."""
+    """Return at most 14 parts of (H, W, 3) pixels, each resized to a square.
+
+    Parts that are too small are left out.
+    """
     grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (

@@ -1,7 +1,7 @@
 """Feature points of a picture, each stored as a visual word and 64 signs.
 
-A visual word is the nearest of 4,096 typical descriptors; the signs say how the point's descriptor
-differs from it.
+A visual word is the nearest of 4,096 typical descriptors. The signs say how the point's descriptor
+differs from that word.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 SIDE_PX: Final = 800  # finer detail seldom survives a leak
 _SIDE_PX_MIN: Final = 400  # a smaller picture is enlarged to this longest side
 # Contrast is equalised first (CLAHE), and SIFT's contrast threshold is low (Lowe's is 0.04).
-# Otherwise skies, skin and soft backgrounds would have no points, and a crop may show nothing else.
+# Otherwise skies, skin and soft backgrounds would have no points, and a crop may consist of them.
 _SIFT_CONTRAST_THRESHOLD: Final = 0.005
 _CLAHE_LIMIT: Final = 4.0
 _CLAHE_TILES: Final = (8, 8)

@@ -1,4 +1,4 @@
-"""Compare a query with every registered hash; fastest for a few thousand hashes."""
+"""Compare a query with every registered hash, which is fastest for a few thousand hashes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Multi-index hashing: exact search within 31 bits in a large immutable set of hashes.
 
-A hash is cut into substrings, and there is a table of hashes by each substring. If two hashes are
-near each other, so is one of their substrings. So a query looks up the cells of its own substrings
-and of those near them (the probes), and no match is missed. In a folded plan, a hash and its
-complement are in the same cells.
+A hash is cut into substrings, and for each substring a table lists the hashes by its value. If two
+hashes are near each other, at least one pair of corresponding substrings is near as well. So a
+query looks up the cells of its own substrings and of those near them (the probes), and no match is
+missed. In a folded plan, a hash and its complement are in the same cells.
 """
 
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ class SubstringPlan:
 
 @cache
 def substring_plan(substrings: int) -> SubstringPlan:
-    """Return :meth:`Plan.of` for radius 31, cached; the plan with 12 substrings is folded."""
+    """Return :meth:`SubstringPlan.of` for radius 31, cached; with 12 substrings, it is folded."""
     return SubstringPlan.of(substrings, folded=substrings == _FOLDED_SUBSTRINGS)
 
 
@@ -138,7 +138,7 @@ def _substring_radii(substrings: int, radius: int) -> list[int]:
 def _flip_patterns(width: int, radius: int) -> Keys:
     """Return all patterns of ``width`` bits of which at most ``radius`` are set.
 
-    They ascend, so that memory is read in order.
+    The patterns ascend, so that memory is read in order.
     """
     patterns = (
         sum(1 << place for place in places)
@@ -201,7 +201,7 @@ class FoldedQueries:
         return HashPairs(order[first[of] + within], found.entry[of], distance[of])
 
 
-# looking up this many cells at a time fits into the processor's cache
+# the memory for looking up this many cells at a time fits into the processor's cache
 _PROBES_AT_ONCE: Final = 1 << 14
 # this many candidates are compared at a time, to limit memory if cells are crowded
 _CANDIDATES_AT_ONCE: Final = 1 << 18
@@ -227,7 +227,7 @@ class IndexSegment:
 
     @classmethod
     def built(cls, plan: SubstringPlan, entries: NDArray[np.int64], words: Words) -> Self:
-        """Build the tables, for which the rows are sorted by each substring.
+        """Build the tables by sorting the rows by each substring.
 
         Raises: ValueError: the tables would list more than 2**32 rows; divide the bank by hash
         (docs/stop.md).
@@ -296,11 +296,11 @@ class IndexSegment:
 
 
 def _count_bits(changed: Words) -> NDArray[np.uint32]:
-    """Return the number of set bits, of 256: (N, 4) -> (N,); 0 stands for 256 too.
+    """Return the number of set bits in each row: (N, 4) -> (N,).
 
-    One multiplication adds four bytes, which is three times as fast as summing along an axis.
-    Without folding, a result of 0 always means 0: a substring nearly matches, so not all bits are
-    set.
+    A result of 0 may also mean 256, because the sum is kept in one byte. Without folding, it always
+    means 0: a substring nearly matches, so not all bits are set. One multiplication adds four
+    bytes, which is three times as fast as summing along an axis.
     """
     counts = np.bitwise_count(changed).view(np.uint32).ravel()
     counts *= _BYTE_SUM
@@ -353,7 +353,7 @@ def _sort_buckets(
 
 
 def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
-    """Return, for each of ``size`` cells, how many of these sorted cells are at or before it.
+    """Return, for each of ``size`` cells, how many of the sorted ``cells`` are at most its number.
 
     Only the last row of each cell is written, and then spread over the empty cells that follow.
     This takes a fifth of the time of counting, and blocks no other threads.

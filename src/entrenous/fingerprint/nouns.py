@@ -15,7 +15,7 @@ EMBEDDING_MODEL: Final = "sscd-distilled-224"
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """An embedding: 512 signed bytes in ``numbers``, of which the largest is 127 or -127.
+    """An embedding: 512 signed bytes in ``numbers``, the largest of which in absolute value is 127.
 
     Only the angle between two embeddings of the same ``model`` has a meaning.
     """
@@ -229,12 +229,12 @@ class VideoViews:
         if any(len(view.hashes) != len(self.at_ms) for view in self.views):
             raise ValueError("a view has one hash per frame")
 
-    def moment(self, frame: int) -> int:
+    def half_second_of_frame(self, frame: int) -> int:
         """Return the half second of the upload that contains this frame."""
         return self.at_ms[frame] // HALF_SECOND_MS
 
     @property
-    def moments(self) -> int:
+    def half_second_count(self) -> int:
         """The number of half seconds that have a frame; a claim must match a share of these."""
         return len({at_ms // HALF_SECOND_MS for at_ms in self.at_ms})
 
@@ -252,7 +252,7 @@ class VideoViews:
 class SoundPrint:
     """A registered sound: ``words`` are big-endian unsigned 32-bit integers, 8.08 per second.
 
-    Word n covers 2.73 seconds from 0.1238 n seconds on.
+    Word number n covers the 2.73 seconds that begin at n times 0.1238 seconds.
     """
 
     kind: ClassVar[str] = SOUND_KIND
@@ -292,7 +292,7 @@ MediaFingerprint = PicturePrint | ClipPrint | SoundPrint
 
 @dataclass(frozen=True, slots=True)
 class SoundVariant:
-    """The words of an upload's sound after one transformation (``how``); there may be none."""
+    """The words of an upload's sound after one transformation (``how``); ``words`` may be empty."""
 
     how: str
     words: bytes
@@ -355,21 +355,21 @@ class PlatformTakesNoEmbedding(Refused):
     """
 
 
-# agreeing points; even the best of 10,000 unrelated pictures almost never has as many
+# agreeing points; even the best of 10,000 unrelated pictures almost never has this many
 _LIKELY_AGREEING_POINTS_MIN: Final = 9
-# differing bits of 256; even the nearest of 10,000 unrelated pictures differs in more
+# differing bits of 256; even the nearest of 10,000 unrelated pictures differs in more bits
 _LIKELY_DIFFERING_BITS_MAX: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class PictureCandidate:
-    """A sent picture that a found one may show: number ``place`` of ``message``.
+    """A sent picture that a found one may show. It is picture number ``place`` in ``message``.
 
     ``look`` is a number for what the picture shows: messages with the same picture share it.
     ``agreeing`` is the number of points that match under one placement of the picture. ``fresh`` is
-    how many of them are in parts of the found picture where no likelier candidate has any. The
-    fingerprints differ in ``bits`` bits. ``learnt`` is false if the picture's points were never
-    stored, or are damaged.
+    how many of them are in parts of the found picture where no likelier candidate has matching
+    points. The fingerprints differ in ``bits`` bits. ``learnt`` is false if the picture's points
+    were never stored, or are damaged.
     """
 
     message: MessageId

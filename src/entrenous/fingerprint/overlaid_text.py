@@ -18,25 +18,26 @@ from entrenous.fingerprint.pdq import (
     shrink_to_blocks,
 )
 
-# Two values for the least brightness of letters. Dark letters are sought in the picture's negative.
+# Two values for the minimum brightness of letters. Dark letters are sought in the negative.
 LETTER_LEVELS_MIN: Final = (225, 170)
-# least height of a letter, as a share of the picture's height
+# minimum height of a letter, as a share of the picture's height
 LETTER_HEIGHT_SHARE_MIN: Final = 0.012
 LETTER_HEIGHT_SHARE_MAX: Final = 0.2
 # largest width of a letter, as a share of the picture's width; letters may touch
 LETTER_WIDTH_SHARE_MAX: Final = 0.25
 WIDTH_TO_HEIGHT_MAX: Final = 6  # largest ratio of width to height
-HEIGHT_TO_WIDTH_MAX: Final = 12  # largest ratio of height to width, which an l may have
+HEIGHT_TO_WIDTH_MAX: Final = 12  # largest ratio of height to width, for a letter like l
 AREA_MIN_PX: Final = 5
 BLOBS_MAX: Final = 1_500  # more blobs than this are a texture
 LINE_NEIGHBOURS_MIN: Final = 3  # a letter needs this many further letters on its line
 # the further letters must be within this distance, in letter heights
 NEIGHBOUR_DISTANCE_HEIGHTS: Final = 6.0
-# least ratio of the smaller to the larger height of two letters in a line
+# minimum ratio of the smaller to the larger height of two letters in a line
 HEIGHT_RATIO_MIN: Final = 0.5
-# largest difference between the bottoms of two letters, in letter heights; a p is lower than an a
+# largest difference between the bottoms of two letters, in letter heights; a p reaches lower than
+# an a
 BASELINE_OFFSET_HEIGHTS_MAX: Final = 0.25
-# a margin around each letter is painted over too; this is its width as a share of the height
+# width of the margin around each letter that is painted over too, as a share of the picture height
 OUTLINE_SHARE: Final = 0.012
 # if letters cover a larger share of the picture, too little of it is left
 COVERED_SHARE_MAX: Final = 0.4
@@ -59,7 +60,7 @@ def spectra_without_text(grey: Floats, quality_min: int) -> Floats:
 
 
 def letter_mask(level: Grey, at_least: int) -> Mask:
-    """Return the mask of those pixels of (H, W) that are bright enough and form lines of text."""
+    """Return the mask (H, W) of the pixels that are bright enough and form lines of text."""
     height_px, width_px = level.shape
     light = (level >= at_least).astype(np.uint8)
     _, label, statistics, _ = cv2.connectedComponentsWithStats(light, connectivity=8)

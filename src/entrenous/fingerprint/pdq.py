@@ -170,8 +170,8 @@ def shrink_to_blocks(
     """Return the luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows are processed a few at a time, so that a large picture is never copied as a whole. PDQ's
-    filter depends on the size of the picture. So if a decoder shrank it
-    (:class:`entrenous.base.picture.OriginalSize`), the filter for the full size is used; the one
+    filter depends on the size of the picture. So if a decoder shrank the picture
+    (:class:`entrenous.base.picture.OriginalSize`), the filter for the full size is used; the filter
     for the smaller size would change some bits.
     """
     if min(pixels.shape[:2]) < SIDE_PX_MIN:
@@ -203,7 +203,7 @@ def low_frequencies(blocks: Floats) -> Floats:
 def hash_spectra(spectrum: Floats) -> bytes:
     """Return one 32-byte hash per 16 x 16 spectrum, concatenated.
 
-    Bit 16 i + j says that frequency (i, j) is above the lower median; bit 255 comes first.
+    Bit 16 i + j is set if frequency (i, j) is above the lower median; bit 255 comes first.
     """
     flat = spectrum.reshape(-1, spectrum.shape[-1] * spectrum.shape[-2])
     middle = flat.shape[1] // 2 - 1
@@ -238,7 +238,7 @@ def _sum_weighted_rows(pixels: Pixels, weights: Floats) -> Floats:
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:
-    """Return how many of 256 bits differ; hashes of unrelated pictures differ in about 128."""
+    """Return how many of the 256 bits differ; for unrelated pictures, about 128 do."""
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 

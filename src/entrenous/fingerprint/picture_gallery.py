@@ -51,14 +51,14 @@ class PointPairs:
         )
 
     @property
-    def turns(self) -> NDArray[np.uint8]:
+    def rotation_steps(self) -> NDArray[np.uint8]:
         """Return each pair's rotation from found to sent, in units of 1/256 of a turn."""
         return np.asarray(
             self.sent_entries["angle"][self.sent] - self.found_entries["angle"][self.found]
         )
 
     @property
-    def octaves(self) -> NDArray[np.float32]:
+    def scale_octaves(self) -> NDArray[np.float32]:
         """Return each pair's scale from found to sent, in octaves.
 
         Sizes are shares of the pictures' longest sides.
@@ -88,7 +88,7 @@ def agreeing_cells(pairs: PointPairs, weight: NDArray[np.float32]) -> tuple[froz
 
 def _agreement_matrix(pairs: PointPairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
     """Return a matrix; row i says which pairs agree with pair i in position, rotation and scale."""
-    turns, octaves = pairs.turns, pairs.octaves
+    turns, octaves = pairs.rotation_steps, pairs.scale_octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / ANGLE_STEPS_PER_TURN * turns).astype(np.complex64)
     offsets = at_sent[None, :] - at_sent[:, None]
     error = np.abs(offsets - how[:, None] * (at_found[None, :] - at_found[:, None]))
@@ -121,7 +121,8 @@ def _places_of(entries: PointEntries) -> Places:
 
 FOUND_POINTS_MAX: Final = 1800  # at most this many points of a found picture are used
 _WORDS_PER_POINT: Final = 3  # for each found point, this many words are looked up
-# up to this many of 64 signs may differ; Jegou et al. use 22 to 24
+# two points match if at most this many of their 64 signs (see keypoints.py) differ; Jegou et al.,
+# who proposed such signs ("Hamming embedding", 2008), use 22 to 24
 _DIFFERING_SIGNS_MAX: Final = 22
 _SIGNS_SPREAD: Final = 16.0
 _ANGLE_CLASSES: Final = 16
@@ -133,7 +134,7 @@ _COMPARED_PICTURES_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class PictureVote:
-    """The result for sent picture number ``row``: how its points match those of the found picture.
+    """How well the points of sent picture number ``row`` match those of the found picture.
 
     ``where`` are the cells of the found picture that have a match; each counts as one point.
     ``weight`` measures how rare and how close the matches are.
@@ -243,8 +244,9 @@ def _consistent_pictures(
     rows: NDArray[np.int32], pairs: PointPairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     """Return the pictures with most weight in any one class of rotation and scale, best first."""
-    angle = pairs.turns.astype(np.int64) * _ANGLE_CLASSES // ANGLE_STEPS_PER_TURN
-    scale = np.clip(pairs.octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1).astype(np.int64)
+    angle = pairs.rotation_steps.astype(np.int64) * _ANGLE_CLASSES // ANGLE_STEPS_PER_TURN
+    octave = np.clip(pairs.scale_octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1)
+    scale = octave.astype(np.int64)
     place = (rows.astype(np.int64) * _SCALE_OCTAVES + scale) * _ANGLE_CLASSES + angle
     histogram = np.bincount(place, weight, count * _SCALE_OCTAVES * _ANGLE_CLASSES).astype(
         np.float32

@@ -23,8 +23,8 @@ CHANNELS: Final = 3
 _LAYOUT_CELLS: Final = 192  # approximate number of cells, which are nearly square
 _LAYOUT_SIDE_CELLS_MIN: Final = 4
 _LAYOUT_SIDE_CELLS_MAX: Final = 48
-# least share of the sent picture's width that a found one covers; a crop to 30 % of the area covers
-# 0.55
+# minimum share of the sent picture's width that a found one covers; a crop to 30 % of the area
+# covers 0.55
 _VIEW_SIDE_SHARE_MIN: Final = 0.4
 _VIEW_AREA_SHARE_MIN: Final = 0.15
 # longest side to which a found picture is scaled down, for removing text
@@ -32,7 +32,7 @@ _VIEW_SIDE_PX: Final = 160
 _STROKE_PX: Final = 9  # thinner strokes are removed
 # largest difference in brightness levels within a plain bar, after JPEG and smoothing
 _BAR_LEVELS: Final = 10
-# least share of a row that must be plain; the rest may be what smoothing left of text
+# minimum share of a row that must be plain; the rest may be what smoothing left of text
 _BAR_ROW_SHARE_MIN: Final = 0.8
 _BAR_HEIGHT_SHARE_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
 
@@ -157,7 +157,7 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
 
 
 def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
-    """Return the number of initial plain rows, plus one row where bar and picture mix."""
+    """Return the number of initial plain rows, plus one for the row where bar and picture mix."""
     limit = int(_BAR_HEIGHT_SHARE_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
     return min(run + 1, limit) if run else 0
@@ -228,7 +228,7 @@ def write_point_places(entries: PointEntries, points: FeaturePoints) -> None:
     )
 
 
-# covers the vocabulary, the computation of signs, and the fields of an entry
+# changes with the vocabulary, the computation of signs, and the fields of an entry
 _RECORD_VERSION: Final = b"\x02"
 _HEADER_BYTES: Final = len(_RECORD_VERSION) + PDQ_BYTES
 _SHAPE_BYTES: Final = 2

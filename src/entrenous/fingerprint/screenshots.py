@@ -18,7 +18,7 @@ JUMP_LEVELS_MIN: Final = 12.0
 JUMP_SHARE_MIN: Final = 0.55
 LINES_MAX: Final = 6  # at most this many lines are used across each range of rows or columns
 LINES_APART_PX: Final = 4
-# a line loses this much score for each pixel between it and the end of a plain part of the page
+# a line's score falls by this much for each pixel between it and the end of a plain part
 DISTANCE_PENALTY_PER_PX: Final = 0.01
 BOX_SIDE_SHARE_MIN: Final = 0.1  # minimum side of a box, as a share of the upload
 # minimum side of a box on a thumbnail; a smaller box has too little detail to hash
@@ -40,8 +40,8 @@ USUAL_ASPECT_RATIOS: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 
 class _JumpMap:
     """A grey picture (H, W), and its jumps in brightness.
 
-    ``jumps`` (H + 1, W + 1) has a row for each boundary between rows, in which jumps are summed
-    from the left.
+    ``jumps`` (H + 1, W + 1) has a row for each boundary between rows. It holds the cumulative
+    number of jumps from the left.
     """
 
     grey: Floats
@@ -67,8 +67,8 @@ class _JumpMap:
     def lines(self, start: int, stop: int) -> dict[int, float]:
         """Return the strongest lines across these columns, at most six, and the page's edges.
 
-        They are in order. Each has a score: 1 where a plain part of the page ends, and otherwise
-        the share of the columns that have a jump.
+        They are in order of position. Each has a score: 1 where a plain part of the page ends, and
+        otherwise the share of the columns that have a jump.
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._block_ends(start, stop):
@@ -101,7 +101,7 @@ class _JumpMap:
 
 
 def find_picture_boxes(grey: Floats) -> list[Box]:
-    """Return at most 64 boxes that may be pictures, the likeliest first, but not the whole page."""
+    """Return at most 64 boxes that may be pictures, likeliest first, without the whole page."""
     rows, columns = _JumpMap.of(grey), _JumpMap.of(grey.T)
     found: dict[Box, float] = {}
     for box, jump_share in _boxes_between_lines(rows, columns):

@@ -1,4 +1,4 @@
-"""Find which registered sounds a part of an upload resembles, at any speed near the original.
+"""Find the registered sounds that a part of an upload resembles, at any speed near the original's.
 
 A stretch is a run of words that covers five seconds. A word is distinctive if it is in a stretch
 whose words differ enough from each other.
@@ -36,18 +36,18 @@ from entrenous.fingerprint.nouns import (
 Places = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 WORD_S: Final = STEP_SAMPLES / RATE_HZ
-_REACH_S: Final = (
+_WORD_SPAN_S: Final = (
     (len(SMOOTHING_WEIGHTS) + WORD_ROWS - 2) * STEP_SAMPLES + FRAME_SAMPLES
 ) / RATE_HZ  # one word covers this many seconds
 STRETCH_WORDS: Final = 19  # words in a stretch of five seconds
-# least mean number of bits that change from word to word in a distinctive stretch; noise has at
-# most 1.9, speech at least 3.7
+# minimum mean number of bits that change from word to word in a distinctive stretch; the mean is at
+# most 1.9 for noise, and at least 3.7 for speech
 DISTINCTIVENESS_MIN: Final = 2.5
 # if a larger share of a stretch's bits differs, no alignment is tried
 SCREEN_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 WORD_OCCURRENCES_MAX: Final = 1000
-# limit on the places of all words together that differ from one word in at most two bits
+# limit on the number of places of all those words that differ from one word in at most two bits
 COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
 ALIGNMENTS_MAX: Final = 32
@@ -62,9 +62,9 @@ class MatchLimit(NamedTuple):
     errors: float
 
 
-# Codecs and noise change less than 0.11 of the bits. Of 5,928 pairs of unrelated sounds, two differ
-# in at most 0.27 of the bits over ten seconds. Of 18,848 pairs, the least difference over five
-# seconds is 0.21. With 0.35 as in the paper, many of them would match.
+# Codecs and noise change less than 0.11 of the bits. Of 5,928 pairs of unrelated sounds, two pairs
+# differ in at most 0.27 of the bits over ten seconds. Of 18,848 pairs, the smallest difference over
+# five seconds is 0.21. With the limit 0.35, many unrelated pairs would match.
 MATCH_LIMITS: Final = (
     MatchLimit(190, 0.29),  # 26 seconds
     MatchLimit(114, 0.27),
@@ -146,7 +146,7 @@ class SoundIndex:
         return int(self.ends[sound - 1]) if sound else 0
 
     def _close_words(self, words: Words, queried: Places) -> tuple[Places, Places]:
-        """Return pairs of one of these words and a place whose word differs in at most two bits."""
+        """Return pairs of a queried word and a place with a word that differs in at most 2 bits."""
         probes = (words[queried, None] ^ _FLIP_PATTERNS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
@@ -202,7 +202,7 @@ def words_of_sound(sound: SoundPrint) -> Words:
 
 
 def is_distinctive(words: Words) -> Flags:
-    """Return (N,): which words are in a distinctive stretch (``DISTINCTIVENESS_MIN``)."""
+    """Return the mask (N,) of the words in a distinctive stretch (``DISTINCTIVENESS_MIN``)."""
     if len(words) < STRETCH_WORDS:
         return np.zeros(len(words), dtype=np.bool_)
     changes = np.concatenate(
@@ -240,7 +240,7 @@ def _as_sound_match(
     found: tuple[int, int, float], shift: int, sound: int, view: SoundView
 ) -> SoundMatch:
     at, length, errors = found
-    length_s = (length - 1) * WORD_S + _REACH_S
+    length_s = (length - 1) * WORD_S + _WORD_SPAN_S
     return SoundMatch(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
 
 
@@ -255,7 +255,7 @@ TRIED_SPEEDS: Final = (
     1.03,
     0.96,
     1.04,
-)  # an upload may have been made at these speeds, which are undone
+)  # an upload may play at these speeds; each is undone, and the result is compared
 
 
 def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
@@ -270,7 +270,7 @@ def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
 
 
 def _at_original_speed(samples: Samples, speed: float) -> Samples:
-    """Undo playing ``speed`` times as fast."""
+    """Slow a sound down that plays ``speed`` times as fast as its original."""
     if speed == 1.0:
         return samples
     from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
@@ -304,7 +304,7 @@ def is_too_quiet(sound: SoundPrint) -> bool:
 
 
 def refuse_too_quiet(sound: SoundPrint) -> None:
-    """Check a sound whose fingerprint another program made, as a platform has to.
+    """Check a sound whose fingerprint another program made, as a platform must.
 
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.

@@ -101,7 +101,7 @@ INNER_CUT_SHARE: Final = 0.04
 # at an edge of an uploaded frame, one of these shares of the side is cut off
 TRIED_CUT_SHARES: Final = (0.007, 0.02, 0.033)
 TRIMMED_TIMES_MAX: Final = 8  # half seconds of an upload in which a frame is hashed without edges
-# least side of a frame; with a smaller side, one per cent is hardly a pixel
+# minimum side of a frame; with a smaller side, one per cent is hardly a pixel
 FRAME_SIDE_PX_MIN: Final = 32
 EDGES_CUT_VIEW_NAME: Final = "edges cut"
 EdgeCuts = tuple[float, float]
@@ -132,7 +132,7 @@ class TrimmedViewCollector:
     def for_length(cls, length_s: float) -> Self:
         """Return a collector for an upload of this length.
 
-        If the length is unknown, the first half seconds are used.
+        If the length is unknown, consecutive half seconds from the beginning are used.
         """
         return cls(max(HALF_SECOND_MS, round(1000 * length_s / TRIMMED_TIMES_MAX)))
 
@@ -193,7 +193,7 @@ def make_video_fingerprint(
     """Return the fingerprint to register for a video: up to 1,200 frames, 1 or 2 hashes each.
 
     Frames are sampled eight times per second. Flat frames are left out, because they resemble all
-    flat frames. So are frames that differ from the last one kept in at most 10 bits.
+    flat frames. Frames that differ from the last one kept in at most 10 bits are left out too.
 
     Args:
         frames: upright, in time order; iterated once.
@@ -245,7 +245,7 @@ REMAINING_SHARE_MIN: Final = 0.3
 
 @dataclass(slots=True)
 class BarDetector:
-    """Detects bars from the ``darkest`` and ``brightest`` value that each pixel has had so far."""
+    """Detects bars from the ``darkest`` and ``brightest`` values of each pixel so far."""
 
     darkest: Luma | None = None
     brightest: Luma | None = None
@@ -269,9 +269,9 @@ class BarDetector:
 def box_inside_bars(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
     """Return the part inside the bars: first and last row, first and last column.
 
-    Each last one is not included. The result is the whole frame if there are no bars, or if too
-    little would be left. All pixels of a bar have the brightness of its outer edge, within 16
-    levels.
+    The last row and the last column are exclusive bounds. The result is the whole frame if there
+    are no bars, or if too little would be left. All pixels of a bar have the brightness of its
+    outer edge, within 16 levels.
     """
     height, width = darkest.shape
     top, bottom = _between_plain_ends(darkest.min(axis=1), brightest.max(axis=1))
@@ -321,7 +321,7 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
 
     Frames are sampled four times per second. Frames with little detail are left out, and frames
     that differ from the last one kept in at most SAME_FRAME_BITS_MAX bits. In a video with bars,
-    only the part inside them is considered for this.
+    only the parts of frames inside the bars are compared.
 
     Args:
         frames: upright, in time order; iterated once.

@@ -33,8 +33,8 @@ from entrenous.media.completeness import clip_container_of
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
-# In these codecs every frame is shown, and is an I, P or B frame. Others have hidden frames, or no
-# B frames.
+# In these codecs every frame is shown, and is an I, P or B frame. Other codecs have hidden frames,
+# or no B frames.
 _FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _PREDICTION_BY_PICTURE_TYPE: Final = {
     PictureType.I: FramePrediction.WHOLE,

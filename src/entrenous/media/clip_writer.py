@@ -25,7 +25,7 @@ from entrenous.media.completeness import without_user_data
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
 _TICKS_PER_S: Final = 90_000  # ticks of the file's clock in a second
-# needs half the time of the next slower preset, and a tenth more bytes
+# this preset needs half the time of the next slower one, and a tenth more bytes
 _X264_PRESET: Final = "veryfast"
 # These settings optimise PSNR instead of visibility. At this quality no error is visible, and the
 # same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as much as
@@ -37,7 +37,7 @@ _PICTURE_TYPE_BY_PREDICTION: Final = {
     FramePrediction.FORWARD: PictureType.P,
     FramePrediction.BOTH_WAYS: PictureType.B,
 }
-_NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
+_NO_METADATA_MUXER_OPTIONS: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 # removes x264's settings, which x264 writes into every file
 _REMOVE_ENCODER_SETTINGS: Final = "filter_units=remove_types=6"
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
@@ -70,7 +70,9 @@ class ClipWriter:
     ) -> None:
         self._file = io.BytesIO()
         self._shown = shown
-        self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_METADATA))
+        self._container = av.open(
+            self._file, "w", format="mp4", options=dict(_NO_METADATA_MUXER_OPTIONS)
+        )
         self._stream = _open_video_stream(self._container, shown, crf, threads)
         self._filter = BitStreamFilterContext(_REMOVE_ENCODER_SETTINGS, self._stream)
         self._sound = None if sound is None else _SoundTrack(self._container, sound)
@@ -192,8 +194,9 @@ TRIED_CRFS: Final = (19.0, 14.0)
 _PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
 _DB_PER_CRF_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
-# Mean squared error of R, G and B for an error of 1 in Y, Cb or Cr, and for two roundings to whole
-# numbers. This is for ITU-R BT.709, limited range, which weights chroma slightly more than BT.601.
+# The mean squared error of R, G and B that an error of 1 in Y, Cb or Cr causes, and the error that
+# two roundings to whole numbers cause. These are for ITU-R BT.709, limited range, which weights
+# chroma slightly more than BT.601.
 _RGB_ERROR_PER_Y: Final = 1.164**2
 _RGB_ERROR_PER_CB: Final = (0.213**2 + 2.112**2) / 3.0
 _RGB_ERROR_PER_CR: Final = (1.793**2 + 0.533**2) / 3.0
@@ -220,8 +223,8 @@ def mean_squared_copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
 def choose_rate_factor(errors: tuple[float, float]) -> float:
     """Return the constant rate factor for copies with a PSNR of 42 dB, including the mark.
 
-    It is at least 10, since finer coding gains too little, and at most 19, since coarser coding
-    could be visible.
+    The factor is at least 10, since finer coding gains too little, and at most 19, since coarser
+    coding could be visible.
 
     Args:
         errors: for each of ``TRIED_CRFS``, the :func:`mean_squared_copy_error` of a copy that was

@@ -1,4 +1,4 @@
-"""Check before decoding that a picture or clip is complete, by the lengths and markers in it.
+"""Check before decoding that a picture or clip is complete, by the lengths and markers in the file.
 
 A truncated JPEG is found even if an end marker was appended to it.
 """
@@ -21,7 +21,8 @@ from entrenous.base.picture import (
     PictureFormat,
 )
 
-# Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12). The file ends at any other name.
+# Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12). A box with any other name counts as
+# the end of the file.
 _PICTURE_BOXES: Final = frozenset(b"ftyp meta mdat moov moof mfra sidx free skip wide uuid".split())
 _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
@@ -158,7 +159,7 @@ _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
     "RGB": (1, 254, 3),
 }  # other colour spaces are rare
 _READ_AHEAD_PADDING: Final = bytes(8)  # more than the 57 bits that libjpeg reads ahead
-_INVALID_CODE: Final = 8 * b"\xff\0"  # 64 bits as well, but no Huffman table can decode them
+_INVALID_CODE: Final = 8 * b"\xff\0"  # 64 bits of data that no Huffman table can decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +242,9 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
 
 
 def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
-    """Return whether a baseline JPEG has at most 8 bytes between its data and its end marker.
+    """Return whether a baseline JPEG has no detectable bytes between its data and its end marker.
 
-    The file must end with its end marker. Fewer than 8 bytes cannot be detected, because libjpeg
+    The file must end with its end marker. Up to 8 extra bytes are not detected, because libjpeg
     reads ahead that far.
     """
     image = _load_jpeg(untrusted_data, opened)
@@ -265,7 +266,10 @@ def _load_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
 
 
 def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
-    """Load a JPEG without end marker onto this colour; return whether the last pixel changed."""
+    """Fill the picture with this colour, then load a JPEG that lacks its end marker.
+
+    Returns: whether loading changed the last pixel.
+    """
     partial.load_prepare()
     partial.im.paste(colour, (0, 0, *partial.size))
     with contextlib.suppress(OSError):  # this is expected, because there is no end marker
@@ -285,7 +289,7 @@ def _segment(data: bytes, at: int) -> bytes:
 
 
 def _full_precision(scan: bytes) -> frozenset[int]:
-    """Return the components whose DC values get their last bit: Ss = 0 and Al = 0 (B.2.3)."""
+    """Return the components whose DC values get their last bit in a scan: Ss = Al = 0 (B.2.3)."""
     first, lowest_bit = scan[-3:-2], scan[-1:]
     if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
         return frozenset()
@@ -315,8 +319,10 @@ _SEGMENT_ID: Final = b"\x18S\x80g"
 def clip_container_of(untrusted_data: bytes) -> str:
     """Return the name of the only FFmpeg demuxer that may open this file.
 
-    Raises: NoVideoFound: the file does not begin like any supported container. IncompleteClip: its
-    structure extends past its end. DamagedClip: its structure contradicts itself.
+    Raises:
+        NoVideoFound: the file does not begin like any supported container.
+        IncompleteClip: its structure extends past its end.
+        DamagedClip: its structure contradicts itself.
     """
     if untrusted_data.startswith(_EBML_ID):
         _walk_elements(untrusted_data)

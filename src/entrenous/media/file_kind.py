@@ -27,7 +27,7 @@ _EBML_ID: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def media_kind_of(untrusted_data: bytes) -> MediaKind:
-    """Return what to open these bytes as: a picture, a clip or a sound.
+    """Return the kind of media as which to open these bytes: a picture, a clip or a sound.
 
     Unknown bytes are tried as a picture. MP4, MOV and WebM count as clips, although they may
     contain only sound. Callers that find no frames open them as a sound.
@@ -60,10 +60,10 @@ def is_voice_recording(untrusted_data: bytes) -> bool:
 
 
 def _is_old_quicktime(untrusted_data: bytes) -> bool:
-    """Return whether this is a QuickTime file of the time before the ftyp box.
+    """Return whether this is a QuickTime file from the time before the ftyp box existed.
 
-    Two of the box names are words that occur in texts. For these, the number before the name must
-    be a possible size of a box.
+    Two of the box names are words that occur in ordinary text. For these, the number before the
+    name must be a possible size of a box.
     """
     size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
     is_there = name in (b"wide", b"free") and size <= len(untrusted_data)

@@ -1,4 +1,4 @@
-"""Read the metadata of a picture, clip or sound: what a file says besides what is seen and heard.
+"""Read the metadata of a picture, clip or sound: all that a file tells beyond sights and sounds.
 
 Only the structure of a file is read, never beyond its end, and nothing is decoded. For pictures,
 this covers Exif 3.0 (CIPA DC-008), XMP, IPTC IIM, and comments of JPEG and PNG. If a file is

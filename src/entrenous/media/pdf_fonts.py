@@ -33,7 +33,7 @@ _RIGHT_TO_LEFT: Final = {"R", "AL"}
 
 
 def add_fonts(pdf: FPDF, texts: str) -> None:
-    """Load the typefaces that ``texts`` needs, which is all text of the PDF in one string."""
+    """Load the typefaces that are needed for ``texts``, all text of the PDF in one string."""
     # fontTools logs every table that it skips
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     for style, name in _OWN_FONT_FILES.items():

@@ -16,7 +16,7 @@ from entrenous.media.file_kind import picture_format_of
 _FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes that are read in one file
 _ENTRIES_MAX: Final = 4096  # entries in one TIFF directory
 _TIFF_DIRECTORIES_MAX: Final = 64
-_TEXT_BYTES_MAX: Final = 1 << 20  # of a compressed text after decompression
+_TEXT_BYTES_MAX: Final = 1 << 20  # largest size of compressed text after decompression
 _ENTRY_BYTES: Final = 12
 _GPS_TAG: Final = 0x8825  # tag of the offset of the GPS directory (Exif 3.0, 4.6.3)
 _XMP_TAG: Final = 700  # tag of XMP in a TIFF (XMP specification, part 3)
@@ -64,13 +64,19 @@ class TiffValue:
 
     @property
     def text(self) -> str:
-        """The value as text, up to the first null byte; an Exif comment without character code."""
+        """The value as text, up to the first null byte.
+
+        If the value is an Exif comment, its character code is left out.
+        """
         plain = self.raw.removeprefix(b"ASCII\0\0\0").removeprefix(b"\0" * 8)
         return plain.partition(b"\0")[0].decode("utf-8", "replace")
 
     @property
     def degrees(self) -> float:
-        """Degrees, minutes and seconds as degrees; raises ZeroDivisionError or struct.error."""
+        """The value, which is in degrees, minutes and seconds, as a number of degrees.
+
+        Raises: ZeroDivisionError, struct.error: the value is damaged.
+        """
         numbers: tuple[int, ...] = struct.unpack_from(f"{self.order}6I", self.raw)
         whole, minutes, seconds = (
             numbers[at] / numbers[at + 1] if at == 0 or numbers[at] else 0.0 for at in (0, 2, 4)
@@ -107,7 +113,7 @@ def read_exif(tiff: bytes) -> Exif:
 
 
 def _read_value(tiff: bytes, value_at: int, order: str) -> TiffValue:
-    """Return an entry's value, which is in the entry if it fits four bytes, or else elsewhere.
+    """Return an entry's value, which is in the entry if it fits into four bytes, else elsewhere.
 
     See TIFF 6.0, section 2.
     """
@@ -144,7 +150,7 @@ def _has_gps_position(tiff: bytes) -> bool:
 
 
 def _is_defined_rational(tiff: bytes, value_at: int | None, order: str) -> bool:
-    """Return whether an entry's first rational is a number; without a position it is 0/0."""
+    """Return whether an entry's first rational is a number; 0/0 means an unknown position."""
     if value_at is None:
         return False
     (offset,) = struct.unpack_from(f"{order}I", tiff, value_at)
@@ -221,7 +227,10 @@ def _png_metadata(data: bytes) -> _Parts:
 
 
 def _read_itxt(body: bytes) -> bytes:
-    """Return the text of an iTXt chunk: keyword, flag, method, language, translation, text."""
+    """Return the text of an iTXt chunk.
+
+    The text comes after keyword, compression flag and method, language and translated keyword.
+    """
     keyword, _, rest = body.partition(b"\0")
     del keyword
     text = rest[2:].split(b"\0", 2)[2]

@@ -1,6 +1,6 @@
 """Read a picture: upright 8-bit RGB and alpha, its encoding, no metadata (docs/spec/pictures.md).
 
-The colour space of the samples is known.
+The samples are in sRGB or in the colour space of the profile that is kept.
 """
 
 import io
@@ -54,7 +54,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
     Args:
         untrusted_data: the file.
         at_least_px: decode a JPEG at a reduced size if both sides keep this many pixels, which is
-            many times faster; a gate's fingerprint needs 192. With 0, never do so.
+            many times faster; a gate's fingerprint needs 192. With 0, the size is never reduced.
         luma: only the luma of a JPEG is needed. Its colours are not decoded, unless a colour
             profile has to be applied.
 
@@ -118,7 +118,7 @@ class _JpegRequest:
         return image
 
     def is_luma(self, image: Any, colour: ColourConversion) -> bool:
-        """Return whether a loaded JPEG has one sample per pixel that may be returned as it is."""
+        """Return whether a loaded JPEG has one sample per pixel that can be returned unchanged."""
         return self.luma and image.mode == "L" and colour.transform is None
 
 
@@ -167,7 +167,8 @@ def _check_size(size: tuple[int, int]) -> None:
 def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
     """Return the size of a WebP.
 
-    Its position depends on which of three types the file has (RFC 9649, 2.5 to 2.7).
+    The position of the size depends on the file's type, of which there are three (RFC 9649, 2.5 to
+    2.7).
     """
     if untrusted_data[12:16] == b"VP8X":
         width = int.from_bytes(untrusted_data[24:27], "little") + 1
@@ -214,9 +215,9 @@ def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> Or
 def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that makes a loaded image upright.
 
-    Returns: None if it needs none, or if its Exif is damaged. TIFF needs none, because Pillow turns
-    it while loading. HEIC and AVIF have boxes with their rotation, which their decoders apply or
-    report in place of Exif.
+    Returns: None if the image needs no turn, or if its Exif is damaged. A TIFF needs no turn,
+    because Pillow turns it while loading. HEIC and AVIF have boxes with their rotation, which their
+    decoders apply, or report in place of Exif.
     """
     untrusted_exif = image.info.get("exif")
     if not isinstance(untrusted_exif, bytes):
@@ -322,7 +323,7 @@ def samples_of(
 ) -> tuple[bytes, bytes | None]:
     """Return ``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
 
-    If alpha is opaque everywhere, None is returned for it. Where alpha is 0, the samples are black,
+    If the image is opaque everywhere, alpha is None. Where alpha is 0, the samples are black,
     so that invisible content is not passed on.
 
     Raises:

@@ -1,7 +1,7 @@
 """Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, section 5).
 
-This module also finds out how much more finely than its original a copy must be encoded to look the
-same.
+This module also determines how much more finely than the original a copy must be encoded, so that
+both look the same.
 """
 
 import io
@@ -47,7 +47,7 @@ def write_picture(
 def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
     """Return the image that :func:`write_picture` encodes.
 
-    It is grey if the original is grey, and on white if the format has no alpha.
+    The image is grey if the original is grey, and is put on white if the format has no alpha.
 
     Raises:
         ValueError: as :func:`write_picture`.
@@ -164,14 +164,15 @@ Pixels = NDArray[np.uint8]
 
 
 def quality_steps_needed(picture: Picture, trial: Pixels) -> int:
-    """Return the fewest steps with which a copy keeps ``PSNR_DB_MIN`` to the original's pixels.
+    """Return the fewest steps with which a copy's PSNR is at least ``PSNR_DB_MIN``.
 
-    Of a large picture, only some bands are encoded. The mark alone may cause nearly all of the
-    error that is allowed. So perhaps no step is fine enough; then the finest one is returned.
+    For a large picture, only some bands are encoded. The mark alone may cause nearly all of the
+    error that is allowed, so it may be that no step is fine enough. Then the finest one is
+    returned.
 
     Args:
         picture: the original.
-        trial: (H, W, 3 or 4) uint8, a copy that is for nobody, and marked as strongly as others.
+        trial: (H, W, 3 or 4) uint8, a copy with a trial mark, which is as strong as other marks.
     """
     steps = QUALITY_STEPS.get(picture.encoding.format.written, 1)
     if steps == 1 or picture.encoding.lossless:

@@ -67,7 +67,7 @@ def wav_of(sound: Sound) -> bytes:
     return file.getvalue()
 
 
-def stronger_difference(first: Pixels, second: Pixels, factor: int) -> Pixels:
+def amplified_difference(first: Pixels, second: Pixels, factor: int) -> Pixels:
     """Return the absolute difference of two pictures of one size, times ``factor``, up to 255."""
     apart = np.abs(first.astype(np.int32) - second.astype(np.int32)) * factor
     capped: Pixels = np.minimum(apart, 255).astype(np.uint8)

@@ -39,7 +39,7 @@ def resize(picture: Picture, longest_side_px: int) -> Picture:
         height_px=size[1],
         samples=samples,
         alpha=alpha,
-        original_size=None,  # describes only a reduction by a decoder
+        original_size=None,  # this field is set only if a decoder has reduced the picture
     )
 
 
@@ -57,7 +57,10 @@ PREVIEW_SIDE_PX: Final = 256  # longer side of a preview
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
+    """Return a blurred grey PNG of (H, W, 3) RGB or (H, W) grey pixels.
+
+    The longer side of the PNG has 256 pixels.
+    """
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     coarse = cv2.resize(grey, _scaled_size(pixels, PREVIEW_DETAIL_PX), interpolation=cv2.INTER_AREA)
     drawn = cv2.resize(coarse, _scaled_size(pixels, PREVIEW_SIDE_PX), interpolation=cv2.INTER_CUBIC)

@@ -86,8 +86,8 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
 class SoundTimeline:
     """Tracks the times of a sound's parts, at ``rate_hz`` samples per second.
 
-    Once the silences together are as long as the longest allowed sound, no more are recorded.
-    Senders refuse such a sound, and wrong times must not cause a long list.
+    Once the silences together are as long as the longest allowed sound, no more silences are
+    recorded. Senders refuse such a sound, and wrong times must not cause a long list.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -179,7 +179,8 @@ def _resample_to_mono(
 ) -> Iterator[NDArray[Any]]:
     """Yield parts (samples, 1) at another rate.
 
-    They have at least one sample, and together at most those of the longest allowed sound.
+    Each part has at least one sample. Together they are at most as long as the longest allowed
+    sound.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
     remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
@@ -248,7 +249,7 @@ def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
     return SoundEncoding(kind, max(0, min(int(rate), 1_000_000)))
 
 
-# a smaller difference of starts is within one frame of AAC at 44.1 kHz
+# a smaller difference between the starts of sound and video is within one frame of AAC at 44.1 kHz
 _START_DIFFERENCE_S_MIN: Final = 0.025
 # before this time, gaps are ignored: encoder priming that was not skipped has odd times
 _PRIMING_S: Final = 0.1

@@ -29,7 +29,7 @@ _ENCODER_EFFORT: Final = {
 }
 _PART_SAMPLES: Final = 1 << 16
 # otherwise FFmpeg would write its name and version into the file
-_NO_METADATA: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
+_NO_METADATA_MUXER_OPTIONS: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
 def written_format(encoding: SoundEncoding) -> SoundFormat:
@@ -48,7 +48,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
     codec, container, rate, sample_format = _encoder_settings(kind, original)
     layout = "mono" if samples.shape[1] == 1 or kind is SoundFormat.AMR else "stereo"
     file = io.BytesIO()
-    with av.open(file, "w", format=container, container_options=_NO_METADATA) as out:
+    with av.open(file, "w", format=container, container_options=_NO_METADATA_MUXER_OPTIONS) as out:
         stream: Any = out.add_stream(
             codec, rate=rate, layout=layout, options=_ENCODER_EFFORT.get(kind)
         )

@@ -1,6 +1,6 @@
-"""Write a text as an accessible PDF (decision 0043).
+"""Write text as an accessible PDF (decision 0043).
 
-It has real text, a title, a language, bookmarks, and a tag on every block. fpdf2 tags only
+The PDF has real text, a title, a language, bookmarks, and a tag on every block. fpdf2 tags only
 pictures, so this module writes the tags, in fpdf2's structure tree (ISO 32000-1, 14.7 and 14.8).
 The tree is flat: all headings and paragraphs are children of the document.
 """

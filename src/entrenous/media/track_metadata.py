@@ -18,7 +18,7 @@ from entrenous.base.language import translatable
 
 
 class FieldKind(StrEnum):
-    """What a field of metadata is about, in words for people."""
+    """What a field of metadata is about; the value is shown to people."""
 
     PLACE = translatable("Place")
     TIME = translatable("Time")
@@ -140,7 +140,7 @@ def _parse_iso6709_places(text: bytes) -> Iterator[Place]:
 
 
 def _user_text(body: bytes) -> str:
-    """Return a user data item's text, which is in a ``data`` box or after length and language."""
+    """Return a user data item's text, which is in a ``data`` box or follows length and language."""
     text = body[16:] if body[4:8] == b"data" else body[4:]
     return text.decode("utf-8", "replace")
 

@@ -19,7 +19,7 @@ _HEAD_PATTERN: Final = re.compile(
     r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*+)(?:\?([A-Za-z0-9=&_.~-]*+))? HTTP/1\.1"
     r"((?:\r\n[A-Za-z0-9-]++:[\t -~]*+)*+)",
 )
-# Bytes of first line and headers; a longer request is left to uvicorn's parser.
+# a request with a longer head (first line and headers) is left to uvicorn's parser
 _HEAD_BYTES_MAX: Final = 8192
 _CONTENT_LENGTH_DIGITS_MAX: Final = 9
 # bytes that are kept if they arrive before the previous request is answered

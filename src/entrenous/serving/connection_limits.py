@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-# Time for the first line and the headers of a request, and for the first request to begin.
+# Within this time, the first line and the headers of a request must arrive; in a new connection,
+# the first request must begin.
 _HEAD_WAIT_S_MAX: Final = 10.0
 _REFUSAL_LINGER_S: Final = 1.0  # a refused client has this long to read the refusal
 # if a request was answered before its body ended, the client has this long to send the rest
@@ -27,10 +28,10 @@ _BODY_REST_WAIT_S_MAX: Final = 60.0
 _UNREAD_S_MAX: Final = 60.0
 # bytes of answers, over all clients, that have not been read yet
 _UNREAD_BYTES_MAX: Final = 256 << 20
-# bytes of a request's first line and headers, or of what follows its body
+# limit on a request's first line and headers, and on the data that follows its body
 _HEAD_BYTES_MAX: Final = 32768
-_LARGE_BODY_BYTES: Final = 65536  # bytes; no path accepts a body this large from strangers
-_CONNECTIONS_MAX: Final = 4096  # connections; each of them may have one more file open
+_LARGE_BODY_BYTES: Final = 65536  # no path accepts a body this large from strangers
+_CONNECTIONS_MAX: Final = 4096  # each connection may have one more file open
 _OWN_FILES_MAX: Final = 32  # files of the process itself: databases, listening sockets, the log
 # Finding the connections that have waited longest is slow, so they are evicted in batches: one
 # connection for every 64 of the limit, and one more.
@@ -190,7 +191,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class LimitedConnections(ServerState):
-    """The connections of a server, at most ``limit``; beyond that, waiting ones are ended."""
+    """The connections of a server, at most ``limit``; to make room, waiting ones are closed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -244,7 +245,7 @@ class LimitedConnections(ServerState):
 class LimitedServer(uvicorn.Server):
     """A server with as many connections as the limit on open files allows.
 
-    Every second it closes those that exceed a limit.
+    Every second it closes the connections that exceed a limit.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:

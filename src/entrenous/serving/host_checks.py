@@ -54,7 +54,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def exists_visibly(path: Path) -> bool:
-    """Return whether something exists at the path that this account may see."""
+    """Return whether this account can see something at the path."""
     return os.path.exists(path)  # noqa: PTH110 -- Path.exists raises PermissionError
 
 
@@ -67,7 +67,7 @@ def describe_database_fault(database_file: Path, known_schema_version: int | Non
     """Describe what is wrong with a relay's database; return "" if nothing is wrong.
 
     The whole database is read. If ``known_schema_version`` is given, any other schema version is a
-    fault too. Version 0 is not, since it means that the file has no tables yet.
+    fault too, except version 0, which means that the file has no tables yet.
     """
     try:
         with open_read_only(database_file) as rows:
@@ -151,7 +151,7 @@ def open_read_only(database_file: Path) -> Iterator[sqlite3.Connection]:
 
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
-# Due rows are deleted every minute, but the time of that is stored only this often.
+# Due rows are deleted every minute, but the time of the last deletion is stored only this often.
 _CLOCK_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)
 _ZERO_DURATION: Final = timedelta(0)
 
@@ -160,10 +160,9 @@ _ZERO_DURATION: Final = timedelta(0)
 class ClockMark:
     """The time ``at`` up to which everything due has been deleted.
 
-    If the clock is far from ``at``, ``odd_at`` is the time that the clock showed last, and
-    ``odd_s`` is for how many seconds up to then it had run without a jump. Servers that share a
-    database share this mark. While one server's clock agrees with ``at``, clocks that disagree are
-    not trusted.
+    If the clock is far from ``at``, ``odd_at`` is the clock's last reading, and ``odd_s`` is the
+    number of seconds that it had run without a jump by then. Servers that share a database share
+    this mark. While one server's clock agrees with ``at``, clocks that disagree are not trusted.
     """
 
     at: datetime
@@ -171,7 +170,7 @@ class ClockMark:
     odd_s: int = 0
 
     def is_ahead(self, now: datetime) -> bool:
-        """Return whether the clock is so far ahead that nothing may be deleted by it."""
+        """Return whether the clock is so far ahead that it must not cause any deletion."""
         return now - self.at > CLOCK_TOLERANCE
 
     def after_check(self, now: datetime, check_interval: timedelta) -> "ClockMark":

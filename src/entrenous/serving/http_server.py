@@ -146,7 +146,7 @@ def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        # The address is in use, belongs to another machine, or is not an address at all.
+        # The address is in use or belongs to another machine, or this is not an address at all.
         except (OSError, UnicodeError, OverflowError):
             raise AddressTaken(listen=f"{host}:{port}") from None
         listener.listen(_LISTEN_BACKLOG)

@@ -1,4 +1,4 @@
-"""Web pages on the loopback for a single user of this machine: access control and no caching.
+"""Web pages on the loopback interface for one user of this machine: access control, no caching.
 
 Requests are refused if they come from another web page in the same browser, use a foreign host name
 that resolves to this machine (DNS rebinding), or come from another user of this machine.

@@ -55,7 +55,7 @@ def _is_readable_kind(path: Path, mode: int) -> bool:
 def write_new(path: Path, data: bytes) -> None:
     """Write a file all at once, readable by its owner only, creating its folder if needed.
 
-    A file that already has this content is left as it is; no other file is overwritten.
+    A file that already has this content is left unchanged; no other file is overwritten.
 
     Raises:
         AlreadyThere: something else has this name; it was not changed.

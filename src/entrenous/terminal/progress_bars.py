@@ -46,7 +46,7 @@ class StageBars:
     def report_count(self, label: str, done: int, total: int) -> None:
         """Report how many steps of a stage are done, in the same display as the bytes.
 
-        Two displays would erase each other.
+        Two separate displays would erase each other.
         """
         self._show(label, done, total, counts=True)
 
@@ -77,7 +77,7 @@ class StepCounter:
 
 
 def _make_progress_display() -> "Progress":
-    from rich import progress  # noqa: PLC0415 - takes as long to load as a small command to run
+    from rich import progress  # noqa: PLC0415 - slow to load, and needed only on a terminal
     from rich.console import Console  # noqa: PLC0415 - as above
 
     class Amount(progress.ProgressColumn):

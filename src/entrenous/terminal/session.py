@@ -27,7 +27,7 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings; they are read on first use, so a bad one stops only commands that need any.
+        """The settings, read on first use, so that a bad one stops only commands that use settings.
 
         Raises:
             BadSetting.
@@ -59,9 +59,10 @@ _INTERRUPTED_FAMILY: Final = "interrupted"
 
 
 def exit_status_of(error: EntrenousError) -> int:
-    """Return the exit status for an error, by its family.
+    """Return the exit status for an error, which depends on its family.
 
-    An error without a family counts as a bug in this program.
+    The families are the base classes Refused, NotFound, Unreachable, Malformed and Unproven. An
+    error outside of them counts as a bug in this program.
     """
     return (
         EXIT_INTERRUPTED

@@ -1,6 +1,6 @@
 """Input that the user types: text on standard input, times, and HOST:PORT.
 
-Secrets and long texts come from standard input rather than the command line, which other users of
+Secrets and long text come from standard input rather than the command line, which other users of
 the machine can read.
 """
 
@@ -29,7 +29,7 @@ STDIN_OPTION_ADVICE: Final = (
     "With -, it is read from standard input, unseen by others on this machine."
 )
 _LINE_CHARS_MAX: Final = 8192  # a link or a code has up to 4,096 characters
-# only guards the memory; sending refuses a text that is too long for a message
+# only limits the memory used; text that is too long for a message is refused later
 _TEXT_CHARS_MAX: Final = 1 << 20
 
 

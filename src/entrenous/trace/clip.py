@@ -75,7 +75,7 @@ _LIKENESS_MIN: Final = 0.3  # unrelated clips reach less; the maximum is 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipPositionHypothesis:
-    """A guess at which position and time in a sent clip the found frames show."""
+    """A guess at the position and time in a sent clip that the found frames show."""
 
     anchor: Anchor
     homography: Homography
@@ -183,7 +183,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> ClipPositionHypot
         )
         if not covers_enough(strips.covered):
             continue
-        timing = strips.best_anywhere()
+        timing = strips.best_timing_anywhere()
         if best is None or timing.likeness > best.timing.likeness:
             best = ClipPositionHypothesis(anchor, homography, timing)
     return best
@@ -250,9 +250,9 @@ def _best_timing(
         shrink_for_timing(np.asarray(sent[0])).shape,
     )
     timings = [
-        _build_strips(sampled, homography, size, shape, (strip, _frame_times(sent))).best_pinned(
-            near, probe.at_s, frame.at_s
-        )
+        _build_strips(
+            sampled, homography, size, shape, (strip, _frame_times(sent))
+        ).best_timing_through(near, probe.at_s, frame.at_s)
         for frame, homography in homographies
     ]
     return max(timings, key=lambda timing: timing.likeness)
@@ -301,7 +301,7 @@ FramePairs = Sequence[tuple[Grey, Frame]]
 def clip_verdicts(
     pairs: FramePairs, registration: Registration, candidate: ClipCandidate, compared: int
 ) -> list[MessageVerdict]:
-    """Return verdicts over the copies of each message that this clip was sent in.
+    """Return a verdict on the copies of each message that this clip was sent in.
 
     Each message has its own dither and camera motion, and is evaluated with these. Messages
     with the same camera motion (``survey_sha256``) share one pass over the frames. Every copy is
@@ -371,7 +371,7 @@ def _combined_evidence(
 
 
 def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
-    """Return the verdict over a clip's copies; chances are corrected for ``compared`` copies."""
+    """Return the verdict on a clip's copies; chances are corrected for ``compared`` copies."""
     scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.layout))
     return name_by_scores(values_by_label(candidate.clip.copies, scores), compared=compared)
 
@@ -398,7 +398,7 @@ def _describe_registration(registration: Registration, clip: SentClip) -> Pictur
     return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)
 
 
-# A part this long is taken from the middle of the found clip; a longer one would add nothing.
+# Length of the part that is taken from the middle of the found clip; more would add nothing.
 _EXCERPT_LENGTH_S: Final = 8.0
 _EXCERPT_FRAMES_MAX: Final = 32
 # Frames with a longer side than this are scaled down, because no mark has finer detail.

@@ -34,7 +34,7 @@ _MATCH_TOLERANCE_SHARE: Final = 4.0 / 1000  # as a share of the found frame's lo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCandidate:
-    """One sent clip, with the survey: what was measured of the clip when it was sent.
+    """One sent clip, with its survey, which is what was measured in the clip when it was sent.
 
     ``thumbs`` (N, h, w) are thumbnails of its frames at the times ``thumb_times``.
     ``survey_sha256`` is the hash of the whole survey. ``others`` are further messages with the same

@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 _ANCHORS_MAX: Final = 60  # anchors tried; they are many because a camera may return to a view
 # an anchor's key frame stands for this much of the clip before it and after it
 _ANCHOR_RANGE_S: Final = 3.0
-# full frames are searched this far before and after a thumbnail; thumbnails are 0.12 s apart
+# full frames are compared this far before and after a thumbnail; thumbnails are 0.12 s apart
 _SEARCH_RADIUS_S: Final = 0.25
 _TIME_GAP_S: Final = 0.4
 _TIMES_TRIED_MAX: Final = 5  # full frames are tried at no more than this many points in time
@@ -113,15 +113,15 @@ def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, in
 
 
 def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
-    """Return the likeliest points in time of all clips, each with the anchor that it was found by.
+    """Return the likeliest points in time in all clips, each with the anchor that led to it.
 
-    Two of the same clip are at least ``_TIME_GAP_S`` apart.
+    Two points in the same clip are more than ``_TIME_GAP_S`` apart.
     """
     judged = sorted(
         (
             (alike, number, at_s)
             for number, anchor in enumerate(likely)
-            for alike, at_s in _likenesses(luma, anchor, likely)
+            for alike, at_s in _thumbnail_likenesses_and_times(luma, anchor, likely)
         ),
         reverse=True,
     )
@@ -138,7 +138,9 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
     return chosen
 
 
-def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
+def _thumbnail_likenesses_and_times(
+    luma: Pixels, anchor: Anchor, likely: list[Anchor]
+) -> list[tuple[float, float]]:
     """Return the likeness and the time of each thumbnail that this anchor is responsible for.
 
     The picture is warped onto each thumbnail by the anchor's homography and the camera motion.

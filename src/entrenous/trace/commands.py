@@ -212,8 +212,8 @@ DISCLOSE_WARNING: Final = translatable(
 class ExplanationOptions:
     """The folder that ``--explain`` writes to, and the options that go with it.
 
-    ``blind`` and ``veiled`` are the options of the report, and ``disclosed`` says whether a file
-    with the marks' secrets is written too.
+    ``blind`` leaves out the names of copies that are not identified, and ``veiled`` leaves out the
+    pictures. ``disclosed`` says whether a file with the marks' secrets is written too.
     """
 
     out: Path
@@ -253,7 +253,7 @@ def refuse_existing_files(out: Path) -> None:
 def write_explanation(
     traced: "TracedFile", data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
-    """Write one trace's page, its PDF and, on request, its report; print a hint about them."""
+    """Write one trace's page, its PDF and, on request, its report; print where they are."""
     # imported here because they are slow to load, and most traces need no page and no PDF
     sections, page, pdf = (
         import_module(f"entrenous.trace.explain.{module}") for module in ("sections", "page", "pdf")

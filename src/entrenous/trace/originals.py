@@ -54,7 +54,8 @@ class SentOriginal:
     def prepared(self) -> PreparedPicture:
         if self._prepared is None:
             self._prepared = prepare_picture(np.asarray(self.picture))
-            _ = self._prepared.trial_pattern  # computed here, as callers do other work meanwhile
+            # computed now, because the caller does other work in the meantime
+            _ = self._prepared.trial_pattern
         return self._prepared
 
 
@@ -69,7 +70,7 @@ class OriginalsCache:
         self._read = read
         self._cache: dict[tuple[bytes, int | None], SentOriginal] = {}
 
-    def of(self, source: bytes, size_px: int | None) -> SentOriginal:
+    def original_for(self, source: bytes, size_px: int | None) -> SentOriginal:
         """Return the original for a source file's bytes and the size that it was scaled down to.
 
         Raises:
@@ -80,7 +81,7 @@ class OriginalsCache:
         one = self._cache.pop(key, None) or SentOriginal(
             _decode_original(source, size_px, self._read)
         )
-        self._cache[key] = one  # inserting it again moves it to the end, as the newest
+        self._cache[key] = one  # inserting it again moves it to the end, where the newest is
         self._drop_oldest()
         return one
 

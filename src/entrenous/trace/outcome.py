@@ -24,7 +24,7 @@ NO_EVIDENCE_VERDICT: Final = Verdict(Finding.NOBODY, (), {}, {})
 
 @dataclass(frozen=True, slots=True)
 class MessageVerdict:
-    """The verdict over one message's copies; ``warp`` is None for a sound."""
+    """The verdict on one message's copies; ``warp`` is None for a sound."""
 
     message: MessageName
     verdict: Verdict

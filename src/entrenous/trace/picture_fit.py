@@ -1,4 +1,4 @@
-"""Register a found picture on sent ones, detect marks, and only then derive their copies' keys."""
+"""Register a found picture on sent ones, detect marks, and only then derive the copies' keys."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +60,7 @@ def _coefficient_evidence(
     trial, _ = warp_to_found(prepared.trial_pattern, at_work)
     plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
-    warped[~covered] = 0  # otherwise border pixels would count as evidence where the leak has none
+    warped[~covered] = 0  # outside the leak, interpolated border pixels must not count as evidence
     return coding_evidence(warped, prepared)
 
 
@@ -102,7 +102,7 @@ class AlignedPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureFit:
-    """A sent picture that the found one was registered on, and the verdict over its copies."""
+    """A sent picture that the found one was registered on, and the verdict on its copies."""
 
     message: Message
     picture: SentPicture
@@ -126,7 +126,7 @@ def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and ho
     ``patient`` also tries methods that take seconds, for pictures with few features.
     """
     for (source, size_px), same in _group_readable_by_original(sent, device, lost).items():
-        original = originals.of(source, size_px)
+        original = originals.original_for(source, size_px)
         with ThreadPoolExecutor(1) as executor:
             # prepared ahead, because a picture that resembles the found one usually matches
             preparing = executor.submit(original.prepared)
@@ -151,7 +151,8 @@ def weigh_copies(aligned: AlignedPicture, compared: int) -> Iterator[PictureFit]
 def _score_function(aligned: AlignedPicture, picture: SentPicture) -> ScoreCopies:
     """Return a function that scores this picture's copies.
 
-    Its argument are the copies named so far, whose evidence is removed first.
+    The function's argument is the labels of the copies named so far, whose evidence is removed
+    first.
     """
     size = stream_bytes(*aligned.size)
     seeds = values_by_label(picture.copies, (copy.seed for copy in picture.copies))

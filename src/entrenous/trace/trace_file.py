@@ -18,7 +18,7 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 @dataclass(frozen=True, slots=True)
 class TracedFile:
-    """A trace, the messages that could not be compared, and for a picture its evidence."""
+    """A trace, the messages that could not be compared and, for a picture, its evidence."""
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
@@ -62,8 +62,8 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     """Trace a clip by its frames, or by its sound track if there are no frames or they name nobody.
 
     Both searches share one accepted chance of naming an innocent copy (alpha). Chances are
-    corrected for all copies ever sent, and a clip's copies are counted twice there: once for the
-    frames, and once for the sound.
+    corrected for the number of all copies ever sent, in which a clip's copies count twice: once
+    for the frames, and once for the sound.
     """
     try:
         by_frames = _load_tracer("entrenous.trace.clip", "trace_clip")(untrusted_data, device)

@@ -54,8 +54,8 @@ _DIVISION_EPSILON: Final = 1e-12
 class TileEstimates:
     """Estimates for each tile; both arrays are (tiles, BANDS).
 
-    ``change`` is the relative change, in units of the mark's strength. ``information`` is how much
-    is known about it.
+    ``change`` is the relative change of the tile's loudness, in units of the mark's strength.
+    ``information`` measures how much both sounds together tell about the change.
     """
 
     change: NDArray[np.float64]
@@ -354,7 +354,10 @@ def _evidence_on_path(
 
 
 def _tiles_under(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
-    """Return the first tile whose frame centres all lie inside the found sound, and how many do."""
+    """Return the first tile that lies inside the found sound, and the number of such tiles.
+
+    A tile lies inside if all its frame centres do.
+    """
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP_SAMPLES
     at = path.place(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
@@ -378,7 +381,8 @@ def _aligned_spectra(
 def _stretches_of_tiles(
     found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.float32]:
-    # the pitch was kept: changing only the tempo shifts whole stretches of the sound
+    # pitch 1 means that the pitch was kept, perhaps while the tempo was changed, which shifts whole
+    # stretches of the sound
     if path.pitch == 1.0:
         centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES)
         return found_samples.read(

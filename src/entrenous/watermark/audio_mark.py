@@ -26,13 +26,13 @@ BANDS: Final = 53
 BINS: Final = BANDS * TILE_BINS
 
 
-def samples_at_rate(count: int, rate_hz: int) -> int:
+def samples_at_16_khz(count: int, rate_hz: int) -> int:
     """Return the length at 16 kHz of ``count`` samples at ``rate_hz``."""
     return -(-count * RATE_HZ // rate_hz)
 
 
 def tile_count(count: int, rate_hz: int) -> int:
-    frames = samples_at_rate(count, rate_hz) // HOP_SAMPLES + 1
+    frames = samples_at_16_khz(count, rate_hz) // HOP_SAMPLES + 1
     return -(-frames // TILE_FRAMES)
 
 
@@ -53,7 +53,7 @@ def to_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.fl
     """Return the samples (n, channels) converted to 16 kHz."""
     up, down = _resampling_ratio(rate_hz, RATE_HZ)
     moved = resample_poly(samples, up, down, axis=0)
-    fitted: NDArray[np.float32] = moved[: samples_at_rate(len(samples), rate_hz)]
+    fitted: NDArray[np.float32] = moved[: samples_at_16_khz(len(samples), rate_hz)]
     return fitted.astype(np.float32, copy=False)
 
 
@@ -171,7 +171,7 @@ def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
 LENGTH_S_MIN: Final = 1.0
 # where a sound changes quickly, a chip changes its amplitude by this share: 0.83 dB
 MARK_STRENGTH: Final = 0.1
-STEADY_TONE_SHARE: Final = 0.4  # a steady tone gets this share of MARK_STRENGTH
+STEADY_TONE_STRENGTH_SHARE: Final = 0.4  # a steady tone gets this share of MARK_STRENGTH
 # a band changes quickly if its level varies by at least this much around a tile
 _VARIATION_DB: Final = 4.0
 _NEIGHBOURHOOD_TILES: Final = 9  # number of tiles around a tile: 0.6 s
@@ -184,8 +184,8 @@ class PreparedSound:
     """A sound prepared for marking or detection.
 
     ``samples`` (n, channels) are at ``rate_hz``; ``working`` has the same sound at 16 kHz, and
-    ``mono`` is the mean of its channels. ``strength`` (tiles, BANDS) is by which share of its
-    amplitude a chip changes a tile.
+    ``mono`` is the mean of its channels. ``strength`` (tiles, BANDS) is the share of a tile's
+    amplitude by which its chip changes it.
     """
 
     samples: NDArray[np.float32]
@@ -242,7 +242,9 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     # tone.
     audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW_SAMPLES**2
     strength: NDArray[np.float32] = (
-        MARK_STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
+        MARK_STRENGTH
+        * (STEADY_TONE_STRENGTH_SHARE + (1.0 - STEADY_TONE_STRENGTH_SHARE) * variation)
+        * audible
     )
     return strength.astype(np.float32)
 

@@ -70,7 +70,7 @@ def _bandpass(points: int) -> NDArray[np.float32]:
 _WINDOW_SAMPLES: Final = 4096  # 0.26 s
 _LONG_WINDOW_SAMPLES: Final = 8192
 _CORRELATION_PEAK_MIN: Final = (
-    6.0  # least height of a peak, in units of the root mean square over all lags
+    6.0  # minimum height of a peak, in units of the root mean square over all lags
 )
 _PROBES_MAX: Final = 6
 # probes are at most this many seconds from the middle of the found sound
@@ -78,7 +78,7 @@ _PROBE_DISTANCE_S_MAX: Final = 4.0
 _PITCH_STEP: Final = 5e-4
 _PITCH_STEPS: Final = 24
 _SLACK_S: Final = 0.05
-# at constant speed, windows deviate from their neighbours by at most this
+# at constant speed, windows deviate from their neighbours by at most this many samples
 _JITTER_SAMPLES: Final = 16.0
 # the same for a changed tempo with preserved pitch, which shifts pieces of the sound: 25 ms
 _JITTER_SAMPLES_PITCH_KEPT: Final = 400.0
@@ -121,7 +121,10 @@ class TimePath:
 def follow_sound(
     found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[SoundPlace]
 ) -> TimePath | None:
-    """Return the path of a found sound from one of ``places``; None if windows disagree."""
+    """Return the time path of a found sound, starting from the best of ``places``.
+
+    Returns: None if the windows disagree.
+    """
     lines = [line for place in places for line in _line_hypotheses(found_samples, place)]
     probes = _probe_centres(found_samples)
     line = max(
@@ -155,7 +158,7 @@ class _LineHypothesis:
         """Whether the pitch was preserved while the tempo changed."""
         return self.pitch != self.tempo
 
-    def at(self, found: float) -> float:
+    def sent_position(self, found: float) -> float:
         return self.centre + self.tempo * (found - self.middle)
 
 
@@ -194,7 +197,9 @@ def _line_agreement(
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
-        window = TrackingWindow(centre, line.at(centre), line.pitch, _WINDOW_SAMPLES, slack)
+        window = TrackingWindow(
+            centre, line.sent_position(centre), line.pitch, _WINDOW_SAMPLES, slack
+        )
         total += float(correlate_lags(found_samples, sent, window, 1).max())
     return total
 
@@ -249,7 +254,7 @@ class _Tracker:
     def next_window(self, centre: float, size: int) -> TrackingWindow:
         slack = round(_SLACK_S * RATE_HZ)
         return TrackingWindow(
-            centre, self.line.at(centre) + self.shift, self.line.pitch, size, slack
+            centre, self.line.sent_position(centre) + self.shift, self.line.pitch, size, slack
         )
 
     def locate_window(self, window: TrackingWindow, lags: NDArray[np.float32]) -> float | None:
@@ -303,7 +308,7 @@ def _smooth_knots(
 ) -> NDArray[np.float64]:
     """Return smoothed positions of the knots in the sent sound.
 
-    They are on a straight line if most knots lie on one. Otherwise they follow a running mean, and
+    They are on a straight line if most knots lie on one. Otherwise they follow a running mean or,
     where echoes scatter the knots, a line with the expected tempo.
     """
     slope, offset = _line_through(found, sent)

@@ -1,6 +1,6 @@
 """Estimate and undo changes that a leak has undergone: tone curve, blur, resizing, sharpening.
 
-The remaining difference from the sent picture contains the mark. How reliable the difference is
+The remaining difference from the sent picture contains the mark. The reliability of this difference
 varies from place to place.
 """
 
@@ -215,7 +215,7 @@ def _frequency_rings(shape: Shape) -> NDArray[np.float32]:
 
 _CLIP_SD: Final = 3.0
 # squared grey levels; a window with less power gets mostly the gain of its class
-_WINDOW_PRIOR: Final = 0.5
+_WINDOW_POWER_PRIOR: Final = 0.5
 _CONTRAST_CLASSES: Final = 24  # windows are divided into this many classes by contrast
 # squared grey levels; a class with less power gets the gain of the next stronger one
 _SILENT_CLASS_POWER: Final = 0.01
@@ -270,7 +270,7 @@ def _octave_evidence(
     gain = _local_gain(found, sent, weight, amount)
     residual, variance = _clipped_residual(found, sent, gain, weight, amount)
     kept = gain * slope
-    # if the residual is smaller than a mark of this strength, marks were weakened
+    # where the residual is smaller than a mark of full strength, marks were weakened
     full = np.maximum(kept**2 * _local_mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
     return OctaveEvidence(
@@ -299,7 +299,7 @@ def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plan
     cross = _local_mean(weight * found * sent) / amount
     power = np.maximum(_local_mean(weight * sent * sent) / amount, 0.0)
     typical = _gain_by_contrast(cross, power, amount)
-    local = (cross + _WINDOW_PRIOR * typical) / (power + _WINDOW_PRIOR)
+    local = (cross + _WINDOW_POWER_PRIOR * typical) / (power + _WINDOW_POWER_PRIOR)
     return np.asarray(np.clip(local, 0.0, _WINDOW_GAIN_MAX), np.float32)
 
 

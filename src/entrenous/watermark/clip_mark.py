@@ -21,8 +21,8 @@ from entrenous.watermark.visibility import band_masks
 
 NODE_INTERVAL_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
-# Finest band first. Coarse bands get more than in pictures, since video encoders keep coarse
-# detail.
+# Finest band first. Coarse bands have higher gains than in pictures, since video encoders keep
+# coarse detail.
 _BAND_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
 _PSNR_DB: Final = 47.0

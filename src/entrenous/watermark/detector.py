@@ -43,7 +43,7 @@ class ChipEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartialEvidence:
-    """Evidence from one source, with norm 1 or 0, and the score that a trial mark has in it."""
+    """Evidence from one source, with norm 1 or 0, and the score of a trial mark in it."""
 
     per_chip: Plane
     forecast: float

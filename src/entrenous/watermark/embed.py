@@ -60,7 +60,7 @@ def pattern_adjoint(evidence: Plane, layout: ChipLayout, masks: Sequence[Plane])
 
 
 def enlarge_mark(mark: Plane, shape: Shape) -> Plane:
-    """Enlarge to the full size (bicubic); an array of that size is returned as it is."""
+    """Enlarge to the full size (bicubic); an array of that size is returned unchanged."""
     if mark.shape == shape:
         return mark
     large = cv2.resize(mark, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -121,7 +121,7 @@ def _cubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
-# least PSNR at a longest side of 600 px; larger pictures need less amplitude for the same score
+# minimum PSNR at a longest side of 600 px; larger pictures need less amplitude for the same score
 _PSNR_DB_AT_600_PX: Final = 43.8
 _PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
@@ -179,7 +179,7 @@ def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:
 
 
 def copy_psnr_db_min(longest_side_px: int) -> float:
-    """Return the least PSNR, in dB, that a marked picture of this size may have."""
+    """Return the minimum PSNR, in dB, of a marked picture of this size."""
     wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
 

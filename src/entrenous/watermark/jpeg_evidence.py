@@ -146,10 +146,10 @@ def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0)
 
 
 def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> CoefficientModel:
-    """Return a first model of the coefficients.
+    """Return the initial model of the coefficients.
 
-    The variance is the sum of the mark's power, the rounding, and how far coefficients are outside
-    their intervals.
+    The variance is the sum of the mark's power, the rounding variance, and the mean square of how
+    far coefficients are outside their intervals.
     """
     mark = local_mean(trial * trial)
     spread = (

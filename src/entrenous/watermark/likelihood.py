@@ -30,7 +30,7 @@ def upper_tail(score: float) -> float:
     return max(min(1.0, hoeffding, _BENTKUS_DZINDZALIETA * normal), CHANCE_MIN)
 
 
-def tail_of_best(compared: int, tail: float) -> float:
+def chance_that_any_scores(compared: int, tail: float) -> float:
     """Return the chance that at least one of several innocent copies reaches a score.
 
     ``tail`` is the chance that one innocent copy reaches it, and ``compared`` is the number of

@@ -17,7 +17,7 @@ Samples = TypeVar("Samples", Pixels, Plane)
 
 
 def shrink(pixels: Samples, shape: Shape) -> Samples:
-    """Shrink to (rows, columns) by averaging areas; an array of that size is returned as it is."""
+    """Shrink to (rows, columns) by averaging areas; an array of that size is returned unchanged."""
     if pixels.shape[:2] == shape:
         return pixels
     small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)

@@ -12,7 +12,7 @@ from typing import Final
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import MessageId, MessageName, RecipientId
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
-from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
+from entrenous.watermark.likelihood import chance_that_any_scores, likelihood_ratio, upper_tail
 
 
 class Finding(StrEnum):
@@ -156,7 +156,9 @@ def name_by_scores(
     ('ana',)
     """
     total = _checked_compared_count(len(scores), alpha, compared)
-    chance = {who: tail_of_best(total, upper_tail(score)) for who, score in scores.items()}
+    chance = {
+        who: chance_that_any_scores(total, upper_tail(score)) for who, score in scores.items()
+    }
     outliers = (who for who in chance if chance[who] <= alpha)
     named = tuple(sorted(outliers, key=scores.__getitem__, reverse=True))
     ratio = {who: likelihood_ratio(score) for who, score in scores.items()}
@@ -223,9 +225,10 @@ def _checked_compared_count(copies: int, alpha: float, compared: int | None) -> 
 def _chance_in_round(score: float, total: int, round_number: int) -> float:
     """Return the chance in a round, which counts 2^(round_number + 1)-fold.
 
-    After 1,000 rounds, no chance is small enough.
+    The factor stops growing after 1,000 rounds, when no chance is small enough anyway.
     """
-    return min(1.0, tail_of_best(total, upper_tail(score)) * 2.0 ** min(round_number + 1, 1000))
+    chance = chance_that_any_scores(total, upper_tail(score))
+    return min(1.0, chance * 2.0 ** min(round_number + 1, 1000))
 
 
 def _newly_named(
@@ -236,7 +239,7 @@ def _newly_named(
     return tuple(sorted(small, key=lambda who: best[who][1], reverse=True))
 
 
-# scores above this are not searched; the tail reaches its floor at a much lower one
+# higher scores are not searched, because the tail reaches its floor at a much lower score
 _SCORE_MAX: Final = 64.0
 _BISECTION_STEPS: Final = 60
 
@@ -250,11 +253,11 @@ def naming_score_min(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -
     >>> round(naming_score_min(1000), 1)
     6.2
     """
-    if compared < 1 or tail_of_best(compared, upper_tail(_SCORE_MAX)) > alpha:
+    if compared < 1 or chance_that_any_scores(compared, upper_tail(_SCORE_MAX)) > alpha:
         raise ValueError("no score names a copy here")
     low, high = 0.0, _SCORE_MAX
     for _ in range(_BISECTION_STEPS):
         middle = 0.5 * (low + high)
-        enough = tail_of_best(compared, upper_tail(middle)) <= alpha
+        enough = chance_that_any_scores(compared, upper_tail(middle)) <= alpha
         low, high = (low, middle) if enough else (middle, high)
     return high

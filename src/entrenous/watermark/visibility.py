@@ -1,7 +1,7 @@
 """The amplitude of a mark at each place.
 
-It is as large as the picture can hide, and zero in flat areas. Where needed, a visibility model for
-a viewer at some distance lowers it further.
+The amplitude is as large as the picture can hide, and zero in flat areas. Where the mark would
+still be visible to a viewer at some distance, a model of vision lowers it further.
 """
 
 import math
@@ -28,8 +28,10 @@ _AMPLITUDE_FLOOR: Final = 0.4
 _AMPLITUDE_FLOOR_MIN: Final = 0.2
 # grey levels; for smooth pictures, in which a mark would otherwise be too weak
 _AMPLITUDE_FLOOR_MAX: Final = 0.6
-_SMOOTH_DB_AT_600_PX: Final = 47.5
-_SMOOTH_DB_PER_OCTAVE: Final = 1.1
+# a floor above the usual one must keep at least this PSNR: at a longest side of 600 px, and the
+# increase for each doubling of that side
+_SMOOTH_PSNR_DB_AT_600_PX: Final = 47.5
+_SMOOTH_PSNR_DB_PER_OCTAVE: Final = 1.1
 _ACTIVITY_EXPONENT: Final = 0.6
 _AMPLITUDE_CEILING: Final = 6.0  # grey levels
 _MASK_WINDOW_PX: Final = 5
@@ -39,7 +41,7 @@ _EDGE_WINDOW_PX: Final = 13
 # an edge counts at most this many times the activity of the smoothest place around it
 _EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
-# in pure black and white, half of a mark is clipped, and the other half changes the mean
+# lower in pure black and white, where half of a mark is clipped and the rest changes the mean
 _LUMA_KNOTS: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
 _LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
 # finest band first; most energy is where it is least visible, but coarse bands have enough for
@@ -80,7 +82,7 @@ def band_masks(luma: Plane, bands: int) -> list[Plane]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Octave:
-    """What a band's mask is computed from.
+    """The measurements of the picture from which a band's mask is computed.
 
     ``activity`` is the activity around each pixel, ``light`` is its luma, and ``gain`` is the gain
     of the band.
@@ -97,7 +99,7 @@ class _Octave:
         amplitude *= np.interp(self.light, _LUMA_KNOTS, _LUMA_FACTOR)
         return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
 
-    def thin(self, step: int) -> "_Octave":
+    def subsampled(self, step: int) -> "_Octave":
         return _Octave(self.activity[::step, ::step], self.light[::step, ::step], self.gain)
 
 
@@ -106,10 +108,13 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
-    """Return the highest floor that keeps SSIM and, if it is above 0.4, PSNR at their limits."""
+    """Return the highest floor with enough SSIM; above 0.4, the PSNR must be enough too."""
     contrast = _sample_variance(luma)[::_SAMPLING_STEP_PX, ::_SAMPLING_STEP_PX]
-    sampled = [one.thin(max(1, _SAMPLING_STEP_PX >> level)) for level, one in enumerate(octaves)]
-    smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
+    sampled = [
+        one.subsampled(max(1, _SAMPLING_STEP_PX >> level)) for level, one in enumerate(octaves)
+    ]
+    octaves_above = math.log2(max(luma.shape) / 600.0)
+    smooth_db = _SMOOTH_PSNR_DB_AT_600_PX + _SMOOTH_PSNR_DB_PER_OCTAVE * octaves_above
 
     def is_acceptable(floor: float) -> bool:
         smooth = floor <= _AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
@@ -189,7 +194,7 @@ def zero_in_flat_areas(
 def flat_area_mask(pixels_rgb: Pixels) -> Pixels:
     """Return (H, W) uint8: 255 where the surrounding 15 x 15 pixels are equal, and 0 elsewhere.
 
-    At a border, the surrounding pixels are fewer.
+    Near a border, only the pixels inside the picture are compared.
     """
     half, high = _FLAT_WINDOW_PX // 2, len(pixels_rgb)
     flat = np.empty(pixels_rgb.shape[:2], np.uint8)

@@ -46,7 +46,7 @@ def encode(value: object) -> bytes:
 def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
     """Encode a value, and check that ``read`` accepts it, so that nothing unreadable is sent.
 
-    Raises: ValueError: ``read`` refuses the encoding, so the other end would refuse it too.
+    Raises: ValueError: ``read`` refuses the encoding, so the recipient would refuse it too.
     """
     encoded = encode(value)
     try:
@@ -194,7 +194,7 @@ def _decode_map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, 
     newest = -1
     for _ in range(size):
         kind, key, at = _decode_head(data, at)
-        # keys must ascend: that makes the order deterministic and excludes duplicates
+        # ascending keys make the order deterministic and exclude duplicates
         if kind != 0 or key <= newest:
             raise BadCbor
         found[key], at = _decode_value(data, at, depth + 1)

@@ -35,8 +35,9 @@ def read_time(untrusted_text: object) -> datetime:
 
 
 _URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
-# By the length of the text modulo 4: the padding that is left out, and the valid last characters,
-# whose unused bits are zero (4 bits after one byte, 2 bits after two). 1 modulo 4 is never valid.
+# Both tuples are indexed by the length of the text modulo 4, which is never 1 in valid text. They
+# have the padding that is left out, and the valid last characters, whose unused bits are zero (4
+# bits after one byte, 2 bits after two).
 _BASE64_PADDING: Final = ("", "", "==", "=")
 _VALID_LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
@@ -91,7 +92,7 @@ def read_canonical(untrusted_data: bytes) -> Any:
     """Parse canonical JSON; raises ValueError for any other form of the value."""
     try:
         value = json.loads(untrusted_data.decode())
-        again = canonical_json(value)  # this recurses some levels deeper than parsing did
+        again = canonical_json(value)  # this recurses a few levels deeper than parsing did
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if again != untrusted_data:
@@ -118,7 +119,7 @@ def _refuse_noncanonical_types(value: object) -> None:
 ShapeT = TypeVar("ShapeT")
 NounT = TypeVar("NounT")
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]  # until the year 9999
-JsonCount = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers hold exactly
+JsonCount = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # JSON numbers hold these exactly
 
 
 class StrictJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

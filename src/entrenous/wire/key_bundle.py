@@ -48,9 +48,9 @@ from entrenous.wire.cbor import (
 from entrenous.wire.text import as_name, as_url
 
 _KEY_BUNDLE_VERSION: Final = 2
-_ED25519_SIGNATURE_BYTES: Final = 64  # bytes
+_ED25519_SIGNATURE_BYTES: Final = 64
 _MLDSA65_SIGNATURE_BYTES: Final = 3309
-_CERTIFICATE_BYTES_MAX: Final = 512  # bytes; certificates of the current version have 182
+_CERTIFICATE_BYTES_MAX: Final = 512  # certificates of the current version have 182
 _ENFORCED_LIMITS_MAX: Final = 16
 
 
@@ -288,7 +288,7 @@ def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     return lists
 
 
-_BATCH_STATEMENT_BYTES_MAX: Final = 128  # bytes; statements of the current version have up to 72
+_BATCH_STATEMENT_BYTES_MAX: Final = 128  # statements of the current version have up to 72
 _PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _MLDSA65_KEY_BYTES: Final = 1952
 
@@ -329,7 +329,7 @@ def position_fields(place: BatchPosition) -> tuple[object, object]:
     The fields are the index (one byte) and the path, which is the hashes of the Merkle proof.
 
     Raises:
-        OverflowError: the index does not fit one byte.
+        OverflowError: the index does not fit into one byte.
     """
     return place.index.to_bytes(1, "big"), list(place.path)
 

@@ -1,4 +1,4 @@
-"""Convert errors to problem details (RFC 9457), the form in which servers send them, and back."""
+"""Convert errors to and from problem details (RFC 9457), the form in which servers send them."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -429,7 +429,7 @@ def write_evaluation(answered: Evaluation) -> bytes:
 
 
 def read_evaluation(untrusted_body: bytes) -> Evaluation:
-    """Return the relay's evaluation: an element of 32 bytes, and the number of tries left.
+    """Return the relay's evaluation: an element of 32 bytes, and the number of attempts left.
 
     The element may be invalid.
     """

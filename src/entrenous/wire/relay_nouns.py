@@ -1,7 +1,7 @@
 """What devices and relays exchange: envelopes, blobs, prekeys, send tokens, and a vault's lock.
 
-See docs/spec/relay.md and lock.md. The relay sees sizes, times, hashes of tokens ("locks") and
-encrypted bytes, and nothing else.
+A vault's lock is the relay's part of the vault's key. The relay sees sizes, times, hashes of tokens
+(also called "locks") and encrypted bytes, and nothing else. See docs/spec/relay.md and lock.md.
 """
 
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The relay's answer to one try to unlock: the evaluated OPRF element (32 bytes), and the
-    number of tries left.
+    """The relay's answer to one attempt to unlock: the evaluated OPRF element (32 bytes), and the
+    number of attempts left.
     """
 
     evaluated: bytes
@@ -111,7 +111,7 @@ class RelayLock:
 
 
 class EnvelopeState(StrEnum):
-    """The states of an envelope; carry/relay_rows.py says which may follow which."""
+    """The states of an envelope; carry/relay_rows.py has the transitions between them."""
 
     WAITING = translatable("waiting")
     DELIVERED = translatable("delivered")
@@ -187,7 +187,7 @@ class WaitingEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class BlobDeposit:
-    """What the start of an upload says about a blob; the blob's bytes follow as a stream."""
+    """The announcement of a blob at the start of an upload; the blob's bytes follow as a stream."""
 
     id: BlobId
     mailbox: MailboxId
@@ -241,7 +241,8 @@ class PrekeyBundle:
 
 @dataclass(frozen=True, slots=True)
 class SendToken:
-    """What a mailbox's owner registers about a send token, which permits posting envelopes there.
+    """A send token, which permits posting envelopes to a mailbox, as the mailbox's owner registers
+    it.
 
     ``lock`` is the token's hash.
     """

@@ -27,9 +27,9 @@ _MEDIA_TYPE_PATTERN: Final = re.compile(
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text may be a name.
+    """Return whether a string is a valid name.
 
-    A name has 1 to 64 characters, and none that controls, reorders or hides other characters.
+    A name has 1 to 64 characters, none of which controls, reorders or hides other characters.
 
     Control, format (except joiners), private, surrogate and unassigned characters are refused, as
     are line and paragraph separators, and spaces at either end.
@@ -86,7 +86,7 @@ def _is_visible_character(char: str) -> bool:
 
 
 def is_local_address(url: str) -> bool:
-    """Return whether an address leads to the same machine: a loopback address, or the address 0.
+    """Return whether an address leads to this machine: a loopback address, or the address 0.
 
     See RFC 6761 section 6.3 and RFC 6890. The short and numeric forms that resolvers still accept
     are recognised too. Names are not resolved.

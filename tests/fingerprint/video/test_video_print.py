@@ -43,7 +43,7 @@ def test_frames_run_in_the_order_of_time_and_are_not_too_many() -> None:
 def test_a_view_has_a_hash_for_every_frame() -> None:
     with pytest.raises(ValueError, match="one hash per frame"):
         VideoViews((0, 250), (VideoView("as it is", (BITS,)),))
-    assert VideoViews((0, 250, 700), (VideoView("as it is", (BITS,) * 3),)).moments == 2
+    assert VideoViews((0, 250, 700), (VideoView("as it is", (BITS,) * 3),)).half_second_count == 2
 
 
 @pytest.mark.parametrize("words", [b"", bytes(3), bytes(4 * SOUND_WORDS_MAX + 4)])

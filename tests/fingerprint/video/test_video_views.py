@@ -25,12 +25,12 @@ def fitting(look: VideoViews, registered: VideoPrint) -> dict[str, float]:
     return {
         view.how: len(
             {
-                look.moment(frame)
+                look.half_second_of_frame(frame)
                 for frame, one in enumerate(view.hashes)
                 if min(differing_bits(one, bits) for bits in registered.hashes) <= 31
             }
         )
-        / look.moments
+        / look.half_second_count
         for view in look.views
     }
 

@@ -70,7 +70,7 @@ def _cheap(key: Secret) -> bytes:
     """The key of an archive, at scrypt's lowest price."""
     identity = age_identity(key).reveal()
     return encrypt_with_passphrase(
-        _WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), price=1
+        _WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), work_factor=1
     )
 
 

@@ -40,7 +40,7 @@ from entrenous.trace.report.recompute import (
 from entrenous.trace.report.recompute import (
     upper_tail as recomputed_tail,
 )
-from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
+from entrenous.watermark.likelihood import chance_that_any_scores, likelihood_ratio, upper_tail
 from entrenous.watermark.verdict import Finding, MatchedSpan, NoSuchTrace
 from entrenous.wire.encodings import canonical_json
 from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, opened
@@ -346,7 +346,7 @@ def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
 @pytest.mark.parametrize("compared", [1, 24, 100_000])
 def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
     assert recomputed_tail(z) == upper_tail(z)
-    once = tail_of_best(compared, upper_tail(z))
+    once = chance_that_any_scores(compared, upper_tail(z))
     assert chance_bound(z, compared, 0) == min(1.0, 2.0 * once)
     assert chance_bound(z, compared, 3) == min(1.0, 16.0 * once)
     assert recomputed_ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)

@@ -60,7 +60,7 @@ class EagerCoroutine(Generic[AnswerT]):
         except StopIteration as ended:
             self._on_result(ended.value)
             return
-        if waits is None:  # a bare yield, as in asyncio.sleep(0)
+        if waits is None:  # the coroutine yielded without a future, as asyncio.sleep(0) does
             asyncio.get_running_loop().call_soon(self._advance)
         else:
             waits._asyncio_future_blocking = False  # noqa: SLF001 -- as asyncio.Task does

@@ -35,7 +35,8 @@ from entrenous.wire.encodings import from_base64url
 from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, status_of, write_problem
 
 SMALL_BODY_BYTES_MAX: Final = 4096
-# Time in which the largest body other than a blob, 557 KB, must arrive: about 10 KB a second.
+# Seconds within which a body other than a blob must arrive. The largest such body, 557 KB, then
+# needs about 10 KB a second.
 _BODY_S_MAX: Final = 60.0
 
 
@@ -52,7 +53,7 @@ class RelayRequest(Protocol):
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        """The query parameters; of several with one name, the last counts."""
+        """The query parameters; if several have the same name, the last one counts."""
 
     def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises ClientDisconnect."""
@@ -78,7 +79,7 @@ class ReceivedRequest:
 
 
 def parse_query(untrusted_text: str) -> Mapping[str, str]:
-    """Parse a query; of several parameters with one name, the last counts."""
+    """Parse a query; if several parameters have the same name, the last one counts."""
     if "%" in untrusted_text or "+" in untrusted_text:
         return dict(parse_qsl(untrusted_text, keep_blank_values=True))
     pairs = (pair.partition("=") for pair in untrusted_text.split("&") if pair)
@@ -179,10 +180,11 @@ _STATUS_BY_ERROR_CLASS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
 # Tells clients that a relay answers, and which protocol it uses.
 _PROTOCOL_HEADER: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
 _CLOSE_HEADER: Final = (b"connection", b"close")
-#: The protocol version assumed for a request without the header, where that is not version 1.
-#: Monitoring programs ask for the status without the header.
+#: The protocol version that is assumed for a request without the header, by path; 1 for all others.
+#: Monitoring programs request the status without the header.
 _ASSUMED_PROTOCOLS: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
-# Seconds after which a full disk may have room: when the operator acts or messages expire.
+# Seconds after which a full disk may have room again, because the operator has acted or messages
+# have expired.
 _RETRY_AFTER_FULL_S: Final = "600"
 _LOG: Final = logging.getLogger("entrenous.relay")
 

@@ -157,8 +157,8 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 
 
 async def show_upload(request: Request, relay: Relay) -> Response:
-    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: return how much of the blob is stored, to its
-    uploader.
+    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: tell the uploader how much of the blob is
+    stored.
     """
     received_bytes, size = await count_uploaded_bytes(blob_of(request), token_of(request), relay)
     return Response(
@@ -180,7 +180,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
-        stop = start  # the server sends no body, so none is read
+        stop = start  # no body is sent, so no bytes are read
     chunks = await relay.blobs.read(blob.name, start, stop)
     kind = "application/octet-stream"
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
@@ -206,7 +206,7 @@ def _parse_blob_deposit(request: Request, start: int) -> BlobDeposit:
     return BlobDeposit(blob_of(request), mailbox_of(request), size, sha256, *locks, expires_at)
 
 
-# Bytes: base64url adds a third to the sealed bytes, the other members at most 4 KiB.
+# Base64url adds a third to the sealed bytes, and the other members take at most 4 KiB.
 _ENVELOPE_BODY_BYTES_MAX: Final = 2 * SEALED_BYTES_MAX
 _SEQUENCE_MAX: Final = 2**53 - 1
 

@@ -23,7 +23,7 @@ from entrenous.base.errors import DamagedBlob, DiskFailed, DiskFull, NoSuchBlob,
 from entrenous.base.files import sync_folder
 
 UPLOAD_RETRY_AFTER_S: Final = (
-    10  # seconds; by then the server has usually noticed a broken connection
+    10  # by then, the server has usually noticed that a connection is broken
 )
 
 
@@ -221,7 +221,7 @@ class FileBlobs:
                     part.discard()
                 raise
             finally:
-                # Not in a thread: a cancelled request cannot await, and this does not block.
+                # Not in a thread, because a cancelled request cannot await; closing never blocks.
                 part.close()
             await asyncio.to_thread(sync_folder, self._folder)
 

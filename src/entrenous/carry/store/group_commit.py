@@ -113,7 +113,7 @@ def _resolve_all(pairs: list[tuple[QueuedJob, JobOutcome]]) -> None:
 
 
 def run_group(connection: GroupConnection, group: list[QueuedJob]) -> list[JobOutcome]:
-    """Run and commit a group; if that fails, run each job alone, so that none fails others."""
+    """Run and commit a group; if that fails, run each job alone, so that no job fails another."""
     try:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
         outcomes = [run_job(connection, tx, job) for job in group]
@@ -181,8 +181,8 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._jobs: deque[QueuedJob] = deque()
         self._reads: deque[QueuedJob] = deque()  # read-only jobs
-        self._busy = False  # a group is under way
-        self._is_exclusive = False  # that group is one statement between transactions
+        self._busy = False  # whether a group is under way
+        self._is_exclusive = False  # whether that group is one statement between transactions
         self._sync_error: Exception | None = None  # a failed sync is final (WriteAheadLog)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
@@ -192,7 +192,7 @@ class GroupCommit:
     def submit(
         self, work: Callable[[Any], AnswerT], hint: PrefetchRead | None = None
     ) -> "asyncio.Future[AnswerT]":
-        """Run ``work`` in a transaction; the future resolves once that is durable."""
+        """Run ``work`` in a transaction; the future resolves once the transaction is durable."""
         return self._queue(QueuedJob(work, hint, exclusive=False), self._jobs)
 
     def submit_exclusive(self, statement: str) -> "asyncio.Future[list[Any]]":
@@ -212,7 +212,7 @@ class GroupCommit:
     def allows_separate_reads(self) -> bool:
         """Return whether reads need not wait for a group.
 
-        Everything is durable, or only a statement that allows reads is running.
+        They need not if everything is durable, or if only a statement that allows reads is running.
         """
         return not self._busy or self._is_exclusive
 

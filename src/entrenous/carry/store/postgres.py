@@ -49,7 +49,8 @@ _FLUSH_LOG_STATEMENT: Final = "SELECT pg_logical_emit_message(true, 'entrenous',
 _FLUSH_LOG_UNTIL_STATEMENT: Final = (
     f"{_FLUSH_LOG_STATEMENT} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
 )
-#: A connection that flushes, and the position in the log up to which it flushes; None: all of it.
+#: A connection that flushes, and the position in the log up to which it flushes; None means the
+#: whole log.
 _PendingFlush = tuple[psycopg.Connection[Any], str | None]
 OpenConnection = Callable[[], psycopg.Connection[Any]]
 
@@ -151,7 +152,7 @@ class PostgresConnection:
         """Do nothing: PostgreSQL checkpoints by itself."""
 
     def stop_waiting(self) -> None:
-        """From now on try an unreachable database only once, since the relay stops."""
+        """From now on, try to reach the database only once, because the relay is stopping."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -313,7 +314,7 @@ class PostgresRows:
 
 
 def connect_postgres(url: str) -> psycopg.Connection[Any]:
-    """Open a connection that commits each statement by itself; raises psycopg.Error."""
+    """Open a connection in autocommit mode; raises psycopg.Error."""
     return psycopg.connect(
         url, autocommit=True, connect_timeout=5, options=_CONNECTION_OPTIONS, **_TIMEOUT_OPTIONS
     )
@@ -401,7 +402,7 @@ class PostgresWakeUps:
         return self._local.make_room()
 
     def stop_waiting(self) -> None:
-        """Wake all listeners in this process, the only one that is stopping."""
+        """Wake all listeners of this process only, because other processes are not stopping."""
         self._local.stop_waiting()
 
     def is_listening(self, seconds: float) -> bool:

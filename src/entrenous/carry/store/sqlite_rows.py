@@ -56,7 +56,7 @@ class WriteAheadLog:
     def _open_file(self) -> int:
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR)
-            sync_folder(self._path.parent)  # so that the file of the log survives a crash
+            sync_folder(self._path.parent)  # without this, a crash could lose the new file
         return self._file
 
 
@@ -85,7 +85,7 @@ class WalCheckpointer:
             self._copying.start()
 
     def finish(self) -> None:
-        """Copy the rest of the log after a checkpoint; call it only while nobody writes."""
+        """Copy the rest of the log after a checkpoint; call this only while nobody writes."""
         if self._is_rest_due:
             self._is_rest_due = False
             self._copy()
@@ -227,7 +227,7 @@ _CACHED_KINDS: Final[Mapping[type, Callable[[Any], bool]]] = {
 
 
 def translate_sqlite_error(why: Exception) -> Exception:
-    """Translate a database error for people; an error in our own SQL stays as it is."""
+    """Translate a database error for people; an error in our own SQL is returned unchanged."""
     if isinstance(why, OSError):
         return DiskFull() if why.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed()
     if not isinstance(why, sqlite3.DatabaseError) or isinstance(
@@ -283,7 +283,7 @@ _CHECKPOINT_PAGES: Final = (
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _SCRUBS_PER_LARGE_REWRITE: Final = (
-    60  # a larger database is rewritten at every 60th scrub, once an hour
+    60  # a larger database is rewritten at every 60th call of overwrite_deleted, once an hour
 )
 #: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
 #: copy, and one for the write-ahead log.
@@ -322,8 +322,8 @@ class SqliteRows:
         Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten. The next scrub tries again. A large
-                file is tried only after an hour, because all writers wait during a rewrite.
+            DiskFull, DiskFailed: the file was not rewritten. The next call tries again. For a large
+                file, the next attempt is an hour later, because all writers wait during a rewrite.
         """
         try:
             await self._rewrite()

@@ -112,8 +112,8 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
     """Convert values to the types that sqlite3 binds fastest.
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
-    copying the value. For a bytearray or a text it does not search (``need_adapt`` in CPython's
-    Modules/_sqlite/statement.c). So None is passed as an empty text, which :func:`_placeholder`
+    copying the value. For a bytearray or a str it does not search (``need_adapt`` in CPython's
+    Modules/_sqlite/statement.c). So None is passed as an empty string, which :func:`_placeholder`
     turns into NULL.
     """
     return [
@@ -123,7 +123,7 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
 
 
 class PostgresStatements:
-    """Statements for psycopg; texts sort by their bytes, as in SQLite."""
+    """Statements for psycopg; strings are sorted by their bytes, as in SQLite."""
 
     def selects(self, query: Query) -> Iterator[Statement]:
         if query.how not in ("rows", "counts"):
@@ -232,9 +232,9 @@ def _upsert_listed(kind: type, count: int) -> str:
 
 
 def _placeholder(kind: type, name: str) -> str:
-    """Return a placeholder, which turns an empty text into NULL.
+    """Return a placeholder that turns an empty string into NULL.
 
-    That is unambiguous, since an optional value is bytes or a number.
+    This is unambiguous, since an optional value is bytes or a number.
     """
     return "nullif(?, '')" if is_optional(kind, name) else "?"
 

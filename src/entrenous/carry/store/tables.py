@@ -111,9 +111,9 @@ def _plain_type(hint: Any) -> Any:
     return getattr(hint, "__supertype__", hint)
 
 
-SCHEMA_VERSION: Final = 7  # of the schema; every change of a table, column or index increments it
-#: The indexes in addition to those on keys and due_at. "size" is included, so that sums need not
-#: read the table.
+SCHEMA_VERSION: Final = 7  # incremented with every change of a table, column or index
+#: The indexes in addition to those on keys and on due_at. Some include "size", so that the database
+#: can compute sums without reading the table.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     StoredLetter: (("mailbox", "sequence"),),
     StoredBlob: (("envelope",), ("mailbox", "envelope", "size")),

@@ -17,7 +17,7 @@ from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import Query, QueryKind
 
 Key = tuple[Any, ...]
-UNKNOWN_ROW: Final = object()  # stands for a row that was not read yet
+UNKNOWN_ROW: Final = object()  # stands for a row that has not been read yet
 
 
 @cache

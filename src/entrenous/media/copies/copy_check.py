@@ -50,7 +50,7 @@ def check_structure(untrusted_data: bytes, media_type: str) -> None:
     """Check the structure of the whole file.
 
     Raises:
-        NotACopy: our writers write no such file for this media type.
+        NotACopy: our writers write no file of this structure for this media type.
     """
     form, _ = STRUCTURE_CHECKS.get(media_type, (None, None))
     if form is None:

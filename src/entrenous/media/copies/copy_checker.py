@@ -105,7 +105,11 @@ class _ToChild(io.RawIOBase):
 
 
 def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
-    """Wait for the child's answer; raises NotACopy if it says so or does not come in time."""
+    """Wait for the child's answer.
+
+    Raises:
+        NotACopy: the child says so, or gives no answer in time.
+    """
     try:
         while True:
             child.set_deadline(wall_s)

@@ -174,7 +174,7 @@ def _boxes(data: bytes) -> Boxes:
 
 
 def _check_entry(kind: bytes, description: bytes) -> None:
-    """Check the only sample entry, which has the codec and the numbers that a decoder needs."""
+    """Check the only sample entry, which has the codec and the parameters that a decoder needs."""
     file = FileCursor(description)
     file.require_bytes(bytes(7) + b"\x01")
     ((name, body),) = _only_box(_boxes(file.read_bytes(file.bytes_left())))

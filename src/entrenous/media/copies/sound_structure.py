@@ -150,7 +150,7 @@ def _require_opus_packets(body: bytes, lacing: bytes, *, continued: bool) -> Non
 def _ogg_checksum(page: bytes) -> int:
     """Return Ogg's checksum.
 
-    It is computed with zlib's CRC-32, whose bits are in reverse order, and which is inverted before
+    It is computed with zlib's CRC-32, which uses the reverse bit order and inverts the value before
     and after.
     """
     crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF

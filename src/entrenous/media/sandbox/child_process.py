@@ -100,7 +100,7 @@ class Pipes:
         self._ahead = self._ahead[size:]
         while missing > 0:
             part = self._read_some(min(max(missing, _READ_AHEAD_BYTES), PIPE_CAPACITY_BYTES))
-            parts.append(part[:missing])  # a slice of the whole part is not a copy
+            parts.append(part[:missing])  # copies nothing if the slice is the whole part
             self._ahead = part[missing:]
             missing -= len(part)
         return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
@@ -167,7 +167,7 @@ class Child(Pipes):
         self._open = (process.stdin, process.stdout)
 
     def is_idle(self) -> bool:
-        """Return whether the child is alive and has written nothing without a request."""
+        """Return whether the child is alive and has written nothing unasked."""
         return self._process.poll() is None and not self.has_unread_bytes()
 
     def end(self) -> None:

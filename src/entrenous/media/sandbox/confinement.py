@@ -62,8 +62,8 @@ def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinem
     _set_resource_limits(memory_bytes, cpu_s, threads=threads)
     if platform.system() == "Linux":
         confinement |= _confine_on_linux()
-    # This comes after Landlock, which needs a file descriptor for its ruleset. Now none can be
-    # opened any more.
+    # This comes after Landlock, which needs a file descriptor for its ruleset. From here on, no
+    # descriptor can be opened.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     confinement |= Confinement.LIMITS
     if Confinement.NO_NEW_PRIVILEGES in confinement and forbid_system_calls(threads=threads):
@@ -180,7 +180,7 @@ class _SeccompProgram(ctypes.Structure):
 
 
 def forbid_system_calls(*, threads: bool) -> bool:
-    """Install the seccomp filter permanently; return False if the kernel cannot.
+    """Install the seccomp filter permanently; return False if the kernel does not support it.
 
     ``threads`` lets a decoder start threads. PR_SET_NO_NEW_PRIVS must be set before.
     """
@@ -243,7 +243,7 @@ def _check_argument_bits(
 ) -> list[bytes]:
     """Return instructions that allow or refuse a call by bits of one argument.
 
-    They are bits of the argument's low half, which comes first because both machines are
+    The bits are in the argument's low half, which comes first because both machines are
     little-endian.
     """
     return [
@@ -310,7 +310,10 @@ _ARENAS: Final = 2
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory in this process; return False if the C library cannot (musl, macOS)."""
+    """Keep freed memory in this process.
+
+    Returns: False if the C library does not support this (musl, macOS).
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

@@ -1,7 +1,7 @@
 """The messages between a parent and its decoder processes, as bytes.
 
-They are parsed strictly, because a file may have taken over a decoder, which may then write
-anything.
+They are parsed strictly, because a malicious file may have taken over the decoder process, which
+can then write anything.
 """
 
 import math
@@ -54,7 +54,7 @@ from entrenous.base.picture import (
 from entrenous.media.icc_profile import parse_profile, write_profile
 from entrenous.media.sandbox.confinement import Confinement
 
-#: Request: the length of the file that follows, the least side in pixels (0 for full size), and
+#: Request: the length of the file that follows, the minimum side in pixels (0 for full size), and
 #: whether the luma of a JPEG is enough.
 PICTURE_REQUEST: Final = struct.Struct(">QI?")
 _READY_MESSAGE: Final = struct.Struct(">cB")
@@ -184,7 +184,7 @@ def _read_table(read: ReadExactly) -> tuple[int, ...]:
 
 
 def _read_profile(read: ReadExactly, size: int) -> bytes | None:
-    """Read a profile, and accept only what our own writer writes: numbers and fixed texts."""
+    """Read a profile, and accept only what our own writer writes: numbers and fixed strings."""
     if size == 0:
         return None
     profile = read(size)

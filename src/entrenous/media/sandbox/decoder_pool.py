@@ -54,11 +54,12 @@ class ForkServer:
     def ready_child(self, wall_s: float) -> "ForkedChild":
         """Return the child for the next picture.
 
-        The same child is used until it has decoded its number of pictures, or writes without a
-        request. Then the server forks a new one, and this waits until the new child is confined.
+        The same child is used until it has decoded its number of pictures, or writes something
+        unasked. Then the server forks a new child, and this call waits until that child is
+        confined.
 
         Raises:
-            DecoderDidNotStart: the server sent something else, or nothing in time.
+            DecoderDidNotStart: the server did not send a child in time, or sent something else.
         """
         child = self._child
         if child is None or child.pictures >= self._pictures_per_child or not child.is_quiet():
@@ -103,7 +104,7 @@ class ForkServer:
 
 
 class ForkedChild(Pipes):
-    """A forked child; ``pictures`` counts its requests."""
+    """A forked child; ``pictures`` counts the pictures that it was asked to decode."""
 
     def __init__(self, questions: int, answers: int) -> None:
         super().__init__(questions, answers)
@@ -115,7 +116,7 @@ class ForkedChild(Pipes):
                     fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_CAPACITY_BYTES)
 
     def is_quiet(self) -> bool:
-        """Return whether the child has not exited and has written nothing without a request."""
+        """Return whether the child is alive and has written nothing unasked."""
         return not self.has_unread_bytes()
 
     def close(self) -> None:

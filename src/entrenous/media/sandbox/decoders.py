@@ -44,9 +44,9 @@ def decode_untrusted(
 class PictureDecoder:
     """A child that decodes several pictures, for one thread at a time.
 
-    This saves starting interpreters. But a picture that takes over the child could change the
-    answers for later pictures. So the child is replaced after ``pictures_per_child`` pictures, and
-    immediately after any trouble.
+    This avoids starting an interpreter for each picture. But a picture that takes over the child
+    could change the answers for later pictures. So the child is replaced after
+    ``pictures_per_child`` pictures, and immediately after any error.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
 
 
 def serve_forks(memory_bytes: int, cpu_s: int, answers: AnswerRequests, *, threads: bool) -> None:
-    """Fork until the socket is closed, with at most one child at a time.
+    """Fork children on request until the socket is closed, at most one at a time.
 
     A child runs ``answers`` on pipes that the server receives. Everything that ``answers`` needs
     must be loaded before this call.

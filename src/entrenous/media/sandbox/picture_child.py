@@ -50,7 +50,7 @@ def load_decoders(kind: PictureFormat) -> None:
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
     import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT_MAX)
     keep_freed_memory()
-    if kind is PictureFormat.AVIF:  # with 1, no thread is started, so none has to be allowed
+    if kind is PictureFormat.AVIF:  # with 1, no thread is started, so threads can be forbidden
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 

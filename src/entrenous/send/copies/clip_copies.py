@@ -49,10 +49,10 @@ from entrenous.send.message.transfer_progress import (
     split_progress,
 )
 from entrenous.watermark.alignment.clip_timing import (
+    AffineMatrix,
     CameraMotion,
     CameraMotionRow,
     CameraTracker,
-    Motion,
     shrink_for_timing,
 )
 from entrenous.watermark.alignment.features import extract_features
@@ -109,7 +109,7 @@ class _SharedFrame:
 
     frame: Frame
     strength: Plane
-    nodes: tuple[tuple[int, float, Motion], ...]
+    nodes: tuple[tuple[int, float, AffineMatrix], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

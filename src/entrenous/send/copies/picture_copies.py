@@ -26,7 +26,7 @@ from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.media.picture_writer import quality_steps_needed, write_picture
-from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
+from entrenous.media.previews import amplified_difference, jpeg_of, small_jpeg
 from entrenous.media.resize import resize
 from entrenous.send.copies.worker_pool import (
     ordered_batches,
@@ -347,7 +347,7 @@ def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) ->
     """
     original = prepare_original(untrusted_data, longest_side_px, device)
     copy = device.read_picture(write_picture_copy(original, new_mark_seed(device)))
-    apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
+    apart = amplified_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
     return CopyPreview(
         copy.width_px,
         copy.height_px,

@@ -365,7 +365,9 @@ def _group_by_view(
             if one.distance <= radius[claim.bank]:
                 how = video.views[view].how
                 group = groups.setdefault((claim.id, view), _ViewMatches(claim, how))
-                group.found.setdefault(video.moment(frame), []).append((at_ms, one.distance))
+                group.found.setdefault(video.half_second_of_frame(frame), []).append(
+                    (at_ms, one.distance)
+                )
     return list(groups.values())
 
 
@@ -374,13 +376,14 @@ def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
 
 
 def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
-    in_order_min = max(MATCHING_MOMENTS_MIN, MATCHING_SHARE_MIN * video.moments)
+    in_order_min = max(MATCHING_MOMENTS_MIN, MATCHING_SHARE_MIN * video.half_second_count)
     is_whole = (
         pairs.moments_in_order() >= in_order_min
         and pairs.distinct_claim_frames() >= MATCHING_MOMENTS_MIN
     )
     start_s = min(pairs.found) * HALF_SECOND_MS / 1000
-    how = f"{pairs.how}; {len(pairs.found)} of {video.moments} half seconds, from {start_s:.1f} s"
+    matched = f"{len(pairs.found)} of {video.half_second_count} half seconds"
+    how = f"{pairs.how}; {matched}, from {start_s:.1f} s"
     distance = round(median(pairs.least_distances()))
     return Match(pairs.claim.bank, pairs.claim.id, distance, how, part=not is_whole)
 

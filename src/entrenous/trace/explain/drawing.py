@@ -19,7 +19,7 @@ class ColourRole(StrEnum):
 
 
 class Anchor(StrEnum):
-    """Which part of a text is at the text's position: its start, middle or end."""
+    """The part of a piece of text that is placed at its position: the start, middle or end."""
 
     START = "start"
     MIDDLE = "middle"

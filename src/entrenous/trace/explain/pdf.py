@@ -45,7 +45,7 @@ _ANCHOR_SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table.
+    """A table of text cells.
 
     ``column_widths_mm`` has one width per column; ``bold_rows`` and ``right_aligned_columns`` are
     indices; ``first_tone`` is the colour of the first column.
@@ -144,7 +144,7 @@ class PdfSheet:
                     )
 
     def draw(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
-        """Draw at the current position, which stays the same; return the drawing's height in mm."""
+        """Draw at the current position without changing it; return the drawing's height in mm."""
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
@@ -163,7 +163,7 @@ class PdfSheet:
     def print_picture(
         self, shown: ReportPicture, box_mm: tuple[float, float], left_mm: float, alt_text: str
     ) -> float:
-        """Place a picture here, as large as the box allows; return its height in mm."""
+        """Print a picture as large as the box allows; return its height in mm."""
         scale = min(box_mm[0] / shown.width_px, box_mm[1] / shown.height_px)
         wide, tall = shown.width_px * scale, shown.height_px * scale
         top = self.pdf.get_y()
@@ -256,7 +256,7 @@ _SCORE_HEADER: Final = (
     *(translatable("Copy made for"), translatable("Score"), translatable("Chance")),
     *(translatable("Likelihood ratio"), translatable("Support")),
 )
-_TERM_WIDTH_MM: Final = 40.0
+_FACT_NAME_COLUMN_WIDTH_MM: Final = 40.0
 _PLOT_WIDTH_MM: Final = 120.0
 _TONE_PLOT_WIDTH_MM: Final = 58.0
 _GUTTER_MM: Final = 6.0
@@ -264,7 +264,7 @@ _HALF_WIDTH_MM: Final = (TEXT_WIDTH_MM - _GUTTER_MM) / 2
 
 
 def write_pdf(account: ReportContent, *, veiled: bool = False) -> bytes:
-    """Render the PDF; the same account gives the same bytes."""
+    """Render the PDF; the same content gives the same bytes."""
     title = translated("Trace report {number}").format(number=account.number)
     sheet = new_pdf_sheet(title, account.at, _all_printed_text(account))
     _print_finding(sheet, account)
@@ -344,7 +344,9 @@ def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> Non
 def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
     if account.tone is None:
         sheet.print_heading(translated("What was found"))
-        sheet.print_facts(account.undone, (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM))
+        sheet.print_facts(
+            account.undone, (_FACT_NAME_COLUMN_WIDTH_MM, TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM)
+        )
         return
     tall = account.tone.height * _TONE_PLOT_WIDTH_MM / account.tone.width
     sheet.require_height(tall + 24.0)
@@ -353,7 +355,10 @@ def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
     sheet.draw(account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM)
     sheet.print_facts(
         account.undone,
-        (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM - _TONE_PLOT_WIDTH_MM - _GUTTER_MM),
+        (
+            _FACT_NAME_COLUMN_WIDTH_MM,
+            TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM - _TONE_PLOT_WIDTH_MM - _GUTTER_MM,
+        ),
     )
     sheet.pdf.set_y(max(sheet.pdf.get_y(), top + tall))
 
@@ -371,7 +376,8 @@ def _print_how_to_check(sheet: PdfSheet, account: ReportContent) -> None:
     sheet.print_heading(translated("How to check it"))
     sheet.print_paragraphs([how_to_check_trace(account.number)])
     sheet.print_facts(
-        (*account.identity, *account.versions), (_TERM_WIDTH_MM, TEXT_WIDTH_MM - _TERM_WIDTH_MM)
+        (*account.identity, *account.versions),
+        (_FACT_NAME_COLUMN_WIDTH_MM, TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM),
     )
     if account.pictures is not None:
         sheet.add_gap(2.0)
@@ -431,7 +437,11 @@ def _print_side_by_side(
 
 
 def _all_printed_text(account: ReportContent) -> str:
-    """Return all text that others chose, and the special characters of our own text."""
+    """Return the text to choose typefaces by.
+
+    It consists of names and labels, which may be in any script, and those parts of our own text
+    that have special characters.
+    """
     drawn = account.plot.shapes if account.plot else ()
     return "".join(
         (

@@ -63,7 +63,7 @@ _DOT_RADIUS: Final = 4.0
 _COLUMN_COUNT: Final = 77
 _LABELS_MAX: Final = 6
 _LABEL_CHARS_MAX: Final = 26
-# font size of texts: 12 px if a phone shows the plot 340 px wide
+# font size: 12 px if a phone shows the plot 340 px wide
 _TEXT_SIZE: Final = 14.4
 _LABEL_LETTER_WIDTH: Final = 7.2  # average letter width in labels
 _LABEL_STEP: Final = 17.0
@@ -101,7 +101,7 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
     Args:
         scores: by label, in standard deviations of an innocent copy's score; at least one.
         named: labels of the copies that are named.
-        needed: the score from which a copy is named.
+        needed: the lowest score with which a copy is named.
     """
     axis = _make_axis(scores.values(), needed)
     others = [score for who, score in scores.items() if who not in named]
@@ -138,7 +138,7 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
             continue
         yield straight_line((at, _BASELINE), (at, _BASELINE + 4), ColourRole.SOFT)
         if tick <= 0 or at - last >= _TICK_GAP_MIN:
-            yield _axis_text((at, _BASELINE + 19), _signed_number(tick))
+            yield _axis_text((at, _BASELINE + 19), _number_with_minus_sign(tick))
             last = at if tick >= 0 else last
     about = translated(
         "score, in standard deviations of copies with no part in it (compressed further out)"
@@ -292,7 +292,7 @@ def _copy_labels(
 def _make_label(
     group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: ColourRole
 ) -> _Label:
-    low, high = (_signed_number(round(scores[group[end]], 1)) for end in (0, -1))
+    low, high = (_number_with_minus_sign(round(scores[group[end]], 1)) for end in (0, -1))
     at = 0.5 * (axis.x_of_score(scores[group[0]]) + axis.x_of_score(scores[group[-1]]))
     if len(group) == 1:
         return _Label(at, f"{_shorten_label(group[0])}  {low}", tone)
@@ -327,7 +327,7 @@ def _shorten_label(label: str) -> str:
     return label if len(label) <= _LABEL_CHARS_MAX else f"{label[: _LABEL_CHARS_MAX - 1]}\u2026"
 
 
-def _signed_number(value: float) -> str:
+def _number_with_minus_sign(value: float) -> str:
     return f"{value:g}".replace("-", "\u2212")
 
 

@@ -76,7 +76,7 @@ class CopyScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """The content of a report before rendering. Texts are plain; the renderer escapes them."""
+    """The content of a report before rendering, as plain text that the renderer escapes."""
 
     number: int
     at: datetime
@@ -143,7 +143,7 @@ def report_content_of_picture(
         investigation: the trace and its evidence.
         untrusted_data: the found file's bytes.
         name: the file's name as the person knows it, for the report.
-        device: its vault has the original.
+        device: the device whose vault has the original.
         choices: options of the report.
     """
     if not investigation.fits:
@@ -239,7 +239,7 @@ def _copy_score_row(who: RecipientId, label: str, verdict: Verdict) -> CopyScore
     ratio = verdict.likelihood_ratio[who]
     return CopyScoreRow(
         label=label,
-        score=_signed_number(verdict.score[who]),
+        score=_number_with_minus_sign(verdict.score[who]),
         chance=chance_in_digits(verdict.chance[who]),
         ratio=ratio_in_digits(ratio),
         support=support_in_words(ratio) if who in verdict.named else translated("not named"),
@@ -254,10 +254,10 @@ def _count_unlisted(scores: Sequence[float]) -> str:
         "{count} further copy is not listed; its score is {score}.",
         "{count} further copies are not listed; the highest of their scores is {score}.",
         len(scores),
-    ).format(score=_signed_number(max(scores)))
+    ).format(score=_number_with_minus_sign(max(scores)))
 
 
-def _signed_number(score: float) -> str:
+def _number_with_minus_sign(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
@@ -298,7 +298,7 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> LabelledFa
 
 
 def _jpeg_quality(table: Sequence[int]) -> int:
-    """Estimate libjpeg's quality from a luma table's sum, inverting how jcparam.c scales tables."""
+    """Estimate libjpeg's quality from a luma table's sum: the inverse of jcparam.c's scaling."""
     scale = 100.0 * sum(table) / _JPEG_LUMA_SUM_AT_50
     quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
     return min(100, max(1, round(quality)))

@@ -82,7 +82,7 @@ def chance_in_words(chance: float) -> str:
 
 
 def chance_in_digits(chance: float) -> str:
-    """Return a chance for a table: two digits, rounded up; a lower limit replaces tiny chances."""
+    """Return a chance for a table: two digits, rounded up. A tiny chance is shown as a limit."""
     return (
         f"{rounded_up(chance, 2):g}"
         if chance >= _CHANCE_SHOWN_MIN
@@ -134,9 +134,9 @@ def ratio_in_digits(ratio: float) -> str:
 
 
 def explain_nobody_named(forecast: float, needed: float) -> str:
-    """If nobody is named, say whether this file could have named a copy.
+    """If nobody is named, say whether this file shows enough for any copy to be named.
 
-    If it could not, say how much more of the picture is needed. ``forecast`` is the highest score
+    If it does not, say how much more of the picture is needed. ``forecast`` is the highest score
     that a copy's mark was expected to reach in this file; it was computed without any key.
     ``needed`` is the lowest score that names a copy. Neither score clears anybody.
     """
@@ -187,7 +187,7 @@ def _power_of_ten_in_words(power: int) -> str:
     return names[step]
 
 
-# with more named copies than this, their figures are not full sentences
+# with more named copies than this, their figures are not written as full sentences
 _COPIES_EXPLAINED_IN_FULL_MAX: Final = 3
 NOT_WHO_PASSED_IT_ON: Final = translatable("This says whose copy got out, not who passed it on.")
 FINDING_LIMITS: Final = (
@@ -304,7 +304,7 @@ def _evidence_in_short(chance: float, ratio: float) -> list[str]:
 
 
 def further_message_lines(others: Sequence[FurtherMessage]) -> list[str]:
-    """Return sentences about further messages that the file shows, such as a collage does."""
+    """Return sentences about further messages whose pictures the file shows, as in a collage."""
     return [
         translated(
             "A part of it also fits copies of message {message}: {names} (chance {chance} "
@@ -319,7 +319,7 @@ def further_message_lines(others: Sequence[FurtherMessage]) -> list[str]:
 
 
 def nobody_named_lines(forecast: float | None, needed: float) -> list[str]:
-    """If nobody is named, say why that clears nobody, and how much more picture is needed."""
+    """If nobody is named, say why that clears nobody, and how much more picture area is needed."""
     if forecast is None:
         return [translated("This clears nobody: too little of the file may be left to tell.")]
     return [explain_nobody_named(forecast, needed)]

@@ -43,8 +43,8 @@ from entrenous.wire.receipt import (
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
     """Return the proof of one copy, or None if its recipient's device signed no receipt.
 
-    The proof's ``place`` is the position of the commitment that opens to this copy, or 1 if none
-    does.
+    The proof's ``place`` is the position of the commitment that opens to this copy, or 1 if no
+    commitment does.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
@@ -181,7 +181,7 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
 
 
 SIGNATURE_CONTEXT: Final = b"entrenous/1 verdict report"
-# the search for the largest number of copies ends here; a larger one would say no more
+# the search for the largest number of copies ends here; a larger number would say no more
 COMPARED_COPIES_MAX: Final = 10**15
 # largest accepted difference from the report's score: absolute, and relative
 _SCORE_TOLERANCES: Final = (0.02, 1e-3)
@@ -231,7 +231,7 @@ def check_report(
     Args:
         files: the files as they were handed over.
         read_picture: a decoder for untrusted pictures.
-        report_progress: called with the number of copies made again so far, and the number of all
+        report_progress: called with the number of copies recreated so far, and the number of all
             copies.
 
     Raises:

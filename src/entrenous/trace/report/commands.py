@@ -1,4 +1,4 @@
-"""The commands ``entrenous verdict``: disclose a verdict's evidence, and check such a report."""
+"""The commands ``entrenous verdict``: write a report of a verdict's evidence, and check one."""
 
 from pathlib import Path
 from typing import Annotated, Final

@@ -31,7 +31,7 @@ class DisclosedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """What a report is about besides the copies: the two files, and what all copies share.
+    """The facts in a report that do not belong to one copy: the two files, and shared settings.
 
     ``size_px`` and ``finer`` are as in SentPicture. ``compared`` is the number of copies that the
     chances are corrected for.

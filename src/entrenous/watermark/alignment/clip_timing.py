@@ -1,4 +1,6 @@
-"""Which moments of a sent clip found frames show, the playing speed, and the camera's motion."""
+"""Find which moments of a sent clip the found frames show, how fast the found clip plays, and how
+the camera moves.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,12 +89,12 @@ class FrameRows:
     sent_times: Times
     covered: NDArray[np.bool_]
 
-    def best_pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
+    def best_timing_through(self, near: Timing, found_s: float, sent_s: float) -> Timing:
         """Return the best timing near ``near`` that maps found time ``found_s`` to ``sent_s``."""
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
-    def best_anywhere(self) -> Timing:
+    def best_timing_anywhere(self) -> Timing:
         speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
@@ -111,7 +113,7 @@ class FrameRows:
     def _best(self, starts: Times, speeds: Times) -> Timing:
         wanted = starts[:, None] + speeds[:, None] * self.found_times[None, :]
         likeness = _Likeness.of(self.found, self.sent, self.covered)
-        scores = likeness.at(nearest_indices(self.sent_times, wanted))
+        scores = likeness.of_hypotheses(nearest_indices(self.sent_times, wanted))
         frame_s = self._frame_s()
         outside = (wanted < self.sent_times[0] - frame_s) | (wanted > self.sent_times[-1] + frame_s)
         scores -= outside.mean(axis=1)
@@ -150,7 +152,7 @@ class _Likeness:
         x, y = _normalize_brightness(found[:, covered]), _normalize_brightness(sent[:, covered])
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
-    def at(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def of_hypotheses(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the likeness of K hypotheses.
 
         ``places`` (K, P) says for each hypothesis which sent frame each found frame shows.
@@ -208,13 +210,13 @@ def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
     return np.stack([shrink_for_timing(frame).ravel().astype(np.float32) for frame in frames])
 
 
-Motion = NDArray[np.float64]  # 2 x 3
+AffineMatrix = NDArray[np.float64]  # 2 x 3
 CameraMotionRow = tuple[float, float, float, float]
 _CAMERA_SIDE_PX: Final = 320
 _TRACKED_POINTS_MAX: Final = 200
 _CORNER_QUALITY_MIN: Final = 0.01
 _POINT_DISTANCE_PX_MIN: Final = 8
-# fewer agreeing points show no common motion, which is so across a cut
+# with fewer agreeing points, as across a cut, no motion of the camera is assumed
 _AGREEING_POINTS_MIN: Final = 20
 _TOLERANCE_PX: Final = 0.7
 # scale from one frame to the next; a change beyond this is not a camera motion
@@ -267,7 +269,7 @@ class CameraMotion:
         last = float(self.times[-1] - self.times[-2]) if len(self.times) > 1 else 0.0
         return float(self.times[-1] - self.times[0]) + last
 
-    def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
+    def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> AffineMatrix:
         """Return the motion (2 x 3) between the frames nearest to two times, at this size."""
         one, other = self.nearest_frame_index(start_s), self.nearest_frame_index(stop_s)
         motion = _motion_matrix(self.motions[other]) @ np.linalg.inv(
@@ -309,7 +311,7 @@ def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     return _without_drift(affine, max(before.shape), (before.shape[1], before.shape[0]))
 
 
-def _without_drift(affine: Motion, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
+def _without_drift(affine: AffineMatrix, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
     """Return the identity if the camera is still, so that noise does not add up to drift."""
     corners = np.array([[0.0, 0.0, 1.0], [size[0], 0.0, 1.0], [0.0, size[1], 1.0], [*size, 1.0]])
     displacement = np.abs(corners @ affine.T - corners[:, :2]).max()

@@ -1,7 +1,7 @@
 """Fit distortions that a homography does not describe: a lens, a wave, curled paper.
 
 A bend is a smooth field of displacements. It is given by a lattice of control points, with several
-spans (intervals between control points) in each direction. A scaled pair is both pictures at a
+spans (intervals between control points) in each direction. A scaled pair is the two pictures at a
 size at which they are compared (misfit.py).
 """
 
@@ -29,7 +29,7 @@ _MATCH_TOLERANCE_SHARES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
 _SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
-_SPANS_TRIED: Final = 6  # numbers of spans that are tried
+_TEST_BEND_SPANS: Final = 6  # spans along each side of the bend that shows whether one is needed
 # a bend is significant if it predicts better than noise by this many standard deviations
 _SIGNIFICANT_DEVIATIONS: Final = 5.0
 # a smaller displacement, in pixels of the scaled pair along either axis, does not matter
@@ -153,8 +153,8 @@ def needs_bend(level: Level, pose: Pose) -> bool:
     width, height = level.scaled.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
     squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
-    flat = np.zeros((_SPANS_TRIED + 3, _SPANS_TRIED + 3, 2))
-    stiff = _stiffness_matrix(flat, max(level.scaled.size), (_SPANS_TRIED, _SPANS_TRIED))
+    flat = np.zeros((_TEST_BEND_SPANS + 3, _TEST_BEND_SPANS + 3, 2))
+    stiff = _stiffness_matrix(flat, max(level.scaled.size), (_TEST_BEND_SPANS, _TEST_BEND_SPANS))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
         part = Equations(
@@ -179,9 +179,9 @@ def _stiffness_matrix(
 
 
 def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
-    """Return the bending energy of a lattice as a matrix, as for a thin plate.
+    """Return the matrix of a lattice's bending energy, as for a thin plate.
 
-    It is the sum of squared second differences along rows, along columns and mixed.
+    The energy is the sum of squared second differences along rows, along columns and mixed.
     """
     second = [np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns)]
     first = [np.diff(np.eye(count), axis=0) for count in (rows, columns)]

@@ -19,7 +19,8 @@ _CONTRAST_LEVELS_MIN: Final = 120.0
 _SIFT_CONTRAST_THRESHOLD: Final = 0.04
 _SIFT_EDGE_THRESHOLD: Final = 10.0
 _SIFT_LAYERS: Final = 3  # per octave; SIFT divides its contrast threshold by this number
-# thresholds for skies, nights and skin: they admit points as faint as noise, which matching filters
+# thresholds for skies, nights and skin; they admit points as faint as noise, but such points are
+# discarded when features are matched
 _SIFT_CONTRAST_THRESHOLD_POOR: Final = 0.003
 _SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
 # The mean difference, in grey levels, between a picture at half its size and the same picture
@@ -80,9 +81,9 @@ def extract_large_shapes(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
 def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Features:
     """Return the descriptors that the same points have in a mirror image, or with inverted colours.
 
-    A mirror reverses SIFT's 4 x 4 cells along one axis, and its 8 directions. Inverted colours turn
-    all points by half a turn. Both are exact permutations of the 128 numbers. The points keep their
-    positions in the original picture.
+    A mirror reverses SIFT's 4 x 4 cells along one axis, and its 8 directions. Inverting the colours
+    rotates every point's direction by 180 degrees. Both are exact permutations of the 128 numbers.
+    The points keep their positions in the original picture.
     """
     cells = found.descriptors.reshape(-1, 4, 4, 8)
     if mirrored:
@@ -151,8 +152,8 @@ FoundPoints = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
 def _find_points(grey: Pixels, limit: int) -> FoundPoints:
     """Return the points with strict thresholds, or with low ones if the strict ones admit few.
 
-    In a calm picture, the low ones come first: they admit all that the strict ones do, and mostly
-    show that this is too little.
+    In a picture with little detail, the low thresholds are used first. Their points include those
+    with the strict thresholds, and usually show at once that these would be too few.
     """
     calm = limit < _ENOUGH_POINTS or _has_little_detail(grey)
     faint = _run_faint_sift(grey, limit) if calm else None

@@ -1,6 +1,6 @@
 """Refine an alignment over all pixels (Gauss-Newton), from the displacement of small blocks.
 
-A scaled pair is both pictures at a size at which they are compared (misfit.py).
+A scaled pair is the two pictures at a size at which they are compared (misfit.py).
 """
 
 from dataclasses import dataclass, replace
@@ -229,9 +229,8 @@ def optimise_pose(
 def position_error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
     """Return the standard error of a position in pixels of the level ``on``.
 
-    It is computed from residuals with 8 parameters.
-
-    This does not include the additional uncertainty of a bend in smooth areas.
+    It is computed from the residuals of a fit with 8 parameters. It does not include the additional
+    uncertainty of a bend in smooth areas.
     """
     levels = (on, *coarser)
     flow = merge_equations(

@@ -234,7 +234,7 @@ ENOUGH_INLIERS: Final = 40  # the search ends with this many inliers
 CERTAIN_INLIERS: Final = 25  # this many inliers do not arise by chance
 QUICK_INLIERS_MIN: Final = 12  # a quick search needs this many inliers
 _INLIERS_MIN: Final = 6  # an estimate with fewer inliers is ignored
-# fewer inliers do not determine a homography's eight parameters
+# fewer inliers do not determine a homography's eight parameters; then a similarity is fitted
 _FULL_HOMOGRAPHY_INLIERS: Final = 60
 _RANSAC_TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longest side
 _RANSAC_ITERATIONS_MAX: Final = 10_000
@@ -242,9 +242,9 @@ _RANSAC_CONFIDENCE: Final = 0.9999
 # pairs of mirrored and inverted
 _MIRRORED_AND_INVERTED: Final = ((False, False), (True, False), (False, True), (True, True))
 _FURTHER_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
-# longest side of the sent picture if the found one may show a small detail of it
-_DENSE_SIDE_PX: Final = 2400
-_DENSE_POINTS: Final = 8000
+# size and number of features of the sent picture, for a found one that shows a small detail of it
+_DETAIL_SEARCH_SIDE_PX: Final = 2400
+_DETAIL_SEARCH_POINTS: Final = 8000
 _ESTIMATES_MAX: Final = 3
 # a quick try compares this many points first; unrelated pictures share 8 to 15
 _QUICK_SAMPLE_POINTS: Final = 600
@@ -290,7 +290,9 @@ def _estimate_all(
         )
     if sent_grey is None:
         return
-    dense = extract_from_luma(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
+    dense = extract_from_luma(
+        sent_grey, side_px=_DETAIL_SEARCH_SIDE_PX, limit=_DETAIL_SEARCH_POINTS
+    )
     large = extract_large_shapes(sent_grey)
     for mirrored, inverted in _MIRRORED_AND_INVERTED:
         for side_px, points in (*((side_px, dense) for side_px in _FURTHER_SIDES_PX), (0, large)):

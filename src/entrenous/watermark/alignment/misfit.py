@@ -1,7 +1,7 @@
 """The misfit of fine detail between a found picture and the sent one under a given pose.
 
-A pose is a mapping between the two pictures (transforms.py). A scaled pair is both pictures, scaled
-down so that they show the same detail.
+A pose is a mapping between the two pictures (transforms.py). A scaled pair is the two pictures,
+scaled down so that they show the same detail.
 """
 
 import math
@@ -31,7 +31,7 @@ _FINE_SIGMA: Final = 1.0
 _COARSE_SIGMA: Final = 3.0
 _QUIET_VARIANCE: Final = 1.0  # squared grey levels; windows with less variance hardly count
 _PIXELS_MIN: Final = 200
-# with more pixels than this, averages are computed in less memory, and rounding errors accepted
+# with more pixels than this, averages are computed in less memory but with rounding errors
 _FLOAT_AVERAGED_PIXELS_MAX: Final = 8_000_000
 # averaging is used only to reduce to at most this share of the size; otherwise it would only blur
 _AVERAGING_SCALE_MAX: Final = 0.9
@@ -86,7 +86,7 @@ class ScaledPair:
 
 def make_scaled_pair(pair: VisiblePair, *, scale: float, side_px: int) -> ScaledPair:
     """Scale both pictures down to one resolution: that of the coarser picture, or the resolution
-    given by ``side_px`` if it is coarser still.
+    given by ``side_px`` if that is coarser still.
 
     Args:
         pair: the pictures.
@@ -107,7 +107,7 @@ def make_scaled_pair(pair: VisiblePair, *, scale: float, side_px: int) -> Scaled
 def misfit(scaled: ScaledPair, pose: Pose) -> float:
     """Return one minus the squared correlation of fine detail.
 
-    It is averaged over windows, which are weighted by their contrast.
+    The correlation is averaged over windows, which are weighted by their contrast.
     """
     inward = scaled.to_scaled(pose)
     warped, inside = (
@@ -164,8 +164,8 @@ def _fine_details(planes: Iterable[Grey], inside: Grey) -> Iterator[Grey]:
 def _shrink(grey: Pixels, factor: float) -> Grey:
     """Shrink a picture with the same blur everywhere.
 
-    Without that, two pictures that were shrunk on different grids would differ because different
-    pixels were averaged.
+    With uneven blur, two pictures that were shrunk on different grids would differ because
+    different pixels were averaged.
     """
     if factor > _AVERAGING_SCALE_MAX:
         return np.asarray(grey, np.float32)

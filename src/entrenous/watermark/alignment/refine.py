@@ -1,8 +1,8 @@
-"""Refine a first homography to a fraction of a pixel, and measure how well it fits.
+"""Refine an initial homography to a fraction of a pixel, and measure how well it fits.
 
 A pose is a mapping from the sent to the found picture: a homography, perhaps with a bend or a lens.
-A scaled pair is both pictures at a size at which they are compared (misfit.py). An exact mapping is
-a crop or a resize with edges on pixel edges, or a shift by whole pixels, as programs make them.
+A scaled pair is the two pictures at a size at which they are compared (misfit.py). An exact mapping
+is one that programs make: a crop or a resize with edges on pixel edges, or a shift by whole pixels.
 """
 
 from collections.abc import Iterator
@@ -62,8 +62,7 @@ _BLURRED_SIDE_PX: Final = 75
 # unrelated photographs have a misfit of 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
-# an exact mapping may differ from the estimate by this many pixels plus the number of standard
-# errors below
+# an exact mapping may differ from the estimate by this many pixels, plus this many standard errors
 _EXACT_TOLERANCE_PX: Final = 0.05
 _EXACT_TOLERANCE_STANDARD_ERRORS: Final = 8.0
 _SAME_POSITION_PX: Final = 1e-3
@@ -110,7 +109,7 @@ def refine(
 
     Poses with and without a bend or a lens are tried, and exact mappings near them.
 
-    Returns: None if the starting point is not certain, and does not fit at small sizes.
+    Returns: None if the starting point is not ``certain`` and does not fit at small sizes.
     """
     settling = _Refinement(found_grey, sent_grey, start, certain=certain)
     if certain:
@@ -202,7 +201,7 @@ class _Refinement:
     def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
         """Return exact mappings near the estimates.
 
-        They differ from the estimate without bend and lens by no more than its uncertainty.
+        Each lies within the uncertainty of ``straight``, the estimate without bend and lens.
         """
         neighbours = [
             one
@@ -226,7 +225,7 @@ class _Refinement:
     def _simplest_good_enough(
         self, simpler: list[Pose], best: Pose, best_misfit: float, bonus: float
     ) -> tuple[Pose, float]:
-        """Return the best of the simpler poses, or ``best`` if that fits clearly better."""
+        """Return the best of the simpler poses, or ``best`` if ``best`` fits clearly better."""
         pose, at = self._best_by_misfit(simpler)
         return (pose, at) if at <= bonus * best_misfit + _MISFIT_SLACK else (best, best_misfit)
 
@@ -299,7 +298,7 @@ class _Refinement:
     def _with_distortion(
         self, straight: Pose, best: Pose, best_misfit: float
     ) -> tuple[Pose, float]:
-        """Return a pose with a lens, a bend or both if it fits clearly better, else ``best``."""
+        """Return a pose with a lens, a bend or both if that fits clearly better, else ``best``."""
         lens = self._fit_lens(straight)
         if (
             lens is not None
@@ -438,7 +437,10 @@ def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points |
 
 
 def _round_box_edges(box: Points, into: Size) -> list[Points]:
-    """Return two boxes: one with its edges on pixel edges, and one with edges on near borders."""
+    """Return the box with its edges rounded to pixel edges.
+
+    If some edges are close to the picture's border, also return a box with those on the border.
+    """
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
     slack = _BORDER_SHARE * np.array(into)

@@ -1,4 +1,7 @@
-"""Find first homographies without features, for smooth pictures, thumbnails and flat graphics."""
+"""Find initial homographies without local features, for pictures that have too few of them.
+
+Such pictures are smooth pictures, thumbnails and flat graphics.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -100,7 +103,10 @@ class _SpectralSearch:
         return float(confidence[row, column]), self._shift(int(row), int(column), padded)
 
     def _padded(self, found: Plane) -> tuple[int, int]:
-        """Return the least fast size at which no shift wraps around: the sum of both sizes."""
+        """Return the smallest size that is fast to transform and at least the sum of both sizes.
+
+        At that size, no shift wraps around.
+        """
         high, wide = (
             fft.next_fast_len(one + other, real=True)
             for one, other in zip(self.shape, found.shape, strict=True)
@@ -148,7 +154,9 @@ def _rotated_grid(
     turn: float,
     mirrored: bool,  # noqa: FBT001
 ) -> tuple[Homography, Size] | None:
-    """Return the mapping of the found picture to a grid that just holds it, scaled and rotated.
+    """Return the mapping of the found picture to the smallest grid that holds it.
+
+    The picture is scaled and rotated.
 
     Returns: the homography and the grid's size; None if the grid would be too small or too large.
     """
@@ -176,7 +184,7 @@ def _warp_onto(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane
 def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchResult]:
     """Return the places of highest confidence, at most eight.
 
-    Any two of them differ by at least some pixels somewhere in the found picture.
+    For any two of them, some corner's position differs by more than ``_PLACE_DISTANCE_PX_MIN``.
     """
     kept: list[_SearchResult] = []
     wide, high = _width_and_height(sent)

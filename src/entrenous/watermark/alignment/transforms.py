@@ -87,7 +87,7 @@ def scale_at(homography: Homography, point: Points) -> float:
 
 
 def visible_share(homography: Homography, sent: Size, found: Size) -> float:
-    """Return which share of the sent picture's area lies inside the found one, in [0, 1]."""
+    """Return the share of the sent picture's area that lies inside the found one, in [0, 1]."""
     frame = apply_homography(invert_homography(homography), picture_corners(found)).astype(
         np.float32
     )
