@@ -138,7 +138,8 @@ class LinkEndedAfterGrant(LinkEnded):
     """
     You answered "yes" here, but linking was then stopped on the other device, or somebody there
     answered that the pictures differ. The new device is already on your list of devices, and the
-    people you write to are notified of it. Remove it now: entrenous device revoke NAME --lost
+    people you write to are notified of the new device. Remove it now: entrenous device revoke NAME
+    --lost
     """
 
 
@@ -163,7 +164,7 @@ class LinkNotCompleted(LinkEnded):
     """
     Linking has ended, and this device was not linked. Either your other device stopped it, or more
     than ten minutes passed, or the link code was already used, or a message arrived out of order.
-    If your other device already has this one on its list, remove this one there: entrenous device
+    If this device is already in the list on your other device, remove it there: entrenous device
     revoke NAME. To start again, run this on your other device: entrenous device add
     """
 
@@ -185,8 +186,8 @@ class LinkStoppedHere(LinkEnded):
 class StoppedAfterGrant(EntrenousError):
     """
     Stopped, but {name} is already on your list of devices. The people you write to are notified of
-    it, and linking continues automatically. If {name} never answers, remove it: entrenous device
-    revoke NAME
+    the new device, and linking continues automatically. If {name} never answers, remove it:
+    entrenous device revoke NAME
     """
 
     # Not one of the five families in base/errors.py: nothing failed, the user stopped it.
@@ -195,8 +196,8 @@ class StoppedAfterGrant(EntrenousError):
 
 class StoppedAfterLinking(EntrenousError):
     """
-    Stopped, but this device is already on your list of devices and stays there. Linking continues
-    with the next command here: entrenous inbox
+    Stopped, but this device is already on your list of devices and stays there. To continue
+    linking, run here: entrenous inbox
     """
 
     family = "interrupted"

@@ -31,11 +31,11 @@ from entrenous.send.tokens.distribute import count_devices_to_greet, greet_devic
 
 class OtherDevicesMustMoveFirst(Refused):
     """
-    All your devices have to use the same relay, and you have others: {names}. They can only be
-    notified through the old relay, which does not answer now. Nothing was changed. If the old relay
-    is gone for good, first revoke each of those devices: entrenous device revoke NAME. Then move
-    this device, and link the others again, each in an empty folder. Messages and originals that are
-    only on the others can then no longer be opened.
+    All your devices have to use the same relay. Your other devices ({names}) can be notified only
+    through the old relay, which does not answer. Nothing was changed. If the old relay is gone for
+    good, first revoke each of those devices: entrenous device revoke NAME. Then move this device,
+    and link the others again, each in an empty folder. Messages and originals that exist only on
+    those other devices can then no longer be opened.
     """
 
 

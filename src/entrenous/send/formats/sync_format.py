@@ -113,8 +113,8 @@ SharedRecord = (
 
 class BadSync(Malformed):
     """
-    Another device of yours sent data that this one cannot read, so it was ignored. Update Entrenous
-    on both devices: {update}
+    Another device of yours sent data that this device cannot read, so the data was ignored. Update
+    Entrenous on both devices: {update}
     """
 
 

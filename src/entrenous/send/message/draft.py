@@ -132,7 +132,7 @@ class CopyRefused(Refused):
     """
     The copy of message {name} for {to} waited on this device, and now the relay of {to} has refused
     the copy. {why} Entrenous will not try again. Once the problem is solved, send the message again
-    to {to}. To see its state: entrenous sent
+    to {to}. To see the state of the message: entrenous sent
     """
 
 
