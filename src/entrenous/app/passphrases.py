@@ -15,7 +15,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import PASSPHRASE_GUESSES_LOG10_MIN, passphrase_guesses_log10
 
-_WORD_COUNT: Final = 5  # each from a list of about 7,750 words; 64 bits in total
+_SUGGESTED_WORD_COUNT: Final = 5  # each from a list of about 7,750 words; 64 bits in total
 #: Beginnings of words that are not suggested, since they could hurt somebody whose pictures leaked.
 _NOT_SUGGESTED_PATTERN: Final = re.compile(
     "gonad|undress|unclothed|unzip|uncover|groin|pelvis|bust|thong|underwear|grope|mating|a?sham|"
@@ -70,7 +70,7 @@ def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
 
 def suggest_passphrase() -> str:
     """Return five random words from EFF's long list (Bonneau 2016), separated by spaces."""
-    return " ".join(secrets.choice(_suggestable_words()) for _ in range(_WORD_COUNT))
+    return " ".join(secrets.choice(_suggestable_words()) for _ in range(_SUGGESTED_WORD_COUNT))
 
 
 def is_weak(passphrase: Secret) -> bool:

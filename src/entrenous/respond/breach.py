@@ -76,7 +76,7 @@ def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
 
 
 def record_breach(name: str, aware_at: datetime, device: Device) -> Case:
-    """Record, or correct, when the organisation became aware of its breach (aware UTC).
+    """Record, or correct, the time (in UTC) at which the organisation became aware of its breach.
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, ImpossibleTime, NoBreachLaw.
     """

@@ -99,7 +99,8 @@ _NO_ANSWER_NEXT_STEP_TEXT: Final = translatable(
 def next_step(
     case: Case, now: datetime, says: Callable[[Deadline], str] = deadline_in_words
 ) -> str:
-    """Return one sentence; every step is optional, and stopping is always possible.
+    """Return the next step of a case as one sentence. Every step is optional, and the person may
+    stop at any time.
 
     Args:
         case: as stored.
@@ -305,7 +306,7 @@ def _unreported_page_or_sighting_step(case: Case) -> str:
 
 
 def _unreported_pages(case: Case) -> tuple[Sighting, ...]:
-    """Return the pages that no notice asks to take the picture off.
+    """Return the pages from which no notice asks to remove the picture.
 
     A notice to a search engine or to the police does not count, because the page stays online.
     """
@@ -389,8 +390,8 @@ def _evidence_step(case: Case) -> str:
 
 
 def _chat_hint(case: Case) -> str:
-    """Name the command for the steps in a chat, whose order differs, if the picture was passed on
-    only in chats.
+    """If the picture was passed on only in chats, name the command that lists the steps for a chat,
+    whose order differs.
     """
     posted = situation_of(case).posted
     if posted not in _CHAT_SPREADS:

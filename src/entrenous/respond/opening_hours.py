@@ -14,7 +14,7 @@ IsHoliday = Callable[[str, date], bool]
 _DAY_ABBREVIATIONS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RULE_PATTERN: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")
 _SPAN_PATTERN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
-_LOOK_AHEAD_DAYS: Final = 15
+_NEXT_OPENING_SEARCH_DAYS: Final = 15
 ALWAYS_OPEN_TEXT: Final = "always"
 
 
@@ -117,7 +117,7 @@ def _spans_from(
     """Yield opening spans as UTC times, from the day before ``now`` on."""
     zone = ZoneInfo(hours.zone)
     today = now.astimezone(zone).date()
-    for days in range(-1, _LOOK_AHEAD_DAYS):
+    for days in range(-1, _NEXT_OPENING_SEARCH_DAYS):
         day = today + timedelta(days)
         if hours.holidays_of and is_holiday(hours.holidays_of, day):
             continue

@@ -20,7 +20,7 @@ def find_reappearance(
 ) -> Reappearance | None:
     """Return what a check found again, or None; each return is reported once.
 
-    A page that answers again counts if it was gone before. A picture that matches on comparison
+    A page that answers again counts if it was gone before. A picture that was compared and matches
     also counts if it had been removed after a notice.
     """
     compared = check.why in {WatchReason.PICTURE, WatchReason.PICTURE_ELSEWHERE}

@@ -71,7 +71,7 @@ def routes() -> list[Route]:
 
 
 async def show_watching(request: Request, words: str = "") -> Response:
-    """Show which pages are watched, and what their sites learn from that."""
+    """Show which pages are watched, and what their sites learn from the requests."""
     by_proxy = _uses_proxy(request)
 
     def read_watched(name: str, device: Device) -> tuple[Case, dict[int, WatchedSighting], bool]:

@@ -1,4 +1,5 @@
-"""Capture a public page as evidence of level A2: what the site sent, byte for byte.
+"""Capture a public page as evidence of level A2 (docs/spec/case.md): what the site sent, byte for
+byte.
 
 The person requests one page at a time, as in a browser. So robots.txt, which is for programs that
 visit pages by themselves, is not consulted.

@@ -1,4 +1,6 @@
-"""Identify a file that a person saved from a browser by its bytes, in a few words."""
+"""Find out from its bytes what kind of file a person saved from a browser, and describe it in a few
+words.
+"""
 
 import html
 import io

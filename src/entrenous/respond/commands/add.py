@@ -45,7 +45,7 @@ from entrenous.terminal.typed_input import (
 
 _FILES_MAX: Final = 5000
 _BYTES_PER_MB: Final = 1024 * 1024
-_FIXED_TIME: Final = datetime(
+_ZIP_ENTRY_TIME: Final = datetime(
     1980, 1, 1, tzinfo=UTC
 )  # fixed, so that the same page always gives the same bytes
 
@@ -161,7 +161,7 @@ def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
     from entrenous.respond.capture.web_archive import uncompressed_zip  # noqa: PLC0415 -- loads warcio
 
     files = dict(_files_below(folder, len(data)))
-    page = uncompressed_zip({path.name: data, **files}, _FIXED_TIME)
+    page = uncompressed_zip({path.name: data, **files}, _ZIP_ENTRY_TIME)
     return page, complete_page_in_words(len(files))
 
 

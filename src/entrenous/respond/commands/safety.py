@@ -36,7 +36,7 @@ from entrenous.respond.situation import Demand, Spread
 from entrenous.terminal.output import hint, join_wrapped_lines
 
 AnswerT = TypeVar("AnswerT")
-_REPEATS_MAX: Final = 2  # then the question is skipped
+_QUESTION_REPEATS_MAX: Final = 2  # then the question is skipped
 SafeOption = Annotated[
     bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
 ]
@@ -135,7 +135,7 @@ def _ask_until_understood(read: Callable[[str], AnswerT], question: str) -> Answ
     on "stop".
     """
     reply = read(_ask_at_terminal(question))
-    for _ in range(_REPEATS_MAX):
+    for _ in range(_QUESTION_REPEATS_MAX):
         if reply is not NonAnswer.UNCLEAR:
             break
         hint(translated(NOT_UNDERSTOOD_NOTE))

@@ -105,7 +105,10 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
     zones = zones_of(place)
     if period.unit is PeriodUnit.HOURS and rule.hours is HoursRule.ELAPSED:
         zones = zones[:1]  # elapsed hours are the same in every time zone
-    ends = [_TimeCount(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
+    ends = [
+        _TimeCount(start.astimezone(zone), zone, period, rule, place).compute_end()
+        for zone in zones
+    ]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:
         sentence = translated(
@@ -125,7 +128,7 @@ class _TimeCount:
     rule: CountingRule
     place: Place
 
-    def end(self) -> PeriodEnd:
+    def compute_end(self) -> PeriodEnd:
         if self.period.unit is PeriodUnit.HOURS:
             return self._end_of_hours()
         last, working = _end_of_days(
@@ -134,7 +137,7 @@ class _TimeCount:
         return PeriodEnd(datetime.combine(last, _LAST_SECOND, self.zone).astimezone(UTC), working)
 
     def _end_of_hours(self) -> PeriodEnd:
-        start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
+        start, cited = self.start.astimezone(UTC), self.rule.citation_of(self.rule.cite_hours)
         length = self.period.number * _HOUR
         if self.rule.hours is HoursRule.WORKING:
             sentence = translated("Only the hours of working days count{cited}.").format(
@@ -182,7 +185,7 @@ def _end_of_days(
 ) -> tuple[date, tuple[str, ...]]:
     """Return the last day of a period in days or longer units, and the calculation."""
     del language  # only a cache key: the calculation is worded in this language
-    return _DayCount(event, period, rule, place).end()
+    return _DayCount(event, period, rule, place).compute_end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +199,18 @@ class _DayCount:
     rule: CountingRule
     place: Place
 
-    def end(self) -> tuple[date, tuple[str, ...]]:
+    def compute_end(self) -> tuple[date, tuple[str, ...]]:
         last, working = self._last_day()
         moved, moves = self._roll_to_working_day(last)
         sentence = translated("The last day counts to its end, 24:00{cited}.").format(
-            cited=self.rule.cited(self.rule.cite_end)
+            cited=self.rule.citation_of(self.rule.cite_end)
         )
         return moved, (*working, *moves, *self._note_unknown_holidays(moved), sentence)
 
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         first = translated("The day of the event, {said}, does not count{cited}.").format(
-            said=_format_day(event), cited=rule.cited(rule.cite_day)
+            said=_format_day(event), cited=rule.citation_of(rule.cite_day)
         )
         if self._counts_working_days():
             return self._last_day_in_working_days(first)
@@ -234,7 +237,7 @@ class _DayCount:
             if self._day_off_reason(day)
         ]
         short = self.period.unit is PeriodUnit.DAYS and rule.days != "working"
-        cited = rule.cited(rule.cite_short if short else rule.cite_working)
+        cited = rule.citation_of(rule.cite_short if short else rule.cite_working)
         skipped = (
             " " + translated("Left out: {days}.").format(days=", ".join(left_out))
             if left_out
@@ -256,7 +259,7 @@ class _DayCount:
     def _end_of_months(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         number = self.period.number * (12 if self.period.unit is PeriodUnit.YEARS else 1)
-        cited = rule.cited(rule.cite_months)
+        cited = rule.citation_of(rule.cite_months)
         begins = event + _DAY if rule.month_end is MonthEnd.DAY_BEFORE else event
         same = _same_day_of_later_month(begins, number)
         if same is not None:
@@ -291,7 +294,7 @@ class _DayCount:
         *_, enough = self._next_working_days(self.event, least)
         if enough <= last:
             return last, working
-        cited = rule.cited(rule.cite_least)
+        cited = rule.citation_of(rule.cite_least)
         sentence = translated(
             "The time must have at least {least} working days{cited}, so it ends on {day}."
         ).format(least=least, cited=cited, day=_format_day(enough))
@@ -304,7 +307,7 @@ class _DayCount:
             moved += _DAY
         if not why:
             return moved, ()
-        cited = self.rule.cited(self.rule.cite_roll)
+        cited = self.rule.citation_of(self.rule.cite_roll)
         sentence = translated("No working day: {names}. The end moves to {said}{cited}.").format(
             names=", ".join(why), said=_format_day(moved), cited=cited
         )

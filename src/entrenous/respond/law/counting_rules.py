@@ -64,7 +64,7 @@ class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     receipt_source: str = ""
     read_on: date | None = None
 
-    def cited(self, provision: str) -> str:
+    def citation_of(self, provision: str) -> str:
         """Return a citation, e.g. " (Civil Code of Japan, art. 140)"; "" if this law has no such
         provision.
         """

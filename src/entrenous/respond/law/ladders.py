@@ -25,11 +25,11 @@ THREAT_LADDER: Final = "threat"
 @dataclass(frozen=True, slots=True)
 class LadderStep:
     """One step. ``what`` is the fact; if ``says`` is set, people read that instead. ``words`` are a
-    message that the person may send. ``kinds`` are the kinds of route that follow it; ``platform``
-    and ``help`` say whether the platform's record and help lines follow. ``if_demanded``: the step
-    also applies outside its ladder if something is demanded. ``only_with_routes``: the step is left
-    out if no route of its kinds applies. ``sender_known``: the step addresses the person who passed
-    the picture on.
+    message that the person may send. ``kinds`` are the kinds of route that a plan lists after it;
+    ``platform`` and ``help`` say whether the plan lists the report to the platform and help lines
+    with it. ``if_demanded``: the step also applies outside its ladder if something is demanded.
+    ``only_with_routes``: the step is left out if no route of its kinds applies. ``sender_known``:
+    the step addresses the person who passed the picture on.
     """
 
     id: str

@@ -95,7 +95,7 @@ class _UpdateRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source2: str = ""
 
 
-class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _LawTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     route: dict[str, _RouteRow]
@@ -144,13 +144,13 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
-    rows = _rows_by_id({name: read_table(_Laws, data, name) for name, data in laws.items()})
+    rows = _rows_by_id({name: read_table(_LawTable, data, name) for name, data in laws.items()})
     return tuple(_parse_route(id_, rows) for id_ in rows)
 
 
 def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
     """Parse the changes in the same tables; raises BadTable."""
-    tables = {name: read_table(_Laws, data, name) for name, data in laws.items()}
+    tables = {name: read_table(_LawTable, data, name) for name, data in laws.items()}
     return tuple(
         _parse_change(id_, row, name, tables)
         for name, table in tables.items()
@@ -172,7 +172,7 @@ class _RowInFile:
     read_on: date
 
 
-def _rows_by_id(tables: dict[str, _Laws]) -> dict[str, _RowInFile]:
+def _rows_by_id(tables: dict[str, _LawTable]) -> dict[str, _RowInFile]:
     rows: dict[str, _RowInFile] = {}
     for name, table in tables.items():
         for id_, row in table.route.items():
@@ -221,7 +221,7 @@ def _referenced_route(texts: tuple[str, ...], rows: dict[str, _RowInFile]) -> st
     return id_ if id_ in rows else None
 
 
-def _parse_change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> LawChange:
+def _parse_change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _LawTable]) -> LawChange:
     if row.route and not any(row.route in table.route for table in tables.values()):
         raise BadTable(table=name, entry=f"{id_}: there is no route {row.route}")
     return LawChange(

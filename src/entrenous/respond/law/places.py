@@ -77,7 +77,7 @@ LANGUAGES_SEARCHED_FIRST: Final = (
 # characters with at least this combining class of Unicode are accents
 _ACCENT_CLASS_MIN: Final = 200
 # categories that are kept: vowel signs, and letters newer than this Python's Unicode
-_KEPT_CATEGORIES: Final = ("Mn", "Mc", "Cn")
+_KEPT_UNICODE_CATEGORIES: Final = ("Mn", "Mc", "Cn")
 _LETTER_REPLACEMENTS: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
@@ -276,7 +276,7 @@ def fold_name(name: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTER_REPLACEMENTS))
     kept = "".join(
-        char if char.isalnum() or unicodedata.category(char) in _KEPT_CATEGORIES else " "
+        char if char.isalnum() or unicodedata.category(char) in _KEPT_UNICODE_CATEGORIES else " "
         for char in plain
         if unicodedata.combining(char) < _ACCENT_CLASS_MIN
     )

@@ -43,7 +43,7 @@ class CaseLines:
     law: str = ""
     address: str = ""
 
-    def value(self, name: str) -> str:
+    def text_of_placeholder(self, name: str) -> str:
         return str(getattr(self, name))
 
 

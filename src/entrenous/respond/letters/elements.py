@@ -92,7 +92,7 @@ def applicable_wording_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple
 def fill_wording(key: str, draft: DraftContext, lines: CaseLines) -> FilledWording:
     """Fill in the wording with this key; arguments as for :func:`word_elements`."""
     says, gap = _choose_wording(key, draft)
-    known = {name: lines.value(name) for name in placeholders_in(says)}
+    known = {name: lines.text_of_placeholder(name) for name in placeholders_in(says)}
     missing = {name: _gap_for(name, draft) for name, value in known.items() if not value}
     text = "\n".join(filter(None, [says.format(**(known | missing)), gap]))
     gaps = (*gap.splitlines(), *missing.values())

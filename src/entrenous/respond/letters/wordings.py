@@ -185,7 +185,7 @@ def addressee_office_in(route: Route, language: str) -> str:
 def placeholders_in(text: str) -> frozenset[str]:
     """Return the names of the placeholders in a text.
 
-    >>> sorted(placeholders("{places} and {at}"))
+    >>> sorted(placeholders_in("{places} and {at}"))
     ['at', 'places']
     """
     return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)

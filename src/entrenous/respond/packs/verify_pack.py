@@ -42,11 +42,11 @@ Files = dict[str, bytes]
 
 
 class CheckFailed(Exception):
-    """Something in the pack does not hold."""
+    """A check of the pack failed; the text says why."""
 
 
 class CheckReport:
-    """The result: each check, with whether it holds, and what each valid stamp states."""
+    """The result: whether each check passed, and what each valid stamp states."""
 
     def __init__(self) -> None:
         self.checks: list[tuple[bool, str]] = []
@@ -57,7 +57,7 @@ class CheckReport:
         return all(good for good, _ in self.checks)
 
     def run(self, what: str, check: Callable[..., Any], *about: Any) -> Any:
-        """Run one check; whatever it raises means that it does not hold."""
+        """Run one check. Any exception means that the check failed."""
         try:
             found = check(*about)
         except Exception as why:  # noqa: BLE001 -- hostile bytes fail in ways that no list covers

@@ -112,8 +112,8 @@ _ADDRESS_CHARS_MAX: Final = 4096  # number of characters of an address
 
 @dataclass(slots=True)
 class PoliteWeb:
-    """Requests pages with pauses between requests to the same host, and follows redirects. An
-    object is for one run, and remembers the robots.txt of each site.
+    """Requests pages with pauses between requests to the same host, and follows redirects. Each
+    object serves one run, and remembers the robots.txt of each site.
 
     ``heeds_robots`` is false for a page that the person requests once, as with a browser:
     robots.txt is about programs that visit pages by themselves (RFC 9309 section 1).
