@@ -30,8 +30,8 @@ _FILES_FOLDER: Final = "files"
 
 
 def close_own_mailboxes(device: Device) -> bool:
-    """Have the relays delete this device's mailboxes, the letters waiting there, and their part of
-    its lock.
+    """Have the relays delete this device's mailboxes, the letters waiting there, and the relays'
+    shares of this device's vault key.
 
     Returns:
         Whether nothing of this device is left at any relay; True for a device without a relay.

@@ -1,5 +1,5 @@
 """Open or create the device in a folder: its vault, its relay, and the decoders for untrusted
-files. Also the warning about wrong passphrases that were tried on it.
+files. Compose the warning about wrong passphrases that were tried on the device.
 """
 
 from collections.abc import Callable, Iterator
@@ -107,9 +107,10 @@ def create_lockable_device(
     """Create an empty device in ``settings.home``.
 
     The device exists only once something is stored in it, so that an interrupted set-up does not
-    block the next attempt. Also yields a function that locks the device at its new mailbox. From
-    then on the user's other devices can revoke it, even if this command is interrupted. Without
-    that call, the relay gets its share of the key on exit, if the device has a relay by then.
+    block the next attempt. Also yields a function that locks the device: it gives the relay of the
+    device's new mailbox a share of the vault's key. From then on the user's other devices can
+    revoke it, even if this command is interrupted. Without that call, the relay gets its share of
+    the key on exit, if the device has a relay by then.
 
     Raises VaultExists, WeakPassphrase, VaultInUse, UnusableFolder, DiskFull, RelayUnreachable.
     """
@@ -202,9 +203,9 @@ _REVOKE_SENTENCE: Final = translatable(
 
 
 def take_failed_tries_warning(unlocked: UnlockedVault, name: str) -> tuple[str, ...]:
-    """Return the warning about tries that failed since this device was last opened.
+    """Return the warning about failed attempts to unlock this device since it was last opened.
 
-    Empty if none failed. Each warning is given once. ``name`` is the device's name.
+    The result is empty if none failed. Each warning is given once. ``name`` is the device's name.
     """
     freed = were_tries_allowed(unlocked.home)
     if not freed and not unlocked.missed:
@@ -216,8 +217,8 @@ def take_failed_tries_warning(unlocked: UnlockedVault, name: str) -> tuple[str, 
 def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     """Yield the sentences of the warning.
 
-    If ``freed``, a recovery sheet has reset the tries, so the number of earlier failed tries is
-    unknown.
+    If ``freed``, a recovery sheet has reset the count of attempts, so the number of earlier
+    failures is unknown.
     """
     if freed:
         yield translated(_TRIES_RESTORED_SENTENCE)

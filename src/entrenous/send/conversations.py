@@ -47,7 +47,7 @@ def contact_names_in(conversation: Conversation | None, device: Device) -> list[
 def _may_recipient_have(copy: SealedCopy) -> bool:
     """Return whether the recipient may have a copy.
 
-    The copy has left this device, and was not recalled before it was opened.
+    They may if the copy has left this device and was not recalled before it was opened.
     """
     refused = copy.departure is SendState.REFUSED
     recalled = copy.state is EnvelopeState.TAKEN_BACK
@@ -78,7 +78,7 @@ def other_recipients(
 
 
 def other_recipients_in_words(names: Sequence[str]) -> str:
-    """Return the sentence that says who else has a message, and gets a reply to it."""
+    """Return the sentence that says who else has the message and would get a reply to it."""
     known = [name for name in names if name != STRANGER_LABEL]
     strangers = len(names) - len(known)
     if known:

@@ -1,5 +1,5 @@
 """Send a message: from the guard's checks (send/guard.py) to the acknowledgement by the relays.
-Until then, sending can be cancelled.
+Sending can be cancelled until the first copy may have left this device.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ from entrenous.send.outbox import drop_outbox_items, release_message, waiting_up
 from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
-# An immediate retry does not help with these errors; the text of each says what does.
+# An immediate retry does not help with these errors. The message of each says what to do instead.
 _ERRORS_NOT_WORTH_RETRYING: Final = (
     UndoWindowStillOpen,
     OutOfTokens,
@@ -74,20 +74,20 @@ def send_inspected(
     """Send what the guard has just inspected; return once every relay has every copy on disk.
 
     The vault must not have changed since the inspection. Nothing is stored until the message is
-    sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing leaves.
+    sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing is sent.
 
     Raises:
         GuardHasDoubts, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
-            TooLarge; what preparing its files raises.
+            TooLarge, and the errors of preparing its files (:func:`.plan_files`).
         WaitsInOutbox: the message is sealed, but a relay is unreachable, or the wait for the
             undo window was cut short.
         RefusedForSome: every copy for some person was refused.
-        SendingUndone: it was interrupted, and nothing of it is left.
-        StoppedWhileSending: it was interrupted, but may have left.
-        KeyboardInterrupt: it was interrupted before anything was stored, or after it was all
-            sent.
+        SendingUndone: sending was interrupted, and nothing was sent or kept.
+        StoppedWhileSending: sending was interrupted, but a copy may already have been sent.
+        KeyboardInterrupt: sending was interrupted before anything was stored, or after everything
+            was sent.
     """
     refuse_unconfirmed(device)
     inspection.require_answers()
@@ -129,8 +129,8 @@ def _copies_that_left(
 ) -> list[SealedCopy]:
     """Return the copies of this message that their relays have.
 
-    Problems of other letters are ignored. A device that accepts nothing any more is ignored if
-    another device of the same person has the message, since it may just have been revoked.
+    Problems of other letters are ignored. A device that no longer accepts anything is ignored if
+    another device of the same person has the message, since the first may just have been revoked.
 
     Raises:
         RefusedForSome, MessageNotSentYet, WaitsInOutbox: for some recipient, no copy was sent.
@@ -181,7 +181,8 @@ def _make_sending_context(
 def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
     """Return the head of the device list known for each recipient, sorted.
 
-    For a person with a device that has not followed a move yet, it is the head of the older list.
+    If a person has moved to another relay and one of their devices has not yet, use the head of the
+    list from before the move.
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
@@ -189,9 +190,10 @@ def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:
-    """Undo a message whose sending was interrupted, if certainly none of its letters was sent.
+    """Undo a message whose sending was interrupted, if it is certain that none of its letters was
+    sent.
 
-    Another Ctrl-C restarts this until it is complete.
+    If Ctrl-C is pressed meanwhile, the undo starts over, so it always completes.
 
     Raises:
         StoppedWhileSending: a letter may have been sent. Then nothing is undone, so that the

@@ -66,8 +66,7 @@ _RANDOM_SOURCE: Final = SystemRandomSource()
 
 
 class HttpCourier:
-    """The protocol :class:`entrenous.device.device.Courier`, which documents the methods, over
-    HTTPS.
+    """:class:`entrenous.device.device.Courier` over HTTPS; that protocol documents the methods.
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
     ``pause_s``: the longest random pause between requests that a relay should not link
@@ -87,8 +86,8 @@ class HttpCourier:
         close_idle = client.close_idle_connections if isinstance(client, RelayClient) else None
         self._pauses = PausedRequests(pause_s, _RANDOM_SOURCE, close_idle)
         self._patience = RetryPolicy(patience_s, now_s)
-        # There are three policies: after a timeout of a large transfer, or of a request that waits
-        # for a letter, short requests may still succeed.
+        # Three separate policies, because short requests may still succeed after a large transfer,
+        # or a request that waits for a letter, has timed out.
         self._patience_for_wakes = RetryPolicy(patience_s, now_s)
         self._patience_for_transfers = RetryPolicy(patience_s, now_s)
 
@@ -101,8 +100,8 @@ class HttpCourier:
     def _stream_request(
         self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader
     ) -> None:
-        # the pause before the request depends on the first call; every further try calls each_try
-        # again
+        # The first call is made early, because the pause before the request depends on it. Each
+        # retry makes a new call.
         first = [each_try()]
 
         def next_try() -> RelayCall:
@@ -345,7 +344,7 @@ class HttpCourier:
 class _BlobDownload:
     """The download of one blob.
 
-    Each byte is written once, even if the connection is lost in between.
+    Each byte is written once, even if the connection is lost during the download.
     """
 
     def __init__(self, writer: BinaryIO, start: int) -> None:
@@ -409,8 +408,8 @@ class RelayClient(httpx.Client):
 def new_relay_client(
     authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _RANDOM_SOURCE
 ) -> RelayClient:
-    """Create a client for TLS 1.3 or newer, without redirects or cookies, with connections per
-    token.
+    """Create a client for TLS 1.3 or newer, without redirects or cookies, with separate connections
+    for each token.
 
     It trusts the public certificate authorities, or only those of a PEM file. Requests to other
     machines go through ``proxy``, with separate random credentials for each token.
@@ -449,7 +448,7 @@ def _tls_context(authorities: Path | None) -> ssl.SSLContext:
 
 @cache
 def _public_authorities() -> ssl.SSLContext:
-    """Return one context for all clients, since reading the certificates takes some ten
+    """Return one context for all clients, since reading the certificates takes about ten
     milliseconds.
     """
     return httpx.create_ssl_context(trust_env=False)

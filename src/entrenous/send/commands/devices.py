@@ -166,7 +166,7 @@ def move_to_relay(
                 _print_move_cancelled(relay, called_off, as_json=as_json)
                 return
         moved = move_device(relay, paper, device)
-        with suppress(Unreachable):  # the next command moves the lock if this one cannot
+        with suppress(Unreachable):  # if the relay does not answer, the next command moves the lock
             lock_at_new_relay(unlocked, device)
         fetch_and_print_notices(device)
     if as_json:
@@ -180,7 +180,7 @@ def _connect_device_to_relay(
     relay: str, unlocked: UnlockedVault, device: Device, *, as_json: bool
 ) -> None:
     identity = join_relay(relay, device)
-    with suppress(Unreachable):  # otherwise the next command makes the lock
+    with suppress(Unreachable):  # if the relay does not answer, the next command makes the lock
         make_first_lock(unlocked, device)
     if as_json:
         print_json({"schema": "entrenous/joined/1", "relay": normalized_relay_address(relay)})

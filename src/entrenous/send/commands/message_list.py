@@ -98,8 +98,9 @@ def select_messages(
     *,
     everything: bool,
 ) -> MessageList[ListedT]:
-    """Choose from messages, oldest first: all, the ``last`` ones, or those for which ``waits`` is
-    true and the newest ones.
+    """Return all messages if ``everything``, else the ``last`` newest if given. Otherwise return
+    the newest few, and of the older ones those for which ``waits`` is true. The order stays: oldest
+    first.
     """
     if everything:
         return MessageList(tuple(messages), 0)

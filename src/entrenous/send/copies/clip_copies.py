@@ -1,5 +1,5 @@
-"""Make marked copies of a clip: it is decoded once per batch, marked frame by frame, and encoded
-for each copy.
+"""Make marked copies of a clip: the clip is decoded once per batch of copies, marked frame by
+frame, and encoded for each copy.
 
 A first pass measures the clip: frame times, camera motion, key frames. Each pass reports progress.
 """
@@ -102,9 +102,9 @@ class ClipOriginal:
 class _SharedFrame:
     """A frame, and the data that all copies of it share.
 
-    A node is a point in time at which the mark has a new pattern. A frame lies between two nodes.
-    The shared data are the local strength of the mark and, for each of the two nodes, its number,
-    its weight and the camera's motion since then.
+    A node is a point in time at which a new pattern of the mark begins. A frame lies between two
+    nodes. The shared data are the local strength of the mark and, for each of the two nodes, its
+    number, its weight and the camera's motion since the node.
     """
 
     frame: Frame
@@ -244,7 +244,7 @@ def _mark_frame(
 def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
-    """Make the mark's patterns for these nodes, and forget those of all others."""
+    """Make the mark's patterns for these nodes, and discard the patterns of all other nodes."""
     size = node_stream_bytes(original.layout)
     for node in nodes:
         if node not in patterns:
@@ -299,7 +299,7 @@ def _measure_errors(
 
 
 def _trial_selections(camera: CameraMotion) -> list[FrameSelection]:
-    """Return the whole of a short clip, or two parts of a longer one: its start and its middle."""
+    """Select all of a short clip, or two parts of a longer one: its start and its middle."""
     times = [float(at_s) for at_s in camera.times]
     if len(times) <= _TRIAL_FRAMES_MAX:
         return [FrameSelection()]
@@ -342,7 +342,8 @@ class _UnpackedMeasurements:
 
 
 def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
-    """Return the properties that all frames of a clip share, at full size, without decoding them.
+    """Return the full frame size and the other properties that all frames share, without decoding a
+    frame.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.

@@ -66,8 +66,8 @@ def mark_clip_copies(
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
     Each pass through the original makes up to twelve copies, which are in memory together. If the
-    caller stops early, the ledger has the copies that were yielded and no others; throwing
-    CopyNotWritten into the generator removes the last one too.
+    caller stops early, the ledger has the copies that were yielded and no others; throw
+    CopyNotWritten into the generator to remove the copy that it yielded last.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
@@ -108,7 +108,7 @@ def prepare_clip_with_sound(
     """Prepare a clip and its sound track (None if silent); ``reached`` is called with the
     progress, from 0 to 1.
 
-    The sound is prepared first, so that an error in it is known before the frames are decoded,
+    The sound is prepared first, so that an error in it is reported before the frames are decoded,
     which may take an hour.
 
     Raises:
@@ -248,8 +248,8 @@ class MessageClip:
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """Yield the copies, one recipient after the other; one pass through the clip makes
-        several.
+        """Yield the copies, one recipient after the other. Each pass through the clip makes several
+        copies.
         """
         size = len(self.original.source)
         making = make_clip_copies(
@@ -279,7 +279,7 @@ class MessageClip:
         return LedgerEntries(clips=(clip,), sounds=self._sent_sound(kept, made, device))
 
     def store_features(self, message: MessageId, device: Device) -> None:
-        """Do nothing: a clip is found by its measurements."""
+        """Do nothing: a trace finds a clip by its measurements, which ``keep_originals`` stores."""
 
     def _sent_sound(
         self, original_blob: BlobId, made: tuple[Copy, ...], device: Device

@@ -43,9 +43,9 @@ def mark_picture_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    All processors work, a few copies ahead of the caller, so memory does not grow with the number
-    of copies. If the caller stops early, the ledger has the copies that were yielded and no others;
-    throwing CopyNotWritten into the generator removes the last one too.
+    Copies are made on all processors, only a few ahead of the caller, so memory does not grow with
+    the number of copies. If the caller stops early, the ledger has the copies that were yielded and
+    no others; throw CopyNotWritten into the generator to remove the copy that it yielded last.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
@@ -157,7 +157,7 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
         )
     except (
         UnsupportedVideoCodec
-    ):  # its frames exist but cannot be read, so marking its sound alone is not enough
+    ):  # it has frames, which cannot be read, so marking its sound alone is not enough
         raise
     except NoVideoFound:
         yield from _lazy_import("entrenous.send.copies.sound_copies:mark_sound_copies")(
@@ -173,7 +173,9 @@ def _lazy_import(qualified_name: str) -> Callable[..., MarkedFiles]:
 
 
 class CopyNotWritten(Exception):
-    """Thrown into a generator of marked copies: the copy it yielded last was not written."""
+    """The copy that a generator yielded last was not written; the caller throws this into the
+    generator.
+    """
 
 
 class CopyRecording:

@@ -35,8 +35,8 @@ def mark_sound_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    If the caller stops early, the ledger has the copies that were yielded and no others; throwing
-    CopyNotWritten into the generator removes the last one too.
+    If the caller stops early, the ledger has the copies that were yielded and no others; throw
+    CopyNotWritten into the generator to remove the copy that it yielded last.
 
     Raises:
         NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound, SoundTooShortToMark,
@@ -69,7 +69,9 @@ def sound_pool_size(sound: Sound) -> int:
 
 
 def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
-    """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
+    """Return one marked copy as a file: without metadata, in the original's codec and at roughly
+    its bit rate.
+    """
     size = stream_bytes(len(sound), sound.rate_hz)
     return write_sound(
         sound, embed_sound(prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
@@ -112,13 +114,15 @@ class MessageSound:
         return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 
     def store_features(self, message: MessageId, device: Device) -> None:
-        """Do nothing: a sound is found by its contour."""
+        """Do nothing: a trace finds a sound by its loudness contour, which ``keep_originals``
+        stores.
+        """
 
 
 def prepare_message_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> MessageSound:
-    """Prepare a sound; ``reached`` is called at the end.
+    """Prepare a sound; ``reached`` is called once, at the end.
 
     Raises:
         NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound, SoundTooShortToMark,

@@ -37,7 +37,7 @@ _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 def note_named_list(
     person: PersonId, named: Head, device: Device, *, own: bool, authenticated: bool = True
 ) -> None:
-    """Record a list head that a letter names, in the letter's transaction.
+    """Record the head (the hash) of a device list that a letter names, in the letter's transaction.
 
     ``own`` says whether one of that person's own devices named it. If the head is newer than the
     known one, or contradicts it, the list is asked for later. Other people may err or lie about a
@@ -139,8 +139,8 @@ def _compare_with_named(
 def _handle_fork(
     fork: ForkedDeviceList, waiting: ListToFetch, contact: Contact, device: Device
 ) -> None:
-    """If signed bundles prove both lists, stop sending to the contact. If a letter only named the
-    other list, report it once.
+    """Stop sending to the contact if the contact signed both contradictory lists. If a letter only
+    named the other list, report it once.
     """
     with device.vault.transaction():
         if fork.facts:
@@ -175,7 +175,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
 
 
 def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) -> None:
-    """Count a failed try to get a list.
+    """Count a failed attempt to get a list.
 
     The last failure is reported; the person's next letter starts the count again. For our own list,
     another person's claim alone is not reported.

@@ -66,7 +66,9 @@ from entrenous.send.people.keep_contacts import refuse_bad_name
 
 @dataclass(frozen=True, slots=True)
 class NewDeviceLink:
-    """The state of linking on the new device; messages are kept as encoded for the transcript."""
+    """The state of linking on the new device; messages are kept in encoded form, because the
+    transcript hashes them.
+    """
 
     state: LinkState
     code: LinkCode
@@ -89,7 +91,8 @@ class NewDeviceLink:
 
     @property
     def short_string(self) -> ShortAuthString:
-        """The short string; it is the same on both devices unless somebody is in the middle.
+        """The short string to compare; it is the same on both devices unless there is an attacker
+        in the middle.
 
         Raises:
             LinkEnded: the old device has not answered yet.
@@ -102,7 +105,8 @@ class NewDeviceLink:
 def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -> NewDeviceLink:
     """Start linking with the code that the old device shows; ``name`` is for this device.
 
-    Nothing is stored in the vault before the grant.
+    Nothing is stored in the vault before the grant (the old device's message that makes this device
+    one of the user's) arrives.
 
     Raises:
         BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
@@ -148,7 +152,8 @@ def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
 
 
 def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
-    """Record the user's answer that both devices show the same; accept a grant from now on.
+    """Record the user's answer that both devices show the same pictures; accept a grant from now
+    on.
 
     Raises:
         LinkEnded.

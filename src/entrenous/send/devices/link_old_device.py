@@ -63,7 +63,9 @@ from entrenous.send.tokens.use import mailbox_for_token
 
 @dataclass(frozen=True, slots=True)
 class OldDeviceLink:
-    """The state of linking on the old device; messages are kept as encoded for the transcript."""
+    """The state of linking on the old device; messages are kept in encoded form, because the
+    transcript hashes them.
+    """
 
     state: LinkState
     box: LinkMailbox
@@ -90,7 +92,8 @@ class OldDeviceLink:
 
     @property
     def short_string(self) -> ShortAuthString:
-        """The short string; it is the same on both devices unless somebody is in the middle.
+        """The short string to compare; it is the same on both devices unless there is an attacker
+        in the middle.
 
         Raises:
             LinkEnded: the new device has not shown its key yet.
@@ -101,9 +104,8 @@ class OldDeviceLink:
 
 
 def _refuse_if_devices_lag(device: Device) -> None:
-    """Raise DevicesHaveNotFollowedMove if a device of ours has not followed a move yet.
-
-    That device and the new one could not get tokens for each other.
+    """Raise DevicesHaveNotFollowedMove if we moved to another relay and a device of ours has not
+    yet. That device and the new one could not get tokens for each other.
     """
     me = own_device(device).person.id
     lagging = [
@@ -160,10 +162,11 @@ def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 
 def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
-    """Record the user's answer that both devices show the same, list the new device, and notify it.
+    """Record the user's answer that both devices show the same pictures; list the new device, and
+    notify it.
 
-    Only a revocation can undo the list. So first check that linking did not end on the new device,
-    and that we have not moved meanwhile.
+    Once listed, the new device can only be removed by a revocation. So first check that linking did
+    not end on the new device, and that we have not moved to another relay meanwhile.
 
     Raises:
         LinkEnded, LinkEndedByOtherDevice, LinkInterruptedByMove, TooManyDevices, RelayUnreachable.
@@ -210,7 +213,7 @@ def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
 
 
 def is_granted(old: OldDeviceLink, device: Device) -> bool:
-    """Return whether the new device is on our list; if it is, only a revocation removes it."""
+    """Return whether the new device is on our list; if so, only a revocation removes it."""
     return old.offer is not None and linked_device_by_id(old.offer.device, device) is not None
 
 

@@ -66,9 +66,9 @@ class MoveResult:
 def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
     """Move to another relay, and tell everybody how to write to us there.
 
-    Safe to repeat. Our other devices move too. On each of them a command must first prepare a
-    mailbox there; then call this function again. Until then the move can be cancelled
-    (:func:`cancel_move`).
+    Safe to repeat. Our other devices move too. On each of them, a command that fetches must first
+    prepare a mailbox at the new relay; then call this function again. Until then the move can be
+    cancelled (:func:`cancel_move`).
 
     With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
     that no copy of this device is in use (lock.md section 5).
@@ -121,7 +121,7 @@ def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _notify_everybody(old: FormerAddress, device: Device) -> MoveResult:
-    """Notify everybody who can be reached now; later commands notify the others."""
+    """Notify everybody who can be reached now. Later commands notify the others."""
     with suppress(Unreachable):
         confirm_unlock(device)
     greet_devices(device)

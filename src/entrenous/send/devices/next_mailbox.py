@@ -99,7 +99,7 @@ def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
 
 
 def lock_for_prepared_mailbox(new: PreparedMailbox) -> RelayLock:
-    """Return the lock at the new relay, which holds that relay's part of this vault's key."""
+    """Return the lock at the new relay, which has that relay's share of this vault's key."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 

@@ -42,7 +42,8 @@ from entrenous.send.people.circles import CircleId, circles
 _CONTACT_KEY_PREFIX: Final = "contact "
 _CIRCLE_KEY_PREFIX: Final = "circle "
 _DEVICES_WHEN_INTRODUCED: Final = 2  # if we have two devices, one has just linked the other
-# The latest time that can be encoded; another device may send it as the time of a change.
+# The latest time that a record may have. Another device may send it as the time of a change, and no
+# second can be added to it.
 _LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,7 +68,9 @@ CHANGE_TIME_TABLE: Final = Table(CHANGE_TIME, ChangeStamp)
 
 
 def shared_record_key(shared: SharedRecord) -> str:
-    """Return the key of the subject that a record is about."""
+    """Return the key under which a record is stored. Records about the same subject have the same
+    key.
+    """
     match shared:
         case SharedContact() | SharedForgottenContact():
             return contact_record_key(shared.person)
@@ -82,7 +85,7 @@ def shared_record_key(shared: SharedRecord) -> str:
 
 
 def contact_record_key(person: PersonId) -> str:
-    """Return the key of records about a person, including that they were forgotten."""
+    """Return the key of all records about a person, also of the record that they were forgotten."""
     return _CONTACT_KEY_PREFIX + person.hex()
 
 
@@ -144,8 +147,8 @@ def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -
 
 
 def _changed_at(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
-    """Return the time of a change: now, or just after the change that it replaces if that one is
-    later.
+    """Return the time of a change: now, or one second after the previous change if that has a later
+    time.
     """
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LATEST_TIME else before.at
@@ -184,7 +187,8 @@ def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedCo
 
 
 def _own_record(us: Person, now: datetime) -> SharedContact:
-    """Return a record about ourselves that lends tokens.
+    """Return a record about ourselves, with which tokens for our devices are lent to another device
+    of ours.
 
     With it, two devices of ours can write to each other although neither linked the other.
     """

@@ -1,4 +1,4 @@
-"""The notes between a person's linked devices, as CBOR (docs/spec/devices.md section 5)."""
+"""The records that a person's linked devices exchange, as CBOR (docs/spec/devices.md section 5)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -42,7 +42,9 @@ from entrenous.wire.text import as_name, as_url
 
 @dataclass(frozen=True, slots=True)
 class SharedContact:
-    """A contact; ``lent`` are tokens for first letters to each of their devices."""
+    """A contact. ``lent`` are send tokens that the linked device may use for its first letters to
+    each of the contact's devices.
+    """
 
     person: PersonId
     at: datetime
@@ -64,7 +66,7 @@ class SharedForgottenContact:
 
 @dataclass(frozen=True, slots=True)
 class SharedCircle:
-    """A circle; without a name it was deleted."""
+    """A circle. If ``name`` is None, the circle was deleted."""
 
     id: CircleId
     at: datetime
@@ -94,7 +96,9 @@ class SharedBlock:
 
 @dataclass(frozen=True, slots=True)
 class SharedMailboxes:
-    """All mailboxes of the sending device: current, former, and those it may move to."""
+    """All mailboxes of the sending device: current ones, former ones, and those to which it may
+    move.
+    """
 
     device: DeviceId
     at: datetime
@@ -149,7 +153,8 @@ def read_sync(untrusted: SyncNote) -> SharedRecord:
 def comparable_form(shared: SharedRecord) -> bytes:
     """Encode the part of a record whose changes have to be sent in a new note.
 
-    It leaves out the time, lent tokens, and the key bundle, which contacts send themselves.
+    The time, the lent tokens and the key bundle are left out. Each contact sends their own key
+    bundle.
     """
     timeless = replace(shared, at=_ZERO_TIME)
     if isinstance(timeless, SharedContact):

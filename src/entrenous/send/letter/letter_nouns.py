@@ -47,7 +47,7 @@ class LetterAddress:
 @dataclass(frozen=True, slots=True)
 class Header:
     """A letter's header; docs/spec/letter.md section 3 numbers its fields. ``token`` is the index
-    of the send token used to post it, None for a token outside a range.
+    of the send token used to post it, None for a token that belongs to no token range (section 9).
     """
 
     from_person: PersonId
@@ -87,11 +87,13 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The body of a message: its name, its recipients, and half of its key.
+    """The body of a message: its name, its recipients, and the sender's share of its content key
+    (the relay has the other share).
 
     ``blobs`` are the frame and then the files; ``marks`` are the commitments to the files' marks
-    (32 bytes each, None for an unmarked file). ``heads`` cover exactly the audience. ``may_export``
-    says whether files may be kept although openings are limited.
+    (32 bytes each, None for an unmarked file). ``heads`` has one entry for each person of the
+    audience, and no others. ``may_export`` says whether files may be kept although openings are
+    limited.
     """
 
     name: MessageName
@@ -113,7 +115,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """A person's reaction to a message by ``sender``.
+    """A reaction to a message that ``sender`` wrote.
 
     ``text`` has at most 32 bytes in UTF-8; None removes the reaction.
     """
@@ -128,7 +130,7 @@ class Hello:
     """The sender's key bundle and how to write to them.
 
     ``seed`` and ``first`` begin a range of send tokens (docs/spec/letter.md section 9);
-    ``invite_lock`` identifies the invite that led here.
+    ``invite_lock`` is the token hash of the invite that the sender used, if any.
     """
 
     card: bytes
@@ -139,7 +141,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class RecallNote:
-    """A request to delete a message: its key and its files."""
+    """The sender's request to delete a message, with its key and its files."""
 
     message: MessageId
 
@@ -152,7 +154,7 @@ class KeyBundleNote:
 
 
 class SyncTopic(IntEnum):
-    """What linked devices tell each other; the numbers are part of the wire format."""
+    """A kind of record that linked devices exchange; the numbers are part of the wire format."""
 
     CONTACT = 1
     CONTACT_GONE = 2
@@ -197,7 +199,9 @@ class RequestNote:
 
 @dataclass(frozen=True, slots=True)
 class InviteLinkUsedUp:
-    """The invite link with this lock (32 bytes) was already used, so you were not added."""
+    """Tells the recipient that the invite link with this token hash (``lock``, 32 bytes) is used
+    up, so they were not added.
+    """
 
     invite_lock: bytes
 
@@ -260,7 +264,7 @@ class FrameFile:
 
 @dataclass(frozen=True, slots=True)
 class MessageFrame:
-    """Blob 0 of a message: its files and its text (docs/spec/content.md section 1)."""
+    """Blob 0 of a message: the list of its files, and its text (docs/spec/content.md section 1)."""
 
     files: tuple[FrameFile, ...]
     text: str | None = None
@@ -339,8 +343,9 @@ class PeerDevice:
     ``sessions`` are Olm sessions; the first one is used for writing. ``seal_to`` is the peer's
     latest X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public
     prekey; ``key_epoch`` and ``key_head`` identify the device list that vouched for it. ``mine``
-    are the ids of our own X-Wing keys that the peer may have sealed to, oldest first. ``used`` is
-    the newest one that the peer has sealed to. ``seen`` are the counters that have arrived.
+    are the ids of our own X-Wing keys to which the peer may have sealed a letter, oldest first;
+    ``used`` is the newest one to which it did. ``seen`` are the counters of the letters that have
+    arrived.
     """
 
     device: DeviceId

@@ -38,20 +38,20 @@ ProgressCallback = Callable[[float], None]
 
 
 def ignore_progress(_share: float) -> None:
-    """Ignore progress."""
+    """Do nothing; the callback for work whose progress nobody watches."""
 
 
 def fraction_done(done: float, whole: float) -> float:
     """Return the share that is done, from 0 to 1.
 
-    It is limited because ``whole``, which a file claims, may be wrong.
+    The result is limited to this range because ``whole`` may be wrong: it is read from a file.
     """
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
 def progress_range(reached: ProgressCallback, start: float, stop: float) -> ProgressCallback:
-    """Return a callback for a part of the work: from share ``start`` to share ``stop`` of the
-    whole.
+    """Return a callback for one part of the work, which begins at share ``start`` of the whole and
+    ends at ``stop``.
     """
     return lambda share: reached(start + share * (stop - start))
 
@@ -76,9 +76,11 @@ class ByteCounter:
         self.watch.step(self.stage, self.done, self.total)
 
     def counting_callback(self, size: int) -> ProgressCallback:
-        """Return a callback for ``size`` bytes that are done gradually, all of them at share 1.
+        """Return a callback that converts a share of the work, from 0 to 1, to a number of bytes
+        out of ``size``.
 
-        It reports once immediately, before any byte is done, since the first may take long.
+        Progress is also reported immediately, before any byte is done, since the first bytes may
+        take long.
         """
         told = 0
 

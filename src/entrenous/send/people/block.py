@@ -93,8 +93,8 @@ def sender_without_receipt_choice(sender: bytes, device: Device) -> Contact | No
 
 
 def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
-    """Store whether a contact gets receipts. The answer applies as long as the contact's keys have
-    not been compared.
+    """Store whether a contact gets receipts. This choice matters only until the contact's keys are
+    compared: from then on they get receipts, unless ENTRENOUS_RECEIPTS is off.
 
     Raises:
         UnknownPerson.

@@ -40,7 +40,8 @@ def resolve_recipients(names: list[str], device: Device) -> ResolvedRecipients:
 
     Raises:
         UnknownPerson: a name is neither a person's nor a circle's.
-        NoReachableMember: only circles were named, and none has a member who can be sent to.
+        NoReachableMember: only circles were named, and none has a member to whom a message can be
+        sent.
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:

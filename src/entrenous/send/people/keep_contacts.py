@@ -201,11 +201,11 @@ def _forget_session(whose: str, device: Device) -> None:
 
 
 def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
-    """Check that we share a protocol version with each contact. A contact whose device list we do
-    not have passes.
+    """Check that we share a protocol version with each contact. If we do not have a contact's
+    device list, the check passes.
 
     Raises:
-        OwnProgramTooOld, ContactProgramTooOld: for the first contact without a common version.
+        OwnProgramTooOld, ContactProgramTooOld: the first contact without a common version.
     """
     for contact in to:
         why = protocol_mismatch_error(contact, device)
