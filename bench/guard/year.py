@@ -47,7 +47,7 @@ from entrenous.send.guard import record_sent_message
 from entrenous.send.message.draft import Draft, Policy, RecipientDoubt
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
-from entrenous.send.people.contact_history import note_heard_from
+from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.keep_contacts import store_contact
 
 TALKS: Final = 700
@@ -178,7 +178,7 @@ class Year:
         within = None if hers else Conversation(self._name(), people, begun_by)
         for one in to:
             if circle is None or self.rng.random() < 0.5:
-                note_heard_from(one.person.id, one.person.devices[0].device, self.device)
+                record_heard_from(one.person.id, one.person.devices[0].device, self.device)
         for _ in range(int(self.rng.geometric(1 / MESSAGES))):
             meant = self.meant(to, circle, within)
             yield meant
@@ -206,7 +206,7 @@ class Year:
         """Before this year she has written to everybody, and heard of them."""
         self.clock.moment = NEW_YEAR - timedelta(days=10)
         for contact in contacts(self.device):
-            note_heard_from(contact.person.id, contact.person.devices[0].device, self.device)
+            record_heard_from(contact.person.id, contact.person.devices[0].device, self.device)
             for _ in range(3):
                 self.sent(self.meant([contact], None, None))
                 self.clock.moment += timedelta(minutes=1)

@@ -89,7 +89,7 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
     size = stream_bytes(original.picture.width_px, original.picture.height_px)
     key_stream = derive_key_stream(key, COPY_MARK_KEY_CONTEXT, size)
     marked = embed_mark(original.prepared, key_stream, original.dither_stream)
-    written = write_picture(original.picture, marked, finer=original.finer_steps)
+    written = write_picture(original.picture, marked, finer=original.finer_quality_steps)
     if written != write_picture_copy(original, key):
         raise AssertionError("what is measured is not what is sent")
     return marked

@@ -157,7 +157,7 @@ def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
         for n in range(KEYS)
     )
     original = case.here.original
-    sent = picture_ledger_entry(original, device.vault.keep_file(original.source), copies)
+    sent = picture_ledger_entry(original, device.vault.store_file(original.source), copies)
     name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
     device.ledger.store_message(Message(message, name, device.clock.now(), (sent,)))
     try:

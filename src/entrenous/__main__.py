@@ -116,11 +116,11 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
         UnknownMessage: no message has that name.
         FilesNotOnDevice: its files are not in the vault.
     """
-    from entrenous.send.inbox import find_received
+    from entrenous.send.inbox import find_received_message
     from entrenous.send.open import open_message
     from entrenous.stop.registration import FilesNotOnDevice
 
-    if find_received(message, device).key is None:
+    if find_received_message(message, device).key is None:
         raise FilesNotOnDevice(name=message)
     for file in open_message(message, device).files:
         yield file.data

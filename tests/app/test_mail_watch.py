@@ -54,14 +54,14 @@ def test_a_relay_that_refuses_to_wake_us_does_not_end_the_watch(
     relay = ClosedMailbox()
 
     @contextmanager
-    def courier_of(_: Settings) -> Iterator[ClosedMailbox]:
+    def open_courier(_: Settings) -> Iterator[ClosedMailbox]:
         yield relay
 
     def refused(_: object) -> Any:
         raise WrongToken
 
     for name, made in {
-        "courier_of": courier_of,
+        "open_courier": open_courier,
         "fetch_messages": refused,
         "_own_mailbox": lambda _: HOME,
         "copies_to_query": lambda *_: (),

@@ -47,7 +47,7 @@ from entrenous.device.vault_tables import (
 from entrenous.respond.custody import CASES_TABLE, CUSTODY_LINKS_TABLE
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import find_received, is_message_name, received_messages
+from entrenous.send.inbox import find_received_message, is_message_name, received_messages
 from entrenous.send.message.draft import NothingToRecall, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE, InboxState
 from entrenous.send.open import open_message
@@ -55,7 +55,7 @@ from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.circle_members import add_to_circle, circle_named, members_of
 from entrenous.send.people.circles import circles, store_circle
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, mark_compared
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
@@ -95,7 +95,7 @@ def told() -> Told:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     sent = ana.sends(SMALL, ben).name
     ben.opens_newest()
     room.clock.wind(minutes=30)  # receipts take some minutes
@@ -141,12 +141,12 @@ def test_import_restores_everything_on_a_new_device(told: Told) -> None:
     assert list(anew.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
         for place, picture in enumerate(message.pictures):
-            assert anew.vault.kept_file(picture.original) == SMALL
+            assert anew.vault.read_stored_file(picture.original) == SMALL
             assert anew.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
                 message.id, place
             )
     assert open_message(told.kept, anew) == open_message(told.kept, ana)
-    lost = find_received(told.taken_back, anew)
+    lost = find_received_message(told.taken_back, anew)
     assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
 
 
@@ -201,7 +201,7 @@ def test_signed_receipts_are_imported(told: Told) -> None:
 def test_received_files_open_with_age_alone(told: Told) -> None:
     parts = {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(told.tar))}
     (picture,) = open_message(told.kept, told.ana).files
-    frame, file = find_received(told.kept, told.ana).kept
+    frame, file = find_received_message(told.kept, told.ana).kept
     assert {f"keys/{frame.hex()}", f"keys/{file.hex()}"} < set(parts)
     identity = pyrage.x25519.Identity.from_str(parts[f"keys/{file.hex()}"].decode().strip())
     padded = pyrage.decrypt(parts[f"files/{file.hex()}"], [identity])
@@ -211,9 +211,9 @@ def test_received_files_open_with_age_alone(told: Told) -> None:
 def test_imported_messages_still_expire(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
-    kept = find_received(told.kept, anew).kept
+    kept = find_received_message(told.kept, anew).kept
     later = replace(anew, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
-    assert find_received(told.kept, later).state is InboxState.EXPIRED
+    assert find_received_message(told.kept, later).state is InboxState.EXPIRED
     assert kept
     assert not set(kept) & set(everything(anew)[1])
 
@@ -223,7 +223,7 @@ def test_expired_messages_are_archived_without_content(told: Told) -> None:
     imported(told.tar, old)
     later = replace(old, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
     imported(exported(later), anew)
-    received = find_received(told.kept, anew)
+    received = find_received_message(told.kept, anew)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
@@ -350,7 +350,7 @@ def test_import_overwrites_no_local_file(told: Told) -> None:
     assert isinstance(anew.vault, MemoryVault)
     anew.vault._files[blob] = b"ours"
     imported(told.tar, anew)
-    assert anew.vault.kept_file(blob) == b"ours"
+    assert anew.vault.read_stored_file(blob) == b"ours"
 
 
 @pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
@@ -374,7 +374,7 @@ def _changed(told: Told) -> Device:
 def test_invalid_names_are_replaced_on_import(told: Told) -> None:
     """File names come from message names, and names are displayed: others choose both here."""
     evil, anew = _changed(told), told.anew
-    received = find_received(told.kept, evil)
+    received = find_received_message(told.kept, evil)
     key = inbox_key(received.sender, received.id)
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
     INBOX_TABLE.store(odd, key, evil.vault)

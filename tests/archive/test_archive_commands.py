@@ -83,14 +83,14 @@ def test_crash_during_import_leaves_the_vault_unchanged(
     """
     home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
-    real = SqlcipherVault.keep_as
+    real = SqlcipherVault.store_file_as
 
     def full(vault: SqlcipherVault, blob: BlobId, reader: BinaryIO, *, sealed: bool) -> bool:
         real(vault, blob, reader, sealed=sealed)
         raise OSError(errno.ENOSPC, "full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqlcipherVault, "keep_as", full)
+        patch.setattr(SqlcipherVault, "store_file_as", full)
         assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["unreachable"]
     assert run(["sent", "--json"], {}) == EXIT_YES
     assert list(files.iterdir()) == []

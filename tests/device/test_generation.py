@@ -26,7 +26,7 @@ from entrenous.device.relay_lock_client import (
     mark_unlock_unconfirmed,
 )
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.device.vault_tables import OUTBOX, OWN_KEY, OWN_RECORDS, PEER
+from entrenous.device.vault_tables import OUTBOX, OWN_RECORDS, OWN_XWING_KEY, PEER
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
@@ -107,7 +107,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     other = copied(ana)
     opens(ana.device)
     opens(other)
-    for drawer in (PEER, OWN_KEY, OUTBOX):
+    for drawer in (PEER, OWN_XWING_KEY, OUTBOX):
         assert list(other.vault.items(drawer)) == []
     assert other.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None
     assert other.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) is None
@@ -159,7 +159,7 @@ def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     ana, told = room["ana"], ana_hears()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
-        with ana.courier.playing(note_opened=told), pytest.raises(Killed):
+        with ana.courier.playing(report_vault_unlock=told), pytest.raises(Killed):
             confirm_unlock(ana.device)
     opens(ana.device)
     fetch_messages(ana.device)
@@ -196,7 +196,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
 def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
     ana = room["ana"]
 
-    with ana.courier.playing(note_opened=failing(WrongToken())), pytest.raises(WrongToken):
+    with ana.courier.playing(report_vault_unlock=failing(WrongToken())), pytest.raises(WrongToken):
         opens(ana.device)
 
 
@@ -234,7 +234,7 @@ class Copies(RuleBasedStateMachine):
         mark_unlock_unconfirmed(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
-        with courier.playing(note_opened=partial(losing, fate)):
+        with courier.playing(report_vault_unlock=partial(losing, fate)):
             if fate == "heard" or (fate == "answer lost" and not allowed):
                 confirm_unlock(device)
             else:

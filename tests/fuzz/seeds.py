@@ -24,14 +24,14 @@ from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.send.letter.letter_nouns import (
-    CompareStep,
+    ComparisonStep,
+    ContactRequestNote,
     Header,
     Hello,
     InviteLinkUsedUp,
     Manifest,
     PersonHead,
     Reaction,
-    RequestNote,
     TokenRangeNote,
     XWingKey,
 )
@@ -69,9 +69,9 @@ BODIES: Final = (
         (Receipt(ReceiptEvent.OPENED, MessageId(bytes(16)), ENVELOPE, NOON, LOCK, LOCK),), SIGNED
     ),
     Reaction(PERSON, MessageId(bytes(16)), "\u2764"),
-    CompareStep(bytes(16), 2, b"x" * 32),
+    ComparisonStep(bytes(16), 2, b"x" * 32),
     TokenRangeNote(Secret(bytes(32)), 64),
-    RequestNote(b"card", "It is Ana"),
+    ContactRequestNote(b"card", "It is Ana"),
     InviteLinkUsedUp(b"l" * 32),
 )
 _COPY: Final = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32, PERSON, DEVICE)

@@ -46,7 +46,10 @@ NOT_FUZZED = {
     ): "httpx reads the address",
     ("stop/client/upload_client.py", "AsyncGateClient.ask"): "sends the bytes as they are",
     ("stop/client/upload_client.py", "GateClient.ask"): "sends the bytes as they are",
-    ("send/people/qr_codes.py", "read_qr"): "a jailed child decodes it; OpenCV searches the pixels",
+    (
+        "send/people/qr_codes.py",
+        "read_qr_code",
+    ): "a jailed child decodes it; OpenCV searches the pixels",
     ("stop/commands/protect_command.py", "FileRegistrar.register"): INSIDE,
     ("connectors/exchange/exchange_access.py", "parse_whole_number"): "digits alone",
     ("connectors/upload_rules.py", "uploads_in_body"): "extract_uploads reads for it",

@@ -64,50 +64,50 @@ class MemoryVault:
         finally:
             self._depth -= 1
 
-    def keep_file(self, data: bytes) -> BlobId:
+    def store_file(self, data: bytes) -> BlobId:
         """Keep a large thing under a random name."""
         blob = BlobId(secrets.token_bytes(ID_BYTES))
         self._files[blob] = data
         return blob
 
-    def kept_file(self, blob: BlobId) -> bytes:
+    def read_stored_file(self, blob: BlobId) -> bytes:
         """What was kept; raises VaultFileMissing."""
         if blob not in self._files:
             raise VaultFileMissing
         return self._files[blob]
 
-    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
+    def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
         """Keep it under the name that it has in another vault; False if that is taken."""
         if blob in self._files:
             return False
         self._files[blob] = reader.read()
         return True
 
-    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+    def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
         """Keep what is ciphertext already, as it is."""
-        return self.keep_file(sealed if isinstance(sealed, bytes) else sealed.read())
+        return self.store_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         """Write what was kept to ``writer``; raises VaultFileMissing."""
-        writer.write(self.kept_file(blob))
+        writer.write(self.read_stored_file(blob))
 
     @contextlib.contextmanager
-    def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def open_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
         """What was kept, as a file that can seek; raises VaultFileMissing."""
-        yield io.BytesIO(self.kept_file(blob))
+        yield io.BytesIO(self.read_stored_file(blob))
 
     @contextlib.contextmanager
-    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def append_to_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
         """Write on at its end; raises VaultFileMissing."""
-        more, before = io.BytesIO(), self.kept_file(blob)
+        more, before = io.BytesIO(), self.read_stored_file(blob)
         try:
             yield more
         finally:
             self._files[blob] = before + more.getvalue()
 
-    def sealed_size(self, blob: BlobId) -> int:
+    def sealed_file_size(self, blob: BlobId) -> int:
         """How many bytes were kept; raises VaultFileMissing."""
-        return len(self.kept_file(blob))
+        return len(self.read_stored_file(blob))
 
     def empty_journal(self) -> None:
         """There is none."""

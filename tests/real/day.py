@@ -26,7 +26,7 @@ from entrenous.send.message.react import react
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import mark_compared
+from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -138,8 +138,8 @@ def meet(one: str, other: str, day: Day) -> None:
     first, second = day.devices[one], day.devices[other]
     add_person(make_invite(second), other, first)
     day.looks(other, one)
-    mark_compared(one, second)
-    mark_compared(other, first)
+    mark_keys_compared(one, second)
+    mark_keys_compared(other, first)
 
 
 def sends_from_a_shell(photo: Path, day: Day) -> None:

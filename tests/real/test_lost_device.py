@@ -47,9 +47,9 @@ from entrenous.device.recovery_sheet import (
 )
 from entrenous.device.relay_lock_client import (
     RelayShareClient,
-    allow_offline,
+    allow_offline_unlock,
     change_passphrase,
-    forbid_offline,
+    forbid_offline_unlock,
     mailbox_address,
 )
 from entrenous.device.store import vault_folder
@@ -144,7 +144,7 @@ def town(tmp_path: Path, cheap: None) -> Iterator[Town]:  # noqa: ARG001
 def gone(tmp_path: Path, cheap: None) -> Town:  # noqa: ARG001
     """Ana opened a window of one hour, then the relay went away."""
     with town_in(tmp_path) as town, town.unlocked() as (device, unlocked):
-        allow_offline(unlocked, 1, device.clock)
+        allow_offline_unlock(unlocked, 1, device.clock)
     return town
 
 
@@ -415,7 +415,7 @@ def test_a_window_opens_without_the_relay_and_moves_no_ratchet(gone: Town) -> No
             with pytest.raises(UnlockNotConfirmed):
                 fetch_messages(device)
             with pytest.raises(UnlockNotConfirmed):
-                allow_offline(unlocked, 1, device.clock)
+                allow_offline_unlock(unlocked, 1, device.clock)
     with pytest.raises(WrongPassphrase), gone.opened(OTHERS):
         pass
 
@@ -444,7 +444,7 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
     town: Town, *, shut: bool
 ) -> None:
     with town.unlocked() as (device, unlocked):
-        allow_offline(unlocked, 1, device.clock)
+        allow_offline_unlock(unlocked, 1, device.clock)
     if shut:
         mail = town.mail()
         town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
@@ -458,14 +458,14 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
 def test_a_window_is_closed_by_hand_and_by_another_passphrase(town: Town) -> None:
     for close in (forbid, changes):
         with town.unlocked() as (device, unlocked):
-            allow_offline(unlocked, 168, device.clock)
+            allow_offline_unlock(unlocked, 168, device.clock)
             assert has_offline_window(town.home)
             close(unlocked, device)
             assert not has_offline_window(town.home)
 
 
 def forbid(unlocked: UnlockedVault, _: Device) -> None:
-    forbid_offline(unlocked)
+    forbid_offline_unlock(unlocked)
 
 
 def changes(unlocked: UnlockedVault, device: Device) -> None:
@@ -474,7 +474,7 @@ def changes(unlocked: UnlockedVault, device: Device) -> None:
 
 def test_in_a_window_a_relay_that_answers_confirms(town: Town) -> None:
     with town.unlocked() as (device, unlocked):
-        allow_offline(unlocked, 1, device.clock)
+        allow_offline_unlock(unlocked, 1, device.clock)
     image = town.image("backup")
     with town.unlocked() as (device, unlocked):
         assert unlocked.part.kept_here
@@ -485,7 +485,7 @@ def test_in_a_window_a_relay_that_answers_confirms(town: Town) -> None:
 
 def test_a_window_ends_when_the_device_is_revoked(town: Town) -> None:
     with town.unlocked() as (device, unlocked):
-        allow_offline(unlocked, 1, device.clock)
+        allow_offline_unlock(unlocked, 1, device.clock)
     mail = town.mail()
     town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
     for _ in range(2):
@@ -537,7 +537,7 @@ def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
         set_up("Ana", None, device)
     with open_unlocked(settings, lambda: WORDS) as (device, unlocked):
         with pytest.raises(NotLockedAtRelay):
-            allow_offline(unlocked, 1, device.clock)
+            allow_offline_unlock(unlocked, 1, device.clock)
         with pytest.raises(NothingToRecover):
             make_recovery_sheet(unlocked.part.output, None, device)
         change_passphrase(unlocked, OTHERS, device)

@@ -73,7 +73,7 @@ class Person(Villager):
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
         opening = VaultUnlock(self.generation, device.dice.token(16))
-        courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
+        courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
         work(device)
 
 

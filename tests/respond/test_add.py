@@ -36,7 +36,7 @@ def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
     case = room.opens()
     kept = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
     assert (kept.level, kept.what, kept.size_bytes) == (EvidenceLevel.A1, "the post", 11)
-    assert room.vault.kept_file(kept.blob) == b"\x00screenshot"
+    assert room.vault.read_stored_file(kept.blob) == b"\x00screenshot"
     link = verify_chain(case.name, room.device)[-1]
     assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, kept.sha256)
 

@@ -18,7 +18,7 @@ from entrenous.device.identities import MailboxAddress, clear_next_lock, contact
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
-    AWAITING_LIST,
+    AWAITING_DEVICE_LIST,
     EARLY_RECALL,
     INVITE,
     LAST_SENT,
@@ -35,12 +35,17 @@ from entrenous.send.devices.next_mailbox import (
     PreparedMailbox,
     prepare_to_follow_moves,
 )
-from entrenous.send.devices.old_mailbox import old_mailboxes_due
+from entrenous.send.devices.old_mailbox import old_mailboxes_due_for_fetch
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import received_messages, remove_received
-from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnXWingKey, PersonHead, RecallNote
+from entrenous.send.inbox import received_messages, remove_received_message
+from entrenous.send.letter.arrivals import AWAITING_DEVICE_LIST_TABLE, AwaitingLetter, apply_recall
+from entrenous.send.letter.letter_nouns import (
+    OWN_XWING_KEY_TABLE,
+    OwnXWingKey,
+    PersonHead,
+    RecallNote,
+)
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.draft import RecallIncomplete
 from entrenous.send.message.states import InboxState
@@ -51,8 +56,8 @@ from entrenous.send.people.contact_history import (
     LastHeard,
 )
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
-from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, ListToFetch
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
+from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE, ListToFetch
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import (
@@ -110,7 +115,7 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -
     for name in names:
         open_message(name, ben.device)
     with ahead(friends, ben):
-        remove_received(names[0], ben.device)
+        remove_received_message(names[0], ben.device)
         received_messages(ben.device)
     states = {one.name: one.state for one in received_messages(ben.device)}
     assert states == {names[0]: InboxState.REMOVED, names[1]: InboxState.OPENED}
@@ -153,7 +158,7 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: R
 
 def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
     (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
     SEALED_COPY_TABLE.store(
@@ -179,7 +184,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
         fetch_messages(ana.device)
     (old,) = former_addresses(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert old_mailboxes_due(ana.device) == (old,)  # not only once that date has come
+    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # not only once that date has come
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -200,7 +205,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
 
 
 def public_keys(who: Person) -> list[OwnXWingKey]:
-    return [key for key in OWN_KEY_TABLE.all(who.device.vault) if key.peer is None]
+    return [key for key in OWN_XWING_KEY_TABLE.all(who.device.vault) if key.peer is None]
 
 
 @pytest.mark.slow
@@ -275,12 +280,12 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     )
     lacks = PersonHead(ana.id, 9, bytes(32))
     late = AwaitingLetter(letter, lacks, ana.id, friends.clock.moment)
-    AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
+    AWAITING_DEVICE_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
-    assert ben.device.vault.keys(AWAITING_LIST)
+    assert ben.device.vault.keys(AWAITING_DEVICE_LIST)
     friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
-    assert not ben.device.vault.keys(AWAITING_LIST)
+    assert not ben.device.vault.keys(AWAITING_DEVICE_LIST)
 
 
 def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -346,7 +351,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, no
 
 def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     ana.sends(SMALL, ben)
     with ahead(friends, ben):
         fetch_messages(ben.device)
@@ -379,7 +384,7 @@ def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = ListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    NAMED_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
+    NAMED_LIST_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)

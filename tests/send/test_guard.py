@@ -21,7 +21,7 @@ from entrenous.send.message.draft import (
 )
 from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.contact_history import forget_cancelled_message
-from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked, UnknownPerson
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL, Person, Room
@@ -80,7 +80,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
 
 def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     assert doubts(ben, "ana") == {"ana": "this is the first message to ana"}
     ben.sends(SMALL, ana)
     assert doubts(ben, "ana") == {}
@@ -145,7 +145,7 @@ def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
     for _ in range(5):
         assert "ana's keys are unknown" in doubts(ben, "ana")["ana"]
         ben.sends(SMALL, ana)
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     assert doubts(ben, "ana") == {}
 
 

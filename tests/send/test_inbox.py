@@ -23,9 +23,9 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import (
     ENDED_STATES,
-    find_received,
+    find_received_message,
     received_messages,
-    remove_received,
+    remove_received_message,
     store_message_state,
 )
 from entrenous.send.letter.arrivals import apply_recall
@@ -114,10 +114,10 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
     assert [one.sent_at for one in received_messages(ben.device)] == sorted(
         one.sent_at for one in received_messages(ben.device)
     )
-    assert find_received(second, ben.device) == newest(ben)
+    assert find_received_message(second, ben.device) == newest(ben)
     for nobody in ("", second.upper(), "1-no-such"):
         with pytest.raises(UnknownMessage):
-            find_received(nobody, ben.device)
+            find_received_message(nobody, ben.device)
 
 
 def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
@@ -306,16 +306,16 @@ def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> Non
     if opened:
         open_message(name, ben.device)
     posts = ben.courier.calls["post"]
-    removed = remove_received(name, ben.device)
+    removed = remove_received_message(name, ben.device)
     assert (removed.state, removed.key, removed.manifest) == (InboxState.REMOVED, None, None)
     assert ben.vault._files == {}
     with pytest.raises(MessageRemovedHere):
         open_message(name, ben.device)
-    assert remove_received(name, ben.device) == removed
+    assert remove_received_message(name, ben.device) == removed
     fetch_messages(ben.device)
     assert ben.courier.calls["post"] == posts
     assert recall_message(name, ana.device)[0].opened is opened
     fetch_messages(ben.device)
     assert newest(ben).state is InboxState.TAKEN_BACK
     with pytest.raises(UnknownMessage):
-        remove_received("7-no-message", ben.device)
+        remove_received_message("7-no-message", ben.device)

@@ -19,7 +19,7 @@ from entrenous.send.inbox import (
     free_message_name,
     new_message_name,
     received_messages,
-    remove_received,
+    remove_received_message,
 )
 from entrenous.send.message.draft import SendingUndone, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE
@@ -119,7 +119,7 @@ def test_the_name_index_agrees_with_all_messages(
     recall_message(back, ana.device)
     fetch_messages(ben.device)
     open_message(once, ben.device)
-    remove_received(removed, ben.device)
+    remove_received_message(removed, ben.device)
     friends.clock.wind(days=8)
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
     for who in (ana, ben):

@@ -21,7 +21,7 @@ from entrenous.base.errors import (
 from entrenous.base.limits import UNREFERENCED_BLOB_HOURS
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
-from entrenous.device.vault_tables import OUTBOX, RELAY_TASK
+from entrenous.device.vault_tables import OUTBOX, TOKEN_REGISTRATION
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.message.draft import CopyRefused, RefusedForSome, WaitsInOutbox
@@ -298,7 +298,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
             ana.sends(SMALL, dan)
         assert ben.received() == 1
         assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
-    assert (waiting(ana), waiting(ana, RELAY_TASK) > 0) == (2, True)
+    assert (waiting(ana), waiting(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received() == 1
     dan.sends(SMALL, ana)

@@ -19,7 +19,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, RecallResult
 from entrenous.device.vault_tables import EARLY_RECALL, UNCONFIRMED_RECALL
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import inbox_names
+from entrenous.send.inbox import inbox_message_names
 from entrenous.send.letter.arrivals import apply_recall
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.message.draft import (
@@ -31,7 +31,7 @@ from entrenous.send.message.draft import (
 )
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact
-from entrenous.send.people.keep_contacts import forget_contact, mark_compared
+from entrenous.send.people.keep_contacts import forget_contact, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -119,7 +119,7 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
         with pytest.raises(TakenBack):
             honest(*arguments)
     fetch_messages(ben.device)
-    assert inbox_names(ben.device) == set()
+    assert inbox_message_names(ben.device) == set()
 
 
 @pytest.mark.parametrize("minutes", [0, 50, 70])
@@ -265,7 +265,7 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     if signed:
-        mark_compared("ana", ben.device)
+        mark_keys_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     friends.clock.wind(minutes=16)

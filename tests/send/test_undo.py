@@ -9,8 +9,8 @@ import pytest
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     OUTBOX,
-    OWN_KEY,
     OWN_RECORDS,
+    OWN_XWING_KEY,
     PEER,
     TOKEN_RANGE_OUT,
 )
@@ -80,7 +80,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
     # The ratchet with its keys, and the token, are never moved back.
-    moves = {PEER, OWN_KEY, TOKEN_RANGE_OUT}
+    moves = {PEER, OWN_XWING_KEY, TOKEN_RANGE_OUT}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
         OWN_RECORDS,

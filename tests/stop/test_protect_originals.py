@@ -13,8 +13,8 @@ from tests.stop.platform_for_tests import a_device
 def test_originals_come_once_each_in_the_order_sent() -> None:
     """Records are stored by kind, and a clip's sound beside the clip."""
     device = a_device()
-    picture, clip, note = (device.vault.keep_file(data) for data in (b"picture", b"clip", b"note"))
-    beside = device.vault.keep_file(b"what was measured")
+    picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
+    beside = device.vault.store_file(b"what was measured")
     dither, flat = Secret(bytes(32)), Fingerprint("pdq", bytes(32), 0)
     message = Message(
         MessageId(bytes(16)),

@@ -36,7 +36,7 @@ def test_trace_says_that_nothing_could_be_compared() -> None:
     seen = desk(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seen.device.vault, "kept_file", damaged)
+        patch.setattr(seen.device.vault, "read_stored_file", damaged)
         assert trace_picture(seen.leak, seen.device).trace.lost == (message.id,)
     seen.device.vault.delete_file(message.pictures[0].original)
     traced = trace_file(seen.leak, seen.device)

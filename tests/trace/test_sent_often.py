@@ -82,9 +82,9 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
     device, copies = clip_twice
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
-    survey = unpack(ClipMeasurements, device.vault.kept_file(clip.survey))
+    survey = unpack(ClipMeasurements, device.vault.read_stored_file(clip.survey))
     other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
-    anew = replace(clip, survey=device.vault.keep_file(pack(other)))
+    anew = replace(clip, survey=device.vault.store_file(pack(other)))
     device.ledger.store_message(replace(message, clips=(anew,)))
     (candidate,) = clip_candidates(device, MissingFiles())
     assert len({candidate.survey_sha256, *(one.survey_sha256 for one in candidate.others)}) == 2

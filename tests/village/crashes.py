@@ -11,10 +11,10 @@ from entrenous.device.store.ledger import VaultLedger
 CHANGES: Final = (
     "put",
     "drop",
-    "keep_file",
-    "keep_as",
-    "keep_sealed",
-    "append_sealed",
+    "store_file",
+    "store_file_as",
+    "store_sealed_file",
+    "append_to_sealed_file",
     "delete_file",
 )
 

@@ -23,12 +23,12 @@ from entrenous.device.vault_tables import (
     INVITE_USE_TO_ANSWER,
     OUTBOX,
     PARTIAL_DOWNLOAD,
-    RELAY_TASK,
-    UNDECRYPTABLE,
+    TOKEN_REGISTRATION,
+    UNDECRYPTABLE_LETTER,
     UNREPORTED_OPENING,
 )
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import find_received, received_messages
+from entrenous.send.inbox import find_received_message, received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.states import InboxState, ReceivedMessage
@@ -80,9 +80,9 @@ def moments_survived(work: Callable[[int], bool]) -> int:
 def nothing_is_left_over(*people: Person) -> bool:
     """No letter was unreadable, and nothing waits to be done."""
     drawers = (
-        UNDECRYPTABLE,
+        UNDECRYPTABLE_LETTER,
         OUTBOX,
-        RELAY_TASK,
+        TOKEN_REGISTRATION,
         INVITE_USE_TO_ANSWER,
         PARTIAL_DOWNLOAD,
         UNREPORTED_OPENING,
@@ -97,7 +97,7 @@ def draft(*, opens: int | None = None, after: Device) -> Draft:
 
 
 def called(name: str, who: Person) -> ReceivedMessage:
-    return find_received(name, who.device)
+    return find_received_message(name, who.device)
 
 
 def names(who: Person) -> list[str]:

@@ -28,7 +28,7 @@ from entrenous.send.devices.link_old_device import (
 from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
@@ -69,7 +69,7 @@ def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
 
 
 def all_is_well(*people: Person) -> bool:
-    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_the_old_device_dies_while_it_grants(home: Room) -> None:

@@ -7,9 +7,9 @@ people, in a row.
 import pytest
 
 from entrenous.device.identities import clear_next_lock, own_device
-from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, RELAY_TASK
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_REGISTRATION
 from entrenous.send.devices.move_device import move_device
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
@@ -55,9 +55,13 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
                 one.sends(SMALL, ana)
             assert ana.received() == before + 2, f"after {moments} moments"
             assert ana.opens_newest().files
-        waiting = [ana.device.vault.keys(name) for name in (OUTBOX, RELAY_TASK, DEVICE_TO_GREET)]
+        waiting = [
+            ana.device.vault.keys(name) for name in (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET)
+        ]
         assert waiting == [(), (), ()], f"after {moments} moments"
-        assert [take_undecryptable(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], moments
+        assert [take_undecryptable_count(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], (
+            moments
+        )
         town.clock.wind(seconds=1)
         return lived
 

@@ -10,11 +10,16 @@ import pytest
 
 from entrenous.device.device import Device
 from entrenous.device.identities import clear_next_lock
-from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, PREPARED_MAILBOX, RELAY_TASK
+from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
+    OUTBOX,
+    PREPARED_MAILBOX,
+    TOKEN_REGISTRATION,
+)
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
@@ -57,9 +62,9 @@ class Town:
         for one in others:
             one.sends(SMALL, self.ana)
         assert [one.received() for one in hers] == [count + 2 for count in before]
-        drawers = (OUTBOX, RELAY_TASK, DEVICE_TO_GREET, PREPARED_MAILBOX)
+        drawers = (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX)
         assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
-        assert [take_undecryptable(one.device) for one in (*hers, *others)] == [0] * 4
+        assert [take_undecryptable_count(one.device) for one in (*hers, *others)] == [0] * 4
 
 
 def leads(device: Device, target: str) -> None:

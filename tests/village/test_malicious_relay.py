@@ -26,10 +26,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.vault_tables import UNDECRYPTABLE
+from entrenous.device.vault_tables import UNDECRYPTABLE_LETTER
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OpenedContent
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OpenedContent
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
@@ -72,7 +72,7 @@ def opened(who: Person) -> list[OpenedContent]:
 
 
 def aside(who: Person) -> int:
-    return len(list(who.device.vault.items(UNDECRYPTABLE)))
+    return len(list(who.device.vault.items(UNDECRYPTABLE_LETTER)))
 
 
 def pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
@@ -250,7 +250,7 @@ def test_what_was_taken_but_not_acknowledged_arrives_once(
 
 
 def own_keys(who: Person) -> int:
-    return sum(key.peer is not None for key in OWN_KEY_TABLE.all(who.device.vault))
+    return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
 def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(

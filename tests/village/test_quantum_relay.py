@@ -20,12 +20,12 @@ from entrenous.device.vault_tables import OWED_RECEIPT, OWN_RECORDS, RECEIPT
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, send_receipts
 from entrenous.send.people.contact_history import last_heard_at, query_prekey_date
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, mark_compared
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
@@ -174,7 +174,7 @@ def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) 
 def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     writes(ana, "ben")
     fetch_messages(ben.device)
     thief = thief_of(ben, room)
@@ -186,5 +186,5 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     send_receipts(thief)
     flush_outbox(thief)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 1
+    assert take_undecryptable_count(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()

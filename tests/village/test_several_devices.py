@@ -25,10 +25,10 @@ from entrenous.send.formats.sync_format import (
     SharedContact,
     SharedForgottenContact,
     SharedRecord,
-    write_sync,
+    write_sync_note,
 )
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
@@ -53,7 +53,7 @@ def home() -> Room:
 
 
 def nothing_unread(*people: Person) -> bool:
-    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:
@@ -157,7 +157,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
         found = addressee_of(*ids(to), watch.device)
         assert found is not None
         write_letter(
-            write_sync(said), found, outer_parts_without_content(watch.device), watch.device
+            write_sync_note(said), found, outer_parts_without_content(watch.device), watch.device
         )
     flush_outbox(watch.device)
     catch_up(ana, phone, ana, phone)
@@ -176,7 +176,9 @@ def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> N
     said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
-    write_letter(write_sync(said), found, outer_parts_without_content(phone.device), phone.device)
+    write_letter(
+        write_sync_note(said), found, outer_parts_without_content(phone.device), phone.device
+    )
     flush_outbox(phone.device)
     catch_up(ana)
     rename_contact("benny", "ben", ana.device)

@@ -18,9 +18,9 @@ from entrenous.device.device import Vault
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
 from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.formats.letter_format import read_header, read_sealed, write_hpke_info
+from entrenous.send.formats.letter_format import read_header, read_sealed_letter, write_hpke_info
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnXWingKey
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE, OwnXWingKey
 from entrenous.send.letter.read import _letter_address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
@@ -46,7 +46,7 @@ class Heard:
 
     @property
     def outer(self) -> bytes:
-        return read_sealed(self.waiting.sealed)[1]
+        return read_sealed_letter(self.waiting.sealed)[1]
 
 
 @dataclass
@@ -70,9 +70,9 @@ class Wire:
         return self.shares[-1]
 
     def _heard(self, one: WaitingEnvelope) -> Heard:
-        key_id, outer = read_sealed(one.sealed)
+        key_id, outer = read_sealed_letter(one.sealed)
         vault = self.who.device.vault
-        key = OWN_KEY_TABLE.load(key_id.hex(), vault)
+        key = OWN_XWING_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
         info = write_hpke_info(_letter_address(key, peer, own_device(self.who.device)))
@@ -141,7 +141,7 @@ def stolen(who: Person) -> MemoryVault:
 
 def opens_outer(vault: Vault, letter: Heard) -> bool:
     """As if Olm were broken: who gets through the outer layer has read the letter."""
-    return any(_outer(key, letter) for key in OWN_KEY_TABLE.all(vault))
+    return any(_outer(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
 
 
 def _outer(key: OwnXWingKey, letter: Heard) -> bool:

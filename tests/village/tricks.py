@@ -313,7 +313,7 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "blob": (cuts, lengthens),
     "open_share": (replays_a_half, hands_out_again, answers_two_racers),
     "finish_opening": (swallows,),
-    "note_opened": (swallows,),
+    "report_vault_unlock": (swallows,),
     "allow_more_tries": (swallows,),
     "renew_lock": (swallows,),
     "set_close_token": (swallows,),

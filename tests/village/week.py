@@ -30,7 +30,7 @@ from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from entrenous.send.people.keep_contacts import mark_compared
+from entrenous.send.people.keep_contacts import mark_keys_compared
 from tests.in_memory.courier import InProcess, Run
 from tests.send.room_text import writes
 from tests.village.world import RELAY, Village, Villager, WoundClock
@@ -195,7 +195,7 @@ def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week
         one.adds(other)
     for one in people:
         for contact in contacts(one.device):
-            mark_compared(contact.name, one.device)
+            mark_keys_compared(contact.name, one.device)
     tap.asked.clear()  # the first windows of new people are another story (known-attacks.md)
     rows, nights = list[Any](), list[Night]()
     with heard(log):

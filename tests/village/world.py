@@ -22,7 +22,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.compare_keys import safety_number
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_by_id, mark_compared
+from entrenous.send.people.keep_contacts import contact_by_id, mark_keys_compared
 from entrenous.send.send import PostedMessage, send_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
@@ -77,7 +77,7 @@ class Villager:
         assert ours is not None
         theirs = safety_number(ours.name, other.device)
         assert safety_number(other.name, self.device) == theirs
-        mark_compared(other.name, self.device)
+        mark_keys_compared(other.name, self.device)
 
     def sends(
         self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7

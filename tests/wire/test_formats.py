@@ -50,11 +50,11 @@ from entrenous.send.formats.identity_formats import (
 from entrenous.send.formats.letter_format import (
     read_body,
     read_header,
-    read_sealed,
+    read_sealed_letter,
     write_body,
     write_header,
     write_hpke_info,
-    write_sealed,
+    write_sealed_letter,
 )
 from entrenous.send.formats.message_format import (
     UnpaddingWriter,
@@ -66,7 +66,8 @@ from entrenous.send.formats.message_format import (
 )
 from entrenous.send.letter.letter_nouns import (
     BadContent,
-    CompareStep,
+    ComparisonStep,
+    ContactRequestNote,
     FileRole,
     FrameFile,
     Header,
@@ -80,7 +81,6 @@ from entrenous.send.letter.letter_nouns import (
     Reaction,
     RecallNote,
     ReplyTo,
-    RequestNote,
     SyncNote,
     SyncTopic,
     TokenRangeNote,
@@ -485,14 +485,14 @@ def test_invalid_relay_url_is_refused(nonsense: dict[str, Any]) -> None:
 
 
 def test_the_outside_of_a_letter() -> None:
-    sealed = write_sealed(b"k" * 8, b"opaque")
+    sealed = write_sealed_letter(b"k" * 8, b"opaque")
     assert sealed == b"\x02" + b"k" * 8 + b"opaque"
-    assert read_sealed(sealed) == (b"k" * 8, b"opaque")
+    assert read_sealed_letter(sealed) == (b"k" * 8, b"opaque")
     for bad in (b"", b"\x01" + sealed[1:], sealed[:9], sealed.ljust(163_841, b"\0")):
         with pytest.raises(BadLetter):
-            read_sealed(bad)
+            read_sealed_letter(bad)
     with pytest.raises(ValueError, match="8 bytes"):
-        write_sealed(b"k" * 9, b"opaque")
+        write_sealed_letter(b"k" * 9, b"opaque")
 
 
 MESSAGE = decode(write_body(MANIFEST))[1]
@@ -554,9 +554,9 @@ BODIES = {
     5: SyncNote(SyncTopic.CIRCLE, b"record"),
     6: Receipts((RECEIPT,), SIGNED_BATCH),
     7: Reaction(ANA, MessageId(bytes(16)), "\u2764"),
-    8: CompareStep(bytes(16), 1, b"mac"),
+    8: ComparisonStep(bytes(16), 1, b"mac"),
     9: TokenRangeNote(Secret(bytes(32)), 64),
-    10: RequestNote(b"card", "It is Ana, from the market"),
+    10: ContactRequestNote(b"card", "It is Ana, from the market"),
     11: InviteLinkUsedUp(b"l" * 32),
     12: UnknownBody(12, encode([1, "later"])),
 }

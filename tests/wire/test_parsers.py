@@ -50,14 +50,15 @@ from entrenous.send.formats.identity_formats import (
 from entrenous.send.formats.letter_format import (
     read_body,
     read_header,
-    read_sealed,
+    read_sealed_letter,
     write_body,
     write_header,
-    write_sealed,
+    write_sealed_letter,
 )
 from entrenous.send.formats.message_format import read_frame, write_frame
 from entrenous.send.letter.letter_nouns import (
-    CompareStep,
+    ComparisonStep,
+    ContactRequestNote,
     FileRole,
     FrameFile,
     Header,
@@ -70,7 +71,6 @@ from entrenous.send.letter.letter_nouns import (
     Reaction,
     RecallNote,
     ReplyTo,
-    RequestNote,
     SyncNote,
     SyncTopic,
     TokenRangeNote,
@@ -260,9 +260,9 @@ bodies = (
     | st.builds(SyncNote, st.sampled_from(SyncTopic), st.binary(max_size=300))
     | st.builds(Receipts, st.lists(receipts, min_size=1, max_size=3).map(tuple), batches())
     | st.builds(Reaction, hashes, ids, st.none() | signs)
-    | st.builds(CompareStep, ids, st.integers(1, 4), st.binary(max_size=96))
+    | st.builds(ComparisonStep, ids, st.integers(1, 4), st.binary(max_size=96))
     | st.builds(TokenRangeNote, secrets, indices)
-    | st.builds(RequestNote, st.binary(max_size=300), shown)
+    | st.builds(ContactRequestNote, st.binary(max_size=300), shown)
     | st.builds(InviteLinkUsedUp, st.binary(min_size=32, max_size=32))
     | st.builds(UnknownBody, st.integers(12, 65_535), values.map(encode_within_a_body))
 )
@@ -302,8 +302,8 @@ PARSERS = {
     "body": Parser(bodies, write_body, read_body),
     "sealed": Parser(
         st.tuples(key_ids, st.binary(min_size=1, max_size=100)),
-        lambda pair: write_sealed(*pair),
-        read_sealed,
+        lambda pair: write_sealed_letter(*pair),
+        read_sealed_letter,
     ),
     "frame": Parser(frames, write_frame, read_frame),
     "invite": Parser(invites, lambda invite: write_invite(invite).encode(), invite_from),

@@ -15,7 +15,7 @@ from entrenous.app.vault_session import LockAtMailbox, StoppedByLock, VaultLocke
 from entrenous.base.errors import EntrenousError, Unreachable
 from entrenous.base.secret import Secret
 from entrenous.crypto.short_auth_string import ShortAuthString
-from entrenous.device.device import Device, courier_of
+from entrenous.device.device import Device, open_courier
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
@@ -31,7 +31,7 @@ from entrenous.send.devices.link_old_device import (
     close_link_mailbox,
     confirm_on_old_device,
     end_on_old_device,
-    is_granted,
+    is_new_device_listed,
     poll_old_device,
     reject_on_old_device,
     start_on_old_device,
@@ -180,7 +180,7 @@ class LinkingOnOld(Linking):
         self._run_in_vault(lambda device: close_link_mailbox(side, device))
 
     def _poll_until(self, state: LinkState, side: OldDeviceLink) -> OldDeviceLink:
-        with courier_of(self._vault.settings) as courier:
+        with open_courier(self._vault.settings) as courier:
             while side.state is not state:
                 self._raise_if_stopped()
                 before = side
@@ -206,7 +206,7 @@ class LinkingOnOld(Linking):
         """
 
         def end_unless_granted(device: Device) -> None:
-            if side is not None and not is_granted(side, device):
+            if side is not None and not is_new_device_listed(side, device):
                 end_on_old_device(side, device)
 
         with contextlib.suppress(EntrenousError):

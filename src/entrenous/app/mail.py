@@ -12,7 +12,7 @@ from entrenous.app.vault_session import StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import WAKE_REQUEST_S
-from entrenous.device.device import Courier, Device, courier_of
+from entrenous.device.device import Courier, Device, open_courier
 from entrenous.device.identities import MailboxAddress, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
@@ -65,7 +65,7 @@ class MailWatch:
     def _watch_until_closed(self, closed: threading.Event) -> None:
         with contextlib.suppress(VaultLocked, StoppedByLock, DeviceWithoutRelay):
             home = self._vault.run(_own_mailbox).result()
-            with courier_of(self.settings) as courier:
+            with open_courier(self.settings) as courier:
                 while not closed.is_set():
                     self._vault.run(self._fetch).result()
                     self._query_copy_states(courier)

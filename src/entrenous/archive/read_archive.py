@@ -203,7 +203,7 @@ class _ArchiveImport:
     def _import_file(self, entry: TarEntry, part: ArchivePart, taken: ImportedRecords) -> None:
         blob, hashing = _parse_blob_id(part.name), HashingReader(entry.content)
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
-        if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
+        if blob in taken.files and self.device.vault.store_file_as(blob, reader, sealed=sealed):
             self.stored_files.append(blob)
         if hashing.hash_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)

@@ -46,7 +46,12 @@ from entrenous.device.vault_tables import (
     unpack,
 )
 from entrenous.respond.nouns import Case
-from entrenous.send.inbox import free_message_name, inbox_names, index_message_name, is_message_name
+from entrenous.send.inbox import (
+    free_message_name,
+    inbox_message_names,
+    index_message_name,
+    is_message_name,
+)
 from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
@@ -126,7 +131,7 @@ class ImportedLedger:
 def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLedger:
     """Import sent and marked messages, and the features of their pictures."""
     here = {message.id: message.name for message in device.ledger.messages()}
-    taken = {*here.values(), *inbox_names(device)}
+    taken = {*here.values(), *inbox_message_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()
     for item in records_in(LEDGER_FOLDER, items):
         message: Message = item.noun
@@ -179,7 +184,7 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
 
 def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[ReceivedMessage, ...]:
     """Import received messages; returns the new ones."""
-    taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
+    taken = {message.name for message in device.ledger.messages()} | inbox_message_names(device)
     new = list[ReceivedMessage]()
     for item in records_in(RECEIVED_FOLDER, items):
         received: ReceivedMessage = item.noun

@@ -75,20 +75,20 @@ class Vault(Protocol):
         A nested call joins the outer one.
         """
 
-    def keep_file(self, data: bytes) -> BlobId:
+    def store_file(self, data: bytes) -> BlobId:
         """Encrypt ``data`` into a new file with a random name; it is durable on return."""
 
-    def kept_file(self, blob: BlobId) -> bytes:
+    def read_stored_file(self, blob: BlobId) -> bytes:
         """Return the content of a file; raises VaultFileMissing."""
 
-    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+    def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         """Store a file under the name that it has in another vault, reading it in chunks.
 
-        With ``sealed``, store ciphertext as it is, like ``keep_sealed``. Return False, without
-        reading, if the name is taken.
+        With ``sealed``, store ciphertext as it is, as ``store_sealed_file`` does. Return False,
+        without reading, if the name is taken.
         """
 
-    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+    def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
         """Store ciphertext as it is; it is durable on return.
 
         The caller must verify its hash when reading it.
@@ -103,17 +103,17 @@ class Vault(Protocol):
                 end of the file. Discard what was written.
         """
 
-    def open_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Open a ``keep_sealed`` file as a seekable reader; raises VaultFileMissing."""
+    def open_sealed_file(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+        """Open a ``store_sealed_file`` file as a seekable reader; raises VaultFileMissing."""
 
-    def append_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Open a ``keep_sealed`` file to append to it; raises VaultFileMissing.
+    def append_to_sealed_file(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+        """Open a ``store_sealed_file`` file to append to it; raises VaultFileMissing.
 
         The data is durable on exit, even after an error; after a crash, part of it may be there.
         """
 
-    def sealed_size(self, blob: BlobId) -> int:
-        """Return the size in bytes of a ``keep_sealed`` file; raises VaultFileMissing."""
+    def sealed_file_size(self, blob: BlobId) -> int:
+        """Return the size in bytes of a ``store_sealed_file`` file; raises VaultFileMissing."""
 
     def delete_file(self, blob: BlobId) -> None:
         """Delete a file; a missing one is no error.
@@ -254,7 +254,7 @@ class Courier(Protocol):
         NotAPoint.
         """
 
-    def note_opened(
+    def report_vault_unlock(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
         """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
@@ -309,7 +309,7 @@ class Device:
 
 
 @contextmanager
-def courier_of(
+def open_courier(
     settings: Settings,
     *,
     patience_s: float = 0.0,

@@ -139,7 +139,7 @@ OWN_IDENTITY: Final = OwnRecord(IDENTITY_RECORD, Identity)
 _LOCK_TO_MOVE: Final = OwnRecord(LOCK_TO_MOVE_RECORD, RelayLock)
 # The number of our device list at the last loss or move. Only mailboxes announced since then are
 # used.
-MOVE_READY_SINCE_RECORD = "ready-since"
+LAST_LOSS_OR_MOVE_EPOCH_RECORD = "ready-since"
 # the token that will replace the one that deletes our mailbox
 NEXT_CLOSE_TOKEN_RECORD = "next-close"  # noqa: S105 - a record's name
 
@@ -277,7 +277,7 @@ class KnownList:
 DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownList)
 
 
-def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
+def known_list_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     """Return a person's known list heads, oldest first; our own are read from our key bundle."""
     me = own_device(device)
     if contact.person.id == me.person.id:
@@ -327,7 +327,7 @@ def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
 
 def check_list_head(contact: Contact, named: Head, device: Device) -> None:
     """Check that a head named by somebody agrees with the known heads; raises ForkedDeviceList."""
-    check_heads_agree(known_heads(contact, device), [named])
+    check_heads_agree(known_list_heads(contact, device), [named])
 
 
 def delete_device_list(person: PersonId, device: Device) -> None:
@@ -340,7 +340,7 @@ NameOf = Callable[[PersonId | None, str], str]
 FORMER_NAME_LABEL: Final = translatable("{label} (not the one you know now)")
 
 
-def current_names(device: Device) -> NameOf:
+def current_name_lookup(device: Device) -> NameOf:
     """Return a function that returns the current name of a copy's recipient.
 
     For people who are no longer known, it returns the label from the time of sending, with a note

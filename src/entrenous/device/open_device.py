@@ -15,7 +15,7 @@ from entrenous.base.files import translate_folder_errors
 from entrenous.base.language import plural, translatable, translated
 from entrenous.base.merge_iterators import merge_iterators
 from entrenous.base.secret import Secret
-from entrenous.device.device import Courier, Device, courier_of
+from entrenous.device.device import Courier, Device, open_courier
 from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.device.lock_errors import RelayLockedOut, VaultExists, VaultNotFound
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
@@ -33,10 +33,10 @@ from entrenous.device.store.vault_folder import (
     create_vault_in_folder,
     delete_failed_set_up,
     discard_vault,
+    has_unreported_allowed_tries,
     has_vault,
     mark_allowed_tries_as_reported,
     unlock_vault_in_folder,
-    were_tries_allowed,
 )
 from entrenous.fingerprint.nouns import Embedder
 from entrenous.media.copies.copy_checker import CopyChecker
@@ -67,7 +67,7 @@ def open_unlocked(
         if not has_vault(settings.home):
             raise VaultNotFound(home=settings.home)
     words = passphrase()
-    with _make_courier(settings) as courier, courier_of(settings) as impatient:
+    with _make_courier(settings) as courier, open_courier(settings) as impatient:
         ask = RelayShareClient(
             settings.home, courier, SystemClock(), SystemRandomSource(), impatient
         )
@@ -153,7 +153,7 @@ def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
 
 
 def _make_courier(settings: Settings) -> AbstractContextManager[Courier]:
-    return courier_of(settings, patience_s=settings.patience_s, pause_s=settings.pause_s)
+    return open_courier(settings, patience_s=settings.patience_s, pause_s=settings.pause_s)
 
 
 def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
@@ -189,7 +189,7 @@ _TRIES_RESTORED_SENTENCE: Final = translatable(
     "Since you last opened this device, its recovery sheet allowed ten more tries. Before that, up "
     "to ten tries at its passphrase had failed."
 )
-_WHAT_COUNTS_SENTENCE: Final = translatable(
+_WHAT_COUNTS_AS_TRY_SENTENCE: Final = translatable(
     "A mistyped word counts, and so does a command that was cut short."
 )
 _IF_NOT_YOU_SENTENCE: Final = translatable(
@@ -207,14 +207,14 @@ def take_failed_tries_warning(unlocked: UnlockedVault, name: str) -> tuple[str, 
 
     The result is empty if none failed. Each warning is given once. ``name`` is the device's name.
     """
-    freed = were_tries_allowed(unlocked.home)
+    freed = has_unreported_allowed_tries(unlocked.home)
     if not freed and not unlocked.missed:
         return ()
     mark_allowed_tries_as_reported(unlocked.home)
-    return tuple(_tries_warning(unlocked.missed, name, freed=freed))
+    return tuple(_failed_tries_sentences(unlocked.missed, name, freed=freed))
 
 
-def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
+def _failed_tries_sentences(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     """Yield the sentences of the warning.
 
     If ``freed``, a recovery sheet has reset the count of attempts, so the number of earlier
@@ -234,6 +234,6 @@ def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
             "{count} tries at this device's passphrase failed since you last opened it.",
             tries,
         )
-    yield translated(_WHAT_COUNTS_SENTENCE)
+    yield translated(_WHAT_COUNTS_AS_TRY_SENTENCE)
     yield translated(_IF_NOT_YOU_SENTENCE)
     yield translated(_REVOKE_SENTENCE).format(name=quote_for_shell(name))

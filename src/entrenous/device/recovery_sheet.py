@@ -17,7 +17,7 @@ from entrenous.base.files import translate_folder_errors
 from entrenous.base.identifiers import ID_BYTES, MailboxId, PersonId
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.device.device import courier_of
+from entrenous.device.device import open_courier
 from entrenous.device.lock_errors import (
     MailboxUnknown,
     RevokedDeviceLocked,
@@ -128,7 +128,7 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         here = has_vault(settings.home)
         if here and not _is_sheet_of(settings.home, sheet):
             raise SheetForAnotherDevice(home=settings.home)
-    with courier_of(settings, patience_s=settings.patience_s) as courier:
+    with open_courier(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
         except NoLock:
@@ -157,7 +157,7 @@ def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with translate_folder_errors(settings.home):
         if has_vault(settings.home) and _is_sheet_of(settings.home, sheet):
             raise SheetOfThisDevice(home=settings.home)
-    with courier_of(settings, patience_s=settings.patience_s) as courier:
+    with open_courier(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
         # after a restore the relay may know the mailbox again, so its lock may still exist

@@ -23,7 +23,7 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
 from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
-from entrenous.device.device import Courier, Device, Vault, courier_of
+from entrenous.device.device import Courier, Device, Vault, open_courier
 from entrenous.device.identities import (
     OLM_ACCOUNT_RECORD,
     OWN_IDENTITY,
@@ -101,13 +101,13 @@ def report_unlock_to_old_relays(device: Device) -> None:
     """Report the unlock to former relays that have counted it as a try."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
-            report_unlock_to(old.home, 1, device)
+            report_unlock_to_relay_of(old.home, 1, device)
 
 
-def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> None:
+def report_unlock_to_relay_of(home: MailboxAddress, generation: int, device: Device) -> None:
     """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
     opening = VaultUnlock(generation, device.dice.token(UNLOCK_NUMBER_BYTES))
-    device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
+    device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
 
 
 # timeout of a request while the vault may be opened offline, in seconds
@@ -206,7 +206,7 @@ def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings)
         RevokedDeviceLocked: the relay has deleted this device's lock.
     """
     if unlocked.part.tries is not None:
-        missed = failed_tries(unlocked.part.tries, unlocked.asked, device.vault)
+        missed = failed_attempts_by_others(unlocked.part.tries, unlocked.asked, device.vault)
         unlocked = replace(unlocked, missed=missed)
     with suppress(Unreachable):
         unlocked = revoke_earlier_tokens(
@@ -266,7 +266,7 @@ def lock_at_new_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     return unlocked
 
 
-def allow_offline(unlocked: UnlockedVault, hours: int, clock: Clock) -> datetime:
+def allow_offline_unlock(unlocked: UnlockedVault, hours: int, clock: Clock) -> datetime:
     """Let this vault open without its relay for some hours; return the end of that time.
 
     Raises:
@@ -283,7 +283,7 @@ def allow_offline(unlocked: UnlockedVault, hours: int, clock: Clock) -> datetime
     return until
 
 
-def forbid_offline(unlocked: UnlockedVault) -> None:
+def forbid_offline_unlock(unlocked: UnlockedVault) -> None:
     delete_offline_window(unlocked.home)
 
 
@@ -334,7 +334,7 @@ def _with_short_timeout(
     if not unlocked.part.kept_here:
         yield device
         return
-    with courier_of(settings, timeout_s=_OFFLINE_WINDOW_TIMEOUT_S) as courier:
+    with open_courier(settings, timeout_s=_OFFLINE_WINDOW_TIMEOUT_S) as courier:
         yield replace(device, courier=courier)
 
 
@@ -344,7 +344,12 @@ def revoke_earlier_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVa
     Raises RelayUnreachable.
     """
     lock, mail = unlocked.terms.lock, mailbox_address(device.vault)
-    if not unlocked.part.outdated or lock is None or mail is None or not _is_lock_at(lock, mail):
+    if (
+        not unlocked.part.outdated
+        or lock is None
+        or mail is None
+        or not _is_lock_for_mailbox(lock, mail)
+    ):
         return unlocked
     device.courier.renew_lock(lock, mail.owner)
     return replace(unlocked, part=replace(unlocked.part, outdated=False))
@@ -353,12 +358,12 @@ def revoke_earlier_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVa
 def with_new_unlock_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
     """Return the vault's lock with a new unlock token; None if the device is leaving its relay."""
     mail = mailbox_address(device.vault)
-    if lock is None or mail is None or not _is_lock_at(lock, mail):
+    if lock is None or mail is None or not _is_lock_for_mailbox(lock, mail):
         return lock
     return lock.with_new_unlock_token(Secret(device.dice.token(TOKEN_BYTES)))
 
 
-def _is_lock_at(lock: RelayLock, mail: MailboxAddress) -> bool:
+def _is_lock_for_mailbox(lock: RelayLock, mail: MailboxAddress) -> bool:
     return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)
 
 
@@ -394,13 +399,15 @@ def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
 
 
 def count_own_tries(vault: Vault, used_tries: int = 1) -> None:
-    """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
+    """Count attempts that this vault made itself; :func:`failed_attempts_by_others`
+    excludes them.
+    """
     vault.put(
         OWN_RECORDS, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + used_tries).to_bytes(4, "big")
     )
 
 
-def failed_tries(tries_left: int, used_tries: int, vault: Vault) -> int:
+def failed_attempts_by_others(tries_left: int, used_tries: int, vault: Vault) -> int:
     """Return how many failed tries somebody else made since the relay last restored them.
 
     ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` of them.
@@ -423,7 +430,7 @@ def confirm_unlock(device: Device) -> None:
         return
     opening = _new_unlock(device)
     try:
-        device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
+        device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
         _forget_ratchets(device.vault)
     except NoLock:

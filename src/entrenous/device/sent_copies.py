@@ -23,7 +23,7 @@ from entrenous.base.copies import (
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.device.identities import NameOf, current_names, key_bundle_with_head
+from entrenous.device.identities import NameOf, current_name_lookup, key_bundle_with_head
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import (
     RECEIPT,
@@ -159,7 +159,11 @@ def trace_of_case(trace: Trace | None, device: Device) -> Trace | None:
     A case keeps its trace unchanged, even if an archive brought both to another device.
     """
     kept = None if trace is None else stored_trace(trace, device)
-    return None if kept is None else trace_with_current_names(kept, current_names(device), device)
+    return (
+        None
+        if kept is None
+        else trace_with_current_names(kept, current_name_lookup(device), device)
+    )
 
 
 @dataclass(frozen=True, slots=True)

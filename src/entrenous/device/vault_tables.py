@@ -21,7 +21,7 @@ CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
 LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
 # hash of the last token: tokens to register before a letter hands them out
-RELAY_TASK: Final = "chore-2"
+TOKEN_REGISTRATION: Final = "chore-2"  # noqa: S105
 TOKEN_CHANGE: Final = "batch"  # noqa: S105 - order: encoded changes of tokens to send to our relay
 TOKEN_REVOCATION: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
 # hash of the last token: tokens that the relay has revoked
@@ -42,7 +42,7 @@ TOKEN_RANGE_OUT: Final = "window-out"  # noqa: S105
 # PEER: such a token range that came with a device list that we do not know yet
 TOKEN_RANGE_PENDING: Final = "window-told"  # noqa: S105
 PEER: Final = "peer-2"  # person and device: sessions
-OWN_KEY: Final = "own-key-2"  # X-Wing key id
+OWN_XWING_KEY: Final = "own-key-2"  # X-Wing key id
 DRAFT: Final = "draft"  # draft: messages that have not been sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
 SEALED_COPY: Final = "sealed"  # envelope: copies that we sent
@@ -53,7 +53,7 @@ INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an ind
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
 COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of SEALED_COPY
 # INBOX: an index of messages that wait to be opened, and when each ends
-UNOPENED: Final = "unopened"
+UNOPENED_MESSAGE: Final = "unopened"
 # envelope: letters that were processed, so that a repeated one is ignored
 SEEN_LETTER: Final = "seen"
 # sender and message: messages that have arrived, so that a repeated one is ignored
@@ -66,11 +66,11 @@ PARTIAL_DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blo
 # INBOX and attempt: openings that have not been reported to the relay yet
 UNREPORTED_OPENING: Final = "finish-2"
 # envelope: letters that could not be decrypted, not shown to the user yet
-UNDECRYPTABLE: Final = "aside"
+UNDECRYPTABLE_LETTER: Final = "aside"
 # envelope: letters that wait for a device list that we do not know yet
-AWAITING_LIST: Final = "late"
+AWAITING_DEVICE_LIST: Final = "late"
 # envelope: letters of a kind that only newer programs know, not shown to the user yet
-FROM_NEWER_PROGRAM: Final = "newer"
+LETTER_FROM_NEWER_PROGRAM: Final = "newer"
 DEVICE_LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
 LAST_SENT: Final = "talk"  # person, microsecond and message: the newest message that we sent
@@ -85,8 +85,8 @@ GREETING_SENT: Final = "greeted"
 DEVICE_TO_GREET: Final = "greet-device"
 LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen
-NAMED_HEAD: Final = "named"
-FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
+NAMED_LIST_HEAD: Final = "named"
+DEVICE_LIST_FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
 MAILBOX_TO_DELETE: Final = "close"  # mailbox: mailboxes to be deleted
 PREPARED_MAILBOX: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
 FORMER_ADDRESS: Final = "old-home"  # mailbox: former mailboxes, where letters may still arrive
@@ -97,9 +97,17 @@ CHANGE_TIME: Final = "stamp"  # record: when it last changed, for records that o
 SYNCED_VERSION: Final = "told"
 #: Tables that a rolled-back state must not use.
 RATCHET_TABLES: Final = (
-    *(PEER, OWN_KEY, OUTBOX, INVITE_USE_TO_ANSWER, UNREPORTED_OPENING, INVITE, AWAITING_LIST),
     *(
-        RELAY_TASK,
+        PEER,
+        OWN_XWING_KEY,
+        OUTBOX,
+        INVITE_USE_TO_ANSWER,
+        UNREPORTED_OPENING,
+        INVITE,
+        AWAITING_DEVICE_LIST,
+    ),
+    *(
+        TOKEN_REGISTRATION,
         TOKEN_CHANGE,
         TOKEN_REVOCATION,
         TOKEN_RANGE_IN,

@@ -311,7 +311,7 @@ def stamps_over_item(item: Evidence, case: Case) -> tuple[Stamp, ...]:
 def read_verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
-        data = device.vault.kept_file(item.blob)
+        data = device.vault.read_stored_file(item.blob)
     except (NoSuchBlob, DecryptionFailed):
         raise EvidenceChanged(name=case.name, number=item.number) from None
     if sha256(data) != item.sha256:

@@ -290,7 +290,7 @@ def _make_evidence(
         sha256=sha256(data),
         size_bytes=len(data),
         salt=Secret(device.dice.token(EVIDENCE_SALT_BYTES)),
-        blob=device.vault.keep_file(data),
+        blob=device.vault.store_file(data),
         sighting=sighting,
     )
 

@@ -9,7 +9,7 @@ from entrenous.base.language import plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
-from entrenous.send.inbox import received_named
+from entrenous.send.inbox import received_message_named
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.circles import Conversation
 from entrenous.send.status import sealed_copies
@@ -24,7 +24,7 @@ def conversation_of(name: str, device: Device) -> Conversation:
     Raises:
         UnknownMessage, DeviceWithoutRelay.
     """
-    received = received_named(name, device)
+    received = received_message_named(name, device)
     if received is not None:
         people = recipients_of_received(received) - {own_device(device).person.id}
         return Conversation(received.name, people | {received.sender}, received.sender)

@@ -19,18 +19,18 @@ from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_l
 from entrenous.send.devices.device_lists import freeze_contact
 from entrenous.send.devices.next_mailbox import prepare_to_follow_moves
 from entrenous.send.devices.old_mailbox import (
-    note_failed_fetch,
-    old_mailboxes_due,
+    handle_failed_fetch,
+    old_mailboxes_due_for_fetch,
     retire_old_mailbox,
 )
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import (
-    AWAITING_LIST_TABLE,
+    AWAITING_DEVICE_LIST_TABLE,
     apply_letter,
-    keep_until_list_known,
-    record_undecryptable,
+    keep_letter_until_list_known,
+    record_undecryptable_letter,
     take_openable_letters,
     take_update_notice,
 )
@@ -38,7 +38,7 @@ from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.prekeys import top_up_prekeys
 from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.receipts import send_receipts
-from entrenous.send.letter.relay_tasks import repeat_after_restore
+from entrenous.send.letter.relay_tasks import repeat_requests_after_restore
 from entrenous.send.open import report_finished_openings
 from entrenous.send.people.invite import answer_greetings
 from entrenous.send.people.people_nouns import NotInvited
@@ -108,7 +108,7 @@ def _fetch_all_mailboxes(
     greet_devices(device)
     problems.extend(prepare_to_follow_moves(device))
     send_sync_letters(device)
-    repeat_after_restore(device)
+    repeat_requests_after_restore(device)
     retry_recalls(device)
     top_up_ranges(device)
     send_receipts(device)
@@ -118,12 +118,12 @@ def _fetch_all_mailboxes(
 def _fetch_former_mailboxes(problems: list[EntrenousError], device: Device) -> int:
     """Fetch from our former mailboxes; their relays may be gone or dishonest."""
     count = 0
-    for old in old_mailboxes_due(device):
+    for old in old_mailboxes_due_for_fetch(device):
         try:
             count += _fetch_mailbox(old.home, device)
             retire_old_mailbox(old, device)
         except EntrenousError as error:
-            why = note_failed_fetch(old, error, device)
+            why = handle_failed_fetch(old, error, device)
             problems.extend([] if why is None else [why])
     return count
 
@@ -163,14 +163,14 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         # A bad letter must not block the letters after it, and must not be fetched again and again.
         with device.vault.transaction():
             _mark_letter_as_seen(key, device)
-            if not keep_until_list_known(waiting, why, device):
-                record_undecryptable(key, device)
+            if not keep_letter_until_list_known(waiting, why, device):
+                record_undecryptable_letter(key, device)
             _record_named_lists(why, device)
 
 
 def _mark_letter_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN_LETTER, key, b"")
-    AWAITING_LIST_TABLE.drop(key, device.vault)
+    AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
 
 
 def _record_named_lists(why: EntrenousError, device: Device) -> None:

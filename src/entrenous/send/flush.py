@@ -31,7 +31,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN
 from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
-from entrenous.device.vault_tables import RELAY_TASK
+from entrenous.device.vault_tables import TOKEN_REGISTRATION
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
@@ -55,14 +55,14 @@ from entrenous.send.outbox import (
     record_copy_event,
     with_new_expiry,
 )
-from entrenous.send.people.people_nouns import FORK_TABLE, ContradictoryLists
+from entrenous.send.people.people_nouns import DEVICE_LIST_FORK_TABLE, ContradictoryLists
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.token_ranges import HeldRange, OutOfTokens
 from entrenous.send.tokens.use import (
     IndexedToken,
     first_token_for,
     held_range,
-    is_only_reserved_left,
+    is_only_reserved_token_left,
     token_mailbox,
     use_range_token,
 )
@@ -153,19 +153,21 @@ def _reason_to_wait(
     for destination in (item.relay_url, mailbox):
         if destination in current_pass.held_up:
             return current_pass.held_up[destination]
-    if item.release_at is not None and _can_be_undone(item.release_at, device):
+    if item.release_at is not None and _is_undo_window_open(item.release_at, device):
         until = format_local_time(item.release_at)
         name = _message_name(copy_in_envelope(item.envelope.id, device), device)
         current_pass.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why
-    awaits_registration = item.needs is not None and device.vault.get(RELAY_TASK, item.needs.hex())
+    awaits_registration = item.needs is not None and device.vault.get(
+        TOKEN_REGISTRATION, item.needs.hex()
+    )
     if awaits_registration and task_problems:
         current_pass.held_up[mailbox] = task_problems[0]
         return task_problems[0]
     return None
 
 
-def _can_be_undone(until: datetime, device: Device) -> bool:
+def _is_undo_window_open(until: datetime, device: Device) -> bool:
     """Return whether the undo window that ends at ``until`` is still open.
 
     A window is at most an hour: a later end was recorded by a clock that has since been set back,
@@ -177,7 +179,7 @@ def _can_be_undone(until: datetime, device: Device) -> bool:
 
 def _frozen_contact_error(item: OutboxItem, device: Device) -> ContradictoryLists | None:
     """Return the error for a message to somebody whose device lists contradict each other."""
-    if item.peer is None or not FORK_TABLE.has(item.peer.split(" ")[0], device.vault):
+    if item.peer is None or not DEVICE_LIST_FORK_TABLE.has(item.peer.split(" ")[0], device.vault):
         return None
     copy = copy_in_envelope(item.envelope.id, device)
     return None if copy is None else ContradictoryLists(name=copy.to)
@@ -192,7 +194,7 @@ def _try_to_post(
     """
     current = item
     try:
-        ready = _with_stored_token(item, device)
+        ready = _store_with_accepted_token(item, device)
         if ready is None:
             if not _has_no_token(item):  # a later hello may bring the token that the item needs
                 current_pass.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
@@ -218,7 +220,7 @@ def _try_to_post(
     return None
 
 
-def _with_stored_token(item: OutboxItem, device: Device) -> OutboxItem | None:
+def _store_with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     with device.vault.transaction():
         ready = _with_accepted_token(item, device)
         if ready is not None and ready is not item:
@@ -369,7 +371,7 @@ def _with_first_token(
         raise WrongToken
     if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS_PER_RANGE:
         return None
-    if is_only_reserved_left(peer_id, held, device):
+    if is_only_reserved_token_left(peer_id, held, device):
         return None
     token = use_range_token(peer_id, held, device) or _first_token(peer_id, device)
     return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
@@ -382,7 +384,7 @@ def _with_next_token(
     is_there = valid_at == _mailbox_of(item)
     if valid_at is None or (item.blobs and not is_there):
         return item
-    if _is_still_valid(item, held, device, is_there=is_there):
+    if _is_item_token_valid(item, held, device, is_there=is_there):
         return item
     token = use_range_token(peer_id, held, device) if held.next < held.until else None
     return None if token is None else _with_mailbox_and_token(valid_at, item, token)
@@ -408,7 +410,9 @@ def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
     return item.relay_url, item.envelope.mailbox
 
 
-def _is_still_valid(item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool) -> bool:
+def _is_item_token_valid(
+    item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool
+) -> bool:
     """Return whether a token that is not in the current range is still accepted.
 
     At the current mailbox it is accepted for some days; at the former one, if it was registered

@@ -30,8 +30,8 @@ from entrenous.send.people.contact_history import (
 )
 from entrenous.send.people.keep_contacts import (
     contacts_named,
-    refuse_other_protocols,
-    select_by_name,
+    require_common_protocol,
+    select_contacts_by_name,
 )
 from entrenous.send.people.people_nouns import ContactIsBlocked, ContradictoryLists
 from entrenous.send.recipient_checks import (
@@ -77,7 +77,7 @@ _CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...
     check_unknown_members,
     check_new_members,
 )
-_MEMBER_REASONS_MAX: Final = 5  # at most this many reasons about members are listed singly
+_MEMBER_REASONS_SHOWN_MAX: Final = 5  # at most this many reasons about members are listed singly
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +162,13 @@ def answers_doubt(doubt: RecipientDoubt, typed: Iterable[str]) -> bool:
 
 def _draft_context(draft: Draft, device: Device) -> DraftContext:
     known = contacts(device)
-    recipients = select_by_name(draft.to, known)
+    recipients = select_contacts_by_name(draft.to, known)
     for contact in recipients:
         if contact.blocked:
             raise ContactIsBlocked(name=contact.name)
         if contact.forked:
             raise ContradictoryLists(name=contact.name)
-    refuse_other_protocols(recipients, device)
+    require_common_protocol(recipients, device)
     return DraftContext(
         draft=draft,
         to=recipients,
@@ -193,13 +193,13 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> RecipientDoubt | Non
     each = [
         text for one in present for reason in _CIRCLE_MEMBER_CHECKS for text in reason(one, context)
     ]
-    why += each[:_MEMBER_REASONS_MAX]
-    if len(each) > _MEMBER_REASONS_MAX:
+    why += each[:_MEMBER_REASONS_SHOWN_MAX]
+    if len(each) > _MEMBER_REASONS_SHOWN_MAX:
         why.append(
             plural(
                 "there is {count} more reason of this kind",
                 "there are {count} more reasons of this kind",
-                len(each) - _MEMBER_REASONS_MAX,
+                len(each) - _MEMBER_REASONS_SHOWN_MAX,
             )
         )
     return _make_doubt(circle, why, context)

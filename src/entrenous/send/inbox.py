@@ -51,7 +51,7 @@ def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
-def received_by_key(key: str, device: Device) -> ReceivedMessage | None:
+def received_message_by_key(key: str, device: Device) -> ReceivedMessage | None:
     """Return the message under this key, or None. If it has expired, it is first marked as
     expired.
     """
@@ -69,13 +69,13 @@ def _with_expiry_applied(
     return store_message_state(received, InboxState.EXPIRED, device)
 
 
-def find_received(name: str, device: Device) -> ReceivedMessage:
+def find_received_message(name: str, device: Device) -> ReceivedMessage:
     """Return the received message with this name.
 
     Raises:
         CannotOpenOwnMessage, UnknownMessage.
     """
-    received = received_named(name, device)
+    received = received_message_named(name, device)
     if received is not None:
         return received
     if name in device.ledger.similar_names(name):
@@ -83,25 +83,25 @@ def find_received(name: str, device: Device) -> ReceivedMessage:
     raise UnknownMessage(name=name)
 
 
-def received_named(name: str, device: Device) -> ReceivedMessage | None:
+def received_message_named(name: str, device: Device) -> ReceivedMessage | None:
     """Return the received message with this name, or None."""
     _complete_name_index(device)
     start = name_index_key(name, "")
     for key in device.vault.keys(INBOX_NAME, start):
-        received = received_by_key(key.removeprefix(start), device)
+        received = received_message_by_key(key.removeprefix(start), device)
         if received is not None and received.name == name:
             return received
     return None
 
 
-def remove_received(name: str, device: Device) -> ReceivedMessage:
+def remove_received_message(name: str, device: Device) -> ReceivedMessage:
     """Remove a received message from this device for good, opened or not, without notifying
     anybody. A message that has already ended stays as it is.
 
     Raises:
         CannotOpenOwnMessage, UnknownMessage.
     """
-    received = find_received(name, device)
+    received = find_received_message(name, device)
     if received.state in ENDED_STATES:
         return received
     return store_message_state(received, InboxState.REMOVED, device)
@@ -132,7 +132,7 @@ def store_message_state(
     return updated
 
 
-def inbox_names(device: Device) -> frozenset[MessageName]:
+def inbox_message_names(device: Device) -> frozenset[MessageName]:
     return frozenset(received.name for received in INBOX_TABLE.all(device.vault))
 
 
@@ -207,7 +207,7 @@ def reference_to_message(name: str, device: Device) -> ReplyTo:
     Raises:
         UnknownMessage, DeviceWithoutRelay.
     """
-    received = received_named(name, device)
+    received = received_message_named(name, device)
     if received is not None:
         return ReplyTo(received.sender, received.id)
     return ReplyTo(own_device(device).person.id, device.ledger.message_named(name).id)

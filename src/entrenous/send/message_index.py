@@ -15,7 +15,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
     COPIES_BY_MESSAGE,
     TIMELINE,
-    UNOPENED,
+    UNOPENED_MESSAGE,
     inbox_key,
 )
 from entrenous.send.message.states import InboxState, ReceivedMessage
@@ -44,9 +44,13 @@ def index_received(received: ReceivedMessage, vault: Vault) -> None:
     key = inbox_key(received.sender, received.id)
     if received.state is InboxState.WAITING:
         ends_at = received.expires_at
-        vault.put(UNOPENED, key, b"" if ends_at is None else str(int(ends_at.timestamp())).encode())
+        vault.put(
+            UNOPENED_MESSAGE,
+            key,
+            b"" if ends_at is None else str(int(ends_at.timestamp())).encode(),
+        )
     else:
-        vault.drop(UNOPENED, key)
+        vault.drop(UNOPENED_MESSAGE, key)
 
 
 def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
@@ -110,7 +114,7 @@ def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...
 
 def unopened_message_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
     """Yield the inbox keys of messages that wait to be opened, and when each ends."""
-    for key, ends in vault.items(UNOPENED):
+    for key, ends in vault.items(UNOPENED_MESSAGE):
         yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
 
 

@@ -30,7 +30,7 @@ from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.send.clock_sanity import is_clock_implausible
 from entrenous.send.formats.message_format import UnpaddingWriter, read_frame, write_manifest
-from entrenous.send.inbox import find_received, has_expired, store_message_state
+from entrenous.send.inbox import find_received_message, has_expired, store_message_state
 from entrenous.send.letter.letter_nouns import (
     BadContent,
     ContentFile,
@@ -110,7 +110,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
         MessageNotAtRelay: the message has not ended, but its relay does not know it.
         Whatever ``show``, ``tell`` and ``ready`` raise.
     """
-    received = find_received(name, device)
+    received = find_received_message(name, device)
     _refuse_ended_message(received)
     if export:
         _require_export_allowed(received)
@@ -119,12 +119,12 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
         raise ImplausibleClock(name=name, when=format_local_time(received.expires_at))
     unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
-        _keep_opened(unlocked, device)
+        _keep_opened_files(unlocked, device)
     _show_files(unlocked, show, device)
     if tell is not None:
         tell(unlocked.frame)
     if received.opens is not None:
-        _discard_opened(unlocked, device, export=export)
+        _discard_shown_content(unlocked, device, export=export)
     report_finished_openings(device)
     return unlocked.frame
 
@@ -169,7 +169,7 @@ def stored_file(name: str, number: int, device: Device) -> ContentFile:
 
 
 def _unlocked_from_vault(name: str, device: Device) -> _UnlockedMessage:
-    received = find_received(name, device)
+    received = find_received_message(name, device)
     if received.key is None or not received.kept:
         raise UnknownMessage(name=name)
     frame = _read_frame(received.kept[0], received.key, device)
@@ -184,7 +184,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH)
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged,
             MessageRemovedHere, RelayUnreachable, DiskFull.
     """
-    received = find_received(name, device)
+    received = find_received_message(name, device)
     _refuse_ended_message(received)
     if received.key is None and received.manifest is not None:
         with suppress(NoSuchBlob):  # asking for the share tells why the blob is gone
@@ -232,14 +232,14 @@ def _unlock_message(
     if received.key is not None:
         frame = _read_frame(received.kept[0], received.key, device)
         return _UnlockedMessage(received, received.kept, received.key, frame)
-    received = _with_attempt(received, device)
+    received = _with_opening_attempt(received, device)
     try:
         return _download_and_unlock(received, device, watch, ready)
     except TakenBack:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         raise
     except UsedUp:
-        _record_used_up(received, device)
+        _record_openings_used_up(received, device)
         raise
     except (Expired, NoSuchEnvelope) as why:
         gone_at = received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
@@ -252,7 +252,7 @@ def _unlock_message(
         raise Expired(when=format_local_time(received.expires_at)) from None
 
 
-def _record_used_up(received: ReceivedMessage, device: Device) -> None:
+def _record_openings_used_up(received: ReceivedMessage, device: Device) -> None:
     """Record that no openings are left; openings not made here were made on another device."""
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
@@ -261,7 +261,7 @@ def _record_used_up(received: ReceivedMessage, device: Device) -> None:
     raise OpenedElsewhere(name=received.name) from None
 
 
-def _with_attempt(received: ReceivedMessage, device: Device) -> ReceivedMessage:
+def _with_opening_attempt(received: ReceivedMessage, device: Device) -> ReceivedMessage:
     """Store an attempt id before asking for the share, so that a crash costs no second opening."""
     if received.attempt is not None:
         return received
@@ -308,7 +308,7 @@ def _request_share(received: ReceivedMessage, manifest: Manifest, device: Device
 
 def _read_frame(blob: BlobId, key: Secret, device: Device) -> MessageFrame:
     buffer = _FrameBuffer()
-    with device.vault.open_sealed(blob) as untrusted_file:
+    with device.vault.open_sealed_file(blob) as untrusted_file:
         decrypt_stream(blob_key(key, 0), untrusted_file, buffer)
     return read_frame(buffer.getvalue())
 
@@ -323,7 +323,7 @@ def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> Writ
 
     def decrypt_file_into(writer: BinaryIO) -> None:
         inner = UnpaddingWriter(writer, unlocked.frame.files[place - 1].size)
-        with device.vault.open_sealed(unlocked.blobs[place]) as untrusted_file:
+        with device.vault.open_sealed_file(unlocked.blobs[place]) as untrusted_file:
             key = blob_key(unlocked.key, place)
             decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
         inner.require_complete()
@@ -331,7 +331,7 @@ def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> Writ
     return decrypt_file_into
 
 
-def _keep_opened(unlocked: _UnlockedMessage, device: Device) -> None:
+def _keep_opened_files(unlocked: _UnlockedMessage, device: Device) -> None:
     """Keep the sealed files and their key, for a message without an opening limit."""
     received, key = unlocked.received, unlocked.key
     kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
@@ -341,7 +341,7 @@ def _keep_opened(unlocked: _UnlockedMessage, device: Device) -> None:
         _record_finished_opening(received, device)
 
 
-def _discard_opened(unlocked: _UnlockedMessage, device: Device, *, export: bool) -> None:
+def _discard_shown_content(unlocked: _UnlockedMessage, device: Device, *, export: bool) -> None:
     """Delete what was shown, and after the last opening our half of the key too."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)

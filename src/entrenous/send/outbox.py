@@ -174,7 +174,7 @@ def with_new_expiry(
         until = default_letter_expiry(device)
         is_better = had <= device.clock.now()
     else:
-        until = default_letter_expiry(device, _days_relay_keeps(why))
+        until = default_letter_expiry(device, _days_relay_keeps_letters(why))
         is_better = until < had
     envelope = replace(item.envelope, expires_at=until)
     return replace(item, envelope=envelope) if is_better else None
@@ -188,9 +188,9 @@ def explain_date_refusal(
     if isinstance(why, Expired) and until <= now:
         return WaitedTooLong()
     if isinstance(why, TooFarAhead):
-        longest = timedelta(days=_days_relay_keeps(why)) + _EXPIRY_TOLERANCE
+        longest = timedelta(days=_days_relay_keeps_letters(why)) + _EXPIRY_TOLERANCE
         if until - _message_sent_at(copy, device) > longest:
-            return TooFarAhead(limit_days=_days_relay_keeps(why))
+            return TooFarAhead(limit_days=_days_relay_keeps_letters(why))
         if until > now + longest:
             return clock_difference_error(ClocksDiffer, why, item.relay_url, device, then=True)
     return clock_difference_error(ClocksDiffer, why, item.relay_url, device)
@@ -215,7 +215,7 @@ def clock_difference_error(
     return kind(differs=differs, host=urlsplit(relay_url).netloc, now=device.clock.now())
 
 
-def _days_relay_keeps(why: TooFarAhead) -> int:
+def _days_relay_keeps_letters(why: TooFarAhead) -> int:
     """Return for how many days a relay keeps letters.
 
     The relay's answer is untrusted, so it is limited to a valid range.

@@ -25,7 +25,7 @@ from entrenous.device.vault_tables import UNCONFIRMED_RECALL
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush_outbox
 from entrenous.send.guard import undo_sent_record
-from entrenous.send.inbox import inbox_names
+from entrenous.send.inbox import inbox_message_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
@@ -57,7 +57,7 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
         UnknownMessage, CannotRecallReceivedMessage, NothingToRecall.
         RecallIncomplete: a relay that has a copy is unreachable.
     """
-    if name in inbox_names(device):
+    if name in inbox_message_names(device):
         raise CannotRecallReceivedMessage(name=name)
     message = device.ledger.message_named(name)
     copies = sealed_copies(message, device)
@@ -68,7 +68,7 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
         if not any(map(_may_be_at_relay, copies)):
             undo_sent_record(message.id, device)
     recalled, problems = dict[EnvelopeId, _RecalledCopy](), dict[RecipientId, EntrenousError]()
-    for copy, answer in _withdraw_all(copies, device):
+    for copy, answer in _withdraw_copies(copies, device):
         try:
             recalled[copy.envelope] = _recall_copy(message, copy, answer, device)
         except EntrenousError as error:
@@ -129,7 +129,7 @@ def _recall_result(recalled: _RecalledCopy, flushed: FlushResult) -> RecallResul
     return RecallResult(recalled.to, recalled.opened, asked)
 
 
-def _withdraw_all(
+def _withdraw_copies(
     copies: tuple[SealedCopy, ...], device: Device
 ) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
     """Yield each copy with its relay's answer to the withdrawal."""

@@ -31,7 +31,7 @@ from entrenous.send.people.contact_history import (
     messages_sent_to,
     query_prekey_date,
 )
-from entrenous.send.people.similar_names import is_similar, mixes_alphabets
+from entrenous.send.people.similar_names import are_names_similar, mixes_alphabets
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class DraftContext:
     now: datetime
     device: Device
 
-    def talks_with(self, contact: Contact) -> tuple[SentRecord, ...]:
+    def messages_sent_to_contact(self, contact: Contact) -> tuple[SentRecord, ...]:
         return self.talks[contact.person.id]
 
 
 def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str]:
-    if not context.talks_with(contact):
+    if not context.messages_sent_to_contact(contact):
         yield translated("this is the first message to {name}").format(name=contact.name)
 
 
@@ -76,7 +76,7 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
             "{name}'s keys are unknown: compare them before you send anything private"
         ).format(name=name)
     is_first = bool(context.draft.files) and not had_media_at_current_trust(
-        contact, context.talks_with(contact)
+        contact, context.messages_sent_to_contact(contact)
     )
     if contact.trust is Trust.BY_LINK and is_first:
         yield (
@@ -101,7 +101,7 @@ def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]
     """Yield a doubt for new devices or lost trust: somebody else may have the device, or be an
     attacker in the middle.
     """
-    talks = context.talks_with(contact)
+    talks = context.messages_sent_to_contact(contact)
     if not talks:
         return
     last = talks[-1]
@@ -121,7 +121,9 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
     sign of it. Ask only once in three weeks.
     """
     if (
-        longest_device_silence(contact, context.talks_with(contact), context.now, context.device)
+        longest_device_silence(
+            contact, context.messages_sent_to_contact(contact), context.now, context.device
+        )
         is None
     ):
         return
@@ -129,7 +131,7 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
         if context.now - last_heard_at(contact, key, context.device) > _SILENCE_LIMIT:
             query_prekey_date(contact, key, context.device)
     silent = longest_device_silence(
-        contact, context.talks_with(contact), context.now, context.device
+        contact, context.messages_sent_to_contact(contact), context.now, context.device
     )
     if silent is not None:
         yield translated("a device of {name} has been silent for {days} days").format(
@@ -163,7 +165,7 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
     if _had_message_in_conversation(contact, context):
         return
     for other in context.known:
-        if other.person.id != contact.person.id and is_similar(contact.name, other.name):
+        if other.person.id != contact.person.id and are_names_similar(contact.name, other.name):
             yield translated("{name} is easily mistaken for {other} ({hint})").format(
                 name=contact.name, other=other.name, hint=translated(_RENAME_HINT)
             )
@@ -179,7 +181,7 @@ def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[s
 
 def _had_message_in_conversation(contact: Contact, context: DraftContext) -> bool:
     within = context.draft.within
-    if not context.talks_with(contact):
+    if not context.messages_sent_to_contact(contact):
         return False  # a new person may have chosen this name and begun the conversation
     return within is not None and contact.person.id in within.people
 
@@ -294,7 +296,7 @@ def former_recipients_named(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: only if the text names
             somebody.
     """
-    words = comparable_name(draft.words or "")
+    words = comparable_name(draft.text_or_caption or "")
     going = {one.person.id for one in to}
     named = [one for one in known if one.person.id not in going and _is_named_in(words, one)]
     if not named:

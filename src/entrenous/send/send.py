@@ -63,12 +63,12 @@ class PostedMessage:
 
 
 def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) -> PostedMessage:
-    """Have the guard inspect a draft, and send it as ``send_inspected`` does."""
+    """Have the guard inspect a draft, and send it as ``send_inspected_draft`` does."""
     refuse_unconfirmed(device)
-    return send_inspected(inspect_draft(draft, device), device, watch)
+    return send_inspected_draft(inspect_draft(draft, device), device, watch)
 
 
-def send_inspected(
+def send_inspected_draft(
     inspection: DraftInspection, device: Device, watch: TransferWatch
 ) -> PostedMessage:
     """Send what the guard has just inspected; return once every relay has every copy on disk.
@@ -107,7 +107,7 @@ def send_inspected(
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
         sent = ByteCounter(TransferStage.SENDING, waiting_upload_bytes(device), watch)
-        left = _copies_that_left(sending, flush_outbox(device, sent.add), device)
+        left = _copies_at_relays(sending, flush_outbox(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
         # only after cancel_sending returns is it certain that nothing was sent
@@ -124,7 +124,7 @@ def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
         raise LimitNotSupportedByRecipient(names=", ".join(dict.fromkeys(others)))
 
 
-def _copies_that_left(
+def _copies_at_relays(
     sending: SendingContext, flushed: FlushResult, device: Device
 ) -> list[SealedCopy]:
     """Return the copies of this message that their relays have.

@@ -14,7 +14,7 @@ from entrenous.device.sent_messages import SendState, UnknownMessage
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.conversations import other_recipients
-from entrenous.send.inbox import name_of_message, received_by_key
+from entrenous.send.inbox import name_of_message, received_message_by_key
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.message_index import (
@@ -103,7 +103,9 @@ def count_unopened(device: Device) -> Counter[PersonId]:
     """Count unopened messages by sender, after marking expired ones."""
     now, found = trusted_time(device), Counter[PersonId]()
     for key, ends_at in unopened_message_keys(device.vault):
-        received = None if ends_at is None or ends_at > now else received_by_key(key, device)
+        received = (
+            None if ends_at is None or ends_at > now else received_message_by_key(key, device)
+        )
         if received is None or received.state is InboxState.WAITING:
             found[PersonId(bytes.fromhex(key.partition(" ")[0]))] += 1
     return found
@@ -145,7 +147,7 @@ def _timeline_entry(
 ) -> TimelineEntry | None:
     if place.mine:
         return _sent_entry(place, names, me, device)
-    received = received_by_key(inbox_key(place.person, place.message), device)
+    received = received_message_by_key(inbox_key(place.person, place.message), device)
     return None if received is None else _received_entry(place, received, names, me, device)
 
 

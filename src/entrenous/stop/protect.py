@@ -332,4 +332,4 @@ def original_files_of(message: Message, device: Device) -> Iterator[bytes]:
     )
     in_order = sorted(parts, key=lambda part: part.place or 0)
     for original in dict.fromkeys(part.original for part in in_order):
-        yield device.vault.kept_file(original)
+        yield device.vault.read_stored_file(original)

@@ -21,7 +21,7 @@ from entrenous.base.picture import AlreadyThere, EmptyFolder, MediaKind
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import current_names
+from entrenous.device.identities import current_name_lookup
 from entrenous.device.identities import olm_account_of as keys_of
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.sent_copies import receipt_proofs
@@ -270,7 +270,7 @@ def write_explanation(
             Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
         )
         disclose = import_module("entrenous.trace.report.disclose").write_disclosure
-        blind, call = wanted.blind, current_names(device)
+        blind, call = wanted.blind, current_name_lookup(device)
         made = disclose(
             traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
         )

@@ -32,7 +32,7 @@ def decode_original_of(sent: SentPicture, device: Device) -> Picture:
         PictureDecodingFailed and related errors.
     """
     return _decode_original(
-        device.vault.kept_file(sent.original), sent.size_px, device.read_picture
+        device.vault.read_stored_file(sent.original), sent.size_px, device.read_picture
     )
 
 

@@ -48,7 +48,7 @@ class MissingFiles:
     def read_file(self, file: BlobId, message: Message, device: Device) -> bytes | None:
         """Read a file from the vault; return None and note the file if it cannot be read."""
         try:
-            return device.vault.kept_file(file)
+            return device.vault.read_stored_file(file)
         except (NoSuchBlob, DecryptionFailed):
             self.files[file] = message.id
             return None

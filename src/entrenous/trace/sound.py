@@ -116,7 +116,7 @@ def _best_fit(
 def _fit_candidates(
     found: FoundSound, candidates_of_one: Sequence[_SoundCandidate], compared: int, device: Device
 ) -> _SoundFit | None:
-    original = device.read_sound(device.vault.kept_file(candidates_of_one[0].sent.original))
+    original = device.read_sound(device.vault.read_stored_file(candidates_of_one[0].sent.original))
     prepared = prepare_sound(np.asarray(original), original.rate_hz)
     detected = detect_sound_at(found, prepared, candidates_of_one[0].places)
     if detected is None:

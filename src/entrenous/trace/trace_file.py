@@ -8,7 +8,7 @@ from entrenous.base.audio_video import DamagedSound, NoSoundFound, NoVideoFound,
 from entrenous.base.identifiers import MessageName
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
-from entrenous.device.identities import current_names
+from entrenous.device.identities import current_name_lookup
 from entrenous.device.sent_copies import trace_with_current_names
 from entrenous.media.file_kind import media_kind_of
 from entrenous.trace.originals import OriginalsCache
@@ -48,7 +48,7 @@ def trace_file(
 
 def with_current_names(traced: TracedFile, device: Device) -> TracedFile:
     """Replace the names in a trace by the people's current names."""
-    trace = trace_with_current_names(traced.trace, current_names(device), device)
+    trace = trace_with_current_names(traced.trace, current_name_lookup(device), device)
     investigation = traced.investigation
     known = None if investigation is None else replace(investigation, trace=trace)
     return replace(traced, trace=trace, investigation=known)

@@ -62,37 +62,37 @@ def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
 def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
     vault: Vault, *, sealed: bool
 ) -> None:
-    blob = vault.keep_sealed(b"data") if sealed else vault.keep_file(b"data")
+    blob = vault.store_sealed_file(b"data") if sealed else vault.store_file(b"data")
     with contextlib.suppress(Planned), vault.transaction():
         vault.delete_file(blob)
         with pytest.raises(NoSuchBlob):
-            vault.kept_file(blob)
+            vault.read_stored_file(blob)
         raise Planned
-    assert vault.kept_file(blob) == b"data"
+    assert vault.read_stored_file(blob) == b"data"
     with vault.transaction():
         vault.delete_file(blob)
     with pytest.raises(NoSuchBlob):
-        vault.kept_file(blob)
+        vault.read_stored_file(blob)
 
 
 def test_crash_before_commit_restores_a_forgotten_file(
     tmp_path: Path, opened: Callable[[], SqlcipherVault]
 ) -> None:
     vault, left = opened(), tmp_path.with_name("left by a crash")
-    blob = vault.keep_file(b"data")
+    blob = vault.store_file(b"data")
     with vault.transaction():
         vault.delete_file(blob)
         shutil.copytree(tmp_path, left)
     with contextlib.closing(SqlcipherVault(left, KEY)) as after:
-        assert after.kept_file(blob) == b"data"
+        assert after.read_stored_file(blob) == b"data"
 
 
 def test_new_file_with_a_forgotten_name_stays(vault: Vault) -> None:
-    blob = vault.keep_file(b"old")
+    blob = vault.store_file(b"old")
     with vault.transaction():
         vault.delete_file(blob)
-        assert vault.keep_as(blob, io.BytesIO(b"new"))
-    assert vault.kept_file(blob) == b"new"
+        assert vault.store_file_as(blob, io.BytesIO(b"new"))
+    assert vault.read_stored_file(blob) == b"new"
 
 
 def test_record_is_returned_until_replaced_or_dropped(vault: Vault) -> None:
@@ -190,20 +190,20 @@ def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
 @pytest.mark.parametrize("size", [0, 1, 65_536, 200_001])
 def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int) -> None:
     data = bytes(size)
-    first, second = vault.keep_file(data), vault.keep_file(data)
+    first, second = vault.store_file(data), vault.store_file(data)
     assert first != second
-    assert vault.kept_file(first) == data
+    assert vault.read_stored_file(first) == data
     for _ in range(2):
         vault.delete_file(first)
         with pytest.raises(NoSuchBlob):
-            vault.kept_file(first)
-    assert vault.kept_file(second) == data
+            vault.read_stored_file(first)
+    assert vault.read_stored_file(second) == data
 
 
 def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
     """Kept as a stream, under a name that another vault gave it."""
     blob = BlobId(secrets.token_bytes(16))
-    assert vault.keep_as(blob, io.BytesIO(data))
+    assert vault.store_file_as(blob, io.BytesIO(data))
     return blob
 
 
@@ -211,50 +211,50 @@ def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
 def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     for blob in (
-        vault.keep_file(data),
+        vault.store_file(data),
         as_elsewhere(vault, data),
-        vault.keep_sealed(data),
-        vault.keep_sealed(io.BytesIO(data)),
+        vault.store_sealed_file(data),
+        vault.store_sealed_file(io.BytesIO(data)),
     ):
         out = io.BytesIO()
         vault.copy_file_to(blob, out)
-        assert out.getvalue() == vault.kept_file(blob) == data
+        assert out.getvalue() == vault.read_stored_file(blob) == data
         vault.delete_file(blob)
         with pytest.raises(NoSuchBlob):
             vault.copy_file_to(blob, out)
         with pytest.raises(NoSuchBlob):
-            vault.kept_file(blob)
+            vault.read_stored_file(blob)
 
 
 def test_keep_as_keeps_the_name_and_overwrites_nothing(vault: Vault) -> None:
     blob = BlobId(bytes(range(16)))
-    assert vault.keep_as(blob, io.BytesIO(PLANTED))
-    assert vault.kept_file(blob) == PLANTED
-    sealed = vault.keep_sealed(b"ciphertext")
+    assert vault.store_file_as(blob, io.BytesIO(PLANTED))
+    assert vault.read_stored_file(blob) == PLANTED
+    sealed = vault.store_sealed_file(b"ciphertext")
     for taken, held in ((blob, PLANTED), (sealed, b"ciphertext")):
         more = io.BytesIO(b"another")
-        assert not vault.keep_as(taken, more)
+        assert not vault.store_file_as(taken, more)
         assert more.tell() == 0
-        assert vault.kept_file(taken) == held
+        assert vault.read_stored_file(taken) == held
     vault.delete_file(blob)
-    assert vault.keep_as(blob, io.BytesIO(b"another"))
-    assert vault.kept_file(blob) == b"another"
+    assert vault.store_file_as(blob, io.BytesIO(b"another"))
+    assert vault.read_stored_file(blob) == b"another"
 
 
 def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_path: Path) -> None:
     vault, blob = opened(), BlobId(bytes(16))
     with contextlib.suppress(Planned), vault.transaction():
-        vault.keep_as(blob, io.BytesIO(PLANTED))
+        vault.store_file_as(blob, io.BytesIO(PLANTED))
         raise Planned
     vault = opened()  # which sweeps what has no row
     assert list((tmp_path / "files").iterdir()) == []
-    vault.keep_as(blob, io.BytesIO(PLANTED))
+    vault.store_file_as(blob, io.BytesIO(PLANTED))
     assert PLANTED not in everything_in(tmp_path / "files")
     other = BlobId(bytes(range(16)))
-    assert vault.keep_as(other, io.BytesIO(b"ciphertext"), sealed=True)
+    assert vault.store_file_as(other, io.BytesIO(b"ciphertext"), sealed=True)
     vault = opened()
-    assert (vault.kept_file(blob), vault.kept_file(other)) == (PLANTED, b"ciphertext")
-    with vault.open_sealed(other) as file:
+    assert (vault.read_stored_file(blob), vault.read_stored_file(other)) == (PLANTED, b"ciphertext")
+    with vault.open_sealed_file(other) as file:
         assert file.read() == b"ciphertext"
 
 
@@ -270,22 +270,25 @@ def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
     opened: Callable[[], SqlcipherVault], tmp_path: Path
 ) -> None:
     vault = opened()
-    as_it_is, sealed = vault.keep_sealed(b"ciphertext"), as_elsewhere(vault, PLANTED)
+    as_it_is, sealed = vault.store_sealed_file(b"ciphertext"), as_elsewhere(vault, PLANTED)
     assert b"ciphertext" in everything_in(tmp_path / "files")
     assert PLANTED not in everything_in(tmp_path / "files")
     vault = opened()
-    assert (vault.kept_file(as_it_is), vault.kept_file(sealed)) == (b"ciphertext", PLANTED)
+    assert (vault.read_stored_file(as_it_is), vault.read_stored_file(sealed)) == (
+        b"ciphertext",
+        PLANTED,
+    )
 
 
 def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
     """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.keep_file(PLANTED)
+        blob = vault.store_file(PLANTED)
         (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
-        assert vault.kept_file(blob) == PLANTED
+        assert vault.read_stored_file(blob) == PLANTED
         (tmp_path / "files" / blob.hex()).unlink()
         with pytest.raises(NoSuchBlob):
-            vault.kept_file(blob)
+            vault.read_stored_file(blob)
 
 
 def test_vault_content_survives_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
@@ -293,23 +296,23 @@ def test_vault_content_survives_closing_and_opening(opened: Callable[[], Sqlciph
     vault.put("drawer", "alone", b"1")
     with vault.transaction():
         vault.put("drawer", "together", b"2")
-    blob = vault.keep_file(PLANTED)
+    blob = vault.store_file(PLANTED)
     vault = opened()
     assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
-    assert vault.kept_file(blob) == PLANTED
+    assert vault.read_stored_file(blob) == PLANTED
 
 
 def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
     """As after a crash: the folder is copied while the vault is open, log and all."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        blob = vault.keep_file(PLANTED)
+        blob = vault.store_file(PLANTED)
         with vault.transaction():
             vault.put("drawer", "half", b"")
             shutil.copytree(tmp_path / "one", tmp_path / "two")
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         assert list(vault.items("drawer")) == [("key", b"value")]
-        assert vault.kept_file(blob) == PLANTED
+        assert vault.read_stored_file(blob) == PLANTED
 
 
 def test_another_key_opens_nothing_and_changes_nothing(
@@ -338,7 +341,7 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
 def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        vault.keep_file(PLANTED)
+        vault.store_file(PLANTED)
         home = tmp_path / "new" / "home"
         modes = {place.name: place.stat().st_mode & 0o777 for place in (home, *home.rglob("*"))}
     folders = {"home", "files"}
@@ -352,7 +355,7 @@ def test_nothing_in_the_folder_can_be_read(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(50):
             vault.put("drawer", f"planted key {number}", PLANTED * (number + 1))
-        vault.keep_file(PLANTED * 3000)
+        vault.store_file(PLANTED * 3000)
         while_open = everything_in(tmp_path)
         vault.drop("drawer", "planted key 7")
     for seen in (while_open, everything_in(tmp_path)):
@@ -369,34 +372,34 @@ def everything_in(folder: Path) -> bytes:
 
 def test_one_sealed_file_does_not_open_in_anothers_place(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        one, two = vault.keep_file(b"one"), vault.keep_file(b"two")
+        one, two = vault.store_file(b"one"), vault.store_file(b"two")
         (tmp_path / "files" / one.hex()).replace(tmp_path / "files" / two.hex())
         with pytest.raises(DecryptionFailed):
-            vault.kept_file(two)
+            vault.read_stored_file(two)
         with pytest.raises(NoSuchBlob):
-            vault.kept_file(one)
+            vault.read_stored_file(one)
 
 
 def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.keep_file(PLANTED * 3000)
+        blob = vault.store_file(PLANTED * 3000)
         place = tmp_path / "files" / blob.hex()
         sealed = place.read_bytes()
         for changed in (sealed[:-1], sealed[:70_000], sealed[:-1] + b"\0", b"", sealed + b"\0"):
             place.write_bytes(changed)
             with pytest.raises(DecryptionFailed):
-                vault.kept_file(blob)
+                vault.read_stored_file(blob)
             with pytest.raises(DecryptionFailed):
                 vault.copy_file_to(blob, io.BytesIO())
 
 
 def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
-        blob = vault.keep_file(PLANTED)
+        blob = vault.store_file(PLANTED)
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         shutil.copy(tmp_path / "one/files" / blob.hex(), tmp_path / "two/files" / blob.hex())
         with pytest.raises(DecryptionFailed):
-            vault.kept_file(blob)
+            vault.read_stored_file(blob)
 
 
 def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
@@ -477,7 +480,7 @@ class Alike(RuleBasedStateMachine):
 
     @rule(target=blobs, data=st.binary(max_size=40))
     def keep(self, data: bytes) -> tuple[BlobId, BlobId]:
-        return self.disk.keep_file(data), self.memory.keep_file(data)
+        return self.disk.store_file(data), self.memory.store_file(data)
 
     @rule(names=blobs)
     def forget(self, names: tuple[BlobId, BlobId]) -> None:
@@ -511,7 +514,7 @@ def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
 
 def kept(vault: Vault, blob: BlobId) -> bytes | None:
     try:
-        return vault.kept_file(blob)
+        return vault.read_stored_file(blob)
     except NoSuchBlob:
         return None
 
@@ -528,44 +531,44 @@ def test_vault_on_disk_behaves_like_vault_in_memory() -> None:
 def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_path: Path) -> None:
     key = Secret(bytes(32))
     vault = SqlcipherVault(tmp_path, key)
-    stays = vault.keep_file(b"its record was committed")
+    stays = vault.store_file(b"its record was committed")
     with contextlib.suppress(RuntimeError), vault.transaction():
-        lost = vault.keep_file(b"its record was not")
+        lost = vault.store_file(b"its record was not")
         raise RuntimeError("the process died here")
     vault.close()
     assert (tmp_path / "files" / lost.hex()).exists()
     with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
-        assert again.kept_file(stays) == b"its record was committed"
+        assert again.read_stored_file(stays) == b"its record was committed"
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
 
 
 def test_appended_data_goes_to_the_end_of_the_file(vault: Vault) -> None:
-    part = vault.keep_sealed(b"")
-    assert vault.sealed_size(part) == 0
+    part = vault.store_sealed_file(b"")
+    assert vault.sealed_file_size(part) == 0
     for piece in (b"one", b" and two"):
-        with vault.append_sealed(part) as writer:
+        with vault.append_to_sealed_file(part) as writer:
             writer.write(piece)
-    with contextlib.suppress(Planned), vault.append_sealed(part) as writer:
+    with contextlib.suppress(Planned), vault.append_to_sealed_file(part) as writer:
         writer.write(b", three")
         raise Planned
-    assert vault.sealed_size(part) == len(b"one and two, three")
-    with vault.open_sealed(part) as reader:
+    assert vault.sealed_file_size(part) == len(b"one and two, three")
+    with vault.open_sealed_file(part) as reader:
         reader.seek(4)
         assert reader.read() == b"and two, three"
-    assert vault.kept_file(part) == b"one and two, three"
+    assert vault.read_stored_file(part) == b"one and two, three"
     vault.delete_file(part)
-    for gone in (vault.open_sealed, vault.append_sealed):
+    for gone in (vault.open_sealed_file, vault.append_to_sealed_file):
         with pytest.raises(NoSuchBlob), gone(part):
             pass
     with pytest.raises(NoSuchBlob):
-        vault.sealed_size(part)
+        vault.sealed_file_size(part)
 
 
 def test_appended_data_survives_reopening(
     opened: Callable[[], SqlcipherVault],
 ) -> None:
     vault = opened()
-    part = vault.keep_sealed(b"begun")
-    with vault.append_sealed(part) as writer:
+    part = vault.store_sealed_file(b"begun")
+    with vault.append_to_sealed_file(part) as writer:
         writer.write(b", and more")
-    assert opened().kept_file(part) == b"begun, and more"
+    assert opened().read_stored_file(part) == b"begun, and more"

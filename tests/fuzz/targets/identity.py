@@ -57,8 +57,8 @@ from entrenous.send.formats.sync_format import (
     SharedMailboxes,
     SharedRecord,
     comparable_form,
-    read_sync,
-    write_sync,
+    read_sync_note,
+    write_sync_note,
 )
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
@@ -122,11 +122,11 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
 def _note_of(untrusted: bytes) -> SharedRecord:
     """A note whose topic the first byte says."""
     topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
-    return read_sync(SyncNote(topic, untrusted[1:]))
+    return read_sync_note(SyncNote(topic, untrusted[1:]))
 
 
 def _note(shared: SharedRecord) -> bytes:
-    note = write_sync(shared)
+    note = write_sync_note(shared)
     return bytes([_TOPICS.index(note.topic)]) + note.data
 
 

@@ -23,10 +23,10 @@ from entrenous.crypto.seal import (
 from entrenous.send.formats.letter_format import (
     read_body,
     read_header,
-    read_sealed,
+    read_sealed_letter,
     write_body,
     write_header,
-    write_sealed,
+    write_sealed_letter,
 )
 from entrenous.send.formats.message_format import (
     UnpaddingWriter,
@@ -142,8 +142,8 @@ def _olm() -> Olm:
 TARGETS: Final = (
     Target(
         "letter-outside",
-        one_form(read_sealed, lambda pair: write_sealed(*pair)),
-        lambda: [write_sealed(b"k" * 8, b"opaque"), b"\x01" + bytes(20), b""],
+        one_form(read_sealed_letter, lambda pair: write_sealed_letter(*pair)),
+        lambda: [write_sealed_letter(b"k" * 8, b"opaque"), b"\x01" + bytes(20), b""],
     ),
     Target(
         "letter-around",

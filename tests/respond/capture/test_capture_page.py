@@ -70,7 +70,7 @@ def captures(
     case = capture_page(name, 1, "for the police", asking, room.device)
     (item,) = case.evidence
     assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
-    return room.vault.kept_file(item.blob)
+    return room.vault.read_stored_file(item.blob)
 
 
 def files(wacz: bytes) -> dict[str, bytes]:

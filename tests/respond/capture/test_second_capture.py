@@ -41,7 +41,7 @@ def captured(room: Room, site: Site) -> tuple[str, bytes]:
     add_sighting(name, seen(f"{site.url}/post"), room.device)
     asking = CaptureContext(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     case = capture_page(name, 1, "", asking, room.device)
-    return name, room.vault.kept_file(case.evidence[0].blob)
+    return name, room.vault.read_stored_file(case.evidence[0].blob)
 
 
 @pytest.mark.real
@@ -52,7 +52,7 @@ def test_same_content_is_level_a3(room: Room, site: Site) -> None:
     item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
     assert item.level is EvidenceLevel.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
-    assert room.vault.kept_file(item.blob) == theirs
+    assert room.vault.read_stored_file(item.blob) == theirs
 
 
 @pytest.mark.real

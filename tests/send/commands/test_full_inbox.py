@@ -23,7 +23,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
-from entrenous.send.inbox import find_received, received_messages
+from entrenous.send.inbox import find_received_message, received_messages
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.keep_contacts import contact_named
@@ -82,7 +82,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
 
 
 def _lay(many: int, like: str | None, device: Device) -> None:
-    *_, last = received_messages(device) if like is None else [find_received(like, device)]
+    *_, last = received_messages(device) if like is None else [find_received_message(like, device)]
     assert last.manifest is not None
     strangers = tuple(
         (PersonId(bytes([number + 1]) * 32), DeviceId(bytes([number + 1]) * 16))

@@ -75,7 +75,7 @@ def test_trial_copy_is_made_once() -> None:
         first = crew.submit(trial.make_if_needed, own)
         assert begun.wait(10.0)
         trial.make_if_needed(new_copy_canvas(64, 80))
-        asked = crew.submit(lambda: trial.finer_steps)
+        asked = crew.submit(lambda: trial.finer_quality_steps)
         assert not first.done()
         go_on.set()
         assert asked.result(10.0) == 3
@@ -101,7 +101,7 @@ def test_ledger_records_what_was_sent(friends: Room) -> None:
     ana.sends(SMALL, ben)
     (file,) = ben.opens_newest().files
     (picture,) = next(ana.device.ledger.messages()).pictures
-    assert ana.device.vault.kept_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL
     (copy,) = picture.copies
     assert copy == Copy(
         RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce

@@ -39,7 +39,7 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
         (copy.to, sha256(copy.data)) for _, copy in copies
     ]
     assert all(copy.person is None for copy in picture.copies)
-    assert ana.device.vault.kept_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL
 
 
 @pytest.mark.parametrize("taken", [1, 2])
@@ -52,7 +52,7 @@ def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> N
     (message,) = ana.device.ledger.messages()
     (picture,) = message.pictures
     assert [copy.sha256 for copy in picture.copies] == [sha256(copy.data) for copy in copies]
-    assert ana.device.vault.kept_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL
     assert len(ana.vault._files) == 1
 
 
@@ -133,7 +133,7 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     made = [copy.data for _, copy in mark_picture_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
-    picture = resize(ana.device.read_picture(ana.device.vault.kept_file(sent.original)), 120)
+    picture = resize(ana.device.read_picture(ana.device.vault.read_stored_file(sent.original)), 120)
     prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_bytes(*size))

@@ -32,10 +32,10 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
     assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
     assert len({file.data for _, file in made}) == 3
     assert {file.suffix for _, file in made} == {".ogg"}
-    assert device.vault.kept_file(sent.original) == NOTE
+    assert device.vault.read_stored_file(sent.original) == NOTE
     sound = read_sound(NOTE)
     kept = compute_contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
-    assert device.vault.kept_file(sent.contour) == kept
+    assert device.vault.read_stored_file(sent.contour) == kept
     assert sent.length_s == pytest.approx(3.0)
 
 

@@ -16,7 +16,7 @@ from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE
+from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once
@@ -46,7 +46,7 @@ def shows(who: Person, card: bytes) -> None:
 
 def asked_in_vain(about: Person, by: Person) -> int:
     """Return how often her relay was asked for the named list."""
-    waiting = NAMED_HEAD_TABLE.load(about.id.hex(), by.device.vault)
+    waiting = NAMED_LIST_HEAD_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 

@@ -35,7 +35,7 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import write
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import TokenRangeNote
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.people.block import block_contact, unblock_contact
@@ -73,7 +73,7 @@ def some_days(*people: Person, rounds: int = 3) -> None:
 
 
 def all_is_well(*people: Person) -> bool:
-    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 @pytest.mark.slow
@@ -414,4 +414,6 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     flush_outbox(mallory.device)
     catch_up(ana)
     assert held(ana, mallory).place is None
-    assert take_undecryptable(ana.device) == 0  # it is ignored silently, like any such address
+    assert (
+        take_undecryptable_count(ana.device) == 0
+    )  # it is ignored silently, like any such address

@@ -9,7 +9,12 @@ from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
 from entrenous.device.identities import clear_next_lock, next_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
 from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
-from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, PREPARED_MAILBOX, RELAY_TASK
+from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
+    OUTBOX,
+    PREPARED_MAILBOX,
+    TOKEN_REGISTRATION,
+)
 from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
 from entrenous.send.devices.move_device import OtherDevicesMustMoveFirst, cancel_move, move_device
 from entrenous.send.devices.next_mailbox import MoveNotFollowed, WaitsForDevices, prepared_mailboxes
@@ -17,11 +22,11 @@ from entrenous.send.devices.own_devices import RevocationState, revoke_device
 from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import FollowState
+from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
 from tests.send.devices.test_link import sheet_of
@@ -54,12 +59,12 @@ def moves(ana: Person, *others: Person, url: str = THERE) -> None:
 
 
 def waiting(*people: Person) -> Sequence[Sequence[str]]:
-    drawers = OUTBOX, RELAY_TASK, DEVICE_TO_GREET, PREPARED_MAILBOX
+    drawers = OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX
     return [key for one in people for name in drawers for key in one.device.vault.keys(name)]
 
 
 def all_is_well(*people: Person) -> bool:
-    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
@@ -72,7 +77,7 @@ def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
     heads = {own_device(one.device).person.head for one in (ana, phone)}
     assert heads == {contact_named("ana", one.device).person.head for one in (ben, cleo)}
     told = [one.moving for one in take_contact_changes(phone.device)]
-    assert told == [FollowState.READY, FollowState.MOVED]
+    assert told == [FollowedMoveState.READY, FollowedMoveState.MOVED]
     assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
     town.silence(HERE)
     cleo.sends(SMALL, ana)
@@ -192,7 +197,7 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
     assert cancel_move(ana.device) == THERE
     catch_up(ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
-    assert [one.moving for one in take_contact_changes(ana.device)] == [FollowState.MOVED]
+    assert [one.moving for one in take_contact_changes(ana.device)] == [FollowedMoveState.MOVED]
     assert all_is_well(ana, phone)
 
 

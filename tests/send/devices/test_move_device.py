@@ -33,7 +33,7 @@ from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
@@ -72,7 +72,7 @@ def home_of(who: Person) -> MailboxAddress:
 
 
 def all_is_well(*people: Person) -> bool:
-    return [take_undecryptable(one.device) for one in people] == [0] * len(people)
+    return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
@@ -398,7 +398,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     old = home_of(ana)
     at_old = RelayLock(HERE, old.mailbox, old.owner)
     ana.device.courier.create_lock(at_old, old.owner)
-    ana.device.courier.note_opened(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
+    ana.device.courier.report_vault_unlock(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
     move_device(THERE, None, ana.device)
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [
@@ -410,7 +410,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     assert [one.overtaken for one in former_addresses(ana.device)] == [True]
     for generation in (2, VAULT_GENERATION_MAX):
         with pytest.raises(RolledBack):
-            ana.device.courier.note_opened(
+            ana.device.courier.report_vault_unlock(
                 HERE, old.mailbox, old.owner, VaultUnlock(generation, bytes(16))
             )
 

@@ -33,7 +33,7 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
@@ -78,7 +78,7 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
     for one in (ana, tablet):
         assert one.opens_newest().files
-    assert [take_undecryptable(one.device) for one in everybody(home)] == [0, 0, 0]
+    assert [take_undecryptable_count(one.device) for one in everybody(home)] == [0, 0, 0]
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from entrenous.send.devices.device_lists import fork_error, freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.sync_records import change_stamp_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.formats.sync_format import SharedBlock, SharedForgottenContact, write_sync
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.formats.sync_format import SharedBlock, SharedForgottenContact, write_sync_note
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.people.block import block_contact, rename_contact, unblock_contact
@@ -28,7 +28,7 @@ from entrenous.send.people.circle_members import (
 from entrenous.send.people.circles import circles
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_compared
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
@@ -73,7 +73,7 @@ def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
     assert caro.sends(SMALL, ana).devices == {"ana": 2}
     for one in (ana, phone):
         assert one.opens_newest().files
-    assert [take_undecryptable(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
+    assert [take_undecryptable_count(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
 
 
 def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
@@ -147,15 +147,15 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
     ana, ben = home["ana"], home["ben"]
     caro, now = home["caro"].id, home.clock.now()
     notes = {
-        "block": write_sync(SharedBlock(ben.id, now, True)),
-        "gone": write_sync(SharedForgottenContact(caro, now)),
+        "block": write_sync_note(SharedBlock(ben.id, now, True)),
+        "gone": write_sync_note(SharedForgottenContact(caro, now)),
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
         write_letter(notes[what], to, outer_parts_without_content(ben.device), ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 1
+    assert take_undecryptable_count(ana.device) == 1
     assert not contact_named("ben", ana.device).blocked
 
 
@@ -171,7 +171,7 @@ def test_three_devices_know_each_other(home: Room) -> None:
     assert ben.sends(SMALL, ana).devices == {"ana": 3}
     assert tablet.opens_newest().files
     everybody = (ana, phone, tablet, ben)
-    assert [take_undecryptable(one.device) for one in everybody] == [0, 0, 0, 0]
+    assert [take_undecryptable_count(one.device) for one in everybody] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("held_back", [None, 1])
@@ -333,7 +333,7 @@ def adds_again(who: Person, room: Room) -> None:
 CHANGES: list[Callable[[Person, Room], object]] = [
     lambda who, _: forget_contact("ben", who.device),
     lambda who, _: rename_contact("ben", "Benno", who.device),
-    lambda who, _: mark_compared("ben", who.device),
+    lambda who, _: mark_keys_compared("ben", who.device),
     adds_again,
 ]
 
@@ -420,4 +420,4 @@ def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
     for one in (ana, phone):
         fetch_messages(one.device)
         assert len(contact_named("Family", one.device).person.devices) == 2
-    assert [take_undecryptable(one.device) for one in (ana, phone)] == [0, 0]
+    assert [take_undecryptable_count(one.device) for one in (ana, phone)] == [0, 0]

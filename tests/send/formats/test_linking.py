@@ -50,8 +50,8 @@ from entrenous.send.formats.sync_format import (
     SharedForgottenContact,
     SharedMailboxes,
     SharedRecord,
-    read_sync,
-    write_sync,
+    read_sync_note,
+    write_sync_note,
 )
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
@@ -110,7 +110,7 @@ def test_written_values_are_read_back() -> None:
     assert read_offer(write_offer(OFFER)) == OFFER
     assert read_grant(write_grant(GRANT)) == GRANT
     for shared in SHARED:
-        assert read_sync(write_sync(shared)) == shared
+        assert read_sync_note(write_sync_note(shared)) == shared
 
 
 @pytest.mark.parametrize("size", [0, 1, 900, 5000, 130_000])
@@ -133,7 +133,7 @@ def test_a_sync_note_lists_each_mailbox_once() -> None:
     home = LinkedMailbox("https://relay.example", MAILBOX, TOKEN, MailboxUse.PRESENT)
     for homes in ((), (home, replace(home, what=MailboxUse.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
-            write_sync(SharedMailboxes(DEVICE, AT, homes))
+            write_sync_note(SharedMailboxes(DEVICE, AT, homes))
 
 
 @pytest.mark.threat("broken-formats")
@@ -151,7 +151,7 @@ def test_random_bytes_are_refused(noise: bytes) -> None:
         read_link_code(noise.decode("latin-1"))
     for topic in SyncTopic:
         with pytest.raises(BadSync):
-            read_sync(SyncNote(topic, noise))
+            read_sync_note(SyncNote(topic, noise))
 
 
 @given(st.integers(0, 400), st.integers(1, 255))

@@ -54,7 +54,7 @@ def street(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(
-        view_once, "_PRESS_TIMEOUT_S", 60
+        view_once, "_SHOW_BUTTON_TIMEOUT_S", 60
     )  # a failing test should not wait for long
     monkeypatch.setattr(view_once, "VIEW_PAGE_SECONDS", 60)
     return street

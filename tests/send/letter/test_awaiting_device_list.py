@@ -8,12 +8,12 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
-from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, peer_key
+from entrenous.device.vault_tables import AWAITING_DEVICE_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
@@ -52,7 +52,7 @@ def shows_no_list(who: Person) -> AbstractContextManager[None]:
 
 
 def kept(who: Person) -> int:
-    return len(who.device.vault.keys(AWAITING_LIST))
+    return len(who.device.vault.keys(AWAITING_DEVICE_LIST))
 
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
@@ -60,7 +60,7 @@ def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
     name = ben.sends(SMALL, town["ana"]).name
     assert phone.received() == 1
     assert phone.opens_newest().files
-    assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
+    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 0)
     assert ben.device.ledger.message_named(name)
 
 
@@ -71,12 +71,12 @@ def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> Non
     with shows_no_list(phone):
         assert phone.received() == 0
         assert phone.received() == 0
-    assert (kept(phone), take_undecryptable(phone.device)) == (3, 0)
+    assert (kept(phone), take_undecryptable_count(phone.device)) == (3, 0)
     town.clock.wind(days=1)
     assert phone.received() == 2
     first, second = received_messages(phone.device)
     assert first.sent_at <= second.sent_at
-    assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
+    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 0)
 
 
 def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> None:
@@ -99,12 +99,12 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
         fetch_messages(phone.device)
         town.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
-    assert (kept(phone), take_undecryptable(phone.device)) == (0, 2)
+    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 2)
     fetch_messages(phone.device)
     assert phone.received() == 0
 
 
-@pytest.mark.parametrize("most", ["_KEPT_LETTERS_MAX", "_KEPT_PER_SENDER_MAX"])
+@pytest.mark.parametrize("most", ["_KEPT_LETTERS_MAX", "_KEPT_LETTERS_PER_SENDER_MAX"])
 def test_letters_awaiting_lists_are_limited_in_number(
     town: Room, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
@@ -114,13 +114,13 @@ def test_letters_awaiting_lists_are_limited_in_number(
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
-    assert (kept(phone), take_undecryptable(phone.device)) == (1, 2)
+    assert (kept(phone), take_undecryptable_count(phone.device)) == (1, 2)
 
 
 def test_limit_of_awaiting_letters_is_per_sender(
     town: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_PER_SENDER_MAX", 1)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_LETTERS_PER_SENDER_MAX", 1)
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
     ben.sends(SMALL, town["ana"])
@@ -147,7 +147,7 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
         assert kept(ben) == 1
     catch_up(ana, ben)
     assert ben.received() == 1
-    assert (kept(ben), take_undecryptable(ben.device)) == (0, 0)
+    assert (kept(ben), take_undecryptable_count(ben.device)) == (0, 0)
 
 
 def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:

@@ -10,10 +10,10 @@ from entrenous.base.errors import RelayFull, RelayUnreachable
 from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS_MAX
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.vault_tables import OWN_KEY, UNDECRYPTABLE
+from entrenous.device.vault_tables import OWN_XWING_KEY, UNDECRYPTABLE_LETTER
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.wire.encodings import to_base64url
@@ -34,7 +34,7 @@ def held(who: Person) -> int:
 
 
 def public_keys(who: Person) -> int:
-    return sum(key.peer is None for key in OWN_KEY_TABLE.all(who.device.vault))
+    return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
 def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
@@ -44,7 +44,9 @@ def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
 
 def was_reached(ben: Person) -> bool:
     fetch_messages(ben.device)
-    return len(contacts(ben.device)) == 1 and list(ben.device.vault.items(UNDECRYPTABLE)) == []
+    return (
+        len(contacts(ben.device)) == 1 and list(ben.device.vault.items(UNDECRYPTABLE_LETTER)) == []
+    )
 
 
 def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:
@@ -100,15 +102,15 @@ def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_late
     room: Room,
 ) -> None:
     ben = room["ben"]
-    (first,) = (key.id for key in OWN_KEY_TABLE.all(ben.device.vault))
+    (first,) = (key.id for key in OWN_XWING_KEY_TABLE.all(ben.device.vault))
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         room.clock.wind(days=days)
         fetch_messages(ben.device)
         assert public_keys(ben) == keys
-    assert ben.device.vault.get(OWN_KEY, first.hex()) is not None
+    assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
     room.clock.wind(days=1)
     fetch_messages(ben.device)
-    assert ben.device.vault.get(OWN_KEY, first.hex()) is None
+    assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is None
 
 
 def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(room: Room) -> None:

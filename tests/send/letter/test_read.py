@@ -24,9 +24,9 @@ from entrenous.send.formats.letter_format import (
     write_body,
     write_header,
     write_hpke_info,
-    write_sealed,
+    write_sealed_letter,
 )
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import (
     PEER_TABLE,
     Body,
@@ -38,7 +38,7 @@ from entrenous.send.letter.letter_nouns import (
     TokenRangeNote,
     UnknownBody,
 )
-from entrenous.send.letter.prekeys import make_own_key
+from entrenous.send.letter.prekeys import make_own_xwing_key
 from entrenous.send.letter.read import Letter, read_letter
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import (
@@ -79,7 +79,7 @@ class Forge:
         peer = PEER_TABLE.load(whose, device.vault)
         assert peer is not None
         self.peer = peer
-        self.next_key = make_own_key(whose, self.me, device)
+        self.next_key = make_own_xwing_key(whose, self.me, device)
 
     def letter(
         self,
@@ -103,7 +103,7 @@ class Forge:
         )
         # The next letter follows in the session, so Olm alone would accept it.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
-        sealed = write_sealed(self.peer.seal_to.id, around)
+        sealed = write_sealed_letter(self.peer.seal_to.id, around)
         return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: WaitingEnvelope) -> Letter:
@@ -282,7 +282,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Fo
         fetched = fetch_messages(reader)
     assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
     assert fetch_messages(reader).problems == ()
-    assert take_undecryptable(reader) == 0
+    assert take_undecryptable_count(reader) == 0
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
 
 

@@ -20,12 +20,12 @@ from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import receipts
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.states import ExportForbidden
 from entrenous.send.open import open_message, open_message_to
 from entrenous.send.people.block import block_contact, sender_without_receipt_choice, set_receipts
-from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.send.room_text import writes
@@ -36,7 +36,7 @@ from tests.village.households import catch_up, links
 @pytest.fixture
 def both(friends: Room) -> Room:
     """Ana and Ben, who compared their keys."""
-    mark_compared("ana", friends["ben"].device)
+    mark_keys_compared("ana", friends["ben"].device)
     return friends
 
 
@@ -104,7 +104,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
     """Whatever she sends, and however often, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
-        mark_compared("ana", ben.device)
+        mark_keys_compared("ana", ben.device)
     if who == "two lists":
         store_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
     device = replace(ben.device, receipts=who != "turned off")
@@ -163,7 +163,7 @@ def test_a_receipt_signed_for_something_else_is_refused(
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 1
+    assert take_undecryptable_count(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
@@ -183,12 +183,12 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 1
+    assert take_undecryptable_count(ana.device) == 1
     OWED_RECEIPT_TABLE.store(replace(mine, envelope=bytes(16)), key, ben.device.vault)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 0
+    assert take_undecryptable_count(ana.device) == 0
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
@@ -203,7 +203,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> 
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 1
+    assert take_undecryptable_count(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
@@ -219,7 +219,7 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
     links(both, ben, "phone")
     learns_of_newest_list(ana, ben)
     fetch_messages(ana.device)
-    assert take_undecryptable(ana.device) == 0
+    assert take_undecryptable_count(ana.device) == 0
     assert [fate.signed for fate in fates(ana)] == [True]
 
 

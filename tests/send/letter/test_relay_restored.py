@@ -17,7 +17,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import DELETED_MAILBOX, RELAY_RESTORE
 from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.relay_tasks import repeat_after_restore
+from entrenous.send.letter.relay_tasks import repeat_requests_after_restore
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.block import block_contact
 from entrenous.send.recall import recall_message
@@ -95,7 +95,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     phone = links(town.room, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
-    repeat_after_restore(ana.device)
+    repeat_requests_after_restore(ana.device)
     town.saves()
     town.room.clock.wind(days=EXPIRY_DAYS_MAX)
     town.is_put_back()

@@ -17,7 +17,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.letter.sessions import repair_sessions
@@ -50,14 +50,14 @@ def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> 
     loses_its_ratchet(ben)
     writes(ana, "ben")
     fetch_messages(ben.device)
-    assert take_undecryptable(ben.device) == 1
+    assert take_undecryptable_count(ben.device) == 1
     repair_sessions("ana", ben.device)
     flush_outbox(ben.device)
     fetch_messages(ana.device)
     writes(ana, "ben")
     writes(ben, "ana")
     assert (ana.received(), ben.received()) == (1, 2)
-    assert (take_undecryptable(ana.device), take_undecryptable(ben.device)) == (0, 0)
+    assert (take_undecryptable_count(ana.device), take_undecryptable_count(ben.device)) == (0, 0)
 
 
 def test_a_session_repair_loses_no_letter_in_transit(friends: Room) -> None:

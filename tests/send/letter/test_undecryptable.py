@@ -7,13 +7,13 @@ import pytest
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageId
 from entrenous.device.lock_errors import DeviceWithoutRelay, UnlockNotConfirmed
-from entrenous.device.vault_tables import UNDECRYPTABLE
+from entrenous.device.vault_tables import UNDECRYPTABLE_LETTER
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import (
     ARRIVAL_HANDLERS,
-    record_undecryptable,
-    take_undecryptable,
+    record_undecryptable_letter,
+    take_undecryptable_count,
 )
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
@@ -39,9 +39,9 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
 
     with ben.courier.playing(waiting_envelopes=spoiled):
         assert fetch_messages(ben.device).came == 1
-    assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE)] == [b""]
-    assert take_undecryptable(ben.device) == 1
-    assert take_undecryptable(ben.device) == 0
+    assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE_LETTER)] == [b""]
+    assert take_undecryptable_count(ben.device) == 1
+    assert take_undecryptable_count(ben.device) == 0
 
 
 @pytest.mark.threat("letters-that-are-none")
@@ -50,8 +50,8 @@ def test_the_count_of_undecryptable_letters_is_limited(
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_LETTERS_MAX", 3)
     for number in range(9):
-        record_undecryptable(f"{number}", room["ben"].device)
-    assert take_undecryptable(room["ben"].device) == 3
+        record_undecryptable_letter(f"{number}", room["ben"].device)
+    assert take_undecryptable_count(room["ben"].device) == 3
 
 
 def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_refused_letter_does_not_block_later_ones(
     fails_on_recalls(friends, why, monkeypatch)
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == 1
-    assert take_undecryptable(ben.device) == 1
+    assert take_undecryptable_count(ben.device) == 1
     assert fetch_messages(ben.device).came == 0
 
 
@@ -98,4 +98,4 @@ def test_a_fault_of_the_device_itself_loses_no_letter(
     monkeypatch.undo()
     assert fetch_messages(ben.device).came == 2
     assert len(received_messages(ben.device)) == 1
-    assert take_undecryptable(ben.device) == 0
+    assert take_undecryptable_count(ben.device) == 0

@@ -70,7 +70,7 @@ def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> 
     )
     opened = []
     for place, (deposit, kept) in enumerate(outer.blobs):
-        data = ana.device.vault.kept_file(kept)
+        data = ana.device.vault.read_stored_file(kept)
         assert (len(data), sha256(data)) == (deposit.size, deposit.sha256)
         assert manifest.blobs[place].id == deposit.id
         opened.append(decrypt_blob(blob_key(key, place), data))

@@ -9,7 +9,7 @@ from entrenous.device.identities import store_identity
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter.letter_nouns import CompareStep
+from entrenous.send.letter.letter_nouns import ComparisonStep
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.people.block import rename_contact
@@ -110,7 +110,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
         confirm_match("ben", ana.device)
 
 
-def says(who: Person, name: str, step: CompareStep) -> None:
+def says(who: Person, name: str, step: ComparisonStep) -> None:
     """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     ensure_session(to, who.device)
@@ -126,7 +126,7 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> No
     stage(ben, "ana")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ana, "ben", CompareStep(begun.transaction, 3, b"k" * 32))
+    says(ana, "ben", ComparisonStep(begun.transaction, 3, b"k" * 32))
     looks(ben)
     assert comparison_with(ana.id, ben.device) is None
 
@@ -149,7 +149,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     for head in (b"h" * 32, b"i" * 32):
         another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
         store_identity(replace(identity, person=another), ana.device)
-        says(ana, "ben", CompareStep(begun.transaction, 3, public_key_of(begun.private)))
+        says(ana, "ben", ComparisonStep(begun.transaction, 3, public_key_of(begun.private)))
         looks(ben)
         shown.add(auth_string_with("ana", ben.device))
         store_comparison(ana.id, answered, ben.device)
@@ -174,7 +174,7 @@ def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
     stage(ana, "ben")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ben, "ana", CompareStep(begun.transaction, 2, key))
+    says(ben, "ana", ComparisonStep(begun.transaction, 2, key))
     looks(ana)
     assert comparison_with(ben.id, ana.device) is None
 
@@ -184,7 +184,7 @@ def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
     compared(ana, ben)
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ana, "ben", CompareStep(begun.transaction, 4, bytes(32)))
+    says(ana, "ben", ComparisonStep(begun.transaction, 4, bytes(32)))
     looks(ben)
     assert comparison_with(ana.id, ben.device) is None
     assert not verified(ben, "ana")
@@ -196,9 +196,9 @@ def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
     before = comparison_with(ana.id, ben.device)
     assert before is not None
     for step in (2, 3):
-        says(ana, "ben", CompareStep(before.transaction, step, b"k" * 32))
+        says(ana, "ben", ComparisonStep(before.transaction, step, b"k" * 32))
     for step in (1, 2, 3, 4):
-        says(ana, "ben", CompareStep(bytes(16), step, b"k" * 32))
+        says(ana, "ben", ComparisonStep(bytes(16), step, b"k" * 32))
     looks(ben)
     assert comparison_with(ana.id, ben.device) == before
 

@@ -22,7 +22,7 @@ from entrenous.device.vault_tables import INVITE, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
 from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bundle
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite, queue_hello
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
@@ -35,7 +35,7 @@ from entrenous.send.people.people_nouns import (
     OwnInviteLink,
 )
 from entrenous.send.set_up import set_up
-from entrenous.send.tokens.use import lend_tokens, may_write_now, store_first_token, token_for
+from entrenous.send.tokens.use import lend_tokens, may_write_now, next_token_for, store_first_token
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import is_local_address
 from tests.in_memory.vault import MemoryVault
@@ -82,7 +82,7 @@ def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
     for one, other in ((ana, "ben"), (ben, "ana")):
         contact = contact_named(other, one.device)
-        token = token_for(contact, contact.person.devices[0].device, one.device)
+        token = next_token_for(contact, contact.person.devices[0].device, one.device)
         assert token_hash(token).hex() != lock
 
 
@@ -342,7 +342,7 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable(ben.device) == 0  # nothing of Ben's was lost
+    assert take_undecryptable_count(ben.device) == 0  # nothing of Ben's was lost
     link = make_invite(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)

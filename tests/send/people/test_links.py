@@ -29,7 +29,7 @@ from entrenous.send.people.compare_keys import (
 )
 from entrenous.send.people.invite import (
     add_person,
-    handle_used_up_link,
+    forget_contact_of_used_up_link,
     make_invite,
     take_invite_notices,
 )
@@ -37,7 +37,7 @@ from entrenous.send.people.keep_contacts import (
     contact_by_id,
     contact_named,
     forget_contact,
-    mark_compared,
+    mark_keys_compared,
 )
 from entrenous.send.people.people_nouns import InviteEvent, InviteNotice, NameTaken
 from entrenous.send.send import send_message
@@ -294,7 +294,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
     known = contact_named("ana", ben.device)
     lock = Secret(bytes(32)) if from_ == "stranger" else known.send_token
 
-    handle_used_up_link(InviteLinkUsedUp(token_hash(lock)), known, ben.device)
+    forget_contact_of_used_up_link(InviteLinkUsedUp(token_hash(lock)), known, ben.device)
     assert contacts(ben.device) == (known,)
     assert take_invite_notices(ben.device) == ()
 
@@ -335,7 +335,7 @@ def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> No
     link = make_invite(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
-    mark_compared("ben", party.ana.device)
+    mark_keys_compared("ben", party.ana.device)
     party.comes("mallory", link)
     (refused,) = party.hears()
     assert refused.event is InviteEvent.REFUSED

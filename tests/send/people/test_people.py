@@ -13,7 +13,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import (
-    OWN_KEY,
+    OWN_XWING_KEY,
     PEER,
 )
 from entrenous.send.devices.linked_devices import free_device_name
@@ -28,11 +28,11 @@ from entrenous.send.people.keep_contacts import (
     contact_named,
     forget_contact,
     free_contact_name,
-    mark_compared,
+    mark_keys_compared,
     store_contact,
 )
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
-from entrenous.send.people.similar_names import is_similar
+from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
@@ -135,7 +135,7 @@ def test_strangers_name_replaces_nobody(friends: Room) -> None:
 def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
     ben = friends["ben"]
     friends.settles("caro").adds(ben)
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
 
 
@@ -150,7 +150,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
     left = PEER_TABLE.load(whose, ana.device.vault)
     assert left is not None
     assert (left.sessions, left.mine, left.sent) == ((), (), peer.sent)
-    assert ana.device.vault.get(OWN_KEY, peer.mine[0].hex()) is None
+    assert ana.device.vault.get(OWN_XWING_KEY, peer.mine[0].hex()) is None
     with pytest.raises(UnknownPerson):
         forget_contact("ben", ana.device)
 
@@ -239,7 +239,7 @@ def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -
     fetch_messages(ana.device)
     (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
     assert comparable_name(other) == "ben 2"
-    assert is_similar("ben", fake.name)
+    assert are_names_similar("ben", fake.name)
 
 
 def test_invisible_name_becomes_nameless(friends: Room) -> None:

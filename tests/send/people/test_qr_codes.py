@@ -15,7 +15,7 @@ from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.send.formats.identity_formats import write_invite
 from entrenous.send.people.people_nouns import Invite, NoCodeInPicture
-from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
+from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text, read_qr_code
 from tests.sizes import size
 from tests.village.world import photo
 
@@ -48,7 +48,7 @@ def test_qr_picture_encodes_the_link(one: str) -> None:
 def test_qr_text_encodes_the_link(one: str) -> None:
     rows = [
         [255 * (block in light) for block in line]
-        for line in qr_text(one).splitlines()
+        for line in qr_terminal_text(one).splitlines()
         for light in ("█▀", "█▄")
     ]
     squares = np.array(rows, np.uint8)
@@ -56,7 +56,7 @@ def test_qr_text_encodes_the_link(one: str) -> None:
 
 
 def test_invite_qr_text_fits_80_columns() -> None:
-    assert max(map(len, qr_text(LINKS[0]).splitlines())) <= 80
+    assert max(map(len, qr_terminal_text(LINKS[0]).splitlines())) <= 80
 
 
 CODES = [f"ENTRENOUS:KEYS:1:{b32encode(bytes([seed]) * 32).decode().rstrip('=')}" for seed in SEEDS]
@@ -85,11 +85,11 @@ def test_qr_code_is_read_from_a_photo() -> None:
     found = list[bool]()
     for seed, code in zip(SEEDS, CODES, strict=True):
         with suppress(NoCodeInPicture):
-            assert read_qr(photographed(code, seed)) == code
+            assert read_qr_code(photographed(code, seed)) == code
             found.append(True)
     assert len(found) >= len(CODES) - 1, "a rare miss is photographed again"
 
 
 def test_picture_without_a_code_is_refused() -> None:
     with pytest.raises(NoCodeInPicture):
-        read_qr(photo(width_px=300))
+        read_qr_code(photo(width_px=300))

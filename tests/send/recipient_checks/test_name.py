@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bench.guard.names import LOOKS
 from entrenous.send.people.similar_names import (
     _edit_distance,
-    is_similar,
+    are_names_similar,
+    look_alike_forms,
     mixes_alphabets,
-    similar_forms,
 )
 
 
@@ -39,8 +39,8 @@ def test_the_distance_is_the_number_of_slips() -> None:
 
 @given(st.text(max_size=12), st.text(max_size=12))
 def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, other: str) -> None:
-    assert is_similar(one, one)
-    assert is_similar(one, other) == is_similar(other, one)
+    assert are_names_similar(one, one)
+    assert are_names_similar(one, other) == are_names_similar(other, one)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, othe
     ],
 )
 def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
-    assert is_similar(one, other)
+    assert are_names_similar(one, other)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
     ],
 )
 def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) -> None:
-    assert is_similar(one, other)
+    assert are_names_similar(one, other)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) 
     ],
 )
 def test_clearly_different_names_do_not_resemble(one: str, other: str) -> None:
-    assert not is_similar(one, other)
+    assert not are_names_similar(one, other)
 
 
 @pytest.mark.parametrize(("letter", "look"), [(a, b) for a, all_ in LOOKS.items() for b in all_])
 def test_look_alike_letters_have_one_form(letter: str, look: str) -> None:
-    known = set(similar_forms(letter)) & set(similar_forms(look))
+    known = set(look_alike_forms(letter)) & set(look_alike_forms(look))
     assert known or unicodedata.name(look).startswith("CHEROKEE")
 
 
@@ -115,4 +115,4 @@ def test_two_syllable_names_that_differ_in_one_syllable_do_not_resemble(
     other: str,
     alike: bool,  # noqa: FBT001
 ) -> None:
-    assert is_similar(one, other) is alike
+    assert are_names_similar(one, other) is alike

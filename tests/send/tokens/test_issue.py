@@ -39,7 +39,7 @@ from entrenous.send.tokens.token_ranges import (
     HeldRange,
     IssuedRange,
 )
-from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens, token_for
+from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
 from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.cards import issue_card
 from tests.send.room_text import writes
@@ -258,10 +258,10 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
     key = contact.person.devices[0].device
     lent = lend_tokens(contact.person.id, key, 2, ana.device)
     assert [one.index for one in lent] == [0, 1]
-    assert token_for(contact, key, ana.device) != lent[0].token
+    assert next_token_for(contact, key, ana.device) != lent[0].token
     other = friends.settles("ana's other")
     receive_lent_tokens(contact.person.id, key, lent, other.device)
-    assert token_for(contact, key, other.device) == lent[0].token
+    assert next_token_for(contact, key, other.device) == lent[0].token
     friends.honest.key_bundle(*ben.home[:2], lent[1].token)
 
 

@@ -20,7 +20,7 @@ from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.people.keep_contacts import contact_named, mark_compared
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.terminal.output import key_fingerprint
 from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.picture import trace_picture
@@ -78,7 +78,7 @@ def case() -> Case:
     ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
     for one in (ben, caro):
         ana.adds(one)
-        mark_compared("ana", one.device)
+        mark_keys_compared("ana", one.device)
     ana.sends(original, ben, caro)
     copy = ben.opens_newest().files[0].data
     fetch_messages(caro.device)  # she never opens hers
@@ -188,7 +188,7 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
-    mark_compared("ana", ben.device)
+    mark_keys_compared("ana", ben.device)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     room.clock.wind(minutes=16)

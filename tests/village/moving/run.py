@@ -23,10 +23,10 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.identities import clear_next_lock, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
-    AWAITING_LIST,
+    AWAITING_DEVICE_LIST,
     OUTBOX,
     TOKEN_RANGE_PENDING,
-    UNDECRYPTABLE,
+    UNDECRYPTABLE_LETTER,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import cancel_move, move_device
@@ -50,7 +50,7 @@ STEPS: Final = 40
 _LINKS_MAX: Final = 2
 _EMPTY_AT_LAST: Final = {
     OUTBOX: "letters that wait",
-    AWAITING_LIST: "letters that wait for a list",
+    AWAITING_DEVICE_LIST: "letters that wait for a list",
     TOKEN_RANGE_PENDING: "windows that wait for a list",
 }
 _ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
@@ -223,7 +223,7 @@ class Town:
         # Keys of a lost device are forgotten, so what it had posted before may open no more.
         forgotten = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
-            aside = set(one.device.vault.keys(UNDECRYPTABLE)) - forgotten
+            aside = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - forgotten
             if aside:
                 wrong.append(f"{one.name} could not open {len(aside)}")
             for drawer, what in _EMPTY_AT_LAST.items():

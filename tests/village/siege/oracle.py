@@ -20,7 +20,7 @@ from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.send.inbox import ENDED_STATES, received_messages
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OpenedContent
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE, OpenedContent
 from entrenous.send.message.states import ReceivedMessage
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
@@ -44,7 +44,7 @@ class Oracle:
         for who in self.village.people.values():
             me = own_device(who.device).person
             self._said[me.id, me.epoch] = me
-            for key in OWN_KEY_TABLE.all(who.vault):
+            for key in OWN_XWING_KEY_TABLE.all(who.vault):
                 self._owners.setdefault(key.id, who.name)
         for who in self.village.people.values():
             self._look_at_inbox(who)

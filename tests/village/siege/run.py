@@ -31,7 +31,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import forget_contact, mark_compared
+from entrenous.send.people.keep_contacts import forget_contact, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -332,4 +332,4 @@ if __name__ == "__main__":
 def _adds(link: str, name: str, who: Villager) -> None:
     """By a link, and then both look at the same number, so that receipts are owed."""
     add_person(link, name, who.device)
-    mark_compared(name, who.device)
+    mark_keys_compared(name, who.device)

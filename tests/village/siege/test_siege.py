@@ -29,7 +29,7 @@ FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
-        "send.people.invite.compare_bundle",
+        "send.people.invite.compare_key_bundle",
         lambda *_: HistoryRelation.NEWER,
     ),
     "are sealed to": (

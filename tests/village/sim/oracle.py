@@ -19,9 +19,9 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendSt
 from entrenous.device.vault_tables import (
     INBOX,
     OUTBOX,
-    RELAY_TASK,
     SEEN_LETTER,
-    UNDECRYPTABLE,
+    TOKEN_REGISTRATION,
+    UNDECRYPTABLE_LETTER,
     UNREPORTED_OPENING,
     inbox_key,
 )
@@ -113,7 +113,7 @@ class Oracle:
     def look(self, host: Host, draft: Draft | None = None) -> None:
         """Look at one device, after it has done something; ``draft`` if it was to send that."""
         self._note_sent(host, draft)
-        if host.vault.inner.keys(UNDECRYPTABLE):
+        if host.vault.inner.keys(UNDECRYPTABLE_LETTER):
             self.is_wrong(f"{host.name}: a letter could not be opened")
         known = self._known[host.name]
         for key, record in host.vault.inner.items(INBOX):
@@ -149,7 +149,7 @@ class Oracle:
     def saw(self, host: Host, before: ReceivedMessage, text: str | None, begun: "Begun") -> None:
         """A message was shown; it was ``before``, at the moment of ``begun``."""
         draft = self.drafts.get(before.id)
-        if draft is not None and text != draft.words:
+        if draft is not None and text != draft.text_or_caption:
             self.is_wrong(f"{host.name}: {before.name} reads otherwise than it was written")
         if before.state in ENDED_STATES:
             self.is_wrong(f"{host.name}: {before.name} opened after it had ended")
@@ -174,7 +174,7 @@ class Oracle:
     def at_the_end(self, now: datetime) -> None:
         """Faults have stopped, and everybody has fetched: everything owed is there."""
         for host in self.hosts.values():
-            for drawer in (OUTBOX, RELAY_TASK, UNREPORTED_OPENING):
+            for drawer in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
             for copy in SEALED_COPY_TABLE.all(host.vault):

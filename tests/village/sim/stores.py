@@ -67,25 +67,25 @@ class SimVault:
             self._depth -= 1
             self._commit()
 
-    def keep_file(self, data: bytes) -> BlobId:
-        blob = self.inner.keep_file(data)
+    def store_file(self, data: bytes) -> BlobId:
+        blob = self.inner.store_file(data)
         self._name(blob)
         return blob
 
-    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        return self.keep_file(sealed if isinstance(sealed, bytes) else sealed.read())
+    def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
+        return self.store_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
-    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        new = self.inner.keep_as(blob, reader, sealed=sealed)
+    def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+        new = self.inner.store_file_as(blob, reader, sealed=sealed)
         if new:
             self._name(blob)
         return new
 
     @contextlib.contextmanager
-    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
-        before = self.inner.kept_file(blob)
+    def append_to_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
+        before = self.inner.read_stored_file(blob)
         try:
-            with self.inner.append_sealed(blob) as file:
+            with self.inner.append_to_sealed_file(blob) as file:
                 yield file
         finally:
             self._grow(blob, before)
@@ -101,7 +101,7 @@ class SimVault:
 
     def _grow(self, blob: BlobId, before: bytes) -> None:
         """A file gets longer, piece by piece, and is synced then."""
-        whole = self.inner.kept_file(blob)
+        whole = self.inner.read_stored_file(blob)
         for piece in range(1, _PIECES + 1):
             come = len(before) + (len(whole) - len(before)) * piece // _PIECES
             self._files.write(((_FILE, blob), whole[:come]))

@@ -52,7 +52,7 @@ def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: i
     fuse.left = moments
     try:
         with vault.transaction():
-            blob = vault.keep_file(b"a file of some length")
+            blob = vault.store_file(b"a file of some length")
             vault.put("drawer", "new", blob)
             vault.drop("drawer", "old")
     except Crash:
@@ -65,18 +65,18 @@ def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: i
     if there is None:
         assert again.inner._files == {}
     else:
-        assert again.kept_file(there) == b"a file of some length"
+        assert again.read_stored_file(there) == b"a file of some length"
 
 
 def test_a_file_that_was_forgotten_does_not_come_back() -> None:
     for seed in range(20):
         records, files = SimDisk(never(), Random(seed)), SimDisk(never(), Random(seed))
         vault = SimVault(records, files)
-        blob = vault.keep_file(b"gone")
+        blob = vault.store_file(b"gone")
         vault.delete_file(blob)
         files.crash()  # that it was unlinked may be forgotten; that its row went may not
         with pytest.raises(NoSuchBlob):
-            SimVault(records, files).kept_file(blob)
+            SimVault(records, files).read_stored_file(blob)
 
 
 def test_what_is_due_while_one_waits_happens_meanwhile_and_in_order() -> None:

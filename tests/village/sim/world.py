@@ -17,7 +17,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import mark_compared
+from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
 from tests.in_memory.courier import InProcess, at_once
@@ -219,4 +219,4 @@ def _add(one: Device, other: Device, name: str) -> None:
     add_person(make_invite(other), name, one)
     fetch_messages(other)
     fetch_messages(one)
-    mark_compared(name, one)
+    mark_keys_compared(name, one)

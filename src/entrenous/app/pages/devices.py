@@ -47,7 +47,7 @@ from entrenous.send.devices.own_devices import (
 )
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.send.formats.linking import read_link_code
-from entrenous.send.people.qr_codes import qr_picture, read_qr
+from entrenous.send.people.qr_codes import qr_picture, read_qr_code
 from entrenous.terminal.output import key_fingerprint
 
 
@@ -111,7 +111,7 @@ async def sheet_from_form(form: FormData) -> RecoverySheet | None:
     photos = await chosen_files(form, "sheet_photo")
     if not photos:
         return None
-    return read_sheet(await asyncio.to_thread(read_qr, photos[0].data))
+    return read_sheet(await asyncio.to_thread(read_qr_code, photos[0].data))
 
 
 async def begin_linking(request: Request) -> Response:
@@ -180,7 +180,7 @@ async def accept_link_code(request: Request) -> Response:
         photos = await chosen_files(form, "photo")
         code = typed_text(form, "code")
         if photos and not code:
-            code = await asyncio.to_thread(read_qr, photos[0].data)
+            code = await asyncio.to_thread(read_qr_code, photos[0].data)
         read_link_code(code)
     except EntrenousError as why:
         return await show_link_form(request, error_words(why), 409)

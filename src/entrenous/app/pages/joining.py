@@ -31,9 +31,9 @@ from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
 from entrenous.device.relay_lock_client import make_first_lock
-from entrenous.send.devices.device_wording import describe_joining
+from entrenous.send.devices.device_wording import describe_joining_relay
 from entrenous.send.formats.identity_formats import read_invite
-from entrenous.send.people.qr_codes import read_qr
+from entrenous.send.people.qr_codes import read_qr_code
 from entrenous.send.set_up import join_relay
 
 _INVITE_LINK_PREFIX: Final = "entrenous:"
@@ -113,7 +113,7 @@ async def start_connecting(request: Request) -> Response:
     try:
         photos, text = await chosen_files(form, "photo"), typed_text(form, "relay")
         if photos and not text:
-            text = await asyncio.to_thread(read_qr, photos[0].data)
+            text = await asyncio.to_thread(read_qr_code, photos[0].data)
         invitation = read_invitation(text)
     except EntrenousError as why:
         return await show_join_form(request, error_words(why), 409)
@@ -125,7 +125,7 @@ async def start_connecting(request: Request) -> Response:
         with suppress(Unreachable):  # otherwise the lock is made at the next unlock
             state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
         state.mail.start()
-        return JoinedRelay(without_command_texts(describe_joining(identity)), invitation)
+        return JoinedRelay(without_command_texts(describe_joining_relay(identity)), invitation)
 
     return start_job(request, say("Connecting"), join_and_lock, "joined")
 

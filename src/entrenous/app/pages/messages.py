@@ -29,7 +29,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.device.sent_messages import RecallResult
 from entrenous.send.conversations import other_recipients_in_words
-from entrenous.send.inbox import remove_received
+from entrenous.send.inbox import remove_received_message
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.react import react
 from entrenous.send.open import stored_frame
@@ -184,7 +184,7 @@ async def act_on_message(request: Request) -> Response:
             case "recall":
                 return recall_message(name, device)
             case "remove":
-                remove_received(name, device)
+                remove_received_message(name, device)
             case "hide":
                 hide_sent_message(name, PersonId(bytes.fromhex(person)), device)
             case _:

@@ -33,7 +33,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
 from entrenous.send.http.view_once import ViewSession, open_for_view
-from entrenous.send.inbox import find_received
+from entrenous.send.inbox import find_received_message
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
@@ -91,7 +91,7 @@ async def start_opening(request: Request) -> Response:
     login = state_of(request).login
 
     def download_and_open(device: Device, report: ReportProgress) -> OpenedMessage:
-        received = find_received(name, device)
+        received = find_received_message(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
         open_message_to(name, _leave_encrypted, device)
         return OpenedMessage(name, login.handle_for("person", received.sender.hex()))
@@ -110,7 +110,7 @@ async def _ask_about_receipts(request: Request) -> Response | None:
     name, answer = find_message_name(request), typed_text(await read_form(request), "receipts")
 
     def find_undecided_sender(device: Device) -> Contact | None:
-        sender = sender_without_receipt_choice(find_received(name, device).sender, device)
+        sender = sender_without_receipt_choice(find_received_message(name, device).sender, device)
         if sender is not None and answer in {"yes", "no"}:
             set_receipts(sender.name, device, wanted=answer == "yes")
             return None
@@ -140,7 +140,7 @@ async def serve_file(request: Request) -> Response:
     page_files, key = state_of(request).page_files, ("message", name, number)
 
     def read_unless_cached(device: Device) -> ContentFile | None:
-        if find_received(name, device).key is None:  # the message has ended in the meantime
+        if find_received_message(name, device).key is None:  # the message has ended in the meantime
             page_files.forget_message(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 
@@ -181,7 +181,7 @@ async def fetch_view_once(request: Request) -> Response:
     login = state_of(request).login
 
     def download_only(device: Device, report: ReportProgress) -> ViewOnceMessage:
-        received: ReceivedMessage = find_received(name, device)
+        received: ReceivedMessage = find_received_message(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
         person = login.handle_for("person", received.sender.hex())
         return ViewOnceMessage(name, person, ViewSession(received.sender_name))

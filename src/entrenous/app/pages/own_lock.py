@@ -44,9 +44,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries, revoke_by_sheet
 from entrenous.device.relay_lock_client import (
-    allow_offline,
+    allow_offline_unlock,
     change_passphrase,
-    forbid_offline,
+    forbid_offline_unlock,
     lock_at_new_relay,
 )
 from entrenous.device.store.vault_folder import (
@@ -311,9 +311,9 @@ async def set_offline(request: Request) -> Response:
 
     def change_offline_window(device: Device) -> str:
         if typed_text(form, "do") == "off":
-            forbid_offline(_unlocked_parts(vault))
+            forbid_offline_unlock(_unlocked_parts(vault))
             return say("This device opens only with its relay.")
-        until = moment_in_words(allow_offline(_unlocked_parts(vault), hours, device.clock))
+        until = moment_in_words(allow_offline_unlock(_unlocked_parts(vault), hours, device.clock))
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:

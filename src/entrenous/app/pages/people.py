@@ -48,9 +48,9 @@ from entrenous.send.people.compare_keys import (
     safety_number,
 )
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_compared
+from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import ComparisonStage, UnknownPerson
-from entrenous.send.people.qr_codes import qr_picture, read_qr
+from entrenous.send.people.qr_codes import qr_picture, read_qr_code
 
 
 class NoLinkGiven(Refused):
@@ -143,7 +143,7 @@ async def add_by_link(request: Request) -> Response:
     link, photos = "".join(typed_text(form, "link").split()), await chosen_files(form, "photo")
     try:
         if photos and not link:
-            link = await asyncio.to_thread(read_qr, photos[0].data)
+            link = await asyncio.to_thread(read_qr_code, photos[0].data)
         if not link:
             raise NoLinkGiven
         name = typed_text(form, "name") or read_invite(link).name
@@ -221,7 +221,7 @@ def _apply_change(what: str, name: str, new_name: str, device: Device) -> Contac
         case "receipts-on" | "receipts-off":
             return set_receipts(name, device, wanted=what == "receipts-on")
         case "same":
-            return mark_compared(name, device)
+            return mark_keys_compared(name, device)
         case _:
             raise UnknownPerson(name=name, known="")
 
@@ -286,7 +286,9 @@ async def scan_code(request: Request) -> Response:
         raise NothingChosen
 
     def accept_photographed_code(device: Device) -> Contact:
-        return accept_qr_code(_find_contact(request, device).name, read_qr(photos[0].data), device)
+        return accept_qr_code(
+            _find_contact(request, device).name, read_qr_code(photos[0].data), device
+        )
 
     contact = await run_in_vault(request, accept_photographed_code)
     return redirect_to(request, "person", person=_handle_of_contact(request, contact))

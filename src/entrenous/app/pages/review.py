@@ -38,7 +38,7 @@ from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import contact_names_in, conversation_of
 from entrenous.send.guard import inspect_draft
-from entrenous.send.inbox import received_named, reference_to_message
+from entrenous.send.inbox import received_message_named, reference_to_message
 from entrenous.send.message.draft import (
     Draft,
     NoSuchDraft,
@@ -176,7 +176,7 @@ async def serve_small_file(request: Request) -> Response:
             raise NoSuchDraft
         blob = kept.files[number - 1]
         found = page_files.find(("draft", blob.hex(), 0))
-        return blob.hex(), None if found else device.vault.kept_file(blob)
+        return blob.hex(), None if found else device.vault.read_stored_file(blob)
 
     blob, data = await run_in_vault(request, find_blob_and_data)
     made = await page_files.get_or_make(
@@ -221,7 +221,9 @@ async def make_preview(request: Request) -> Response:
         kept = draft_at_address(request, device)
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
-        made = preview_copy(device.vault.kept_file(kept.files[place]), _COPY_PREVIEW_PX, device)
+        made = preview_copy(
+            device.vault.read_stored_file(kept.files[place]), _COPY_PREVIEW_PX, device
+        )
         return RecipientCopyPreview(draft, DIFFERENCE_FACTOR, made)
 
     return start_job(request, say("Marking a copy to look at"), make_marked_preview, "their_copy")
@@ -245,7 +247,7 @@ def beginning_of_answered_message(reply: str, device: Device) -> str:
     """Return the beginning of the answered message, or its name; "" if there is none."""
     if not reply:
         return ""
-    received = received_named(reply, device)
+    received = received_message_named(reply, device)
     text = device.ledger.message_named(reply).caption if received is None else received.text
     return (text or reply)[:_QUOTED_CHARS_MAX]
 
@@ -263,7 +265,7 @@ def sendable_draft_of(kept: StoredDraft, confirmed: frozenset[str], device: Devi
     """
     within = conversation_of(kept.reply, device) if kept.reply else None
     going = resolve_recipients(list(kept.to) or contact_names_in(within, device), device)
-    files = tuple(device.vault.kept_file(blob) for blob in kept.files)
+    files = tuple(device.vault.read_stored_file(blob) for blob in kept.files)
     return Draft(
         files=files,
         to=going.people,

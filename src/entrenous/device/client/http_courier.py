@@ -33,8 +33,8 @@ from entrenous.device.client.connections import (
 from entrenous.device.client.relay_request import (
     LETTER_PAGE_BYTES_MAX,
     AnswerReader,
-    PausedRequests,
     RelayCall,
+    RequestPacer,
     RetryPolicy,
     TokenSubject,
     discard_body,
@@ -70,7 +70,7 @@ class HttpCourier:
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
     ``pause_s``: the longest random pause between requests that a relay should not link
-    (:class:`PausedRequests`).
+    (:class:`RequestPacer`).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HttpCourier:
         self._client = client
         self._patience_s, self._now_s, self._sleep_s = patience_s, now_s, sleep_s
         close_idle = client.close_idle_connections if isinstance(client, RelayClient) else None
-        self._pauses = PausedRequests(pause_s, _RANDOM_SOURCE, close_idle)
+        self._pauses = RequestPacer(pause_s, _RANDOM_SOURCE, close_idle)
         self._patience = RetryPolicy(patience_s, now_s)
         # Three separate policies, because short requests may still succeed after a large transfer,
         # or a request that waits for a letter, has timed out.
@@ -241,7 +241,7 @@ class HttpCourier:
         )
         return relay_json.read_evaluation(self._send_request(lock.relay_url, question))
 
-    def note_opened(
+    def report_vault_unlock(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/lock/opened"

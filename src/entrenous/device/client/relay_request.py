@@ -279,7 +279,7 @@ def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> En
 _PAUSE_RANDOM_BYTES: Final = 8
 
 
-class PausedRequests:
+class RequestPacer:
     """Pauses between requests that a relay should not link, such as letters to two people.
 
     A pause takes a random part of ``longest_s`` seconds.

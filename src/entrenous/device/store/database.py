@@ -23,13 +23,13 @@ _PRAGMAS: Final = (
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
 )
-_CREATE_RECORDS: Final = """
+_CREATE_RECORD_TABLE_SQL: Final = """
 CREATE TABLE record (
   drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
 ) WITHOUT ROWID
 """
-_CREATE_FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
-_SELECT_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_CREATE_FILE_TABLE_SQL: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
+_SELECT_TABLE_NAMES_SQL: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SHARED_MEMORY_FULL_CODE: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
 _IO_ERROR_CODE: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
 _READ_STATEMENTS: Final = ("SELECT", "PRAGMA")  # statements that change no row
@@ -130,7 +130,7 @@ def _open_encrypted_database(path: Path, key: Secret) -> Any:
     connection.execute("PRAGMA cipher_log_level = NONE")
     connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
-        for statement in (*_PRAGMAS, _SELECT_TABLES):
+        for statement in (*_PRAGMAS, _SELECT_TABLE_NAMES_SQL):
             connection.execute(statement)
     except sqlcipher3.DatabaseError as why:
         connection.close()
@@ -142,11 +142,11 @@ def _open_encrypted_database(path: Path, key: Secret) -> Any:
 
 def _create_if_empty(connection: Any) -> bool:
     """Create the tables of a new vault in one transaction; return whether the vault was new."""
-    if connection.execute(_SELECT_TABLES).fetchone() is not None:
+    if connection.execute(_SELECT_TABLE_NAMES_SQL).fetchone() is not None:
         return False
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for statement in (_CREATE_RECORDS, _CREATE_FILES):
+        for statement in (_CREATE_RECORD_TABLE_SQL, _CREATE_FILE_TABLE_SQL):
             connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _MESSAGE_TABLE: Final = "message"
-_NAME_TABLE: Final = "message-name"  # keys: the name's words and number, and the message
+_MESSAGE_NAME_TABLE: Final = "message-name"  # keys: the name's words and number, and the message
 # keys: the message, the file's place in it, and the number of the batch's first copy
 _COPY_TABLE: Final = "copies"
 _PICTURE_RECORD_TABLE: Final = (
@@ -44,8 +44,8 @@ _TRACE_TABLE: Final = Table("trace", Trace)
 _COMPARED_PICTURES_MAX: Final = 32  # the most distinct pictures that a leak is compared with
 _PACKED_EMPTY_TUPLE: Final = msgspec.msgpack.encode(())
 _decode_message_fields: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
-EncodedBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
-SentParts = tuple[SentPicture | SentClip | SentSound, ...]
+EncodedCopyBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
+SentMedia = tuple[SentPicture | SentClip | SentSound, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class VaultLedger:
             if self._vault.get(_MESSAGE_TABLE, key) is not None:
                 self._drop_copies_and_name(message.id)
             self._vault.put(_MESSAGE_TABLE, key, pack(message))
-            self._vault.put(_NAME_TABLE, name_index_key(message.name, key), b"")
+            self._vault.put(_MESSAGE_NAME_TABLE, name_index_key(message.name, key), b"")
 
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
@@ -99,15 +99,15 @@ class VaultLedger:
     def _drop_copies_and_name(self, message: MessageId) -> None:
         for key in self._vault.keys(_COPY_TABLE, message.hex()):
             self._vault.drop(_COPY_TABLE, key)
-        for key in self._vault.keys(_NAME_TABLE):
+        for key in self._vault.keys(_MESSAGE_NAME_TABLE):
             if key.endswith(message.hex()):
-                self._vault.drop(_NAME_TABLE, key)
+                self._vault.drop(_MESSAGE_NAME_TABLE, key)
 
     def messages(self) -> Iterator[Message]:
         """Return all messages, oldest first."""
-        added = _batches_by_file(self._vault.items(_COPY_TABLE))
+        added = _copy_batches_by_file(self._vault.items(_COPY_TABLE))
         return _oldest_first(
-            _with_batches(unpack(Message, record), added)
+            _with_copy_batches(unpack(Message, record), added)
             for _, record in self._vault.items(_MESSAGE_TABLE)
         )
 
@@ -132,7 +132,7 @@ class VaultLedger:
     def message_named(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
         start = name_index_key(name, "")
-        for key in self._vault.keys(_NAME_TABLE, start):
+        for key in self._vault.keys(_MESSAGE_NAME_TABLE, start):
             record = self._vault.get(_MESSAGE_TABLE, key.removeprefix(start))
             if record is not None and unpack(Message, record).name == name:
                 return self._with_copies(record)
@@ -142,7 +142,9 @@ class VaultLedger:
         message = unpack(Message, record)
         keys = self._vault.keys(_COPY_TABLE, message.id.hex())
         records = ((key, self._vault.get(_COPY_TABLE, key)) for key in keys)
-        return _with_batches(message, _batches_by_file((key, one) for key, one in records if one))
+        return _with_copy_batches(
+            message, _copy_batches_by_file((key, one) for key, one in records if one)
+        )
 
     def similar_names(self, name: str) -> frozenset[MessageName]:
         """Return the names that equal this one except for the number.
@@ -150,7 +152,7 @@ class VaultLedger:
         Called for each letter, so it reads no message.
         """
         return frozenset(
-            map(name_from_index_key, self._vault.keys(_NAME_TABLE, name_index_prefix(name)))
+            map(name_from_index_key, self._vault.keys(_MESSAGE_NAME_TABLE, name_index_prefix(name)))
         )
 
     def store_picture_record(self, message: MessageId, place: int, picture: Picture) -> None:
@@ -227,15 +229,15 @@ def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
     return iter(sorted(messages, key=lambda message: message.sent_at))
 
 
-def _batches_by_file(records: Iterable[tuple[str, bytes]]) -> EncodedBatches:
+def _copy_batches_by_file(records: Iterable[tuple[str, bytes]]) -> EncodedCopyBatches:
     found = defaultdict[str, list[bytes]](list)
     for key, record in records:
         found[key.rpartition(" ")[0]].append(record)
     return found
 
 
-def _with_batches(message: Message, added: EncodedBatches) -> Message:
-    parts: SentParts = (*message.pictures, *message.clips, *message.sounds)
+def _with_copy_batches(message: Message, added: EncodedCopyBatches) -> Message:
+    parts: SentMedia = (*message.pictures, *message.clips, *message.sounds)
     keys = [_file_key(message.id, place) for place in range(len(parts))]
     if added.keys().isdisjoint(keys):
         return message

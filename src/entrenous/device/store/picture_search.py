@@ -19,12 +19,14 @@ from entrenous.fingerprint.pdq import orientations, pixels_on_white
 from entrenous.fingerprint.picture_gallery import PointGallery
 from entrenous.fingerprint.picture_record import ColourLayouts, PictureRecord, read_picture_record
 
-_UNRELATED_HASH_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
-# Weight of each bit by which the difference of a hash is below _UNRELATED_HASH_BITS, in units of a
-# keypoint's weight.
+_UNRELATED_HASH_DISTANCE_BITS: Final = (
+    100  # hashes that differ in more bits than this do not count at all
+)
+# Weight of each bit by which the difference of a hash is below _UNRELATED_HASH_DISTANCE_BITS, in
+# units of a keypoint's weight
 _KEYPOINT_WEIGHT_PER_HASH_BIT: Final = 0.5
 # if at least this many keypoints agree, colour layouts are not compared
-_ENOUGH_KEYPOINTS: Final = 12
+_SUFFICIENT_MATCHING_KEYPOINTS: Final = 12
 IntegerArray = NDArray[np.int64]
 PicturePlace = tuple[MessageId, int]
 
@@ -70,13 +72,13 @@ class PictureRecords:
         If few keypoints agree, records with a similar colour layout are interleaved.
         """
         bits = nearest_hamming_distances(self.hashes, found)
-        worth = np.maximum(_UNRELATED_HASH_BITS - bits, 0) * _KEYPOINT_WEIGHT_PER_HASH_BIT
+        worth = np.maximum(_UNRELATED_HASH_DISTANCE_BITS - bits, 0) * _KEYPOINT_WEIGHT_PER_HASH_BIT
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))
-        if max(map(len, where.values()), default=0) < _ENOUGH_KEYPOINTS and len(order):
+        if max(map(len, where.values()), default=0) < _SUFFICIENT_MATCHING_KEYPOINTS and len(order):
             order = _interleave_orders(
                 order, np.argsort(self.layouts.differences(pixels_on_white(found)))
             )

@@ -20,7 +20,7 @@ from entrenous.device.store.database import Database, lock_folder, translate_dis
 LOCK_WAIT_S: Final = 10.0  # seconds to wait for another command to release the vault
 _FILES_KEY_RECORD: Final = ("self", "files-key")
 # suffix of files that arrived encrypted, and were stored without encrypting them again
-_UNSEALED_SUFFIX: Final = ".age"
+_STORED_AS_IS_SUFFIX: Final = ".age"
 _COPY_CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
 
 
@@ -110,32 +110,32 @@ class SqlcipherVault:
         if not self._database.in_transaction:
             self._delete_forgotten_files()
 
-    def keep_file(self, data: bytes) -> BlobId:
+    def store_file(self, data: bytes) -> BlobId:
         blob = _new_blob_id()
         sealed = seal_file(self._files_key, data, blob)
         self._write_file(blob.hex(), lambda file: file.write(sealed))
         return blob
 
-    def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        names = (blob.hex(), blob.hex() + _UNSEALED_SUFFIX)
+    def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
+        names = (blob.hex(), blob.hex() + _STORED_AS_IS_SUFFIX)
         row = self._database.execute("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
         if row is not None:
             return False
         if sealed:
-            self._store_unsealed(blob, reader)
+            self._store_as_is(blob, reader)
         else:
             self._write_file(
                 blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob)
             )
         return True
 
-    def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
+    def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
         blob = _new_blob_id()
         reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
-        self._store_unsealed(blob, reader)
+        self._store_as_is(blob, reader)
         return blob
 
-    def kept_file(self, blob: BlobId) -> bytes:
+    def read_stored_file(self, blob: BlobId) -> bytes:
         with self._open_for_reading(blob) as (file, sealed_here):
             data = file.read()
         try:
@@ -154,13 +154,13 @@ class SqlcipherVault:
                 raise VaultFileDamaged from None
 
     @contextlib.contextmanager
-    def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
-        with self._open_unsealed(blob, "rb") as file:
+    def open_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
+        with self._open_stored_as_is(blob, "rb") as file:
             yield file
 
     @contextlib.contextmanager
-    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
-        with self._open_unsealed(blob, "r+b") as file:
+    def append_to_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
+        with self._open_stored_as_is(blob, "r+b") as file:
             file.seek(0, os.SEEK_END)
             try:
                 yield file
@@ -168,12 +168,12 @@ class SqlcipherVault:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def sealed_size(self, blob: BlobId) -> int:
-        with self._open_unsealed(blob, "rb") as file:
+    def sealed_file_size(self, blob: BlobId) -> int:
+        with self._open_stored_as_is(blob, "rb") as file:
             return os.fstat(file.fileno()).st_size
 
     def delete_file(self, blob: BlobId) -> None:
-        for name in (blob.hex(), blob.hex() + _UNSEALED_SUFFIX):
+        for name in (blob.hex(), blob.hex() + _STORED_AS_IS_SUFFIX):
             self._database.execute("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
         if not self._database.in_transaction:
@@ -194,9 +194,9 @@ class SqlcipherVault:
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
-    def _store_unsealed(self, blob: BlobId, reader: BinaryIO) -> None:
+    def _store_as_is(self, blob: BlobId, reader: BinaryIO) -> None:
         self._write_file(
-            blob.hex() + _UNSEALED_SUFFIX,
+            blob.hex() + _STORED_AS_IS_SUFFIX,
             lambda file: shutil.copyfileobj(reader, file, _COPY_CHUNK_BYTES),
         )
 
@@ -210,9 +210,9 @@ class SqlcipherVault:
     def _open_for_reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
         """Yield a file that is open for reading, and whether this device encrypted it."""
         as_it_is = self._database.execute(
-            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
+            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _STORED_AS_IS_SUFFIX
         ).fetchone()
-        name = blob.hex() if as_it_is is None else blob.hex() + _UNSEALED_SUFFIX
+        name = blob.hex() if as_it_is is None else blob.hex() + _STORED_AS_IS_SUFFIX
         try:
             file = self._path_of(name).open("rb")
         except FileNotFoundError:
@@ -221,11 +221,11 @@ class SqlcipherVault:
             yield file, as_it_is is None
 
     @contextlib.contextmanager
-    def _open_unsealed(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
+    def _open_stored_as_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
         """Open a file that was stored without encrypting it again."""
         with translate_disk_errors():
             try:
-                file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)
+                file = self._path_of(blob.hex() + _STORED_AS_IS_SUFFIX).open(mode)
             except FileNotFoundError:
                 raise VaultFileMissing from None
             with file:

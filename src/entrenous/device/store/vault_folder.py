@@ -309,7 +309,7 @@ def _derive_key(home: Path, terms: KeyDerivationTerms, stretched: Secret, output
 
 FIRST_VAULT_HEAD_SCHEMA: Final = "entrenous/vault/1"
 VAULT_HEAD_SCHEMA: Final = "entrenous/vault/2"
-_HEAD_FILE: Final = "vault.json"
+_VAULT_HEAD_FILE_NAME: Final = "vault.json"
 
 
 class _LockJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -339,13 +339,13 @@ class _VaultHeadJson(msgspec.Struct, forbid_unknown_fields=True):
 
 def has_vault(home: Path) -> bool:
     """Return whether a device was set up in this folder."""
-    return (home / _HEAD_FILE).is_file()
+    return (home / _VAULT_HEAD_FILE_NAME).is_file()
 
 
 def read_vault_head(home: Path) -> VaultHead:
     """Read the head of the vault in ``home``; raises BadRecord."""
     try:
-        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_VaultHeadJson)
+        read = msgspec.json.decode((home / _VAULT_HEAD_FILE_NAME).read_bytes(), type=_VaultHeadJson)
         if read.schema not in (FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA):
             raise BadRecord(kind="vault head")
         now = _decode_terms(read, first=read.schema == FIRST_VAULT_HEAD_SCHEMA)
@@ -360,7 +360,7 @@ def write_vault_head(home: Path, head: VaultHead) -> None:
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_VAULT_HEAD_SCHEMA if head.now.first else VAULT_HEAD_SCHEMA
     shape = _VaultHeadJson(schema, now.salt, *cost, now.lock, after)
-    write_private(home / _HEAD_FILE, msgspec.json.encode(shape))
+    write_private(home / _VAULT_HEAD_FILE_NAME, msgspec.json.encode(shape))
 
 
 def _decode_terms(
@@ -392,18 +392,18 @@ def _encode_terms(terms: KeyDerivationTerms) -> _KeyTermsJson:
     return _KeyTermsJson(terms.salt, cost.memory_kib, cost.passes, cost.lanes, shape)
 
 
-_OFFLINE_FILE: Final = "offline.key"
+_OFFLINE_WINDOW_FILE_NAME: Final = "offline.key"
 
 
 def has_offline_window(home: Path) -> bool:
     """Return whether an offline window exists, even an expired one."""
-    return (home / _OFFLINE_FILE).is_file()
+    return (home / _OFFLINE_WINDOW_FILE_NAME).is_file()
 
 
 def write_offline_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
     """Let the passphrase open the vault without the relay until ``until``."""
     plain = encode([int(until.timestamp()), output.reveal()])
-    write_private(home / _OFFLINE_FILE, encrypt_blob(offline_key(stretched), plain))
+    write_private(home / _OFFLINE_WINDOW_FILE_NAME, encrypt_blob(offline_key(stretched), plain))
 
 
 def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
@@ -412,7 +412,9 @@ def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret
     None if the passphrase is wrong or there is no window.
     """
     try:
-        plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
+        plain = decrypt_blob(
+            offline_key(stretched), (home / _OFFLINE_WINDOW_FILE_NAME).read_bytes()
+        )
         until, output = as_list(decode(plain), 2, 2)
         return as_time(until), Secret(as_bytes(output, RELAY_SHARE_BYTES))
     except (FileNotFoundError, DecryptionFailed, BadCbor):
@@ -421,24 +423,24 @@ def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret
 
 def delete_offline_window(home: Path) -> None:
     """Delete the offline window and temporary files; the caller must hold the vault's lock."""
-    (home / _OFFLINE_FILE).unlink(missing_ok=True)
+    (home / _OFFLINE_WINDOW_FILE_NAME).unlink(missing_ok=True)
     sync_folder(home)
     remove_unfinished_files(home)
 
 
-_TRIES_ALLOWED_FILE: Final = "unlocked-by-sheet"
+_TRIES_ALLOWED_FILE_NAME: Final = "unlocked-by-sheet"
 
 
 def record_tries_allowed(home: Path) -> None:
     """Record that a recovery sheet allowed more tries; durable on return, raises OSError."""
-    write_private(home / _TRIES_ALLOWED_FILE, b"")
+    write_private(home / _TRIES_ALLOWED_FILE_NAME, b"")
 
 
-def were_tries_allowed(home: Path) -> bool:
+def has_unreported_allowed_tries(home: Path) -> bool:
     """Return whether a recovery sheet allowed more tries and the user was not notified yet."""
-    return (home / _TRIES_ALLOWED_FILE).is_file()
+    return (home / _TRIES_ALLOWED_FILE_NAME).is_file()
 
 
 def mark_allowed_tries_as_reported(home: Path) -> None:
     """Record that the user was notified of the tries that a recovery sheet allowed."""
-    (home / _TRIES_ALLOWED_FILE).unlink(missing_ok=True)
+    (home / _TRIES_ALLOWED_FILE_NAME).unlink(missing_ok=True)

@@ -79,7 +79,7 @@ def _traced_picture_hashes(case: Case, device: Device) -> Iterator[bytes]:
 
 def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
     item = next(one for one in case.evidence if one.number == number)
-    if not has_picture_format(device.vault.kept_file(item.blob)):
+    if not has_picture_format(device.vault.read_stored_file(item.blob)):
         return
     data = read_evidence(case.name, number, WATCH_READ_PURPOSE, device)
     try:

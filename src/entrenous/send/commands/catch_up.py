@@ -9,7 +9,7 @@ from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import take_invite_notices
 from entrenous.send.people.notices import (
@@ -34,7 +34,7 @@ def fetch_and_print_notices(device: Device) -> EntrenousError | None:
         hint_problems([error])
         return error
     finally:
-        _hint_about_undecryptable_letters(take_undecryptable(device))
+        _hint_about_undecryptable_letters(take_undecryptable_count(device))
         for changed in take_contact_changes(device):
             hint(describe_contact_change(changed))
         for notice in take_invite_notices(device):

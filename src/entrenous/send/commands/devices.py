@@ -21,7 +21,7 @@ from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.commands.setup import link_on_old_device
 from entrenous.send.commands.vault_lock import read_optional_sheet, read_sheet_file
 from entrenous.send.devices.device_wording import (
-    describe_joining,
+    describe_joining_relay,
     describe_move,
     describe_revocation,
     describe_revocation_by_sheet,
@@ -185,7 +185,7 @@ def _connect_device_to_relay(
     if as_json:
         print_json({"schema": "entrenous/joined/1", "relay": normalized_relay_address(relay)})
         return
-    for line in describe_joining(identity):
+    for line in describe_joining_relay(identity):
         print_line(line)
 
 

@@ -28,7 +28,7 @@ from entrenous.send.commands.message_list import (
     select_messages,
     shown_messages,
 )
-from entrenous.send.inbox import find_received, received_messages, remove_received
+from entrenous.send.inbox import find_received_message, received_messages, remove_received_message
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, FrameFile, MessageFrame
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import (
@@ -136,7 +136,7 @@ def _is_unopened(message: ReceivedMessage) -> bool:
 
 def _remove_message(name: str, device: Device, *, as_json: bool) -> None:
     """Remove a message from this device, which needs no relay."""
-    removed = remove_received(name, device)
+    removed = remove_received_message(name, device)
     if as_json:
         shown = list(shown_messages([removed], device))
         print_json({"schema": "entrenous/inbox/1", "messages": shown})
@@ -181,7 +181,7 @@ def open_received_message(
     with opened_device(context) as device:
         # Its error is ignored: a message that was opened before can be opened without the relay.
         fetch_and_print_notices(device)
-        received = find_received(message, device)
+        received = find_received_message(message, device)
         if _is_unopened(received):  # for an opened message, receipts were decided before
             _ask_about_receipts(received, device)
         counted = received.opens is not None
@@ -199,7 +199,7 @@ def _show_once(message: str, device: Device) -> None:
     """Show a message in the browser; the web server is imported only here."""
     from entrenous.send.http.view_once import show_once  # noqa: PLC0415
 
-    (about,) = shown_messages([find_received(message, device)], device)
+    (about,) = shown_messages([find_received_message(message, device)], device)
     show_once(message, str(about["from"]), device)
 
 
@@ -209,7 +209,7 @@ def _write_message_files(
     """Show a message's text, and write its files to a folder."""
     files, arrived = FileGroup(), list[tuple[FrameFile, WriteFile]]()
     printed = opening_begun = False
-    before = find_received(message, device)
+    before = find_received_message(message, device)
     (message_json,) = shown_messages([before], device)
 
     def add_file(number: int, file: FrameFile, fill: WriteFile) -> None:
@@ -232,7 +232,7 @@ def _write_message_files(
     def is_shown_for_good() -> bool:
         """Return whether the message was shown completely, and cannot be opened again."""
         kept = before.opens is None
-        return printed and (kept or find_received(message, device).views > before.views)
+        return printed and (kept or find_received_message(message, device).views > before.views)
 
     try:
         with stage_bars() as shown, files.remove_on_failure(is_shown_for_good):

@@ -13,7 +13,13 @@ import typer
 from entrenous.base.identifiers import PersonId
 from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
 from entrenous.device.device import Device
-from entrenous.device.identities import NameOf, comparable_name, contacts, current_names, own_device
+from entrenous.device.identities import (
+    NameOf,
+    comparable_name,
+    contacts,
+    current_name_lookup,
+    own_device,
+)
 from entrenous.send.conversations import STRANGER_LABEL, other_recipients, other_recipients_in_words
 from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
@@ -151,7 +157,7 @@ def current_people_names(device: Device) -> PeopleNames:
     """Read the current names; raises DeviceWithoutRelay."""
     me = own_device(device)
     known = {contact.person.id: contact.name for contact in contacts(device)}
-    return PeopleNames(me.person.id, me.name, known, current_names(device))
+    return PeopleNames(me.person.id, me.name, known, current_name_lookup(device))
 
 
 def _message_json(

@@ -29,7 +29,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import forget_contact, protocol_mismatch_error
 from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
-from entrenous.send.people.qr_codes import qr_picture, qr_text
+from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text
 from entrenous.send.tokens.use import may_write_now
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output import rfc3339_utc as when_exactly
@@ -101,7 +101,7 @@ def invite(
     print_line(link)
     print_line()
     if qr == "-":
-        print_line(qr_text(link))
+        print_line(qr_terminal_text(link))
         print_line()
     whom = name or plural("one person", "{count} people", uses)
     print_line(

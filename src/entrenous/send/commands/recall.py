@@ -10,7 +10,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import NameOf, current_names, own_device
+from entrenous.device.identities import NameOf, current_name_lookup, own_device
 from entrenous.device.sent_copies import CopyState, copy_state
 from entrenous.device.sent_messages import SendState
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
@@ -82,7 +82,7 @@ def list_sent_messages(
     """
     refuse_last_with_all(last, everything=everything)
     with opened_device(context) as device:
-        every, call = sent_messages(device), current_names(device)
+        every, call = sent_messages(device), current_name_lookup(device)
         messages = _filter_by_recipient(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)
         found = select_messages(messages, _may_still_be_opened, last, everything=whole)
@@ -153,7 +153,7 @@ def _may_still_be_opened(status: SentStatus) -> bool:
 def _current_names(name: str, device: Device) -> Mapping[str, str]:
     """Map each recipient's name from the time of sending to the current name."""
     name_of, copies = (
-        current_names(device),
+        current_name_lookup(device),
         sealed_copies(device.ledger.message_named(name), device),
     )
     return {copy.to: name_of(copy.person, copy.to) for copy in copies}

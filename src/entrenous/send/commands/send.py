@@ -26,7 +26,7 @@ from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.outbox import waiting_upload_bytes
 from entrenous.send.people.circle_members import resolve_recipients
-from entrenous.send.send import PostedMessage, send_inspected
+from entrenous.send.send import PostedMessage, send_inspected_draft
 from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
 from entrenous.terminal.output import (
@@ -156,7 +156,7 @@ def send(
         draft = replace(draft, confirmed=frozenset(confirm or ()))
         inspection = _ask_to_confirm_recipients(inspect_draft(draft, device))
         with checked_interrupts(once=True) as check, stage_bars() as shown:
-            sent = send_inspected(inspection, device, _progress_watch(shown, check, device))
+            sent = send_inspected_draft(inspection, device, _progress_watch(shown, check, device))
     _print_sent(sent, draft, stills, as_json=as_json)
 
 

@@ -31,7 +31,7 @@ from entrenous.send.devices.link_old_device import (
     close_link_mailbox,
     confirm_on_old_device,
     end_on_old_device,
-    is_granted,
+    is_new_device_listed,
     poll_old_device,
     reject_on_old_device,
     start_on_old_device,
@@ -39,7 +39,7 @@ from entrenous.send.devices.link_old_device import (
 from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.qr_codes import qr_text
+from entrenous.send.people.qr_codes import qr_terminal_text
 from entrenous.send.set_up import set_up
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
@@ -174,7 +174,7 @@ def link_on_old_device(
         side = wait_for_first_letter(side, device)
         close_link_mailbox(side, device)
     except (KeyboardInterrupt, typer.Abort):
-        if is_granted(side, device):
+        if is_new_device_listed(side, device):
             close_link_mailbox(side, device)
             raise StoppedAfterGrant(name=_name_of_new_device(side, device)) from None
         end_on_old_device(side, device)
@@ -247,7 +247,7 @@ def _print_link_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
         return
     print_line(side.code)
     if qr:
-        print_line(qr_text(side.code))
+        print_line(qr_terminal_text(side.code))
     print_line()
     print_line(translated("On the new device, within ten minutes: entrenous setup --link -"))
     print_line(

@@ -13,11 +13,15 @@ from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX, UNLOCK_TRIES_MAX
 from entrenous.device.commands import ask_replacement_passphrase, unlocked_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
-from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
+from entrenous.device.relay_lock_client import (
+    allow_offline_unlock,
+    change_passphrase,
+    forbid_offline_unlock,
+)
 from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.devices.device_wording import (
     ADVICE_AFTER_WRONG_TRIES,
-    are_older_copies_shut,
+    are_older_copies_locked_out,
     describe_passphrase_change,
 )
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
@@ -72,9 +76,9 @@ def allow_offline_opening(
     if off == (hours is not None):
         raise typer.BadParameter(translated("give either --hours N or --off"))
     with unlocked_device(context) as (device, unlocked):
-        until = allow_offline(unlocked, hours, device.clock) if hours else None
+        until = allow_offline_unlock(unlocked, hours, device.clock) if hours else None
         if until is None:
-            forbid_offline(unlocked)
+            forbid_offline_unlock(unlocked)
     if as_json:
         print_json(
             {"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None}
@@ -170,7 +174,10 @@ def choose_new_passphrase(
         changed = change_passphrase(unlocked, words, device)
     if as_json:
         sheet = changed.terms.lock is not None
-        said = {"copies_shut": are_older_copies_shut(unlocked, changed), "new_sheet_needed": sheet}
+        said = {
+            "copies_shut": are_older_copies_locked_out(unlocked, changed),
+            "new_sheet_needed": sheet,
+        }
         print_json({"schema": "entrenous/passphrase/1", **said})
         return
     for line in describe_passphrase_change(unlocked, changed):

@@ -21,9 +21,9 @@ from entrenous.send.people.compare_keys import (
     report_mismatch,
     safety_number,
 )
-from entrenous.send.people.keep_contacts import mark_compared
+from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.people.people_nouns import ComparisonStage, KeyComparison
-from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
+from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text, read_qr_code
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
@@ -82,7 +82,7 @@ def verify(
 
 def _verify_by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
     if scan is not None:
-        contact = accept_qr_code(name, read_qr(read_file(scan)), device)
+        contact = accept_qr_code(name, read_qr_code(read_file(scan)), device)
         print_line(
             translated("Noted: {name}'s keys are compared on this device.").format(
                 name=contact.name
@@ -92,7 +92,7 @@ def _verify_by_code(name: str, device: Device, qr: str | None, scan: Path | None
         return
     code = qr_code_text_for(name, device)
     if qr == "-":
-        print_line(qr_text(code))
+        print_line(qr_terminal_text(code))
     else:
         write_new(Path(qr), qr_picture(code))
     print_line(
@@ -110,7 +110,7 @@ def _verify_by_code(name: str, device: Device, qr: str | None, scan: Path | None
 def _verify_by_number(name: str, device: Device, *, same: bool) -> None:
     print_line(safety_number(name, device))
     if same:
-        mark_compared(name, device)
+        mark_keys_compared(name, device)
         print_line(translated("Noted: {name}'s keys are compared.").format(name=name))
     else:
         print_line(

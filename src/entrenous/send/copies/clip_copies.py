@@ -176,7 +176,7 @@ def write_clips(
 
     ``reached`` is called, in this thread, with the share of the work that is done.
     """
-    report = report_time_done(cut, original.camera, reached)
+    report = progress_by_frame_time(cut, original.camera, reached)
     workers = pool_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
@@ -189,14 +189,14 @@ def write_clips(
         while few := tuple(islice(shots, _FRAMES_PER_STEP)):
             _wait_for_all(work)  # limits the frames in memory
             report(few[0].frame.at_s)
-            work = [crew.submit(_add_frames, original, copy, few) for copy in made]
+            work = [crew.submit(_encode_frames_for_copy, original, copy, few) for copy in made]
         _wait_for_all(work)
         files = list(crew.map(lambda copy: copy.writer.finish(), made))
     reached(1.0)
     return files
 
 
-def _add_frames(
+def _encode_frames_for_copy(
     original: ClipOriginal, copy: _CopyInProgress, shots: Sequence[_SharedFrame]
 ) -> None:
     for shot in shots:
@@ -263,14 +263,14 @@ def _choose_rate_factor(
     wanted = [ClipCopySpec(_TRIAL_COPY_SEED, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_selections(original.camera)
     errors = [
-        _measure_errors(original, wanted, cut, device, report_progress)
+        _measure_trial_errors(original, wanted, cut, device, report_progress)
         for cut, report_progress in zip(cuts, split_progress(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
     return replace(original, crf=choose_rate_factor((float(coarse), float(fine))))
 
 
-def _measure_errors(
+def _measure_trial_errors(
     original: ClipOriginal,
     trial_orders: Sequence[ClipCopySpec],
     cut: FrameSelection,
@@ -292,7 +292,7 @@ def _measure_errors(
     ):
         with device.read_clip(original.source, cut) as clip:
             frames = report_frame_times(
-                clip.frames, report_time_done(cut, original.camera, report_progress)
+                clip.frames, progress_by_frame_time(cut, original.camera, report_progress)
             )
             errors.append(mean_squared_copy_error(trial, frames))
     return errors
@@ -395,7 +395,7 @@ def _make_key_frame(frame: Frame) -> KeyFrame:
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 
 
-def report_time_done(
+def progress_by_frame_time(
     cut: FrameSelection, camera: CameraMotion, reached: ProgressCallback
 ) -> Callable[[float], None]:
     """Return a function that takes the next frame's time in seconds, and reports the progress."""

@@ -169,13 +169,13 @@ def _begin_recording(
 
     def store_originals(id_: MessageId, name: MessageName, at: datetime) -> Message:
         source, survey = (
-            device.vault.keep_file(original.source),
-            device.vault.keep_file(pack(original.survey)),
+            device.vault.store_file(original.source),
+            device.vault.store_file(pack(original.survey)),
         )
         clip = replace(clip_ledger_entry(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
         if marked_sound is not None:  # so that the sound can be traced without its picture
-            kept = device.vault.keep_file(marked_sound.contour)
+            kept = device.vault.store_file(marked_sound.contour)
             sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
@@ -267,8 +267,8 @@ class MessageClip:
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Store the original, and the data for tracing it by its sound alone."""
         (made,) = copies
-        kept = device.vault.keep_file(self.original.source)
-        surveyed = device.vault.keep_file(pack(self.original.survey))
+        kept = device.vault.store_file(self.original.source)
+        surveyed = device.vault.store_file(pack(self.original.survey))
         clip = replace(
             clip_ledger_entry(self.original),
             original=kept,
@@ -286,7 +286,7 @@ class MessageClip:
     ) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:
             return ()
-        contour = device.vault.keep_file(self.sound.contour)
+        contour = device.vault.store_file(self.sound.contour)
         length_s, place = self.sound.sound.length_s, self.places[0] + 1
         return (SentSound(original_blob, contour, length_s, made, place),)
 

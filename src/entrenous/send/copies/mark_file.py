@@ -112,7 +112,7 @@ class _PictureMarking:
             self.device.vault.delete_file(self.kept)
 
     def _record_message(self) -> None:
-        self.kept = self.device.vault.keep_file(self.original.source)
+        self.kept = self.device.vault.store_file(self.original.source)
         picture = picture_ledger_entry(self.original, self.kept, ())
         self.device.ledger.store_message(Message(self.id, self.name, self.at, (picture,)))
         store_picture_features(self.id, (self.original,), self.device)

@@ -74,9 +74,9 @@ class PictureOriginal:
     size_px: int | None
 
     @property
-    def finer_steps(self) -> int:
+    def finer_quality_steps(self) -> int:
         """The number of quality steps by which copies are encoded finer than the original."""
-        return self.trial.finer_steps
+        return self.trial.finer_quality_steps
 
 
 class TrialCopy:
@@ -101,7 +101,7 @@ class TrialCopy:
                 self._lock.release()
 
     @property
-    def finer_steps(self) -> int:
+    def finer_quality_steps(self) -> int:
         """Return the number of quality steps, after waiting for another thread or making the
         trial copy.
         """
@@ -148,7 +148,11 @@ def prepare_original(
 
     def finer_steps_needed(trial: CopyCanvas) -> int:
         paint_copy(
-            prepared, separated, _mark_stream(picture, _TRIAL_COPY_SEED), dither_stream, onto=trial
+            prepared,
+            separated,
+            _mark_key_stream(picture, _TRIAL_COPY_SEED),
+            dither_stream,
+            onto=trial,
         )
         return quality_steps_needed(picture, trial.pixels)
 
@@ -232,15 +236,15 @@ def _report_each_copy(
 def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> bytes:
     original.trial.make_if_needed(onto)
     _paint_copy(original, seed, onto)
-    return write_picture(original.picture, onto.pixels, finer=original.finer_steps)
+    return write_picture(original.picture, onto.pixels, finer=original.finer_quality_steps)
 
 
 def _paint_copy(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> None:
-    key_stream = _mark_stream(original.picture, seed)
+    key_stream = _mark_key_stream(original.picture, seed)
     paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 
 
-def _mark_stream(picture: Picture, seed: Secret) -> bytes:
+def _mark_key_stream(picture: Picture, seed: Secret) -> bytes:
     return derive_key_stream(
         seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
     )
@@ -256,7 +260,7 @@ def picture_ledger_entry(
         dither=original.dither,
         copies=copies,
         size_px=original.size_px,
-        finer=original.finer_steps,
+        finer=original.finer_quality_steps,
     )
 
 
@@ -290,7 +294,7 @@ class MessagePictures:
         )
 
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        kept = [device.vault.keep_file(original.source) for original in self.originals]
+        kept = [device.vault.store_file(original.source) for original in self.originals]
         by_part = map(picture_ledger_entry, self.originals, kept, copies)
         numbered = zip(by_part, self.places, strict=True)
         return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))

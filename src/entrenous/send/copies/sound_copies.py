@@ -27,7 +27,9 @@ from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallba
 from entrenous.watermark.audio_location import compute_contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
-_PIXELS_PER_SAMPLE: Final = 2  # a sample in progress takes as much memory as this many pixels
+_PIXELS_OF_MEMORY_PER_SAMPLE: Final = (
+    2  # a sample in progress takes as much memory as this many pixels
+)
 
 
 def mark_sound_copies(
@@ -47,7 +49,7 @@ def mark_sound_copies(
     search_index = compute_contour(prepared.mono)
 
     def store_original(id_: MessageId, name: MessageName, at: datetime) -> Message:
-        kept = device.vault.keep_file(untrusted_data), device.vault.keep_file(search_index)
+        kept = device.vault.store_file(untrusted_data), device.vault.store_file(search_index)
         return Message(id_, name, at, (), sounds=(SentSound(*kept, sound.length_s, ()),))
 
     def make_copy(job: tuple[RecipientId, Secret]) -> tuple[Copy, bytes]:
@@ -65,7 +67,7 @@ def mark_sound_copies(
 
 def sound_pool_size(sound: Sound) -> int:
     """Return how many workers may make copies of this sound at once."""
-    return pool_size(_PIXELS_PER_SAMPLE * len(sound) * sound.channels)
+    return pool_size(_PIXELS_OF_MEMORY_PER_SAMPLE * len(sound) * sound.channels)
 
 
 def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
@@ -108,8 +110,8 @@ class MessageSound:
     def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Store the original, and the data for tracing it."""
         (made,) = copies
-        kept = device.vault.keep_file(self.source)
-        contour_blob = device.vault.keep_file(compute_contour(self.prepared.mono))
+        kept = device.vault.store_file(self.source)
+        contour_blob = device.vault.store_file(compute_contour(self.prepared.mono))
         length_s, place = self.sound.length_s, self.places[0] + 1
         return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 

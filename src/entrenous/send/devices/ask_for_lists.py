@@ -18,15 +18,15 @@ from entrenous.base.identity import (
 from entrenous.base.limits import DEVICE_LIST_TRIES
 from entrenous.crypto.statements import check_named_head, device_list_heads
 from entrenous.device.device import Device
-from entrenous.device.identities import known_heads, own_device
+from entrenous.device.identities import known_list_heads, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.people.contact_history import record_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, ListToFetch
-from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
+from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE, Contradiction, ListToFetch
+from entrenous.send.tokens.use import has_tokens_for, next_token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
@@ -48,12 +48,12 @@ def note_named_list(
     if contact is None:
         return
     try:
-        check_named_head(named, known_heads(contact, device))
+        check_named_head(named, known_list_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
-        waiting = NAMED_HEAD_TABLE.load(person.hex(), device.vault)
+        waiting = NAMED_LIST_HEAD_TABLE.load(person.hex(), device.vault)
         received = ListToFetch(named, own=own, proven=authenticated)
         if waiting is None or waiting.sort_key < received.sort_key:
-            NAMED_HEAD_TABLE.store(received, person.hex(), device.vault)
+            NAMED_LIST_HEAD_TABLE.store(received, person.hex(), device.vault)
 
 
 def fetch_named_lists(device: Device) -> None:
@@ -62,14 +62,14 @@ def fetch_named_lists(device: Device) -> None:
     A blocked person's relay is not queried, since that would reveal when and from where this device
     is used. Named lists are kept until the person is unblocked.
     """
-    for key in NAMED_HEAD_TABLE.keys(device.vault):
-        waiting = NAMED_HEAD_TABLE.load(key, device.vault)
+    for key in NAMED_LIST_HEAD_TABLE.keys(device.vault):
+        waiting = NAMED_LIST_HEAD_TABLE.load(key, device.vault)
         contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_head_known(waiting.head, contact, device):
-            NAMED_HEAD_TABLE.drop(key, device.vault)
+            NAMED_LIST_HEAD_TABLE.drop(key, device.vault)
         elif not contact.blocked and _is_retry_due(waiting, device):
             with suppress(Unreachable):
-                _ask_for_list(waiting, contact, device)
+                _fetch_named_list(waiting, contact, device)
 
 
 def _is_retry_due(waiting: ListToFetch, device: Device) -> bool:
@@ -81,17 +81,17 @@ def _is_retry_due(waiting: ListToFetch, device: Device) -> bool:
 def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
     """Return whether a named head is known, or older than the oldest known one."""
     try:
-        check_named_head(named, known_heads(contact, device))
+        check_named_head(named, known_list_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
         return False
     return True
 
 
-def _ask_for_list(waiting: ListToFetch, contact: Contact, device: Device) -> None:
+def _fetch_named_list(waiting: ListToFetch, contact: Contact, device: Device) -> None:
     shown = _fetch_bundle(contact, device)
     try:
         with device.vault.transaction():
-            _compare_with_named(
+            _compare_with_named_head(
                 waiting, _accept_shown_list(contact, shown, device), contact, device
             )
     except ForkedDeviceList as fork:
@@ -111,7 +111,7 @@ def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) ->
         BadKeyBundle, BadSignature, AddressOnThisMachine.
         ForkedDeviceList: the bundle contradicts a list that we know.
     """
-    heads = {head.epoch: head for head in known_heads(contact, device)}
+    heads = {head.epoch: head for head in known_list_heads(contact, device)}
     if shown is not None:
         card = read_key_bundle(shown)
         with suppress(OutdatedDeviceList):
@@ -123,7 +123,7 @@ def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) ->
     return tuple(heads[epoch] for epoch in sorted(heads))
 
 
-def _compare_with_named(
+def _compare_with_named_head(
     waiting: ListToFetch, heads: Sequence[Head], contact: Contact, device: Device
 ) -> None:
     try:
@@ -133,7 +133,7 @@ def _compare_with_named(
     except WithheldDeviceList:
         _count_failed_fetch(waiting, contact, device)
     else:
-        NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
+        NAMED_LIST_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
 
 
 def _handle_fork(
@@ -145,10 +145,10 @@ def _handle_fork(
     with device.vault.transaction():
         if fork.facts:
             freeze_contact(fork, device)
-            NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
+            NAMED_LIST_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
             return
         reported = replace(waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_TRIES)
-        NAMED_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
+        NAMED_LIST_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
             _report_list_problem(Contradiction.SPLIT, contact, device)
 
@@ -162,7 +162,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
     for key in contact.person.devices:
         if not has_tokens_for(contact, key.device, device):
             continue
-        token = token_for(contact, key.device, device)
+        token = next_token_for(contact, key.device, device)
         url, mailbox = token_route_to(contact.person, key, device)
         try:
             shown = device.courier.key_bundle(url, mailbox, token)
@@ -182,7 +182,7 @@ def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) 
     """
     tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():
-        NAMED_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
+        NAMED_LIST_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _report_list_problem(

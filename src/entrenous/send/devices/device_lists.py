@@ -80,13 +80,13 @@ from entrenous.send.devices.next_mailbox import (
 )
 from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion, sign_bundle
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.contact_history import record_contact_change, record_contradiction
-from entrenous.send.people.keep_contacts import compare_bundle, contact_by_id, store_contact
+from entrenous.send.people.keep_contacts import compare_key_bundle, contact_by_id, store_contact
 from entrenous.send.people.people_nouns import (
-    FORK_TABLE,
-    NAMED_HEAD_TABLE,
+    DEVICE_LIST_FORK_TABLE,
+    NAMED_LIST_HEAD_TABLE,
     Contradiction,
     ForkEvidence,
 )
@@ -116,14 +116,14 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
         return
     whose = person.hex()
     contact = contact_by_id(person, device)
-    if contact is None or FORK_TABLE.has(whose, device.vault):
+    if contact is None or DEVICE_LIST_FORK_TABLE.has(whose, device.vault):
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
     kept = ForkEvidence(
         now_in_whole_seconds(device), _known_key_bundle(contact, device), head, shown
     )
-    FORK_TABLE.store(kept, whose, device.vault)
+    DEVICE_LIST_FORK_TABLE.store(kept, whose, device.vault)
     ours = person == own_device(device).person.id
     if not ours:
         CONTACT_TABLE.store(replace(contact, forked=True, trust=Trust.UNKNOWN), whose, device.vault)
@@ -132,7 +132,7 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
     """Unfreeze a contact whose keys have been compared."""
-    FORK_TABLE.drop(contact.person.id.hex(), device.vault)
+    DEVICE_LIST_FORK_TABLE.drop(contact.person.id.hex(), device.vault)
     return replace(contact, forked=False)
 
 
@@ -169,7 +169,7 @@ def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device
         whose = peer_key(person, one)
         peer = PEER_TABLE.load(whose, device.vault)
         for key in () if peer is None else peer.mine:
-            OWN_KEY_TABLE.drop(key.hex(), device.vault)
+            OWN_XWING_KEY_TABLE.drop(key.hex(), device.vault)
         withdraw_range(whose, device)
         refuse_outbox_items(whose, device)
         for table in _TABLES_ABOUT_A_DEVICE:
@@ -196,7 +196,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
         return known
     refuse_local_address(person.relay_url, device)
     try:
-        standing = compare_bundle(card, known, device)
+        standing = compare_key_bundle(card, known, device)
     except ForkedDeviceList:
         head = Head(person.epoch, device_list_head(card.newest.statement))
         raise fork_error(person.id, head, untrusted_card) from None
@@ -207,7 +207,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     store_contact(after, device)
     store_device_list(person.id, untrusted_card, device)
     receive_waiting_ranges(person.id, device)
-    NAMED_HEAD_TABLE.drop(person.id.hex(), device.vault)
+    NAMED_LIST_HEAD_TABLE.drop(person.id.hex(), device.vault)
     return after
 
 

@@ -10,7 +10,7 @@ from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
-_NOT_SHUT_YET_SENTENCE: Final = translatable(
+_NOT_REVOKED_YET_SENTENCE: Final = translatable(
     "{name} is not revoked at your relay yet. This device asks the relay again whenever it fetches."
 )
 _CLOSE_TOKEN_REFUSED_SENTENCE: Final = translatable(
@@ -23,14 +23,16 @@ _CLOSE_TOKEN_REFUSED_SENTENCE: Final = translatable(
 def not_yet_revoked_in_words(shown: DeviceOverview) -> Iterator[str]:
     """Yield a sentence for each revoked device that the relay has not shut yet."""
     for name in shown.to_close:
-        words = _CLOSE_TOKEN_REFUSED_SENTENCE if name in shown.refused else _NOT_SHUT_YET_SENTENCE
+        words = (
+            _CLOSE_TOKEN_REFUSED_SENTENCE if name in shown.refused else _NOT_REVOKED_YET_SENTENCE
+        )
         yield translated(words).format(name=name)
 
 
 _REVOKED_SENTENCE: Final = translatable(
     "{name} is revoked: no passphrase opens its vault any more, unless it had an offline window."
 )
-_OFF_LIST_SENTENCE: Final = translatable(
+_REMOVED_FROM_LIST_SENTENCE: Final = translatable(
     "{name} is no longer on your list of devices, and the people you write to are "
     "notified as soon as their relays answer."
 )
@@ -95,7 +97,7 @@ def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
     if revoked.shut is RevocationState.DONE:
         yield translated(_REVOKED_SENTENCE).format(name=revoked.name)
     else:
-        yield translated(_OFF_LIST_SENTENCE).format(name=revoked.name)
+        yield translated(_REMOVED_FROM_LIST_SENTENCE).format(name=revoked.name)
         yield from map(translated, _UNFINISHED_REVOCATION_SENTENCES[revoked.shut])
     yield _offline_window_in_words()
 
@@ -106,7 +108,7 @@ def describe_revocation_by_sheet() -> Iterator[str]:
     yield from (first, _offline_window_in_words(), *others)
 
 
-def describe_joining(joined: Identity) -> Iterator[str]:
+def describe_joining_relay(joined: Identity) -> Iterator[str]:
     """Yield what the user reads after a device without a relay was connected to one."""
     if joined.home is not None:
         words = translated("This device is connected to {relay}. You can send from here now.")
@@ -151,7 +153,7 @@ def describe_passphrase_change(before: UnlockedVault, after: UnlockedVault) -> I
         )
 
 
-def are_older_copies_shut(before: UnlockedVault, after: UnlockedVault) -> bool:
+def are_older_copies_locked_out(before: UnlockedVault, after: UnlockedVault) -> bool:
     """Return whether no passphrase opens older copies of the folder after a passphrase change."""
     return _older_copies_in_words(before, after) == _OLD_BACKUPS_UNOPENABLE_SENTENCE
 
@@ -161,17 +163,17 @@ _OLD_BACKUPS_UNOPENABLE_SENTENCE: Final = translatable(
     "passphrase opens them, except copies that were made while the device was "
     "allowed to open without its relay."
 )
-_COPIES_SHUT_LATER_SENTENCE: Final = translatable(
+_OLD_BACKUPS_LOCKED_LATER_SENTENCE: Final = translatable(
     "Older copies of its folder, such as a backup, can still be opened and read "
     "with the old passphrase. They are locked for good when you next open this "
     "device and its relay answers: entrenous inbox"
 )
-_COPIES_WHILE_MOVING_SENTENCE: Final = translatable(
+_OLD_BACKUPS_WHILE_MOVING_SENTENCE: Final = translatable(
     "Older copies of its folder, such as a backup, can still be opened and read "
     "with the old passphrase for up to 30 days, because your old relay still helps "
     "to unlock them."
 )
-_COPIES_NEVER_SHUT_SENTENCE: Final = translatable(
+_OLD_BACKUPS_NEVER_LOCKED_SENTENCE: Final = translatable(
     "Older copies of its folder, such as a backup, can still be opened with the old "
     "passphrase, because no relay has a part of its lock."
 )
@@ -179,10 +181,14 @@ _COPIES_NEVER_SHUT_SENTENCE: Final = translatable(
 
 def _older_copies_in_words(before: UnlockedVault, after: UnlockedVault) -> str:
     if after.terms.lock is None:
-        return _COPIES_NEVER_SHUT_SENTENCE
+        return _OLD_BACKUPS_NEVER_LOCKED_SENTENCE
     if after.terms.lock == before.terms.lock:
-        return _COPIES_WHILE_MOVING_SENTENCE
-    return _COPIES_SHUT_LATER_SENTENCE if after.part.outdated else _OLD_BACKUPS_UNOPENABLE_SENTENCE
+        return _OLD_BACKUPS_WHILE_MOVING_SENTENCE
+    return (
+        _OLD_BACKUPS_LOCKED_LATER_SENTENCE
+        if after.part.outdated
+        else _OLD_BACKUPS_UNOPENABLE_SENTENCE
+    )
 
 
 ADVICE_AFTER_WRONG_TRIES: Final = translatable(

@@ -212,7 +212,7 @@ def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
     close_link_mailbox(old, device)
 
 
-def is_granted(old: OldDeviceLink, device: Device) -> bool:
+def is_new_device_listed(old: OldDeviceLink, device: Device) -> bool:
     """Return whether the new device is on our list; if so, only a revocation removes it."""
     return old.offer is not None and linked_device_by_id(old.offer.device, device) is not None
 

@@ -77,7 +77,7 @@ from entrenous.send.outbox import (
     clock_difference_error,
     next_outbox_order,
 )
-from entrenous.send.tokens.issue import issue_range, last_token_lock
+from entrenous.send.tokens.issue import issue_range, last_token_hash
 from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle, write_certificate, write_key_bundle
@@ -373,7 +373,7 @@ def _grant_outbox_item(
         relay_url=own_device(device).home.relay_url,
         token=compared.ask.token,
         envelope=envelope,
-        needs=last_token_lock(window),
+        needs=last_token_hash(window),
     )
 
 

@@ -20,7 +20,7 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    MOVE_READY_SINCE_RECORD,
+    LAST_LOSS_OR_MOVE_EPOCH_RECORD,
     AddressOnThisMachine,
     MailboxAddress,
     next_lock,
@@ -41,7 +41,7 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.people.contact_history import record_move_progress
-from entrenous.send.people.people_nouns import FollowState
+from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.tokens.use import mailbox_for_token
 from entrenous.wire.relay_nouns import RelayLock
 
@@ -85,7 +85,7 @@ class MoveNotFollowed(Refused):
     """
 
 
-_USES_WHEN_READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
+_READY_MAILBOX_USES: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
 _PREPARED_MAILBOX_IDLE_PERIOD: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
 
 
@@ -198,13 +198,13 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
     that delete them. Call it in a transaction.
     """
     delete_prepared_mailboxes(None, device)
-    device.vault.put(OWN_RECORDS, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
+    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(lost_by.epoch).encode())
     _forget_prepared_mailboxes(lost_by, device)
 
 
 def forget_other_prepared_mailboxes(moved: Person, device: Device) -> None:
     """After a move, delete the records of other relays for which our devices had prepared."""
-    device.vault.put(OWN_RECORDS, MOVE_READY_SINCE_RECORD, str(moved.epoch).encode())
+    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(moved.epoch).encode())
     _forget_prepared_mailboxes(moved, device)
 
 
@@ -220,7 +220,7 @@ def _forget_prepared_mailboxes(now: Person, device: Device) -> None:
         homes = tuple(
             home
             for home in one.homes
-            if not (old and home.what in _USES_WHEN_READY) or home.mailbox == here
+            if not (old and home.what in _READY_MAILBOX_USES) or home.mailbox == here
         )
         store_linked_device(replace(one, homes=homes), device)
 
@@ -299,12 +299,12 @@ def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     """Return the mailboxes that our other devices have announced at a relay since our device list
     last recorded a lost device or a move.
     """
-    since = int(device.vault.get(OWN_RECORDS, MOVE_READY_SINCE_RECORD) or 0)
+    since = int(device.vault.get(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD) or 0)
     return {
         one.device: home.mailbox
         for one in own_linked_devices(device)
         for home in one.homes
-        if one.told_under >= since and home.relay_url == url and home.what in _USES_WHEN_READY
+        if one.told_under >= since and home.relay_url == url and home.what in _READY_MAILBOX_USES
     }
 
 
@@ -333,7 +333,7 @@ def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbo
     with device.vault.transaction():
         PREPARED_MAILBOX_TABLE.store(made, url, device.vault)
         if not leads:
-            record_move_progress(url, FollowState.READY, device)
+            record_move_progress(url, FollowedMoveState.READY, device)
     return made
 
 

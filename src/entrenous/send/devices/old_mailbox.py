@@ -28,7 +28,7 @@ from entrenous.device.relay_lock_client import (
     FORMER_ADDRESS_TABLE,
     FormerAddress,
     former_addresses,
-    report_unlock_to,
+    report_unlock_to_relay_of,
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OWN_RECORDS, peer_key
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
@@ -44,7 +44,7 @@ from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
 from entrenous.send.outbox import drop_items_with_any_token
 from entrenous.send.people.contact_history import record_move_progress
-from entrenous.send.people.people_nouns import FollowState
+from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.issue import forget_issued_tokens
 from entrenous.send.tokens.use import has_tokens_for, record_former_mailboxes
@@ -94,7 +94,7 @@ def was_at_another_mailbox(epoch: int, device: Device) -> bool:
     return bool(then - {me.home.mailbox})
 
 
-def old_mailboxes_due(device: Device) -> tuple[FormerAddress, ...]:
+def old_mailboxes_due_for_fetch(device: Device) -> tuple[FormerAddress, ...]:
     """Return the old mailboxes that are due to be fetched from."""
     now = device.clock.now()
     return tuple(one for one in former_addresses(device) if _is_fetch_due(one, now))
@@ -151,7 +151,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         # The highest possible generation locks out copies of this device from before the move. A
         # mailbox that is unknown right after a fetch has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
-            report_unlock_to(home, VAULT_GENERATION_MAX, device)
+            report_unlock_to_relay_of(home, VAULT_GENERATION_MAX, device)
         FORMER_ADDRESS_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
     if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
@@ -162,7 +162,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
             FORMER_ADDRESS_TABLE.drop(key, device.vault)
 
 
-def note_failed_fetch(
+def handle_failed_fetch(
     old: FormerAddress, why: EntrenousError, device: Device
 ) -> EntrenousError | None:
     """Handle a failed fetch from an old mailbox; return the error to report, or None.
@@ -205,7 +205,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     device.vault.put(OWN_RECORDS, SETUP_UNFINISHED_RECORD, b"")
     _queue_greetings_to_everybody(device)
     if not led:
-        record_move_progress(new.home.relay_url, FollowState.MOVED, device)
+        record_move_progress(new.home.relay_url, FollowedMoveState.MOVED, device)
     _greet_own_devices(before, device)
 
 

@@ -198,7 +198,7 @@ def send_own_changes_to_relay(device: Device) -> list[EntrenousError]:
     Returns: the errors met; the next call tries again.
     """
     problems = list[EntrenousError]()
-    for update in (_publish_key_bundle, _send_close_token, *_due_deletions(device)):
+    for update in (_publish_key_bundle, _send_close_token, *_due_deletion_tasks(device)):
         try:
             update(device)
         except EntrenousError as error:
@@ -269,7 +269,7 @@ def _send_close_token(device: Device) -> None:
         device.vault.drop(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
 
 
-def _due_deletions(device: Device) -> list[Callable[[Device], None]]:
+def _due_deletion_tasks(device: Device) -> list[Callable[[Device], None]]:
     now, surely = device.clock.now(), trusted_time(device)
     every = list(MAILBOX_TO_DELETE_TABLE.all(device.vault))
     for one in every:
@@ -291,7 +291,7 @@ def _is_deletion_due(deletion: MailboxDeletion, now: datetime) -> bool:
 
 def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
     try:
-        _try_each_token(deletion, device)
+        _delete_with_any_token(deletion, device)
     # the mailbox never existed, or the relay temporarily uses another database
     except NoSuchMailbox:
         if deletion.name is not None:
@@ -327,7 +327,7 @@ def _schedule_deletion_retry(deletion: MailboxDeletion, device: Device) -> None:
     )
 
 
-def _try_each_token(deletion: MailboxDeletion, device: Device) -> None:
+def _delete_with_any_token(deletion: MailboxDeletion, device: Device) -> None:
     """Try each token in turn; raises WrongToken if the relay accepts none."""
     *others, last = (deletion.token, *deletion.others)
     for token in others:

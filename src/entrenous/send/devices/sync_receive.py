@@ -39,7 +39,7 @@ from entrenous.send.devices.sync_records import (
     shared_record_key,
     store_change_stamp,
 )
-from entrenous.send.devices.sync_send import mark_for_resync, note_synced
+from entrenous.send.devices.sync_send import mark_for_resync, record_synced_version
 from entrenous.send.formats.sync_format import (
     SharedBlock,
     SharedCircle,
@@ -48,7 +48,7 @@ from entrenous.send.formats.sync_format import (
     SharedForgottenContact,
     SharedMailboxes,
     SharedRecord,
-    read_sync,
+    read_sync_note,
 )
 from entrenous.send.letter.letter_nouns import SyncNote
 from entrenous.send.people.block import block_contact
@@ -61,14 +61,14 @@ from entrenous.send.people.circles import (
     store_circle,
 )
 from entrenous.send.people.contact_history import record_contact_change, record_renaming
-from entrenous.send.people.invite import note_joined_elsewhere
+from entrenous.send.people.invite import record_joined_on_other_device
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
     forget_contact,
     free_contact_name,
     store_contact,
 )
-from entrenous.send.tokens.use import lacks_range, receive_lent_tokens
+from entrenous.send.tokens.use import lacks_token_range, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 
 
@@ -93,7 +93,7 @@ def resolve_shared_name(
             record_renaming(wanted, name, device)
         return name
     for one in others:
-        _rename_to_free(one, device)
+        _rename_to_free_name(one, device)
     return wanted
 
 
@@ -111,7 +111,7 @@ def _naming_rank(owner: PersonId | CircleId) -> tuple[int, bytes]:
     return -len(owner), owner
 
 
-def _rename_to_free(named: Contact | Circle, device: Device) -> None:
+def _rename_to_free_name(named: Contact | Circle, device: Device) -> None:
     renamed = replace(named, name=free_contact_name(named.name, device))
     record_renaming(named.name, renamed.name, device)
     if isinstance(renamed, Contact):
@@ -133,7 +133,7 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
         NotForThisMailbox: it has another device's close token, or says that we know, forgot or
             blocked ourselves.
     """
-    shared = read_sync(note)
+    shared = read_sync_note(note)
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
         raise NotForThisMailbox(what="it is about a device other than the one that sent it")
     if isinstance(shared, _RECORDS_ABOUT_PEOPLE) and shared.person == own_device(device).person.id:
@@ -143,9 +143,9 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     # here. Then all_shared_records dates it as a new change.
     key, said = shared_record_key(shared), ChangeStamp(shared.at, shared_record_digest(shared))
     known = change_stamp_of(key, device)
-    if known is not None and _is_ours_current(known, said, shared):
+    if known is not None and _is_our_record_current(known, said, shared):
         if known == said:
-            note_synced(sender, key, device)
+            record_synced_version(sender, key, device)
         if isinstance(shared, SharedContact):
             _store_lent_tokens(shared, device)
         elif isinstance(shared, SharedForgottenContact):
@@ -153,10 +153,10 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
         return
     _apply_record(shared, epoch, device)
     store_change_stamp(key, said, device)
-    note_synced(sender, key, device)
+    record_synced_version(sender, key, device)
 
 
-def _is_ours_current(known: ChangeStamp, received: ChangeStamp, shared: SharedRecord) -> bool:
+def _is_our_record_current(known: ChangeStamp, received: ChangeStamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
     Records that a single device writes arrive in order.
@@ -203,7 +203,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
     # a newly linked device receives old contacts, which are no news
     is_news = shared.since >= own_device(device).key.created_at
     if before is None and trust is Trust.BY_LINK and is_news:
-        note_joined_elsewhere(after, device)
+        record_joined_on_other_device(after, device)
     _store_lent_tokens(shared, device)
 
 
@@ -226,7 +226,7 @@ def _apply_own_record(shared: SharedRecord, device: Device) -> None:
     if not isinstance(shared, SharedContact):
         raise NotForThisMailbox(what="it treats you as one of your own contacts")
     for key, lent in shared.lent:
-        if linked_device_by_id(key, device) and lacks_range(shared.person, key, device):
+        if linked_device_by_id(key, device) and lacks_token_range(shared.person, key, device):
             receive_lent_tokens(shared.person, key, lent, device)
             device.vault.put(DEVICE_TO_GREET, peer_key(shared.person, key), b"")
 

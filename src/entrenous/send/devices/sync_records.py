@@ -141,12 +141,12 @@ def is_known_blocked(person: PersonId, device: Device) -> bool:
 def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -> SharedRecord:
     stamp, digest = change_stamp_of(key, device), shared_record_digest(shared)
     if stamp is None or stamp.digest != digest:
-        stamp = ChangeStamp(_changed_at(shared, stamp, now), digest)
+        stamp = ChangeStamp(_new_change_time(shared, stamp, now), digest)
         store_change_stamp(key, stamp, device)
     return replace(shared, at=stamp.at)
 
 
-def _changed_at(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
+def _new_change_time(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
     """Return the time of a change: now, or one second after the previous change if that has a later
     time.
     """

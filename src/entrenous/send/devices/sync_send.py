@@ -20,7 +20,7 @@ from entrenous.send.formats.sync_format import (
     SharedContact,
     SharedForgottenContact,
     SharedRecord,
-    write_sync,
+    write_sync_note,
 )
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.write import (
@@ -33,8 +33,8 @@ from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
-_STAMP_DIGEST_OFFSET_BYTES: Final = 8  # offset of the digest, after the time in bytes
-_STAMP_BYTES: Final = 40  # time and digest; device ids follow
+_DIGEST_OFFSET_BYTES: Final = 8  # offset of the digest, after the time in bytes
+_TIME_AND_DIGEST_BYTES: Final = 40  # time and digest; device ids follow
 
 
 def send_sync_letters(device: Device) -> None:
@@ -53,7 +53,7 @@ def send_sync_letters(device: Device) -> None:
                 _write_changed_records(one, to, records, device)
 
 
-def note_synced(
+def record_synced_version(
     sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
 ) -> None:
     """Record that another device of ours has the present version of this record.
@@ -64,7 +64,7 @@ def note_synced(
     stamp = change_stamp_of(key, device)
     if stamp is not None:
         before = device.vault.get(SYNCED_VERSION, _synced_key(sibling, key)) or b""
-        still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
+        still = before[_TIME_AND_DIGEST_BYTES:] if lacks is None else b"".join(lacks)
         device.vault.put(
             SYNCED_VERSION, _synced_key(sibling, key), _synced_state(key, device) + still
         )
@@ -101,7 +101,7 @@ def _write_changed_records(
 ) -> None:
     for key, shared in records.items():
         told = device.vault.get(SYNCED_VERSION, _synced_key(linked.device, key))
-        knows = told is not None and told[:_STAMP_BYTES] == _synced_state(key, device)
+        knows = told is not None and told[:_TIME_AND_DIGEST_BYTES] == _synced_state(key, device)
         if told is not None and _was_forgotten(told, shared):
             told = None  # with the contact, the other device forgot the tokens that it was lent
         lacked = [
@@ -109,12 +109,14 @@ def _write_changed_records(
         ]
         if (knows and not lacked) or not _is_encodable(shared):
             continue
-        said = _with_tokens(shared, lacked, device)
+        said = _with_lent_tokens(shared, lacked, device)
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
             continue  # we have no tokens yet for this contact
-        write_letter(write_sync(said), to, outer_parts_without_content(device), device)
-        note_synced(linked.device, key, device, [who for who in lacked if who not in lent])
+        write_letter(write_sync_note(said), to, outer_parts_without_content(device), device)
+        record_synced_version(
+            linked.device, key, device, [who for who in lacked if who not in lent]
+        )
 
 
 def _devices_without_tokens(
@@ -127,7 +129,7 @@ def _devices_without_tokens(
     listed = [key.device for key in contact.person.devices]
     if sent_state is None:
         return listed
-    noted = sent_state[_STAMP_BYTES:]
+    noted = sent_state[_TIME_AND_DIGEST_BYTES:]
     lacked = {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
     return [one for one in listed if one in lacked]
 
@@ -137,7 +139,7 @@ def _was_forgotten(sent_state: bytes, shared: SharedRecord) -> bool:
     if not isinstance(shared, SharedContact):
         return False
     gone = shared_record_digest(SharedForgottenContact(shared.person, shared.at))
-    return sent_state[_STAMP_DIGEST_OFFSET_BYTES:_STAMP_BYTES] == gone
+    return sent_state[_DIGEST_OFFSET_BYTES:_TIME_AND_DIGEST_BYTES] == gone
 
 
 def _is_encodable(shared: SharedRecord) -> bool:
@@ -146,13 +148,15 @@ def _is_encodable(shared: SharedRecord) -> bool:
     An invalid record must neither stop the other records nor use up tokens.
     """
     try:
-        write_sync(shared)
+        write_sync_note(shared)
     except ValueError:
         return False
     return True
 
 
-def _with_tokens(shared: SharedRecord, lacked: Sequence[DeviceId], device: Device) -> SharedRecord:
+def _with_lent_tokens(
+    shared: SharedRecord, lacked: Sequence[DeviceId], device: Device
+) -> SharedRecord:
     """Add tokens for those devices, if we have any."""
     if not isinstance(shared, SharedContact):
         return shared
@@ -167,7 +171,7 @@ def _synced_state(key: str, device: Device) -> bytes:
     stamp = change_stamp_of(key, device)
     if stamp is None:
         return b""
-    return int(stamp.at.timestamp()).to_bytes(_STAMP_DIGEST_OFFSET_BYTES, "big") + stamp.digest
+    return int(stamp.at.timestamp()).to_bytes(_DIGEST_OFFSET_BYTES, "big") + stamp.digest
 
 
 def _synced_key(sibling: DeviceId, key: str) -> str:

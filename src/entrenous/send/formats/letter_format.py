@@ -28,7 +28,8 @@ from entrenous.send.formats.message_format import (
 )
 from entrenous.send.letter.letter_nouns import (
     Body,
-    CompareStep,
+    ComparisonStep,
+    ContactRequestNote,
     Header,
     Hello,
     InviteLinkUsedUp,
@@ -37,7 +38,6 @@ from entrenous.send.letter.letter_nouns import (
     Manifest,
     Reaction,
     RecallNote,
-    RequestNote,
     SyncNote,
     SyncTopic,
     TokenRangeNote,
@@ -71,7 +71,7 @@ _COMPARISON_STEP_BYTES_MAX: Final = 96
 def _parse_hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
     return Hello(
-        _parse_card(card),
+        _parse_key_bundle(card),
         parse_secret(seed),
         _parse_first_index(first),
         parse_optional(invite_lock, parse_hash),
@@ -107,10 +107,10 @@ def _parse_reaction(value: object) -> Reaction:
     )
 
 
-def _parse_comparison_step(value: object) -> CompareStep:
+def _parse_comparison_step(value: object) -> ComparisonStep:
     transaction, step, data = as_list(value, 3, 3)
     number = as_uint(step, _COMPARISON_STEPS_MAX, 1)
-    return CompareStep(
+    return ComparisonStep(
         as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _COMPARISON_STEP_BYTES_MAX)
     )
 
@@ -120,10 +120,10 @@ def _parse_token_range(value: object) -> TokenRangeNote:
     return TokenRangeNote(parse_secret(seed), _parse_first_index(first))
 
 
-def _parse_request(value: object) -> RequestNote:
+def _parse_request(value: object) -> ContactRequestNote:
     card, note = as_list(value, 2, 2)
-    return RequestNote(
-        _parse_card(card), _parse_visible_text(as_text(note, REQUEST_NOTE_CHARS_MAX))
+    return ContactRequestNote(
+        _parse_key_bundle(card), _parse_visible_text(as_text(note, REQUEST_NOTE_CHARS_MAX))
     )
 
 
@@ -152,7 +152,7 @@ def _parse_visible_text(text: str) -> str:
     return text
 
 
-def _parse_card(value: object) -> bytes:
+def _parse_key_bundle(value: object) -> bytes:
     return as_bytes_up_to(value, PLAIN_CARD_BYTES_MAX)
 
 
@@ -191,7 +191,7 @@ def write_hpke_info(address: LetterAddress) -> bytes:
     return encode_checked(fields, _read_hpke_info)
 
 
-def write_sealed(key: bytes, around: bytes) -> bytes:
+def write_sealed_letter(key: bytes, around: bytes) -> bytes:
     """Encode an envelope's content: the version, the recipient's key id (8 bytes), the sealed
     bytes.
 
@@ -203,7 +203,7 @@ def write_sealed(key: bytes, around: bytes) -> bytes:
     return bytes([LETTER_VERSION]) + key + around
 
 
-def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
+def read_sealed_letter(untrusted: bytes) -> tuple[bytes, bytes]:
     """Return the recipient's key id (8 bytes) and the sealed bytes for crypto/seal.py.
 
     Raises:
@@ -320,16 +320,16 @@ _BODY_KINDS: Final[Mapping[int, _BodyKind]] = {
         RecallNote, lambda one: one.message, lambda value: RecallNote(_parse_message(value))
     ),
     4: _BodyKind(
-        KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_parse_card(value))
+        KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_parse_key_bundle(value))
     ),
     5: _BodyKind(SyncNote, lambda one: [int(one.topic), one.data], _parse_sync),
     6: _BodyKind(Receipts, _receipt_fields, _parse_receipts),
     7: _BodyKind(Reaction, lambda one: [one.sender, one.message, one.text], _parse_reaction),
     8: _BodyKind(
-        CompareStep, lambda one: [one.transaction, one.step, one.data], _parse_comparison_step
+        ComparisonStep, lambda one: [one.transaction, one.step, one.data], _parse_comparison_step
     ),
     9: _BodyKind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _parse_token_range),
-    10: _BodyKind(RequestNote, lambda one: [one.card, one.note], _parse_request),
+    10: _BodyKind(ContactRequestNote, lambda one: [one.card, one.note], _parse_request),
     11: _BodyKind(
         InviteLinkUsedUp,
         lambda one: one.invite_lock,

@@ -44,7 +44,7 @@ from entrenous.wire.text import as_name, as_url
 LINK_CODE_PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
 _CODE_CHARS_MAX: Final = 1024
-_TYPE_BYTE: Final = b"\x4c"
+_LINK_MESSAGE_TYPE_BYTE: Final = b"\x4c"
 _MESSAGE_LENGTH_BYTES: Final = 4
 _LETTER_OVERHEAD_BYTES: Final = 1145  # bytes; docs/spec/letter.md section 1
 _ENVELOPE_SIZES_BYTES: Final = tuple(
@@ -107,7 +107,7 @@ def pad_link_message(message: bytes) -> bytes:
     Raises:
         ValueError: the message is too long.
     """
-    whole = _TYPE_BYTE + len(message).to_bytes(_MESSAGE_LENGTH_BYTES, "big") + message
+    whole = _LINK_MESSAGE_TYPE_BYTE + len(message).to_bytes(_MESSAGE_LENGTH_BYTES, "big") + message
     size = next((one for one in _ENVELOPE_SIZES_BYTES if one >= len(whole)), None)
     if size is None:
         raise ValueError("a message of a linking fits an envelope")
@@ -120,9 +120,9 @@ def unpad_link_message(untrusted: bytes) -> bytes:
     Raises:
         BadLink: there is none.
     """
-    begin = len(_TYPE_BYTE) + _MESSAGE_LENGTH_BYTES
-    end = begin + int.from_bytes(untrusted[len(_TYPE_BYTE) : begin], "big")
-    if not untrusted.startswith(_TYPE_BYTE) or len(untrusted) < end:
+    begin = len(_LINK_MESSAGE_TYPE_BYTE) + _MESSAGE_LENGTH_BYTES
+    end = begin + int.from_bytes(untrusted[len(_LINK_MESSAGE_TYPE_BYTE) : begin], "big")
+    if not untrusted.startswith(_LINK_MESSAGE_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink
     message = untrusted[begin:end]
     if len(message) > _ENVELOPE_SIZES_BYTES[-1] - begin or pad_link_message(message) != untrusted:
@@ -176,7 +176,7 @@ def _parse_stop(fields: list[Any]) -> LinkStop:
 _PARSERS: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _parse_stop)
 
 
-_MASTER_BYTES: Final = 64
+_MASTER_KEY_BYTES: Final = 64
 _ENFORCES_MAX: Final = 16
 _LENT_TOKENS_MAX: Final = 8
 
@@ -286,7 +286,7 @@ def _parse_enforced_limits(value: object) -> tuple[int, ...]:
 
 
 def _parse_master_key(value: object) -> Secret:
-    return Secret(as_bytes(value, _MASTER_BYTES))
+    return Secret(as_bytes(value, _MASTER_KEY_BYTES))
 
 
 def _parse_token(value: object) -> Secret:

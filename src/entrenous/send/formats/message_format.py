@@ -54,7 +54,7 @@ def write_manifest(manifest: Manifest) -> bytes:
     return encode([fields[key] for key in _MANIFEST_FIELDS])
 
 
-def write_marks(manifest: Manifest) -> bytes:
+def write_marks_hash_input(manifest: Manifest) -> bytes:
     """Encode the input of a marks hash: field 12 (docs/spec/content.md section 6)."""
     return write_commitments(manifest.marks)
 

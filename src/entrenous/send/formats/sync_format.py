@@ -127,7 +127,7 @@ _ZERO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUST_BY_NUMBER: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)
 
 
-def write_sync(shared: SharedRecord) -> SyncNote:
+def write_sync_note(shared: SharedRecord) -> SyncNote:
     """Encode a note.
 
     Raises:
@@ -135,12 +135,12 @@ def write_sync(shared: SharedRecord) -> SyncNote:
     """
     topic = _TOPICS[type(shared)]
     data = encode_checked(
-        _record_fields(shared), lambda encoded: read_sync(SyncNote(topic, encoded))
+        _record_fields(shared), lambda encoded: read_sync_note(SyncNote(topic, encoded))
     )
     return SyncNote(topic, data)
 
 
-def read_sync(untrusted: SyncNote) -> SharedRecord:
+def read_sync_note(untrusted: SyncNote) -> SharedRecord:
     """Decode a note.
 
     Raises:

@@ -235,7 +235,7 @@ def serve_view(look: ViewSession) -> Iterator[str]:
             thread.join()
 
 
-_PRESS_TIMEOUT_S: Final = 600
+_SHOW_BUTTON_TIMEOUT_S: Final = 600
 _LOAD_TIMEOUT_S: Final = 60
 
 
@@ -262,7 +262,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
                 "it is stored."
             )
         )
-        look.asked.wait(_PRESS_TIMEOUT_S)
+        look.asked.wait(_SHOW_BUTTON_TIMEOUT_S)
         if not look.asked.is_set() or look.over.is_set():
             raise ViewNeverShown(name=message)
         try:

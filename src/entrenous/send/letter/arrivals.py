@@ -18,11 +18,11 @@ from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    AWAITING_LIST,
+    AWAITING_DEVICE_LIST,
     EARLY_RECALL,
-    FROM_NEWER_PROGRAM,
     INVITE_USE_TO_ANSWER,
-    UNDECRYPTABLE,
+    LETTER_FROM_NEWER_PROGRAM,
+    UNDECRYPTABLE_LETTER,
     Table,
     inbox_key,
 )
@@ -40,7 +40,7 @@ from entrenous.send.devices.old_mailbox import our_relays
 from entrenous.send.devices.sync_send import mark_contact_for_resync
 from entrenous.send.inbox import free_message_name, index_message_name, store_message_state
 from entrenous.send.letter.letter_nouns import (
-    CompareStep,
+    ComparisonStep,
     Hello,
     InviteLinkUsedUp,
     KeyBundleNote,
@@ -58,12 +58,12 @@ from entrenous.send.message.react import accept_reaction
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.block import is_blocked
 from entrenous.send.people.compare_keys import process_comparison_step
-from entrenous.send.people.contact_history import note_heard_from
+from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.invite import (
     accept_hello,
-    handle_used_up_link,
-    invite_link_by_lock,
-    note_person_joined,
+    forget_contact_of_used_up_link,
+    invite_link_by_token_hash,
+    record_person_joined,
     refuse_used_up_link,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
@@ -86,7 +86,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
         # the state of the session still advances, so that letters after an unblocking can be opened
         return
-    note_heard_from(letter.person.id, letter.header.from_device, device)
+    record_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
     note_named_list(letter.person.id, named, device, own=True)
@@ -94,7 +94,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
         repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVAL_HANDLERS.get(type(letter.body))
     if handler is None:
-        record_unknown_kind(waiting.id.hex(), device)
+        record_letter_of_unknown_kind(waiting.id.hex(), device)
     else:
         handler(letter.body, letter, waiting, device)
 
@@ -115,7 +115,9 @@ def _on_hello(hello: Hello, letter: Letter, _waiting: WaitingEnvelope, device: D
     if is_from_own_device(letter.header, device):
         accept_own_device_hello(hello, letter.header, device)
         return
-    invite = None if hello.invite_lock is None else invite_link_by_lock(hello.invite_lock, device)
+    invite = (
+        None if hello.invite_lock is None else invite_link_by_token_hash(hello.invite_lock, device)
+    )
     is_new = contact_by_id(letter.person.id, device) is None
     if is_new and invite is None:
         raise NotInvited
@@ -125,7 +127,7 @@ def _on_hello(hello: Hello, letter: Letter, _waiting: WaitingEnvelope, device: D
     contact = accept_hello(hello, letter.person, invite, device)
     receive_range(letter.header, hello.seed, hello.first, device)
     if is_new and invite is not None:
-        note_person_joined(invite, contact, letter.header.from_device, device)
+        record_person_joined(invite, contact, letter.header.from_device, device)
     if invite is not None:
         mark_contact_for_resync(contact.person.id, device)
         device.vault.put(INVITE_USE_TO_ANSWER, contact.person.id.hex(), b"")
@@ -182,7 +184,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
     RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
-    CompareStep: lambda step, letter, _, device: process_comparison_step(
+    ComparisonStep: lambda step, letter, _, device: process_comparison_step(
         step, letter.header, sender_of(letter, device), device
     ),
     TokenRangeNote: _on_more_tokens,
@@ -196,7 +198,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
         note, letter.header, sender_of(letter, device), device
     ),
     SyncNote: lambda note, letter, _, device: accept_sync_letter(note, letter.header, device),
-    InviteLinkUsedUp: lambda note, letter, _, device: handle_used_up_link(
+    InviteLinkUsedUp: lambda note, letter, _, device: forget_contact_of_used_up_link(
         note, sender_of(letter, device), device
     ),
 }
@@ -243,25 +245,25 @@ _COUNTED_LETTERS_MAX: Final = (
 )
 
 
-def record_undecryptable(envelope: str, device: Device) -> None:
-    if len(list(device.vault.items(UNDECRYPTABLE))) < _COUNTED_LETTERS_MAX:
-        device.vault.put(UNDECRYPTABLE, envelope, b"")
+def record_undecryptable_letter(envelope: str, device: Device) -> None:
+    if len(list(device.vault.items(UNDECRYPTABLE_LETTER))) < _COUNTED_LETTERS_MAX:
+        device.vault.put(UNDECRYPTABLE_LETTER, envelope, b"")
 
 
-def take_undecryptable(device: Device) -> int:
+def take_undecryptable_count(device: Device) -> int:
     """Return and reset the number of letters that could not be decrypted."""
-    return _count_and_clear(UNDECRYPTABLE, device)
+    return _count_and_clear(UNDECRYPTABLE_LETTER, device)
 
 
-def record_unknown_kind(envelope: str, device: Device) -> None:
+def record_letter_of_unknown_kind(envelope: str, device: Device) -> None:
     """Count a letter of a kind that only a newer program knows."""
-    if len(device.vault.keys(FROM_NEWER_PROGRAM)) < _COUNTED_LETTERS_MAX:
-        device.vault.put(FROM_NEWER_PROGRAM, envelope, b"")
+    if len(device.vault.keys(LETTER_FROM_NEWER_PROGRAM)) < _COUNTED_LETTERS_MAX:
+        device.vault.put(LETTER_FROM_NEWER_PROGRAM, envelope, b"")
 
 
 def take_update_notice(device: Device) -> tuple[NeedsUpdate, ...]:
     """Ask for an update, once, if letters of an unknown kind arrived."""
-    return (NeedsUpdate(),) if _count_and_clear(FROM_NEWER_PROGRAM, device) else ()
+    return (NeedsUpdate(),) if _count_and_clear(LETTER_FROM_NEWER_PROGRAM, device) else ()
 
 
 def _count_and_clear(table: str, device: Device) -> int:
@@ -273,7 +275,7 @@ def _count_and_clear(table: str, device: Device) -> int:
 
 
 _KEPT_LETTERS_MAX: Final = 64  # up to 160 KiB each
-_KEPT_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed sender
+_KEPT_LETTERS_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,10 +291,12 @@ class AwaitingLetter:
     since: datetime
 
 
-AWAITING_LIST_TABLE: Final = Table(AWAITING_LIST, AwaitingLetter)
+AWAITING_DEVICE_LIST_TABLE: Final = Table(AWAITING_DEVICE_LIST, AwaitingLetter)
 
 
-def keep_until_list_known(waiting: WaitingEnvelope, why: EntrenousError, device: Device) -> bool:
+def keep_letter_until_list_known(
+    waiting: WaitingEnvelope, why: EntrenousError, device: Device
+) -> bool:
     """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
     Only letters from contacts are kept. Call it in a transaction.
     """
@@ -302,14 +306,14 @@ def keep_until_list_known(waiting: WaitingEnvelope, why: EntrenousError, device:
     writer = contact_by_id(by, device)
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
-    kept = list(AWAITING_LIST_TABLE.all(device.vault))
+    kept = list(AWAITING_DEVICE_LIST_TABLE.all(device.vault))
     if (
         len(kept) >= _KEPT_LETTERS_MAX
-        or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_PER_SENDER_MAX
+        or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_LETTERS_PER_SENDER_MAX
     ):
         return False
     waiting_letters = AwaitingLetter(waiting, lacks, by, now_in_whole_seconds(device))
-    AWAITING_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
+    AWAITING_DEVICE_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
     return True
 
 
@@ -319,14 +323,14 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
-    for letters in AWAITING_LIST_TABLE.all(device.vault):
+    for letters in AWAITING_DEVICE_LIST_TABLE.all(device.vault):
         key = letters.waiting.id.hex()
         if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
             due.append(letters.waiting)
         elif now - letters.since > timedelta(days=AWAITING_DEVICE_LIST_DAYS_MAX):
             with device.vault.transaction():
-                record_undecryptable(key, device)
-                AWAITING_LIST_TABLE.drop(key, device.vault)
+                record_undecryptable_letter(key, device)
+                AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, MessageN
 from entrenous.base.screen_text import CHARS_DRAWN_AS_GAP, is_terminal_control, visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
-from entrenous.device.vault_tables import OWN_KEY, PEER, REACTION, Table
+from entrenous.device.vault_tables import OWN_XWING_KEY, PEER, REACTION, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class SyncNote:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareStep:
+class ComparisonStep:
     """A step of comparing keys by short authentication strings; ``data`` has at most 96 bytes."""
 
     transaction: bytes
@@ -190,7 +190,7 @@ class TokenRangeNote:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestNote:
+class ContactRequestNote:
     """A stranger's request to be added; ``note`` has at most 280 characters."""
 
     card: bytes
@@ -222,9 +222,9 @@ Body = (
     | SyncNote
     | Receipts
     | Reaction
-    | CompareStep
+    | ComparisonStep
     | TokenRangeNote
-    | RequestNote
+    | ContactRequestNote
     | InviteLinkUsedUp
     | UnknownBody
 )
@@ -379,4 +379,4 @@ class OwnXWingKey:
     peer: str | None = None
 
 
-OWN_KEY_TABLE: Final = Table(OWN_KEY, OwnXWingKey)
+OWN_XWING_KEY_TABLE: Final = Table(OWN_XWING_KEY, OwnXWingKey)

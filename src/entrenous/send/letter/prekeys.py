@@ -23,16 +23,16 @@ from entrenous.send.clock_sanity import (
 )
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnXWingKey, XWingKey
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OwnXWingKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
-_TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS_MAX // 2
+_TOP_UP_BELOW_ONE_TIME_KEYS: Final = ONE_TIME_KEYS_MAX // 2
 _PREKEY_ROTATED_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _REPLACED_PREKEY_DELETED_AFTER: Final = timedelta(
     days=14
 )  # time after which a replaced prekey is deleted
 _UNPUBLISHED_PREKEYS_RECORD: Final = OwnRecord("prekeys", Prekeys)
-_FILLER_LEAF: Final = bytes(32)
+_PADDING_MERKLE_LEAF: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekey
 def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements:
     account, fallback_id, fallback = replace_fallback_key(olm_account_of(device))
     store_olm_account(account, device)
-    xwing = make_own_key(None, me, device)
+    xwing = make_own_xwing_key(None, me, device)
     made = ReusableKeyStatements(
         _prekey_statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _prekey_statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
@@ -106,16 +106,16 @@ def top_up_prekeys(device: Device) -> None:
     left_at_relay = device.courier.prekey_count(
         home.relay_url, home.mailbox, home.owner, me.key.device
     )
-    _redate_future_keys(device)
+    _mark_future_keys_for_rotation(device)
     is_fresh = any(
         is_recent(key.made_at, _PREKEY_ROTATED_AFTER, device) for key in _own_xwing_prekeys(device)
     )
-    if left_at_relay < _TOP_UP_BELOW_KEYS or not is_fresh:
+    if left_at_relay < _TOP_UP_BELOW_ONE_TIME_KEYS or not is_fresh:
         publish_prekeys(device, lasting=not is_fresh)
     _delete_old_prekeys(device)
 
 
-def _redate_future_keys(device: Device) -> None:
+def _mark_future_keys_for_rotation(device: Device) -> None:
     """Mark prekeys dated far in the future as due for rotation, unless the clock may be behind now.
     They were made while the clock was ahead, and would otherwise count as the newest until that
     date.
@@ -124,12 +124,12 @@ def _redate_future_keys(device: Device) -> None:
     for key in _own_xwing_prekeys(device):
         if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
             due = replace(key, made_at=now - _PREKEY_ROTATED_AFTER)
-            OWN_KEY_TABLE.store(due, key.id.hex(), device.vault)
+            OWN_XWING_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
 def _own_xwing_prekeys(device: Device) -> list[OwnXWingKey]:
     """Return our X-Wing prekeys, oldest first."""
-    public = [key for key in OWN_KEY_TABLE.all(device.vault) if key.peer is None]
+    public = [key for key in OWN_XWING_KEY_TABLE.all(device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
 
 
@@ -138,15 +138,15 @@ def _delete_old_prekeys(device: Device) -> None:
     now = trusted_time(device)
     for key, successor in pairwise(_own_xwing_prekeys(device)):
         if now - successor.made_at >= _REPLACED_PREKEY_DELETED_AFTER:
-            OWN_KEY_TABLE.drop(key.id.hex(), device.vault)
+            OWN_XWING_KEY_TABLE.drop(key.id.hex(), device.vault)
 
 
-def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
+def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
     private = private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
     key_id = device.dice.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
-    OWN_KEY_TABLE.store(own, key_id.hex(), device.vault)
+    OWN_XWING_KEY_TABLE.store(own, key_id.hex(), device.vault)
     return XWingKey(key_id, xwing_public_key(private))
 
 
@@ -166,7 +166,10 @@ def _sign_prekey_set(statements: Sequence[bytes], me: OwnIdentity, device: Devic
     The Merkle tree is filled up with dummy leaves, so that all paths are equally long and the
     length of a relay's answer does not reveal which keys it has.
     """
-    leaves = [*map(prekey_leaf, statements), *[_FILLER_LEAF] * (BATCH_SIZE_MAX - len(statements))]
+    leaves = [
+        *map(prekey_leaf, statements),
+        *[_PADDING_MERKLE_LEAF] * (BATCH_SIZE_MAX - len(statements)),
+    ]
     batch = sign_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (

@@ -18,7 +18,12 @@ from entrenous.crypto.seal import (
 )
 from entrenous.crypto.statements import check_heads_agree, device_list_heads, verify_key_bundle
 from entrenous.device.device import Device
-from entrenous.device.identities import OwnIdentity, known_heads, olm_account_of, store_olm_account
+from entrenous.device.identities import (
+    OwnIdentity,
+    known_list_heads,
+    olm_account_of,
+    store_olm_account,
+)
 from entrenous.device.vault_tables import (
     SEEN_MESSAGE,
     inbox_key,
@@ -28,13 +33,14 @@ from entrenous.send.devices.device_lists import fork_error
 from entrenous.send.formats.letter_format import (
     read_body,
     read_header,
-    read_sealed,
+    read_sealed_letter,
     write_hpke_info,
 )
 from entrenous.send.letter.letter_nouns import (
-    OWN_KEY_TABLE,
+    OWN_XWING_KEY_TABLE,
     PEER_TABLE,
     Body,
+    ContactRequestNote,
     Header,
     Hello,
     KeyBundleNote,
@@ -42,7 +48,6 @@ from entrenous.send.letter.letter_nouns import (
     OwnXWingKey,
     PeerDevice,
     PersonHead,
-    RequestNote,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.wire.key_bundle import read_key_bundle
@@ -64,8 +69,8 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     Raises:
         BadLetter, NotForThisMailbox, BadKeyBundle, BadSignature, ForkedDeviceList.
     """
-    key_id, outer_bytes = read_sealed(waiting.sealed)
-    own = OWN_KEY_TABLE.load(key_id.hex(), device.vault)
+    key_id, outer_bytes = read_sealed_letter(waiting.sealed)
+    own = OWN_XWING_KEY_TABLE.load(key_id.hex(), device.vault)
     if own is None:
         raise NotForThisMailbox(what="the key for it is not on this device, or was deleted")
     made_for = None if own.peer is None else PEER_TABLE.load(own.peer, device.vault)
@@ -80,8 +85,8 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
         raise NotForThisMailbox(what="its content does not match its header")
     body = read_body(opened.body)
     person = _authenticated_sender(body, header, device)
-    _check_lists(header, person, me, device)
-    _check_counter(header, peer, device)
+    _check_device_lists(header, person, me, device)
+    _check_letter_counter(header, peer, device)
     _check_next_key(header)
     _store_ratchet_state(header, own, peer, sessions, device)
     return Letter(header, body, person)
@@ -144,8 +149,10 @@ def _open_with_session(session: Secret, outer: OuterLetter) -> OpenedLetter | No
 def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
     """Return the person whose master key certified the device of this session."""
     contact = contact_by_id(header.from_person, device)
-    if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
-        person = _newer_person(verify_key_bundle(read_key_bundle(body.card)), contact)
+    if isinstance(body, Hello | ContactRequestNote) or (
+        isinstance(body, KeyBundleNote) and contact
+    ):
+        person = _person_with_newer_list(verify_key_bundle(read_key_bundle(body.card)), contact)
     elif contact is None:
         raise NotForThisMailbox(what="it is from nobody you know")
     else:
@@ -163,7 +170,7 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
     return person
 
 
-def _newer_person(shown: Person, contact: Contact | None) -> Person:
+def _person_with_newer_list(shown: Person, contact: Contact | None) -> Person:
     """Return the person as the newer list describes them.
 
     A device that the newer list no longer has does not count, whatever key bundle its letter shows.
@@ -172,7 +179,7 @@ def _newer_person(shown: Person, contact: Contact | None) -> Person:
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
 
 
-def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device) -> None:
+def _check_device_lists(header: Header, person: Person, me: OwnIdentity, device: Device) -> None:
     """Check that both device lists named by the letter existed.
 
     An older list may be named: a person's other device may not know the newest one yet, and
@@ -180,7 +187,7 @@ def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device
     """
     contact = contact_by_id(person.id, device)
     shown = Head(person.epoch, person.head)
-    known = (shown,) if contact is None else known_heads(contact, device)
+    known = (shown,) if contact is None else known_list_heads(contact, device)
     named = Head(header.from_epoch, header.from_head)
     try:
         check_heads_agree(known, (shown, named))
@@ -223,7 +230,7 @@ def _check_own_device_list(header: Header) -> None:
         raise NotForThisMailbox(what="it names two different lists of your devices")
 
 
-def _check_counter(header: Header, peer: PeerDevice | None, device: Device) -> None:
+def _check_letter_counter(header: Header, peer: PeerDevice | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
     if (
         header.counter in seen
@@ -263,10 +270,10 @@ def _store_ratchet_state(
         key_epoch=header.from_epoch,
         key_head=header.from_head,
         sent=0 if peer is None else peer.sent,
-        seen=_within_counter_window(seen | {header.counter}),
+        seen=_counters_within_window(seen | {header.counter}),
     )
     if peer is not None:
-        moved = _drop_unneeded_keys(moved, own_key, peer, device)
+        moved = _drop_unneeded_own_keys(moved, own_key, peer, device)
     if peer is not None and not newest:
         moved = replace(
             moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
@@ -274,7 +281,7 @@ def _store_ratchet_state(
     PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _drop_unneeded_keys(
+def _drop_unneeded_own_keys(
     moved: PeerDevice, own_key: OwnXWingKey, peer: PeerDevice, device: Device
 ) -> PeerDevice:
     """Delete our keys that are older than the newest one used, once no letter to them can arrive.
@@ -287,7 +294,7 @@ def _drop_unneeded_keys(
         return replace(moved, mine=peer.mine, used=used)
     needed = 0 if _is_any_letter_missing(moved.seen) else peer.mine.index(used)
     for forgotten in peer.mine[:needed]:
-        OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
+        OWN_XWING_KEY_TABLE.drop(forgotten.hex(), device.vault)
     return replace(moved, mine=peer.mine[needed:], used=used)
 
 
@@ -303,7 +310,7 @@ def _is_any_letter_missing(counters: frozenset[int]) -> bool:
     return len(counters) < min(newest, LETTER_COUNTER_WINDOW_SIZE)
 
 
-def _within_counter_window(counters: frozenset[int]) -> frozenset[int]:
+def _counters_within_window(counters: frozenset[int]) -> frozenset[int]:
     newest = max(counters)
     return frozenset(
         counter for counter in counters if counter > newest - LETTER_COUNTER_WINDOW_SIZE

@@ -34,7 +34,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
-from entrenous.send.formats.message_format import write_manifest, write_marks
+from entrenous.send.formats.message_format import write_manifest, write_marks_hash_input
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
@@ -114,7 +114,7 @@ def _store_owed_receipt(event: ReceiptEvent, received: ReceivedMessage, device: 
         envelope=received.envelope,
         at=now_in_whole_seconds(device).replace(second=0),
         manifest=sha256(write_manifest(manifest)),
-        marks=marks_hash(write_marks(manifest)),
+        marks=marks_hash(write_marks_hash_input(manifest)),
         due_at=_next_due_time(peer_id, device),
     )
     key = f"{peer_id} {received.envelope.hex()} {int(event)}"

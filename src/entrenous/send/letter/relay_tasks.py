@@ -81,10 +81,10 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
 _REPEAT_PERIOD: Final = timedelta(days=EXPIRY_DAYS_MAX)
 _RESTORE_CHECK_INTERVAL_S: Final = 6 * 3600
 # an attempt to reach a relay that does not answer keeps the vault in use for a minute
-_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
+_RESTORE_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
 
 
-def repeat_after_restore(device: Device) -> None:
+def repeat_requests_after_restore(device: Device) -> None:
     """Ask our relays sometimes whether they were restored, and repeat what they may have lost.
 
     Other relays are not asked unless there is something to repeat, because a relay learns when and
@@ -92,13 +92,15 @@ def repeat_after_restore(device: Device) -> None:
     """
     home = own_device(device).home.relay_url
     known = dict(device.vault.items(RELAY_RESTORE))
-    if home in known and not any(_is_check_due(record, device) for record in known.values()):
+    if home in known and not any(
+        _is_restore_check_due(record, device) for record in known.values()
+    ):
         return  # reading all sent copies is slow, so it is done only when due
     relays = {home, *_relays_with_recent_requests(device)}
     for url in known.keys() - relays:
         device.vault.drop(RELAY_RESTORE, url)
     for url in sorted(relays):
-        if _is_check_due(known.get(url), device):
+        if _is_restore_check_due(known.get(url), device):
             with suppress(EntrenousError):
                 _repeat_if_restored(url, home, device)
 
@@ -110,7 +112,7 @@ def _relays_with_recent_requests(device: Device) -> set[str]:
     return taken_back | relays_with_mailbox_deletions(_repeat_period_start(device), device)
 
 
-def _is_check_due(record: bytes | None, device: Device) -> bool:
+def _is_restore_check_due(record: bytes | None, device: Device) -> bool:
     """Return whether it is time to ask a relay again; ``record`` was stored when it was
     last asked.
     """
@@ -127,7 +129,8 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
     device.vault.put(
         RELAY_RESTORE,
         url,
-        b"%d %s" % (now + _CHECK_INTERVAL_AFTER_FAILURE_S - _RESTORE_CHECK_INTERVAL_S, known),
+        b"%d %s"
+        % (now + _RESTORE_CHECK_INTERVAL_AFTER_FAILURE_S - _RESTORE_CHECK_INTERVAL_S, known),
     )
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
@@ -136,7 +139,7 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
         with device.vault.transaction():
             repeat_mailbox_deletions(url, _repeat_period_start(device), device)
         if url == home:
-            _repeat_to_own_relay(device)
+            _repeat_requests_to_own_relay(device)
     device.vault.put(RELAY_RESTORE, url, b"%d %s" % (now, seen))
 
 
@@ -169,7 +172,7 @@ def _unix_seconds_now(device: Device) -> int:
     return int(device.clock.now().timestamp())
 
 
-def _repeat_to_own_relay(device: Device) -> None:
+def _repeat_requests_to_own_relay(device: Device) -> None:
     """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
     token and prekeys.
     """

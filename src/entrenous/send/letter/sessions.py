@@ -26,7 +26,7 @@ from entrenous.send.letter.write import (
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.tokens.issue import issue_range
-from entrenous.send.tokens.use import has_tokens_for, token_for
+from entrenous.send.tokens.use import has_tokens_for, next_token_for
 from entrenous.wire.relay_nouns import PrekeyBundle
 
 _UNREACHABLE_DEVICE_ERRORS: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
@@ -43,7 +43,7 @@ def ensure_session(to: Addressee, device: Device) -> None:
     known = PEER_TABLE.load(peer_id, device.vault)
     if known is not None and known.sessions:
         return
-    token = token_for(to.contact, to.key.device, device)
+    token = next_token_for(to.contact, to.key.device, device)
     bundle = device.courier.claim_prekeys(person.relay_url, to.key.mailbox, token, to.key.device)
     peer = _new_peer(bundle, to, device)
     if known is not None:

@@ -19,11 +19,11 @@ from entrenous.send.formats.letter_format import (
     write_body,
     write_header,
     write_hpke_info,
-    write_sealed,
+    write_sealed_letter,
 )
 from entrenous.send.formats.message_format import write_manifest
 from entrenous.send.letter.letter_nouns import (
-    OWN_KEY_TABLE,
+    OWN_XWING_KEY_TABLE,
     PEER_TABLE,
     Body,
     Header,
@@ -35,7 +35,7 @@ from entrenous.send.letter.letter_nouns import (
     TokenRangeNote,
     XWingKey,
 )
-from entrenous.send.letter.prekeys import make_own_key
+from entrenous.send.letter.prekeys import make_own_xwing_key
 from entrenous.send.outbox import OutboxItem, add_to_outbox, next_outbox_order
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.use import IndexedToken, mailbox_for_token, use_token
@@ -114,7 +114,7 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         peer = PEER_TABLE.load(peer_id, device.vault)
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
-        next_key = make_own_key(peer_id, me, device)
+        next_key = make_own_xwing_key(peer_id, me, device)
         info = write_hpke_info(_letter_address(peer, to, me))
         encoded = write_body(body)
         token = use_token(to.contact, to.key.device, device, greets=isinstance(body, Hello))
@@ -124,8 +124,8 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
             peer.sessions[0], peer.seal_to.public, info, encoded_header, encoded
         )
         _store_peer(peer, session, next_key, device)
-        item = _outbox_item(write_sealed(peer.seal_to.id, sealed), to, outer, token, device)
-        item = replace(item, needs=_last_token_lock_in(body), release_at=outer.release_at)
+        item = _outbox_item(write_sealed_letter(peer.seal_to.id, sealed), to, outer, token, device)
+        item = replace(item, needs=_last_token_hash_in(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             _record_receipt_coverage(body, outer.envelope, device)
@@ -140,7 +140,7 @@ def _record_receipt_coverage(manifest: Manifest, envelope: EnvelopeId, device: D
     RECEIPT_COVERAGE_TABLE.store(covered, envelope.hex(), device.vault)
 
 
-def _last_token_lock_in(body: Body) -> bytes | None:
+def _last_token_hash_in(body: Body) -> bytes | None:
     """Return the hash of the last token that a letter hands out, which must be registered first."""
     if isinstance(body, Hello | TokenRangeNote):
         return token_hash(send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
@@ -190,7 +190,7 @@ def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
 def _store_peer(peer: PeerDevice, session: Secret, next_key: XWingKey, device: Device) -> None:
     mine = (*peer.mine, next_key.id)
     for forgotten in mine[:-XWING_KEYS_PER_PEER_MAX]:
-        OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
+        OWN_XWING_KEY_TABLE.drop(forgotten.hex(), device.vault)
     moved = replace(
         peer,
         sessions=(session, *peer.sessions[1:]),

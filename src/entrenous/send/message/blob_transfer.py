@@ -64,7 +64,7 @@ class _BlobUpload:
 
     def upload(self, on_sent: SentBytesCallback) -> None:
         start = self._bytes_at_relay() if self.item.begun else 0
-        with self.device.vault.open_sealed(self.kept) as file:
+        with self.device.vault.open_sealed_file(self.kept) as file:
             counted, best, idle = _CountedReader(file, on_sent), start, 0
             while True:
                 reader = counted.starting_at(start, once=self.withdraw is not None)
@@ -177,15 +177,15 @@ def _download_blob(
         counted.add(ref.size)
         return part.kept
     if part is None or present is None:
-        part, present = _begin_part(key, part, device.vault), 0
+        part, present = _begin_download(key, part, device.vault), 0
     elif present:
         counted.add(present)
         if _fetch_and_check(part, present, ref, manifest, device, counted.add):
-            return _mark_complete(part, key, device.vault)
+            return _mark_download_complete(part, key, device.vault)
         # A power cut may have damaged earlier bytes: start over.
-        part = _begin_part(key, part, device.vault)
+        part = _begin_download(key, part, device.vault)
     if _fetch_and_check(part, 0, ref, manifest, device, counted.add):
-        return _mark_complete(part, key, device.vault)
+        return _mark_download_complete(part, key, device.vault)
     with device.vault.transaction():
         device.vault.delete_file(part.kept)
         PARTIAL_DOWNLOAD_TABLE.drop(key, device.vault)
@@ -195,18 +195,18 @@ def _download_blob(
 def _downloaded_bytes(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
     """Return the number of bytes present; None if the download cannot be continued."""
     try:
-        present = None if part is None else vault.sealed_size(part.kept)
+        present = None if part is None else vault.sealed_file_size(part.kept)
     except NoSuchBlob:
         return None
     return None if present is None or present > ref.size else present
 
 
-def _begin_part(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
+def _begin_download(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
     """Start an empty part; file and record are created together."""
     with vault.transaction():
         if before is not None:
             vault.delete_file(before.kept)
-        part = DownloadPart(vault.keep_sealed(b""))
+        part = DownloadPart(vault.store_sealed_file(b""))
         PARTIAL_DOWNLOAD_TABLE.store(part, key, vault)
     return part
 
@@ -221,12 +221,12 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - a download needs each of these
 ) -> bool:
     """Download the missing bytes; return whether the blob matches the letter's reference."""
     if present < ref.size:
-        with device.vault.append_sealed(part.kept) as file:
+        with device.vault.append_to_sealed_file(part.kept) as file:
             rest = cast("BinaryIO", _LimitedWriter(file, ref.size - present, on_bytes))
             device.courier.download_blob(
                 manifest.relay_url, ref.id, manifest.fetch_token, rest, present
             )
-    with device.vault.open_sealed(part.kept) as file:
+    with device.vault.open_sealed_file(part.kept) as file:
         try:
             check_blob(ref, file)
         except BlobChanged:
@@ -234,7 +234,7 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - a download needs each of these
     return True
 
 
-def _mark_complete(part: DownloadPart, key: str, vault: Vault) -> BlobId:
+def _mark_download_complete(part: DownloadPart, key: str, vault: Vault) -> BlobId:
     PARTIAL_DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
     return part.kept
 

@@ -71,7 +71,7 @@ class Draft:
         check_message_text(self.text)
 
     @property
-    def words(self) -> str | None:
+    def text_or_caption(self) -> str | None:
         """The text that recipients read, if there is one."""
         return self.text or self.caption or None
 
@@ -251,7 +251,7 @@ def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) ->
     ``files`` are added to those that it has. Raises DiskFull.
     """
     with device.vault.transaction():
-        blobs = (*draft.files, *(device.vault.keep_file(data) for data in files))
+        blobs = (*draft.files, *(device.vault.store_file(data) for data in files))
         number = draft.id or device.dice.token(ID_BYTES)
         kept = replace(draft, id=number, files=blobs)
         DRAFT_TABLE.store(kept, number.hex(), device.vault)
@@ -282,8 +282,8 @@ def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> St
         return draft
     rest = replace(
         draft,
-        files=_remove_at(draft.files, number_in_draft),
-        names=_remove_at(draft.names, number_in_draft),
+        files=_without_element_at(draft.files, number_in_draft),
+        names=_without_element_at(draft.names, number_in_draft),
     )
     with device.vault.transaction():
         DRAFT_TABLE.store(rest, number.hex(), device.vault)
@@ -291,7 +291,7 @@ def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> St
     return rest
 
 
-def _remove_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, ...]:
+def _without_element_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, ...]:
     return (*several[:place], *several[place + 1 :])
 
 

@@ -110,7 +110,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
         KeyboardInterrupt: ``watch`` noticed that the person stopped the transfer.
     """
     making = _MessageInProgress(draft, plan, sending, device)
-    making.seal_all(to, watch)
+    making.seal_all_copies(to, watch)
     return making.commit()
 
 
@@ -124,7 +124,7 @@ class _MessageInProgress:
     device: Device
     made: list[_SealedDeviceCopies] = field(default_factory=list)
 
-    def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
+    def seal_all_copies(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
         """Make and encrypt the copies, one device after the other, to save memory."""
         size = sum(map(len, self.draft.files))
         marking = ByteCounter(TransferStage.MARKING, size * len(to), watch)
@@ -149,7 +149,9 @@ class _MessageInProgress:
             )
         )
         return _SealedDeviceCopies(
-            to, seal_content(files, self.draft.words, to, self.sending, self.device), copies
+            to,
+            seal_content(files, self.draft.text_or_caption, to, self.sending, self.device),
+            copies,
         )
 
     def commit(self) -> datetime | None:
@@ -176,7 +178,7 @@ class _MessageInProgress:
             name=self.sending.name,
             sent_at=self.sending.sent_at,
             pictures=kept.pictures,
-            caption=self.draft.words,
+            caption=self.draft.text_or_caption,
             expires_at=self.sending.policy.expires_at,
             clips=kept.clips,
             sounds=kept.sounds,
@@ -313,10 +315,10 @@ def _encrypt_blob(
     if size <= _CIPHERTEXT_IN_MEMORY_BYTES_MAX:
         buffer = io.BytesIO()
         length, sha256 = _encrypt_into(buffer, key, padded)
-        kept = device.vault.keep_sealed(buffer.getvalue())
+        kept = device.vault.store_sealed_file(buffer.getvalue())
     else:
-        kept = device.vault.keep_sealed(b"")
-        with device.vault.append_sealed(kept) as file:
+        kept = device.vault.store_sealed_file(b"")
+        with device.vault.append_to_sealed_file(kept) as file:
             length, sha256 = _encrypt_into(file, key, padded)
     if length > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)

@@ -30,7 +30,7 @@ from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.people.keep_contacts import (
     contacts_named,
     protocol_mismatch_error,
-    refuse_other_protocols,
+    require_common_protocol,
 )
 
 
@@ -61,7 +61,7 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
     readers = [one for one in known if not one.forked]
     people = [one for one in readers if protocol_mismatch_error(one, device) is None]
     if not people:
-        refuse_other_protocols(readers, device)
+        require_common_protocol(readers, device)
         raise NobodyToReactTo(name=name)
     to = ensure_sessions([one for person in people for one in addressees(person, device)], device)
     outers = [outer_parts_without_content(device) for _ in to]

@@ -27,7 +27,7 @@ from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.formats.letter_format import write_comparison_transcript
-from entrenous.send.letter.letter_nouns import CompareStep, Header
+from entrenous.send.letter.letter_nouns import ComparisonStep, Header
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import (
     Addressee,
@@ -35,7 +35,7 @@ from entrenous.send.letter.write import (
     outer_parts_without_content,
     write_letter,
 )
-from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import (
     KEY_COMPARISON_TABLE,
     CodeDoesNotMatch,
@@ -146,7 +146,7 @@ def confirm_match(name: str, device: Device) -> Contact:
             proof = _confirmation_proof(
                 ready, contact.person.id, own_device(device).person.id, device
             )
-            step = CompareStep(ready.transaction, 4, proof)
+            step = ComparisonStep(ready.transaction, 4, proof)
             _write_step(step, contact, ready.their_device, device)
         store_comparison(contact.person.id, replace(ready, stage=ComparisonStage.AGREED), device)
         return finish_if_both_agree(contact, device)
@@ -184,7 +184,7 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
 def send_public_key(comparing: KeyComparison, step: int, contact: Contact, device: Device) -> None:
     """Send our public key to their device."""
     if comparing.their_device is not None:
-        note = CompareStep(comparing.transaction, step, public_key_of(comparing.private))
+        note = ComparisonStep(comparing.transaction, step, public_key_of(comparing.private))
         _write_step(note, contact, comparing.their_device, device)
 
 
@@ -198,7 +198,7 @@ def _begin_comparison(contact: Contact, device: Device) -> KeyComparison:
         private=private,
         mine=_our_comparison_side(private, device),
     )
-    commitment = CompareStep(begun.transaction, 1, key_commitment(public_key_of(private)))
+    commitment = ComparisonStep(begun.transaction, 1, key_commitment(public_key_of(private)))
     with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
@@ -233,7 +233,7 @@ def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparison
     return found
 
 
-def _write_step(step: CompareStep, contact: Contact, to: DeviceId, device: Device) -> None:
+def _write_step(step: ComparisonStep, contact: Contact, to: DeviceId, device: Device) -> None:
     key = next((key for key in contact.person.devices if key.device == to), None)
     if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
@@ -242,13 +242,13 @@ def _write_step(step: CompareStep, contact: Contact, to: DeviceId, device: Devic
 
 
 def process_comparison_step(
-    step: CompareStep, header: Header, contact: Contact, device: Device
+    step: ComparisonStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Process a comparison step from a contact, inside the transaction that advances the
     ratchet.
     """
     if step.step == 1:
-        _on_begun(step, header, contact, device)
+        _on_comparison_begun(step, header, contact, device)
         return
     known = comparison_with(contact.person.id, device)
     if known is None or known.transaction != step.transaction:
@@ -261,7 +261,9 @@ def process_comparison_step(
         delete_comparison(contact.person.id, device)
 
 
-def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
+def _on_comparison_begun(
+    step: ComparisonStep, header: Header, contact: Contact, device: Device
+) -> None:
     """Step 1: they began.
 
     If we began one too, both sides continue the one with the lower transaction number.
@@ -288,7 +290,7 @@ def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Devic
 
 
 def _on_key_shown(
-    known: KeyComparison, step: CompareStep, header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: ComparisonStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 2: they showed their key, so we may reveal ours, to which we had committed."""
     if known.stage is not ComparisonStage.BEGUN:
@@ -300,7 +302,7 @@ def _on_key_shown(
 
 
 def _on_key_revealed(
-    known: KeyComparison, step: CompareStep, header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: ComparisonStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 3: they revealed the key to which they had committed before they saw ours.
 
@@ -317,7 +319,7 @@ def _on_key_revealed(
 
 
 def _on_match_confirmed(
-    known: KeyComparison, step: CompareStep, _header: Header, contact: Contact, device: Device
+    known: KeyComparison, step: ComparisonStep, _header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 4: they say that the strings match."""
     if known.stage not in {ComparisonStage.READY, ComparisonStage.AGREED}:
@@ -337,7 +339,7 @@ def _store_as_ready(met: KeyComparison, contact: Contact, device: Device) -> Non
 
 
 _STEP_HANDLERS: Final[
-    Mapping[int, Callable[[KeyComparison, CompareStep, Header, Contact, Device], None]]
+    Mapping[int, Callable[[KeyComparison, ComparisonStep, Header, Contact, Device], None]]
 ] = {
     2: _on_key_shown,
     3: _on_key_revealed,
@@ -379,7 +381,7 @@ def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
     if not equal_in_constant_time(shown, _qr_code_text(theirs, ours).encode()):
         _downgrade_link_trust(contact, device)
         raise CodeDoesNotMatch(name=contact.name)
-    return mark_compared(name, device)
+    return mark_keys_compared(name, device)
 
 
 def _qr_code_text(shows: PersonId, reads: PersonId) -> str:

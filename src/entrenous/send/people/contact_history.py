@@ -31,9 +31,9 @@ from entrenous.send.people.people_nouns import (
     KEY_CHANGE_TABLE,
     ContactChange,
     Contradiction,
-    FollowState,
+    FollowedMoveState,
 )
-from entrenous.send.tokens.use import token_for, token_route_to
+from entrenous.send.tokens.use import next_token_for, token_route_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ LAST_HEARD_TABLE: Final = Table(LAST_HEARD, LastHeard)
 _PREKEY_QUERY_INTERVAL: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
 
 
-def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
+def record_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
     LAST_HEARD_TABLE.store(LastHeard(device.clock.now()), peer_key(person, key), device.vault)
 
 
@@ -109,7 +109,7 @@ def forget_last_heard(person: PersonId, vault: Vault) -> None:
 
 
 def _newest_prekey_made_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
-    token = token_for(contact, key.device, device)
+    token = next_token_for(contact, key.device, device)
     url, mailbox = token_route_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
     signed = read_prekey(bundle.xwing)
@@ -239,7 +239,7 @@ def record_renaming(was: str, name: str, device: Device) -> None:
     )
 
 
-def record_move_progress(relay_url: str, moving: FollowState, device: Device) -> None:
+def record_move_progress(relay_url: str, moving: FollowedMoveState, device: Device) -> None:
     """Record, to be reported once, that this device follows another of ours to a new relay.
 
     Call it in the transaction that does so.

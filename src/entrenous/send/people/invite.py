@@ -56,7 +56,7 @@ from entrenous.send.letter.write import (
 )
 from entrenous.send.people.contact_history import add_notice, take_all_notices
 from entrenous.send.people.keep_contacts import (
-    compare_bundle,
+    compare_key_bundle,
     contact_by_id,
     forget_contact,
     free_contact_name,
@@ -75,14 +75,14 @@ from entrenous.send.people.people_nouns import (
     NameTaken,
     OwnInviteLink,
 )
-from entrenous.send.people.similar_names import is_similar
+from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.use import (
     are_tokens_valid,
     forget_tokens_of,
     has_tokens_for,
-    lacks_range,
+    lacks_token_range,
     receive_range,
     use_invite_token_for,
 )
@@ -133,7 +133,9 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     person = _verify_inviter(card, invite, device)
     contact = Contact(name, person, invite.token, Trust.BY_LINK, since=now_in_whole_seconds(device))
     if known is not None:
-        trust = _trust_after_readding(known, compare_bundle(read_key_bundle(card), known, device))
+        trust = _trust_after_readding(
+            known, compare_key_bundle(read_key_bundle(card), known, device)
+        )
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
     through = _device_of_invite(invite, person)
@@ -287,7 +289,7 @@ def store_invite_link(link: InviteLink, device: Device) -> None:
     INVITE_TABLE.store(link, link.token.lock.hex(), device.vault)
 
 
-def invite_link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
+def invite_link_by_token_hash(lock: bytes, device: Device) -> InviteLink | None:
     """Return this device's link with that token hash; None if there is none, or if no hello that
     was sent in time can still arrive.
     """
@@ -302,7 +304,7 @@ def delete_expired_invite_links(device: Device) -> None:
             INVITE_TABLE.drop(made.token.lock.hex(), device.vault)
 
 
-def note_person_joined(
+def record_person_joined(
     link: InviteLink, contact: Contact, device_id: DeviceId, device: Device
 ) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
@@ -336,13 +338,15 @@ def refuse_used_up_link(
         _reply_that_link_is_used_up(hello, person, header, device)
 
 
-def handle_used_up_link(note: InviteLinkUsedUp, contact: Contact, device: Device) -> None:
+def forget_contact_of_used_up_link(
+    note: InviteLinkUsedUp, contact: Contact, device: Device
+) -> None:
     """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
     Ignored if they have since sent us tokens.
     """
     knows_us = not all(
-        lacks_range(contact.person.id, key.device, device) for key in contact.person.devices
+        lacks_token_range(contact.person.id, key.device, device) for key in contact.person.devices
     )
     if knows_us or not equal_in_constant_time(note.invite_lock, token_hash(contact.send_token)):
         return
@@ -353,7 +357,7 @@ def handle_used_up_link(note: InviteLinkUsedUp, contact: Contact, device: Device
     forget_contact(contact.name, device)
 
 
-def note_joined_elsewhere(contact: Contact, device: Device) -> None:
+def record_joined_on_other_device(contact: Contact, device: Device) -> None:
     """Record a notice that another device of ours added a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
     notice = _invite_notice(
@@ -365,7 +369,7 @@ def note_joined_elsewhere(contact: Contact, device: Device) -> None:
 def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
     """Return the other contacts' names that are easily mistaken for this one."""
     others = (one.name for one in contacts(device) if one.person.id != person)
-    return tuple(other for other in others if is_similar(name, other))
+    return tuple(other for other in others if are_names_similar(name, other))
 
 
 def take_invite_notices(device: Device) -> tuple[InviteNotice, ...]:

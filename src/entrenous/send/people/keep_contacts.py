@@ -15,23 +15,23 @@ from entrenous.device.identities import (
     comparable_name,
     contacts,
     delete_device_list,
-    known_heads,
     known_key_bundle,
+    known_list_heads,
     known_protocols,
     own_other_devices,
 )
 from entrenous.device.vault_tables import (
+    DEVICE_LIST_FORK,
     DEVICE_TO_GREET,
     FIRST_LETTER_TOKEN,
-    FORK,
     GREETING_SENT,
     INVITE_USE_TO_ANSWER,
-    NAMED_HEAD,
+    NAMED_LIST_HEAD,
     peer_key,
 )
 from entrenous.send.devices.own_key_bundle import PROTOCOLS_SPOKEN
 from entrenous.send.devices.sync_records import record_change_times
-from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
 from entrenous.send.people.circles import circles, remove_from_all_circles
 from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
@@ -58,10 +58,10 @@ def contact_named(name: str, device: Device) -> Contact:
 
 def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
     """Return the contacts with these names, in the same order; raises UnknownPerson."""
-    return select_by_name(names, contacts(device))
+    return select_contacts_by_name(names, contacts(device))
 
 
-def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
+def select_contacts_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
     """Return the contacts in ``known`` with these names, in the same order.
 
     Raises:
@@ -132,20 +132,20 @@ def taken_names(device: Device, except_owner: bytes | None = None) -> set[str]:
     }
 
 
-def compare_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryRelation:
+def compare_key_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryRelation:
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
         OutdatedDeviceList, ForkedDeviceList, BadSignature: the bundle must not be accepted.
     """
-    standing = compare_heads(known_heads(known, device), device_list_heads(shown.lists))
+    standing = compare_heads(known_list_heads(known, device), device_list_heads(shown.lists))
     card = known_key_bundle(known.person.id, device)
     if standing is not HistoryRelation.NEWER_UNPROVEN or card is None:
         return standing
     return compare_later_lists(read_key_bundle(card).newest, shown.lists)
 
 
-def mark_compared(name: str, device: Device) -> Contact:
+def mark_keys_compared(name: str, device: Device) -> Contact:
     """Record that a contact's safety number was compared and matches."""
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.transaction():
@@ -177,7 +177,7 @@ def forget_contact(name: str, device: Device) -> Contact:
         forget_sent_records(contact.person.id, device.vault)
         forget_last_heard(contact.person.id, device.vault)
         delete_device_list(contact.person.id, device)
-        for table in (NAMED_HEAD, FORK):
+        for table in (NAMED_LIST_HEAD, DEVICE_LIST_FORK):
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
@@ -196,11 +196,11 @@ def _forget_session(whose: str, device: Device) -> None:
     peer = PEER_TABLE.load(whose, device.vault)
     if peer is not None:
         for key_id in peer.mine:
-            OWN_KEY_TABLE.drop(key_id.hex(), device.vault)
+            OWN_XWING_KEY_TABLE.drop(key_id.hex(), device.vault)
         PEER_TABLE.store(replace(peer, sessions=(), mine=(), prekey=None), whose, device.vault)
 
 
-def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
+def require_common_protocol(to: Iterable[Contact], device: Device) -> None:
     """Check that we share a protocol version with each contact. If we do not have a contact's
     device list, the check passes.
 

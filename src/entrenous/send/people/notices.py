@@ -14,15 +14,15 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import (
     KEY_CHANGE,
     LINK_NOTICE,
-    UNDECRYPTABLE,
+    UNDECRYPTABLE_LETTER,
 )
-from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.people_nouns import (
     KEY_CHANGE_TABLE,
     LINK_NOTICE_TABLE,
     ContactChange,
     Contradiction,
-    FollowState,
+    FollowedMoveState,
     InviteEvent,
     InviteNotice,
 )
@@ -173,11 +173,11 @@ _RENAMED_SENTENCE: Final = translatable(
     "entrenous person list, entrenous circle list"
 )
 _MOVE_SENTENCES: Final = {
-    FollowState.READY: translatable(
+    FollowedMoveState.READY: translatable(
         "Another device of yours is about to move to {relay}, and this one is ready to follow. "
         "Continue there: entrenous device move --relay {relay}"
     ),
-    FollowState.MOVED: translatable(
+    FollowedMoveState.MOVED: translatable(
         "This device is at {relay} now, because it followed another device of yours. "
         "Your earlier invite links lead to the old relay; make new ones: entrenous "
         "invite. An earlier recovery sheet no longer opens this device; write a new "
@@ -226,7 +226,7 @@ _OWN_LIST_SENTENCES: Final = {
 }
 
 
-_LETTERS_NOTICE_ID = "letters"
+_UNDECRYPTABLE_LETTERS_NOTICE_ID = "letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +244,8 @@ def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
 
 def dismiss_notice(number: str, device: Device) -> None:
     """Remove a notice that the user has read; a missing one is no error."""
-    if number == _LETTERS_NOTICE_ID:
-        take_undecryptable(device)
+    if number == _UNDECRYPTABLE_LETTERS_NOTICE_ID:
+        take_undecryptable_count(device)
         return
     table, _, key = number.partition(" ")
     if table in {LINK_NOTICE, KEY_CHANGE}:
@@ -267,6 +267,6 @@ def _key_change_notices(device: Device) -> Iterator[UnreadNotice]:
 
 
 def _letter_notices(device: Device) -> Iterator[UnreadNotice]:
-    count = len(device.vault.keys(UNDECRYPTABLE))
+    count = len(device.vault.keys(UNDECRYPTABLE_LETTER))
     if count:
-        yield UnreadNotice(_LETTERS_NOTICE_ID, describe_undecryptable(count))
+        yield UnreadNotice(_UNDECRYPTABLE_LETTERS_NOTICE_ID, describe_undecryptable(count))

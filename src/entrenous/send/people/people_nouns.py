@@ -10,12 +10,12 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
-    FORK,
+    DEVICE_LIST_FORK,
     INVITE,
     KEY_CHANGE,
     KEY_COMPARISON,
     LINK_NOTICE,
-    NAMED_HEAD,
+    NAMED_LIST_HEAD,
     Table,
 )
 from entrenous.wire.relay_nouns import SendToken
@@ -247,7 +247,7 @@ class Contradiction(StrEnum):
     HELD_BACK = "held back"  # it is newer than the one that their relay shows
 
 
-class FollowState(StrEnum):
+class FollowedMoveState(StrEnum):
     """The progress of this device's move to a new relay, led by another device of ours."""
 
     READY = "ready"
@@ -270,7 +270,7 @@ class ContactChange:
     in_doubt: bool
     lists: Contradiction | None = None
     was: str | None = None
-    moving: FollowState | None = None
+    moving: FollowedMoveState | None = None
 
 
 KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
@@ -310,7 +310,7 @@ class ListToFetch:
         return self.own, self.proven, self.head.epoch
 
 
-NAMED_HEAD_TABLE: Final = Table(NAMED_HEAD, ListToFetch)
+NAMED_LIST_HEAD_TABLE: Final = Table(NAMED_LIST_HEAD, ListToFetch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,4 +327,4 @@ class ForkEvidence:
     shown: bytes | None = None
 
 
-FORK_TABLE: Final = Table(FORK, ForkEvidence)
+DEVICE_LIST_FORK_TABLE: Final = Table(DEVICE_LIST_FORK, ForkEvidence)

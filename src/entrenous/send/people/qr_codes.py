@@ -24,7 +24,7 @@ def qr_picture(link: str) -> bytes:
     return file.getvalue()
 
 
-def read_qr(untrusted_data: bytes) -> str:
+def read_qr_code(untrusted_data: bytes) -> str:
     """Read the QR code in a picture. The file is decoded in the sandbox, and searched here at
     several sizes, since a code may be missed at one and found at another.
 
@@ -45,7 +45,7 @@ def read_qr(untrusted_data: bytes) -> str:
     raise NoCodeInPicture
 
 
-def qr_text(link: str) -> str:
+def qr_terminal_text(link: str) -> str:
     """Draw a QR code in half blocks for a dark terminal, two rows of squares per line, with a light
     frame.
 

@@ -56,25 +56,27 @@ _LUNATE_SIGMAS: Final = {0x3F2: "c", 0x3F9: "c"}
 _LOOK_ALIKE_PAIRS: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 # names with at least this many letters may differ by two typing errors
-_LONG_NAME_LETTERS: Final = 6
+_LONG_NAME_LETTERS_MIN: Final = 6
 _SHORT_FORM_LETTERS_MIN: Final = 2  # the least number of letters in a short form
 _TWO_SYLLABLES: Final = 2
 _SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
-def is_similar(one: str, other: str) -> bool:
+def are_names_similar(one: str, other: str) -> bool:
     """Check whether two names are easily mistaken for each other.
 
     They are if they look alike, if they differ by one typing error (two if both have at least six
     letters), or if one is a short form of the other. Names of two syllabic characters (Chinese,
     Korean, Japanese) are mistaken for each other only if they are equal.
     """
-    of_one, of_other = similar_forms(one), similar_forms(other)
+    of_one, of_other = look_alike_forms(one), look_alike_forms(other)
     a, b = of_one[0], of_other[0]
     if _is_short_form(a, b) or _is_short_form(b, a):
         return True
     slips = min(_typing_errors_allowed(of_one[0]), _typing_errors_allowed(of_other[0]))
-    return any(_is_within_distance(slips, *pair) for pair in zip(of_one, of_other, strict=True))
+    return any(
+        _is_within_edit_distance(slips, *pair) for pair in zip(of_one, of_other, strict=True)
+    )
 
 
 def mixes_alphabets(name: str) -> bool:
@@ -85,7 +87,7 @@ def mixes_alphabets(name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def similar_forms(name: str) -> tuple[str, str, str]:
+def look_alike_forms(name: str) -> tuple[str, str, str]:
     """Return a name as displayed, and its skeletons in small letters and in capitals."""
     drawn = unicodedata.normalize("NFD", comparable_name(name.translate(_LUNATE_SIGMAS)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
@@ -134,11 +136,11 @@ def _typing_errors_allowed(name: str) -> int:
     signs = (unicodedata.name(char, "") for char in name)
     if len(name) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs):
         return 0
-    return 2 if len(name) >= _LONG_NAME_LETTERS else 1
+    return 2 if len(name) >= _LONG_NAME_LETTERS_MIN else 1
 
 
-def _is_within_distance(slips: int, a: str, b: str) -> bool:
-    slips = slips if min(len(a), len(b)) >= _LONG_NAME_LETTERS else min(slips, 1)
+def _is_within_edit_distance(slips: int, a: str, b: str) -> bool:
+    slips = slips if min(len(a), len(b)) >= _LONG_NAME_LETTERS_MIN else min(slips, 1)
     return abs(len(a) - len(b)) <= slips and _edit_distance(a, b) <= slips
 
 

@@ -89,7 +89,7 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
     to = _addressee_for(peer_id, device)
     if to is not None and to.contact.forked:
         return  # retried once the lists of that person agree again
-    in_new_session = in_new_session or _was_lent_again(peer_id, device)
+    in_new_session = in_new_session or _were_tokens_lent_again(peer_id, device)
     try:
         with device.vault.transaction():
             if to is not None and not to.contact.blocked:
@@ -112,7 +112,7 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
         device.vault.drop(DEVICE_TO_GREET, peer_id)
 
 
-def _was_lent_again(peer_id: str, device: Device) -> bool:
+def _were_tokens_lent_again(peer_id: str, device: Device) -> bool:
     """Return whether another device of ours lent us tokens although we have a range.
 
     That device added the person again, who may have withdrawn our range.
@@ -165,7 +165,7 @@ def top_up_ranges(device: Device) -> None:
             with device.vault.transaction():
                 withdraw_range(peer_id, device)
         elif not to.contact.forked and has_tokens_for(to.contact, to.key.device, device):
-            task = _due_task(issued, to, device)
+            task = _due_range_task(issued, to, device)
             if task is not None:
                 with suppress(EntrenousError), device.vault.transaction():
                     task(issued, peer_id, to, device)
@@ -174,7 +174,7 @@ def top_up_ranges(device: Device) -> None:
 RangeTask = Callable[[IssuedRange, str, Addressee, Device], None]
 
 
-def _due_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
+def _due_range_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
     """Return the task that is due for a range, or None."""
     heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at

@@ -30,10 +30,10 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    RELAY_TASK,
     REVOKED_TOKEN,
     TOKEN_CHANGE,
     TOKEN_RANGE_OLD,
+    TOKEN_REGISTRATION,
     TOKEN_REVOCATION,
     peer_key,
 )
@@ -44,11 +44,11 @@ from entrenous.send.clock_sanity import (
     trusted_time,
 )
 from entrenous.send.tokens.token_ranges import (
-    RELAY_TASK_TABLE,
     REVOKED_TOKEN_TABLE,
     TOKEN_CHANGE_TABLE,
     TOKEN_RANGE_IN_TABLE,
     TOKEN_RANGE_OLD_TABLE,
+    TOKEN_REGISTRATION_TABLE,
     TOKEN_REVOCATION_TABLE,
     IssuedRange,
     QueuedRegistration,
@@ -97,12 +97,12 @@ def queue_registration(
     """Queue these tokens for registration with the next batch."""
     if indexes:
         registration = QueuedRegistration(person, issued.seed, indexes.start, indexes.stop)
-        RELAY_TASK_TABLE.store(
-            registration, _last_token_lock_of(issued.seed, indexes).hex(), device.vault
+        TOKEN_REGISTRATION_TABLE.store(
+            registration, _last_token_hash_of(issued.seed, indexes).hex(), device.vault
         )
 
 
-def last_token_lock(issued: IssuedRange) -> bytes:
+def last_token_hash(issued: IssuedRange) -> bytes:
     """Return the hash that the relay stores of the last token that the range's letter hands out."""
     return token_hash(send_token(issued.seed, issued.handed_out - 1))
 
@@ -145,7 +145,7 @@ def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     needs = []
     for key in keys:
         issued = TOKEN_RANGE_IN_TABLE.load(key, device.vault)
-        needs.append(last_token_lock(issued) if issued else b"")
+        needs.append(last_token_hash(issued) if issued else b"")
         withdraw_range(key, device)
     for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, person.hex()):
         _withdraw_retired_range(key, device)
@@ -185,7 +185,13 @@ def forget_issued_tokens(device: Device) -> None:
 
     New ranges start at the index where the old ones ended.
     """
-    for table in (RELAY_TASK, TOKEN_CHANGE, TOKEN_REVOCATION, REVOKED_TOKEN, TOKEN_RANGE_OLD):
+    for table in (
+        TOKEN_REGISTRATION,
+        TOKEN_CHANGE,
+        TOKEN_REVOCATION,
+        REVOKED_TOKEN,
+        TOKEN_RANGE_OLD,
+    ):
         for key in device.vault.keys(table):
             device.vault.drop(table, key)
     for key, issued in list(issued_ranges(device)):
@@ -224,7 +230,7 @@ def _withdraw_retired_range(key: str, device: Device) -> None:
 def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
     for key, registration in _queued_registrations(device).items():
         if registration.seed == seed:
-            RELAY_TASK_TABLE.drop(key, device.vault)
+            TOKEN_REGISTRATION_TABLE.drop(key, device.vault)
     for start in range(indexes.start, indexes.stop, TOKEN_BATCH_MAX):
         part = range(start, min(start + TOKEN_BATCH_MAX, indexes.stop))
         _queue_withdrawal_of_run(seed, part, device)
@@ -232,7 +238,7 @@ def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
 
 def _queue_withdrawal_of_run(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
-    TOKEN_REVOCATION_TABLE.store(withdrawal, _last_token_lock_of(seed, part).hex(), device.vault)
+    TOKEN_REVOCATION_TABLE.store(withdrawal, _last_token_hash_of(seed, part).hex(), device.vault)
 
 
 def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
@@ -244,13 +250,13 @@ def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
             start = place
 
 
-def token_locks(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
+def token_hashes(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
     """Return the locks of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
     return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 
 
-def _last_token_lock_of(seed: Secret, indexes: range) -> bytes:
+def _last_token_hash_of(seed: Secret, indexes: range) -> bytes:
     return token_hash(send_token(seed, indexes[-1]))
 
 
@@ -310,7 +316,7 @@ def _send_batch(key: str, device: Device) -> None:
     device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, pending.batch)
     with device.vault.transaction():
         for registration in pending.promises:
-            RELAY_TASK_TABLE.drop(registration, device.vault)
+            TOKEN_REGISTRATION_TABLE.drop(registration, device.vault)
         for withdrawal in pending.withdrawals:
             _record_withdrawn(withdrawal, device)
         TOKEN_CHANGE_TABLE.drop(key, device.vault)
@@ -334,8 +340,8 @@ def _assemble_batch(device: Device) -> bool:
         return False
     alone = len({one.person for one in registrations.values()}) < _BATCH_PEOPLE_MIN
     batch = TokenBatch(
-        add=_pad_locks(registrations.values(), TOKEN_RANGE_SIZE if alone else 0, device),
-        drop=_pad_locks(withdrawals.values(), 0, device),
+        add=_pad_token_hashes(registrations.values(), TOKEN_RANGE_SIZE if alone else 0, device),
+        drop=_pad_token_hashes(withdrawals.values(), 0, device),
         expires_at=_token_expiry(device),
     )
     TOKEN_CHANGE_TABLE.store(
@@ -352,23 +358,25 @@ def _split_batches(device: Device) -> None:
     for key in TOKEN_CHANGE_TABLE.keys(device.vault):
         TOKEN_CHANGE_TABLE.drop(key, device.vault)
     waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
-    withdrawn_locks = frozenset(lock for one in waiting.values() for lock in token_locks(one))
+    withdrawn_locks = frozenset(lock for one in waiting.values() for lock in token_hashes(one))
     until, later = _token_expiry(device), list[RegistrationBatch]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
             laid.append(
                 RegistrationBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
             )
-        promises = tuple(key for key in one.promises if RELAY_TASK_TABLE.has(key, device.vault))
+        promises = tuple(
+            key for key in one.promises if TOKEN_REGISTRATION_TABLE.has(key, device.vault)
+        )
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
-            add = _pad_with_random_locks(kept, 0, device)
+            add = _pad_with_random_hashes(kept, 0, device)
             later.append(RegistrationBatch(TokenBatch(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
         withdrawals = _fitting_in_batch(waiting)
-        drop = _pad_locks(withdrawals.values(), 0, device)
+        drop = _pad_token_hashes(withdrawals.values(), 0, device)
         laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
@@ -385,8 +393,8 @@ def _token_expiry(device: Device) -> datetime:
 
 def _queued_registrations(device: Device) -> dict[str, QueuedRegistration]:
     found = (
-        (key, RELAY_TASK_TABLE.load(key, device.vault))
-        for key in RELAY_TASK_TABLE.keys(device.vault)
+        (key, TOKEN_REGISTRATION_TABLE.load(key, device.vault))
+        for key in TOKEN_REGISTRATION_TABLE.keys(device.vault)
     )
     return {key: one for key, one in found if one is not None}
 
@@ -424,16 +432,16 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
         extend_range(issued, key, min(until, issued.next_unused + TOKEN_RANGE_UNUSED_MAX), device)
 
 
-def _pad_locks(tokens: Iterable[TokensT], further: int, device: Device) -> tuple[bytes, ...]:
+def _pad_token_hashes(tokens: Iterable[TokensT], further: int, device: Device) -> tuple[bytes, ...]:
     """Pad with random hashes to 64, 128, 256, ... hashes; at least ``further`` of them are
     random.
     """
-    return _pad_with_random_locks(
-        [lock for one in tokens for lock in token_locks(one)], further, device
+    return _pad_with_random_hashes(
+        [lock for one in tokens for lock in token_hashes(one)], further, device
     )
 
 
-def _pad_with_random_locks(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
+def _pad_with_random_hashes(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
     if not real:
         return ()
     size = TOKEN_RANGE_SIZE

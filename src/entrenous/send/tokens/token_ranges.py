@@ -9,13 +9,13 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
-    RELAY_TASK,
     REVOKED_TOKEN,
     TOKEN_CHANGE,
     TOKEN_RANGE_IN,
     TOKEN_RANGE_OLD,
     TOKEN_RANGE_OUT,
     TOKEN_RANGE_PENDING,
+    TOKEN_REGISTRATION,
     TOKEN_REVOCATION,
     Table,
 )
@@ -144,7 +144,7 @@ class QueuedRegistration:
     until: int
 
 
-RELAY_TASK_TABLE: Final = Table(RELAY_TASK, QueuedRegistration)
+TOKEN_REGISTRATION_TABLE: Final = Table(TOKEN_REGISTRATION, QueuedRegistration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class IndexedToken:
     index: int | None
 
 
-def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
+def next_token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     """Return the token that the next letter to this device will use, without using it up.
 
     Raises:
@@ -97,7 +97,7 @@ def use_token(
     """
     peer_id = peer_key(contact.person.id, key)
     held = held_range(peer_id, device)
-    if is_only_reserved_left(peer_id, held, device) and not greets:
+    if is_only_reserved_token_left(peer_id, held, device) and not greets:
         return IndexedToken(NO_TOKEN, None)
     return use_range_token(peer_id, held, device) or IndexedToken(
         first_token_for(contact, key, device), None
@@ -217,7 +217,7 @@ def receive_lent_tokens(
     TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
 
 
-def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
+def lacks_token_range(person: PersonId, key: DeviceId, device: Device) -> bool:
     """Return whether a device has not given us a range yet; lent tokens may not suffice."""
     return held_range(peer_key(person, key), device).seed is None
 
@@ -244,7 +244,7 @@ def drop_lent_tokens(peer_id: str, device: Device) -> None:
         TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
-def is_only_reserved_left(peer_id: str, held: HeldRange, device: Device) -> bool:
+def is_only_reserved_token_left(peer_id: str, held: HeldRange, device: Device) -> bool:
     """Return whether the only token left is a lent one that is reserved for the first hello."""
     is_last = held.seed is None and len(held.lent) == 1
     return is_last and device.vault.get(DEVICE_TO_GREET, peer_id) is not None
@@ -288,7 +288,7 @@ def may_write_now(contact: Contact, device: Device) -> bool:
         key for key in contact.person.devices if has_tokens_for(contact, key.device, device)
     ]
     with suppress(EntrenousError):
-        tokens = [(key, token_for(contact, key.device, device)) for key in reachable]
+        tokens = [(key, next_token_for(contact, key.device, device)) for key in reachable]
         return any(_is_token_valid(contact, key, token, device) for key, token in tokens)
     return True
 

@@ -161,7 +161,7 @@ def report_content_of_picture(
         fit.registration.homography,
         veiled=choices.veiled,
     )
-    source = device.vault.kept_file(fit.picture.original)
+    source = device.vault.read_stored_file(fit.picture.original)
     detail = PictureReportDetails(
         undone=(
             *_undone_changes(fit, investigation),

@@ -10,7 +10,7 @@ from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import current_names
+from entrenous.device.identities import current_name_lookup
 from entrenous.device.sent_copies import receipt_proofs
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.terminal.output import (
@@ -79,7 +79,7 @@ def write_disclosure(
     data = read_file(leak)
     with opened_device(context) as device:
         account, proofs = signing_account(device), _receipt_proofs(number, device)
-        call = current_names(device)
+        call = current_name_lookup(device)
         made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
     write_new(out, made.file)
     if with_original is not None:

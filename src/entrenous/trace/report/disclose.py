@@ -92,7 +92,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
     signed = None if account is None else _sign_report(account, digest)
-    source = device.vault.kept_file(sent.original)
+    source = device.vault.read_stored_file(sent.original)
     return WrittenReport(seal_report(plain, digest, signed), digest, report, source)
 
 
@@ -143,7 +143,7 @@ def _make_report(
         message=str(trace.message),
         given=Disclosure(
             leak_sha256=trace.leak_sha256,
-            original_sha256=sha256(device.vault.kept_file(sent.original)),
+            original_sha256=sha256(device.vault.read_stored_file(sent.original)),
             size_px=sent.size_px,
             finer=sent.finer,
             dither=sent.dither,
