@@ -146,9 +146,9 @@ def _sound_s(platform: Platform, words: int, part: bytes) -> float:
 def _spent_s(platform: Platform, *claims: Registration) -> float:
     """Processor time until no look back is due any more."""
     platform.bank.register(*claims)
-    platform.index.near([bytes(32)], part=False)
+    platform.index.find_near_hashes([bytes(32)], part=False)
     began = time.process_time()
-    while platform.reviews.due().look_backs:
+    while platform.reviews.count_due_work().look_backs:
         look_back_due(platform)
     return time.process_time() - began
 
@@ -164,12 +164,12 @@ def main() -> None:
         some = _let_through(engine, wanted.uploads)
         one_s = _pictures_s(platform, 1, some[:1])
         many_s = _pictures_s(platform, wanted.claims, some[1:])
-        found = platform.reviews.waiting()
+        found = platform.reviews.count_waiting_items()
         part = _let_clips_through(engine, wanted.clips)
         with_clips_s = _pictures_s(platform, 2, [])
         videos = {frames: _video_s(platform, frames) for frames in (_FEW_FRAMES, _MANY_FRAMES)}
         sounds = {words: _sound_s(platform, words, part) for words in (_WORDS, _MANY_WORDS)}
-        heard = platform.reviews.waiting() - found
+        heard = platform.reviews.count_waiting_items() - found
     told = {
         "uploads": wanted.uploads,
         "claims": wanted.claims,

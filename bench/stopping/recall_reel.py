@@ -88,9 +88,9 @@ class Bank:
 
     def found(self, look: VideoViews) -> dict[str, bool]:
         """The names of claims that fit, and whether it is the video itself."""
-        near = self.index.near(look.hashes)
+        near = self.index.find_near_hashes(look.hashes)
         hits = video_hits(look, near, self.places, {PEOPLE_BANK: 31})
-        near = self.parts.near([view.bits for view in look.trimmed])
+        near = self.parts.find_near_hashes([view.bits for view in look.trimmed])
         cut = trimmed_hits(look, near, self.part_places, {PEOPLE_BANK: 31})
         return {str(match.claim): not match.part for match, _ in (*cut, *hits)}
 
@@ -191,7 +191,7 @@ def _screenshots(
             )
             _, file = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
             views = orientations(read_picture(file.tobytes()))
-            near = bank.index.near([view.bits for view in views.values()])
+            near = bank.index.find_near_hashes([view.bits for view in views.values()])
             hits = {str(claim.id): False for one in near for claim, _ in bank.places[one.entry]}
             _count(tally, name, hits, len(found))
     return tally
@@ -210,7 +210,10 @@ def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -
                 for _ in range(tries):
                     start = int(rng.integers(0, len(samples) - seconds * rate_hz))
                     part = change(samples[start : start + seconds * rate_hz], rate_hz)
-                    hits = {str(one.sound): False for one in index.near(sound_views(*part))}
+                    hits = {
+                        str(one.sound): False
+                        for one in index.find_matching_sounds(sound_views(*part))
+                    }
                     _count(tally, str(number), hits, len(material))
             print(f"{leak:26} {seconds:2} s  {tally.shares()}", flush=True)
     return tallies

@@ -68,7 +68,7 @@ class Made:
             for row in range(size)
         )
 
-    def counts(self) -> BankCounts:
+    def count_claims_and_hashes(self) -> BankCounts:
         """All of them."""
         return BankCounts(self.count, self.count)
 
@@ -87,7 +87,9 @@ def made(count: int, shards: int) -> dict[str, float]:
         rng = np.random.default_rng(9)
         wanted = [[rng.bytes(32) for _ in range(BATCH)] for _ in range(40)]
         size = index.state().base_bytes
-        batch_ms = 1e3 * _median(lambda turn: index.near(wanted[turn % 40], part=False), 120)
+        batch_ms = 1e3 * _median(
+            lambda turn: index.find_near_hashes(wanted[turn % 40], part=False), 120
+        )
     return {
         "bytes_a_hash": round(size / count, 1),
         "build_peak_bytes_a_hash": round(1024 * (peak - before) / count, 1),
@@ -108,7 +110,7 @@ def rows(url: str | None) -> dict[str, float]:
         bank.register(*(_claim(_CLAIMS + number, _WINDOWS) for number in range(_WINDOWED)))
         sizes.append(_size(engine))
         for number in range(_UPLOADS):
-            reviews.record(_upload(number), None)
+            reviews.record_upload(_upload(number), None)
         sizes.append(_size(engine))
         last = _CLAIMS + _WINDOWED * (_WINDOWS + 1)
         news_ms = 1e3 * _median(lambda _: bank.entries(last), 200)

@@ -47,7 +47,7 @@ def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
         claim = register_claim(request(hers), platform)
         assert judge_upload(upload, platform).outcome is Outcome.LET_THROUGH
         assert run_deferred_scan(platform)
-        held = platform.reviews.next()
+        held = platform.reviews.next_waiting_upload()
         assert held is not None
         (match,) = held.decision.matches
         assert (match.claim, match.how, match.part) == (claim.id, "looks alike", True)

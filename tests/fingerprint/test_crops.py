@@ -69,9 +69,9 @@ def test_cut_outs_are_found_and_strangers_are_not(
         name: queries(trimmed_spectra(thumbnail(leak(photographs[name], rng)))) for name in SUBJECTS
     }
     for name in SUBJECTS:
-        assert windows[name].near(uploads[name]), name
+        assert windows[name].find_near_hashes(uploads[name]), name
     for name, other in permutations(SUBJECTS, 2):
-        assert not windows[other].near(uploads[name]), (name, other)
+        assert not windows[other].find_near_hashes(uploads[name]), (name, other)
 
 
 def test_a_mirrored_cut_out_says_so(
@@ -79,7 +79,7 @@ def test_a_mirrored_cut_out_says_so(
 ) -> None:
     cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))
     found = {
-        how: windows["coffee"].near(one_by_one(hash_spectra(spectra)))
+        how: windows["coffee"].find_near_hashes(one_by_one(hash_spectra(spectra)))
         for how, spectra in spectrum_orientations(trimmed_spectra(thumbnail(cut))).items()
     }
     assert found["mirror"]
@@ -96,7 +96,7 @@ def test_narrow_cut_matches_the_whole_hash(
         cut = pixels[int(off * height) :, : int((1 - off) * width)]
         index = ScanIndex.empty().with_added([1], [fingerprint(picture_of(pixels)).bits])
         upload = one_by_one(hash_spectra(enlarged_spectra(thumbnail(small_jpeg(cut, 1.0)))))
-        assert index.near(upload), name
+        assert index.find_near_hashes(upload), name
 
 
 def test_a_window_beside_a_sticker_is_the_registered_one(
@@ -106,7 +106,7 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
         covered = photographs[name].copy()
         height, width, _ = covered.shape
         covered[int(0.75 * height) :, int(0.1 * width) : int(0.6 * width)] = (255, 210, 40)
-        near = windows[name].near(
+        near = windows[name].find_near_hashes(
             one_by_one(hash_spectra(registered_window_spectra(thumbnail(covered))))
         )
         assert min(one.distance for one in near) == 0, name

@@ -32,7 +32,7 @@ def test_search_equals_brute_force(
         if (apart := (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count())
         <= radius
     }
-    found = index.near(wanted, radius)
+    found = index.find_near_hashes(wanted, radius)
     assert {(one.query, one.entry, one.distance) for one in found} == expected
     assert len(found) == len(expected)
 
@@ -41,7 +41,7 @@ def test_search_equals_brute_force(
 def test_a_bank_of_copies_of_one_hash_finds_them_all(copies: int) -> None:
     bits = bytes(range(32))
     index = ScanIndex.empty().with_added(range(copies), [bits] * copies)
-    assert sorted(one.entry for one in index.near([bits])) == list(range(copies))
+    assert sorted(one.entry for one in index.find_near_hashes([bits])) == list(range(copies))
 
 
 def test_every_distance_up_to_the_radius_in_a_larger_bank() -> None:
@@ -50,7 +50,7 @@ def test_every_distance_up_to_the_radius_in_a_larger_bank() -> None:
     index = ScanIndex.empty().with_added(range(3000), known)
     for apart in range(33):
         places = [int(place) for place in rng.choice(256, apart, replace=False)]
-        found = index.near([flipped(known[7 * apart], places)])
+        found = index.find_near_hashes([flipped(known[7 * apart], places)])
         assert [(one.entry, one.distance) for one in found] == (
             [(7 * apart, apart)] if apart <= 31 else []
         )
@@ -60,13 +60,13 @@ def test_growing_leaves_the_old_index_as_it_was() -> None:
     one, other = bytes(32), b"\xff" * 32
     small = ScanIndex.empty().with_added([5], [one])
     large = small.with_added([9], [other])
-    assert [near.entry for near in large.near([other])] == [9]
-    assert small.near([other]) == []
+    assert [near.entry for near in large.find_near_hashes([other])] == [9]
+    assert small.find_near_hashes([other]) == []
 
 
 def test_empty_index_finds_nothing() -> None:
-    assert ScanIndex.empty().near([bytes(32)]) == []
-    assert ScanIndex.empty().with_added([1], [bytes(32)]).near([]) == []
+    assert ScanIndex.empty().find_near_hashes([bytes(32)]) == []
+    assert ScanIndex.empty().with_added([1], [bytes(32)]).find_near_hashes([]) == []
 
 
 def test_a_hash_of_another_length_is_refused() -> None:

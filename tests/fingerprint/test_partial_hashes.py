@@ -43,7 +43,12 @@ def test_each_window_is_the_hash_of_what_it_shows(
     index = ScanIndex.empty().with_added(range(len(hashes)), hashes)
     for top, bottom, left, right in ((0, 12, 0, 7), (2, 11, 3, 12), (6, 12, 0, 12), (1, 11, 0, 6)):
         cut = pixels[40 * top : 40 * bottom, 40 * left : 40 * right]
-        assert index.near([fingerprint(picture_of(cut)).bits]), (top, bottom, left, right)
+        assert index.find_near_hashes([fingerprint(picture_of(cut)).bits]), (
+            top,
+            bottom,
+            left,
+            right,
+        )
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_an_excerpt_is_found_and_only_its_own_sound(
     for number, sound in enumerate(sounds):
         start = int(rng.integers(0, len(sound) - seconds * RATE_HZ))
         leak = EDITS[edit](sound[start : start + seconds * RATE_HZ], RATE_HZ)
-        (found,) = index.near(sound_views(*leak))
+        (found,) = index.find_matching_sounds(sound_views(*leak))
         assert found.sound == number
         assert found.length_s >= seconds - 0.6
         assert abs(found.registered_at_s - found.at_s - start / RATE_HZ) < 0.3
@@ -81,7 +81,7 @@ def test_an_excerpt_is_found_and_only_its_own_sound(
 def test_an_excerpt_at_another_speed_is_found_and_says_so(
     sounds: list[Samples], index: SoundIndex, speed: float
 ) -> None:
-    (found,) = index.near(sound_views(*faster(speed)(sounds[1][:160_000], RATE_HZ)))
+    (found,) = index.find_matching_sounds(sound_views(*faster(speed)(sounds[1][:160_000], RATE_HZ)))
     assert found.sound == 1
     assert abs(float(found.how.removeprefix("speed ")) - speed) <= 0.0051
 
@@ -112,15 +112,17 @@ def test_silence_hum_and_noise_are_neither_registered_nor_found(
     # a bank that an attacker filled with it nevertheless
     words = sound_views(samples, RATE_HZ)[0].words
     careless = SoundIndex.of([SoundPrint(words.astype(">u4").tobytes())])
-    assert careless.near(sound_views(samples, RATE_HZ)) == []
-    assert index.near(sound_views(samples, RATE_HZ)) == []
+    assert careless.find_matching_sounds(sound_views(samples, RATE_HZ)) == []
+    assert index.find_matching_sounds(sound_views(samples, RATE_HZ)) == []
 
 
 def test_the_quiet_rest_of_a_recording_matches_nothing(sounds: list[Samples]) -> None:
     quiet = np.zeros(20 * RATE_HZ, np.float32)
     index = SoundIndex.of([make_sound_fingerprint(np.concatenate([sounds[0], quiet]), RATE_HZ)])
-    assert index.near(sound_views(np.concatenate([quiet, sounds[1]]), RATE_HZ)) == []
-    assert index.near(sound_views(np.concatenate([quiet, sounds[0]]), RATE_HZ))
+    assert (
+        index.find_matching_sounds(sound_views(np.concatenate([quiet, sounds[1]]), RATE_HZ)) == []
+    )
+    assert index.find_matching_sounds(sound_views(np.concatenate([quiet, sounds[0]]), RATE_HZ))
 
 
 def test_a_short_registered_sound_is_found_inside_a_long_upload(sounds: list[Samples]) -> None:
@@ -129,16 +131,16 @@ def test_a_short_registered_sound_is_found_inside_a_long_upload(sounds: list[Sam
         [make_sound_fingerprint(one, RATE_HZ) for one in (sounds[0], note, sounds[5])]
     )
     upload = np.concatenate([sounds[2], note, sounds[4]])
-    (found,) = index.near(sound_views(upload, RATE_HZ))
+    (found,) = index.find_matching_sounds(sound_views(upload, RATE_HZ))
     assert found.sound == 1
     assert abs(found.at_s - 24.0) < 1.0
 
 
 def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
-    assert SoundIndex.of([]).near(sound_views(sounds[0], RATE_HZ)) == []
+    assert SoundIndex.of([]).find_matching_sounds(sound_views(sounds[0], RATE_HZ)) == []
     index = SoundIndex.of([make_sound_fingerprint(sounds[0], RATE_HZ)])
-    assert index.near([]) == []
-    assert index.near([SoundView("short", np.zeros(3, np.uint32))]) == []
+    assert index.find_matching_sounds([]) == []
+    assert index.find_matching_sounds([SoundView("short", np.zeros(3, np.uint32))]) == []
 
 
 def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
@@ -173,7 +175,8 @@ def test_index_equals_comparing_every_position(
         round((n - 1) * 1365 / 11_025 + (4096 + 19 * 1365) / 11_025, 3): n for n, _ in MATCH_LIMITS
     }
     found = {
-        (one.sound, lengths[round(one.length_s, 3)]) for one in index.near([SoundView("x", words)])
+        (one.sound, lengths[round(one.length_s, 3)])
+        for one in index.find_matching_sounds([SoundView("x", words)])
     }
     assert found == by_counting(words, sounds)
 
@@ -186,7 +189,7 @@ def test_arbitrary_registered_words_are_harmless(
     prints: list[NDArray[np.uint32]], words: NDArray[np.uint32]
 ) -> None:
     index = SoundIndex.of([SoundPrint(one.astype(">u4").tobytes()) for one in prints])
-    for found in index.near([SoundView("x", words)]):
+    for found in index.find_matching_sounds([SoundView("x", words)]):
         assert 0 <= found.sound < len(prints)
         assert found.errors <= max(limit.errors for limit in MATCH_LIMITS)
 
@@ -196,7 +199,7 @@ def test_too_frequent_word_is_ignored() -> None:
     words = rng.integers(0, 2**32, 40, dtype=np.uint32)
     flood = [np.concatenate([rng.integers(0, 2**32, 60, dtype=np.uint32), words[:1]])] * 1100
     index = SoundIndex.of([SoundPrint(one.astype(">u4").tobytes()) for one in [*flood, words]])
-    assert [one.sound for one in index.near([SoundView("x", words)])] == [1100]
+    assert [one.sound for one in index.find_matching_sounds([SoundView("x", words)])] == [1100]
 
 
 @given(arrays(np.uint32, st.integers(0, 80)))
@@ -225,7 +228,7 @@ def test_loop_with_a_thousand_alignments_takes_little_memory() -> None:
     loop = np.tile(np.random.default_rng(1).integers(0, 2**32, 12, dtype=np.uint32), 333)
     index = SoundIndex.of([of_words(loop)])
     tracemalloc.start()
-    (found,) = index.near([SoundView("as it is", loop)])
+    (found,) = index.find_matching_sounds([SoundView("as it is", loop)])
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.errors == 0.0
@@ -237,7 +240,7 @@ def test_two_sounds_one_after_the_other_as_they_were_registered_are_both_found()
     rng = np.random.default_rng(2)
     one, other = (rng.integers(0, 2**32, 100, dtype=np.uint32) for _ in range(2))
     index = SoundIndex.of([of_words(one), of_words(other)])
-    found = index.near([SoundView("as it is", np.concatenate([one, other]))])
+    found = index.find_matching_sounds([SoundView("as it is", np.concatenate([one, other]))])
     assert sorted(alike.sound for alike in found) == [0, 1]
 
 
@@ -247,4 +250,4 @@ def test_word_with_too_many_similar_places_is_ignored(words: int, found: int) ->
     sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
     variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(words)]
     index = SoundIndex.of([of_words(one) for one in variants * 2])
-    assert len(index.near([SoundView("as it is", sound)])) == found
+    assert len(index.find_matching_sounds([SoundView("as it is", sound)])) == found

@@ -37,8 +37,8 @@ NOT_FUZZED = {
     ("media/file_kind.py", "is_voice_recording"): "compares the first bytes",
     ("crypto/encryption_at_rest.py", "encrypt_to_recipient"): "pyrage reads the recipient",
     ("crypto/encryption_at_rest.py", "decrypt_as_recipient"): "pyrage reads identity and file",
-    ("stop/store/review_queue.py", "ReviewQueue.record"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "ReviewQueue.appeal"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.record_upload"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.record_appeal"): "keeps the bytes as they are",
     ("stop/store/review_queue.py", "ReviewQueue.store_review_bytes"): "keeps the bytes as they are",
     (
         "connectors/exchange/exchange_client.py",
@@ -58,7 +58,10 @@ NOT_FUZZED = {
     ("connectors/hma_requests.py", "new_bank_name"): "one regular expression",
     ("connectors/hma_requests.py", "parse_pdq_signal"): "hexadecimal digits alone",
     ("connectors/hma_requests.py", "parse_flag"): "one of four words",
-    ("connectors/hma_contents.py", "ContentMetadata.of"): "lengths, and printable characters alone",
+    (
+        "connectors/hma_contents.py",
+        "ContentMetadata.parse",
+    ): "lengths, and printable characters alone",
     ("connectors/hma_contents.py", "parse_json_parameter"): "the standard library's JSON",
     ("connectors/hma_contents.py", "parse_ratio"): "the standard library's float",
     ("stop/judge/dry_run.py", "dry_run"): "hands the bytes to the decoder",

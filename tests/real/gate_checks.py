@@ -35,7 +35,7 @@ def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platfor
     matching = {claim.id for _, claim in platform.bank.claims_on(_numbers(platform))}
     faults += [f"{name}: {on}" for name, on in claims.items() if (name in matching) is not on]
     for one in lists:
-        near = {near.query for near in platform.index.near(one.hashes, part=False)}
+        near = {near.query for near in platform.index.find_near_hashes(one.hashes, part=False)}
         if len(near) not in ({OF_A_LIST} if one.is_sure else {0, OF_A_LIST}):
             faults.append(f"{len(near)} of a list are there")
     return faults + [fault for story in stories for fault in _cases(story, platform)]

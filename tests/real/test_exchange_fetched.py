@@ -19,7 +19,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.commands import add_commands
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange_nouns import Exchange
+from entrenous.stop.exchange_nouns import ExchangeServices
 from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
@@ -84,7 +84,7 @@ class Giving:
     """A gate that gives, some seconds behind: NCMEC's form shows what is five seconds old."""
 
     platform: Platform
-    exchange: Exchange
+    exchange: ExchangeServices
     pages: Counting
     key: str
     port: int

@@ -31,7 +31,7 @@ from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange_nouns import Exchange
+from entrenous.stop.exchange_nouns import ExchangeServices
 from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
@@ -120,7 +120,7 @@ class Ours:
     """A gate with confirmed and waiting claims, and a partner's key."""
 
     platform: Platform
-    exchange: Exchange
+    exchange: ExchangeServices
     key: str
 
     def withdraw(self, count: int) -> set[bytes]:

@@ -32,7 +32,7 @@ from entrenous.stop.registration_format import (
     write_registration_request,
 )
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.upload_record import Publishes
+from entrenous.stop.upload_record import PublishedAnyway
 from entrenous.wire.encodings import to_base64url
 from tests.in_memory.vault import MemoryVault
 from tests.new_bank import index_beside, prepared_bank, reviews_beside
@@ -167,7 +167,7 @@ def judge_upload(
     untrusted_data: bytes,
     platform: Platform,
     reference: str = "",
-    publishes: Publishes = Publishes.NOTHING,
+    publishes: PublishedAnyway = PublishedAnyway.NOTHING,
 ) -> Decision:
     """Decide about an upload and keep its bytes, as the gate does before and after its answer."""
     decision = decide_upload(untrusted_data, platform, reference, publishes)

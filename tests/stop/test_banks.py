@@ -68,9 +68,9 @@ def test_look_back_is_due_for_an_imported_list(room: Room, hers: Any) -> None:
     text = fingerprint(picture(hers)).hex
     judge_upload(jpeg(hers), room.platform)
     import_hashes(text, LISTED, room.platform)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     assert look_back_due(room.platform) == 1
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 def test_no_look_back_is_due_if_the_import_declines_it(room: Room, hers: Any) -> None:
@@ -115,7 +115,9 @@ def test_meta_needles_are_imported_and_found(room: Room) -> None:
     needles = NEEDLES.read_text().split()
     imported = import_hashes("\n".join(needles), LISTED, room.platform)
     assert (imported.accepted, imported.refused) == (len(needles), ())
-    found = room.platform.index.near([bytes.fromhex(one) for one in needles], part=False)
+    found = room.platform.index.find_near_hashes(
+        [bytes.fromhex(one) for one in needles], part=False
+    )
     assert {near.query for near in found if near.distance == 0} == set(range(len(needles)))
 
 

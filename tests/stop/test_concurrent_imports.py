@@ -28,10 +28,10 @@ class Meeting(BankStore):
 
     both = threading.Barrier(2)
 
-    def listed(
+    def find_hashes_in_bank(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> dict[bytes, Claim]:
-        there = super().listed(bank, hashes, states)
+        there = super().find_hashes_in_bank(bank, hashes, states)
         self.both.wait(60)
         return there
 
@@ -57,6 +57,6 @@ def test_concurrent_imports_add_each_hash_once(
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(brings, range(2)))
     bank = BankStore(engine, room.clock)
-    assert bank.counts().claims == sum(one.accepted for one in done) == 6000
+    assert bank.count_claims_and_hashes().claims == sum(one.accepted for one in done) == 6000
     assert sum(one.already for one in done) == 6000
     engine.dispose()

@@ -21,7 +21,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     claim = room.protect(hers, parts=False).claim
     decisions = [judge_upload(jpeg(hers, quality), room.platform) for quality in range(40, 47)]
     assert {decision.outcome for decision in decisions} == {Outcome.HOLD}
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
     released = release_case(decisions[0].case, room.platform)
     assert set(released.also) == {decision.case for decision in decisions[1:]}
     for decision in decisions:
@@ -47,7 +47,7 @@ def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, ano
     for quality in range(40, 47):
         judge_upload(jpeg(hers, quality), room.platform)
     case = judge_upload(jpeg(another), room.platform).case
-    assert room.platform.reviews.waiting() == 2
+    assert room.platform.reviews.count_waiting_items() == 2
     assert room.platform.reviews.upload(case) == jpeg(another)
 
 
@@ -57,7 +57,7 @@ def test_many_claims_on_one_picture_make_one_flood(room: Room, hers: Any) -> Non
         room.protect(hers, parts=False)
     for quality in range(40, 47):
         judge_upload(jpeg(hers, quality), room.platform)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 @pytest.mark.slow
@@ -66,4 +66,4 @@ def test_cut_outs_and_unreadable_uploads_are_held_too(room: Room, hers: Any) -> 
     for _ in range(2):
         assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
         assert judge_upload(jpeg(hers)[:9000], room.platform).outcome is Outcome.HOLD
-    assert room.platform.reviews.waiting() == 3  # the same unreadable file is one item
+    assert room.platform.reviews.count_waiting_items() == 3  # the same unreadable file is one item

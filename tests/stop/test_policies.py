@@ -54,7 +54,7 @@ def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any)
     decision = judge_upload(jpeg(hers), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
     assert [match.claim for match in decision.matches] == [claim]
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     kept = room.platform.reviews.review(decision.case).decision
     assert kept == replace(decision, secret=None)
     set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)

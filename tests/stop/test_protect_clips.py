@@ -77,7 +77,7 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     different = register_fingerprints(other(VIDEO), gate, room.device)
     again = register_fingerprints(HERS[0], gate, room.device)
     assert again.claim != different.claim
-    assert room.platform.bank.counts().claims == 2
+    assert room.platform.bank.count_claims_and_hashes().claims == 2
     assert {one.state for one in all_protections(room.device)} == {ClaimState.WAITING}
 
 

@@ -136,11 +136,11 @@ def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, he
     claim = room.protect(hers).claim
     first = judge_upload(png(covered(hers)), room.platform).case
     real = [judge_upload(jpeg(hers, 60 + number), room.platform).case for number in range(21)]
-    assert (room.platform.reviews.waiting(), len(real)) == (1, 21)
+    assert (room.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
     assert release_case(first, room.platform).also == ()
     states = {room.platform.reviews.review(case).state for case in real}
     assert states == {ReviewState.WAITING}
-    another = room.platform.reviews.next()
+    another = room.platform.reviews.next_waiting_upload()
     assert another is not None
     assert set(confirm_case(another.case, room.platform).also) | {another.case} == set(real)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
@@ -278,13 +278,13 @@ def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
     registered(room, make_sound_fingerprint(talk, 16_000))
     release_case(judge_upload(upload, room.platform).case, room.platform)
-    record = type(room.platform.reviews).record
+    record = type(room.platform.reviews).record_upload
 
     def meanwhile(queue: Any, review: Any, untrusted: Any) -> None:
         record(queue, review, untrusted)
         registered(room, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
 
-    monkeypatch.setattr(type(room.platform.reviews), "record", meanwhile)
+    monkeypatch.setattr(type(room.platform.reviews), "record_upload", meanwhile)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
@@ -323,7 +323,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) 
     assert set(room.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
     withdraw_protection(protection, room.gate, room.device)
     assert room.platform.bank.hashes_added_to([protection.claim]) == {}
-    assert room.platform.bank.counts().hashes == 0
+    assert room.platform.bank.count_claims_and_hashes().hashes == 0
 
 
 def versions(pixels: Any) -> Iterator[tuple[int, Any]]:

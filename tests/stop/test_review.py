@@ -53,7 +53,7 @@ def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> N
     release_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     decision = judge_upload(jpeg(hers, 70), room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, h
     withdraw_protection(protection, room.gate, room.device)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
-    assert room.platform.bank.counts().hashes == 0
+    assert room.platform.bank.count_claims_and_hashes().hashes == 0
 
 
 @pytest.mark.parametrize("kept", [0.35, 0.9])

@@ -34,8 +34,8 @@ class Removing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def confirm_first(self, case: str, by: str) -> bool:
-        first = self.real.confirm_first(case, by)
+    def record_first_confirmation(self, case: str, by: str) -> bool:
+        first = self.real.record_first_confirmation(case, by)
         self.real.remove_reviewer(self.name)
         return bool(first)
 

@@ -24,7 +24,7 @@ from tests.stop.platform_for_tests import Room, jpeg
 
 def held(room: Room, upload: bytes) -> str:
     review = Review(Decision(Outcome.HOLD, "c"), room.clock.now(), ReviewState.WAITING)
-    room.platform.reviews.record(review, upload)
+    room.platform.reviews.record_upload(review, upload)
     return "c"
 
 
@@ -100,7 +100,7 @@ def test_it_is_decoded_in_a_jailed_child(
     with open_platform(tmp_path / "gate") as (platform, _):
         for case, upload in (("p", jpeg(hers)), ("c", film)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)
-            platform.reviews.record(review, upload)
+            platform.reviews.record_upload(review, upload)
             with monkeypatch.context() as here:
                 here.setattr(Image, "open", None)
                 here.setattr(av, "open", None)

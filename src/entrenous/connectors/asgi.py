@@ -33,7 +33,7 @@ from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-# At most this many large bodies are in memory; of each further one 64 kB is read, then it waits.
+# At most this many large bodies are in memory at once. A further one waits after its first 64 kB.
 LARGE_BODIES_MAX: Final = 16
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 # Seconds that a large body waits for a place; then it is treated as if the gate were busy.

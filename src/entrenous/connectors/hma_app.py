@@ -44,7 +44,7 @@ class AboutRequests:
     platform: Platform
 
     async def status(self, _request: Request) -> Response:
-        """Check whether the database answers, since the index depends on it."""
+        """Report whether the database answers, since the index depends on it."""
         try:
             await run_in_threadpool(self.platform.bank.audit_log_head)
         except BankUnreachable:
@@ -93,7 +93,7 @@ class AboutRequests:
         head = self.platform.bank.audit_log_head()
         newest = self.platform.bank.log(head.number - 1, 1)
         at = int(newest[0].at.timestamp()) if newest else -1
-        return self.platform.bank.counts().hashes, at
+        return self.platform.bank.count_claims_and_hashes().hashes, at
 
 
 def describe_api(paths: dict[str, list[str]]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def hma_app(
 ) -> Starlette:
     """Build HMA's API over this platform's banks, for holders of the operator's token."""
     about = AboutRequests(platform)
-    pictures = PictureRequests.of(platform, access)
+    pictures = PictureRequests.with_gate_limits(platform, access)
     rows = [
         *_about_routes(about),
         *_matching_routes(MatchRequests(platform, pictures)),

@@ -43,7 +43,7 @@ class ContentMetadata:
     content_id: str
 
     @classmethod
-    def of(cls, untrusted_note: object, untrusted_metadata: object) -> Self:
+    def parse(cls, untrusted_note: object, untrusted_metadata: object) -> Self:
         """Parse a note and metadata, of which only ``content_id`` is kept; raises BadParameter."""
         metadata = {} if untrusted_metadata is None else untrusted_metadata
         if not isinstance(metadata, dict):
@@ -56,7 +56,7 @@ class ContentMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ContentChange:
-    """A change of a content; fields that are None stay as they are.
+    """A change of a content. What is None here stays as it is.
 
     ``until`` is when a content that is off matches again; None if it stays off.
     """
@@ -66,7 +66,7 @@ class ContentChange:
     note: str | None = None
 
     @classmethod
-    def of(cls, wanted: dict[str, Any], now: datetime) -> Self:
+    def parse(cls, wanted: dict[str, Any], now: datetime) -> Self:
         """Parse the body of a PUT; raises MissingParameter, BadParameter."""
         note = _parse_note(wanted["note"]) if "note" in wanted else None
         if "disable_until_ts" not in wanted:
@@ -196,7 +196,7 @@ def switch_off(
     The time is stored first, so that a crash in between leaves the claims matching.
     """
     for claim in _require_own(content):
-        listings.keep([claim.id], PlatformListing(content_id_of(content, listings), until))
+        listings.set_listing([claim.id], PlatformListing(content_id_of(content, listings), until))
         platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
 
 
@@ -215,7 +215,9 @@ def switch_on(
 def set_content_id(content: HmaContent, content_id: str, listings: PlatformListingStore) -> None:
     """Store the platform's own id for the content; it replaces an earlier id."""
     until = _matches_again_at(content, listings)
-    listings.keep([claim.id for claim in _require_own(content)], PlatformListing(content_id, until))
+    listings.set_listing(
+        [claim.id for claim in _require_own(content)], PlatformListing(content_id, until)
+    )
 
 
 def content_id_of(content: HmaContent, listings: PlatformListingStore) -> str:
@@ -277,14 +279,14 @@ def _listing_of(
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
     """Return matching claims on exactly this hash. (The index may return a deleted number.)"""
-    near = platform.index.near([bits], part=False)
+    near = platform.index.find_near_hashes([bits], part=False)
     return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
 
 
 def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:
     """Return the claim's hash with that number; return None for the hash of a part of a picture."""
     hashes = platform.bank.hashes_of(claim.id)
-    near = platform.index.near(hashes, part=False) if hashes else ()
+    near = platform.index.find_near_hashes(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))
     return next((hashes[one.query] for one in exact), None)
 

@@ -1,4 +1,6 @@
-"""``/c``: banks and their contents, and exchanges (read only)."""
+"""The /c routes of HMA's API (HMA is Meta's Hasher-Matcher-Actioner): banks, their contents, and
+exchanges (read only). A content is an entry of a bank.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +89,7 @@ class ExchangeRequests:
         return json_answer(sorted(hma_name(one.name) for one in sources))
 
     async def exchange(self, request: Request) -> Response:
-        """Return a source's kind; its address may be private."""
+        """Return a source's name and kind, but not its address, which may be private."""
         source = await run_in_threadpool(self._source_named, request.path_params["exchange"])
         return json_answer(
             {"name": hma_name(source.name), "api": _API_NAMES[source.kind], "enabled": True}
@@ -180,7 +182,7 @@ class ContentRequests:
         bits = parse_pdq_signal(json_member(wanted, SIGNAL_TYPE, str))
         if unknown := set(wanted) - {SIGNAL_TYPE, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
-        metadata = ContentMetadata.of(wanted.get("note"), wanted.get("metadata"))
+        metadata = ContentMetadata.parse(wanted.get("note"), wanted.get("metadata"))
         return await self._add_hash(bits, bank, metadata)
 
     async def add_photo(self, request: Request) -> Response:
@@ -190,7 +192,7 @@ class ContentRequests:
         bank = await self._bank_of_request(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        metadata = ContentMetadata.of(
+        metadata = ContentMetadata.parse(
             words.get("note"), parse_json_parameter(words.get("metadata", ""))
         )
         if hashed.quality < PDQ_QUALITY_MIN:
@@ -198,7 +200,7 @@ class ContentRequests:
         return await self._add_hash(hashed.bits, bank, metadata)
 
     async def content(self, request: Request) -> Response:
-        """Return a content by its number."""
+        """Return the content with a number."""
         bank = await self._bank_of_request(request)
         content = await run_in_threadpool(
             get_content, _content_number(request), bank, self.platform
@@ -214,7 +216,7 @@ class ContentRequests:
     async def change_content(self, request: Request) -> Response:
         """Switch a content on, or off until a given time, or change its note."""
         bank, wanted = await self._bank_of_request(request), await json_object(request)
-        change = ContentChange.of(wanted, self.platform.clock.now())
+        change = ContentChange.parse(wanted, self.platform.clock.now())
         content, made = await run_in_threadpool(
             self._change_content, _content_number(request), bank, change
         )
@@ -278,8 +280,8 @@ class ContentRequests:
             return 0
 
     def _look_back_task(self, made: Claim | None) -> BackgroundTask | None:
-        """Return a task that compares uploads that were let through before with the new claim, if
-        there is one.
+        """Return a task that compares earlier uploads with the new claim; None if there is no new
+        claim.
         """
         if made is None:
             return None

@@ -1,4 +1,6 @@
-"""``/h`` and ``/m``: hash a picture, and find the registered hashes that match a hash."""
+"""The /h and /m routes of HMA's API (HMA is Meta's Hasher-Matcher-Actioner): hash a picture, and
+find the registered hashes that match a hash.
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -107,12 +109,12 @@ class HashMatch:
 
 
 def find_hash_matches(views: HashViews, platform: Platform) -> list[HashMatch]:
-    """Return the claims with the hash of a whole picture that is close to one of the views.
+    """Return the claims that have a whole-picture hash close to one of the hashes in ``views``.
 
-    The radius of the claim's bank decides what is close. The nearest claims come first.
+    Close means within the radius of the claim's bank. The nearest claims come first.
     """
     closest: dict[int, int] = {}
-    for one in platform.index.near([bits for _, bits in views], part=False):
+    for one in platform.index.find_near_hashes([bits for _, bits in views], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
     banks: dict[BankName, Bank] = {bank.name: bank for bank in effective_banks(platform)}
@@ -139,7 +141,7 @@ def matches_in_banks(
 def matches_acted_on(
     matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the matches that the gate would act on, by bank.
+    """Return, by bank, those matches that the gate would act on.
 
     Left out are banks in shadow mode, whose outcomes are only recorded, and matches that a reviewer
     overruled by releasing this picture.
@@ -191,8 +193,8 @@ class PictureRequests:
     places: anyio.CapacityLimiter
 
     @classmethod
-    def of(cls, platform: Platform, access: GateAccess) -> Self:
-        """Use the gate's own limits."""
+    def with_gate_limits(cls, platform: Platform, access: GateAccess) -> Self:
+        """Return requests with the limits that the gate has for uploads."""
         places = anyio.CapacityLimiter(access.uploads_at_once)
         return cls(platform, access.upload_bytes_max, places)
 
@@ -244,16 +246,16 @@ class MatchRequests:
             request.query_params.get("include_distance", ""), "include_distance"
         )
         banks = request.query_params.get("banks", "")
-        found = await run_in_threadpool(self._in_banks, views, banks)
+        found = await run_in_threadpool(self._matches_in_requested_banks, views, banks)
         matches = [describe_match(match) if with_distance else match.number for match in found]
         return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
-        """Return matches of a hash that the gate would act on, by bank."""
+        """Return, by bank, those matches of a hash that the gate would act on."""
         refuse_url(request)
         views = _parse_signal(request)
         banks = request.query_params.get("banks", "")
-        return json_answer(await run_in_threadpool(self._acted_on, views, banks))
+        return json_answer(await run_in_threadpool(self._matches_that_gate_acts_on, views, banks))
 
     async def lookup_file(self, request: Request) -> Response:
         """Return the same as :meth:`lookup`, for a picture in all orientations; nothing for a flat
@@ -263,7 +265,9 @@ class MatchRequests:
         require_pdq(request)
         views = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
-        return json_answer({SIGNAL_TYPE: await run_in_threadpool(self._acted_on, views, banks)})
+        return json_answer(
+            {SIGNAL_TYPE: await run_in_threadpool(self._matches_that_gate_acts_on, views, banks)}
+        )
 
     async def compare(self, request: Request) -> Response:
         document = await json_object(request)
@@ -274,11 +278,11 @@ class MatchRequests:
         bits = distance(one, other)
         return json_answer({SIGNAL_TYPE: [bits <= PDQ_RADIUS_BITS, {"distance": bits}]})
 
-    def _in_banks(self, views: HashViews, untrusted_banks: str) -> Any:
+    def _matches_in_requested_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
         return matches_in_banks(find_hash_matches(views, self.platform), wanted)
 
-    def _acted_on(self, views: HashViews, untrusted_banks: str) -> Any:
+    def _matches_that_gate_acts_on(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
         return matches_acted_on(find_hash_matches(views, self.platform) if views else [], wanted)
 

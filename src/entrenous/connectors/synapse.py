@@ -34,7 +34,7 @@ _ON_HOLD_CHOICES: Final = ("publish", "quarantine")
 _CASE_PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_RETRY_MS: Final = 25
-_HIDE_TRIES_MAX: Final = 2400  # 2400 tries at 25 ms take a minute
+_HIDE_ATTEMPTS_MAX: Final = 2400  # 2400 attempts, 25 ms apart, take a minute
 _POLL_INTERVAL_MS: Final = 60_000
 _CASES_PER_QUERY_MAX: Final = 100  # at most this many cases are queried at a time
 _HIDE_OWN_FILE: Final = """
@@ -124,7 +124,7 @@ class GateModule:
         return is_held and self._setting.on_hold == "quarantine"
 
     def _hide_soon(
-        self, server: str | None, file: str, case: str, tries: int = _HIDE_TRIES_MAX
+        self, server: str | None, file: str, case: str, tries: int = _HIDE_ATTEMPTS_MAX
     ) -> None:
         self._api.delayed_background_call(
             _HIDE_RETRY_MS, self._hide, server, file, case, tries, desc="entrenous_hide"

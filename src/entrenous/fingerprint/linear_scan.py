@@ -101,12 +101,14 @@ class ScanIndex:
         words = np.concatenate([self.words, hashes_as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
 
-    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS_BITS) -> list[NearHash]:
+    def find_near_hashes(
+        self, queries: Sequence[bytes], radius: int = PDQ_RADIUS_BITS
+    ) -> list[NearHash]:
         """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
         return self.pairs(hashes_as_words(queries), radius).to_near_hashes()
 
     def pairs(self, queries: Words, radius: int) -> HashPairs:
-        """Return the same pairs as :meth:`near` for (Q, 4) words, as arrays."""
+        """Return the same pairs as :meth:`find_near_hashes` for (Q, 4) words, as arrays."""
         if not self.entries.size:
             return HashPairs.none()
         rows = max(1, PAIRS_AT_ONCE // self.entries.size)

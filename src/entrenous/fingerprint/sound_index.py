@@ -108,7 +108,7 @@ class SoundIndex:
         ends = np.cumsum([len(one) for one in sounds], dtype=np.int64)
         return cls(words, ends, words[places][order], places[order])
 
-    def near(self, views: Sequence[SoundView]) -> list[SoundMatch]:
+    def find_matching_sounds(self, views: Sequence[SoundView]) -> list[SoundMatch]:
         """Return the registered sounds that the upload resembles, each with its best view."""
         best: dict[int, SoundMatch] = {}
         for view in views:

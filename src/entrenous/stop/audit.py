@@ -135,8 +135,8 @@ def verify_audit_log(bank: BankStore, noted: AuditHead | None = None) -> AuditHe
 
     Args:
         bank: the store that has the log.
-        noted: an earlier head that was written down elsewhere and must still be in the log.
-            Without it, a log that was rewritten from its start is not detected.
+        noted: an earlier head that was written down elsewhere and must still be in the log. Without
+            it, a log that was rewritten from its start goes undetected.
 
     Raises:
         AuditLogChanged: a row was changed, deleted, moved or added, or the noted head is not in the

@@ -114,7 +114,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         raise BankAlreadyActive(bank=name)
     # A waiting claim does not count as confirmed.
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING_STATES
-    known = dict(platform.bank.listed(name, hashes, enough))
+    known = dict(platform.bank.find_hashes_in_bank(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
     wanted = [
         _registration_of_listed_hash(bits, name, platform, confirmed=confirmed) for bits in new

@@ -13,7 +13,7 @@ from typing import Final
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_nouns import (
     Checkpoint,
-    Exchange,
+    ExchangeServices,
     Fetcher,
     FetchResult,
     KnownRecord,
@@ -145,7 +145,7 @@ _CLAIMS_PER_TRANSACTION: Final = 1000
 def fetch_source(
     source: Source,
     fetcher: Fetcher,
-    exchange: Exchange,
+    exchange: ExchangeServices,
     platform: Platform,
     *,
     accept_shrinking: bool = False,
@@ -205,7 +205,7 @@ class _FetchInProgress:
     """A fetch in progress, with its counts."""
 
     source: Source
-    exchange: Exchange
+    exchange: ExchangeServices
     platform: Platform
     count: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
@@ -331,7 +331,7 @@ class RemovalResult:
 
 
 def remove_source_from_bank(
-    name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
+    name: str, exchange: ExchangeServices, platform: Platform, *, withdraw: bool | None
 ) -> RemovalResult:
     """Remove a source, and withdraw or keep its claims.
 

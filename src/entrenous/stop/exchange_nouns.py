@@ -366,7 +366,7 @@ class Fetcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class ExchangeServices:
     """Everything that exchanges use. ``name`` is this platform's name, as partners see it."""
 
     name: str

@@ -27,8 +27,8 @@ from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
     ChangeMark,
-    Exchange,
     ExchangePartner,
+    ExchangeServices,
     PartnerOpinion,
     ServedClaim,
     WrongKey,
@@ -57,9 +57,9 @@ PARTNER_KEY_BYTES: Final = 32
 
 
 def add_exchange_partner(
-    name: str, banks: Collection[BankName], exchange: Exchange, *, submits: bool = False
+    name: str, banks: Collection[BankName], exchange: ExchangeServices, *, submits: bool = False
 ) -> Secret:
-    """Let a platform fetch these banks; return its key as text, of which only the hash is stored.
+    """Let a platform fetch these banks. Return its key as text; only the key's hash is stored.
 
     Raises BadPartnerName, PartnerKnown.
     """
@@ -69,13 +69,13 @@ def add_exchange_partner(
 
 
 def authenticate_partner(
-    key: Secret, exchange: Exchange, *, name: str | None = None
+    key: Secret, exchange: ExchangeServices, *, name: str | None = None
 ) -> ExchangePartner:
     """Return the partner with this key and, if one was given, this name; raises WrongKey.
 
     The key is looked up by its hash, so that timing reveals nothing about it.
     """
-    partner = exchange.partners.with_key(_partner_key_sha256(key))
+    partner = exchange.partners.partner_with_key_hash(_partner_key_sha256(key))
     if partner is None:
         raise WrongKey
     if name is not None and not hmac.compare_digest(name.encode(), partner.name.encode()):
@@ -103,7 +103,7 @@ def time_from_seconds(at_s: int) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def update_marks(exchange: Exchange) -> ChangeMark:
+def update_marks(exchange: ExchangeServices) -> ChangeMark:
     """Return the change mark up to which partners may see changes now.
 
     At most once a second, a mark is set at the newest change. Tombstones are deleted when every
@@ -115,7 +115,7 @@ def update_marks(exchange: Exchange) -> ChangeMark:
     return seen
 
 
-def delete_old_tombstones(exchange: Exchange) -> int:
+def delete_old_tombstones(exchange: ExchangeServices) -> int:
     """Delete claims that were withdrawn too long ago, even if partners have not read them.
 
     Return the number.
@@ -123,7 +123,7 @@ def delete_old_tombstones(exchange: Exchange) -> int:
     return exchange.served.delete_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
 
 
-def update_served_claims(exchange: Exchange) -> ChangeMark:
+def update_served_claims(exchange: ExchangeServices) -> ChangeMark:
     """Update the served claims; return the change mark up to which partners may see changes now."""
     last = exchange.served.newest_mark()
     known = last or _NO_MARK
@@ -138,7 +138,7 @@ def update_served_claims(exchange: Exchange) -> ChangeMark:
     return known
 
 
-def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: Exchange) -> ChangeMark:
+def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: ExchangeServices) -> ChangeMark:
     """From now on, keep all processes from dating a change before ``to_s``, even if their clocks
     are behind.
 
@@ -169,7 +169,7 @@ def newest_change_number(feed: BankStore, known: int) -> int:
     return high
 
 
-def change_number_before(at_s: int, exchange: Exchange) -> int:
+def change_number_before(at_s: int, exchange: ExchangeServices) -> int:
     """Return the number up to which changes were seen before that second.
 
     Returns 0 for a time in the future, so that a client with a wrong checkpoint starts over.
@@ -179,7 +179,7 @@ def change_number_before(at_s: int, exchange: Exchange) -> int:
     return exchange.served.number_before(at_s)
 
 
-def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
+def seconds_first_seen(numbers: Sequence[int], exchange: ExchangeServices) -> list[int]:
     """Return, for each of these ascending numbers, the second at which it was first seen."""
     if not numbers:
         return []
@@ -256,7 +256,7 @@ def changes_for_partner(
 
 
 def group_changes_by_hash(
-    partner: ExchangePartner, page: ChangePage, newest_number_seen: int, exchange: Exchange
+    partner: ExchangePartner, page: ChangePage, newest_number_seen: int, exchange: ExchangeServices
 ) -> tuple[HashStatus, ...]:
     """Group a page of changes by hash, for protocols that have hashes instead of claims.
 
@@ -281,7 +281,7 @@ def group_changes_by_hash(
 
 
 def _second_of_newest_change_by_hash(
-    partner: ExchangePartner, page: ChangePage, exchange: Exchange
+    partner: ExchangePartner, page: ChangePage, exchange: ExchangeServices
 ) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 

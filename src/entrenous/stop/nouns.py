@@ -21,8 +21,8 @@ BUILT_IN_BANKS: Final = frozenset({PEOPLE_BANK, RELEASED_BANK})
 # In bits. Smaller than the radius of a match, since it has to find only re-encoded copies of an
 # upload.
 RELEASED_RADIUS_BITS: Final = 16
-# In bits. Within this distance, two hashes belong to the same picture, re-encoded, with almost
-# nothing covered.
+# In bits. At this distance or less, one picture is a re-encoded copy of the other, with almost
+# nothing hidden.
 SAME_PICTURE_BITS_MAX: Final = 4
 
 
@@ -173,7 +173,9 @@ REVIEW_OVERDUE_AFTER: Final = timedelta(
 
 
 class ShadowOutcome(NamedTuple):
-    """An outcome that a bank in shadow mode would have had, at an (even) distance in bits."""
+    """An outcome that a bank in shadow mode would have had. ``distance`` is in bits, rounded down
+    to an even number.
+    """
 
     bank: BankName
     would: Outcome
@@ -182,8 +184,8 @@ class ShadowOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexSize:
-    """The number of hashes in an index file and of hashes added later, and the file's size and
-    time.
+    """The number of hashes in an index file and of hashes added later, the file's size, and when it
+    was written.
     """
 
     in_file: int
@@ -222,7 +224,9 @@ class GateFigures:
 
 
 def round_down_to_even(distance: int) -> int:
-    """Round down to an even number: PDQ's own hashes differ in an even number of bits."""
+    """Round down to an even number, since any two hashes that PDQ makes differ in an even number of
+    bits.
+    """
     return distance // 2 * 2
 
 
@@ -247,7 +251,8 @@ class GateLimits:
     held_per_hash: int = 20
     look_back_days: int = 30
     slow_looks: int = 200
-    # 2,504 look-ups take 27 ms of a core; with twice as many hashes, 47 ms.
+    # With this many hashes, the 2,504 look-ups of an upload take 27 ms of a core; with twice as
+    # many, 47 ms.
     second_look_hashes: int = 100_000
     confirmers: int = 1
     page_after_hours: int = 24

@@ -28,7 +28,7 @@ class IndexStore(Protocol):
     find withdrawn hashes, so check its results with ``BankStore.claims_on``.
     """
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, of whole pictures or of parts."""
 
     def part_hash_count(self) -> int:

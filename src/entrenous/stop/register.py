@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     """Withdraw a claim: it matches nothing any more, and its hashes are deleted.
 
-    Uploads that a look-back held for this claim alone are accepted again. Withdrawing again changes
-    nothing, so a device may repeat a request that got no answer.
+    Uploads that a look-back (a search of earlier uploads) held for this claim alone are accepted
+    again. Withdrawing again changes nothing, so a device may repeat a request that got no answer.
 
     Raises:
         NoSuchClaim: there is no such claim.
@@ -79,7 +79,7 @@ def register_claim(
     try:
         return _store_claim(request, platform, bank)
     except BankUnreachable:
-        if stored := _existing_claim(request, platform):  # a concurrent request registered the same
+        if stored := _existing_claim(request, platform):  # a concurrent request has made it
             return stored
         raise
 
@@ -87,7 +87,7 @@ def register_claim(
 def accepted_embedding_model(platform: Platform) -> str | None:
     """Return the network whose embeddings are compared here.
 
-    Return None if none are compared, or if there is no room for more.
+    Return None if none are compared, or if the bank has no room for further embeddings.
     """
     if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
@@ -160,7 +160,7 @@ QUALITY_UNKNOWN: Final = 100  # the quality of a hash from a list, whose picture
 def register_platform_claim(
     hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform
 ) -> Claim:
-    """Make a waiting claim without a holder, with a look-back due; raises NoSuchBank."""
+    """Make a waiting claim without a holder, and schedule its look-back; raises NoSuchBank."""
     claim = Claim(
         id=new_claim_id(platform),
         bank=bank,
@@ -189,14 +189,14 @@ def relist_claims(
     known = listings.listings([one.id for one in old])
     name = next((known[one.id].content_id for one in old if one.id in known), "")
     if name:
-        listings.keep([made.id], PlatformListing(name))
+        listings.set_listing([made.id], PlatformListing(name))
     platform.bank.withdraw(*(one.id for one in old))
     return made
 
 
 def relist_due_claims(platform: Platform, listings: PlatformListingStore) -> int:
     """Relist claims whose suspension is over; return how many match again."""
-    due = listings.due(platform.clock.now())
+    due = listings.claims_to_relist(platform.clock.now())
     return sum(_relist_claim(platform.bank.claim(one), platform, listings) for one in due)
 
 
@@ -212,5 +212,5 @@ def _relist_claim(claim: Claim, platform: Platform, listings: PlatformListingSto
         relist_claims([claim], hashes, platform, listings)
         return True
     kept = listings.listings([claim.id]).get(claim.id, PlatformListing())
-    listings.keep([claim.id], PlatformListing(kept.content_id))
+    listings.set_listing([claim.id], PlatformListing(kept.content_id))
     return False

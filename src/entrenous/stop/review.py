@@ -112,11 +112,11 @@ def are_similar_hashes(
 def find_decided_together(
     review: Review, waiting: Sequence[Review], state: ReviewState
 ) -> list[Review]:
-    """Return the uploads waiting with ``review`` to which its decision applies too.
+    """Return the uploads waiting with ``review`` to which the decision on it applies too.
 
     They are uploads of the same file, and uploads similar to it. A similar upload is not released
     if it matches another claim. Nor is it released if it is nearer to a claim than to the upload
-    that the reviewer saw, in which a part may have been covered.
+    that the reviewer saw, in which a part may have been hidden.
     """
     return [
         one
@@ -131,7 +131,7 @@ def _is_covered_by_decision(review: Review, other: Review, state: ReviewState) -
 
 
 def _release_covers(review: Review, other: Review) -> bool:
-    """Return whether a release of ``review`` covers all matches of ``other``."""
+    """Return whether a release of ``review`` overrules all matches of ``other``."""
     wholes = [match.distance for match in other.decision.matches if not match.part]
     claims = {match.claim for match in other.decision.matches}
     known = claims <= {match.claim for match in review.decision.matches}
@@ -145,7 +145,7 @@ def _is_same_file(review: Review, other: Review) -> bool:
     return known is not None and known == other.upload_sha256
 
 
-_FIRST_SECONDS_OF_CLIP: Final = FrameSelection(stop_s=10.0, side_px=PREVIEW_SIDE_PX, apart_s=1.0)
+_PREVIEW_FRAME_SELECTION: Final = FrameSelection(stop_s=10.0, side_px=PREVIEW_SIDE_PX, apart_s=1.0)
 _NO_VIEW_ERRORS: Final = (
     *UNREADABLE_ERRORS,
     NotAPicture,
@@ -197,7 +197,7 @@ def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[n
     """
     frames = list[NDArray[np.uint8]]()
     try:
-        with platform.read_clip(untrusted_upload, _FIRST_SECONDS_OF_CLIP) as clip:
+        with platform.read_clip(untrusted_upload, _PREVIEW_FRAME_SELECTION) as clip:
             frames.extend(np.asarray(frame) for frame in clip.frames)
     except UNREADABLE_ERRORS:
         if not frames:
@@ -208,11 +208,14 @@ def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[n
 
 
 def _log_view(case: str, by: str, event: str, platform: Platform) -> None:
-    platform.bank.note("upload seen", case, {"by": by, "as": event})
+    platform.bank.append_audit_row("upload seen", case, {"by": by, "as": event})
 
 
-DISPUTES_TO_SUSPEND: Final = 3  # a claim is suspended when this many reviewers disagreed with it
-# The largest distance in bits from the registered hash at which the content is certainly the same.
+DISPUTES_TO_SUSPEND: Final = (
+    3  # a claim is suspended once this many reviewers have disagreed with it
+)
+# The largest distance in bits from the registered hash at which the content is certain to be the
+# same.
 _UNCHANGED_BITS_MAX: Final = 8
 _DecisionEffect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 ShownClaims = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
@@ -225,7 +228,7 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
     If two people have to confirm, cases that ``by`` has confirmed are skipped: they wait for
     another person.
     """
-    return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
+    return platform.reviews.next_waiting_upload(after, by if platform.limits.confirmers > 1 else "")
 
 
 def confirm_case(
@@ -255,7 +258,7 @@ def confirm_case(
             case, ReviewState.CONFIRMED, _only_if_shown(shown, _confirm_claims), by, platform
         )
     _require_shown(platform.reviews.review(case), shown)
-    if platform.reviews.confirm_first(case, by):
+    if platform.reviews.record_first_confirmation(case, by):
         return platform.reviews.review(case)
 
     def confirm_as_second(review: Review, bank: BankStore) -> None:
@@ -292,7 +295,7 @@ def release_case(
     _require_newer_claims_shown(case, recomputed, platform)
 
     def dispute_and_release(review: Review, bank: BankStore) -> None:
-        facts = bank.facts({match.claim for match in review.decision.matches})
+        facts = bank.claim_facts({match.claim for match in review.decision.matches})
         kinds = {one: fact.claim.kind for one, fact in facts.items()}
         live = [one for one in _live_matches(review, bank) if one.claim in kinds and not one.part]
         _dispute_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
@@ -318,7 +321,7 @@ def _close_case(
     case: str, state: ReviewState, effect: _DecisionEffect, by: str, platform: Platform
 ) -> Review:
     keeps = platform.limits.look_back_days > 0
-    review = platform.reviews.close(case, state, effect, by, keeps=keeps)
+    review = platform.reviews.decide_case(case, state, effect, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
@@ -382,7 +385,7 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
 def _confirm_claims(review: Review, bank: BankStore) -> None:
     # Skip claims that were withdrawn or suspended while the upload waited, since those decisions
     # stand.
-    facts = bank.facts({match.claim for match in review.decision.matches})
+    facts = bank.claim_facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING_STATES}
     live = [match for match in _live_matches(review, bank) if match.claim in matching]
     # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
@@ -393,15 +396,16 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     )
     if review.bits is not None:
         larger = {match.claim for match in live if IN_LARGER_PICTURE_EDIT in match.how}
-        bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
-        bank.extend(larger, review.bits, confirmed=False)
+        bank.add_upload_hashes({one.claim for one in live} - larger, review.bits, confirmed=True)
+        bank.add_upload_hashes(larger, review.bits, confirmed=False)
 
 
 def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
     """Return whether the upload is what the claim registered, practically unchanged.
 
     A picture that only resembles it may show something else. A video counts, since the order of its
-    frames matched too. A sound counts, since sounds are at most held.
+    frames matched too. A sound counts, since uploads are only ever held, never refused, for their
+    sound.
     """
     if kinds[match.claim] == SOUND_KIND:
         return True

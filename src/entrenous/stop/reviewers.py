@@ -13,7 +13,7 @@ _TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 def add_reviewer(name: str, platform: Platform) -> Secret:
-    """Add a reviewer; return their token as text, of which only the hash is stored.
+    """Add a reviewer, and return their token as text; only the token's hash is stored.
 
     Raises BadReviewerName or ReviewerKnown if nothing was changed.
     """
@@ -30,7 +30,7 @@ def reviewer_with_token(untrusted_token: bytes, platform: Platform) -> str | Non
     """
     if not _TOKEN_PATTERN.fullmatch(untrusted_token):
         return None
-    found = platform.reviews.reviewer_with(_token_hash(untrusted_token))
+    found = platform.reviews.reviewer_with_token_hash(_token_hash(untrusted_token))
     return None if found is None else found.name
 
 

@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     REFUSE = "refuse"
 
 
-class Publishes(StrEnum):
+class PublishedAnyway(StrEnum):
     """The uploads that a platform publishes against the gate's decision.
 
     The platform declares it in advance, and the gate lists them (docs/spec/gate.md section 6.4).

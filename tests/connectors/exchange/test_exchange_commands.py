@@ -41,7 +41,7 @@ class Gate:
 
     def matching(self) -> int:
         with open_platform(self.data) as (platform, _):
-            return platform.bank.counts().claims
+            return platform.bank.count_claims_and_hashes().claims
 
 
 @pytest.fixture

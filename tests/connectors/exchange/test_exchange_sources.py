@@ -61,13 +61,13 @@ def test_removing_a_source_needs_keep_or_withdraw(
     told = json.loads(typed("remove", "ours", choice, "--json")[1])
     assert (told["removed"], told[word]) == (True, 3)
     with open_platform(tmp_path / "gate") as (platform, _):
-        assert platform.bank.counts().hashes == (3 if choice == "--keep" else 0)
+        assert platform.bank.count_claims_and_hashes().hashes == (3 if choice == "--keep" else 0)
     assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0
     assert typed("fetch")[0] == 0
     assert "ours (file) into lists: 3 claims" in typed("list")[1]
     with open_platform(tmp_path / "gate") as (platform, _):
         for number in range(3):
-            near = platform.index.near([bits(number)], part=False)
+            near = platform.index.find_near_hashes([bits(number)], part=False)
             brought = platform.bank.claims_on({one.entry for one in near})
             assert len(brought) == (2 if choice == "--keep" else 1)
 

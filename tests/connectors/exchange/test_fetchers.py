@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.exchange_app import exchange_app
-from entrenous.connectors.exchange.exchange_client import REQUEST_TRIES_MAX, ExchangeHttp
+from entrenous.connectors.exchange.exchange_client import REQUEST_ATTEMPTS_MAX, ExchangeHttp
 from entrenous.connectors.exchange.fetch_ncmec import NcmecFetcher
 from entrenous.connectors.exchange.fetchers import (
     HashFileFetcher,
@@ -174,7 +174,7 @@ def test_fetch_gives_up_with_an_error() -> None:
     web = web_of(lambda request: asked.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
     with pytest.raises(SourceUnreachable):
         web.get("/a")
-    assert len(asked) == REQUEST_TRIES_MAX
+    assert len(asked) == REQUEST_ATTEMPTS_MAX
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404])

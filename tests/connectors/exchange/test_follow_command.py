@@ -15,7 +15,7 @@ from entrenous.connectors.exchange.commands import fetch_due
 from entrenous.connectors.exchange.exchange_client import exchange_client
 from entrenous.stop.commands.gate_run import follow_command
 from entrenous.stop.exchange_fetch import FetchSchedule
-from entrenous.stop.exchange_nouns import Exchange, Source, SourceKind
+from entrenous.stop.exchange_nouns import ExchangeServices, Source, SourceKind
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import open_exchange, open_platform
@@ -30,12 +30,12 @@ def source(name: str, file: Path) -> Source:
 
 
 @contextmanager
-def gate(data: Path) -> Iterator[tuple[Platform, Exchange]]:
+def gate(data: Path) -> Iterator[tuple[Platform, ExchangeServices]]:
     with open_platform(data) as (platform, _):
         yield platform, open_exchange(platform)
 
 
-def fetch(rounds: FetchSchedule, exchange: Exchange, platform: Platform) -> None:
+def fetch(rounds: FetchSchedule, exchange: ExchangeServices, platform: Platform) -> None:
     with exchange_client() as client:
         fetch_due(rounds, exchange, platform, client)
 
@@ -47,16 +47,16 @@ def test_follow_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
         exchange.sources.add(source("theirs", file))
         rounds = FetchSchedule(EVERY)
         fetch(rounds, exchange, platform)
-        assert platform.bank.counts().hashes == 3
-        assert platform.reviews.due().look_backs == 3
+        assert platform.bank.count_claims_and_hashes().hashes == 3
+        assert platform.reviews.count_due_work().look_backs == 3
         file.write_text("\n".join(HASHES[:2]))
         fetch(rounds, exchange, platform)
         fetch(
             FetchSchedule(EVERY), exchange, platform
         )  # nor does another process, or one after a restart
-        assert platform.bank.counts().hashes == 3
+        assert platform.bank.count_claims_and_hashes().hashes == 3
         fetch(FetchSchedule(timedelta()), exchange, platform)
-        assert platform.bank.counts().hashes == 2
+        assert platform.bank.count_claims_and_hashes().hashes == 2
 
 
 def test_failing_source_backs_off_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ def test_failing_source_backs_off_alone(tmp_path: Path, caplog: pytest.LogCaptur
         with caplog.at_level(logging.WARNING):
             fetch(rounds, exchange, platform)
             fetch(rounds, exchange, platform)
-        assert platform.bank.counts().hashes == 1
+        assert platform.bank.count_claims_and_hashes().hashes == 1
     told = [one for one in caplog.records if one.name == "entrenous.gate"]
     assert [one.getMessage() for one in told] == ["fetch failed: SourceUnreachable"]
     assert [one.said["again_s"] for one in told] == ["3600"]  # type: ignore[attr-defined]
@@ -103,9 +103,9 @@ def test_follow_never_fetches_a_source_twice_at_once(
         rounds = FetchSchedule(EVERY)
         with hold_source_lock(platform.bank.engine, "theirs"):  # type: ignore[attr-defined]
             fetch(rounds, exchange, platform)
-        assert platform.bank.counts().hashes == 0
+        assert platform.bank.count_claims_and_hashes().hashes == 0
         fetch(FetchSchedule(EVERY), exchange, platform)
-        assert platform.bank.counts().hashes == 1
+        assert platform.bank.count_claims_and_hashes().hashes == 1
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
 
 

@@ -122,7 +122,7 @@ def test_crash_before_switching_off_leaves_it_on(
     clock.wind(seconds=60)
     listings = platform_listings(platform)
     assert relist_due_claims(platform, listings) == 0
-    assert listings.due(clock.now()) == ()
+    assert listings.claims_to_relist(clock.now()) == ()
 
 
 def test_changed_note_is_shown_to_reviewers(

@@ -120,7 +120,7 @@ def test_index_has_the_configured_shards(data: Path) -> None:
     (data / "gate.toml").write_text("index_shards = 3\n")
     assert answer("status", "--data", str(data))["shards"] == 3
     with open_platform(data, serves=True) as (platform, _):
-        assert len(platform.index.near([ONE], part=False)) == 1
+        assert len(platform.index.find_near_hashes([ONE], part=False)) == 1
     assert {path.name for path in (data / "index").glob("base*")} == {
         f"base-{number}-of-3" for number in range(3)
     }

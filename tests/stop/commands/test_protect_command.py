@@ -119,7 +119,7 @@ def test_protecting_a_file_again_returns_its_claim(street: Street, platform: Pla
     again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
     assert (again.status, json.loads(again.out)) == (0, first)
     assert "already registered this file at that platform" in again.err
-    assert platform.bank.counts().claims == 1
+    assert platform.bank.count_claims_and_hashes().claims == 1
     street.does("ana", "unprotect", first["claim"])
     assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
 
@@ -239,7 +239,7 @@ def test_embedding_is_sent_only_if_the_gate_takes_it(
     if platform.likeness is None:  # without the extra
         assert (said.status, said.out) == (3, "")
         assert "pip install -e '.[embedding]'" in said.err
-        assert platform.bank.counts().claims == 0
+        assert platform.bank.count_claims_and_hashes().claims == 0
         return
     made = json.loads(said.out)
     assert [one.claim for one in platform.bank.embeddings(0)] == [made["claim"]]
@@ -312,7 +312,7 @@ def test_protect_asks_once_per_kind_of_file(
         False,
         True,
     ]
-    assert platform.bank.counts().claims == 1
+    assert platform.bank.count_claims_and_hashes().claims == 1
 
 
 def test_protect_refuses_messages_without_files(street: Street) -> None:

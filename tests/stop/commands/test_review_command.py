@@ -66,7 +66,7 @@ def data(tmp_path: Path, hers: Any) -> Path:
             review = Review(
                 decision, at, ReviewState.WAITING, bits, None, reference, FoundBy.UPLOAD
             )
-            platform.reviews.record(review, upload)
+            platform.reviews.record_upload(review, upload)
     return folder
 
 

@@ -50,7 +50,7 @@ def held(data: Path, hours: float, upload: bytes | None = None) -> str:
     with open_platform(data) as (platform, _):
         at = platform.clock.now() - timedelta(hours=hours)
         decision = Decision(Outcome.HOLD, "3f9a-70c2-b11e", ())
-        platform.reviews.record(Review(decision, at, ReviewState.WAITING), upload)
+        platform.reviews.record_upload(Review(decision, at, ReviewState.WAITING), upload)
     return decision.case
 
 
@@ -138,7 +138,7 @@ def test_status_shows_shadow_counts(data: Path) -> None:
             match = Match(bank, ClaimId("x"), bits, "as it is")
             decision = Decision(Outcome.LET_THROUGH, f"{number}", (match,), Outcome.REFUSE)
             at = platform.clock.now()
-            platform.reviews.record(Review(decision, at, ReviewState.CLOSED), None)
+            platform.reviews.record_upload(Review(decision, at, ReviewState.CLOSED), None)
     line = "In shadow, trial would have done this in 30 days: refuse 3 (4 bits: 2, 30 bits: 1)."
     assert line in typed(data)
     cells = [(cell["distance"], cell["count"]) for cell in answer(data)["shadow"]]

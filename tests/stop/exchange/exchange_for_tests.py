@@ -11,7 +11,7 @@ from entrenous.base.environment import Clock, SystemRandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.banks import create_built_in_banks
-from entrenous.stop.exchange_nouns import Exchange, ExchangePartner
+from entrenous.stop.exchange_nouns import ExchangePartner, ExchangeServices
 from entrenous.stop.exchange_serving import (
     PartnerOpinions,
     PartnerSubmissions,
@@ -76,7 +76,7 @@ class Room:
     feed: MemoryFeed
     bank: BankStore
     platform: Platform
-    exchange: Exchange
+    exchange: ExchangeServices
     file: Path
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -105,7 +105,7 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
         clock, SystemRandomSource(), bank, *_unused(), sounds=RegisteredSounds(bank)
     )
     partners = PartnerStore(engine)
-    exchange = Exchange(
+    exchange = ExchangeServices(
         "our-gate",
         clock,
         SystemRandomSource(),
@@ -120,7 +120,7 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     engine.dispose()
 
 
-def with_claims_in_bank(room: Room) -> Exchange:
+def with_claims_in_bank(room: Room) -> ExchangeServices:
     """The exchange whose feed is the bank itself."""
     return replace(room.exchange, feed=room.bank)
 

@@ -174,7 +174,7 @@ def test_fetch_killed_repeatedly_creates_no_duplicates(
         known.clock.wind(days=2)  # a new generation each time
     run(known, script(live(1, 2, version=0), live(3, version=0), stale_after=always))
     assert protected(known) == {bits(1), bits(2), bits(3)}
-    assert known.bank.counts().claims == 3
+    assert known.bank.count_claims_and_hashes().claims == 3
 
 
 def test_stale_checkpoint_restarts_and_withdraws_missing(known: Room) -> None:

@@ -41,9 +41,9 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
 
 
 def waits(platform: Platform, case: str, bank: str) -> None:
-    assert platform.reviews.waiting() == 0
+    assert platform.reviews.count_waiting_items() == 0
     assert look_back_due(platform) == 1
-    review = platform.reviews.next()
+    review = platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     assert [match.bank for match in review.decision.matches] == [bank]
@@ -58,7 +58,7 @@ def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> No
     fetch_source(SOURCE, Script([page]), exchange, platform)
     waits(platform, case, "theirs")
     fetch_source(SOURCE, Script([page]), exchange, platform)  # brings nothing new
-    assert platform.reviews.due().look_backs == 0
+    assert platform.reviews.count_due_work().look_backs == 0
 
 
 def test_earlier_upload_waits_after_a_submission(platform: Platform, hers: Any) -> None:

@@ -31,7 +31,7 @@ def _tombstones(engine: sa.Engine) -> None:
     clock = WoundClock()
     feed, partners, served = MemoryFeed(clock), PartnerStore(engine), ServedStore(engine)
     partners.add("friends", [PEOPLE_BANK], submits=False, key=bytes(32))
-    partner = partners.with_key(bytes(32))
+    partner = partners.partner_with_key_hash(bytes(32))
     assert partner is not None
     claim = feed.put("hers", bits(1))
     for mark in (ChangeMark(5, 1), ChangeMark(5, 9), ChangeMark(9, 2)):

@@ -21,6 +21,8 @@ def test_videos_and_sounds_are_given_to_no_partner(room: Room) -> None:
         Registration(sound, sound=SoundPrint(bytes(84))),
         Registration(picture, (bits(1),)),
     )
-    room.bank.extend([film.id], bits(3), confirmed=True)  # a still of it that a reviewer confirmed
+    room.bank.add_upload_hashes(
+        [film.id], bits(3), confirmed=True
+    )  # a still of it that a reviewer confirmed
     page = changes_for_partner(partner, 0, 10, 10, room.bank)
     assert [(one.claim, one.hashes) for one in page.changes] == [("p", (bits(1),))]

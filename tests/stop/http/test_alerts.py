@@ -33,7 +33,7 @@ def gate_with(folder: Path, command: str) -> Path:
         for number in range(4):
             case = f"3f9a-{number}"
             held = Review(Decision(Outcome.HOLD, case), at, ReviewState.WAITING, bytes(32), 7)
-            platform.reviews.record(held, None)
+            platform.reviews.record_upload(held, None)
             platform.reviews.store_review_bytes(case, b"bytes", 3)
     return data
 

@@ -85,7 +85,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
         clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
         for one in (FILM, other)
     ]
-    assert registered.reviews.waiting() == 1
+    assert registered.reviews.count_waiting_items() == 1
     for one in told:
         assert (one["decision"], one["matches"]) == ("let through", [])
     assert set(told[0]) == set(told[1])

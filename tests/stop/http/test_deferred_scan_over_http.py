@@ -14,7 +14,7 @@ from entrenous.fingerprint.nouns import Match
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app, minutely_tasks
-from entrenous.stop.http.review_requests import PUBLISHED_MAX
+from entrenous.stop.http.review_requests import PUBLISHED_PER_PAGE_MAX
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.platform import Platform
@@ -98,13 +98,13 @@ def test_published_list_is_paged(
 ) -> None:
     claim = platform.bank.claim(protect(device_gate, hers))
     match = Match(claim.bank, claim.id, 3, "as it is")
-    for number in range(PUBLISHED_MAX + 2):
+    for number in range(PUBLISHED_PER_PAGE_MAX + 2):
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
-        platform.reviews.record(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
+        platform.reviews.record_upload(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
         platform.reviews.hold_retroactively(RetroactiveMatch(decision.case, (match,), 1), 5)
     first = web.get("/v1/reviews/published", headers=OPERATOR).json()
-    assert (len(first["cases"]), first["more"]) == (PUBLISHED_MAX, True)
+    assert (len(first["cases"]), first["more"]) == (PUBLISHED_PER_PAGE_MAX, True)
     last = {"after": first["cases"][-1]["case"]}
     second = web.get("/v1/reviews/published", params=last, headers=OPERATOR).json()
     assert (len(second["cases"]), second["more"]) == (2, False)
@@ -171,7 +171,7 @@ def test_gate_resumes_work_of_a_killed_one(
     async def story() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(20):
-                while platform.reviews.waiting() == 0:  # noqa: ASYNC110 -- a thread does it
+                while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
     anyio.run(story)
@@ -203,7 +203,7 @@ def test_no_skipped_scans_are_logged_when_scans_are_off(
         for work in minutely_tasks(none):
             work()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
-    assert platform.reviews.due().slow_looks == 0
+    assert platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_wrong_clock_is_logged(

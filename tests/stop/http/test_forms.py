@@ -93,7 +93,7 @@ def test_two_files_error_asks_for_separate_uploads(
         answer = web.post(path, files=files)
     assert answer.status_code == 400
     assert "as an upload of its own" in " ".join(answer.json()[words].split())
-    assert platform.reviews.waiting() == 0
+    assert platform.reviews.count_waiting_items() == 0
 
 
 def test_parsing_stops_at_the_form_limit() -> None:

@@ -17,7 +17,7 @@ from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from entrenous.stop.upload_record import Decision, Outcome, Publishes
+from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -288,9 +288,9 @@ class _OneJudge:
         self.wants += 1
 
     async def decide(
-        self, _untrusted_data: bytes, reference: str, publishes: Publishes
+        self, _untrusted_data: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
-        assert publishes is Publishes.NOTHING
+        assert publishes is PublishedAnyway.NOTHING
         self.asked.append(reference)
         await anyio.sleep(0.05)  # the next one comes meanwhile
         return Decision(

@@ -221,7 +221,7 @@ def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:
             pytest.raises(ArithmeticError),
         ):
             web.post(f"{URL}{path}")
-    told = meters.text().decode()
+    told = meters.prometheus_text().decode()
     assert 'answers_total{event="upload",status="200"} 1.0' in told
     assert 'answers_total{event="upload",status="500"}' not in told
     assert 'answers_total{event="claims",status="500"} 1.0' in told

@@ -78,8 +78,8 @@ def test_unprintable_reference_is_refused(either: httpx.Client, odd: str) -> Non
 def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
     secret = hashlib.sha256(b"secret").digest()
     review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
-    made.reviews.record(review, None)
-    made.reviews.record(
+    made.reviews.record_upload(review, None)
+    made.reviews.record_upload(
         replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None
     )
     assert made.reviews.may_appeal("a", secret)

@@ -166,7 +166,7 @@ def test_unreadable_upload_has_no_view(
     web: httpx.Client, platform: Platform, upload: bytes
 ) -> None:
     held = Decision(Outcome.HOLD, "3f9a")
-    platform.reviews.record(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
+    platform.reviews.record_upload(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
     answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:entrenous:not-found:no-view")
     assert told(platform, "upload seen") == []

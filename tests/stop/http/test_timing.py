@@ -87,7 +87,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
                 took[kind].append(await seconds_to_answer(app, bodies[kind]))
 
     anyio.run(ask)
-    assert platform.reviews.waiting() == ROUNDS
+    assert platform.reviews.count_waiting_items() == ROUNDS
     pairs = list(zip(took["held"], took["accepted"], strict=True))
     held, accepted = map(statistics.median, zip(*pairs, strict=True))
     chance = chance_of(sum(one > other for one, other in pairs), ROUNDS)

@@ -18,7 +18,7 @@ def main() -> None:
     with open_index(Path(sys.argv[1]), bank, shards=2) as index:
         print("ready", flush=True)  # noqa: T201
         for line in sys.stdin:
-            near = index.near([bytes.fromhex(line)], part=False)
+            near = index.find_near_hashes([bytes.fromhex(line)], part=False)
             claims = bank.claims_on({one.entry for one in near})
             print(len(claims), flush=True)  # noqa: T201
     engine.dispose()

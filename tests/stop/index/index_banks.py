@@ -43,6 +43,6 @@ def agrees(index: IndexStore, bank: BankStore, seed: int = 1, most: int = 60) ->
         some = [known[int(row)][1] for row in rng.integers(0, len(known) or 1, most) if known]
         queries = [at_distance(bits, at % 33, rng) for at, bits in enumerate(some)]
         queries += [rng.bytes(32) for _ in range(5)]
-        found = told(index.near(queries, part=part))
+        found = told(index.find_near_hashes(queries, part=part))
         expected = brute_force(known, queries, 31)
         assert {one for one in found if one[1] in there} == expected

@@ -104,7 +104,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
         assert not list((folder / "index").glob(".entrenous-*"))
         agrees(index, bank, seed, most=40)
         for name, bits in reported.registered.items():
-            near = index.near([bits], part=False)
+            near = index.find_near_hashes([bits], part=False)
             claims = bank.claims_on({one.entry for one in near})
             # The worker may have been killed between withdrawing and reporting it.
             assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
@@ -112,7 +112,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
             index.rebuild()
         left = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
         for bits in reported.withdrawn.values():
-            assert index.near([bits], part=False) == []
+            assert index.find_near_hashes([bits], part=False) == []
             assert bits not in left
 
 

@@ -48,8 +48,8 @@ def test_base_survives_a_round_trip(written: Path) -> None:
     base = read_base(written)
     assert isinstance(base.whole, IndexSegment)
     assert isinstance(base.parts, ScanIndex)
-    assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
-    assert base.last == HashEntry(90, PARTS[-1], part=True)
+    assert (base.count, base.highest_entry, base.size_bytes) == (90, 90, written.stat().st_size)
+    assert base.last_entry == HashEntry(90, PARTS[-1], part=True)
     assert base.file == file_identity(written)
     for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
         found = kind.pairs(hashes_as_words(hashes), 31)
@@ -129,7 +129,7 @@ def test_valid_header_with_wrong_content_is_refused(
 def test_empty_base_survives_a_round_trip(tmp_path: Path) -> None:
     write_base(tmp_path / "base", ScanIndex.empty(), ScanIndex.empty())
     base = read_base(tmp_path / "base")
-    assert (base.count, base.upto, base.last) == (0, 0, None)
+    assert (base.count, base.highest_entry, base.last_entry) == (0, 0, None)
 
 
 def test_symbolic_link_is_not_followed(written: Path, tmp_path: Path) -> None:

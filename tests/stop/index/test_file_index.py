@@ -80,10 +80,10 @@ def test_merge_is_due_only_after_enough_new_hashes(
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 4)
     index = FileIndex(folder, bank)
     register(bank, "four", *fresh(4, 3))
-    index.near([], part=False)
+    index.find_near_hashes([], part=False)
     assert not index.is_merge_due()
     register(bank, "five", *fresh(1, 4))
-    index.near([], part=False)
+    index.find_near_hashes([], part=False)
     assert index.is_merge_due()
     index.merge()
     assert not index.is_merge_due()
@@ -101,7 +101,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     assert not index.has_withdrawn_hashes()
     left = on_disk(folder)
     assert not any(bits[at : at + 8] in left for bits in (secret, part) for at in (0, 8, 16, 24))
-    assert index.near([secret], part=False) == []  # nor is it in memory
+    assert index.find_near_hashes([secret], part=False) == []  # nor is it in memory
     agrees(index, bank)
 
 
@@ -128,7 +128,7 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStor
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     register(bank, "two", bits)
     for _ in range(2):
-        near = index.near([bits], part=False)
+        near = index.find_near_hashes([bits], part=False)
         assert [found.id for _, found in bank.claims_on({one.entry for one in near})] == ["two"]
         index.merge()
 
@@ -168,10 +168,12 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: BankStore) -> No
     with (folder / "base").open("r+b") as file:
         file.seek(place)
         file.write(bytes(32))
-    assert index.near([hashes[77]], part=False) == []  # so the map shows the bytes on the disk
+    assert (
+        index.find_near_hashes([hashes[77]], part=False) == []
+    )  # so the map shows the bytes on the disk
     index.merge()
     for one in (index, FileIndex(folder, bank)):
-        assert [near.distance for near in one.near([hashes[77]], part=False)] == [0]
+        assert [near.distance for near in one.find_near_hashes([hashes[77]], part=False)] == [0]
         agrees(one, bank, most=33)
 
 
@@ -230,18 +232,18 @@ def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None
     for name in names:
         register(bank, name, bits)
     FileIndex(folder, bank)
-    near = FileIndex(folder, bank).near([bits], part=False)
+    near = FileIndex(folder, bank).find_near_hashes([bits], part=False)
     claims = bank.claims_on({one.entry for one in near})
     assert sorted(claim.id for _, claim in claims) == names
 
 
 def test_empty_bank_has_no_matches(folder: Path) -> None:
     bank = new_bank()
-    assert FileIndex(folder, bank).near([bytes(32)], part=False) == []
+    assert FileIndex(folder, bank).find_near_hashes([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
     assert not again.has_withdrawn_hashes()
     register(bank, "first", bytes(32))
-    assert len(again.near([bytes(32)], part=False)) == 1
+    assert len(again.find_near_hashes([bytes(32)], part=False)) == 1
 
 
 @pytest.fixture
@@ -271,7 +273,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
             bits = fresh(1, 100 + turn_)
             register(sqlite, f"claim-{turn_}", *bits)
             registered += bits
-            found = {one.query for one in index.near(registered, part=False)}
+            found = {one.query for one in index.find_near_hashes(registered, part=False)}
             assert found == set(range(len(registered)))
     finally:
         stop.set()
@@ -291,8 +293,8 @@ class PageByPage:
         self.asked += 1
         return self.bank.entries(after)[:7]
 
-    def counts(self) -> BankCounts:
-        return self.bank.counts()
+    def count_claims_and_hashes(self) -> BankCounts:
+        return self.bank.count_claims_and_hashes()
 
 
 def test_bank_may_return_entries_in_pages(folder: Path, bank: BankStore) -> None:
@@ -320,23 +322,23 @@ def known_snapshot() -> IndexSnapshot:
 
 def test_second_look_up_is_cached_and_the_third_is_not() -> None:
     one = known_snapshot()
-    first = one.near(SNAPSHOT_HASHES[:2], part=False)
+    first = one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False)
     assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]
-    assert one.near(SNAPSHOT_HASHES[:2], part=False) is first
-    again = one.near(SNAPSHOT_HASHES[:2], part=False)
+    assert one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False) is first
+    again = one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False)
     assert again == first
     assert again is not first
 
 
 def test_cache_is_not_used_after_new_entries() -> None:
     one = known_snapshot()
-    assert one.near(SNAPSHOT_HASHES[3:], part=False) == []
+    assert one.find_near_hashes(SNAPSHOT_HASHES[3:], part=False) == []
     more = one.with_added_entries([HashEntry(4, SNAPSHOT_HASHES[3], part=False)])
-    assert [near.entry for near in more.near(SNAPSHOT_HASHES[3:], part=False)] == [4]
+    assert [near.entry for near in more.find_near_hashes(SNAPSHOT_HASHES[3:], part=False)] == [4]
 
 
 def test_cache_of_unrepeated_look_ups_is_bounded() -> None:
     one = known_snapshot()
     for number in range(100):
-        one.near([number.to_bytes(32, "big")], part=False)
+        one.find_near_hashes([number.to_bytes(32, "big")], part=False)
     assert len(one.cached_results) <= 32

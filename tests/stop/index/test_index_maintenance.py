@@ -58,7 +58,7 @@ def test_withdrawn_hashes_are_removed_automatically_in_every_process(
         bank.apply_event(claim, ClaimEvent.WITHDRAW)
         soon(lambda: secret[:8] not in (folder / "base").read_bytes())
         for index in (one, other):
-            soon(lambda tended=index: tended.near([secret], part=False) == [])  # type: ignore[misc]
+            soon(lambda tended=index: tended.find_near_hashes([secret], part=False) == [])  # type: ignore[misc]
             agrees(index, bank)
 
 
@@ -93,7 +93,7 @@ def test_damage_in_use_is_detected_and_repaired(
         (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
         spoil(file, file.read_bytes().index(hashes[77]), bytes(32))
         for index in (one, other):
-            soon(lambda tended=index: tended.near([hashes[77]], part=False) != [])  # type: ignore[misc]
+            soon(lambda tended=index: tended.find_near_hashes([hashes[77]], part=False) != [])  # type: ignore[misc]
             agrees(index, bank, most=33)
     read_base(file)
     told = [record.message for record in caplog.records if record.name == "entrenous.index"]
@@ -158,11 +158,11 @@ class AwayAtTimes:
     def entries(self, after: int) -> tuple[HashEntry, ...]:
         return self.bank.entries(after)
 
-    def counts(self) -> BankCounts:
+    def count_claims_and_hashes(self) -> BankCounts:
         self.asked += 1
         if self.asked < 4:
             raise BankUnreachable(why="it is away")
-        return self.bank.counts()
+        return self.bank.count_claims_and_hashes()
 
 
 def test_maintenance_continues_after_the_bank_was_unreachable(

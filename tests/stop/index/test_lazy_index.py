@@ -20,7 +20,7 @@ def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: Ba
     index = LazyIndex(opening)
     assert made == []
     agrees(index, bank)
-    assert index.opened() is made[0]
+    assert index.get_open_index() is made[0]
     assert len(made) == 1
     index.close()
 
@@ -35,7 +35,7 @@ def test_failed_opening_is_tried_again(tmp_path: Path, bank: BankStore) -> None:
 
     index = LazyIndex(opening)
     with pytest.raises(BankUnreachable):
-        index.near(fresh(1, 1), part=False)
+        index.find_near_hashes(fresh(1, 1), part=False)
     agrees(index, bank)
     index.close()
 

@@ -66,7 +66,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
             assert shard.contains(rows).all()
-    assert told == bank.counts().hashes
+    assert told == bank.count_claims_and_hashes().hashes
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
@@ -77,7 +77,7 @@ def test_another_number_of_shards_rewrites_all_files(
     index = FileIndex(folder, bank, after)
     agrees(index, bank)
     assert files(folder) == {shard.file for shard in Shard.shards_of(after)}
-    assert index.state().in_base == bank.counts().hashes
+    assert index.state().in_base == bank.count_claims_and_hashes().hashes
 
 
 def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
@@ -115,7 +115,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     assert index.has_withdrawn_hashes()
     index.rebuild()
     assert read_base(mine).count == before - 1
-    assert index.near([secret], part=False) == []
+    assert index.find_near_hashes([secret], part=False) == []
     agrees(index, bank)
 
 

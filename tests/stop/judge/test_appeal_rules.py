@@ -40,7 +40,7 @@ def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> No
     decision, secret = refused(room, hers)
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(hers), room.platform)
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found) == (decision.case, FoundBy.APPEAL)
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)
@@ -68,7 +68,7 @@ def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
     for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
             submit_appeal(case, shown, None, room.platform)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("probing-registered")
@@ -119,7 +119,7 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     assert run_deferred_scan(room.platform)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
 
 

@@ -248,7 +248,7 @@ def test_claim_made_while_a_video_is_judged_holds_it(
     room: Room, film: bytes, monkeypatch: pytest.MonkeyPatch, posted: bytes
 ) -> None:
     """The claim arrives between the bank's look-up and the row of the upload."""
-    record = type(room.platform.reviews).record
+    record = type(room.platform.reviews).record_upload
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
         claim = register(room, film)
@@ -256,7 +256,7 @@ def test_claim_made_while_a_video_is_judged_holds_it(
         record(queue, review, untrusted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record", late)
+        patch.setattr(type(room.platform.reviews), "record_upload", late)
         case = let_through(room, posted, "post 1")
     (found,) = room.platform.reviews.published("", 9)
     assert found.case == case
@@ -358,7 +358,7 @@ def test_no_fingerprint_of_a_quiet_sound_is_kept(room: Room) -> None:
 def test_sound_claim_made_while_an_upload_is_judged_holds_it(
     room: Room, talk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = type(room.platform.reviews).record
+    record = type(room.platform.reviews).record_upload
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
         look_back([register(room, sound=make_sound_fingerprint(talk, RATE_HZ))], room.platform)
@@ -366,7 +366,7 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
 
     upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record", late)
+        patch.setattr(type(room.platform.reviews), "record_upload", late)
         case = let_through(room, upload, "post 1")
     (found,) = room.platform.reviews.published("", 9)
     assert found.case == case
@@ -479,7 +479,7 @@ def test_many_uploads_of_one_video_become_one_item(
     room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
     for crf in (24, 27, 30, 33):
         judge_upload(small(scene, 136, crf), room.platform)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
     review = next_review(room.platform)
     assert review is not None
     assert review.gathered == 3

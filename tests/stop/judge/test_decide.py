@@ -72,9 +72,9 @@ class Counting:
     index: IndexStore
     asked: list[bool] = field(default_factory=list)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         self.asked.append(part)
-        return self.index.near(hashes, part=part)
+        return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         return self.index.part_hash_count()
@@ -116,7 +116,7 @@ def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any
     room.protect(hers)
     decision = judge_upload(jpeg(another), room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     decision = judge_upload(page, room.platform, "post 17")
     judge_upload(jpeg(another), room.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
-    assert room.platform.reviews.due() == DueCounts(slow_looks=2, look_backs=1)
+    assert room.platform.reviews.count_due_work() == DueCounts(slow_looks=2, look_backs=1)
     assert [run_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
     (review,) = room.platform.reviews.published("", 9)
     assert (review.case, review.found, review.reference) == (
@@ -47,7 +47,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
     assert review.bits == fingerprint(read_picture(page)).bits
     assert room.platform.reviews.upload(decision.case) == page
-    assert room.platform.reviews.due() == DueCounts(look_backs=1)
+    assert room.platform.reviews.count_due_work() == DueCounts(look_backs=1)
 
 
 @pytest.mark.parametrize("parts", [False, True])
@@ -89,11 +89,11 @@ def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, h
     release_case(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only a part
     found(room, hers)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     room.clock.wind(minutes=1)
     room.protect(hers, parts=False)
     found(room, hers)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -101,7 +101,7 @@ def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     case = found(room, hers)
     withdraw_protection(protection, room.gate, room.device)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.review(case).state is ReviewState.CLOSED
 
 
@@ -112,8 +112,8 @@ def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
     room.protect(hers, parts=False)
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
     found(room, hers)
-    assert room.platform.reviews.waiting() == 0
-    assert room.platform.reviews.due().slow_looks == 0
+    assert room.platform.reviews.count_waiting_items() == 0
+    assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, hers: Any) -> None:
@@ -129,7 +129,7 @@ def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
     room.protect(hers, parts=False)
     for _ in range(4):
         found(room, hers)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
     assert len(room.platform.reviews.published("", 9)) == 4
 
 
@@ -138,7 +138,7 @@ def test_only_accepted_uploads_get_a_deferred_scan(room: Room, hers: Any) -> Non
     for data in (jpeg(hers), jpeg(hers)[:400]):  # held: one matches, one is truncated
         assert judge_upload(data, room.platform).outcome is Outcome.HOLD
     assert not run_deferred_scan(room.platform)
-    assert room.platform.reviews.due().slow_looks == 0
+    assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
@@ -147,7 +147,7 @@ def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
     room.clock.wind(hours=1)
     assert not run_deferred_scan(room.platform)
     assert skip_deferred_scans(room.platform) == 0
-    assert room.platform.reviews.due() == DueCounts()
+    assert room.platform.reviews.count_due_work() == DueCounts()
 
 
 def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
@@ -160,9 +160,9 @@ def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
     assert skip_deferred_scans(room.platform) == 2
-    assert room.platform.reviews.due() == DueCounts(1, 2)
+    assert room.platform.reviews.count_due_work() == DueCounts(1, 2)
     assert run_deferred_scan(room.platform)
-    assert room.platform.reviews.due() == DueCounts(0, 2)
+    assert room.platform.reviews.count_due_work() == DueCounts(0, 2)
 
 
 def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
@@ -201,17 +201,17 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     """Before the answer one row is written and no bytes; these follow after it."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
-    record = ReviewQueue.record
+    record = ReviewQueue.record_upload
 
     def noted(self: ReviewQueue, review: Any, data: bytes | None) -> None:
         written.append(data)
         record(self, review, data)
 
-    monkeypatch.setattr(ReviewQueue, "record", noted)
+    monkeypatch.setattr(ReviewQueue, "record_upload", noted)
     for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3
-    assert room.platform.reviews.due().slow_looks == 0
+    assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, hers: Any) -> None:

@@ -20,7 +20,7 @@ from entrenous.stop.judge.judge_pool import (
     write_judge_request,
 )
 from entrenous.stop.nouns import BankUnreachable
-from entrenous.stop.upload_record import Decision, Outcome, Publishes
+from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 
 outcomes = st.sampled_from(Outcome)
 words = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -44,9 +44,9 @@ def heard(answer: bytes) -> Decision:
     return decode_decision_or_raise(answer[ANSWER_LENGTH_STRUCT.size :])
 
 
-@given(st.binary(max_size=300), words, st.sampled_from(Publishes))
+@given(st.binary(max_size=300), words, st.sampled_from(PublishedAnyway))
 def test_request_is_read_back_until_the_end_of_input(
-    upload: bytes, reference: str, publishes: Publishes
+    upload: bytes, reference: str, publishes: PublishedAnyway
 ) -> None:
     said = b"".join(write_judge_request(upload, reference, publishes))
     stream = io.BytesIO(said)

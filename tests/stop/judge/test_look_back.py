@@ -50,7 +50,7 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     case = judge_upload(WAYS[how](hers), room.platform, "post 17").case
     judge_upload(jpeg(another), room.platform, "post 18")
     claim = protect(room, hers).claim
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     (match,) = review.decision.matches
@@ -58,7 +58,7 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     assert match.distance <= 31
     if "turned" not in how or how == "turned 180":  # two orientations may be equally near
         assert match.how == how
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
@@ -105,9 +105,9 @@ def test_who_claims_what_was_released_before_is_asked_about(
         "post 17",
     )
     withdraw_protection(second, room.gate, room.device)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
     confirm_case(case, room.platform)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
@@ -121,7 +121,7 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -129,10 +129,10 @@ def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: An
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     before = room.platform.reviews.review(case)
     withdraw_protection(protect(room, hers), room.gate, room.device)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.review(case) == before
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
@@ -144,7 +144,7 @@ def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: A
     delete_expired(room.platform)
     assert room.platform.reviews.kept_pictures(0, 9) == ()
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_look_back_finds_nothing_if_no_hashes_are_kept(hers: Any) -> None:
@@ -152,7 +152,7 @@ def test_look_back_finds_nothing_if_no_hashes_are_kept(hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     assert room.platform.reviews.review(case).bits is None
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: Any) -> None:
@@ -163,7 +163,7 @@ def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: 
         PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform
     )
     claim = protect(room, hers).claim
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     confirmed = room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([confirmed.id], room.platform) == 1
 
@@ -172,7 +172,7 @@ def test_look_back_for_two_claims_gives_two_matches_of_one_case(room: Room, hers
     judge_upload(jpeg(hers), room.platform)
     claims = [room.protect(hers).claim for _ in range(2)]
     assert look_back(claims, room.platform) == 1
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert {match.claim for match in review.decision.matches} == set(claims)
 
@@ -181,10 +181,10 @@ def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) ->
     """The gate answers the claim and is killed before the look-back; then another one runs."""
     case = judge_upload(jpeg(hers), room.platform).case
     claim = room.protect(hers, parts=False).claim
-    assert room.platform.reviews.due().look_backs == 1
+    assert room.platform.reviews.count_due_work().look_backs == 1
     assert look_back_due(room.platform) == 1
     assert room.platform.reviews.review(case).decision.matches[0].claim == claim
-    assert room.platform.reviews.due().look_backs == 0
+    assert room.platform.reviews.count_due_work().look_backs == 0
     assert look_back_due(room.platform) == 0
 
 
@@ -213,7 +213,7 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: An
     (left,) = room.platform.reviews.review(cases[1]).decision.matches
     assert left.claim == made[59].claim
     withdraw_protection(made[59], room.gate, room.device)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("released-first")
@@ -253,7 +253,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     judge_upload(jpeg(another), room.platform, "post 2")
     room.protect(hers)  # with windows
     assert look_back_due(room.platform) == 1
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
     assert later.outcome is Outcome.HOLD
     confirm_case(later.case, room.platform)
@@ -270,9 +270,9 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
     again = judge_upload(jpeg(hers, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
     look_back_due(room.platform)
-    room.platform.bank.extend([claim], b"\x55" * 32, confirmed=True)
+    room.platform.bank.add_upload_hashes([claim], b"\x55" * 32, confirmed=True)
     assert look_back_due(room.platform) == 1
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
     assert look_back_due(room.platform) == 1
@@ -287,7 +287,7 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
     assert schedule_look_backs(shadow, room.platform) == 0
     look_back_due(room.platform)
     live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
-    assert room.platform.reviews.due().look_backs == 0
+    assert room.platform.reviews.count_due_work().look_backs == 0
     assert schedule_look_backs(live, room.platform) == 1
     assert look_back_due(room.platform) == 1
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
@@ -305,7 +305,7 @@ def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None
     room.clock.moment = right + timedelta(hours=1)
     assert record_clock(room.platform) == 0
     protect(room, hers)
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
 
 
 def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> None:
@@ -327,4 +327,4 @@ def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, her
     room.clock.moment = right + timedelta(hours=1)
     assert look_back_due(room.platform, 10) == 1
     assert look_back_due(room.platform, 10) == 0
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1

@@ -19,7 +19,7 @@ from entrenous.stop.upload_record import (
     Decision,
     FoundBy,
     Outcome,
-    Publishes,
+    PublishedAnyway,
     Review,
     ReviewState,
 )
@@ -34,7 +34,7 @@ def published(room: Room) -> dict[str, ReviewState]:
 
 def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
     """Judge an upload by a hook in shadow."""
-    return judge_upload(data, room.platform, reference, Publishes.ALL)
+    return judge_upload(data, room.platform, reference, PublishedAnyway.ALL)
 
 
 def of(room: Room, case: str) -> Review:
@@ -43,9 +43,9 @@ def of(room: Room, case: str) -> Review:
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-@pytest.mark.parametrize("publishes", [Publishes.HELD, Publishes.ALL])
+@pytest.mark.parametrize("publishes", [PublishedAnyway.HELD, PublishedAnyway.ALL])
 def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
-    room: Room, hers: Any, publishes: Publishes
+    room: Room, hers: Any, publishes: PublishedAnyway
 ) -> None:
     room.protect(hers)
     decision = judge_upload(jpeg(hers), room.platform, "post 17", publishes)
@@ -97,8 +97,8 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
 def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     held = judge_upload(jpeg(hers), room.platform)
-    unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=Publishes.HELD)
-    fine = judge_upload(jpeg(another), room.platform, publishes=Publishes.HELD)
+    unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=PublishedAnyway.HELD)
+    fine = judge_upload(jpeg(another), room.platform, publishes=PublishedAnyway.HELD)
     assert [one.outcome for one in (held, unread, fine)] == [
         Outcome.HOLD,
         Outcome.HOLD,
@@ -106,7 +106,7 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
     ]
     assert not any(one.listed for one in (held, unread, fine))
     confirm_case(held.case, room.platform)
-    refused = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD)
+    refused = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD)
     assert (refused.outcome, refused.listed, published(room)) == (Outcome.REFUSE, False, {})
     broken = in_shadow(room, jpeg(hers)[:9000])
     assert broken.listed
@@ -116,7 +116,7 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
 @pytest.mark.slow
 def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -> None:
     room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD).case
+    case = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD).case
     release_case(case, room.platform)
     assert (published(room), of(room, case).state) == ({}, ReviewState.RELEASED)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
@@ -125,7 +125,7 @@ def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -
 @pytest.mark.slow
 def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform, "post 17", Publishes.HELD).case
+    case = judge_upload(jpeg(hers), room.platform, "post 17", PublishedAnyway.HELD).case
     withdraw_claim(protection.claim, protection.token, room.platform)
     closed = of(room, case)
     assert (published(room), closed.state) == ({}, ReviewState.CLOSED)
@@ -147,7 +147,7 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     room.protect(hers, parts=False)
     page = on_a_page(hers)
     his = room.protect(page, parts=False)
-    case = judge_upload(jpeg(page), room.platform, "post 17", Publishes.HELD).case
+    case = judge_upload(jpeg(page), room.platform, "post 17", PublishedAnyway.HELD).case
     assert {match.claim for match in of(room, case).decision.matches} == {his.claim}
     assert run_deferred_scan(room.platform)
     assert len(of(room, case).decision.matches) == 2
@@ -161,10 +161,12 @@ def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
     room.protect(hers)
     cases = [
-        judge_upload(jpeg(hers, quality), room.platform, f"post {quality}", Publishes.HELD).case
+        judge_upload(
+            jpeg(hers, quality), room.platform, f"post {quality}", PublishedAnyway.HELD
+        ).case
         for quality in range(60, 67)
     ]
-    assert room.platform.reviews.waiting() == 1
+    assert room.platform.reviews.count_waiting_items() == 1
     assert set(published(room)) == set(cases)
     confirm_case(cases[0], room.platform)
     assert set(published(room)) == set(cases)

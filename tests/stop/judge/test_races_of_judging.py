@@ -40,11 +40,11 @@ class Meanwhile:
     done: list[bool]
     looked: list[bool] = field(default_factory=list)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         if not self.late:
             self._once()
         self.looked.append(True)
-        return self.index.near(hashes, part=part)
+        return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         count = self.index.part_hash_count()
@@ -72,7 +72,7 @@ def claimed(room: Room, pixels: Any) -> None:
 def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: Any) -> None:
     decision = judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert decision.outcome is Outcome.LET_THROUGH
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (
         decision.case,
@@ -89,7 +89,7 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
     cut = hers[high // 5 :, : wide * 4 // 5]
     decision = judged_while(room, cut, lambda: room.protect(hers, parts=True), late=True)
     assert decision.outcome is Outcome.LET_THROUGH
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     (match,) = review.decision.matches
     assert (review.case, review.found, match.part) == (decision.case, FoundBy.LOOK_BACK, True)
@@ -101,13 +101,13 @@ def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
 ) -> None:
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
     judged_while(room, hers, lambda: claimed(room, hers), late=True)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_claim_made_while_judging_holds_nothing_without_look_backs(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     judged_while(room, hers, lambda: claimed(room, hers), late=True)
-    assert room.platform.reviews.waiting() == 0
+    assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, hers: Any) -> None:
@@ -162,7 +162,7 @@ def test_concurrent_identical_requests_make_one_claim(
     else:
         with pytest.raises(BadClaim):
             register_claim(request, platform)
-    assert first.counts().claims == 1
+    assert first.count_claims_and_hashes().claims == 1
     engine.dispose()
 
 

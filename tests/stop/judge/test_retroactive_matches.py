@@ -120,11 +120,11 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
     platform = replace(room.platform, reviews=Counting())  # type: ignore[arg-type]
     assert [look_back_due(platform) for _ in range(4)] == [1000, 1000, 500, 0]
     assert reads.count(0) == 3
-    assert room.platform.reviews.waiting() == 3
+    assert room.platform.reviews.count_waiting_items() == 3
     assert look_back([ClaimId("0000")], platform) == 0
 
 
 def _let_through(room: Room, hashes: list[bytes]) -> None:
     for at, bits in enumerate(hashes):
         decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
-        room.platform.reviews.record(Review(decision, AT, ReviewState.CLOSED, bits), None)
+        room.platform.reviews.record_upload(Review(decision, AT, ReviewState.CLOSED, bits), None)

@@ -69,7 +69,7 @@ def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
 def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=True)
-    assert not platform.index.near([bytes(32)], part=True)  # it has caught up
+    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # it has caught up
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])
@@ -87,7 +87,7 @@ def test_parts_registered_while_judging_are_scanned_with_more_pixels(
         Outcome.LET_THROUGH,
         [WHOLE_COMPARISON_SIDE_PX_MIN, PART_COMPARISON_SIDE_PX_MIN],
     )
-    review = room.platform.reviews.next()
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert review.reference == "post 17"
 
@@ -119,7 +119,9 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
     platform = replace(room.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
-    review = room.platform.reviews.next()  # found by the whole picture, registered meanwhile
+    review = (
+        room.platform.reviews.next_waiting_upload()
+    )  # found by the whole picture, registered meanwhile
     assert review is not None
     assert review.case == decision.case
 
@@ -130,12 +132,12 @@ class _Late:
     def __init__(self, index: Any, happens: Callable[[], object]) -> None:
         self._index, self._happens, self._looks = index, happens, 0
 
-    def near(self, hashes: Any, *, part: bool) -> Any:
+    def find_near_hashes(self, hashes: Any, *, part: bool) -> Any:
         self._looks += not part
         if self._looks == 2:
             self._looks += 1
             self._happens()
-        return self._index.near(hashes, part=part)
+        return self._index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         return int(self._index.part_hash_count())

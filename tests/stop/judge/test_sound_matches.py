@@ -27,7 +27,7 @@ def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
         [make_sound_fingerprint(rest, 16_000), make_sound_fingerprint(hers, 16_000)]
     )
     upload = OPUS_24(np.concatenate([music(8.0, seed=3), hers]), 16_000)
-    alike = index.near(sound_views(*upload))
+    alike = index.find_matching_sounds(sound_views(*upload))
     ((match, of),) = sound_hits(alike, {0: [claim("rest")], 1: [claim("hers")]})
     assert of.id == match.claim == "hers"
     assert match.part

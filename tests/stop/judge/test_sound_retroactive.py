@@ -71,7 +71,9 @@ def test_retroactive_sounds_match_as_uploads_would_have(
     assert len(found) == (uploads + 1) // 2
     registered = SoundIndex.of([printed(one) for one in sounds])
     for upload in kept:
-        alike = registered.near([SoundView(UNCHANGED_VIEW_NAME, words_of_sound(upload.sound))])
+        alike = registered.find_matching_sounds(
+            [SoundView(UNCHANGED_VIEW_NAME, words_of_sound(upload.sound))]
+        )
         if not alike:
             assert upload.case not in found
             continue
@@ -104,7 +106,7 @@ def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyP
             Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
             sound=printed(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
-        room.platform.reviews.record(review, None)
+        room.platform.reviews.record_upload(review, None)
     pieces = list(read_kept_sounds(room.platform.reviews))
     assert [[one.case for one in piece] for piece in pieces] == [
         ["0", "1", "2", "3", "4"],

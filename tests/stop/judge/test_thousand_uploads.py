@@ -60,7 +60,7 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
     forms = [jpeg(small, quality) for quality in range(50, 100, 5)]
     said = [judge_upload(forms[number % 10], platform) for number in range(count)]
     assert {one.outcome for one in said} == {Outcome.HOLD}
-    assert platform.reviews.waiting() == 1
+    assert platform.reviews.count_waiting_items() == 1
     first = next_review(platform)
     assert first is not None
     assert (first.case, first.gathered) == (said[0].case, count - 1)
@@ -74,7 +74,7 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
         if (another := next_review(platform)) is not None:
             done |= {another.case, *release_case(another.case, platform).also}
     assert done == {one.case for one in said}
-    assert (platform.reviews.waiting(), next_review(platform)) == (0, None)
+    assert (platform.reviews.count_waiting_items(), next_review(platform)) == (0, None)
     for one in (said[1], said[count // 2], said[-1]):
         assert platform.reviews.review(one.case).state is ReviewState.RELEASED
     assert judge_upload(forms[3], platform).outcome is Outcome.LET_THROUGH

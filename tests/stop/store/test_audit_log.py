@@ -41,17 +41,19 @@ def live(made: Stores) -> None:
     made.clock.wind(minutes=1)
     bank.apply_event(A, ClaimEvent.CONFIRM)
     bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
-    bank.extend([A], THREE, confirmed=True)
+    bank.add_upload_hashes([A], THREE, confirmed=True)
     bank.dispute(A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
     bank.add_partner(Partner("one", KEY))
     bank.record_opinion(Opinion(A, Stance.DISPUTED, AT, KEY))
     bank.drop_partner(KEY)
     bank.apply_event(A, ClaimEvent.WITHDRAW)
-    made.reviews.record(
+    made.reviews.record_upload(
         Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING, reference="post 7"), b"x"
     )
-    made.reviews.close("c", ReviewState.RELEASED, lambda _review, inner: inner.note("n", "o", {}))
+    made.reviews.decide_case(
+        "c", ReviewState.RELEASED, lambda _review, inner: inner.append_audit_row("n", "o", {})
+    )
 
 
 TOLD = [
@@ -81,7 +83,7 @@ def test_audit_log_contains_nothing_about_people_or_pictures(made: Stores) -> No
 
 
 def test_failed_changes_are_not_logged(made: Stores) -> None:
-    made.reviews.record(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
+    made.reviews.record_upload(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
     before = made.bank.audit_log_head()
 
     def breaks(_review: Review, bank: Any) -> None:
@@ -89,7 +91,7 @@ def test_failed_changes_are_not_logged(made: Stores) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        made.reviews.close("c", ReviewState.RELEASED, breaks)
+        made.reviews.decide_case("c", ReviewState.RELEASED, breaks)
     assert made.bank.audit_log_head() == before
 
 

@@ -44,7 +44,7 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     bank.apply_event(A, ClaimEvent.CONFIRM)
     assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
     bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
-    bank.extend([A], TWO, confirmed=True)
+    bank.add_upload_hashes([A], TWO, confirmed=True)
     assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
     bank.apply_event(B, ClaimEvent.SUSPEND)
     assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
@@ -56,7 +56,7 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
     bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
     assert bank.apply_event(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
-    bank.extend([A], TWO, confirmed=True)
+    bank.add_upload_hashes([A], TWO, confirmed=True)
     bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
     (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
     assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}
@@ -150,9 +150,9 @@ def test_facts_count_opinions_by_stance(bank: BankStore) -> None:
         bank.record_opinion(Opinion(A, stance, AT, key))
     bank.record_opinion(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
     bank.apply_event(B, WITHDRAW)
-    facts = bank.facts([A, B, A, ClaimId("none")])
+    facts = bank.claim_facts([A, B, A, ClaimId("none")])
     assert set(facts) == {A, B}
     assert facts[A].claim == bank.claim(A)
     assert dict(facts[A].opinions) == {Stance.CONFIRMED: 2}
     assert (facts[B].claim.state, dict(facts[B].opinions)) == (ClaimState.WITHDRAWN, {})
-    assert bank.facts([]) == {}
+    assert bank.claim_facts([]) == {}

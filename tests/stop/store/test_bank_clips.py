@@ -78,13 +78,15 @@ def test_frames_are_not_returned_as_pictures(made: Stores) -> None:
 
 def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM))
-    made.bank.extend([ClaimId("v")], THREE, confirmed=True)
+    made.bank.add_upload_hashes([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
     confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
     assert made.bank.claims_by_hash([number]) == ((number, confirmed, None),)
     assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
-    made.bank.extend([ClaimId("v")], ONE, confirmed=True)  # this one is the hash of a frame, too
-    made.bank.extend([ClaimId("v")], ONE, confirmed=True)
+    made.bank.add_upload_hashes(
+        [ClaimId("v")], ONE, confirmed=True
+    )  # this one is the hash of a frame, too
+    made.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
     (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
     times = [at_ms for _, _, at_ms in made.bank.claims_by_hash([shown])]
     assert sorted(times, key=str) == [0, 1125, None]
@@ -111,7 +113,7 @@ def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: St
     assert sound == song(1)
     assert [of.id for _, of in made.bank.claims_on_sounds([number, number + 1])] == ["w"]
     made.bank.withdraw(ClaimId("w"))
-    assert (made.bank.sounds(0), made.bank.counts()) == ((), BankCounts(0, 0))
+    assert (made.bank.sounds(0), made.bank.count_claims_and_hashes()) == ((), BankCounts(0, 0))
 
 
 def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:
@@ -153,18 +155,20 @@ def test_latest_release_of_a_file_counts(made: Stores) -> None:
 def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
     index = RegisteredSounds(made.bank)
     wanted = [SoundVariant("as it is", song(3).words), SoundVariant("faster", b"")]
-    assert (index.near(wanted), index.newest()) == ([], 0)
+    assert (index.find_matching_sounds(wanted), index.newest_sound_number()) == ([], 0)
     numbers = []
     for seed in (1, 2, 3):
         made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
-        numbers += [one.sound for one in index.near(wanted)]
+        numbers += [one.sound for one in index.find_matching_sounds(wanted)]
     ((third, _),) = [one for one in made.bank.sounds(0) if one[1] == song(3)]
     assert numbers == [third]
-    assert index.newest() == RegisteredSounds(made.bank).newest() == third
+    assert index.newest_sound_number() == RegisteredSounds(made.bank).newest_sound_number() == third
     assert [of.id for _, of in made.bank.claims_on_sounds(numbers)] == ["3"]
     made.bank.withdraw(ClaimId("3"))
-    assert made.bank.claims_on_sounds([one.sound for one in index.near(wanted)]) == ()
-    assert RegisteredSounds(made.bank).near(wanted) == []
+    assert (
+        made.bank.claims_on_sounds([one.sound for one in index.find_matching_sounds(wanted)]) == ()
+    )
+    assert RegisteredSounds(made.bank).find_matching_sounds(wanted) == []
 
 
 def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None:
@@ -172,12 +176,12 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None
     wanted = [SoundVariant("as it is", song(1).words)]
     for seed in range(1, 6):
         made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
-        assert len(index.near(wanted)) == (1 if seed < 5 else 0)
+        assert len(index.find_matching_sounds(wanted)) == (1 if seed < 5 else 0)
         if seed == 3:
             made.bank.withdraw(ClaimId("1"))
-            assert len(index.near(wanted)) == 1  # of a claim that no longer matches
+            assert len(index.find_matching_sounds(wanted)) == 1  # of a claim that no longer matches
     for seed in (2, 3, 4, 5):
-        (found,) = index.near([SoundVariant("as it is", song(seed).words)])
+        (found,) = index.find_matching_sounds([SoundVariant("as it is", song(seed).words)])
         assert [of.id for _, of in made.bank.claims_on_sounds([found.sound])] == [f"{seed}"]
 
 

@@ -41,7 +41,7 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
 def test_stored_claim_is_returned_unchanged(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), (TWO,)))
     assert bank.claim(ClaimId("a")) == claim("a")
-    assert bank.counts() == BankCounts(claims=1, hashes=2)
+    assert bank.count_claims_and_hashes() == BankCounts(claims=1, hashes=2)
 
 
 def test_banks_keep_their_policy(bank: BankStore) -> None:
@@ -72,14 +72,16 @@ def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
     every = [ONE, TWO, THREE, ONE]
 
     def known(*states: ClaimState) -> dict[bytes, str]:
-        return {bits: one.id for bits, one in bank.listed(PEOPLE, every, states).items()}
+        return {
+            bits: one.id for bits, one in bank.find_hashes_in_bank(PEOPLE, every, states).items()
+        }
 
     assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {ONE: "a", TWO: "b"}
     assert known(ClaimState.CONFIRMED) == {TWO: "b"}
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
     assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
-    assert bank.listed(PEOPLE, [], [ClaimState.WAITING]) == {}
+    assert bank.find_hashes_in_bank(PEOPLE, [], [ClaimState.WAITING]) == {}
 
 
 def test_entries_are_returned_once_in_order(bank: BankStore) -> None:
@@ -204,7 +206,7 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     moved = bank.apply_event_to_all(ClaimEvent.CONFIRM, *names)
     assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
     assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
-    bank.extend(names, TWO, confirmed=True)
+    bank.add_upload_hashes(names, TWO, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
     assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
     assert TWO not in bank.hashes_of(ClaimId("d"))
@@ -216,11 +218,11 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
 
 def test_extending_a_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
-    bank.extend([ClaimId("a")], TWO, ONE, confirmed=True)
+    bank.add_upload_hashes([ClaimId("a")], TWO, ONE, confirmed=True)
     assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    bank.extend([ClaimId("a")], THREE, confirmed=True)
-    assert bank.counts() == BankCounts(0, 0)
+    bank.add_upload_hashes([ClaimId("a")], THREE, confirmed=True)
+    assert bank.count_claims_and_hashes() == BankCounts(0, 0)
 
 
 @pytest.mark.threat("claim-censors")
@@ -236,9 +238,9 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
         assert {(n, one.id): (one, one.added) for n, one in bank.claims_on(bits)} == shown
         return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}
 
-    bank.extend([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
-    bank.extend([a], THREE, confirmed=False)
-    bank.extend([a], TWO, confirmed=False)  # it was confirmed once
+    bank.add_upload_hashes([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
+    bank.add_upload_hashes([a], THREE, confirmed=False)
+    bank.add_upload_hashes([a], TWO, confirmed=False)  # it was confirmed once
     waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
     assert stands(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
     assert stands(b) == {ONE: (waiting, False)}
@@ -255,7 +257,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     bank.apply_event(a, ClaimEvent.CONFIRM)
     by_move = bank.claim(a).confirmed
     assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
-    bank.extend([a], THREE, confirmed=True)
+    bank.add_upload_hashes([a], THREE, confirmed=True)
     assert stands(a)[THREE] == (confirmed, True)
     number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
     ((_, on_three),) = bank.claims_on([number])
@@ -271,7 +273,7 @@ def test_registrations_are_stored_all_or_none(bank: BankStore) -> None:
     stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, AT)
     with pytest.raises(NoSuchBank, match="nowhere"):
         bank.register(Registration(claim("a"), (ONE,)), Registration(stray, (TWO,)))
-    assert bank.counts() == BankCounts(0, 0)
+    assert bank.count_claims_and_hashes() == BankCounts(0, 0)
     with pytest.raises(NoSuchClaim):
         bank.claim(ClaimId("a"))
 
@@ -480,11 +482,11 @@ def test_register_new_skips_listed_hashes(bank: BankStore) -> None:
     there = bank.register_new(waiting, *news)
     assert {bits: one.id for bits, one in there.items()} == {ONE: ClaimId("a")}
     assert bank.register_new(waiting) == {}
-    assert bank.counts().claims == 2
+    assert bank.count_claims_and_hashes().claims == 2
     assert bank.claim(ClaimId("c")).state is ClaimState.WAITING
     more = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
     assert bank.register_new((ClaimState.CONFIRMED,), more) == {}
-    assert bank.counts().claims == 3
+    assert bank.count_claims_and_hashes().claims == 3
     with pytest.raises(NoSuchBank):
         bank.register_new(
             waiting, Registration(replace(claim("e"), bank=BankName("none")), (THREE,))

@@ -69,7 +69,7 @@ def let_through(case: str, at: timedelta = timedelta()) -> Review:
 
 
 def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9) -> bool:
-    queue.record(let_through(case, at), None)
+    queue.record_upload(let_through(case, at), None)
     return queue.store_for_deferred_scan(case, case.encode() * 100, most)
 
 
@@ -80,13 +80,13 @@ def find(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatch:
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert keep(queue, "b", timedelta(seconds=1))
     assert keep(queue, "c", timedelta(seconds=2))
-    assert queue.due() == DueCounts(slow_looks=2)
+    assert queue.count_due_work() == DueCounts(slow_looks=2)
     assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
     assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"c" * 100)
     assert queue.lease_deferred_scan(LEASE) is None
     queue.finish_deferred_scan("b")
     queue.finish_deferred_scan("c")
-    assert queue.due() == DueCounts()
+    assert queue.count_due_work() == DueCounts()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -135,15 +135,15 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> N
         made.clock.wind(seconds=1)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.skip_deferred_scans(AT) == 1
-    assert queue.due() == DueCounts(slow_looks_skipped=1)
+    assert queue.count_due_work() == DueCounts(slow_looks_skipped=1)
 
 
 def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
-    assert queue.due().slow_looks == 2
+    assert queue.count_due_work().slow_looks == 2
     assert queue.skip_deferred_scans(AT) == 0
     assert queue.skip_deferred_scans(AT + timedelta(seconds=1)) == 1  # its bytes never came
-    assert queue.due() == DueCounts(2, 1)
+    assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
     assert keep(queue, "e", most=2)
@@ -156,16 +156,16 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
     assert queue.skip_deferred_scans(day) == 0
     assert queue.skip_deferred_scans(day + timedelta(seconds=1)) == 1
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.due().slow_looks == 0
+    assert queue.count_due_work().slow_looks == 0
 
 
 def test_skipped_scans_are_counted_for_a_day(made: Stores) -> None:
-    made.reviews.record(let_through("b"), None)
+    made.reviews.record_upload(let_through("b"), None)
     made.reviews.skip_deferred_scans(AT + timedelta(seconds=1))
     made.clock.wind(hours=23)
-    assert made.reviews.due().slow_looks_skipped == 1
+    assert made.reviews.count_due_work().slow_looks_skipped == 1
     made.clock.wind(hours=2)
-    assert made.reviews.due().slow_looks_skipped == 0
+    assert made.reviews.count_due_work().slow_looks_skipped == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,11 +201,11 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
             assert made.reviews.lease_deferred_scan(LEASE) is None
             made.clock.wind(minutes=2)
         assert made.reviews.skip_deferred_scans(AT) == 1
-        assert made.reviews.due().slow_looks_skipped == 1
+        assert made.reviews.count_due_work().slow_looks_skipped == 1
 
 
 def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
-    queue.record(replace(let_through("b"), slow_look_due=False), None)
+    queue.record_upload(replace(let_through("b"), slow_look_due=False), None)
     assert not queue.store_for_deferred_scan("b", b"bytes", 9)
     assert not queue.store_for_deferred_scan("nothing", b"bytes", 9)
     assert queue.lease_deferred_scan(LEASE) is None
@@ -226,15 +226,15 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     assert queue.hold_retroactively(find("b"), 9)
     assert not queue.hold_retroactively(find("b"), 9)
     queue.finish_deferred_scan("b")  # by somebody who was slower: nothing
-    review = queue.next()
+    review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
     assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
     assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
     assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
-    assert queue.due() == DueCounts()
+    assert queue.count_due_work() == DueCounts()
     assert made.bank.log(0, 9)[-1].what == "case found slowly"
-    queue.close("b", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("b", ReviewState.CONFIRMED, nothing_else)
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
         queue.upload("b")
@@ -248,12 +248,12 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     queue.lease_deferred_scan(LEASE)
     assert queue.hold_retroactively(find("b"), 9)
     made.bank.apply_event(MATCH.claim, ClaimEvent.WITHDRAW)
-    assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
+    assert (queue.review("b").state, queue.count_waiting_items()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
         queue.upload("b")
     assert not queue.hold_retroactively(find("c"), 9)  # it comes after the withdrawal
-    assert queue.due() == DueCounts(slow_looks=1)
+    assert queue.count_due_work() == DueCounts(slow_looks=1)
 
 
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
@@ -269,9 +269,9 @@ def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     queue.hold_retroactively(RetroactiveMatch("b", (MATCH,), 1), 9)
-    queue.close("b", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("b", ReviewState.RELEASED, nothing_else)
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.due() == DueCounts()
+    assert queue.count_due_work() == DueCounts()
 
 
 def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) -> None:
@@ -279,7 +279,7 @@ def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) 
     for number, case in enumerate("bcdefgh"):
         keep(queue, case)
         assert queue.hold_retroactively(find(case, bits=TWO if number % 2 else near), 3)
-    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
     assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
     assert [one.case for one in queue.published("", 9)] == list("bcdefgh")
@@ -288,7 +288,7 @@ def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) 
 def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     queue = made.reviews
     waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), AT, ReviewState.WAITING, ONE)
-    queue.record(waits, b"never published")
+    queue.record_upload(waits, b"never published")
     for case in "bcd":
         keep(queue, case)
         queue.hold_retroactively(
@@ -298,7 +298,7 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     page = queue.published("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
     assert [one.case for one in queue.published("c", 2)] == ["d"]
-    queue.close("b", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("b", ReviewState.RELEASED, nothing_else)
     assert [one.case for one in queue.published("", 9)] == ["c", "d"]
 
 
@@ -316,30 +316,30 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
 ) -> None:
     queue = made.reviews
     for case in "bc":
-        queue.record(published_although(case), None)
+        queue.record_upload(published_although(case), None)
         queue.store_review_bytes(case, b"bytes of " + case.encode(), 9)
         assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published("", 9)] == ["b", "c"]
     taken = queue.lease_deferred_scan(LEASE)
     assert taken == DeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
-    assert (queue.upload("b"), queue.due().slow_looks) == (b"bytes of b", 1)
+    assert (queue.upload("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
     made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
     assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"bytes of c")
     queue.finish_deferred_scan("c")
-    assert queue.due() == DueCounts()
+    assert queue.count_due_work() == DueCounts()
 
 
 def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
-        queue.record(published_although(case), None)
+        queue.record_upload(published_although(case), None)
         queue.store_review_bytes(case, b"bytes", 3)
         queue.store_for_deferred_scan(case, b"bytes", 9)
     while (taken := queue.lease_deferred_scan(LEASE)) is not None:
         queue.finish_deferred_scan(taken.case)
-    assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
+    assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     assert queue.review("b").has_bytes
     assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
 
@@ -347,11 +347,11 @@ def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> N
 def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     queue = made.reviews
     for case, found in (("b", FoundBy.PUBLISHED), ("c", FoundBy.UPLOAD)):
-        queue.record(published_although(case, found=found, secret_sha256=ONE), None)
+        queue.record_upload(published_although(case, found=found, secret_sha256=ONE), None)
     keep(queue, "d")
     assert queue.hold_retroactively(find("d"), 9)
     for case in "bcd":
-        queue.close(case, ReviewState.CONFIRMED, nothing_else)
+        queue.decide_case(case, ReviewState.CONFIRMED, nothing_else)
     listed = queue.published("", 9)
     assert [(one.case, one.state, one.reference) for one in listed] == [
         ("b", ReviewState.CONFIRMED, "post b"),
@@ -360,7 +360,7 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     assert [one.case for one in queue.published("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
     assert (queue.review("c").reference, queue.delete_removed_data(made.clock.now())) == ("", 0)
-    queue.appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
+    queue.record_appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
     assert [one.case for one in queue.published("", 9)] == ["d"]
     assert queue.delete_removed_data(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published("", 9), queue.review("d").reference) == ((), "")
@@ -370,7 +370,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     bank, queue = made.bank, made.reviews
     for name in "xyz":
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
-    assert queue.due().look_backs == 2
+    assert queue.count_due_work().look_backs == 2
     until = made.clock.now() + LEASE
     assert list(queue.lease_look_backs(until, 1)) == ["x"]
     taken = queue.lease_look_backs(until, 9)
@@ -382,7 +382,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
     queue.finish_look_backs(until, taken)
-    assert queue.due() == DueCounts()
+    assert queue.count_due_work() == DueCounts()
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
@@ -403,7 +403,7 @@ def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool
     again = made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
     assert sorted(again) == ["x", "y"]
     made.reviews.finish_look_backs(made.clock.now() + LEASE, again)
-    assert made.reviews.due().look_backs == 0
+    assert made.reviews.count_due_work().look_backs == 0
 
 
 def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
@@ -451,11 +451,11 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     """Also while an earlier look back for it is running."""
     bank, queue = made.bank, made.reviews
     bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
-    assert queue.due().look_backs == 0
+    assert queue.count_due_work().look_backs == 0
 
     def becomes(number: int) -> None:
         if how == "extended":
-            bank.extend([ClaimId("x")], bytes([number]) * 32, confirmed=True)
+            bank.add_upload_hashes([ClaimId("x")], bytes([number]) * 32, confirmed=True)
         else:
             bank.apply_event(ClaimId("x"), ClaimEvent.SUSPEND)
             bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
@@ -467,15 +467,15 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     made.clock.wind(seconds=1)
     becomes(8)
     queue.finish_look_backs(until, first)
-    assert queue.due().look_backs == 1
+    assert queue.count_due_work().look_backs == 1
     later = made.clock.now() + LEASE
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
     queue.finish_look_backs(until, first)  # who had it as it was ends now
-    assert queue.due().look_backs == 1
+    assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
     bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
-    assert queue.due().look_backs == (1 if how == "extended" else 0)
+    assert queue.count_due_work().look_backs == (1 if how == "extended" else 0)
 
 
 def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +487,7 @@ def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.M
     bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
     bank.withdraw(ClaimId("0"))
     bank.apply_event(ClaimId("1"), ClaimEvent.SUSPEND)
-    assert queue.schedule_look_backs(PEOPLE) == queue.due().look_backs == 8  # with a
+    assert queue.schedule_look_backs(PEOPLE) == queue.count_due_work().look_backs == 8  # with a
     assert queue.schedule_look_backs(other) == 1
     assert queue.schedule_look_backs(BankName("nothing")) == 0
 
@@ -508,7 +508,7 @@ def test_many_look_backs_are_taken_at_once(made: Stores) -> None:
     taken = made.reviews.lease_look_backs(until, 1100)
     assert list(taken) == names[:1100]
     made.reviews.finish_look_backs(until, taken)
-    assert made.reviews.due().look_backs == 100
+    assert made.reviews.count_due_work().look_backs == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -535,7 +535,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     queue.published("", 9)
     queue.lease_deferred_scan(LEASE)
     queue.skip_deferred_scans(AT)
-    queue.due()
+    queue.count_due_work()
     bank.withdraw(ClaimId("a"))
     with engine.connect() as db:
         plans = [

@@ -41,10 +41,10 @@ class Gate:
         waits = ReviewState.WAITING if outcome is Outcome.HOLD else ReviewState.CLOSED
         decision = Decision(outcome, case, matches, would)
         kept = {"bits": ONE, "secret_sha256": TWO, "upload_sha256": ONE}
-        self.reviews.record(Review(decision, self.clock.now(), waits, **kept), None)  # type: ignore[arg-type]
+        self.reviews.record_upload(Review(decision, self.clock.now(), waits, **kept), None)  # type: ignore[arg-type]
 
     def decide(self, case: str, state: ReviewState) -> None:
-        self.reviews.close(case, state, lambda *_: None)
+        self.reviews.decide_case(case, state, lambda *_: None)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
@@ -75,7 +75,7 @@ def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
     """An upload waits from its own time, an appeal from its own; late is more than a day."""
     gate.upload("refused", Outcome.REFUSE)
     gate.clock.wind(days=9)
-    gate.reviews.appeal(Appeal("refused", TWO, gate.clock.now()), None)
+    gate.reviews.record_appeal(Appeal("refused", TWO, gate.clock.now()), None)
     gate.clock.wind(hours=2)
     gate.upload("held", Outcome.HOLD)
     assert gate.stands().waiting == 2
@@ -115,7 +115,7 @@ def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
     gate.clock.wind(hours=4)
     gate.decide("held", ReviewState.CONFIRMED)
     gate.clock.wind(hours=1)
-    gate.reviews.appeal(Appeal("held", TWO, gate.clock.now()), None)
+    gate.reviews.record_appeal(Appeal("held", TWO, gate.clock.now()), None)
     assert gate.stands().review_s is None
     gate.clock.wind(hours=6)
     gate.decide("held", ReviewState.RELEASED)
@@ -162,7 +162,7 @@ def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
         queue = ReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
         decision = Decision(Outcome.HOLD, case, ())
-        queue.record(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
+        queue.record_upload(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)
     for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
         assert count_undecryptable(gate.engine, UploadCipher(keys)) == gone

@@ -44,24 +44,24 @@ def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...]
 
 
 def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
-    near = index.near([bits], part=False)
+    near = index.find_near_hashes([bits], part=False)
     return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
 
 
 def test_open_index_finds_later_registrations(bank: BankStore, opened: Opened) -> None:
     index = opened(bank)
-    assert index.near([ONE], part=False) == []
+    assert index.find_near_hashes([ONE], part=False) == []
     register(bank, "a", ONE)
-    (found,) = index.near([TWO, NEAR_ONE], part=False)
+    (found,) = index.find_near_hashes([TWO, NEAR_ONE], part=False)
     assert (found.query, found.distance) == (1, 1)
 
 
 def test_whole_pictures_and_parts_are_searched_separately(bank: BankStore, opened: Opened) -> None:
     index = opened(bank)
     register(bank, "a", ONE, parts=(TWO,))
-    assert len(index.near([ONE], part=False)) == 1
-    assert index.near([ONE], part=True) == []
-    assert len(index.near([TWO], part=True)) == 1
+    assert len(index.find_near_hashes([ONE], part=False)) == 1
+    assert index.find_near_hashes([ONE], part=True) == []
+    assert len(index.find_near_hashes([TWO], part=True)) == 1
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
@@ -90,9 +90,13 @@ def test_two_indexes_of_one_bank_agree(bank: BankStore, opened: Opened) -> None:
     one, other = opened(bank), opened(bank)
     register(bank, "a", ONE, parts=(TWO,))
     for part in (False, True):
-        assert one.near([ONE, TWO], part=part) == other.near([ONE, TWO], part=part) != []
+        assert (
+            one.find_near_hashes([ONE, TWO], part=part)
+            == other.find_near_hashes([ONE, TWO], part=part)
+            != []
+        )
 
 
 def test_hashes_of_another_length_are_refused(bank: BankStore, opened: Opened) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        opened(bank).near([ONE[:31]], part=False)
+        opened(bank).find_near_hashes([ONE[:31]], part=False)

@@ -37,11 +37,11 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
 
 def test_listing_is_stored_and_replaced(both: Both) -> None:
     assert both.listings.listings([A, B]) == {}
-    both.listings.keep([A, B, NOBODY], PlatformListing("7", LATER))
+    both.listings.set_listing([A, B, NOBODY], PlatformListing("7", LATER))
     assert both.listings.listings([A, B, NOBODY]) == dict.fromkeys(
         (A, B), PlatformListing("7", LATER)
     )
-    both.listings.keep([A], PlatformListing("8"))
+    both.listings.set_listing([A], PlatformListing("8"))
     assert both.listings.listings([A, B]) == {
         A: PlatformListing("8"),
         B: PlatformListing("7", LATER),
@@ -49,21 +49,21 @@ def test_listing_is_stored_and_replaced(both: Both) -> None:
 
 
 def test_listing_is_due_from_its_time(both: Both) -> None:
-    both.listings.keep([A], PlatformListing("", LATER))
-    both.listings.keep([B], PlatformListing("8"))
-    assert both.listings.due(LATER - timedelta(microseconds=1)) == ()
-    assert both.listings.due(LATER) == (A,)
+    both.listings.set_listing([A], PlatformListing("", LATER))
+    both.listings.set_listing([B], PlatformListing("8"))
+    assert both.listings.claims_to_relist(LATER - timedelta(microseconds=1)) == ()
+    assert both.listings.claims_to_relist(LATER) == (A,)
 
 
 def test_withdrawn_claim_has_no_listing(both: Both) -> None:
-    both.listings.keep([A, B], PlatformListing("7", LATER))
+    both.listings.set_listing([A, B], PlatformListing("7", LATER))
     both.bank.apply_event(A, ClaimEvent.SUSPEND)
     both.bank.withdraw(A)
     both.bank.apply_event(B, ClaimEvent.WITHDRAW)
-    both.listings.keep([A, B], PlatformListing("7", LATER))
+    both.listings.set_listing([A, B], PlatformListing("7", LATER))
     both.listings.set_reason([A, B], "late")
     assert both.listings.listings([A, B]) == {}
-    assert both.listings.due(LATER) == ()
+    assert both.listings.claims_to_relist(LATER) == ()
     assert both.bank.claim(A).reason == "mine"
 
 
@@ -86,7 +86,9 @@ def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     bank = BankStore(engine, WoundClock())
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    PlatformListingStore(engine, WoundClock()).keep([A], PlatformListing("upload-of-somebody"))
+    PlatformListingStore(engine, WoundClock()).set_listing(
+        [A], PlatformListing("upload-of-somebody")
+    )
     assert b"upload-of-somebody" in _bytes(tmp_path)
     bank.withdraw(A)
     assert b"upload-of-somebody" not in _bytes(tmp_path)

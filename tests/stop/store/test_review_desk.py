@@ -46,14 +46,14 @@ def test_reviewer_token_works_until_removal(made: Stores) -> None:
     queue.add_reviewer("ben", ONE)
     queue.add_reviewer("ana", TWO)
     assert [(one.name, one.added_at) for one in queue.reviewers()] == [("ana", AT), ("ben", AT)]
-    found = queue.reviewer_with(TWO)
+    found = queue.reviewer_with_token_hash(TWO)
     assert found is not None
     assert found.name == "ana"
     with pytest.raises(ReviewerKnown, match="ana"):
         queue.add_reviewer("ana", b"\x07" * 32)
     queue.remove_reviewer("ana")
-    assert queue.reviewer_with(TWO) is None
-    assert queue.reviewer_with(b"\x07" * 32) is None
+    assert queue.reviewer_with_token_hash(TWO) is None
+    assert queue.reviewer_with_token_hash(b"\x07" * 32) is None
     with pytest.raises(NoSuchReviewer):
         queue.remove_reviewer("ana")
     queue.add_reviewer("ana", b"\x07" * 32)
@@ -72,9 +72,9 @@ def test_invalid_reviewer_names_are_refused(queue: ReviewQueue, name: str) -> No
 
 def test_deciding_reviewer_is_logged(made: Stores) -> None:
     for case in ("a", "b"):
-        made.reviews.record(held(case), None)
-    made.reviews.close("a", ReviewState.RELEASED, nothing_else, "ana")
-    made.reviews.close("b", ReviewState.CONFIRMED, nothing_else)
+        made.reviews.record_upload(held(case), None)
+    made.reviews.decide_case("a", ReviewState.RELEASED, nothing_else, "ana")
+    made.reviews.decide_case("b", ReviewState.CONFIRMED, nothing_else)
     assert told(made)[1:] == [
         ("case released", "a", {"also": 0, "by": "ana"}),
         ("case confirmed", "b", {"also": 0, "by": "operator"}),
@@ -84,57 +84,63 @@ def test_deciding_reviewer_is_logged(made: Stores) -> None:
 @pytest.mark.threat("insider-decides")
 def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
     queue = made.reviews
-    queue.record(held("a"), b"bytes")
-    assert queue.confirm_first("a", "ana")
+    queue.record_upload(held("a"), b"bytes")
+    assert queue.record_first_confirmation("a", "ana")
     review = queue.review("a")
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
     assert queue.upload("a") == b"bytes"
     with pytest.raises(
         SecondPersonNeeded, match="confirm case a, and ana is already the first one"
     ):
-        queue.confirm_first("a", "ana")
-    assert not queue.confirm_first("a", "ben")
-    queue.close("a", ReviewState.CONFIRMED, nothing_else, "ben")
+        queue.record_first_confirmation("a", "ana")
+    assert not queue.record_first_confirmation("a", "ben")
+    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else, "ben")
     assert queue.review("a").first_confirmer == ""
     assert told(made)[1:] == [
         ("case confirmed first", "a", {"by": "ana"}),
         ("case confirmed", "a", {"also": 0, "by": "ben", "first": "ana"}),
     ]
     with pytest.raises(AlreadyDecided):
-        queue.confirm_first("a", "cara")
+        queue.record_first_confirmation("a", "cara")
     with pytest.raises(NoSuchReview):
-        queue.confirm_first("x", "ana")
+        queue.record_first_confirmation("x", "ana")
 
 
 def test_case_is_not_shown_again_to_its_first_confirmer(
     queue: ReviewQueue,
 ) -> None:
     for case in "ab":
-        queue.record(held(case), None)
-    queue.confirm_first("a", "ana")
-    first = {by: one and one.case for by in ("ana", "ben", "") for one in [queue.next("", by)]}
+        queue.record_upload(held(case), None)
+    queue.record_first_confirmation("a", "ana")
+    first = {
+        by: one and one.case
+        for by in ("ana", "ben", "")
+        for one in [queue.next_waiting_upload("", by)]
+    }
     assert first == {"ana": "b", "ben": "a", "": "a"}
-    assert queue.next("b", "ana") is None
+    assert queue.next_waiting_upload("b", "ana") is None
 
 
 @pytest.mark.threat("insider-decides")
 def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) -> None:
     """Otherwise one person could come back under another name as the second confirmer."""
     for case in "ab":
-        queue.record(held(case), None)
+        queue.record_upload(held(case), None)
     queue.add_reviewer("ana", ONE)
     queue.add_reviewer("ben", TWO)
-    queue.confirm_first("a", "ana")
-    queue.confirm_first("b", "ben")
+    queue.record_first_confirmation("a", "ana")
+    queue.record_first_confirmation("b", "ben")
     queue.remove_reviewer("ana")
     assert [queue.review(case).first_confirmer for case in "ab"] == ["", "ben"]
 
 
 def test_concurrent_confirmations_have_one_first(made: Stores) -> None:
-    made.reviews.record(held("a"), None)
+    made.reviews.record_upload(held("a"), None)
     names, first = [f"person-{number}" for number in range(4)], list[bool]()
     threads = [
-        threading.Thread(target=lambda by=name: first.append(made.reviews.confirm_first("a", by)))
+        threading.Thread(
+            target=lambda by=name: first.append(made.reviews.record_first_confirmation("a", by))
+        )
         for name in names
     ]
     for thread in threads:
@@ -146,19 +152,19 @@ def test_concurrent_confirmations_have_one_first(made: Stores) -> None:
 
 def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> None:
     queue = made.reviews
-    queue.record(replace(held("a"), secret_sha256=SECRET), None)
-    queue.confirm_first("a", "ana")
-    queue.close("a", ReviewState.CONFIRMED, nothing_else, "ben")
-    queue.appeal(Appeal("a", SECRET, AT), None)
+    queue.record_upload(replace(held("a"), secret_sha256=SECRET), None)
+    queue.record_first_confirmation("a", "ana")
+    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else, "ben")
+    queue.record_appeal(Appeal("a", SECRET, AT), None)
     assert queue.review("a").first_confirmer == ""
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
-    queue.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
+    queue.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     find = RetroactiveMatch(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
     assert queue.hold_retroactively(find, 20)
-    queue.confirm_first("p", "ana")
+    queue.record_first_confirmation("p", "ana")
     made.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
     assert queue.review("p").first_confirmer == ""
 
@@ -166,7 +172,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
 def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
     for number in range(count):
         case = f"{name}{number}"
-        made.reviews.record(replace(held(case, entry=entry), at=made.clock.now()), None)
+        made.reviews.record_upload(replace(held(case, entry=entry), at=made.clock.now()), None)
         made.reviews.store_review_bytes(case, case.encode(), 3)
 
 
@@ -188,23 +194,23 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
         flood(made, name, entry)
     (page,) = pages()
     assert (page.kind, page.reported_floods) == (AlertKind.FLOOD, 2)
-    made.reviews.close("c0", ReviewState.RELEASED, nothing_else)
+    made.reviews.decide_case("c0", ReviewState.RELEASED, nothing_else)
     made.clock.wind(hours=1)
     assert [one.count for one in pages()] == [2]  # of b and d
 
 
 def test_decided_flood_sends_no_alert(made: Stores) -> None:
     flood(made, "b", 8)
-    made.reviews.close("b0", ReviewState.RELEASED, nothing_else)
+    made.reviews.decide_case("b0", ReviewState.RELEASED, nothing_else)
     assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
 def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
     for case in "ab":
         unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
-        made.reviews.record(unread, None)
+        made.reviews.record_upload(unread, None)
         made.reviews.store_review_bytes(case, b"broken", 3)
-    assert made.reviews.waiting() == 1
+    assert made.reviews.count_waiting_items() == 1
     assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
@@ -213,20 +219,20 @@ def test_long_waiting_items_send_an_alert(made: Stores) -> None:
         return made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
 
     for case in "ab":
-        made.reviews.record(held(case, entry=None), None)
+        made.reviews.record_upload(held(case, entry=None), None)
     made.clock.wind(hours=24)
     assert pages() == ()
     made.clock.wind(minutes=1)
     assert pages() == (Alert(AlertKind.WAITING, 2),)
     made.clock.wind(minutes=59)
     assert pages() == ()
-    made.reviews.close("a", ReviewState.RELEASED, nothing_else)
+    made.reviews.decide_case("a", ReviewState.RELEASED, nothing_else)
     made.clock.wind(minutes=1)
     assert pages() == (Alert(AlertKind.WAITING, 1),)
 
 
 def test_alert_sent_by_a_clock_ahead_is_sent_again(made: Stores) -> None:
-    made.reviews.record(held("a", entry=None), None)
+    made.reviews.record_upload(held("a", entry=None), None)
     made.clock.wind(days=400)
     assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
     made.clock.wind(days=-398)
@@ -239,7 +245,7 @@ def test_alert_sent_by_a_clock_ahead_is_sent_again(made: Stores) -> None:
 def test_late_match_waits_from_when_found(made: Stores) -> None:
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
-    made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
+    made.reviews.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     made.clock.wind(hours=30)
     find = RetroactiveMatch(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK

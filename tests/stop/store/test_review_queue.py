@@ -47,30 +47,34 @@ def held(case: str) -> Review:
 
 def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
     for case in ("b", "a"):
-        queue.record(held(case), case.encode())
-    queue.record(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
-    assert queue.waiting() == 2
-    assert queue.next() == held("b")
+        queue.record_upload(held(case), case.encode())
+    queue.record_upload(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
+    assert queue.count_waiting_items() == 2
+    assert queue.next_waiting_upload() == held("b")
     assert queue.upload("b") == b"b"
-    assert queue.close("b", ReviewState.RELEASED, nothing_else) == held("b")
-    assert queue.next() == held("a")
-    queue.close("a", ReviewState.CONFIRMED, nothing_else)
-    assert (queue.next(), queue.waiting()) == (None, 0)
+    assert queue.decide_case("b", ReviewState.RELEASED, nothing_else) == held("b")
+    assert queue.next_waiting_upload() == held("a")
+    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
+    assert (queue.next_waiting_upload(), queue.count_waiting_items()) == (None, 0)
 
 
 def test_next_after_a_case(queue: ReviewQueue) -> None:
     """A reviewer who cannot decide a case yet can skip it, whatever became of it."""
     for case in "cab":
-        queue.record(held(case), None)
-    assert (queue.next("c"), queue.next("a"), queue.next("b")) == (held("a"), held("b"), None)
-    assert queue.next("none") == queue.next("") == held("c")
-    queue.close("a", ReviewState.RELEASED, nothing_else)
-    assert queue.next("c") == queue.next("a") == held("b")
+        queue.record_upload(held(case), None)
+    assert (
+        queue.next_waiting_upload("c"),
+        queue.next_waiting_upload("a"),
+        queue.next_waiting_upload("b"),
+    ) == (held("a"), held("b"), None)
+    assert queue.next_waiting_upload("none") == queue.next_waiting_upload("") == held("c")
+    queue.decide_case("a", ReviewState.RELEASED, nothing_else)
+    assert queue.next_waiting_upload("c") == queue.next_waiting_upload("a") == held("b")
 
 
 def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> None:
-    queue.record(held("a"), b"bytes of the upload")
-    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    queue.record_upload(held("a"), b"bytes of the upload")
+    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
     closed = queue.review("a")
     assert (closed.state, closed.bits, closed.decision) == (
         ReviewState.CONFIRMED,
@@ -80,7 +84,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
     with pytest.raises(UploadNotKept, match="after the decision"):
         queue.upload("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
-        queue.close("a", ReviewState.RELEASED, nothing_else)
+        queue.decide_case("a", ReviewState.RELEASED, nothing_else)
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
@@ -92,11 +96,11 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
     unread = Review(Decision(Outcome.HOLD, "u"), AT, ReviewState.WAITING, upload_sha256=OTHER)
     refused_later = replace(held("r"), reference="post r")
     for one in (picture, clip, unread, refused_later):
-        queue.record(one, b"bytes" if one.state is ReviewState.WAITING else None)
+        queue.record_upload(one, b"bytes" if one.state is ReviewState.WAITING else None)
     assert queue.hold_retroactively(RetroactiveMatch("c", MATCHES[:1], 1), 20)
     for case in "pcu":
-        queue.close(case, ReviewState.RELEASED, nothing_else, keeps=True)
-    queue.close("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
+        queue.decide_case(case, ReviewState.RELEASED, nothing_else, keeps=True)
+    queue.decide_case("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
     assert [one.case for one in queue.kept_clips(0, 9)] == ["c"]
     left = {case: queue.review(case) for case in "pcur"}
@@ -113,7 +117,7 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
     assert not queue.hold_retroactively(RetroactiveMatch("r", MATCHES[1:], 2), 20)
     assert [one.case for one in queue.published("", 9)] == ["p", "c"]
     assert queue.review("p").decision.matches == MATCHES[1:]
-    queue.close("c", ReviewState.RELEASED, nothing_else, keeps=True)
+    queue.decide_case("c", ReviewState.RELEASED, nothing_else, keeps=True)
     bank.withdraw(MATCHES[1].claim)
     assert queue.review("p").state is ReviewState.CLOSED
     assert queue.delete_accepted_data(AT + timedelta(days=1)) == 2
@@ -124,8 +128,8 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
 def test_refused_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> None:
     known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
     for state, file in known.items():
-        queue.record(replace(held(state), upload_sha256=OTHER), None)
-        queue.close(state, state, nothing_else)
+        queue.record_upload(replace(held(state), upload_sha256=OTHER), None)
+        queue.decide_case(state, state, nothing_else)
         assert queue.review(state).upload_sha256 == file
 
 
@@ -133,16 +137,16 @@ def test_sqlite_file_keeps_no_decided_upload(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
     upload = bytes(range(256)) * 200
-    queue.record(held("a"), upload)
+    queue.record_upload(held("a"), upload)
     assert any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
-    queue.close("a", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("a", ReviewState.RELEASED, nothing_else)
     assert not any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
     engine.dispose()
 
 
 def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None:
     """If the database is busy in between, the upload still waits and the bank is unchanged."""
-    queue.record(held("a"), b"bytes of the upload")
+    queue.record_upload(held("a"), b"bytes of the upload")
     name = BankName("made on the way")
 
     def breaks(_review: Review, bank: BankStore) -> None:
@@ -150,22 +154,22 @@ def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None
         raise BankUnreachable(why="busy")
 
     with pytest.raises(BankUnreachable):
-        queue.close("a", ReviewState.CONFIRMED, breaks)
+        queue.decide_case("a", ReviewState.CONFIRMED, breaks)
     assert queue.review("a") == held("a")
     assert queue.upload("a") == b"bytes of the upload"
     seen: list[Bank] = []
-    queue.close("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
+    queue.decide_case("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
     assert name not in {bank.name for bank in seen}
 
 
 def test_missing_case_raises(queue: ReviewQueue) -> None:
     def close(case: str) -> Review:
-        return queue.close(case, ReviewState.RELEASED, nothing_else)
+        return queue.decide_case(case, ReviewState.RELEASED, nothing_else)
 
     for ask in (queue.review, queue.upload, close):
         with pytest.raises(NoSuchReview):
             ask("x")
-    assert queue.next() is None
+    assert queue.next_waiting_upload() is None
 
 
 SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
@@ -182,17 +186,17 @@ def flood(
 
 
 def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3) -> None:
-    queue.record(review, None)
+    queue.record_upload(review, None)
     queue.store_review_bytes(review.case, data or review.case.encode(), limit)
 
 
 def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
-    queue.record(held("a"), None)
+    queue.record_upload(held("a"), None)
     with pytest.raises(NoSuchReview):
         queue.upload("a")
     queue.store_review_bytes("a", b"bytes", 20)
     assert queue.upload("a") == b"bytes"
-    queue.close("a", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
     queue.store_review_bytes("a", b"too late", 20)
     with pytest.raises(NoSuchReview):
         queue.upload("a")
@@ -207,7 +211,7 @@ def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
         secret_sha256=SECRET,
         upload_sha256=OTHER,
     )
-    queue.record(review, None)
+    queue.record_upload(review, None)
     assert queue.review("a") == review
 
 
@@ -216,8 +220,8 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     count = 60
     for number in range(count):
         hold(queue, flood(f"c{number}"), limit=20)
-    assert queue.waiting() == 1
-    first = queue.next()
+    assert queue.count_waiting_items() == 1
+    first = queue.next_waiting_upload()
     assert first is not None
     assert (first.case, first.gathered) == ("c0", count - 1)
     every = [f"c{number}" for number in range(count)]
@@ -225,9 +229,9 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert queue.upload("c0") == b"c0"
     with pytest.raises(NoSuchReview):
         queue.upload(every[-1])  # it is like the first, which is there to be looked at
-    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     assert sorted(closed.also) == sorted(every[1:])
-    assert queue.waiting() == 0
+    assert queue.count_waiting_items() == 0
     assert {queue.review(case).state for case in every} == {ReviewState.RELEASED}
     assert {queue.review(case).bits for case in every} == {None}
 
@@ -237,25 +241,25 @@ def test_few_uploads_of_one_picture_wait_separately(queue: ReviewQueue) -> None:
         hold(queue, flood(f"a{number}"))
         hold(queue, flood(f"b{number}", entry=8))
         hold(queue, flood(f"c{number}", entry=None))
-    assert queue.waiting() == 9
+    assert queue.count_waiting_items() == 9
     hold(queue, flood("late", at=AT + timedelta(hours=2)))
-    assert queue.waiting() == 10
+    assert queue.count_waiting_items() == 10
     hold(queue, flood("b3", entry=8))
-    assert queue.waiting() == 8
+    assert queue.count_waiting_items() == 8
 
 
 def test_releasing_a_flood_releases_only_similar_uploads(queue: ReviewQueue) -> None:
     for number, bits in enumerate((b"\x09" * 32, NEAR, FAR, FAR, NEAR)):
         hold(queue, flood(f"c{number}", bits))
-    assert queue.waiting() == 1
-    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    assert queue.count_waiting_items() == 1
+    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     assert set(closed.also) == {"c1", "c4"}
-    left = queue.next()
+    left = queue.next_waiting_upload()
     assert left is not None
-    assert (left.case, left.gathered, queue.waiting()) == ("c2", 1, 1)
+    assert (left.case, left.gathered, queue.count_waiting_items()) == ("c2", 1, 1)
     assert queue.upload("c2") == b"c2"
-    assert queue.close("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
-    assert queue.waiting() == 0
+    assert queue.decide_case("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
+    assert queue.count_waiting_items() == 0
 
 
 def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
@@ -276,7 +280,7 @@ def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
     """An upload as the gate quarantines it when it cannot read it."""
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
-    queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
+    queue.record_upload(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
     queue.store_review_bytes(case, data, 20)
 
 
@@ -291,17 +295,17 @@ def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
     for number in range(6):
         unread(queue, f"c{number}", b"one")
         unread(queue, f"d{number}", b"another")
-    assert queue.waiting() == 2
+    assert queue.count_waiting_items() == 2
     assert [has_bytes(queue, case) for case in ("c0", "d0", "c1", "d5")] == [
         True,
         True,
         False,
         False,
     ]
-    closed = queue.close("c0", ReviewState.RELEASED, nothing_else)
+    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     assert sorted(closed.also) == [f"c{number}" for number in range(1, 6)]
-    assert queue.waiting() == 1
-    queue.close("d0", ReviewState.CONFIRMED, nothing_else)
+    assert queue.count_waiting_items() == 1
+    queue.decide_case("d0", ReviewState.CONFIRMED, nothing_else)
     assert {queue.review(f"d{number}").state for number in range(6)} == {ReviewState.CONFIRMED}
 
 
@@ -312,13 +316,13 @@ def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
     queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
     for number in range(4):
         unread(queue, f"c{number}", bytes([number]) * 100)
-    assert queue.waiting() == 4
+    assert queue.count_waiting_items() == 4
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
     told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
     assert told[-1] == (UNKEPT, "c3", {"bytes": 100})
     hold(queue, flood("h"), bytes(500))  # one that was read has its own bounds
     assert has_bytes(queue, "h")
-    queue.close("c0", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     unread(queue, "later", b"x" * 100)
     assert has_bytes(queue, "later")
 
@@ -351,8 +355,8 @@ def test_accepted_uploads_are_paged_and_expire(queue: ReviewQueue) -> None:
     for number in range(5):
         at = AT + timedelta(days=number)
         review = passed(f"p{number}", bytes([number]) * 32, at)
-        queue.record(replace(review, upload_sha256=OTHER), None)
-    queue.record(replace(passed("q", b""), bits=None), None)
+        queue.record_upload(replace(review, upload_sha256=OTHER), None)
+    queue.record_upload(replace(passed("q", b""), bits=None), None)
     hold(queue, held("h"))
     first = queue.kept_pictures(0, 3)
     rest = queue.kept_pictures(first[-1].number, 3)
@@ -360,7 +364,7 @@ def test_accepted_uploads_are_paged_and_expire(queue: ReviewQueue) -> None:
     assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, held("h").bits)
     assert queue.delete_accepted_data(AT + timedelta(days=3)) == 3
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4", "h"]
-    queue.close("h", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("h", ReviewState.RELEASED, nothing_else)
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4"]
     assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
@@ -371,8 +375,8 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     frames = {case: (case.encode() * 32, b"\x09" * 32) for case in "stuv"}
     for day, case in enumerate(frames):
         clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
-        queue.record(replace(clip, frames=frames[case]), None)
-    queue.record(passed("p", b"\x01" * 32), None)
+        queue.record_upload(replace(clip, frames=frames[case]), None)
+    queue.record_upload(passed("p", b"\x01" * 32), None)
     first = queue.kept_clips(0, 2)
     rest = queue.kept_clips(first[-1].number, 9)
     assert {one.case: one.frames for one in (*first, *rest)} == frames
@@ -381,7 +385,7 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     assert queue.hold_retroactively(RetroactiveMatch("v", MATCHES[:1], 1), 20)
     assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "u", "v"]
     assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["u"]
-    queue.close("u", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("u", ReviewState.RELEASED, nothing_else)
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "v"]
     assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["v"]
@@ -401,7 +405,7 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
     }
     for day, (case, kept) in enumerate(clips.items()):
         clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
-        queue.record(replace(clip, **kept), None)
+        queue.record_upload(replace(clip, **kept), None)
     assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "u"]
     first = queue.kept_sounds(0, 1)
     rest = queue.kept_sounds(first[-1].number, 9)
@@ -413,7 +417,7 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
     assert [one.case for one in queue.kept_sounds(0, 9)] == ["s", "t"]
     assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # that one waits
     assert [one.case for one in queue.kept_sounds(0, 9)] == ["t"]
-    queue.close("t", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("t", ReviewState.CONFIRMED, nothing_else)
     assert queue.kept_sounds(0, 9) == ()
     assert not queue.hold_retroactively(RetroactiveMatch("s", MATCHES[1:], -1), 20)
 
@@ -429,21 +433,21 @@ def claimed(made: Stores) -> Stores:
 def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     queue = claimed.reviews
     a, b = MATCHES
-    queue.record(passed("p", b"\x01" * 32), None)
-    queue.record(passed("q", b"\x02" * 32), None)
+    queue.record_upload(passed("p", b"\x01" * 32), None)
+    queue.record_upload(passed("q", b"\x02" * 32), None)
     assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     assert queue.hold_retroactively(RetroactiveMatch("q", MATCHES, 1), 20)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)  # it waits already
     assert not queue.hold_retroactively(RetroactiveMatch("nothing", (a,), 1), 20)
-    review = queue.next()
+    review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", FoundBy.LOOK_BACK, "post p")
     assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
     assert claimed.bank.withdraw(a.claim) == 1
     assert queue.review("p") == passed("p", b"\x01" * 32)
     assert queue.review("q").decision.matches == (b,)
-    assert queue.waiting() == 1
-    queue.close("q", ReviewState.RELEASED, nothing_else)
+    assert queue.count_waiting_items() == 1
+    queue.decide_case("q", ReviewState.RELEASED, nothing_else)
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
 
 
@@ -454,11 +458,13 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     if found == "late":
-        queue.record(passed("p", b"\x01" * 32), None)
+        queue.record_upload(passed("p", b"\x01" * 32), None)
         assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     else:
         review = held("p")
-        queue.record(replace(review, decision=replace(review.decision, matches=(a,))), b"bytes")
+        queue.record_upload(
+            replace(review, decision=replace(review.decision, matches=(a,))), b"bytes"
+        )
     before = queue.review("p")
     nearer = replace(a, distance=0)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (nearer, b), 2), 20)
@@ -471,14 +477,14 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
     if found == "late":
         bank.withdraw(a.claim)
         assert queue.review("p").decision.matches == (b,)
-        assert (queue.review("p").state, queue.waiting()) == (ReviewState.WAITING, 1)
-    queue.close("p", ReviewState.CONFIRMED, nothing_else)
+        assert (queue.review("p").state, queue.count_waiting_items()) == (ReviewState.WAITING, 1)
+    queue.decide_case("p", ReviewState.CONFIRMED, nothing_else)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
 
 
 def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(claimed: Stores) -> None:
     a, b = MATCHES
-    claimed.reviews.record(passed("p", b"\x01" * 32), None)
+    claimed.reviews.record_upload(passed("p", b"\x01" * 32), None)
     assert claimed.reviews.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     claimed.bank.withdraw(b.claim)
     assert not claimed.reviews.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
@@ -492,7 +498,7 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
     a, b = MATCHES
     before = {case: passed(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
-        queue.record(before[case], None)
+        queue.record_upload(before[case], None)
         assert queue.hold_retroactively(RetroactiveMatch(case, matches, 1), 20)
     if how == "move":
         bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
@@ -501,7 +507,7 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
     assert queue.review("p") == before["p"]
     assert queue.review("q").decision.matches == (b,)
     assert bank.withdraw(a.claim, b.claim) == 1
-    assert (queue.review("q"), queue.waiting()) == (before["q"], 0)
+    assert (queue.review("q"), queue.count_waiting_items()) == (before["q"], 0)
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -509,7 +515,7 @@ def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> 
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     for case in "pq":
-        queue.record(passed(case, b"\x01" * 32), None)
+        queue.record_upload(passed(case, b"\x01" * 32), None)
     bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     assert queue.review("p") == passed("p", b"\x01" * 32)
@@ -522,11 +528,11 @@ def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> 
 def test_many_retroactive_matches_of_one_hash_are_one_item(claimed: Stores) -> None:
     queue = claimed.reviews
     for number in range(6):
-        queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
+        queue.record_upload(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
         assert queue.hold_retroactively(RetroactiveMatch(f"p{number}", MATCHES[:1], 1), 3)
-    assert queue.waiting() == 1
+    assert queue.count_waiting_items() == 1
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
-    assert queue.waiting() == 0
+    assert queue.count_waiting_items() == 0
     assert len(queue.kept_pictures(0, 9)) == 6
 
 
@@ -538,51 +544,51 @@ def refused(case: str) -> Review:
 
 def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     for case in ("r", "s"):
-        queue.record(refused(case), None)
+        queue.record_upload(refused(case), None)
     later = AT + timedelta(days=1)
-    queue.appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
-    review = queue.next()
+    queue.record_appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
+    review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.at) == ("r", FoundBy.APPEAL, later)
     assert queue.upload("r") == b"the same file"
     with pytest.raises(AlreadyAppealed):
-        queue.appeal(Appeal("r", SECRET, later), None)
-    queue.close("r", ReviewState.RELEASED, nothing_else)
+        queue.record_appeal(Appeal("r", SECRET, later), None)
+    queue.decide_case("r", ReviewState.RELEASED, nothing_else)
     with pytest.raises(AlreadyAppealed):
-        queue.appeal(Appeal("r", SECRET, later), None)
+        queue.record_appeal(Appeal("r", SECRET, later), None)
     with pytest.raises(UploadFileDiffers):
-        queue.appeal(Appeal("s", SECRET, later, SECRET), b"another file")
-    queue.appeal(Appeal("s", SECRET, later), None)
-    assert queue.waiting() == 1
+        queue.record_appeal(Appeal("s", SECRET, later, SECRET), b"another file")
+    queue.record_appeal(Appeal("s", SECRET, later), None)
+    assert queue.count_waiting_items() == 1
 
 
 def test_appeal_needs_the_secret(queue: ReviewQueue) -> None:
-    queue.record(refused("r"), None)
-    queue.record(held("h"), b"without a secret")
+    queue.record_upload(refused("r"), None)
+    queue.record_upload(held("h"), b"without a secret")
     for case, secret in (("r", OTHER), ("x", SECRET), ("h", SECRET), ("r", b"")):
         with pytest.raises(NoSuchReview):
-            queue.appeal(Appeal(case, secret, AT), None)
+            queue.record_appeal(Appeal(case, secret, AT), None)
     assert queue.review("r").state is ReviewState.CLOSED
 
 
 def test_appeal_of_an_unrefused_upload_changes_nothing(queue: ReviewQueue) -> None:
     kept = replace(passed("p", b"\x01" * 32), secret_sha256=SECRET)
     waits = replace(held("h"), secret_sha256=SECRET)
-    queue.record(kept, None)
-    queue.record(waits, b"bytes")
+    queue.record_upload(kept, None)
+    queue.record_upload(waits, b"bytes")
     for case in "ph":
-        queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+        queue.record_appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
         with pytest.raises(AlreadyAppealed):
-            queue.appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
+            queue.record_appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
     assert (queue.review("p"), queue.review("h")) == (kept, waits)
     assert queue.upload("h") == b"bytes"
 
 
 def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> None:
-    queue.record(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
-    queue.close("h", ReviewState.CONFIRMED, nothing_else)
-    queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
-    assert (queue.waiting(), queue.review("h").found) == (1, FoundBy.APPEAL)
+    queue.record_upload(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
+    queue.decide_case("h", ReviewState.CONFIRMED, nothing_else)
+    queue.record_appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
+    assert (queue.count_waiting_items(), queue.review("h").found) == (1, FoundBy.APPEAL)
 
 
 def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
@@ -590,14 +596,14 @@ def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
     queue = made.reviews
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk=lambda: False)
-    full.record(flood("h"), None)
+    full.record_upload(flood("h"), None)
     full.store_review_bytes("h", b"held", 20)
-    full.record(refused("r"), None)
-    full.appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
-    full.record(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)
+    full.record_upload(refused("r"), None)
+    full.record_appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
+    full.record_upload(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)
     assert not full.store_for_deferred_scan("p", b"let through", 9)
     assert (queue.has_room_for_bytes(), full.has_room_for_bytes()) == (True, False)
-    assert queue.waiting() == 2
+    assert queue.count_waiting_items() == 2
     assert [has_bytes(queue, case) for case in "hr"] == [False, False]
     unkept = [(row.of, row.details) for row in made.bank.log(0, 100) if row.what == UNKEPT]
     assert unkept == [("h", {"bytes": 4}), ("r", {"bytes": 8})]

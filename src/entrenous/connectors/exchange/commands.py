@@ -20,7 +20,7 @@ from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
 from entrenous.stop.exchange_fetch import FetchSchedule
 from entrenous.stop.exchange_nouns import (
-    Exchange,
+    ExchangeServices,
     FetchAlreadyRunning,
     FetchResult,
     Source,
@@ -190,7 +190,7 @@ def partner_add(
 
 
 def partner_list(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
-    """List who may fetch what, and when they last asked."""
+    """List who may fetch what, and when each of them last asked."""
     with open_existing(data) as (platform, _):
         known = open_exchange(platform).partners.partners()
     if as_json:
@@ -325,7 +325,7 @@ def follow_sources(
 
 
 def fetch_due(
-    schedule: FetchSchedule, exchange: Exchange, platform: Platform, client: httpx.Client
+    schedule: FetchSchedule, exchange: ExchangeServices, platform: Platform, client: httpx.Client
 ) -> None:
     """Fetch due sources; a failing one does not stop the others.
 
@@ -346,7 +346,7 @@ def fetch_due(
             _warn_about_fetch(result)
 
 
-def _due_sources(schedule: FetchSchedule, exchange: Exchange) -> list[Source]:
+def _due_sources(schedule: FetchSchedule, exchange: ExchangeServices) -> list[Source]:
     """Return the due sources; none while the database is unreachable."""
     sources, now = exchange.sources, exchange.clock.now()
     try:

@@ -21,8 +21,8 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
     BadQuery,
-    Exchange,
     ExchangePartner,
+    ExchangeServices,
     MayNotSubmit,
     TimeNotReached,
     TooLong,
@@ -125,7 +125,7 @@ REQUESTS_PER_SECOND: Final = 20
 WRONG_KEYS_PER_MINUTE: Final = 10
 _COUNTED_NAMES_MAX: Final = 10_000  # names; when there are more, all counts are reset
 _REQUEST_TIME_RECORD_INTERVAL: Final = timedelta(minutes=1)
-_ARRIVAL_S_MAX: Final = 60
+_BODY_ARRIVAL_S_MAX: Final = 60
 
 
 @dataclass(slots=True)
@@ -162,7 +162,7 @@ class PartnerAuth:
     Wrong keys from an address do not block right keys from the same address.
     """
 
-    exchange: Exchange
+    exchange: ExchangeServices
     requests: TokenBuckets = field(
         default_factory=lambda: TokenBuckets(REQUEST_BURST_MAX, REQUESTS_PER_SECOND)
     )
@@ -210,7 +210,7 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
         raise TooLong(limit_bytes=bytes_max)
     body = bytearray()
     try:
-        with anyio.fail_after(_ARRIVAL_S_MAX):
+        with anyio.fail_after(_BODY_ARRIVAL_S_MAX):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > bytes_max:

@@ -6,10 +6,10 @@ from starlette.routing import Mount
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.connectors.exchange.serve_stopncii import stopncii_app
-from entrenous.stop.exchange_nouns import Exchange
+from entrenous.stop.exchange_nouns import ExchangeServices
 
 
-def exchange_app(exchange: Exchange) -> Starlette:
+def exchange_app(exchange: ExchangeServices) -> Starlette:
     """Serve ``/stopncii/v1/...`` and ``/ncmec/v2/...``, with one rate limit per partner."""
     door = PartnerAuth(exchange)
     app = Starlette(

@@ -123,11 +123,11 @@ def _missing_credentials(source: Source) -> NoCredentials:
 
 
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
-REQUEST_TRIES_MAX: Final = 6
+REQUEST_ATTEMPTS_MAX: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
-# These answers' bodies are read; the body of a 404 may say what comes next.
-_READ_STATUSES: Final = (200, 404)
+# The statuses of answers whose bodies are read; the body of a 404 may name the next number.
+_STATUSES_WITH_BODY: Final = (200, 404)
 _RETRY_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _REQUEST_TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
@@ -182,7 +182,7 @@ class ExchangeHttp:
         ``path``, with its query, is appended to the base address.
 
         Raises:
-            SourceUnreachable: there is no answer after several tries.
+            SourceUnreachable: there is no answer after several attempts.
             SourceRefused: the source answered with any other status, such as a redirect.
             BadPage: the answer is too long.
         """
@@ -213,7 +213,7 @@ class ExchangeHttp:
 
     def _request(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
-        for left in reversed(range(REQUEST_TRIES_MAX)):
+        for left in reversed(range(REQUEST_ATTEMPTS_MAX)):
             status, body, wait_s = self._try_once(url)
             if status == 200:
                 return True, body
@@ -234,7 +234,7 @@ class ExchangeHttp:
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
-                body = self._read_body(answer) if answer.status_code in _READ_STATUSES else b""
+                body = self._read_body(answer) if answer.status_code in _STATUSES_WITH_BODY else b""
                 return answer.status_code, body, _retry_after_s(answer.headers)
         except (httpx.HTTPError, httpx.StreamError):
             return 0, b"", None

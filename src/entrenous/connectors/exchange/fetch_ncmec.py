@@ -52,16 +52,16 @@ class NcmecFetcher:
 
     def pages(self, token: str) -> Iterator[SourcePage]:
         """Yield pages of the entries that are at least five seconds old."""
-        place = self._resumed(_RangeCheckpoint.read(token))
+        place = self._resume_range(_RangeCheckpoint.read(token))
         if place.to <= place.start:
             return
         while place.to:
             root = self._request_page(place)
             records, refused = parse_records(_entry_elements(root), parse_ncmec_entry)
-            place = self._place_after(root, place)
+            place = self._range_after_page(root, place)
             yield SourcePage(records, place.to_token(), refused)
 
-    def _resumed(self, place: _RangeCheckpoint) -> _RangeCheckpoint:
+    def _resume_range(self, place: _RangeCheckpoint) -> _RangeCheckpoint:
         """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
         held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALID
@@ -79,7 +79,7 @@ class NcmecFetcher:
         except BadXml as problem:
             raise BadPage(name=self.web.name, why="it is not valid XML") from problem
 
-    def _place_after(self, root: Element, place: _RangeCheckpoint) -> _RangeCheckpoint:
+    def _range_after_page(self, root: Element, place: _RangeCheckpoint) -> _RangeCheckpoint:
         if root.name != "queryResult":
             raise BadPage(name=self.web.name, why="it is not a queryResult")
         following = root.child("paging", "next")

@@ -1,4 +1,5 @@
-"""Fetch from a source: StopNCII, ThreatExchange, HMA or a file (docs/spec/exchange.md, 6).
+"""Fetch from a source: StopNCII, ThreatExchange, HMA (Meta's Hasher-Matcher-Actioner) or a file
+(docs/spec/exchange.md, 6).
 
 NCMEC's XML is in :mod:`.fetch_ncmec`.
 """
@@ -39,7 +40,7 @@ from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
     BadSource,
-    Exchange,
+    ExchangeServices,
     Fetcher,
     FetchResult,
     Source,
@@ -56,7 +57,7 @@ from entrenous.stop.store.open_gate import engine_of
 
 def fetch_from(
     source: Source,
-    exchange: Exchange,
+    exchange: ExchangeServices,
     platform: Platform,
     client: httpx.Client,
     *,
@@ -237,8 +238,8 @@ _CONTENTS_PER_PAGE: Final = 100  # numbers per page
 # count as missing.
 _MISSING_NUMBERS_MAX: Final = 1_000
 _NUMBER_MAX: Final = 2**63 - 1
-_ON_UNTIL_DISABLED: Final = (
-    1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
+_ALWAYS_ENABLED_TIMESTAMP: Final = (
+    1  # disable_until_ts: 0 means off, 1 on, and any other time off until then
 )
 
 
@@ -252,8 +253,8 @@ class _NextHint(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class HmaFetcher:
-    """A fetcher for HMA's API; the checkpoint is the next number, and how many were missing in a
-    row.
+    """A fetcher for HMA's API; the checkpoint is the number of the next content, and how many
+    numbers before it were missing in a row.
     """
 
     web: ExchangeHttp
@@ -262,8 +263,8 @@ class HmaFetcher:
     stale_after: timedelta | None = timedelta(0)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Read every number. Check first that the bank exists, so that a wrong address does not
-        look like an empty bank.
+        """Yield the content of every number. Check first that the bank exists, so that a wrong
+        address does not look like an empty bank.
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
@@ -306,16 +307,16 @@ class HmaFetcher:
         if require_object(content.get("bank")).get("name") != self.bank:
             return None
         name = record_key(content.get("id", number))
-        until = content.get("disable_until_ts", _ON_UNTIL_DISABLED)
-        if until != _ON_UNTIL_DISABLED and not self._is_over(until):
+        until = content.get("disable_until_ts", _ALWAYS_ENABLED_TIMESTAMP)
+        if until != _ALWAYS_ENABLED_TIMESTAMP and not self._has_disabling_ended(until):
             return SourceRecord(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
         return None if hashed is None else SourceRecord(name, 0, (parse_pdq_hash(hashed),))
 
-    def _is_over(self, until: object) -> bool:
-        """Return whether a content was off only until a time that has passed; 0 means off
-        for good.
+    def _has_disabling_ended(self, until: object) -> bool:
+        """Return whether a content was switched off only until a time that has passed; 0 means for
+        good.
         """
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
@@ -325,7 +326,8 @@ class HmaFetcher:
 class MissingContent:
     """There is no content with this number.
 
-    With ``said``, the server named the ``next`` number that exists, or None after the last.
+    ``said`` says whether the server named the ``next`` number that exists; None means that there is
+    no higher one.
     """
 
     said: bool = False
@@ -361,7 +363,7 @@ def _problem_reason(problem: Exception) -> str:
 _LINES_PER_PAGE: Final = 1000  # lines per page
 _LINE_BYTES_MAX: Final = 4096  # bytes
 # Type and hash, as Meta's command ``tx`` writes them.
-_TYPED_HASH: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
+_TYPE_AND_HASH_PATTERN: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +403,7 @@ def parse_hash_line(untrusted_line: str) -> SourceRecord | None:
     text = first_csv_column(untrusted_line)
     if not text or text.startswith("#") or text in HASH_COLUMN_HEADINGS:
         return None
-    typed = _TYPED_HASH.fullmatch(text)
+    typed = _TYPE_AND_HASH_PATTERN.fullmatch(text)
     if typed and typed[1] != "pdq":
         return None
     bits = parse_pdq_hash(typed[2] if typed else text)

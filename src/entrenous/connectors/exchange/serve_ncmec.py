@@ -29,8 +29,8 @@ from entrenous.stop.exchange_nouns import (
     PAGE_RECORDS_MAX,
     BadQuery,
     BadXml,
-    Exchange,
     ExchangePartner,
+    ExchangeServices,
     PartnerOpinion,
     TimeNotReached,
     TimeTooFarAhead,
@@ -58,14 +58,14 @@ _DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True)
 class MemberNumbers:
-    """The numbers and names of members that the partner who asks may know."""
+    """The numbers and names of the members that the asking partner may know."""
 
     ours: str
     asking: ExchangePartner
     by_bank: Mapping[BankName, ExchangePartner]
 
     @classmethod
-    def of(cls, partner: ExchangePartner, exchange: Exchange) -> Self:
+    def visible_to(cls, partner: ExchangePartner, exchange: ExchangeServices) -> Self:
         """Number other partners only if this one may fetch their banks."""
         others = {one.own_bank: one for one in exchange.partners.partners()}
         shown = {bank: others[bank] for bank in partner.banks if bank in others}
@@ -88,7 +88,7 @@ def member_element(number: int, name: str) -> str:
 
 
 def entries_element(
-    page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: Exchange
+    page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: ExchangeServices
 ) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_from_seconds(at_s).strftime(_DATE_FORMAT) for at_s in times]
@@ -193,7 +193,7 @@ class _TimeRange:
 @dataclass(frozen=True, slots=True)
 class _NcmecApi:
     auth: PartnerAuth
-    exchange: Exchange
+    exchange: ExchangeServices
 
     async def status(self, request: Request) -> Response:
         """Return the partner that is asking."""
@@ -203,7 +203,7 @@ class _NcmecApi:
     async def members(self, request: Request) -> Response:
         """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
-        numbers = await run_in_threadpool(MemberNumbers.of, partner, self.exchange)
+        numbers = await run_in_threadpool(MemberNumbers.visible_to, partner, self.exchange)
         return xml_response("members", *(member_element(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
@@ -281,7 +281,7 @@ class _NcmecApi:
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )
         times = seconds_first_seen([one.number for one in page.changes], self.exchange)
-        numbers = MemberNumbers.of(partner, self.exchange) if page.changes else None
+        numbers = MemberNumbers.visible_to(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries_element(page, times, numbers, self.exchange)]
         return [*inside, *_paging_element(time_range, page, upto)]
 

@@ -25,8 +25,8 @@ from entrenous.stop.exchange_nouns import (
     PAGE_RECORDS_MAX,
     BadQuery,
     ChangeMark,
-    Exchange,
     ExchangePartner,
+    ExchangeServices,
     MayNotSubmit,
     PartnerOpinion,
     ServedClaim,
@@ -104,7 +104,7 @@ def stopncii_app(auth: PartnerAuth) -> Starlette:
 @dataclass(frozen=True, slots=True)
 class _StopNciiApi:
     auth: PartnerAuth
-    exchange: Exchange
+    exchange: ExchangeServices
 
     async def fetch(self, request: Request) -> Response:
         """Return a page of hashes, in order of their latest change."""
@@ -207,7 +207,7 @@ class _StopNciiApi:
         return len(stances.keys() - {bits for bits, _ in served})
 
 
-def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
+def _records_json(hashes: Sequence[HashStatus], exchange: ExchangeServices) -> list[dict[str, Any]]:
     claims = {case.claim for one in hashes for case in one.cases}
     opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):

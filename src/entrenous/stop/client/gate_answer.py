@@ -33,8 +33,8 @@ class ClientSettings:
             quarantined.
         budget_s: an upload that gets no answer within this many seconds is held.
         upload_bytes_max: larger uploads are held without asking.
-        other_media: whether video, sound and pictures that the gate cannot read "hold" or "pass".
-            The default is "hold", since nobody has checked them.
+        other_media: what to do with video, sound and pictures that the gate cannot read: "hold" or
+            "pass". The default is "hold", since nobody has checked them.
         other_files: the same choice for documents, archives, ciphertext and everything else that is
             not media. The default is "pass", since a gate cannot judge them.
         shadow: ask the gate and log its answers, but let every upload through.
@@ -191,7 +191,7 @@ class GateReason(StrEnum):
     ACCOUNT = "too many of one account"  # 429: the account's limit per hour is reached
     SLOW = "gate slow"  # no answer within the budget of time
     MALFORMED = "answer not understood"
-    WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or the uploader's (hides decisions)
+    WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or an uploader's, which hides decisions
     TOO_LARGE = "too large"  # above the limit of the hook or of the gate
     OTHER_MEDIA = "not a picture"  # video, sound, or a picture of a kind that the gate can't read
     OTHER_FILE = "not media"  # by its first bytes: a document, an archive, ciphertext
@@ -218,10 +218,10 @@ class GateAnswer:
 
     ``case`` is the gate's case number for the upload, if any; ``secret`` is what the uploader needs
     to appeal. ``would`` is the decision that banks in shadow mode would have made. With ``shadow``,
-    the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed`` says that the
-    gate knows that the platform publishes the upload anyway, and lists it as published. ``also``
-    has the cases of the request's other uploads. ``retry_after_s`` is the number of seconds until
-    the gate accepts uploads of this account again.
+    the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the platform
+    publishes the upload anyway, and the gate has listed it as published. ``also`` has the cases of
+    the request's other uploads. ``retry_after_s`` is the number of seconds until the gate accepts
+    uploads of this account again.
     """
 
     verdict: GateVerdict
@@ -264,7 +264,7 @@ def _strictness(answer: GateAnswer) -> tuple[int, int]:
     )
 
 
-DECISION_REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs some hundred bytes
+DECISION_REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs a few hundred bytes
 REVIEW_REPLY_BYTES_MAX: Final = 4 * 1024 * 1024  # a review has every claim that the upload matches
 _REVIEW_STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -315,7 +315,7 @@ def _parse_busy_reply(untrusted_body: bytes) -> GateAnswer:
 
 
 def _parse_decision(untrusted_body: bytes) -> GateAnswer:
-    """Parse the reply to an operator's token.
+    """Parse the reply to a request with the operator's token.
 
     With an uploader's token, the reply for a quarantined upload looks like that for one that
     passed, with an "appeal" beside it. Such a reply is not accepted as a decision.

@@ -50,7 +50,7 @@ def open_registration_client(
         yield RegistrationClient(url, client)
 
 
-_ANSWER_BYTES_MAX: Final = 64 * 1024  # an answer about a claim needs some hundred bytes
+_ANSWER_BYTES_MAX: Final = 64 * 1024  # an answer about a claim needs a few hundred bytes
 _DETAIL_CHARACTERS_MAX: Final = 300  # characters of a gate's own words that are shown
 # Without compression, so that the size of an answer can be limited.
 _UNCOMPRESSED_HEADER: Final = {"Accept-Encoding": "identity"}
@@ -177,7 +177,7 @@ class RegistrationClient:
 
 
 def _check_address(url: str) -> None:
-    """Raise NotAGate for an invalid web address, NotPrivate for http to another machine."""
+    """Raise NotAGate for an invalid web address, and NotPrivate for http to another machine."""
     try:
         address = httpx.URL(url)
         address.host.encode("idna")  # raises if a label is empty or longer than 63 bytes

@@ -131,7 +131,7 @@ class ReviewClient:
         body = msgspec.json.encode({"decision": decision, "shown": shown})
         return self._parse_form(self._request("POST", "/{}", case, body=body), ShownReview)
 
-    def view(self, case: str) -> bytes:
+    def blurred_preview(self, case: str) -> bytes:
         """Return the picture of a case as a small, grey, blurred PNG; raises NoView and
         UploadNotKept too.
         """

@@ -60,7 +60,7 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
         start = start.removeprefix(mark)
     plain = start.replace(b"\0", b"")
     if start and not plain:
-        return False  # the file has only zero bytes
+        return False  # all bytes are NUL
     if _SVG_START.search(plain) is not None:
         return True
     before = _XML_PROLOG.match(plain)
@@ -79,8 +79,8 @@ def _decompress_start(start: bytes) -> bytes:
 
 
 MEDIA_START_BYTES: Final = 1024  # first bytes that suffice to recognize media
-# The first bytes of pictures. A text cannot begin like this: each start is longer than a word, or
-# has bytes that no text has.
+# The first bytes of pictures. Plain text cannot begin like this: each start is longer than a word,
+# or has bytes that text never has.
 _PICTURE_STARTS: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
     *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)

@@ -1,4 +1,6 @@
-"""The commands of ``entrenous gate``, listed for its help; each module is imported when it runs."""
+"""The commands of ``entrenous gate``, listed for its help. The module of a command is imported only
+when that command runs.
+"""
 
 from typing import Final
 

@@ -118,7 +118,7 @@ def _find_claims_near(
     wanted: Sequence[bytes], platform: Platform, *, part: bool
 ) -> list[list[FoundClaim]]:
     """Return, for each fingerprint, the claims within 31 bits, nearest first."""
-    near = platform.index.near(wanted, part=part)
+    near = platform.index.find_near_hashes(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
     for entry, claim, at_ms in platform.bank.claims_by_hash({one.entry for one in near}):
         claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video

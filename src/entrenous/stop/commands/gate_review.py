@@ -267,7 +267,7 @@ def _write_upload(
     """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)
-    write_new(out, client.upload(case) if clear else client.view(case))
+    write_new(out, client.upload(case) if clear else client.blurred_preview(case))
     if as_json:
         schema = "entrenous/gate-view/1"
         print_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
@@ -279,8 +279,8 @@ def _write_upload(
 def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
     """Decide a case.
 
-    On a terminal, the case is shown and the person asked first, since a number is easily mistyped.
-    The decision does not cover claims that match only later.
+    On a terminal, the case is first shown and the person asked to confirm, since a case number is
+    easily mistyped. The decision does not cover claims that match only later.
     """
     before = client.review(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":

@@ -176,8 +176,8 @@ def _deferred_scan_process_count(data: Path) -> int:
     """Return how many processes make deferred scans: the setting, or half the number of
     processors.
 
-    Half are enough, since each process needs memory and runs only while uploads leave processors
-    idle.
+    Half are enough, because scans run only while uploads leave processors idle; more processes
+    would only use memory.
     """
     wanted = read_gate_settings(data).slow_look_processes
     return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
@@ -242,7 +242,7 @@ def make_deferred_scans(
         bool, typer.Option("--follow", help="Continue until standard input ends.")
     ] = False,
 ) -> None:
-    """Search accepted uploads for parts of registered ones; a running gate does so by itself."""
+    """Search accepted uploads for parts of registered pictures; a running gate does so itself."""
     with suppress(AttributeError, OSError):  # os.nice does not exist on Windows
         os.nice(_NICENESS_MAX)
     disable_vfork()

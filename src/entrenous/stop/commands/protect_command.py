@@ -172,7 +172,7 @@ class FileRegistrar:
         return self.made[-1]
 
     def _ask_consent(self, medium: MediaKind) -> bool:
-        """Explain and ask once for each kind of file."""
+        """Explain what would be sent, and ask whether it may be, once for each kind of file."""
         if medium not in self.answers:
             hint(describe_what_is_sent(medium, self.consent))
             if not self.answers and not ask_if_everybody_adult():
@@ -181,7 +181,7 @@ class FileRegistrar:
         return self.answers[medium]
 
     def register_all(self, files: Iterable[bytes]) -> None:
-        """Register each file; report the numbers of those that cannot be registered."""
+        """Register each file, and report by position which files cannot be registered."""
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)

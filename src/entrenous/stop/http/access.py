@@ -27,7 +27,7 @@ from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import NoSuchClaim
 from entrenous.stop.reviewers import reviewer_with_token
-from entrenous.stop.upload_record import OPERATOR_NAME, NoSuchReview, Publishes
+from entrenous.stop.upload_record import OPERATOR_NAME, NoSuchReview, PublishedAnyway
 from entrenous.wire.encodings import from_base64url
 
 _PATH_NAME_CHARS_MAX: Final = 64
@@ -113,7 +113,7 @@ def token_role(request: Request, access: GateAccess) -> TokenRole:
     raise WrongToken
 
 
-def declared_publishing(request: Request, role: TokenRole) -> Publishes:
+def declared_publishing(request: Request, role: TokenRole) -> PublishedAnyway:
     """Return what the platform publishes whatever the gate decides.
 
     The header is ignored in an uploader's request.
@@ -123,10 +123,10 @@ def declared_publishing(request: Request, role: TokenRole) -> Publishes:
     """
     header = request.headers.get(PUBLISHES_HEADER)
     if header is None or role is not TokenRole.OPERATOR:
-        return Publishes.NOTHING
-    if header not in (Publishes.HELD, Publishes.ALL):
+        return PublishedAnyway.NOTHING
+    if header not in (PublishedAnyway.HELD, PublishedAnyway.ALL):
         raise BadPublishes
-    return Publishes(header)
+    return PublishedAnyway(header)
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:

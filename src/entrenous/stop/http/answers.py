@@ -101,7 +101,9 @@ def _review_match_json(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dic
 
 
 def appeal_json(case: str) -> dict[str, Any]:
-    """Return the same answer whether the upload was refused, quarantined or let through."""
+    """Return the answer to an appeal: the same whether the upload was refused, quarantined or let
+    through.
+    """
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 

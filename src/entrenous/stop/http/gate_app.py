@@ -80,7 +80,10 @@ def gate_app(
         judges: processes that judge pictures in parallel.
     """
     meters = GateMetrics(count_rows)
-    uploads, claims = UploadRequests.of(platform, access, judges), ClaimRequests.of(platform)
+    uploads, claims = (
+        UploadRequests.create(platform, access, judges),
+        ClaimRequests.create(platform),
+    )
     uploads.judged = partial(meters.count_decision, banks=partial(effective_banks, platform))
     reviews = ReviewRequests(platform, access, meters.count_review)
 
@@ -88,14 +91,14 @@ def gate_app(
         """Answer the health check, which queries the database. Only the operator is shown
         counts.
         """
-        waiting = await run_in_threadpool(platform.reviews.waiting)
+        waiting = await run_in_threadpool(platform.reviews.count_waiting_items)
         embedding = await run_in_threadpool(accepted_embedding_model, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
         answer |= {"embedding": embedding, **asdict(this_program())}
         if request.headers.get("authorization"):
             require_operator(request, access)
-            counts = await run_in_threadpool(platform.bank.counts)
-            due = await run_in_threadpool(platform.reviews.due)
+            counts = await run_in_threadpool(platform.bank.count_claims_and_hashes)
+            due = await run_in_threadpool(platform.reviews.count_due_work)
             slow = {"waiting": due.slow_looks, "skipped": due.slow_looks_skipped}
             answer |= {"claims": counts.claims, "hashes": counts.hashes, "reviews": waiting}
             answer |= {"slow_looks": slow, "look_backs": due.look_backs}
@@ -105,7 +108,7 @@ def gate_app(
     async def answer_metrics(request: Request) -> Response:
         """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
-        metrics_text = await run_in_threadpool(meters.text)
+        metrics_text = await run_in_threadpool(meters.prometheus_text)
         return Response(metrics_text, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
 
     routes = [
@@ -158,7 +161,7 @@ async def _run_background(
 
 @asynccontextmanager
 async def run_recurring(works: TaskFunctions, every_s: float) -> AsyncIterator[None]:
-    """Run each of ``works`` in a thread at once, and again every ``every_s`` seconds, until
+    """Run each of ``works`` in a thread immediately, and again every ``every_s`` seconds, until
     closed.
     """
     async with anyio.create_task_group() as group:
@@ -207,7 +210,8 @@ def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
 def look_back_task(platform: Platform) -> Callable[[], object]:
     """Return a task that runs due look-backs (searches of earlier uploads), a few at a time.
 
-    Look-backs are due for claims from a list, a fetch or a partner, or after a crash.
+    A look-back is due for each claim that came from a list, a fetch or a partner, and after a
+    crash.
     """
     return partial(look_back_due, platform)
 

@@ -99,7 +99,7 @@ class GateMetrics:
         """Count a reviewer's decision, and the cases that were decided with it."""
         self._reviews.labels(state.value).inc(1 + len(review.also))
 
-    def text(self) -> bytes:
+    def prometheus_text(self) -> bytes:
         """Return all metrics in Prometheus' text format; raises BankUnreachable."""
         return generate_latest(self.registry)
 
@@ -108,7 +108,7 @@ class GateMetrics:
 
 
 class MetricsMiddleware:
-    """ASGI middleware that reports each answer to ``meters`` after its last byte."""
+    """ASGI middleware that counts each answer in ``meters`` once its last byte has been sent."""
 
     def __init__(self, app: ASGIApp, meters: GateMetrics) -> None:
         self.app, self.meters = app, meters

@@ -82,8 +82,8 @@ def parse_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes
 class ClaimRequests:
     """Handlers of /v1/claims.
 
-    A look-back, the search of accepted uploads for a new claim, reads weeks of them, so only one
-    runs at a time.
+    A look-back (the search of earlier uploads for a new claim) reads the uploads of several weeks,
+    so only one look-back runs at a time.
     """
 
     platform: Platform
@@ -91,13 +91,13 @@ class ClaimRequests:
     look_back_limiter: anyio.CapacityLimiter
 
     @classmethod
-    def of(cls, platform: Platform) -> Self:
+    def create(cls, platform: Platform) -> Self:
         limits = platform.limits
         per_hour = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
         return cls(platform, per_hour, anyio.CapacityLimiter(1))
 
     async def register(self, request: Request) -> Response:
-        """Register a claim, within the client's hourly limit, then look back for it."""
+        """Register a claim, within the client's hourly limit; then run its look-back."""
         client = request.client.host if request.client else ""
         self.per_hour.count(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
@@ -138,7 +138,7 @@ class ClaimRequests:
 
 
 def _check_printable(request: ClaimRequest) -> ClaimRequest:
-    """Check that the texts that reviewers will read are printable; raises BadClaim."""
+    """Check that the words that reviewers will read are printable; raises BadClaim."""
     if not (request.reason + request.jurisdiction).isprintable():
         raise BadClaim(why="a text has characters that cannot be printed")
     return request

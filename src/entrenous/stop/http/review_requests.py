@@ -34,7 +34,7 @@ from entrenous.stop.review import (
 )
 from entrenous.stop.upload_record import Review, ReviewState
 
-PUBLISHED_MAX: Final = 200  # uploads per page
+PUBLISHED_PER_PAGE_MAX: Final = 200  # uploads per page
 # At most this many views are made at the same time, to leave processors to uploads.
 _CONCURRENT_VIEWS_MAX: Final = 2
 # Headers that keep a browser from displaying an upload as a page.
@@ -72,7 +72,7 @@ class ReviewRequests:
         by = await self._reviewer(request)
         after = check_case_number(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
-        waiting = await run_in_threadpool(self.platform.reviews.waiting)
+        waiting = await run_in_threadpool(self.platform.reviews.count_waiting_items)
         shown = await self._render_reviews(*([] if review is None else [review]))
         first = shown[0] if shown else None
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
@@ -86,11 +86,11 @@ class ReviewRequests:
         require_operator(request, self.access)
         after = request.query_params.get("after", "")
         page = self.platform.reviews.published
-        found = await run_in_threadpool(page, check_case_number(after), PUBLISHED_MAX + 1)
+        found = await run_in_threadpool(page, check_case_number(after), PUBLISHED_PER_PAGE_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
-            "cases": await self._render_reviews(*found[:PUBLISHED_MAX]),
-            "more": len(found) > PUBLISHED_MAX,
+            "cases": await self._render_reviews(*found[:PUBLISHED_PER_PAGE_MAX]),
+            "more": len(found) > PUBLISHED_PER_PAGE_MAX,
         }
         return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
@@ -133,7 +133,7 @@ class ReviewRequests:
     async def _render_reviews(self, *reviews: Review) -> list[dict[str, Any]]:
         """Render reviews with the facts of their claims, read in one query."""
         claims = {match.claim for one in reviews for match in one.decision.matches}
-        facts = await run_in_threadpool(self.platform.bank.facts, claims)
+        facts = await run_in_threadpool(self.platform.bank.claim_facts, claims)
         return [review_json(one, facts) for one in reviews]
 
 

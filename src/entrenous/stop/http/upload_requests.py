@@ -42,7 +42,7 @@ from entrenous.stop.judge.judge_pool import JudgePool, processor_count
 from entrenous.stop.judge.look_back import delete_expired
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
-from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, Publishes
+from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, PublishedAnyway
 
 _ACCOUNT_KEY_BYTES: Final = 32
 _TURN_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
@@ -72,7 +72,9 @@ class UploadRequests:
     judged: Callable[[Decision], object] = lambda _: None
 
     @classmethod
-    def of(cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None) -> Self:
+    def create(
+        cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None
+    ) -> Self:
         """Choose the limits by ``access.uploads_at_once``.
 
         At most that many request bodies are in memory, or two per judge if this is more. Appeals
@@ -81,7 +83,8 @@ class UploadRequests:
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most
         if judges is not None:
-            # With two bodies for each judge, no judge has to wait for a body.
+            # With two request bodies in memory for each judge, no judge has to wait for the next
+            # upload.
             at_once, waiting = judges.most, max(most, 2 * judges.most)
         deciding = anyio.CapacityLimiter(at_once)
         bodies = {role: anyio.CapacityLimiter(waiting) for role in TokenRole}
@@ -136,16 +139,16 @@ class UploadRequests:
             await run_in_threadpool(submit_appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_json(case), headers=PRIVATE_HEADERS)
 
-    def _may_answer_reveal(self, publishes: Publishes) -> bool:
+    def _may_answer_reveal(self, publishes: PublishedAnyway) -> bool:
         """Return whether the answer can tell the uploader anything.
 
         In shadow mode the answer reveals nothing, since everything is published. Uploads are then
         not counted per account, and every upload is judged.
         """
-        return publishes is not Publishes.ALL and not self.platform.limits.shadow
+        return publishes is not PublishedAnyway.ALL and not self.platform.limits.shadow
 
     async def _decide_in_process(
-        self, untrusted_picture: bytes, reference: str, publishes: Publishes
+        self, untrusted_picture: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
         """Judge in a judge process if one is free, else in a thread."""
         if self.judges is not None:
@@ -155,7 +158,7 @@ class UploadRequests:
         return await self._decide_in_thread(untrusted_picture, reference, publishes)
 
     async def _decide_in_thread(
-        self, untrusted_data: bytes, reference: str, publishes: Publishes
+        self, untrusted_data: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
         return await run_in_threadpool(
             decide_upload, untrusted_data, self.platform, reference, publishes

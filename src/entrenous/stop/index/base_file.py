@@ -222,12 +222,12 @@ class IndexBase:
     sections: ChecksummedRanges = ()
 
     @property
-    def upto(self) -> int:
+    def highest_entry(self) -> int:
         """Return the highest entry number in the base; 0 if it is empty."""
         return highest_entry_number(self.segments)
 
     @property
-    def last(self) -> HashEntry | None:
+    def last_entry(self) -> HashEntry | None:
         """Return the entry with the highest number; None if the base is empty."""
         ends = [
             HashEntry(int(one.entries[-1]), hash_words(one)[-1].tobytes(), part)
@@ -270,8 +270,8 @@ def read_base(path: Path) -> IndexBase:
     """Map the base at ``path`` and check every byte of it; about 0.4 s for a gigabyte.
 
     Raises:
-        DamagedBase: do not use it; make it again from the bank.
-        FileNotFoundError: there is none.
+        DamagedBase: do not use it; rebuild it from the bank.
+        FileNotFoundError: there is no file.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -287,7 +287,7 @@ def read_base(path: Path) -> IndexBase:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Return the identity of the file that is there now, or None."""
+    """Return the identity of the file that is at ``path`` now; None if there is none."""
     try:
         about = path.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -427,7 +427,8 @@ class BaseVerifier:
     def verify_some(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more; after the end, the next call starts over.
 
-        Once any bytes have changed, this and all later calls return False.
+        Return whether all verified bytes are unchanged. Once any have changed, this and all later
+        calls return False.
         """
         while self._sound and self._left and most_bytes > 0:
             data, wanted = self._left[0]

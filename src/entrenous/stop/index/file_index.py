@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
 MapSearch = Callable[[Callable[[Searchable], HashPairs], Iterable[Searchable]], Iterable[HashPairs]]
-# Results that are cached: more than the uploads that are judged at the same time.
+# The number of cached results; it must exceed the number of uploads judged at once.
 _CACHED_RESULTS_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HashKind:
+class HashesOfKind:
     """The hashes of one kind, of whole pictures or of parts: those in the base of each shard, and
     later ones.
     """
@@ -60,14 +60,14 @@ class HashKind:
     later: ScanIndex
 
     @classmethod
-    def of(cls, *bases: Searchable) -> Self:
+    def from_bases(cls, *bases: Searchable) -> Self:
         return cls(bases, ScanIndex.empty())
 
     @property
     def count(self) -> int:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
-    def near(self, queries: Words, map_search: MapSearch = map) -> list[NearHash]:
+    def find_near_hashes(self, queries: Words, map_search: MapSearch = map) -> list[NearHash]:
         """Return all registered hashes within 31 bits.
 
         ``map_search`` applies the search to all shards, one after the other or at the same time.
@@ -81,7 +81,7 @@ class HashKind:
         numbers, hashes = [one.number for one in new_entries], [one.bits for one in new_entries]
         return replace(self, later=self.later.with_added(numbers, hashes))
 
-    def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
+    def sorted_entries_of_shard(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
         """Return the entry numbers of a shard, ascending, and their hashes."""
         base = self.bases[shard.number]
         entries, words = shard.select(self.later.entries, hash_words(self.later))
@@ -98,8 +98,8 @@ class IndexSnapshot:
     was added in between, the second look-up takes its result from the cache.
     """
 
-    whole: HashKind
-    parts: HashKind
+    whole: HashesOfKind
+    parts: HashesOfKind
     seen: int
     upto: tuple[int, ...]
     cached_results: dict[tuple[bytes, ...], list[NearHash]] = field(
@@ -107,35 +107,39 @@ class IndexSnapshot:
     )
 
     @classmethod
-    def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
-        """Make a snapshot of these bases, which have whole pictures and parts of each shard."""
+    def from_bases(cls, *bases: tuple[Searchable, Searchable]) -> Self:
+        """Make a snapshot of these bases, one for each shard; each has the hashes of whole pictures
+        and of parts.
+        """
         wholes, parts = zip(*bases, strict=True)
         upto = tuple(highest_entry_number(kinds) for kinds in bases)
-        return cls(HashKind.of(*wholes), HashKind.of(*parts), min(upto), upto)
+        return cls(
+            HashesOfKind.from_bases(*wholes), HashesOfKind.from_bases(*parts), min(upto), upto
+        )
 
     @classmethod
     def empty_snapshot(cls) -> Self:
-        return cls.of((ScanIndex.empty(), ScanIndex.empty()))
+        return cls.from_bases((ScanIndex.empty(), ScanIndex.empty()))
 
     @property
     def count(self) -> int:
         return self.whole.count + self.parts.count
 
     @property
-    def later(self) -> int:
+    def hash_count_outside_base(self) -> int:
         """Return how many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
-    def near(
+    def find_near_hashes(
         self, hashes: Sequence[bytes], *, part: bool, map_search: MapSearch = map
     ) -> list[NearHash]:
         """Return all registered hashes within 31 bits."""
         if part:
-            return self.parts.near(hashes_as_words(hashes), map_search)
+            return self.parts.find_near_hashes(hashes_as_words(hashes), map_search)
         same = tuple(hashes)
         found = self.cached_results.pop(same, None)
         if found is None:
-            found = self.whole.near(hashes_as_words(hashes), map_search)
+            found = self.whole.find_near_hashes(hashes_as_words(hashes), map_search)
             if len(self.cached_results) >= _CACHED_RESULTS_MAX:
                 self.cached_results.clear()  # left over from uploads without a second look-up
             self.cached_results[same] = found
@@ -151,10 +155,13 @@ class IndexSnapshot:
         return replace(self, whole=whole, parts=parts, seen=new_entries[-1].number)
 
     def sorted_shard(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
-        """Return all hashes of a shard, ready to be written as a base: whole pictures, and
-        parts.
+        """Return all hashes of a shard, of whole pictures and of parts, ready to be written as a
+        base.
         """
-        whole, parts = self.whole.rows(shard), self.parts.rows(shard)
+        whole, parts = (
+            self.whole.sorted_entries_of_shard(shard),
+            self.parts.sorted_entries_of_shard(shard),
+        )
         return build_searchable(*whole, inverted=True), build_searchable(*parts)
 
 
@@ -163,8 +170,9 @@ def _find_pairs(queries: Words, index: Searchable) -> HashPairs:
 
 
 _UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
-# Or one in this many of all hashes, so that a large base is not rewritten too often.
-_UNMERGED_FRACTION: Final = 100
+# In a large index, more may be in memory: one hundredth of all hashes, so that a large base is not
+# rewritten too often.
+_UNMERGED_SHARE_DIVISOR: Final = 100
 _RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
 WholesAndParts = tuple[Searchable, Searchable]  # whole pictures, and parts
 Bases = tuple[IndexBase, ...]  # one for each shard
@@ -203,9 +211,9 @@ class FileIndex:
         self._known, self._reread = IndexSnapshot.empty_snapshot(), BaseVerifier(self._bases)
         self._switch_to_bases(self._bases)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, including the newest."""
-        return self._catch_up().near(hashes, part=part, map_search=self._map)
+        return self._catch_up().find_near_hashes(hashes, part=part, map_search=self._map)
 
     def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
@@ -246,8 +254,8 @@ class FileIndex:
 
     def is_merge_due(self) -> bool:
         """Return whether a new base is due because enough hashes were added since the last one."""
-        return self._known.later > max(
-            _UNMERGED_HASHES_MAX, self._known.count // _UNMERGED_FRACTION
+        return self._known.hash_count_outside_base > max(
+            _UNMERGED_HASHES_MAX, self._known.count // _UNMERGED_SHARE_DIVISOR
         )
 
     def merge(self) -> bool:
@@ -274,7 +282,7 @@ class FileIndex:
         """
         for _ in range(_RECOUNTS_MAX):
             before = self._catch_up().count
-            in_bank = self._bank.counts().hashes
+            in_bank = self._bank.count_claims_and_hashes().hashes
             after = self._catch_up().count
             if before == after or in_bank < before:
                 return in_bank != after
@@ -300,7 +308,7 @@ class FileIndex:
 
     def _switch_to_bases(self, bases: Bases) -> None:
         """Use these bases, and read later entries again, since the bank may have been restored."""
-        known = IndexSnapshot.of(*(base.segments for base in bases))
+        known = IndexSnapshot.from_bases(*(base.segments for base in bases))
         for news in read_entry_pages(self._bank, known.seen):
             known = known.with_added_entries(news)
         with self._lock:
@@ -363,5 +371,5 @@ def _belongs_to_bank(base: IndexBase, bank: BankStore) -> bool:
     If that entry was withdrawn, the base has to be rewritten anyway. If an older bank was restored,
     its new entries reuse numbers that the base has already.
     """
-    last = base.last
+    last = base.last_entry
     return last is None or last in bank.entries(last.number - 1)[:1]

@@ -1,4 +1,4 @@
-"""An index that is maintained by a thread, and one that is opened by its first look-up."""
+"""One index that a thread maintains, and one that its first look-up opens."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class MaintainedIndex:
         )
         self._thread.start()
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, including the newest."""
-        return self.index.near(hashes, part=part)
+        return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
@@ -121,15 +121,15 @@ class LazyIndex:
         self._index: MaintainedIndex | None = None
         self._lock = threading.Lock()
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
+    def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, including the newest."""
-        return self.opened().near(hashes, part=part)
+        return self.get_open_index().find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
-        return self.opened().part_hash_count()
+        return self.get_open_index().part_hash_count()
 
-    def opened(self) -> MaintainedIndex:
+    def get_open_index(self) -> MaintainedIndex:
         """Open the index unless it is open, and return it; a server calls this before the first
         request.
 

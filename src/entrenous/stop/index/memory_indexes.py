@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.store.bank_store import BankStore
 
-# Words in the later part, which is sorted again for each addition. That takes a few milliseconds.
+# The later sounds, added after the base was sorted, have at most this many words; they are sorted
+# again for each addition, which takes a few milliseconds.
 _LATER_WORDS_MAX: Final = 100_000
-_LATER_FRACTION: Final = 8  # or one in this many of all words
+_LATER_SHARE_DIVISOR: Final = 8  # they may also have an eighth of the base's words
 NumberedSound = tuple[int, SoundPrint]
 
 
@@ -43,18 +44,18 @@ class _NumberedSounds:
     index: SoundIndex
 
     @classmethod
-    def of(cls, sounds: Iterable[NumberedSound]) -> Self:
+    def from_sounds(cls, sounds: Iterable[NumberedSound]) -> Self:
         every = tuple(sounds)
         prints = tuple(sound for _, sound in every)
         return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
 
-    def near(self, views: Sequence[SoundView]) -> list[SoundMatch]:
+    def find_matching_sounds(self, views: Sequence[SoundView]) -> list[SoundMatch]:
         """Return matches, with the sounds numbered as in the store."""
-        found = self.index.near(views) if self.numbers else []
+        found = self.index.find_matching_sounds(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 
     def with_added_entries(self, new_entries: Iterable[NumberedSound]) -> Self:
-        return self.of((*zip(self.numbers, self.prints, strict=True), *new_entries))
+        return self.from_sounds((*zip(self.numbers, self.prints, strict=True), *new_entries))
 
 
 @dataclass(slots=True)
@@ -65,25 +66,26 @@ class RegisteredSounds:
     """
 
     bank: BankStore
-    base: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.of(()))
-    later: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.of(()))
+    base: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.from_sounds(()))
+    later: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.from_sounds(()))
     seen: int = 0
     later_words_max: int = _LATER_WORDS_MAX
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def near(self, views: Sequence[SoundVariant]) -> Sequence[SoundMatch]:
-        """Return the registered sounds, by number, that resemble some view of an upload.
+    def find_matching_sounds(self, views: Sequence[SoundVariant]) -> Sequence[SoundMatch]:
+        """Return the registered sounds, by number, that resemble some variant of an upload's sound.
 
-        Newly registered sounds are read first. The longest stretch comes first.
+        Before the look-up, newly registered sounds are loaded. The match with the longest stretch
+        comes first.
         """
         heard = [SoundView(one.how, _little_endian_words(one.words)) for one in views]
         with self.lock:
             self._catch_up()
             parts = self.base, self.later
-        found = [one for part in parts for one in part.near(heard)]
+        found = [one for part in parts for one in part.find_matching_sounds(heard)]
         return sorted(found, key=lambda one: (-one.length_s, one.errors))
 
-    def newest(self) -> int:
+    def newest_sound_number(self) -> int:
         """Return the number of the newest sound; 0 if there was none.
 
         If the newest sound was withdrawn, this may be the number of an older sound.
@@ -101,11 +103,14 @@ class RegisteredSounds:
                 self._rebuild_base()
 
     def _later_is_large(self) -> bool:
-        most = max(self.later_words_max, len(self.base.index.words) // _LATER_FRACTION)
+        most = max(self.later_words_max, len(self.base.index.words) // _LATER_SHARE_DIVISOR)
         return len(self.later.index.words) > most
 
     def _rebuild_base(self) -> None:
-        self.base, self.later = _NumberedSounds.of(self._all_sounds()), _NumberedSounds.of(())
+        self.base, self.later = (
+            _NumberedSounds.from_sounds(self._all_sounds()),
+            _NumberedSounds.from_sounds(()),
+        )
         self.seen = max((self.seen, *self.base.numbers))
 
     def _all_sounds(self) -> Iterator[NumberedSound]:
@@ -135,8 +140,8 @@ class RegisteredEmbeddings:
     ) -> Sequence[NearEmbedding]:
         """Return all embeddings whose cosine with a query is at least that query's threshold.
 
-        Newly registered embeddings are read first. The results are in the order of queries, then of
-        registrations.
+        Before the comparison, newly registered embeddings are loaded. The results are in the order
+        of queries, then of registrations.
         """
         with self.lock:
             self._catch_up()

@@ -50,9 +50,9 @@ from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
-# The longest time for decoding one clip, by the gate's clock.
+# The longest that decoding one clip may take, by the gate's clock.
 CLIP_SCAN_TIME_MAX: Final = timedelta(seconds=120)
-# Hashes looked up at once, so that a long clip needs no more memory than a short one.
+# The number of hashes looked up at once, so that a long clip needs no more memory than a short one.
 _HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
 _DECLARED_LENGTH_TOLERANCE_S: Final = 1.0
@@ -102,7 +102,7 @@ def find_clip_matches(
     """
     whole = list(_near_hashes(clip.video.hashes, platform, part=False))
     cut = list(_near_hashes([view.bits for view in clip.video.trimmed], platform, part=True))
-    alike = platform.sounds.near(clip.sound_variants)
+    alike = platform.sounds.find_matching_sounds(clip.sound_variants)
     claims_by_entry, inner = (
         _claims_by_entry({one.entry for one in near}, platform) for near in (whole, cut)
     )
@@ -190,7 +190,9 @@ def _fingerprint_sound(untrusted_data: bytes, platform: Platform) -> tuple[Sound
 
 def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[NearHash]:
     for start in range(0, len(hashes), _HASHES_PER_LOOK_UP):
-        for one in platform.index.near(hashes[start : start + _HASHES_PER_LOOK_UP], part=part):
+        for one in platform.index.find_near_hashes(
+            hashes[start : start + _HASHES_PER_LOOK_UP], part=part
+        ):
             yield replace(one, query=one.query + start)
 
 
@@ -237,7 +239,7 @@ def _entry_of_each_claim(
 
 # The share of an upload's half seconds that must match; measured in bench/stopping/recall_reel.py.
 MATCHING_SHARE_MIN: Final = 0.5
-MATCHING_MOMENTS_MIN: Final = (
+MATCHING_HALF_SECONDS_MIN: Final = (
     # The least number of half seconds of the upload, and of frames of the claim, that must match.
     # Fewer matches prove no more than a still picture would.
     3
@@ -260,7 +262,7 @@ class _ViewMatches:
         """Return the least distance, in bits, in each matching half second."""
         return [min(bits for _, bits in claims_by_entry) for claims_by_entry in self.found.values()]
 
-    def moments_in_order(self) -> int:
+    def count_half_seconds_in_order(self) -> int:
         """Return how many half seconds of the upload match the claim's frames in order.
 
         This is the longest increasing subsequence of times (Fredman 1975). Later frames of a half
@@ -274,7 +276,7 @@ class _ViewMatches:
                 ends[place : place + 1] = [at_ms]
         return len(ends)
 
-    def distinct_claim_frames(self) -> int:
+    def count_distinct_claim_frames(self) -> int:
         """Return how many different frames of the claim match."""
         return len(
             {
@@ -344,7 +346,7 @@ def trimmed_hits(
     enough = [
         pairs
         for pairs in groups.values()
-        if min(len(pairs.found), pairs.distinct_claim_frames()) >= 2
+        if min(len(pairs.found), pairs.count_distinct_claim_frames()) >= 2
     ]
     best = {pairs.claim.id: pairs for pairs in sorted(enough, key=_match_rank)}
     return [
@@ -372,14 +374,14 @@ def _group_by_view(
 
 
 def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
-    return pairs.moments_in_order(), len(pairs.found), -median(pairs.least_distances())
+    return pairs.count_half_seconds_in_order(), len(pairs.found), -median(pairs.least_distances())
 
 
 def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
-    in_order_min = max(MATCHING_MOMENTS_MIN, MATCHING_SHARE_MIN * video.half_second_count)
+    in_order_min = max(MATCHING_HALF_SECONDS_MIN, MATCHING_SHARE_MIN * video.half_second_count)
     is_whole = (
-        pairs.moments_in_order() >= in_order_min
-        and pairs.distinct_claim_frames() >= MATCHING_MOMENTS_MIN
+        pairs.count_half_seconds_in_order() >= in_order_min
+        and pairs.count_distinct_claim_frames() >= MATCHING_HALF_SECONDS_MIN
     )
     start_s = min(pairs.found) * HALF_SECOND_MS / 1000
     matched = f"{len(pairs.found)} of {video.half_second_count} half seconds"

@@ -41,7 +41,7 @@ from entrenous.stop.upload_record import (
     Decision,
     FoundBy,
     Outcome,
-    Publishes,
+    PublishedAnyway,
     Release,
     RetroactiveMatch,
     Review,
@@ -92,7 +92,7 @@ class _UploadInput:
     untrusted_data: bytes
     reference: str
     sha256: bytes
-    publishes: Publishes
+    publishes: PublishedAnyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def decide_upload(
     untrusted_data: bytes,
     platform: Platform,
     reference: str = "",
-    publishes: Publishes = Publishes.NOTHING,
+    publishes: PublishedAnyway = PublishedAnyway.NOTHING,
 ) -> Decision:
     """Decode an upload, compare it with the banks, and store the decision before returning it.
 
@@ -131,7 +131,7 @@ def decide_upload(
             refuse it for this reason.
         BankUnreachable: no decision could be made; publish nothing.
     """
-    publishes = Publishes.ALL if platform.limits.shadow else publishes
+    publishes = PublishedAnyway.ALL if platform.limits.shadow else publishes
     sha256 = hashlib.sha256(untrusted_data).digest()
     upload = _UploadInput(untrusted_data, reference, sha256, publishes)
     try:
@@ -220,12 +220,15 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
 
     clip = scan_clip(upload.untrusted_data, platform)
     frames, sound = frames_to_store(clip), sound_to_store(clip)
-    known, newest = claims_near_frames(frames, platform), platform.sounds.newest()
+    known, newest = claims_near_frames(frames, platform), platform.sounds.newest_sound_number()
     found, banks = find_clip_matches(clip, platform)
     decided = _make_decision(found, banks, upload, platform)
     kept = _StorableData(entry=entry_to_count_floods_by(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
-    if claims_near_frames(frames, platform) - known or platform.sounds.newest() != newest:
+    if (
+        claims_near_frames(frames, platform) - known
+        or platform.sounds.newest_sound_number() != newest
+    ):
         found, banks = find_clip_matches(clip, platform)
         if _weigh_found(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
             _hold_accepted(decision, found, banks, platform)
@@ -295,7 +298,7 @@ def _find_near_views(
 ) -> list[_NearView]:
     if not views_of_upload:
         return []
-    near = platform.index.near([bits for _, bits in views_of_upload], part=part)
+    near = platform.index.find_near_hashes([bits for _, bits in views_of_upload], part=part)
     return [(one, views_of_upload[one.query][0], part) for one in near]
 
 
@@ -377,19 +380,19 @@ def _store_decision(
         frames=storable.frames if looks_back else (),
         sound=storable.sound if looks_back else None,
     )
-    platform.reviews.record(review, None)
+    platform.reviews.record_upload(review, None)
     return answered
 
 
-def _is_published_against_decision(decision: Decision, publishes: Publishes) -> bool:
+def _is_published_against_decision(decision: Decision, publishes: PublishedAnyway) -> bool:
     """Return whether the platform publishes the upload against the decision.
 
     An unreadable upload matches no claim, so it is published only if the platform publishes
     everything.
     """
-    if publishes is Publishes.HELD:
+    if publishes is PublishedAnyway.HELD:
         return decision.outcome is Outcome.HOLD and bool(decision.matches)
-    return publishes is Publishes.ALL and decision.outcome is not Outcome.LET_THROUGH
+    return publishes is PublishedAnyway.ALL and decision.outcome is not Outcome.LET_THROUGH
 
 
 def submit_appeal(
@@ -407,4 +410,4 @@ def submit_appeal(
     """
     sent = None if untrusted_upload is None else hashlib.sha256(untrusted_upload).digest()
     asked = Appeal(case, hash_appeal_secret(secret), platform.clock.now(), sent)
-    platform.reviews.appeal(asked, untrusted_upload)
+    platform.reviews.record_appeal(asked, untrusted_upload)

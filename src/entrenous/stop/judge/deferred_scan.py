@@ -68,13 +68,13 @@ EDGES_CUT_OFF_EDIT: Final = "edges cut off"
 PARTLY_COVERED_EDIT: Final = "partly covered"
 SLIGHTLY_TURNED_EDIT: Final = "turned a little"
 OVERLAID_TEXT_EDIT: Final = "written over"
-MIRRORED: Final = "mirror"
+MIRRORED_ORIENTATION_NAME: Final = "mirror"
 SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
-_UPRIGHT_ORIENTATIONS: Final = (UNCHANGED_ORIENTATION_NAME, MIRRORED)
-_OTHER_ORIENTATIONS: Final = tuple(
+_UPRIGHT_ORIENTATIONS: Final = (UNCHANGED_ORIENTATION_NAME, MIRRORED_ORIENTATION_NAME)
+_ORIENTATIONS_NOT_UPRIGHT: Final = tuple(
     how for how in ORIENTATION_NAMES if how not in _UPRIGHT_ORIENTATIONS
 )
 
@@ -149,7 +149,7 @@ def views_for_deferred_scan(
         yield _make_views(
             [(edges, enlarged_spectra(frame))],
             part=False,
-            turns=_OTHER_ORIENTATIONS if is_far else None,
+            turns=_ORIENTATIONS_NOT_UPRIGHT if is_far else None,
         )
         if is_far:
             yield _make_views(

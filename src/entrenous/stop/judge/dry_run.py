@@ -20,11 +20,11 @@ from entrenous.stop.upload_record import Decision
 def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
     """Return the decision that ``decide_upload`` would make, with an empty case number.
 
-    ``deep`` adds the deferred scan of a picture. A match found only by that scan at most holds the
-    upload.
+    ``deep`` adds the deferred scan of a picture. A match that only that scan finds can hold the
+    upload but not refuse it.
 
     Raises:
-        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: there is nothing to judge.
+        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: the upload cannot be judged.
         BankUnreachable: no decision could be made.
     """
     sha256 = hashlib.sha256(untrusted_data).digest()

@@ -22,11 +22,11 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.nouns import GateBusy
-from entrenous.stop.upload_record import Decision, Outcome, Publishes
+from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 
 
 def disable_vfork() -> None:
-    """Make ``subprocess`` use fork and exec from now on, not vfork.
+    """From now on, make ``subprocess`` use fork and exec instead of vfork.
 
     After vfork the child shares its parent's memory, including locks, until exec. If the parent is
     killed at that moment, a lock held by another thread is never released. The child then waits
@@ -102,7 +102,7 @@ def _run_process(command: Sequence[str], closing: threading.Event) -> None:
 READY_MESSAGE: Final = b"R"
 ANSWER_LENGTH_STRUCT: Final = struct.Struct(">I")
 _REQUEST_HEADER_STRUCT: Final = struct.Struct(">IQB")
-_PUBLISHES_BY_NUMBER: Final = tuple(Publishes)
+_PUBLISHES_BY_NUMBER: Final = tuple(PublishedAnyway)
 
 
 class JudgeFailed(RuntimeError):
@@ -110,14 +110,14 @@ class JudgeFailed(RuntimeError):
 
 
 def write_judge_request(
-    untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
+    untrusted_data: bytes, reference: str, publishes: PublishedAnyway = PublishedAnyway.NOTHING
 ) -> tuple[bytes, bytes]:
     """Return the request in two pieces, so that the upload is not copied."""
     name, which = reference.encode(), _PUBLISHES_BY_NUMBER.index(publishes)
     return _REQUEST_HEADER_STRUCT.pack(len(name), len(untrusted_data), which) + name, untrusted_data
 
 
-def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publishes] | None:
+def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, PublishedAnyway] | None:
     """Read an upload, its reference, and what the platform publishes; None at the end of input.
 
     ``read(n)`` returns n bytes, or fewer at the end.
@@ -230,7 +230,9 @@ class JudgePool:
         await asyncio.gather(*(_end_process(judge) for judge in every), *self._ending)
 
     def start_missing(self) -> None:
-        """Start missing processes, since the gate's own threads cannot judge all uploads."""
+        """Start processes until there are ``most``. With fewer, the gate's own threads would have
+        to judge more uploads than they can.
+        """
         missing = self.most - len(self._running) - len(self._starting)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
@@ -241,7 +243,10 @@ class JudgePool:
             starting.add_done_callback(self._starting.discard)
 
     async def decide(
-        self, untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
+        self,
+        untrusted_data: bytes,
+        reference: str,
+        publishes: PublishedAnyway = PublishedAnyway.NOTHING,
     ) -> Decision | None:
         """Let a judge process decide on an upload; return None if none is free.
 
@@ -305,7 +310,7 @@ class JudgePool:
 
 
 async def _ask_process(
-    judge: Process, untrusted_data: bytes, reference: str, publishes: Publishes
+    judge: Process, untrusted_data: bytes, reference: str, publishes: PublishedAnyway
 ) -> bytes:
     if judge.stdin is None:
         raise EOFError

@@ -54,7 +54,7 @@ _HASHES_PER_SEARCH: Final = 20_000  # hashes searched at once; a video has up to
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
-    """Hold accepted uploads that match these claims for review; return the number of
+    """Find accepted uploads that match these claims, and hold them for review. Return the number of
     uploads held.
 
     These claims are also added to uploads that wait already, even if no data of accepted uploads is
@@ -185,8 +185,8 @@ def _without_released(
     claims: Mapping[tuple[ClaimId, bool], Claim],
     platform: Platform,
 ) -> RetroactiveMatch | None:
-    """Return the match without claims that a release covers or that the reviewer has seen; None if
-    no claim is left.
+    """Return the match without the claims that a release overrules or that the reviewer has already
+    seen; None if no claim is left.
 
     Releases apply in the same way as for a new upload (section 5), so that a repeated look-back
     does not ask the reviewer the same question twice. The bank's outcome for whole matches applies
@@ -212,5 +212,5 @@ def _without_released(
 
 def _entry_number(bits: bytes, platform: Platform) -> int:
     """Return the number of a registered hash; 0 if it was just withdrawn."""
-    near = platform.index.near([bits], part=False)
+    near = platform.index.find_near_hashes([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]

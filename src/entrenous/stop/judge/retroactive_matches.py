@@ -297,6 +297,6 @@ def _find_matching_stretches(
 
     The comparison is symmetric, so uploads are indexed instead of registered sounds.
     """
-    for one in index.near([SoundView(UNCHANGED_VIEW_NAME, words_of_sound(sound))]):
+    for one in index.find_matching_sounds([SoundView(UNCHANGED_VIEW_NAME, words_of_sound(sound))]):
         swapped = replace(one, sound=number, at_s=one.registered_at_s, registered_at_s=one.at_s)
         yield one.sound, swapped

@@ -181,7 +181,7 @@ def _scans_for_parts(platform: Platform) -> bool:
 
 
 def _has_enough_pixels(picture: Picture) -> bool:
-    """Return whether the picture was decoded with enough pixels."""
+    """Return whether the picture was decoded with enough pixels to compare its parts."""
     return (
         picture.shrunk_by == 1
         or min(picture.width_px, picture.height_px) >= PART_COMPARISON_SIDE_PX_MIN

@@ -20,8 +20,8 @@ def describe_match(how: str, claim: Claim) -> str:
     """Return ``how``, with a note if the hash was added by a reviewer who confirmed a larger
     picture.
 
-    The registered picture is only a part of that picture, so on its hash the claim still counts as
-    waiting.
+    The registered picture is only a part of that larger picture, so for the larger picture's hash
+    the claim still counts as waiting.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
     return f"{how}, {IN_LARGER_PICTURE_EDIT}" if on_larger else how
@@ -45,7 +45,9 @@ def _hit_rank(hit: Hit) -> tuple[bool, bool, int]:
 
 
 def entry_to_count_floods_by(found: list[tuple[int, Hit]]) -> int | None:
-    """Return the number of the best-matching registered hash, for counting floods."""
+    """Return the number of the best-matching registered hash. Floods (many uploads that match one
+    registered hash) are counted by that number.
+    """
     claimed = [one for one in found if one[1][0].bank != RELEASED_BANK]
     best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
     return None if best is None else best[0]
@@ -59,8 +61,8 @@ def decision_of(
     Hits of banks in shadow mode, whose outcomes are only recorded, change ``would`` but not the
     outcome.
 
-    Every hit is weighed, not only the best of each claim, because a release may cover one hit of a
-    claim and not another. ``released`` has releases of this exact file.
+    Every hit is weighed, not only the best of each claim, because a release may overrule one hit of
+    a claim and not another. ``released`` has releases of this exact file.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = strictest_outcome(live, banks, released)
@@ -84,7 +86,7 @@ def as_shadow_decision(decision: Decision) -> Decision:
 def strictest_outcome(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """Return the strictest outcome of these hits, without those that a release covers."""
+    """Return the strictest outcome of these hits, without those that a release overrules."""
     releases = [
         *released,
         *(release_from_hit(*hit) for hit in hits if hit[0].bank == RELEASED_BANK),
@@ -128,10 +130,10 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
     Releases save reviewers from being asked the same question twice. An outcome "hold" is dropped
     by a release newer than the claim, so a newer claim holds the upload again. An outcome "refuse"
     is dropped by a release newer than the claim's confirmation, because the newest decision counts.
-    A release does not cover an upload that is nearer to the claim than to the released upload,
-    since a version with a part covered may be harmless while the picture itself is not. For a
-    partial match, the distance says nothing about the whole, so the upload must be nearly identical
-    to the released one.
+    A release does not apply to an upload that is nearer to the claim than to the released upload: a
+    version with a part hidden may be harmless while the picture itself is not. For a partial match,
+    the distance says nothing about the whole, so the upload must be nearly identical to the
+    released one.
     """
     near = SAME_PICTURE_BITS_MAX if match.part else max(match.distance, SAME_PICTURE_BITS_MAX)
     similar = [one for one in releases if one.distance <= near]
@@ -168,8 +170,8 @@ def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
 def matches_to_review(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> tuple[tuple[Match, ...], int] | None:
-    """Return the best match of each claim, to show to a reviewer, and the entry by which floods are
-    counted.
+    """Return the best match of each claim, to show to a reviewer, and the number of the hash by
+    which floods (many uploads that match one hash) are counted.
 
     Return None if no hit needs action.
     """

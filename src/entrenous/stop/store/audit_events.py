@@ -23,7 +23,7 @@ AuditEvent = tuple[str, str, AuditDetails]  # event, subject, details
 
 
 def bank_event(bank: Bank) -> AuditEvent:
-    """Return the event that a bank was created, or its policy changed."""
+    """Return the log entry for a bank that was created or whose policy was changed."""
     policy: AuditDetails = {
         "radius": bank.radius,
         "on_claimed": str(bank.on_claimed),
@@ -34,14 +34,12 @@ def bank_event(bank: Bank) -> AuditEvent:
 
 
 def claim_event(claim: Claim) -> AuditEvent:
-    """Return the event that a claim was registered, without its fingerprint and its
-    holder's token.
-    """
+    """Return the log entry for a registered claim, without fingerprint and holder's token."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
 def listing_note_event(claim: ClaimId) -> AuditEvent:
-    """Return the event that the platform changed the reason of a claim that it listed."""
+    """Return the log entry for a change by the platform of the reason of a claim that it listed."""
     return "claim noted", claim, {}
 
 
@@ -54,7 +52,7 @@ def dispute_event(claim: Claim) -> AuditEvent:
 
 
 def opinion_event(opinion: Opinion) -> AuditEvent:
-    """Return the event that a partner platform gave an opinion on a claim."""
+    """Return the log entry for a partner platform's opinion on a claim."""
     said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
     return "opinion", opinion.claim, said
 
@@ -64,7 +62,7 @@ def partner_event(partner: Partner) -> AuditEvent:
 
 
 def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
-    """Return the event that an upload waits without its bytes.
+    """Return the log entry for an upload that waits for review without its bytes.
 
     The reason is that too many unreadable uploads wait, or that the disk is full.
     """
@@ -72,7 +70,7 @@ def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
 
 
 def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
-    """Return the event that a reviewer decided a case, and with it the cases in ``review.also``.
+    """Return the log entry for a reviewer's decision on a case and on the cases in ``review.also``.
 
     ``first`` is the first of two confirmers.
     """
@@ -83,17 +81,23 @@ def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
 
 
 def first_confirmation_event(case: str, by: str) -> AuditEvent:
-    """Return the event that a reviewer confirmed a case and that a second one has to confirm it."""
+    """Return the log entry for a first confirmation of a case that a second reviewer has to
+    confirm.
+    """
     return "case confirmed first", case, {"by": by}
 
 
 def cases_gathered_event(lead: str, uploads: int) -> AuditEvent:
-    """Return the event that this many uploads now wait as one item."""
+    """Return the log entry for uploads that were combined into one review item; ``uploads`` is
+    their number.
+    """
     return "cases gathered", lead, {"uploads": uploads}
 
 
 def reviewer_event(what: str, name: str) -> AuditEvent:
-    """Return the event that a reviewer was added or removed; ``what`` is "added" or "removed"."""
+    """Return the log entry for a reviewer who was added or removed; ``what`` is "added" or
+    "removed".
+    """
     return f"reviewer {what}", name, {}
 
 

@@ -81,18 +81,18 @@ _SELECT_CLAIMS_ON_HASHES: Final = (
     )
     .where(CLAIM_TABLE.c.state.in_([sa.literal(state) for state in sorted(MATCHING_STATES)]))
 )
-_CLAIMS_ON_NUMBERS: Final = _SELECT_CLAIMS_ON_HASHES.where(
+_SELECT_CLAIMS_BY_HASH_NUMBER: Final = _SELECT_CLAIMS_ON_HASHES.where(
     CLAIM_HASH_TABLE.c.number.in_(sa.bindparam("numbers", expanding=True))
 )
 _NUMBER_PARAMETERS: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
-_CLAIMS_ON_FEW_NUMBERS: Final = PreparedSelect(
+_SELECT_CLAIMS_BY_FEW_HASH_NUMBERS: Final = PreparedSelect(
     _SELECT_CLAIMS_ON_HASHES.where(
         CLAIM_HASH_TABLE.c.number.in_(
             [sa.bindparam(name, 0, type_=BIG_INTEGER) for name in _NUMBER_PARAMETERS]
         )
     )
 )
-_PICTURE_CLAIMS_ON_NUMBERS: Final = _CLAIMS_ON_NUMBERS.where(
+_SELECT_PICTURE_CLAIMS_BY_HASH_NUMBER: Final = _SELECT_CLAIMS_BY_HASH_NUMBER.where(
     sa.or_(FRAME_TABLE.c.at_ms.is_(None), FRAME_TABLE.c.at_ms == STILL_AT_MS)
 )
 
@@ -117,10 +117,10 @@ class BankQueries:
         """Return all banks, by name."""
         with single_read(self.engine) as db:
             every = (bank_from_row(row) for row in _SELECT_BANKS.rows(db))
-            # Sorted here, since databases sort texts differently.
+            # Sorted here, since databases sort strings differently.
             return tuple(sorted(every, key=lambda bank: bank.name))
 
-    def counts(self) -> BankCounts:
+    def count_claims_and_hashes(self) -> BankCounts:
         """Count matching claims and distinct hashes."""
         matching = (
             sa.select(sa.func.count())
@@ -136,14 +136,16 @@ class BankQueries:
         with snapshot_read(self.engine) as db:
             return get_claim(db, claim)
 
-    def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
-        """Return the facts for a reviewer, for the claims that exist."""
+    def claim_facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
+        """Return, for the claims that exist, each claim and the number of platforms with each
+        opinion on it.
+        """
         with snapshot_read(self.engine) as db:
             opinions = _opinion_counts(db, claims)
             existing = existing_claims(db, claims)
             return {claim.id: ClaimFacts(claim, opinions[claim.id]) for claim in existing}
 
-    def listed(
+    def find_hashes_in_bank(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> dict[bytes, Claim]:
         """Return the whole-picture hashes among ``hashes`` that this bank has, with one claim each.
@@ -191,7 +193,7 @@ class BankQueries:
             return {claim.id: (claim, hashes.get(claim.id, ())) for claim in existing}
 
     def hashes_added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
-        """Return the hashes that :meth:`extend` added, by claim.
+        """Return the hashes that :meth:`add_upload_hashes` added, by claim.
 
         Each hash comes with the claim's state for that hash. Claims without added hashes are left
         out.
@@ -226,7 +228,7 @@ class BankQueries:
         Each comes with the number of its hash. Frames of videos are left out.
         """
         with snapshot_read(self.engine) as db:
-            rows = _rows_for_hashes(db, entries, _PICTURE_CLAIMS_ON_NUMBERS)
+            rows = _rows_for_hashes(db, entries, _SELECT_PICTURE_CLAIMS_BY_HASH_NUMBER)
             return tuple(
                 (row.number, claim_on_hash(claim_from_row(row), row.added)) for row in rows
             )
@@ -259,12 +261,12 @@ class BankQueries:
         if len(entries) <= _HASHES_PER_STATEMENT:
             with single_read(self.engine) as db:
                 return _claims_by_number(
-                    _CLAIMS_ON_FEW_NUMBERS.rows(
+                    _SELECT_CLAIMS_BY_FEW_HASH_NUMBERS.rows(
                         db, dict(zip(_NUMBER_PARAMETERS, entries, strict=False))
                     )
                 )
         with snapshot_read(self.engine) as db:
-            return _claims_by_number(_rows_for_hashes(db, entries, _CLAIMS_ON_NUMBERS))
+            return _claims_by_number(_rows_for_hashes(db, entries, _SELECT_CLAIMS_BY_HASH_NUMBER))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """Return distinct sounds numbered above ``after``, in order, to update an index.
@@ -338,7 +340,9 @@ class BankQueries:
         return Release(read_time(rows[0].at), rows[0].number) if rows else None
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
-        """Return one opinion for each key, the oldest first."""
+        """Return each partner platform's opinion on the claim (one per signing key), the oldest
+        first.
+        """
         with snapshot_read(self.engine) as db:
             return get_opinions(db, claim)
 
@@ -355,7 +359,7 @@ class BankQueries:
         ascending order.
 
         A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
-        :meth:`extend` added without confirmation stay on this platform.
+        :meth:`add_upload_hashes` added without confirmation stay on this platform.
         """
         query = (
             sa.select(CLAIM_TABLE)

@@ -72,9 +72,10 @@ class BankStore(BankQueries):
 
         All are of the same bank, and each has the hash of one picture.
 
-        A hash is listed if :meth:`listed` finds a claim on it in one of ``listed_states``. Look-up
-        and storage share one transaction, so if several imports add the same hash, only one stores
-        it. Either all new registrations are stored or none. Raises NoSuchBank.
+        A hash is listed if :meth:`find_hashes_in_bank` finds a claim on it in one of
+        ``listed_states``. Look-up and storage share one transaction, so if several imports add the
+        same hash, only one stores it. Either all new registrations are stored or none. Raises
+        NoSuchBank.
 
         Returns:
             The claims that were already listed, by hash.
@@ -83,13 +84,17 @@ class BankStore(BankQueries):
         with exclusive_write(self.engine) as db:
             listed = dict[bytes, Claim]()
             for bank in {one.claim.bank for one in registrations}:
-                listed |= BankQueries(db, self.clock).listed(bank, hashes, listed_states)
+                listed |= BankQueries(db, self.clock).find_hashes_in_bank(
+                    bank, hashes, listed_states
+                )
             insert_registrations(
                 db, self.clock, [one for one in registrations if one.whole[0] not in listed]
             )
             return listed
 
-    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
+    def add_upload_hashes(
+        self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool
+    ) -> None:
         """Add hashes of whole uploads to the claims that exist and match; skip the others.
 
         With ``confirmed``, a person said that these uploads are what the claims are about, so the
@@ -137,7 +142,8 @@ class BankStore(BankQueries):
     def withdraw(self, *claims: ClaimId) -> int:
         """Withdraw many claims in one transaction, and overwrite their deleted data once.
 
-        Otherwise this does what :meth:`move` does. Return how many were not withdrawn before.
+        Otherwise this does what :meth:`apply_event` does. Return how many claims were not withdrawn
+        before.
         """
         with exclusive_write(self.engine) as db:
             existing = existing_claims(db, claims)
@@ -221,7 +227,7 @@ class BankStore(BankQueries):
                 raise NoSuchPartner
             append_events(db, self.clock, ("partner dropped", key.hex(), {}))
 
-    def note(self, what: str, of: str, details: AuditDetails) -> None:
+    def append_audit_row(self, what: str, of: str, details: AuditDetails) -> None:
         """Append a row to the log."""
         with exclusive_write(self.engine) as db:
             append_events(db, self.clock, (what, of, details))

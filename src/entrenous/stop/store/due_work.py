@@ -107,8 +107,8 @@ class DueWorkStore:
     def store_for_deferred_scan(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Keep an upload's bytes until its deferred scan.
 
-        At most ``most`` uploads are kept, and their bytes together are limited. Returns False if
-        there is no room, or no scan of this upload is due.
+        At most ``most`` uploads are kept, and there is a limit on their bytes together. Returns
+        False if there is no room, or no scan of this upload is due.
 
         Concurrent calls may exceed the limits by one upload each.
         """
@@ -256,7 +256,7 @@ class DueWorkStore:
             if rows:
                 db.execute(done.values(look_back_at=None), rows)
 
-    def due(self) -> DueCounts:
+    def count_due_work(self) -> DueCounts:
         """Count the work that is due; skipped scans are counted for 24 hours."""
         one = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
         lately = UPLOAD_TABLE.c.at >= stored_time(self.clock.now() - ONE_DAY)

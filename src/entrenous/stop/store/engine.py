@@ -333,8 +333,8 @@ def overwrite_deleted_data(engine: EngineOrTransaction) -> None:
     ``secure_delete`` zeroes a deleted row, but not the copies that SQLite leaves when it moves rows
     between pages; only VACUUM does. A large file is not rewritten, since that would block uploads.
     A file that readers keep busy is rewritten by the next call. Inside a transaction nothing is
-    done; the caller that ends it scrubs. PostgreSQL frees the space of deleted rows for reuse; its
-    write-ahead log keeps their bytes for a while.
+    done; the caller that ends the transaction overwrites the data. PostgreSQL frees the space of
+    deleted rows for reuse; its write-ahead log keeps their bytes for a while.
     """
     if isinstance(engine, sa.Connection):
         return

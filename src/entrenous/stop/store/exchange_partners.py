@@ -103,7 +103,7 @@ class PartnerStore:
                 )
             )
 
-    def with_key(self, key: bytes) -> ExchangePartner | None:
+    def partner_with_key_hash(self, key: bytes) -> ExchangePartner | None:
         """Return the partner whose key has this SHA-256."""
         with snapshot_read(self.engine) as db:
             row = db.execute(

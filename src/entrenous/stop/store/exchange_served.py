@@ -226,7 +226,7 @@ class ServedStore:
         """Record these changes, which have hashes, before they are served to that partner.
 
         ``seen`` is the number of the newest change that was known when these were read;
-        :meth:`follow` continues from it.
+        :meth:`apply_changes_up_to` continues from it.
 
         Claims that are recorded already are replaced, with their hashes.
         """

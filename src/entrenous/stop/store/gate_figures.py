@@ -29,7 +29,7 @@ from entrenous.stop.store.upload_encryption import PREFIX_BYTES, UploadCipher
 from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
 SHADOW_OUTCOMES_PERIOD: Final = timedelta(days=30)
-_DECISIONS_MAX: Final = 1_000
+_DECISIONS_FOR_MEDIAN_MAX: Final = 1_000
 # At most this many rows of the audit log, the newest ones, are searched for decisions.
 _AUDIT_ROWS_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
@@ -122,7 +122,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
         AUDIT_TABLE.c.what.in_(_DECISION_EVENTS),
     )
     newest = sa.select(AUDIT_TABLE.c.at, AUDIT_TABLE.c.of).where(*decided)
-    some = newest.order_by(AUDIT_TABLE.c.number.desc()).limit(_DECISIONS_MAX).subquery()
+    some = newest.order_by(AUDIT_TABLE.c.number.desc()).limit(_DECISIONS_FOR_MEDIAN_MAX).subquery()
     query = sa.select(some.c.at - WAITS_SINCE).join(
         UPLOAD_TABLE, UPLOAD_TABLE.c.case_number == some.c.of
     )
@@ -161,7 +161,7 @@ def _shadow_outcomes(
 
 def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
     """Count the figures of a platform; raises BankUnreachable."""
-    due = platform.reviews.due()
+    due = platform.reviews.count_due_work()
     now, shadow = platform.clock.now(), platform.limits.shadow
     return count_figures(
         platform.reviews.engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow
@@ -178,7 +178,7 @@ def make_figures_counter(platform: Platform) -> Callable[[], tuple[GateFigures, 
 
     def count_database_and_index() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index
-        opened = index.opened().index if isinstance(index, LazyIndex) else None
+        opened = index.get_open_index().index if isinstance(index, LazyIndex) else None
         return count_platform_figures(platform), opened.size() if opened else None
 
     return count_database_and_index

@@ -23,7 +23,7 @@ from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound
 from entrenous.serving.host_checks import free_bytes
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import RemovalResult, remove_source_from_bank
-from entrenous.stop.exchange_nouns import Exchange
+from entrenous.stop.exchange_nouns import ExchangeServices
 from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
 from entrenous.stop.gate_settings import (
     SETTINGS_FILE,
@@ -51,7 +51,7 @@ from entrenous.stop.store.upload_encryption import (
 from entrenous.wire.encodings import from_base64url, to_base64url
 
 
-def open_exchange(platform: Platform, name: str = "entrenous gate") -> Exchange:
+def open_exchange(platform: Platform, name: str = "entrenous gate") -> ExchangeServices:
     """Open the exchange in the same database as the platform's banks; create missing tables.
 
     Raises:
@@ -60,7 +60,7 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> Exchange:
     engine = engine_of(platform)
     prepare_tables(engine)
     partners = PartnerStore(engine, platform.clock)
-    return Exchange(
+    return ExchangeServices(
         name,
         platform.clock,
         platform.dice,
@@ -74,7 +74,7 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> Exchange:
 
 
 def remove_source(
-    name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
+    name: str, exchange: ExchangeServices, platform: Platform, *, withdraw: bool | None
 ) -> RemovalResult:
     """Remove a source while nobody fetches from it; raises FetchAlreadyRunning and the errors of
     :func:`remove_source_from_bank`.
@@ -172,7 +172,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
             closing(LazyIndex(partial(_open_index, folder, bank, settings.index_shards)))
         )
         if serves:
-            index.opened()
+            index.get_open_index()
         jails = opened.enter_context(DecoderPool(pictures_per_child=_PICTURES_PER_DECODER))
         has_disk = partial(_has_free_disk_space, folder, settings)
         yield _build_platform(engine, bank, index, jails, settings, held, has_disk), tokens

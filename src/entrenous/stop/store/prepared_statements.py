@@ -183,12 +183,12 @@ class BatchInserter:
         try:
             self.write([one.row for one in pending])
         except Exception as problem:  # noqa: BLE001 -- reported to each row's own thread
-            self._one_by_one(pending, problem)
+            self._write_one_by_one(pending, problem)
         else:
             for one in pending:
                 one.written = True
 
-    def _one_by_one(self, pending: Sequence[_PendingRow], problem: Exception) -> None:
+    def _write_one_by_one(self, pending: Sequence[_PendingRow], problem: Exception) -> None:
         """Write each row by itself, so that one bad row does not fail the others."""
         if len(pending) == 1:
             pending[0].failure = problem

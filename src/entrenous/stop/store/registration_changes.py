@@ -239,7 +239,7 @@ class PlatformListingStore:
     engine: sa.Engine
     clock: Clock
 
-    def keep(self, claims: Collection[ClaimId], listing: PlatformListing) -> None:
+    def set_listing(self, claims: Collection[ClaimId], listing: PlatformListing) -> None:
         """Set the listing of these claims; skip those that are withdrawn or missing."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
@@ -268,7 +268,7 @@ class PlatformListingStore:
                 )
             }
 
-    def due(self, at: datetime) -> tuple[ClaimId, ...]:
+    def claims_to_relist(self, at: datetime) -> tuple[ClaimId, ...]:
         """Return claims whose ``on_at`` is not after ``at``."""
         query = sa.select(PLATFORM_CONTENT_TABLE.c.claim).where(
             PLATFORM_CONTENT_TABLE.c.on_at <= stored_time(at)

@@ -112,14 +112,14 @@ class ReviewerStore(DueWorkStore):
             rows = db.execute(sa.select(REVIEWER_TABLE).order_by(REVIEWER_TABLE.c.name))
             return tuple(Reviewer(row.name, read_time(row.added_at)) for row in rows)
 
-    def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
+    def reviewer_with_token_hash(self, token_sha256: bytes) -> Reviewer | None:
         """Return the reviewer whose token has this hash, or None."""
         query = sa.select(REVIEWER_TABLE).where(REVIEWER_TABLE.c.token_sha256 == token_sha256)
         with single_read(self.engine) as db:
             row = db.execute(query).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
-    def confirm_first(self, case: str, by: str) -> bool:
+    def record_first_confirmation(self, case: str, by: str) -> bool:
         """Record the first of two confirmations of a waiting upload.
 
         Returns False if another person has confirmed it already: the case may then be closed.
@@ -213,7 +213,7 @@ class ReviewQueue(ReviewerStore):
     def __post_init__(self) -> None:
         object.__setattr__(self, "_batch", BatchInserter(self._insert))
 
-    def record(self, review: Review, untrusted_upload: bytes | None) -> None:
+    def record_upload(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Store a judged upload in one row, whatever the decision; durable on return.
 
         The bytes of a held upload are stored in the row, or later by :meth:`store_review_bytes`.
@@ -259,7 +259,7 @@ class ReviewQueue(ReviewerStore):
             else:
                 append_events(db, self.clock, bytes_not_stored_event(case, size))
 
-    def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
+    def next_waiting_upload(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """Return the first waiting upload by arrival after that case, or None.
 
         If there is no such case, start with the first upload. Of uploads that wait as one item, the
@@ -293,7 +293,7 @@ class ReviewQueue(ReviewerStore):
                 raise UploadNotKept(case=case)
         return self.held.decrypt(case, bytes(data))
 
-    def close(
+    def decide_case(
         self,
         case: str,
         state: ReviewState,
@@ -331,7 +331,7 @@ class ReviewQueue(ReviewerStore):
         overwrite_deleted_data(self.engine)
         return review
 
-    def waiting(self) -> int:
+    def count_waiting_items(self) -> int:
         """Count the waiting items."""
         query = sa.select(sa.func.count()).select_from(UPLOAD_TABLE).where(*IS_QUEUE_ITEM)
         with snapshot_read(self.engine) as db:
@@ -434,7 +434,7 @@ class ReviewQueue(ReviewerStore):
             known = db.execute(query).scalar()
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
-    def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
+    def record_appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
         """Put a refused upload into the review queue, once; for others, only record the appeal.
 
         Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, UploadFileDiffers.

@@ -1,4 +1,4 @@
-"""The gate's tables and indexes (docs/spec/gate.md, 5). None stores who somebody is."""
+"""The gate's tables and indexes (docs/spec/gate.md, 5). No table stores who somebody is."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
