@@ -127,9 +127,9 @@ def test_form_of_a_real_client_is_checked() -> None:
         "title": "Stopped upload",
         "status": 422,
         "detail": "This upload was not accepted, because it matches something that somebody asked "
-        "this site to keep out. Nothing was published. If you think that is a mistake, ask for a "
-        "person to look at the upload. "
-        f"Give them the case number {CASE}.",
+        "this site to keep out. Nothing was published. If you think that this is a mistake, ask "
+        "the people who run this site to look at the upload, and give them the case number "
+        f"{CASE}.",
         "case": CASE,
     }
 

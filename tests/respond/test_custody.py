@@ -129,7 +129,7 @@ def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseNam
     record = room.vault.get(CASES_TABLE, name)
     assert record is not None
     room.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
-    with pytest.raises(ChainBroken, match="changed after it"):
+    with pytest.raises(ChainBroken, match="changed after the last entry"):
         verify_chain(name, room.device)
 
 
@@ -149,7 +149,7 @@ def test_a_case_file_under_another_name_is_not_taken_for_that_case(
     )
     with pytest.raises(BadRecord):
         add_sighting(name, seen(), room.device)
-    with pytest.raises(ChainBroken, match="changed after it"):
+    with pytest.raises(ChainBroken, match="changed after the last entry"):
         verify_case(name, room.device)
 
 

@@ -215,4 +215,6 @@ def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str
     every = [*give_up, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
     done = subprocess.run(every, capture_output=True, text=True, check=False)
     assert done.returncode == 7
-    assert f"{file} cannot be read: this account may not read it" in " ".join(done.stderr.split())
+    assert f"{file} cannot be read: this account is not allowed to read it" in " ".join(
+        done.stderr.split()
+    )

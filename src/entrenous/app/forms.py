@@ -20,8 +20,8 @@ _FIELD_BYTES_MAX: Final = 1 << 20
 
 class TooMuchAtOnce(Refused):
     """
-    The files that you chose have more than {limit_mb} MB together. The app takes no more at once.
-    Nothing was lost. Choose fewer or smaller files.
+    Together, the files that you chose are larger than {limit_mb} MB, which is the most that the app
+    accepts at once. Nothing was lost. Choose fewer or smaller files.
     """
 
 

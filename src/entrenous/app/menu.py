@@ -30,8 +30,9 @@ _EXEC_ESCAPES: Final = str.maketrans({sign: f"\\{sign}" for sign in '"`$\\'})
 
 
 class NoDesktopMenu(Refused):
-    """A menu entry can be made on Linux desktops only, so nothing was changed. To start the app
-    here: entrenous app
+    """
+    A menu entry can only be made on a Linux desktop, so nothing was changed. To start the app here:
+    entrenous app
     """
 
 

@@ -30,8 +30,8 @@ class TypedDifferently(Refused):
 
 class EasilyGuessed(Refused):
     """
-    If somebody gets the files that this passphrase protects, a computer could guess the passphrase.
-    Choose a different one, or use it anyway. Nothing has been changed yet.
+    Somebody who gets the files that this passphrase protects could guess it with a computer. Choose
+    a different passphrase, or use this one anyway. Nothing has been changed yet.
     """
 
 

@@ -30,8 +30,9 @@ NOTE_CHARS_MAX: Final = 255
 SWITCHED_OFF_PERIOD_MAX: Final = timedelta(days=5 * 365)
 _OFF, _ON = 0, 1  # special values of "disable_until_ts": off for good, and on
 _NO_RANDOM_SHARE: Final = (
-    "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
-    'Send "enabled_ratio" 1 or 0, or send the gate only a share of your uploads.'
+    "A bank cannot act on a random share of uploads: either it acts on all of them, or it is in "
+    'shadow mode and only records. Set "enabled_ratio" to 1 or 0, or send only some of your '
+    "uploads to the gate."
 )
 
 
@@ -175,7 +176,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     """
     if bank.name == PEOPLE_BANK:
         raise NotOwnContent(
-            why="Only people themselves can register in that bank. Make a bank of your own."
+            why="That bank is only for what people register themselves. Create a bank of your own."
         )
     for number, claim in _claims_at(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:

@@ -69,8 +69,8 @@ _API_NAMES: Final[Mapping[SourceKind, str]] = {
     SourceKind.HMA: "hma",  # HMA itself has no name for this kind
 }
 _HOW_TO_CHANGE_SOURCES: Final = (
-    "Use the gate's own machine, since credentials are not sent over HTTP: entrenous gate exchange "
-    "add, and entrenous gate exchange fetch"
+    "Sources need credentials, which are not sent over HTTP. Use the command line on the gate's "
+    "own machine: entrenous gate exchange --help"
 )
 
 
@@ -131,11 +131,14 @@ def _unix_seconds(at: datetime | None) -> int | None:
 
 
 _HOW_TO_DROP_BANK: Final = (
-    'Registrations belong to their bank. To stop acting on a bank, send PUT {"enabled": false}; to '
-    "empty it, DELETE its contents one by one."
+    "A bank cannot be deleted, because registrations belong to it. To stop acting on a bank, send "
+    'PUT {"enabled": false}; to empty it, DELETE its contents one by one.'
 )
 _NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
-_NO_RENAMING: Final = "Registrations belong to their bank by its name. Make a new bank beside it."
+_NO_RENAMING: Final = (
+    "A bank cannot be renamed, because its registrations are stored under its name. Create a new "
+    "bank instead."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,20 +37,20 @@ class MissingParameter(Malformed):
 class NoFetching(Malformed):
     """
     This gate does not download files from web addresses, since a stranger could make it request
-    pages in your own network. Nothing was checked. Send the file itself: multipart/form-data, in a
-    field "photo".
+    pages in your own network. Nothing was checked. Send the file itself as multipart/form-data, in
+    a field named "photo".
     """
 
 
 class NoPhoto(Malformed):
     """
-    This request contains no picture, so nothing was checked. Send it as multipart/form-data, in a
-    field "photo".
+    This request contains no picture, so nothing was checked. Send the picture as
+    multipart/form-data, in a field named "photo".
     """
 
 
 class NoSuchContent(NotFound):
-    """There is no entry (HMA: content) with this number in that bank. Nothing was changed."""
+    """That bank has no entry (called "content" in HMA) with this number. Nothing was changed."""
 
 
 class BankAlreadyExists(Refused):
@@ -63,9 +63,9 @@ class NotOwnContent(Refused):
 
 class AmbiguousBankName(Refused):
     """
-    In HMA's form, which has only capitals, digits and _, two of this gate's banks have the same
-    name, so it is unclear which bank you mean. Nothing was changed. Use the command line, which
-    takes the full names: entrenous gate bank
+    HMA writes the names of banks with capitals, digits and _ only. Written that way, two of this
+    gate's banks have the same name, so it is unclear which bank you mean. Nothing was changed. Use
+    the command line, which accepts the full names: entrenous gate bank
     """
 
 
@@ -212,7 +212,7 @@ def get_bank_by_hma_name(untrusted_name: str, platform: Platform) -> Bank:
 def new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
-        why = f"a name must have at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
+        why = f"a name has 1 to {NAME_CHARS_MAX} characters (A-Z, 0-9, _), and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
         raise BankAlreadyExists

@@ -20,16 +20,16 @@ _RETRY_AFTER_S: Final = 30
 class StoppedUpload(Refused):
     """
     This upload was not accepted, because it matches something that somebody asked this site to keep
-    out. Nothing was published. If you think that is a mistake, ask for a person to look at the
-    upload{where}. Give them the case number {case}.
+    out. Nothing was published. If you think that this is a mistake, ask the people who run this
+    site to look at the upload, and give them the case number {case}{where}.
     """
 
 
 class HeldUpload(Refused):
     """
     This upload could not be read, so a person has to check it first. It has not been accepted yet,
-    and nothing was published. Save it again as a new file and send that, or ask the people who run
-    this site{where}. Give them the case number {case}.
+    and nothing was published. Save the picture or video again as a new file and send that, or ask
+    the people who run this site to look at the upload, and give them the case number {case}{where}.
     """
 
 
@@ -42,16 +42,16 @@ class UncheckedUpload(Unreachable):
 
 class ManyUploads(Unreachable):
     """
-    This account has reached the limit of uploads that are checked in one hour, so this one was not
+    This account has already sent as many uploads as are checked in one hour, so this one was not
     accepted. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
-    site{where}.
+    site for help{where}.
     """
 
 
 class UncheckableUpload(Refused):
     """
     Files of this kind cannot be checked here, so this one was not accepted. Nothing was published.
-    Send a picture as JPEG or PNG, or ask the people who run this site.
+    Send a picture as JPEG or PNG, or ask the people who run this site for help.
     """
 
 

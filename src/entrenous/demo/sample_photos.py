@@ -17,7 +17,8 @@ from entrenous.terminal.output_files import read_file
 class PhotoMissing(NotFound):
     """
     The demonstration's photo comes with scikit-image, which is not installed here. Nothing was
-    changed. Use your own: entrenous demo --photo PATH, or run: make demo
+    changed. Use a photo of your own: entrenous demo --photo PATH. Or run the demonstration with:
+    make demo
     """
 
 

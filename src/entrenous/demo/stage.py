@@ -19,7 +19,7 @@ from entrenous.base.errors import Unreachable
 
 
 class DidNotStart(Unreachable):
-    """The {what} of the demonstration did not start: {why}"""
+    """The {what} of the demonstration did not start. For the reason, {why}."""
 
 
 class StepFailed(Unreachable):

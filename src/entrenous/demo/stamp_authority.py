@@ -25,7 +25,7 @@ from entrenous.base.errors import Unreachable
 class NoOpenssl(Unreachable):
     """
     The demonstration's stamp authority needs the program openssl, which is not installed here.
-    Install it (Debian: apt install openssl), or use a stamp authority on the web.
+    Install openssl (Debian: apt install openssl), or use a stamp authority on the web.
     """
 
 

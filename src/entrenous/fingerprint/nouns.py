@@ -327,9 +327,9 @@ class VideoTooFlat(Refused):
 
 class SoundTooQuiet(Refused):
     """
-    This sound cannot be told apart from other sounds. It needs at least {needed_s} distinctive
-    seconds, but it is too short, too quiet, or one steady tone. It was not registered. Register a
-    longer part of it.
+    This sound cannot be told apart from other sounds: it is too short, too quiet, or one steady
+    tone. It was not registered. Register a longer part of the recording, with at least {needed_s}
+    seconds of distinctive sound.
     """
 
 
@@ -341,17 +341,17 @@ EMBEDDINGS_MAX: Final = 100_000  # embeddings at one gate, which take 51 MB
 
 class EmbeddingModelMissing(Refused):
     """
-    Comparing pictures by what they look like needs a neural network that is not installed here.
-    Nothing was sent. To install it, which needs Python 3.12 or newer, run this in the folder of
-    Entrenous: .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture is
-    still found by its fingerprints.
+    To compare pictures by what they look like, Entrenous needs a neural network that is not
+    installed here. Nothing was sent. To install it, which needs Python 3.12 or newer, run this in
+    the folder of Entrenous: .venv/bin/pip install -e '.[embedding]'. Or leave out --embedding: the
+    picture is still found by its fingerprints.
     """
 
 
 class PlatformTakesNoEmbedding(Refused):
     """
-    The platform at {url} does not compare pictures by what they look like, or uses a different
-    neural network for it. Nothing was sent. Run the same command without --embedding.
+    The platform at {url} does not compare pictures by what they look like, or does so with a
+    different neural network. Nothing was sent. Run the same command without --embedding.
     """
 
 

@@ -247,10 +247,16 @@ def read_answers(data: bytes) -> dict[str, str]:
     for number, (name, key) in enumerate(given.items(), 1):
         if name not in known:
             raise BadAnswers(
-                why=translated("number {number} answers no question").format(number=number)
+                why=translated("entry {number} is not the answer to any question").format(
+                    number=number
+                )
             )
         if key != SKIPPED_ANSWER_KEY and answer_with_key(known[name], key) is None:
-            raise BadAnswers(why=translated("{name} has no such answer").format(name=name))
+            raise BadAnswers(
+                why=translated("the question {name} does not have the answer given").format(
+                    name=name
+                )
+            )
     return {name: key for name, key in given.items() if key != SKIPPED_ANSWER_KEY}
 
 

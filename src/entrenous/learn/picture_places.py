@@ -18,8 +18,9 @@ _HEAD_BYTES: Final = 512
 
 
 class NoSuchFolder(NotFound):
-    """There is no folder at {path}, or this account may not open it. Nothing was read. Check the
-    name, and try again.
+    """
+    There is no folder at {path}, or this account is not allowed to open it. Nothing was read. Check
+    the name, and try again.
     """
 
 

@@ -19,9 +19,9 @@ from entrenous.base.screen_text import is_terminal_control
 
 class BadRdapAnswer(Malformed):
     """
-    {server} was asked who runs this address, and sent an answer that is not valid or too large. The
-    answer was not used. Look the address up at https://lookup.icann.org, and paste what it shows:
-    entrenous case platform URL --pasted -
+    {server}, which was asked who runs this address, sent an answer that is invalid or too large.
+    The answer was not used. Look the address up at https://lookup.icann.org, and paste what it
+    shows: entrenous case platform URL --pasted -
     """
 
 

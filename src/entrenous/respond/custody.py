@@ -135,7 +135,7 @@ def last_link(case: Case, device: Device) -> CustodyLink | None:
         return None
     record = device.vault.get(CUSTODY_LINKS_TABLE, link_key(case.name, case.links - 1))
     if record is None:
-        raise ChainBroken(name=case.name, number=case.links - 1, why="it is missing")
+        raise ChainBroken(name=case.name, number=case.links - 1, why="that entry is missing")
     return unpack(CustodyLink, record)
 
 
@@ -190,30 +190,32 @@ def _verify_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custo
     try:
         link = unpack(CustodyLink, record)
     except BadRecord:
-        raise ChainBroken(name=name, number=number, why="it cannot be read") from None
+        raise ChainBroken(name=name, number=number, why="that entry cannot be read") from None
     if key != link_key(name, number) or link.number != number:
-        raise ChainBroken(name=name, number=number, why="it is missing or out of order")
+        raise ChainBroken(name=name, number=number, why="that entry is missing or out of order")
     if pack(link) != record or link_hash(link) != link.hash:
-        raise ChainBroken(name=name, number=number, why="it was changed")
+        raise ChainBroken(name=name, number=number, why="that entry was changed")
     return link
 
 
 def _verify_links_follow(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
     if links and (links[0].previous, links[0].before) != (ZERO_HASH, ZERO_HASH):
         raise ChainBroken(
-            name=name, number=0, why="it is the first entry, but it refers to an earlier one"
+            name=name, number=0, why="that entry is the first, but refers to an earlier one"
         )
     for earlier, later in pairwise(links):
         if (later.previous, later.before) != (earlier.hash, earlier.after):
             raise ChainBroken(
-                name=name, number=later.number, why="it does not follow the one before"
+                name=name, number=later.number, why="that entry does not follow the one before it"
             )
 
 
 def _verify_chain_end(name: CaseName, record: bytes, links: tuple[CustodyLink, ...]) -> None:
     number = len(links)
     if not links or sha256(record) != links[-1].after:
-        raise ChainBroken(name=name, number=number, why="the case file was changed after it")
+        raise ChainBroken(
+            name=name, number=number, why="the case file was changed after the last entry"
+        )
     if unpack(Case, record).links != number:
         raise ChainBroken(
             name=name, number=number, why="the case file gives a different number of entries"

@@ -38,8 +38,8 @@ from entrenous.wire.encodings import write_time
 class EvidenceChanged(Unproven):
     """
     Item {number} of case {name} is no longer what was stored: its bytes were changed or are
-    missing, so it no longer proves anything. If you have the original somewhere else, add it again
-    as a new item.
+    missing, so the item no longer proves anything. If you have the original somewhere else, add it
+    again as a new item.
     """
 
 

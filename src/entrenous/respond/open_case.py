@@ -43,16 +43,18 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 class TooLargeToKeep(Refused):
     """
-    This file, or the saved page with its files, has {size_mb} MB or more, but a case accepts at
-    most {limit_mb} MB for one item. Save a shorter or smaller version and add that.
+    This file, or the saved page with its files, is {size_mb} MB or larger, but one item of a case
+    can be at most {limit_mb} MB. Nothing was stored. Save a shorter or smaller version and add
+    that.
     """
 
 
 class NoConsent(Refused):
-    """You can act for somebody else only if they agreed to it. No consent was given here, so
-    nothing was stored. Ask them first, and explain what you would do. Then write in your own words
-    who agreed, how, and to what: --consent -. If you cannot ask them now, you can still see who
-    helps: entrenous help
+    """
+    You can act for somebody else only if they have agreed to it. No consent was given here, so
+    nothing was stored. Ask them first, and explain what you would do. Then run the command again
+    with --consent - and write in your own words who agreed, how, and to what. If you cannot ask
+    them now, you can still see who helps: entrenous help
     """
 
 

@@ -203,7 +203,8 @@ class FetchResult:
 
 class WrongKey(Unproven):
     """
-    No partner has this name and key. Nothing was changed. Ask the platform's operator for them.
+    No partner has this name and key. Nothing was changed. Ask the platform's operator for your name
+    and key.
     """
 
 
@@ -224,8 +225,8 @@ class BadQuery(Malformed):
 class TimeTooFarAhead(Malformed):
     """
     Your request asks for a time {minutes} minutes in the future. Your client probably sends local
-    time as if it were UTC, and would then miss deletions for good. Nothing was changed. Set TZ=UTC
-    on the client's machine, and ask again.
+    time as if it were UTC, which would make it miss deletions permanently. Nothing was changed. Set
+    TZ=UTC on the client's machine, and ask again.
     """
 
 
@@ -268,8 +269,8 @@ class PartnerKnown(Refused):
 
 class NoSuchExchangePartner(NotFound):
     """
-    There is no partner called {name}. Nothing was changed. To list all: entrenous gate exchange
-    partner list
+    There is no partner called {name}. Nothing was changed. To list the partners: entrenous gate
+    exchange partner list
     """
 
 
@@ -286,28 +287,31 @@ class BadSource(Refused):
 
 class SourceHasClaims(Refused):
     """
-    {claims} registrations from {name} are stored here. Nothing was changed. Decide what happens to
-    them: --withdraw ends them; --keep leaves them here, even if {name} withdraws them later.
+    Registrations from {name} are stored here ({claims}). Nothing was changed. Decide what happens
+    to them: --withdraw withdraws them; --keep leaves them here, even if {name} withdraws them
+    later.
     """
 
 
 class NoSuchSource(NotFound):
     """
-    There is no source called {name}. Nothing was changed. To list all: entrenous gate exchange list
+    There is no source called {name}. Nothing was changed. To list the sources: entrenous gate
+    exchange list
     """
 
 
 class FetchAlreadyRunning(Refused):
     """
     Another fetch from {name} is still running, so this one did nothing. Try again when the other
-    has ended.
+    one has finished.
     """
 
 
 class NoCredentials(Refused):
     """
-    There are no credentials for {name}, so nothing was fetched. Set {variable}, or pass a readable
-    file: --credentials FILE. The credentials have this form: {form}.
+    There are no credentials for {name}, so nothing was fetched. Set the environment variable
+    {variable}, or name a file that this account can read: --credentials FILE. The credentials have
+    this form: {form}.
     """
 
 

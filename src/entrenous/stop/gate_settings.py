@@ -51,7 +51,7 @@ class GateHttpSettings:
             )
 
 
-_TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
+_TOO_LONG_OR_DEEP: Final = "a number is too long, or values are nested too deeply"
 
 
 class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,7 +123,7 @@ def _parse_toml(toml: bytes, file: Path) -> Mapping[str, Any]:
     except tomllib.TOMLDecodeError as problem:  # the text of this error contains no values
         why = str(problem)
     except UnicodeDecodeError:
-        why = "it is not readable text"
+        why = "it is not UTF-8 text"
     except (ValueError, RecursionError):  # tomllib lets these escape
         why = _TOO_LONG_OR_DEEP
     raise UnreadableGateSettings(file=file, why=why)
@@ -189,7 +189,9 @@ def read_gate_settings(folder: Path) -> GateSettings:
     except IsADirectoryError:
         raise UnreadableGateSettings(file=file, why="it is a folder") from None
     except PermissionError:
-        raise UnreadableGateSettings(file=file, why="this account may not read it") from None
+        raise UnreadableGateSettings(
+            file=file, why="this account is not allowed to read it"
+        ) from None
     return parse_gate_settings(toml, folder)
 
 

@@ -123,8 +123,8 @@ class BadPolicy(Refused):
 class UnusableBank(Malformed):
     """
     The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If the
-    database is damaged, restore a backup. If permissions are the problem, let the account that runs
-    the gate own the file.
+    database is damaged, restore a backup. If permissions are the problem, make the account that
+    runs the gate the owner of the file.
     """
 
 
@@ -279,7 +279,7 @@ class GateLimits:
 class BadAnswer(Malformed):
     """
     The platform at {url} sent an answer that Entrenous does not understand. Nothing was changed
-    here. Check the address; it may not be an Entrenous gate.
+    here. Check the address: it may be that of a different service.
     """
 
 
@@ -290,7 +290,8 @@ class GateBusy(Unreachable):
 class GateNotFound(NotFound):
     """
     There is no gate in {path}. Nothing was changed. Check the path that you gave with --data. To
-    make a gate: entrenous gate run, or entrenous gate bank import.
+    create a gate there, start it (entrenous gate run) or import a list (entrenous gate bank
+    import).
     """
 
 
@@ -321,32 +322,33 @@ class NotAGate(Refused):
 
 class NotPrivate(Refused):
     """
-    {url} is not an https:// address, so what you send there could be read on its way. Nothing was
-    sent. Use the platform's https:// address.
+    {url} is not an https:// address, so others on the network could read what you send there.
+    Nothing was sent. Use the platform's https:// address.
     """
 
 
 class BadGateSettings(Malformed):
     """
-    There is a mistake in {file}: {why}. Nothing was started or changed. Correct it, or put a # in
-    front of that line to use the default.
+    There is a mistake in {file}: {why}. Nothing was started or changed. Correct the setting, or put
+    a # in front of its line to use the default.
     """
 
 
 class UnreadableGateSettings(BadGateSettings):
     """
     The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct the
-    file, or let the account that runs the gate own it.
+    file, or make the account that runs the gate its owner.
     """
 
 
 class UnknownGateSetting(BadGateSettings):
     """
-    In {file}, {name} is not a gate setting. Nothing was started or changed, since a misspelled
-    setting would have no effect. The settings are: database, claims_per_hour, claims_of_all,
-    held_per_hash, look_back_days, slow_looks, second_look_hashes, index_shards, fetch_minutes,
-    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account, refused_per_account,
-    confirmers, page, page_after_hours, slow_look_processes, free_mb_min, held_key and shadow.
+    In {file}, {name} is not a gate setting. Nothing was started or changed, because the gate would
+    otherwise ignore a misspelled setting. The settings are: database, claims_per_hour,
+    claims_of_all, held_per_hash, look_back_days, slow_looks, second_look_hashes, index_shards,
+    fetch_minutes, tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
+    refused_per_account, confirmers, page, page_after_hours, slow_look_processes, free_mb_min,
+    held_key and shadow.
     """
 
 
@@ -367,9 +369,9 @@ class BadTokenFile(Refused):
 
 class PsycopgMissing(Refused):
     """
-    The gate's settings name a PostgreSQL database, but the library for it is not installed. Nothing
-    was started. To install the library, run this in the folder of Entrenous: .venv/bin/pip install
-    -e '.[postgresql]'
+    The gate's settings name a PostgreSQL database, but the library that connects to it is not
+    installed. Nothing was started. To install the library, run this in the folder of Entrenous:
+    .venv/bin/pip install -e '.[postgresql]'
     """
 
 
@@ -395,5 +397,5 @@ class Alert:
 class AlertProgramFailed(Unreachable):
     """
     The program that should alert somebody (about "{kind}") {why}. Nothing else is affected, and the
-    gate tries again in an hour. See the setting "page" in gate.toml.
+    gate will try again in an hour. See the setting "page" in gate.toml.
     """

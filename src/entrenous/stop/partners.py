@@ -89,7 +89,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
     statement = signed_bytes_of_opinion(opinion)
     verify_device_signature(opinion.key, OPINION_CONTEXT, statement, signature, what="opinion")
     if opinion.at > platform.clock.now() + _CLOCK_SKEW_MAX:
-        raise BadOpinion(why="it is dated ahead")
+        raise BadOpinion(why="its time is in the future")
 
     def suspend_if_rejected(before: tuple[Opinion, ...], bank: BankStore) -> None:
         against = _platforms_against(bank.opinions(opinion.claim))

@@ -159,8 +159,8 @@ class BadClaim(Malformed):
 
 class NoSuchClaim(NotFound):
     """
-    This platform has no registration {claim}. Nothing was changed. It may have been made at another
-    platform.
+    This platform has no registration {claim}. Nothing was changed. Perhaps the registration was
+    made at another platform.
     """
 
 
@@ -230,8 +230,8 @@ class Partner:
 
 class BadOpinion(Malformed):
     """
-    This opinion does not have the form that docs/spec/gate.md describes: {why}. Nothing was
-    changed.
+    This opinion about a registration does not have the form that docs/spec/gate.md describes:
+    {why}. Nothing was changed.
     """
 
 
@@ -310,7 +310,7 @@ class NotEverybodyAdult(Refused):
 
 
 class ConsentNotGiven(Refused):
-    """You did not answer yes, so no fingerprint was sent and nothing was registered."""
+    """You did not answer “yes”, so no fingerprint was sent and nothing was registered."""
 
 
 class NoSuchProtection(NotFound):
@@ -341,7 +341,7 @@ class NothingToProtect(Refused):
 
 class FilesNotOnDevice(Refused):
     """
-    This device does not have the files of message {name}: either the message was not opened here
-    yet, or it opens only a limited number of times. Nothing was registered. If you have one of its
-    files, register that: entrenous protect FILE --gate URL
+    This device does not have the files of message {name}: either the message has not been opened
+    here yet, or it can be opened only a limited number of times. Nothing was registered. If you
+    have one of its files, register that: entrenous protect FILE --gate URL
     """

@@ -111,7 +111,9 @@ def read_registration_request(untrusted_data: bytes) -> ClaimRequest:
             _parse_fingerprint(form), _parse_hex(form.holder), form.reason, form.jurisdiction
         )
     except ValueError as problem:
-        raise BadClaim(why="a hash, a number, the order or a text is out of range") from problem
+        raise BadClaim(
+            why="a hash or a number is invalid, a text is too long, or the frames are out of order"
+        ) from problem
 
 
 def write_claim_status(status: ClaimStatus) -> bytes:

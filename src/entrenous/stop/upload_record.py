@@ -227,7 +227,7 @@ class UploadNotKept(NoSuchReview):
 
 class NoView(NotFound):
     """
-    Case {case} cannot be displayed: its file cannot be read, or has no picture in it. You can
+    Case {case} cannot be displayed: its file cannot be read, or contains no picture. You can
     download the file itself.
     """
 

@@ -128,8 +128,8 @@ class NoSuchTrace(NotFound):
 
 class NothingToWeigh(NotFound):
     """
-    There is no sent copy to compare this file with: either it was not sent from this device, or its
-    record was deleted. To see what was sent: entrenous sent
+    There is no sent copy to compare this file with: either no file of this kind was sent from this
+    device, or the records of what was sent were deleted. To see what was sent: entrenous sent
     """
 
 

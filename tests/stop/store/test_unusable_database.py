@@ -45,4 +45,7 @@ def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
     )
     said = " ".join(done.stderr.split())
     assert done.returncode == 7, said
-    assert f"{data / 'bank.db'} cannot be used: this account may not read or write it" in said
+    assert (
+        f"{data / 'bank.db'} cannot be used: this account is not allowed to read and write it"
+        in said
+    )

@@ -120,7 +120,7 @@ def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
 def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: WrittenReport) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
     assert check_report(ours, read_picture).copy_of == ("ben",)
-    with pytest.raises(ReportCheckFailed, match="the copy you gave"):
+    with pytest.raises(ReportCheckFailed, match="the copy that you gave"):
         check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
 
 

@@ -36,8 +36,9 @@ class NothingChosen(Refused):
 
 
 class NobodyChosen(Refused):
-    """You named nobody, so nothing was marked. Go back and say who gets a copy: one name on each
-    line.
+    """
+    You did not name anybody, so no copies were made. Go back and type who gets a copy, one name on
+    each line.
     """
 
 

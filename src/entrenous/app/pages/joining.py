@@ -42,13 +42,14 @@ _INVITE_LINK_PREFIX: Final = "entrenous:"
 class NoAddressGiven(Refused):
     """
     Paste the link or the address that you were given. If you have neither, choose a messenger that
-    you use already. Nothing was changed.
+    you already use. Nothing was changed.
     """
 
 
 class LinkButMessenger(Refused):
-    """You pasted a link, but chose a messenger. Choose “With this app” to use the link, or delete
-    it from the field. Nothing was changed.
+    """
+    You pasted a link, but chose a messenger. To use the link, choose “With this app”. To use the
+    messenger, delete the link from the field. Nothing was changed.
     """
 
 

@@ -63,8 +63,8 @@ class ViewOnceMessage:
 
 class ShownAlready(Refused):
     """
-    This message was already shown. A message that opens only once is not stored, so it cannot be
-    shown again.
+    This message has already been shown. A message that can be opened only once is not stored, so it
+    cannot be shown again.
     """
 
 

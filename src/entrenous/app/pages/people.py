@@ -26,7 +26,7 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.errors import EntrenousError, NotFound, Refused
 from entrenous.base.identity import Contact
 from entrenous.base.limits import INVITE_DAYS
 from entrenous.crypto.short_auth_string import ShortAuthString
@@ -55,6 +55,13 @@ from entrenous.send.people.qr_codes import qr_picture, read_qr_code
 
 class NoLinkGiven(Refused):
     """Paste the person's link, or choose a photo of their code. Nobody was added."""
+
+
+class NoSuchContact(NotFound):
+    """
+    The person of this page is not among your contacts on this device. Nothing was changed. Go back
+    to your people, and choose somebody from the list.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,10 +331,9 @@ def _handle_of_contact(request: Request, contact: Contact) -> str:
 
 
 def _find_contact(request: Request, device: Device) -> Contact:
-    """Return the person whose handle is in the address; raises UnknownPerson."""
+    """Return the person whose handle is in the address; raises NoSuchContact."""
     named = state_of(request).login.name_of_handle("person", request.path_params["person"])
     contact = None if named is None else contact_by_id(bytes.fromhex(named), device)
     if contact is None:
-        known = ", ".join(one.name for one in contacts(device))
-        raise UnknownPerson(name="this", known=known)
+        raise NoSuchContact
     return contact

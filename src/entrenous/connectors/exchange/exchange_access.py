@@ -56,7 +56,9 @@ def xml_response(root: str, *inside: str, **headers: str) -> Response:
 
 
 class ExchangeFault(EntrenousError):
-    """The exchange failed. Nothing was changed; try again later."""
+    """
+    The hash exchange of this gate had an internal error. Nothing was changed. Try again later.
+    """
 
 
 _STATUS_BY_ERROR: Final[Mapping[type[EntrenousError], int]] = {

@@ -40,6 +40,7 @@ _CREDENTIALS_FORM: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "app|secret",
     SourceKind.HMA: "a token",
 }
+_ANY_CREDENTIALS_FORM: Final = "one line of printable ASCII characters"
 
 
 def credentials_variable(source: Source) -> str:
@@ -113,12 +114,12 @@ def _read_credentials_file(source: Source) -> Secret | None:
 
 def _malformed_credentials(source: Source) -> MalformedCredentials:
     return MalformedCredentials(
-        name=source.name, form=_CREDENTIALS_FORM.get(source.kind, "nothing")
+        name=source.name, form=_CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
     )
 
 
 def _missing_credentials(source: Source) -> NoCredentials:
-    form = _CREDENTIALS_FORM.get(source.kind, "nothing")
+    form = _CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
     return NoCredentials(name=source.name, variable=credentials_variable(source), form=form)
 
 
@@ -208,7 +209,7 @@ class ExchangeHttp:
         except httpx.InvalidURL:
             raise BadPage(name=self.name, why="the address of its next page is invalid") from None
         if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
-            raise BadPage(name=self.name, why="its next page is at another place")
+            raise BadPage(name=self.name, why="its next page is on a different server")
         return self._request(url, absent_ok=False)[1]
 
     def _request(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:

@@ -206,7 +206,7 @@ class ThreatExchangeFetcher:
         record = parse_threatexchange_update(untrusted)
         ahead_s = (self.clock.now() + _CLOCK_AHEAD_MAX).timestamp()
         if record is not None and record.version > ahead_s:
-            raise BadRecord("it is dated ahead")
+            raise BadRecord("its time is in the future")
         return record
 
     def _next_page_url(self, page: dict[str, Any]) -> str:

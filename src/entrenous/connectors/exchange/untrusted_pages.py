@@ -102,7 +102,10 @@ _RECORDS_PER_PAGE_MAX: Final = 20_000  # per page
 
 
 class BadRecord(Exception):
-    """A record was skipped; the message describes its form and never quotes its content."""
+    """
+    A fetched record that was skipped. The message describes what is wrong with its form, and never
+    quotes its content.
+    """
 
 
 def parse_records(
@@ -140,7 +143,7 @@ def page_list(name: str, page: dict[str, Any], key: str) -> list[Any]:
     """Return the list under this key of a page; raises BadPage."""
     found = page.get(key)
     if not isinstance(found, list) or len(found) > _RECORDS_PER_PAGE_MAX:
-        raise BadPage(name=name, why="its records are not a list, or too many")
+        raise BadPage(name=name, why="its records are not a list, or there are too many of them")
     return found
 
 

@@ -155,7 +155,7 @@ def _translate_errors() -> Iterator[None]:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise NotOnTheWeb from None
     except httpx.TimeoutException:
-        raise SiteDidNotAnswer(why="it took too long") from None
+        raise SiteDidNotAnswer(why="the site took too long to answer") from None
     except (OnionNeedsProxy, ProxyUnreachable) as error:
         is_down = isinstance(error, ProxyUnreachable)
         why = (

@@ -78,7 +78,7 @@ def _stamp_by_first_answering(
             reasons.append(f"{one.name}: {why.facts['why']}")
         except InvalidTimestamp as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
-    raise NoAuthorityAnswered(why="; ".join(reasons) or "none is known")
+    raise NoAuthorityAnswered(why="; ".join(reasons) or "this release lists none")
 
 
 def verify_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:

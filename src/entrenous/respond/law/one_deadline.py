@@ -35,8 +35,9 @@ class RequestEvent(StrEnum):
 
 
 class NoSuchRoute(NotFound):
-    """There is no legal route called {route} in this release, so no deadline was counted. For the
-    routes of a place: entrenous law routes --place GB
+    """
+    There is no legal route called {route} in this release, so no deadline was calculated. To list
+    the routes for a place: entrenous law routes --place GB
     """
 
 
@@ -49,8 +50,8 @@ class NoStartingEvent(Refused):
 
 class EventsOutOfOrder(Refused):
     """
-    The event "{later}" cannot be earlier than "{earlier}", so no deadline was counted. Check both
-    times, and whether each ends with its offset from UTC, such as +05:30.
+    The event "{later}" cannot be earlier than "{earlier}", so no deadline was calculated. Check
+    both times, and whether each ends with its offset from UTC, such as +05:30.
     """
 
 

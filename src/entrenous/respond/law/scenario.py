@@ -36,7 +36,7 @@ class BadScenarioValue(BadScenario):
 class UnknownPlatform(BadScenario):
     """
     There is no record of a platform called {name}. Nothing was looked up. Give its web address, or
-    say what kind of platform it is: the key platform_kind takes one of {kinds}.
+    set the key platform_kind to what kind of platform it is, which is one of {kinds}.
     """
 
 
@@ -108,7 +108,7 @@ def _parse_yes_or_no(key: str, value: object) -> bool:
 
 def _parse_text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _bad_value(key, value, "a text")
+        raise _bad_value(key, value, "a text that is not empty")
     return value.strip()
 
 

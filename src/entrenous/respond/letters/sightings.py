@@ -31,10 +31,11 @@ class ChatNotReached(Refused):
 
 
 class NoSightingToName(Refused):
-    """Nothing was drafted: case {name} does not say yet where the picture can be seen, so the
-    recipient of this letter would have nothing to look at. Add the web address of the page
-    (entrenous case add {name} --url -). If the picture is only in a chat, somebody who has the
-    message can report it in the app. To see these steps: entrenous law routes {name}
+    """
+    Nothing was drafted: case {name} does not say where the picture can be seen, so the recipient of
+    this letter would have nothing to look at. Add the web address of the page (entrenous case add
+    {name} --url -). If the picture is only in a chat, somebody who has the message can report it in
+    the app. To see the possible steps: entrenous law routes {name}
     """
 
 

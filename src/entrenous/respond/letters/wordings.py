@@ -19,8 +19,9 @@ _WORDINGS_FOLDER: Final = "wordings"
 
 
 class NoSuchLanguage(NotFound):
-    """There are no letters in {language} yet. There are letters in: en (English), de (Deutsch), fr
-    (français), es (español), pt (português). Choose one of them with --language.
+    """
+    There are no letters in the language "{language}". There are letters in: en (English), de
+    (Deutsch), fr (français), es (español), pt (português). Choose one of them with --language.
     """
 
 
@@ -73,7 +74,7 @@ def words_in_language(language: str) -> LanguageWords:
     """
     tag = language.strip().lower().replace("_", "-").partition("-")[0]
     if tag not in LETTER_LANGUAGES:
-        raise NoSuchLanguage(language=language.strip()[:20] or "no language")
+        raise NoSuchLanguage(language=language.strip()[:20])
     return parse_language_words(shipped_table(f"{_WORDINGS_FOLDER}/{tag}.toml"), f"{tag}.toml")
 
 

@@ -25,20 +25,21 @@ from entrenous.wire.text import is_local_address
 class SiteDidNotAnswer(Unreachable):
     """
     The page could not be fetched: {why}. Nothing was stored. The address may be wrong, or the site
-    may be down or block programs; try again later.
+    may be down or may block programs. Try again later.
     """
 
 
 class RobotsForbid(Refused):
     """
     The site's file robots.txt asks programs not to visit this page, so the page was not fetched.
-    Open it in your browser instead.
+    Open the page in your browser instead.
     """
 
 
 class NotOnTheWeb(Refused):
-    """This address is not on the public web, or leads to an address that is not, such as a device
-    in your own network. It was not fetched. Check the address.
+    """
+    This address is not on the public web, or leads to an address that is not, such as a device in
+    your own network. Nothing was fetched. Check the address.
     """
 
 
@@ -157,7 +158,7 @@ class PoliteWeb:
             if not target:
                 return FetchedPage(answer, current)
             current = normalize_web_address(target)
-        raise SiteDidNotAnswer(why="it led from one address to the next without an end")
+        raise SiteDidNotAnswer(why="the site redirected the request too many times")
 
     def _get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
@@ -204,7 +205,7 @@ def _parse_rules(answer: WebAnswer) -> RobotsRules | SiteDidNotAnswer:
     if answer.status in _CLIENT_ERROR_STATUSES and answer.status != _TOO_MANY_REQUESTS_STATUS:
         return EVERYTHING_ALLOWED
     if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS_STATUS:
-        return SiteDidNotAnswer(why="it did not show its rules for programs")
+        return SiteDidNotAnswer(why="the site did not provide its rules for programs (robots.txt)")
     return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
 
 

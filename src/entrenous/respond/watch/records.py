@@ -23,8 +23,8 @@ from entrenous.respond.watch.states import WatchedSighting
 
 class WatchingNotAgreed(Refused):
     """
-    The watched site sees each visit, so watching is off until you agree to what the site sees. No
-    page was fetched. Read about it first: entrenous case watch {name} --on {number}
+    The watched site sees each visit, so watching is off until you agree to that. No page was
+    fetched. To read what the site sees, and then agree: entrenous case watch {name} --on {number}
     """
 
 

@@ -85,7 +85,9 @@ def read_client_settings(
         BadSetting: a name is unknown or missing, or the file cannot be read.
     """
     if not isinstance(given, Mapping):
-        raise BadSetting(name="of the hook", wanted="names with values, as in docs/gate.md")
+        raise BadSetting(
+            name="for the hook", wanted="a mapping of names to values, as in docs/gate.md"
+        )
     for name in given:
         if name not in _SETTING_NAMES:
             wanted = "left out: there is no setting of this name"
@@ -99,13 +101,13 @@ def read_client_settings(
 def _read_token(file: object, environ: Mapping[str, str]) -> Secret:
     if file is None:
         if TOKEN_VARIABLE not in environ:
-            wanted = f"the path of the gate's operator.token, or {TOKEN_VARIABLE} be set"
+            wanted = f"the path of the gate's operator.token, unless {TOKEN_VARIABLE} is set"
             raise BadSetting(name="token_file", wanted=wanted)
         return Secret(environ[TOKEN_VARIABLE].strip().encode())
     try:
         return Secret(Path(str(file)).read_bytes()[:1000].strip())
     except (OSError, ValueError):
-        wanted = "the path of a file that this server may read"
+        wanted = "the path of a file that this server can read"
         raise BadSetting(name="token_file", wanted=wanted) from None
 
 

@@ -132,8 +132,8 @@ class OtherFileSystem(Unreachable):
 
 class FileNotMoved(Unreachable):
     """
-    {path} could not be moved to {folder}, and is still in its old place. Make sure that no program
-    reads it there, and move it yourself.
+    {path} could not be moved to {folder}, and is still where it was. Make sure that no program
+    reads the file there, and move it yourself.
     """
 
 

@@ -96,7 +96,7 @@ class BadPublishes(Malformed):
 class WrongToken(Unproven):
     """
     This request needs a valid token in the header "Authorization: Bearer ...". Nothing was changed.
-    The tokens are in the gate's data folder, in files that end with .token.
+    The tokens are in the gate's data folder, in files whose names end with .token.
     """
 
 
@@ -268,15 +268,15 @@ CountedNames = tuple[tuple[bytes, int], ...]
 
 class TooManyUploads(Unreachable):
     """
-    This account has reached the limit of uploads that are accepted in one hour, so this one was not
+    This account has already sent as many uploads as are accepted in one hour, so this one was not
     checked. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
-    platform{where}.
+    platform for help{where}.
     """
 
 
 class BadAccount(Malformed):
     """
-    The name of an account has 1 to 128 printable ASCII characters and no space. Nothing was
+    The name of an account has 1 to 128 printable ASCII characters and no spaces. Nothing was
     checked. Correct the name and send the upload again.
     """
 

@@ -138,9 +138,7 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 
 class GateFault(EntrenousError):
-    """
-    The gate failed. Nothing was published; try again later.
-    """
+    """The gate had an internal error. Nothing was published. Try again later."""
 
 
 def make_error_handler(access: GateAccess) -> Callable[[Request, Exception], Response]:

@@ -140,7 +140,7 @@ class ClaimRequests:
 def _check_printable(request: ClaimRequest) -> ClaimRequest:
     """Check that the words that reviewers will read are printable; raises BadClaim."""
     if not (request.reason + request.jurisdiction).isprintable():
-        raise BadClaim(why="a text has characters that cannot be printed")
+        raise BadClaim(why="a text contains characters that cannot be printed")
     return request
 
 

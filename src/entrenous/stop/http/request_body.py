@@ -32,8 +32,9 @@ class BrokenForm(Malformed):
 
 class LongForm(Malformed):
     """
-    This form has more than {parts} parts, or more than {limit_kb} kB besides the picture. Nothing
-    was checked. Send the picture in a field "file", and leave out fields that are not needed.
+    This form has more than {parts} parts, or more than {limit_kb} kB in addition to the picture.
+    Nothing was checked. Send the picture in a field "file", and leave out fields that are not
+    needed.
     """
 
 
@@ -148,7 +149,7 @@ class TooSlow(Malformed):
 
 class NotMedia(Malformed):
     """
-    Uploads with this content type cannot be checked: {content_type}. Nothing was checked. Send the
+    Uploads with this content type cannot be checked ({content_type}). Nothing was checked. Send the
     bytes of a picture, a clip or a sound, or a form (multipart/form-data) with a field "file".
     """
 

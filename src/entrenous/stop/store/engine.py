@@ -212,7 +212,7 @@ def _access_problem(path: Path) -> str:
     """Explain why SQLite could not open ``path`` or create files beside it, or return ""."""
     wanted = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
     if any(os.access(it, os.F_OK) and not os.access(it, rights) for it, rights in wanted):
-        return "this account may not read or write it"
+        return "this account is not allowed to read and write it"
     return ""
 
 

@@ -174,7 +174,7 @@ class BatchInserter:
             if not mine.written and mine.failure is None:
                 self._write_all()
         if not mine.written:
-            raise mine.failure or BankUnreachable(why="it did not say whether it stored this")
+            raise mine.failure or BankUnreachable(why="it did not confirm that it stored this")
 
     def _write_all(self) -> None:
         """Write all pending rows; the caller holds the lock."""

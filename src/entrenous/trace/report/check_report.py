@@ -372,7 +372,9 @@ def _labels_of_copy(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
     whose = tuple(copy.to for copy in report.copies if copy.sha256 == found)
     if not whose:
         raise _difference_error(
-            "the copy you gave", "which copies there are", f"none of them: {found.hex()}"
+            "the copy that you gave",
+            f"the SHA-256 hashes of {len(report.copies)} copies",
+            f"SHA-256 {found.hex()}, which is none of these",
         )
     return whose
 

@@ -123,8 +123,8 @@ class NothingToDisclose(NotFound):
 
 class OnlyPictureTracesDisclosed(NotFound):
     """
-    Trace {number} is about a clip or a sound, and a report with marks can be made for pictures
-    only. Nothing was written.
+    Trace {number} is about a clip or a sound, but only the marks of pictures can be disclosed in a
+    report. Nothing was written.
     """
 
 
