@@ -36,7 +36,7 @@ class VaultLocked(Refused):
 
 class StoppedByLock(EntrenousError):
     """
-    You locked the app, so what it was doing was stopped. Messages that are waiting to be sent are
+    You locked the app, so it stopped what it was doing. Messages that are waiting to be sent are
     kept.
     """
 

@@ -42,9 +42,9 @@ class UncheckedUpload(Unreachable):
 
 class ManyUploads(Unreachable):
     """
-    This account has already sent as many uploads as are checked in one hour, so this one was not
-    accepted. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
-    site for help{where}.
+    This account has reached its limit of uploads per hour, so this one was not accepted. Nothing
+    was published. Try again in {minutes} minutes, or ask the people who run this site for
+    help{where}.
     """
 
 

@@ -54,8 +54,9 @@ class CustodyLink:
 
 
 class ChainBroken(Unproven):
-    """The record of who handled case {name} is not valid from entry {number} on: {why}. Make no
-    changes, keep a copy of the device's folder, and show it to somebody you trust.
+    """
+    The record of who handled case {name} is not valid from entry {number} on: {why}. Make no
+    changes. Copy the device's folder, and show the copy to somebody you trust.
     """
 
 

@@ -50,9 +50,10 @@ class NothingToStamp(Refused):
 
 
 class ItemDiffersFromStamp(Unproven):
-    """Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the
-    case says {told}. Somebody changed the case afterwards. Make no changes, keep a copy of the
-    device's folder, and show it to somebody you trust.
+    """
+    Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the case
+    says {told}. Somebody changed the case afterwards. Make no changes. Copy the device's folder,
+    and show the copy to somebody you trust.
     """
 
 
@@ -63,13 +64,15 @@ class AuthorityUnreachable(Unreachable):
 
 
 class StampRefused(Unreachable):
-    """The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is safe
-    without one. Try again later, or use another authority.
+    """
+    The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is safe
+    without a stamp. Try again later, or use another authority.
     """
 
 
 class NoAuthorityAnswered(Unreachable):
-    """None of the stamp authorities issued a stamp: {why}. Your evidence is safe without one. Try
+    """
+    None of the stamp authorities issued a stamp: {why}. Your evidence is safe without a stamp. Try
     again when this device is online.
     """
 

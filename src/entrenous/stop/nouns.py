@@ -90,8 +90,8 @@ class BankTakesNoLists(Refused):
     """
     Lists cannot be imported into the bank {bank}. Nothing was imported. Two banks accept no lists:
     "people" contains what people registered themselves, and "released" contains uploads that a
-    reviewer released, so that they are accepted when they come again. Choose another name for your
-    list's bank.
+    reviewer released, so that they are accepted when they are sent again. Choose another name for
+    your list's bank.
     """
 
 
@@ -361,9 +361,9 @@ class BadUploadKeys(Refused):
 
 class BadTokenFile(Refused):
     """
-    {file} does not contain a token, which is 43 letters, digits, - and _. Nothing was started or
-    changed. Put the right token back. Or delete the file: the gate then makes a new token, and
-    everybody who used the old one needs the new one.
+    {file} does not contain a token, which has 43 characters (letters, digits, - and _). Nothing was
+    started or changed. Put the right token back. Or delete the file: the gate then makes a new
+    token, and everybody who used the old one needs the new one.
     """
 
 

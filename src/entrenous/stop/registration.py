@@ -251,8 +251,8 @@ class PartnerAlreadyKnown(Refused):
 
 class NoSuchPartner(NotFound):
     """
-    No platform with this key or name is known here. Nothing was changed. Ask its operator for the
-    key, then add it: entrenous gate partner add
+    No platform with this key or name is known here. Nothing was changed. Ask the platform's
+    operator for the key, then add it: entrenous gate partner add
     """
 
 

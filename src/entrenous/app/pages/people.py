@@ -59,8 +59,8 @@ class NoLinkGiven(Refused):
 
 class NoSuchContact(NotFound):
     """
-    The person of this page is not among your contacts on this device. Nothing was changed. Go back
-    to your people, and choose somebody from the list.
+    The person that this page is about is not among your contacts on this device. Nothing was
+    changed. Go back to the list of people, and choose somebody there.
     """
 
 

@@ -29,7 +29,8 @@ from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 
 class UnknownRoute(NotFound):
-    """No route called {route} applies to this case on {on}, so nothing was drafted. To list the
+    """
+    No legal route called {route} applies to this case on {on}, so nothing was drafted. To list the
     routes that apply: entrenous law routes {name}. A report to a platform needs no letter:
     entrenous case platform NAME
     """

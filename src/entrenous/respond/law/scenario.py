@@ -36,7 +36,7 @@ class BadScenarioValue(BadScenario):
 class UnknownPlatform(BadScenario):
     """
     There is no record of a platform called {name}. Nothing was looked up. Give its web address, or
-    set the key platform_kind to what kind of platform it is, which is one of {kinds}.
+    set the key platform_kind to the kind of platform, one of these: {kinds}.
     """
 
 

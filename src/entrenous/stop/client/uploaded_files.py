@@ -169,7 +169,7 @@ _HEADER_ENDING_BYTES: Final = frozenset(b"\r\n\0")
 class Unreadable(Malformed):
     """
     It is not clear which files this form contains, so the upload waits for review. Nothing was
-    published. Send it again as a plain form.
+    published. Send the files again as ordinary multipart/form-data.
     """
 
 

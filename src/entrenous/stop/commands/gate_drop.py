@@ -125,8 +125,8 @@ NamedAnswers = list[tuple[str, GateAnswer]]
 
 class OtherFileSystem(Unreachable):
     """
-    {folder} and {path} are on different file systems, so files cannot be moved in one step. The
-    gate was not asked, and nothing was moved. Choose a folder on the same file system as the files.
+    {folder} and {path} are on different file systems, so files cannot be moved in one step. No file
+    was checked or moved. Choose a folder on the same file system as the files.
     """
 
 

@@ -268,9 +268,9 @@ CountedNames = tuple[tuple[bytes, int], ...]
 
 class TooManyUploads(Unreachable):
     """
-    This account has already sent as many uploads as are accepted in one hour, so this one was not
-    checked. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
-    platform for help{where}.
+    This account has reached its limit of uploads per hour, so this one was not checked. Nothing was
+    published. Try again in {minutes} minutes, or ask the people who run this platform for
+    help{where}.
     """
 
 

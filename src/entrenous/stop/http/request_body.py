@@ -156,7 +156,7 @@ class NotMedia(Malformed):
 
 class NoFile(Malformed):
     """
-    This form has no field "file" with content, or it is incomplete. Nothing was checked. Send the
+    This form is incomplete, or has no field "file" with content. Nothing was checked. Send the
     picture in that field.
     """
 
