@@ -239,7 +239,7 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
     here = confirm_on_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     end_on_new_device(there, phone.device)
-    with pytest.raises(LinkEndedAfterGrant, match="revoke NAME --lost"):
+    with pytest.raises(LinkEndedAfterGrant, match=r"revoke\s+NAME\s+--lost"):
         poll_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     close_link_mailbox(here, ana.device)
