@@ -116,7 +116,7 @@ def test_the_language_is_the_wished_one_or_that_of_the_law(
 
 
 def test_another_language_is_refused_and_names_the_ones_there_are() -> None:
-    with pytest.raises(NoSuchLanguage, match=r"(?s)in the language .pl.\..*de \(Deutsch\)"):
+    with pytest.raises(NoSuchLanguage, match=r"(?s)in the language .pl.\..*de\s\(Deutsch\)"):
         draft_notice(full_case(), ROUTES["eu-dsa-16"], LATER, language="pl")  # type: ignore[index]
 
 
