@@ -82,14 +82,14 @@ class _Desk:
         read, wanted = attrgetter("__class__", *fields), (kind, *fields.values())
         return {key: row for key, row in self._rows[kind].items() if read(row) == wanted}
 
-    def letters(
+    def find_letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
         every = self.find(StoredLetter, mailbox=mailbox)
         waiting = [one for one in every if one.sequence > after and one.expires_at > at]
         return cut_full_page(sorted(waiting, key=lambda one: one.sequence)[:limit], full_bytes)
 
-    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
+    def find_due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
         rows: list[Any] = [row for row in self.find(kind) if _is_due(row, at)]
         return sorted(rows, key=lambda row: row.due_at)[:limit]
 

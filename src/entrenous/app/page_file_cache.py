@@ -124,8 +124,8 @@ def _first_frame_as_jpeg(untrusted_data: bytes, side_px: int) -> PageFile:
 
 
 def _sound_as_wav(untrusted_data: bytes) -> PageFile:
-    from entrenous.media.previews import wav_of  # noqa: PLC0415 - loads NumPy
+    from entrenous.media.previews import encode_wav  # noqa: PLC0415 - loads NumPy
 
     return PageFile(
-        wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav"
+        encode_wav(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav"
     )

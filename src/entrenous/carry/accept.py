@@ -238,8 +238,8 @@ async def list_waiting_envelopes(
     """
     present = now(relay)
 
-    def letters(view: RowView) -> list[StoredLetter]:
-        return view.letters(
+    def waiting_letters(view: RowView) -> list[StoredLetter]:
+        return view.find_letters(
             mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), PAGE_FULL_BYTES
         )
 
@@ -247,11 +247,12 @@ async def list_waiting_envelopes(
         require_owner(view, mailbox, token)
         return [
             WaitingEnvelope(one.envelope, one.sequence, one.sealed, one.expires_at)
-            for one in letters(view)
+            for one in waiting_letters(view)
         ]
 
     return await relay.mail.read(
-        list_envelopes_for_owner, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
+        list_envelopes_for_owner,
+        lambda view: (view.get(StoredMailbox, mailbox), waiting_letters(view)),
     )
 
 

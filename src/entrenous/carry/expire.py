@@ -251,7 +251,7 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     due = [
         (row, end)
         for kind, end in _ENDERS_OF_DUE_ROWS.items()
-        for row in tx.due(kind, present, _EXPIRED_ROWS_PER_BATCH)
+        for row in tx.find_due(kind, present, _EXPIRED_ROWS_PER_BATCH)
     ]
     for row, end in due:
         end(tx, row, present)
@@ -304,7 +304,7 @@ async def remove_orphan_blobs(relay: Relay) -> None:
     present, failed = now(relay), list[EntrenousError]()
     while len(failed) < _BLOB_FAILURES_MAX and (
         names := await relay.mail.read(
-            lambda view: view.due(OrphanBlob, present, _EXPIRED_ROWS_PER_BATCH)
+            lambda view: view.find_due(OrphanBlob, present, _EXPIRED_ROWS_PER_BATCH)
         )
     ):
         gone, stuck = list[str](), list[OrphanBlob]()
@@ -334,7 +334,8 @@ class _OrphanCollector:
         self.names = list[str]()
         self._put, self.drop = tx.put, tx.drop
         self.get, self.find, self.count = tx.get, tx.find, tx.count
-        self.count_and_sum, self.letters, self.due = tx.count_and_sum, tx.letters, tx.due
+        self.count_and_sum = tx.count_and_sum
+        self.find_letters, self.find_due = tx.find_letters, tx.find_due
 
     def put(self, row: object) -> None:
         if isinstance(row, OrphanBlob):

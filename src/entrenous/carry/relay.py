@@ -44,7 +44,7 @@ class RowView(Protocol):
         A field given as None selects rows in which it is NULL.
         """
 
-    def letters(
+    def find_letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
         """Return letters with a sequence above ``after`` that expire later than ``at``, by
@@ -54,7 +54,7 @@ class RowView(Protocol):
         bytes reaches ``full_bytes``.
         """
 
-    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
+    def find_due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
         """Return at most ``limit`` rows with a ``due_at`` not after ``at``, the earliest first."""
 
 

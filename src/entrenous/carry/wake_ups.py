@@ -135,6 +135,6 @@ async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
 
     def find_letter(view: RowView) -> bool:
         require_owner(view, mailbox, token)
-        return bool(view.letters(mailbox, 0, present, 1, 1))
+        return bool(view.find_letters(mailbox, 0, present, 1, 1))
 
     return await relay.mail.read(find_letter)

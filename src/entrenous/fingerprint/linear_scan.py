@@ -60,7 +60,7 @@ PAIRS_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Scratch:
+class _ComparisonBuffers:
     """Buffers for batches of comparisons; reused, because allocating takes longer than counting."""
 
     changed: Words
@@ -112,7 +112,7 @@ class ScanIndex:
         if not self.entries.size:
             return HashPairs.none()
         rows = max(1, PAIRS_AT_ONCE // self.entries.size)
-        scratch = _Scratch.of(rows, self.entries.size)
+        scratch = _ComparisonBuffers.of(rows, self.entries.size)
         found = [
             self._find_in_batch(queries[start : start + rows], radius, scratch).with_query_offset(
                 start
@@ -121,7 +121,7 @@ class ScanIndex:
         ]
         return HashPairs.joined(found)
 
-    def _find_in_batch(self, queries: Words, radius: int, scratch: _Scratch) -> HashPairs:
+    def _find_in_batch(self, queries: Words, radius: int, scratch: _ComparisonBuffers) -> HashPairs:
         """Return the same as :meth:`pairs` for one batch.
 
         Half of the bits are compared first. That excludes nearly all pairs, since unrelated hashes

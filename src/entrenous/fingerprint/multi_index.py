@@ -155,7 +155,7 @@ def _folded_cells(flips: Keys, width: int) -> Keys:
 
 
 _HASH_BITS: Final = 256
-_HIGHEST_BIT: Final = np.uint64(63)
+_HIGHEST_BIT_INDEX: Final = np.uint64(63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +173,7 @@ class FoldedQueries:
 
     @classmethod
     def without_duplicates(cls, queries: Words) -> Self:
-        is_complement = queries[:, 0] >> _HIGHEST_BIT
+        is_complement = queries[:, 0] >> _HIGHEST_BIT_INDEX
         upright = np.where(is_complement[:, None], ~queries, queries)
         rows: dict[bytes, int] = {}
         keys = [
@@ -205,8 +205,8 @@ class FoldedQueries:
 _PROBES_AT_ONCE: Final = 1 << 14
 # this many candidates are compared at a time, to limit memory if cells are crowded
 _CANDIDATES_AT_ONCE: Final = 1 << 18
-_BYTE_SUM: Final = np.uint32(0x01010101)
-_BYTE: Final = np.uint32(0xFF)
+_BYTE_SUM_FACTOR: Final = np.uint32(0x01010101)
+_LOW_BYTE_MASK: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
 _ROWS_MAX: Final = (1 << 32) - 1
 
@@ -237,7 +237,7 @@ class IndexSegment:
             raise ValueError("too many hashes for one index")
         starts = np.zeros(plan.buckets + 1, dtype=np.uint32)
         order = np.empty(plan.substrings * count, dtype=np.uint32)
-        for place, (first, size) in enumerate(_build_tables(plan)):
+        for place, (first, size) in enumerate(_table_ranges(plan)):
             listed = slice(place * count, (place + 1) * count)
             ends, order[listed] = _sort_buckets(plan.substring_column(words, place), size)
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
@@ -286,7 +286,7 @@ class IndexSegment:
         bits = _count_bits(changed)
         # an entry is near the query or its complement if the distance modulo 256 is from -31 to 31
         if self.plan.is_folded:
-            kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
+            kept = np.flatnonzero((bits + np.uint32(radius)) & _LOW_BYTE_MASK <= 2 * radius)
             distance = bits[kept].astype(np.int64)
             distance[(distance == 0) & (changed[kept, 0] != 0)] = 256
         else:
@@ -303,7 +303,7 @@ def _count_bits(changed: Words) -> NDArray[np.uint32]:
     bytes, which is three times as fast as summing along an axis.
     """
     counts = np.bitwise_count(changed).view(np.uint32).ravel()
-    counts *= _BYTE_SUM
+    counts *= _BYTE_SUM_FACTOR
     counts >>= np.uint32(24)
     return counts
 
@@ -332,7 +332,7 @@ def _candidate_batches(
         yield query, places
 
 
-def _build_tables(plan: SubstringPlan) -> list[tuple[int, int]]:
+def _table_ranges(plan: SubstringPlan) -> list[tuple[int, int]]:
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 

@@ -106,12 +106,12 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
     pixel_rows = np.clip(pixel_edge, start[..., None], stop[..., None])
     place = pixel_rows - centre[..., None]
     place /= reach
-    mass = np.diff(_tent_below(place), axis=-1)
+    mass = np.diff(_tent_integral(place), axis=-1)
     mass /= mass.sum(axis=-1, keepdims=True)
     return mass.astype(np.float32)
 
 
-def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tent_integral(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the integral of the tent ``1 - |x|`` on [-1, 1] from -1 to x. The array x is
     overwritten.
     """
@@ -131,7 +131,9 @@ SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pic
 # longer sides are subsampled, because a file of a kilobyte may have millions of pixels
 SIDE_PX_MAX: Final = 65_536
 _BLOCKS_AT_ONCE: Final = 8
-_SMALL_SAMPLES: Final = 1 << 20  # a picture with fewer samples may be copied an eighth at a time
+_SMALL_PICTURE_SAMPLES_MAX: Final = (
+    1 << 20
+)  # a picture with fewer samples may be copied an eighth at a time
 # PDQ divides the sum of gradients, in per cent, by this to get the quality
 GRADIENT_PER_QUALITY: Final = 90
 
@@ -183,7 +185,7 @@ def shrink_to_blocks(
     wide, high, from_right, from_below = full or OriginalSize(width_px, height_px)
     axis = reference_axis(high, shrunk_by, from_end=from_below)
     spans = reference_spans(high, shrunk_by, from_end=from_below)
-    at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
+    at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_PICTURE_SAMPLES_MAX else 1
     rows = []
     for first in range(0, BLOCKS_PER_SIDE, at_once):
         block_rows = slice(first, first + at_once)
@@ -245,7 +247,7 @@ def distance(one: Fingerprint, other: Fingerprint) -> int:
 UNCHANGED_ORIENTATION_NAME: Final = "as it is"
 # element i is for frequency i + 1
 _FLIP_SIGNS: Final = np.where(np.arange(FREQUENCIES) % 2 == 0, -1.0, 1.0).astype(np.float32)
-_EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
+_ALL_BITS_SET: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
 def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
@@ -298,4 +300,4 @@ ORIENTATION_NAMES: Final = tuple(
 
 def inverted_hash(bits: bytes) -> bytes:
     """Return the hash of the picture's negative, in which all bits are inverted."""
-    return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)
+    return (int.from_bytes(bits) ^ _ALL_BITS_SET).to_bytes(PDQ_BYTES)

@@ -124,7 +124,7 @@ _WORDS_PER_POINT: Final = 3  # for each found point, this many words are looked 
 # two points match if at most this many of their 64 signs (see keypoints.py) differ; Jegou et al.,
 # who proposed such signs ("Hamming embedding", 2008), use 22 to 24
 _DIFFERING_SIGNS_MAX: Final = 22
-_SIGNS_SPREAD: Final = 16.0
+_DIFFERING_SIGNS_SPREAD: Final = 16.0
 _ANGLE_CLASSES: Final = 16
 _SCALE_OCTAVES: Final = 10  # scales from found to sent range over this many octaves, from -5 to 5
 _SHARED_POINTS_MIN: Final = 9  # unrelated pictures share fewer points
@@ -232,7 +232,7 @@ class PointGallery:
             sent.append(other + start)
             differ.append(bits[one, other])
         at_found, at_sent = np.concatenate(found), np.concatenate(sent)
-        far = np.concatenate(differ).astype(np.float32) / np.float32(_SIGNS_SPREAD)
+        far = np.concatenate(differ).astype(np.float32) / np.float32(_DIFFERING_SIGNS_SPREAD)
         common = np.bincount(at_found, minlength=len(points.descriptors)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
         own = np.zeros(len(points.descriptors), ENTRY_DTYPE)

@@ -29,9 +29,9 @@ _VIEW_SIDE_SHARE_MIN: Final = 0.4
 _VIEW_AREA_SHARE_MIN: Final = 0.15
 # longest side to which a found picture is scaled down, for removing text
 _VIEW_SIDE_PX: Final = 160
-_STROKE_PX: Final = 9  # thinner strokes are removed
+_REMOVED_STROKE_PX_MAX: Final = 9  # thinner strokes are removed
 # largest difference in brightness levels within a plain bar, after JPEG and smoothing
-_BAR_LEVELS: Final = 10
+_BAR_SPREAD_LEVELS_MAX: Final = 10
 # minimum share of a row that must be plain; the rest may be what smoothing left of text
 _BAR_ROW_SHARE_MIN: Final = 0.8
 _BAR_HEIGHT_SHARE_MAX: Final = 0.3  # largest height of a bar at either end, as a share of the side
@@ -130,7 +130,7 @@ def small_views(pixels: Pixels) -> list[Pixels]:
         max(1, round(side * min(1.0, _VIEW_SIDE_PX / longest))) for side in pixels.shape[:2]
     )
     small = _resized(pixels, wide, high)
-    smooth = np.asarray(cv2.medianBlur(small, _STROKE_PX), np.uint8)
+    smooth = np.asarray(cv2.medianBlur(small, _REMOVED_STROKE_PX_MAX), np.uint8)
     top, bottom = _rows_inside_bars(small)
     left, right = _rows_inside_bars(small[top:bottom].transpose(1, 0, 2))
     inner = smooth[top:bottom, left:right]
@@ -144,12 +144,12 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
     Morphological closing removes dark text, since each sample takes the value of bright neighbours.
     Opening removes light text.
     """
-    stroke = np.ones((_STROKE_PX, _STROKE_PX), np.uint8)
+    stroke = np.ones((_REMOVED_STROKE_PX_MAX, _REMOVED_STROKE_PX_MAX), np.uint8)
     runs = [(0, 0)]
     for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
         plain = np.asarray(cv2.morphologyEx(pixels, how, stroke), np.int16)
         colours = np.median(plain, axis=1)[[0, -1], None, None]
-        near = np.abs(plain - colours).max(axis=3) <= _BAR_LEVELS
+        near = np.abs(plain - colours).max(axis=3) <= _BAR_SPREAD_LEVELS_MAX
         above, below = near.mean(axis=2) >= _BAR_ROW_SHARE_MIN
         runs.append((_initial_plain_rows(above), _initial_plain_rows(below[::-1])))
     above, below = (max(group) for group in zip(*runs, strict=True))

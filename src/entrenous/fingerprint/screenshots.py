@@ -112,10 +112,10 @@ def find_picture_boxes(grey: Floats) -> list[Box]:
     found.pop((0, grey.shape[0], 0, grey.shape[1]), None)
     sharpest = sorted(found, key=found.__getitem__, reverse=True)[: 2 * BOXES_MAX]
     likely = {box: round(found[box] * _filled_share(grey, box), 1) for box in sharpest}
-    return sorted(sharpest, key=lambda box: (-likely[box], -_area(box)))[:BOXES_MAX]
+    return sorted(sharpest, key=lambda box: (-likely[box], -_box_area(box)))[:BOXES_MAX]
 
 
-def _area(box: Box) -> int:
+def _box_area(box: Box) -> int:
     return (box[1] - box[0]) * (box[3] - box[2])
 
 
@@ -134,7 +134,7 @@ def usual_tile_boxes(grey: Floats) -> list[Box]:
     height_px, width_px = grey.shape
     none = np.zeros(1, dtype=np.bool_)
     found = [
-        (*_even_share(row, rows, height_px, down), *_even_share(column, columns, width_px, across))
+        (*_tile_range(row, rows, height_px, down), *_tile_range(column, columns, width_px, across))
         for down, across in ((none, none), (plain_rows(grey), plain_rows(grey.T)))
         for rows, columns in COLLAGE_GRIDS
         for row in range(rows)
@@ -148,7 +148,7 @@ def usual_tile_boxes(grey: Floats) -> list[Box]:
     return list(dict.fromkeys(wanted))
 
 
-def _even_share(
+def _tile_range(
     place: int, shares: int, length_px: int, plain: NDArray[np.bool_]
 ) -> tuple[int, int]:
     """Return where tile number ``place`` of ``shares`` equal tiles begins and ends.

@@ -30,12 +30,12 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
 from entrenous.media.completeness import clip_container_of
 
-CODECS: Final = frozenset(
+VIDEO_CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
 # In these codecs every frame is shown, and is an I, P or B frame. Other codecs have hidden frames,
 # or no B frames.
-_FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
+_CODECS_WITH_KNOWN_FRAME_TYPES: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _PREDICTION_BY_PICTURE_TYPE: Final = {
     PictureType.I: FramePrediction.WHOLE,
     PictureType.P: FramePrediction.FORWARD,
@@ -80,7 +80,7 @@ def video_stream_of(container: Any) -> Any:
     for stream in container.streams.video:
         context = stream.codec_context
         is_cover = bool(int(stream.disposition) & int(type(stream.disposition).attached_pic))
-        if context is None or is_cover or context.name not in CODECS:
+        if context is None or is_cover or context.name not in VIDEO_CODECS:
             unknown |= not is_cover
             continue
         context.thread_count = 1  # the sandbox forbids threads
@@ -119,7 +119,11 @@ def _frames(
     container: Any, stream: Any, clip_format: ClipFormat, cut: FrameSelection
 ) -> Iterator[Frame]:
     base = stream.time_base
-    kinds = _PREDICTION_BY_PICTURE_TYPE if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
+    kinds = (
+        _PREDICTION_BY_PICTURE_TYPE
+        if stream.codec_context.name in _CODECS_WITH_KNOWN_FRAME_TYPES
+        else {}
+    )
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
@@ -129,7 +133,7 @@ def _frames(
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
         if cut.apart_s > 0.0:
-            before = _check_order(max(at, 0.0), before)
+            before = _require_increasing_time(max(at, 0.0), before)
         if at >= cut.stop_s:
             return
         if at < cut.start_s - 1e-6 or round(at * float(clip_format.rate)) % cut.each:
@@ -141,7 +145,7 @@ def _frames(
             max(at, 0.0),
             clip_format.width_px,
             clip_format.height_px,
-            _planes(raw, clip_format),
+            _upright_planes(raw, clip_format),
             coded,
         )
 
@@ -156,7 +160,7 @@ def _decode_frames(container: Any, stream: Any) -> Iterator[Any]:
         raise DamagedClip from error
 
 
-def _check_order(at_s: float, before_s: float) -> float:
+def _require_increasing_time(at_s: float, before_s: float) -> float:
     """Check that the times of frames increase, even those of skipped frames.
 
     Raises:
@@ -167,7 +171,7 @@ def _check_order(at_s: float, before_s: float) -> float:
     raise DamagedClip
 
 
-def _planes(raw: Any, clip_format: ClipFormat) -> bytes:
+def _upright_planes(raw: Any, clip_format: ClipFormat) -> bytes:
     turns = _quarter_turns(raw)
     width, height = clip_format.width_px, clip_format.height_px
     if turns % 2:

@@ -43,7 +43,7 @@ def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
         walk(untrusted_data)
 
 
-def _walk_png(data: bytes) -> None:
+def _check_png(data: bytes) -> None:
     """Check a PNG's chunks: length, type, data, CRC, and that IEND is the last one.
 
     See W3C PNG, third edition, 5.3.
@@ -65,7 +65,7 @@ def _walk_png(data: bytes) -> None:
     raise IncompletePicture
 
 
-def _walk_webp(data: bytes) -> None:
+def _check_webp(data: bytes) -> None:
     """Check a WebP's lengths: the file's in the RIFF header, and each chunk's (RFC 9649, 2.4)."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
@@ -79,13 +79,13 @@ def _walk_webp(data: bytes) -> None:
         at += size & 1
 
 
-def _walk_picture_boxes(data: bytes) -> None:
-    end, _ = _walk_boxes(data, _PICTURE_BOXES, PictureDecodingFailed)
+def _check_picture_boxes(data: bytes) -> None:
+    end, _ = _scan_boxes(data, _PICTURE_BOXES, PictureDecodingFailed)
     if end > len(data):
         raise IncompletePicture
 
 
-def _walk_boxes(
+def _scan_boxes(
     data: bytes, names: frozenset[bytes], broken: type[EntrenousError]
 ) -> tuple[int, set[bytes]]:
     """Return the end of the last box, and the names of all boxes (ISO/IEC 14496-12, 4.2).
@@ -105,7 +105,7 @@ def _walk_boxes(
     return at, seen
 
 
-def _walk_tiff(data: bytes) -> None:
+def _check_tiff(data: bytes) -> None:
     """Check that the first directory is complete (TIFF 6.0, section 2).
 
     The header has its position, which is often at the end of the file.
@@ -118,11 +118,11 @@ def _walk_tiff(data: bytes) -> None:
 
 
 _STRUCTURE_CHECKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
-    PictureFormat.PNG: _walk_png,
-    PictureFormat.WEBP: _walk_webp,
-    PictureFormat.HEIC: _walk_picture_boxes,
-    PictureFormat.AVIF: _walk_picture_boxes,
-    PictureFormat.TIFF: _walk_tiff,
+    PictureFormat.PNG: _check_png,
+    PictureFormat.WEBP: _check_webp,
+    PictureFormat.HEIC: _check_picture_boxes,
+    PictureFormat.AVIF: _check_picture_boxes,
+    PictureFormat.TIFF: _check_tiff,
 }
 _SUBFILE_TYPE: Final = 254  # TIFF 6.0, section 8; bit 0 means a reduced version of another picture
 _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
@@ -206,11 +206,11 @@ def jpeg_outline_of(untrusted_data: bytes) -> JpegOutline:
         marker, at = untrusted_data[found.start() + 1], found.end()
         if marker == _EOI:
             return JpegOutline(frame, components, sharp, scans, found.start())
-        segment = _segment(untrusted_data, at)
+        segment = _read_segment(untrusted_data, at)
         if marker in _FRAME_MARKERS:
             frame, components = marker, frozenset(segment[8::3])
         elif marker == _SOS:
-            scans, sharp = scans + 1, sharp | _full_precision(segment)
+            scans, sharp = scans + 1, sharp | _components_with_full_precision(segment)
         at += len(segment)
 
 
@@ -278,7 +278,7 @@ def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
     return reached
 
 
-def _segment(data: bytes, at: int) -> bytes:
+def _read_segment(data: bytes, at: int) -> bytes:
     """Return a segment, beginning with its length field."""
     size = int.from_bytes(data[at : at + 2], "big")
     if at + max(size, 2) > len(data):
@@ -288,7 +288,7 @@ def _segment(data: bytes, at: int) -> bytes:
     return data[at : at + size]
 
 
-def _full_precision(scan: bytes) -> frozenset[int]:
+def _components_with_full_precision(scan: bytes) -> frozenset[int]:
     """Return the components whose DC values get their last bit in a scan: Ss = Al = 0 (B.2.3)."""
     first, lowest_bit = scan[-3:-2], scan[-1:]
     if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
@@ -325,14 +325,14 @@ def clip_container_of(untrusted_data: bytes) -> str:
         DamagedClip: its structure contradicts itself.
     """
     if untrusted_data.startswith(_EBML_ID):
-        _walk_elements(untrusted_data)
+        _check_ebml_elements(untrusted_data)
         return "matroska"
     if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"AVI ":
         if 8 + int.from_bytes(untrusted_data[4:8], "little") > len(untrusted_data) + 1:
             raise IncompleteClip
         return "avi"
     if untrusted_data[4:8] in _CLIP_BOXES:
-        _walk_clip_boxes(untrusted_data)
+        _check_clip_boxes(untrusted_data)
         return "mov"
     raise NoVideoFound
 
@@ -367,13 +367,13 @@ def _box_size(data: bytes, at: int) -> int:
     return int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
 
 
-def _walk_clip_boxes(data: bytes) -> None:
-    end, seen = _walk_boxes(data, _CLIP_BOXES, DamagedClip)
+def _check_clip_boxes(data: bytes) -> None:
+    end, seen = _scan_boxes(data, _CLIP_BOXES, DamagedClip)
     if end > len(data) or b"moov" not in seen:
         raise IncompleteClip
 
 
-def _walk_elements(data: bytes) -> None:
+def _check_ebml_elements(data: bytes) -> None:
     """Check an EBML header and the segment after it (RFC 8794).
 
     The length of the segment may be unknown, which is written as all ones.

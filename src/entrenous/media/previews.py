@@ -24,7 +24,7 @@ def small_jpeg(picture: Picture, longest_side_px: int) -> bytes:
     if image.mode in {"RGBA", "LA"}:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return jpeg_of(image, picture.profile)
+    return encode_jpeg(image, picture.profile)
 
 
 def frame_jpeg(frame: Frame) -> bytes:
@@ -35,7 +35,7 @@ def frame_jpeg(frame: Frame) -> bytes:
     planes = [_full_range(luma, 16.0, 219.0)]
     planes += [_full_range(one, 16.0, 224.0) for one in chroma]
     bands = [Image.fromarray(one).resize((frame.width_px, frame.height_px)) for one in planes]
-    return jpeg_of(Image.merge("YCbCr", bands))
+    return encode_jpeg(Image.merge("YCbCr", bands))
 
 
 def _full_range(plane: Pixels, low: float, span: float) -> Pixels:
@@ -45,7 +45,7 @@ def _full_range(plane: Pixels, low: float, span: float) -> Pixels:
     return full
 
 
-def jpeg_of(image: Image.Image, profile: bytes | None = None) -> bytes:
+def encode_jpeg(image: Image.Image, profile: bytes | None = None) -> bytes:
     """Encode an image as a JPEG with no metadata except its colour profile."""
     file = io.BytesIO()
     wanted: dict[str, Any] = {} if profile is None else {"icc_profile": profile}
@@ -54,7 +54,7 @@ def jpeg_of(image: Image.Image, profile: bytes | None = None) -> bytes:
     return file.getvalue()
 
 
-def wav_of(sound: Sound) -> bytes:
+def encode_wav(sound: Sound) -> bytes:
     """Return a sound as 16-bit WAV."""
     samples = np.frombuffer(sound.samples, np.float32)
     whole = np.rint(np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype("<i2")

@@ -373,12 +373,12 @@ def _aligned_spectra(
     for start in range(0, count, _BLOCK_FRAMES):
         size = min(_BLOCK_FRAMES, count - start)
         aligned[start : start + size] = frame_spectra(
-            _stretches_of_tiles(found_samples, path, first + start, size)
+            _aligned_frames(found_samples, path, first + start, size)
         )
     return aligned
 
 
-def _stretches_of_tiles(
+def _aligned_frames(
     found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.float32]:
     # pitch 1 means that the pitch was kept, perhaps while the tempo was changed, which shifts whole

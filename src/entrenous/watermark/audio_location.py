@@ -89,7 +89,7 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
     return np.clip(np.minimum(up, down), 0.0, 1.0).astype(np.float32)
 
 
-_TEMPOS: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
+_TEMPOS_TRIED: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
 _TEMPO_STEP: Final = 0.005  # half the difference between successive tempos that are tried
@@ -125,7 +125,7 @@ class FoundContour:
 def found_contour(mono: NDArray[np.float32]) -> FoundContour:
     """Return the contours of a found sound (16 kHz), one for each pitch shift that is tried."""
     powers = step_powers(mono)
-    return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
+    return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS_TRIED})
 
 
 def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
@@ -135,7 +135,7 @@ def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundP
     nearly as well.
     """
     tried = []
-    for tempo in _TEMPOS:
+    for tempo in _TEMPOS_TRIED:
         for pitch in {1.0, tempo}:
             stretched = _stretch_tempo(found.levels[pitch], tempo)
             for start, fit in _vote_on_starts(stretched, sent):

@@ -207,11 +207,11 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
         closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as line,
     ):
         line.wait_for_turn()
-        assert line.ready()
+        assert line.is_ready()
         assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         line._flushing.close()
         line._flushing = None
-        assert not line.ready()
+        assert not line.is_ready()
         tx = line.begin([])
         assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         tx.put(LETTER)
@@ -279,7 +279,7 @@ def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> No
         (3, 0, 9, 7),
     ]
     looks = [
-        lambda view, box=box, after=after, most=most: view.letters(
+        lambda view, box=box, after=after, most=most: view.find_letters(
             boxes[box], after, NOON - timedelta(hours=1), *most
         )
         for box, after, *most in wanted

@@ -175,9 +175,9 @@ def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> N
     ]
     elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
     bench.put(elsewhere, *reversed(letters))
-    found = bench.see(lambda view: view.letters(BOX, 2, NOON + timedelta(days=3), 2, 99))
+    found = bench.see(lambda view: view.find_letters(BOX, 2, NOON + timedelta(days=3), 2, 99))
     assert found == letters[3:5]
-    assert bench.see(lambda view: view.letters(BOX, 0, NOON, 2, 99)) == letters[:2]
+    assert bench.see(lambda view: view.find_letters(BOX, 0, NOON, 2, 99)) == letters[:2]
 
 
 @pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
@@ -191,7 +191,7 @@ def test_letters_end_with_the_one_that_fills_the_page(
     bench.put(*letters)
 
     def page(view: RowView) -> list[StoredLetter]:
-        return view.letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
+        return view.find_letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
 
     assert bench.see(page) == letters[:count]
     assert bench.run(bench.store.read(page, page)) == letters[:count]
@@ -202,9 +202,9 @@ def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
     rows = [OrphanBlob(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
     never = StoredToken(BOX, b"lock", None, 0, 0, NOON, None)
     bench.put(never, *rows)
-    found = bench.see(lambda view: view.due(OrphanBlob, NOON + timedelta(hours=3), 3))
+    found = bench.see(lambda view: view.find_due(OrphanBlob, NOON + timedelta(hours=3), 3))
     assert found == sorted(rows, key=lambda row: row.due_at)[:3]
-    assert bench.see(lambda view: view.due(StoredToken, NOON + timedelta(days=999), 9)) == []
+    assert bench.see(lambda view: view.find_due(StoredToken, NOON + timedelta(days=999), 9)) == []
 
 
 def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> None:
@@ -423,18 +423,18 @@ class AgainstMemory(RuleBasedStateMachine):
         at=moments,
         limit=st.integers(1, 4),
     )
-    def due(self, kind: type, at: datetime, limit: int) -> None:
-        self.both(lambda tx: tx.due(kind, at, limit))
+    def find_due(self, kind: type, at: datetime, limit: int) -> None:
+        self.both(lambda tx: tx.find_due(kind, at, limit))
 
     @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
-    def letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
+    def find_letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
         self.both(
             lambda tx: sorted(
                 (one.sequence, one.envelope)
-                for one in tx.letters(MailboxId(mailbox), after, at, 99, 999)
+                for one in tx.find_letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.both(lambda tx: len(tx.letters(MailboxId(mailbox), after, at, limit, 999)))
+        self.both(lambda tx: len(tx.find_letters(MailboxId(mailbox), after, at, limit, 999)))
 
     @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:

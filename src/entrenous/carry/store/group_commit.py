@@ -30,7 +30,7 @@ class GroupConnection(Protocol):
     def wait_for_turn(self) -> None:
         """Block until no other process writes; requests queue meanwhile."""
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether :meth:`begin` would return without blocking, so that the event loop may
         call it.
         """
@@ -44,7 +44,7 @@ class GroupConnection(Protocol):
     def commit(self, tx: UnitOfWork) -> None:
         """Write the unit of work and commit; the commit need not be durable yet."""
 
-    def ticket(self) -> object:
+    def sync_ticket(self) -> object:
         """Return what :meth:`sync` needs in order to flush all commits since the last ticket."""
 
     def sync(self, ticket: Any) -> None:
@@ -261,7 +261,7 @@ class GroupCommit:
         if not jobs and not reads and not self._closed:
             self._connection.roll_back()  # there is nothing to run
         self._is_exclusive = bool(jobs) and jobs[0].exclusive
-        if self._is_exclusive or not (reads or jobs) or not self._connection.ready():
+        if self._is_exclusive or not (reads or jobs) or not self._connection.is_ready():
             self._groups.put(_Group([*reads, *jobs], None))
             return
         try:
@@ -321,7 +321,7 @@ class GroupCommit:
     def _sync(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
         """Wait until a group is durable, then deliver its outcomes."""
         *outcomes, seen = sync_outcomes(
-            self._connection, [*outcomes, JobOutcome()], self._connection.ticket()
+            self._connection, [*outcomes, JobOutcome()], self._connection.sync_ticket()
         )
         self._sync_error = seen.error or self._sync_error
         deliver_outcomes(jobs, outcomes)

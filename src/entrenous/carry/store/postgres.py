@@ -86,7 +86,7 @@ class PostgresConnection:
         with connection.pipeline():
             self._begin(connection)
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether the database is connected, and the write lock taken if one is needed."""
         return self._is_connected() and (self._begun or not self._writes)
 
@@ -110,7 +110,7 @@ class PostgresConnection:
         if self._flushing is not None:
             self._flushes.add((self._flushing, seen[0] if seen else None))
 
-    def ticket(self) -> frozenset[_PendingFlush]:
+    def sync_ticket(self) -> frozenset[_PendingFlush]:
         ticket, self._flushes = frozenset(self._flushes), set()
         return ticket
 

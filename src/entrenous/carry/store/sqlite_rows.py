@@ -136,7 +136,7 @@ class SqliteConnection:
     def wait_for_turn(self) -> None:
         """Return at once: nobody else writes."""
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         return True
 
     def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:
@@ -156,7 +156,7 @@ class SqliteConnection:
         self._cursor.execute("COMMIT")
         tx.drop_cache(_CACHED_KINDS)
 
-    def ticket(self) -> None:
+    def sync_ticket(self) -> None:
         """Return None, since there is only one log."""
 
     def sync(self, _: object) -> None:

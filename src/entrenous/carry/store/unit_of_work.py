@@ -121,7 +121,7 @@ class QueryRecorder:
         self._ones[Query("count_and_sum", kind, tuple(fields), (what, *fields.values()))] = None
         return 0, 0
 
-    def letters(
+    def find_letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
         if self._pages:
@@ -129,7 +129,7 @@ class QueryRecorder:
             self._ones[query] = None
         return []
 
-    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
+    def find_due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
         self._ones[Query("due", kind, (), (at, limit))] = None
         return []
 
@@ -259,13 +259,13 @@ class UnitOfWork:
         query = Query("count_and_sum", kind, tuple(fields), (what, *fields.values()))
         return cast("tuple[int, int]", self._answer_from_database(query))
 
-    def letters(
+    def find_letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
         query = Query("letters", StoredLetter, (), (mailbox, after, at, limit, full_bytes))
         return cast("list[StoredLetter]", self._answer_from_database(query))
 
-    def due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
+    def find_due(self, kind: type[RowT], at: datetime, limit: int) -> list[RowT]:
         return cast("list[RowT]", self._answer_from_database(Query("due", kind, (), (at, limit))))
 
     def put(self, row: Any) -> None:
@@ -404,8 +404,9 @@ class UnitOfWork:
 class ReadOnlyView:
     """A read-only :class:`entrenous.carry.relay.RowView` of a unit of work."""
 
-    __slots__ = ("count", "count_and_sum", "due", "find", "get", "letters")
+    __slots__ = ("count", "count_and_sum", "find", "find_due", "find_letters", "get")
 
     def __init__(self, tx: UnitOfWork) -> None:
         self.get, self.find, self.count = tx.get, tx.find, tx.count
-        self.count_and_sum, self.letters, self.due = tx.count_and_sum, tx.letters, tx.due
+        self.count_and_sum = tx.count_and_sum
+        self.find_letters, self.find_due = tx.find_letters, tx.find_due

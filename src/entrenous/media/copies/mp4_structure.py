@@ -92,7 +92,7 @@ class _Track:
 
 def check_mp4(untrusted_data: bytes) -> None:
     """Check H.264 video with or without AAC sound; raises NotACopy."""
-    tracks, media_at, media = _top_level(untrusted_data, "video/mp4")
+    tracks, media_at, media = _parse_top_level(untrusted_data, "video/mp4")
     kinds = [track.kind for track in tracks]
     require(kinds in ([b"vide"], [b"vide", b"soun"]))
     _require_no_gaps(tracks, media_at, len(media))
@@ -102,12 +102,12 @@ def check_mp4(untrusted_data: bytes) -> None:
 
 def check_m4a(untrusted_data: bytes) -> None:
     """Check AAC sound; raises NotACopy."""
-    tracks, media_at, media = _top_level(untrusted_data, "audio/mp4")
+    tracks, media_at, media = _parse_top_level(untrusted_data, "audio/mp4")
     require([track.kind for track in tracks] == [b"soun"])
     _require_no_gaps(tracks, media_at, len(media))
 
 
-def _top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
+def _parse_top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
     """Return the tracks, and the position and content of the media data."""
     boxes = _boxes(data)
     require([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])

@@ -19,7 +19,7 @@ _MP3_KBITS: Final = {
     0: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MP3_RATES: Final = (44_100, 48_000, 32_000)
-_MP3_SLOWER: Final = {3: 1, 2: 2, 0: 4}
+_MP3_RATE_DIVISORS: Final = {3: 1, 2: 2, 0: 4}
 _MP3_SIDE_INFO_BYTES: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
 # size of these fields of the Info frame: flags, frames, bytes, seek table, quality
 _MP3_INFO_FIELDS_BYTES: Final = 116
@@ -165,7 +165,7 @@ def _read_mp3_frame(file: FileCursor) -> bytes:
     bits, rate = head[2] >> 4, head[2] >> 2 & 3
     require(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
     per_frame = 144 if version == 3 else 72
-    hz = _MP3_RATES[rate] // _MP3_SLOWER[version]
+    hz = _MP3_RATES[rate] // _MP3_RATE_DIVISORS[version]
     size = per_frame * _MP3_KBITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
     file.read_bytes(size - 4)
     return file.data[start : file.at]

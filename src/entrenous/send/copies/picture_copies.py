@@ -26,7 +26,7 @@ from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.media.picture_writer import quality_steps_needed, write_picture
-from entrenous.media.previews import amplified_difference, jpeg_of, small_jpeg
+from entrenous.media.previews import amplified_difference, encode_jpeg, small_jpeg
 from entrenous.media.resize import resize
 from entrenous.send.copies.worker_pool import (
     ordered_batches,
@@ -357,5 +357,5 @@ def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) ->
         copy.height_px,
         small_jpeg(original.picture, longest_side_px),
         small_jpeg(copy, longest_side_px),
-        jpeg_of(Image.fromarray(apart)),
+        encode_jpeg(Image.fromarray(apart)),
     )

@@ -161,7 +161,7 @@ def _signing_key(
         if person.id != statement.recipient or listed is None:
             continue
         for key, now in zip(person.devices, card.newest.said.devices, strict=True):
-            if key.device == statement.device and _same_device(now, listed):
+            if key.device == statement.device and _lists_device(now, listed):
                 return key
     raise _receipt_error(copy, "a device of its recipient's list", "no card with that list")
 
@@ -171,7 +171,7 @@ def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
     return {device_list_head(one.statement): one.said for one in card.lists}
 
 
-def _same_device(now: ListedDevice, listed: DeviceList) -> bool:
+def _lists_device(now: ListedDevice, listed: DeviceList) -> bool:
     """Return whether a list has the device with its current certificate."""
     return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
 

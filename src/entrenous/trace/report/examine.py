@@ -88,7 +88,7 @@ def _opencv_on_one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-_PACKAGES: Final = {
+_RECORDED_PACKAGES: Final = {
     "entrenous": "entrenous",
     "numpy": "numpy",
     "scipy": "scipy",
@@ -103,7 +103,7 @@ def program_versions() -> Mapping[str, str]:
     depend on them. ``program`` is the SHA-256 of Entrenous's source files.
     """
     return {
-        **{name: version(package) for name, package in _PACKAGES.items()},
+        **{name: version(package) for name, package in _RECORDED_PACKAGES.items()},
         "opencv": cv2.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

@@ -92,29 +92,29 @@ class FrameRows:
     def best_timing_through(self, near: Timing, found_s: float, sent_s: float) -> Timing:
         """Return the best timing near ``near`` that maps found time ``found_s`` to ``sent_s``."""
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
-        return self._best(sent_s - speeds * found_s, speeds)
+        return self._best_timing(sent_s - speeds * found_s, speeds)
 
     def best_timing_anywhere(self) -> Timing:
         speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
         )
-        return self._best(middles - speed * float(np.mean(self.found_times)), speed)
+        return self._best_timing(middles - speed * float(np.mean(self.found_times)), speed)
 
     def refine(self, near: Timing) -> Timing:
         """Return the best timing within a few frames and a few per cent of ``near``."""
-        frame_s = self._frame_s()
+        frame_s = self._seconds_per_frame()
         middle = float(np.mean(self.found_times))
         shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFTS)
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         shift, speed = (grid.ravel() for grid in np.meshgrid(shifts, speeds, indexing="ij"))
-        return self._best(near.start_s + near.speed * middle + shift - speed * middle, speed)
+        return self._best_timing(near.start_s + near.speed * middle + shift - speed * middle, speed)
 
-    def _best(self, starts: Times, speeds: Times) -> Timing:
+    def _best_timing(self, starts: Times, speeds: Times) -> Timing:
         wanted = starts[:, None] + speeds[:, None] * self.found_times[None, :]
         likeness = _Likeness.of(self.found, self.sent, self.covered)
         scores = likeness.of_hypotheses(nearest_indices(self.sent_times, wanted))
-        frame_s = self._frame_s()
+        frame_s = self._seconds_per_frame()
         outside = (wanted < self.sent_times[0] - frame_s) | (wanted > self.sent_times[-1] + frame_s)
         scores -= outside.mean(axis=1)
         best = int(scores.argmax())
@@ -122,10 +122,10 @@ class FrameRows:
 
     def _speed_slack(self) -> float:
         """Return the uncertainty of the speed if both ends may be off by a few frames."""
-        frame_s = self._frame_s()
+        frame_s = self._seconds_per_frame()
         return min(0.03, 3.0 * frame_s / max(float(np.ptp(self.found_times)), frame_s))
 
-    def _frame_s(self) -> float:
+    def _seconds_per_frame(self) -> float:
         steps = np.diff(self.sent_times)
         return float(np.median(steps)) if len(steps) else 0.04
 

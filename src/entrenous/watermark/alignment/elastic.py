@@ -175,10 +175,10 @@ def _stiffness_matrix(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
     slack: float = _BEND_STIFFNESS * longest / max(spans) ** _BEND_STIFFNESS_EXPONENT
-    return np.asarray(_stiffness(*lattice.shape[:2]) / slack**2, np.float64)
+    return np.asarray(_bending_energy_matrix(*lattice.shape[:2]) / slack**2, np.float64)
 
 
-def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
+def _bending_energy_matrix(rows: int, columns: int) -> NDArray[np.float64]:
     """Return the matrix of a lattice's bending energy, as for a thin plate.
 
     The energy is the sum of squared second differences along rows, along columns and mixed.

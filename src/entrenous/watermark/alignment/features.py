@@ -58,7 +58,7 @@ def extract_from_luma(
 ) -> Features:
     """Do the same as :func:`extract_features`, from luma (h, w)."""
     height, width = grey.shape
-    found = stretch_contrast(resize_to_side(grey, analysed_px(max(width, height), side_px)))
+    found = stretch_contrast(resize_to_side(grey, analysed_side_px(max(width, height), side_px)))
     points, descriptors, _ = _find_points(found, limit)
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
@@ -93,7 +93,7 @@ def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Feat
     return Features(found.size, found.points, np.ascontiguousarray(cells).reshape(-1, 128))
 
 
-def analysed_px(longest_px: int, side_px: int) -> int:
+def analysed_side_px(longest_px: int, side_px: int) -> int:
     """Return the longest side that a picture has when its features are computed."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
 
@@ -212,7 +212,7 @@ class FeatureViews:
         ``side_px`` 0 means features of large shapes only. With ``mirrored`` or ``inverted``, only
         the descriptors change; the points keep their positions in the original picture.
         """
-        looked_at = analysed_px(max(self.size), side_px) if side_px else 0
+        looked_at = analysed_side_px(max(self.size), side_px) if side_px else 0
         if looked_at not in self._cache:
             self._cache[looked_at] = (
                 extract_from_luma(self.grey, side_px=looked_at)

@@ -82,7 +82,7 @@ class _SpectralSearch:
         The second result is where it matches: (row, column).
         """
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
-        padded = self._padded(found)
+        padded = self._padded_size(found)
         one, plane, square = np.conj(_spectra_of(found - level, mask, padded))
         ones, sent, squares = self._spectra_at(padded)
         products = (ones * one, sent * one, ones * plane, sent * plane, squares * one)
@@ -100,9 +100,9 @@ class _SpectralSearch:
             np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
         )
         row, column = np.unravel_index(int(confidence.argmax()), confidence.shape)
-        return float(confidence[row, column]), self._shift(int(row), int(column), padded)
+        return float(confidence[row, column]), self._shift_of_peak(int(row), int(column), padded)
 
-    def _padded(self, found: Plane) -> tuple[int, int]:
+    def _padded_size(self, found: Plane) -> tuple[int, int]:
         """Return the smallest size that is fast to transform and at least the sum of both sizes.
 
         At that size, no shift wraps around.
@@ -118,7 +118,7 @@ class _SpectralSearch:
             self._spectra[padded] = _spectra_of(self._sent, np.ones_like(self._sent), padded)
         return self._spectra[padded]
 
-    def _shift(self, row: int, column: int, padded: tuple[int, int]) -> tuple[int, int]:
+    def _shift_of_peak(self, row: int, column: int, padded: tuple[int, int]) -> tuple[int, int]:
         high, wide = self.shape
         return (
             row if row < high else row - padded[0],
