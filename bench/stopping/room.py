@@ -80,7 +80,7 @@ def made(count: int, shards: int) -> dict[str, float]:
         bank = cast("BankStore", Made(count))
         began = time.process_time()
         for shard in Shard.shards_of(shards):
-            write_base(Path(folder) / shard.file, *build_from_bank(bank, shard), shard)
+            write_base(Path(folder) / shard.file_name, *build_from_bank(bank, shard), shard)
         took = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
         index = FileIndex(Path(folder), bank, shards)

@@ -125,7 +125,7 @@ def _parse_content_id(untrusted_id: object) -> str:
     return text
 
 
-# Digits; larger numbers might exceed the 63 bits of the tables' numbers.
+# In digits. A longer number might not fit into the 63 bits of a number in the tables.
 CONTENT_NUMBER_DIGITS_MAX: Final = 18
 _CHANGES_PER_READ: Final = 1000
 

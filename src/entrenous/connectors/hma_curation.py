@@ -114,9 +114,9 @@ class ExchangeRequests:
             "checkpoint_ts": whole_at,
             "fetched_items": self.sources.count_live(source.name),
             "last_fetch_complete_ts": whole_at,
-            "last_fetch_succeeded": True if checkpoint.at_end else None,
+            "last_fetch_succeeded": True if checkpoint.was_read_to_end else None,
             "running_fetch_start_ts": None,
-            "up_to_date": checkpoint.at_end,
+            "up_to_date": checkpoint.was_read_to_end,
         }
 
     def _source_named(self, untrusted_name: str) -> Source:

@@ -124,13 +124,13 @@ class GateModule:
         return is_held and self._setting.on_hold == "quarantine"
 
     def _hide_soon(
-        self, server: str | None, file: str, case: str, tries: int = _HIDE_ATTEMPTS_MAX
+        self, server: str | None, file: str, case: str, attempts: int = _HIDE_ATTEMPTS_MAX
     ) -> None:
         self._api.delayed_background_call(
-            _HIDE_RETRY_MS, self._hide, server, file, case, tries, desc="entrenous_hide"
+            _HIDE_RETRY_MS, self._hide, server, file, case, attempts, desc="entrenous_hide"
         )
 
-    async def _hide(self, server: str | None, file: str, case: str, tries: int) -> None:
+    async def _hide(self, server: str | None, file: str, case: str, attempts: int) -> None:
         """Quarantine this one file as soon as it has a row.
 
         Synapse's own function would hide all copies of the same bytes, including those uploaded
@@ -144,8 +144,8 @@ class GateModule:
         )
         if await self._api.run_db_interaction("entrenous_hide", _execute_statement, sql, values):
             self._hidden[case] = None
-        elif tries > 0:
-            self._hide_soon(server, file, case, tries - 1)
+        elif attempts > 0:
+            self._hide_soon(server, file, case, attempts - 1)
         else:
             _LOG.warning("not hidden, since it has no row: case=%s", case)
 

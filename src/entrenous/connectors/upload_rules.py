@@ -227,9 +227,9 @@ class UploadRules:
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
         if _ENCODED_SPECIAL_PATTERN.search(sent):
             return True
-        return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
+        return self._is_upload_path(path) or (bool(sent) and self._is_upload_path(unquote(sent)))
 
-    def _covers(self, decoded: str) -> bool:
+    def _is_upload_path(self, decoded: str) -> bool:
         plain = _normalize_path(decoded)
         is_odd = not plain.isprintable() or _AMBIGUOUS_PATH_PATTERN.search(plain) is not None
         return is_odd or any(

@@ -195,7 +195,7 @@ def _is_stale(
     """
     if stale_after is None:
         return False
-    if checkpoint.at_end and checkpoint.whole_at is not None:
+    if checkpoint.was_read_to_end and checkpoint.whole_at is not None:
         return now - checkpoint.whole_at >= stale_after
     return now - begun_at >= max(stale_after, timedelta(days=1))
 

@@ -122,7 +122,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """A source's record of hashes to protect; without hashes, it was withdrawn.
+    """A source's record of hashes to protect. A record without hashes was withdrawn.
 
     ``key`` is the source's own id for it; ``version`` increases when the record changes.
     """
@@ -179,7 +179,7 @@ class Checkpoint:
     whole_at: datetime | None = None
 
     @property
-    def at_end(self) -> bool:
+    def was_read_to_end(self) -> bool:
         """Return whether this generation was read to its end at least once."""
         begun_at, whole_at = self.begun_at, self.whole_at
         return begun_at is not None and whole_at is not None and whole_at >= begun_at

@@ -29,7 +29,9 @@ class IndexStore(Protocol):
     """
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all registered hashes within 31 bits, of whole pictures or of parts."""
+        """Return the registered hashes, of whole pictures or of parts, that differ from one of
+        ``hashes`` in at most 31 bits.
+        """
 
     def part_hash_count(self) -> int:
         """Return the number of part hashes known to the last look-up; withdrawn ones still count

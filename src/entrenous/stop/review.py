@@ -121,16 +121,16 @@ def find_decided_together(
     return [
         one
         for one in waiting
-        if _is_same_file(review, one) or _is_covered_by_decision(review, one, state)
+        if _is_same_file(review, one) or _decision_applies_to(review, one, state)
     ]
 
 
-def _is_covered_by_decision(review: Review, other: Review, state: ReviewState) -> bool:
+def _decision_applies_to(review: Review, other: Review, state: ReviewState) -> bool:
     near = are_similar_hashes(review.bits, other.bits, _DECIDED_TOGETHER_BITS_MAX[state])
-    return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
+    return near and (state is not ReviewState.RELEASED or _release_overrules_matches(review, other))
 
 
-def _release_covers(review: Review, other: Review) -> bool:
+def _release_overrules_matches(review: Review, other: Review) -> bool:
     """Return whether a release of ``review`` overrules all matches of ``other``."""
     wholes = [match.distance for match in other.decision.matches if not match.part]
     claims = {match.claim for match in other.decision.matches}

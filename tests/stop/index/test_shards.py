@@ -61,7 +61,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -
     FileIndex(folder, bank, 4)
     told = 0
     for shard in Shard.shards_of(4):
-        for kind in read_base(folder / shard.file).segments:
+        for kind in read_base(folder / shard.file_name).segments:
             rows = hash_words(kind)
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
@@ -76,7 +76,7 @@ def test_another_number_of_shards_rewrites_all_files(
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
     agrees(index, bank)
-    assert files(folder) == {shard.file for shard in Shard.shards_of(after)}
+    assert files(folder) == {shard.file_name for shard in Shard.shards_of(after)}
     assert index.state().in_base == bank.count_claims_and_hashes().hashes
 
 
@@ -109,7 +109,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
-    mine = folder / Shard.shards_of(4)[shard_of(secret, 4)].file
+    mine = folder / Shard.shards_of(4)[shard_of(secret, 4)].file_name
     before = read_base(mine).count
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
@@ -122,7 +122,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
 def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
-    one, other = (folder / shard.file for shard in Shard.shards_of(2))
+    one, other = (folder / shard.file_name for shard in Shard.shards_of(2))
     match harm:
         case "gone":
             one.unlink()

@@ -27,7 +27,7 @@ _NEXT_ADDRESS_CHARS_MAX: Final = 2000
 
 
 class _RangeCheckpoint(msgspec.Struct, frozen=True):
-    """The range of time that is being read, or, if ``to`` is None, the start of the next range."""
+    """The range of time that is being read, or, if ``to`` is "", the start of the next range."""
 
     start: str = _FIRST_RANGE_START
     to: str = ""

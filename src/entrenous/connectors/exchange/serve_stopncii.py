@@ -159,8 +159,8 @@ class _StopNciiApi:
         seen = update_marks(self.exchange)
         if token:
             after, upto = _parse_token(token)
-        # Only a start time proves which records a client has stored, since it may crash between
-        # pages.
+        # Only a start time proves which records a client has stored, since the client may crash
+        # between pages.
         else:
             after, upto = change_number_before(start_s, self.exchange), seen.number
             self.exchange.served.record_read_position(partner, after)

@@ -119,7 +119,7 @@ class ReviewClient:
         """Return the queue with its oldest item, or with the next item after the case ``after``."""
         return self._parse_form(self._request("GET", "", after, query={"after": after}), ShownQueue)
 
-    def review(self, case: str) -> ShownReview:
+    def get_review(self, case: str) -> ShownReview:
         return self._parse_form(self._request("GET", "/{}", case), ShownReview)
 
     def decide(self, case: str, decision: str, shown: Sequence[str]) -> ShownReview:
@@ -137,7 +137,7 @@ class ReviewClient:
         """
         return self._request("GET", "/{}/view", case)
 
-    def upload(self, case: str) -> bytes:
+    def original_bytes(self, case: str) -> bytes:
         """Return the original bytes of an upload, which are untrusted; raises UploadNotKept too."""
         return self._request("GET", "/{}/upload", case)
 

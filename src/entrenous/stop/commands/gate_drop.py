@@ -182,7 +182,7 @@ def ask_about_files(
             answers = _ask_about_mail_parts(client, account)
         else:
             ask = partial(client.ask_file, account=account)
-            answers = _ask_each(files or [], ask, quarantine, failed)
+            answers = _ask_about_each_file(files or [], ask, quarantine, failed)
     _print_answers(answers, as_json=as_json)
     for error in failed:
         hint(join_wrapped_lines(str(error)))
@@ -211,7 +211,7 @@ def _exit_with_try_again_status() -> Iterator[None]:
         raise typer.Exit(_TRY_AGAIN_EXIT_STATUS) from None
 
 
-def _ask_each(
+def _ask_about_each_file(
     files: list[Path],
     ask: Callable[[Path], GateAnswer],
     quarantine: Path | None,

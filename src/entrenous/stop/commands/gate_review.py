@@ -179,7 +179,9 @@ def _open_review_client(
 
 def _print_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
     if after:
-        client.review(after)  # raises if there is no such case; otherwise all cases would be listed
+        client.get_review(
+            after
+        )  # raises if there is no such case; otherwise all cases would be listed
     queue = client.next_waiting(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
@@ -267,7 +269,7 @@ def _write_upload(
     """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)
-    write_new(out, client.upload(case) if clear else client.blurred_preview(case))
+    write_new(out, client.original_bytes(case) if clear else client.blurred_preview(case))
     if as_json:
         schema = "entrenous/gate-view/1"
         print_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
@@ -282,7 +284,7 @@ def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: boo
     On a terminal, the case is first shown and the person asked to confirm, since a case number is
     easily mistyped. The decision does not cover claims that match only later.
     """
-    before = client.review(case)
+    before = client.get_review(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":
         for line in _facts_in_words(before):
             hint(join_wrapped_lines(line))

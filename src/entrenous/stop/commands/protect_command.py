@@ -301,10 +301,10 @@ def unprotect(
             with open_registration_client(protection.gate_url, proxy) as client:
                 protection = withdraw_protection(protection, client, device)
         except EntrenousError as why:
-            # Only with the token can a confirmed registration be ended.
+            # A confirmed registration can be ended only with the token.
             if off_list and protection.state is None:
                 delete_protection(protection, device)
-                _print_forgotten(protection, as_json=as_json)
+                _print_forgotten_registration(protection, as_json=as_json)
                 return
             _hint_after_failure(protection, why)
             raise
@@ -331,7 +331,7 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
         )
 
 
-def _print_forgotten(protection: Protection, *, as_json: bool) -> None:
+def _print_forgotten_registration(protection: Protection, *, as_json: bool) -> None:
     """Say that this device no longer has the token, so that only the platform's staff can end the
     registration.
     """

@@ -243,13 +243,13 @@ class HourlyLimit:
             self.hour, self.every = hour, 0
             self.counts.clear()
         counted = client_networks(client)
-        if self.every >= self.of_all or any(self._is_full(*one) for one in counted):
+        if self.every >= self.of_all or any(self._has_reached_limit(*one) for one in counted):
             raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
         self.every += 1
         for name, _ in counted:
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def _is_full(self, name: str, times: int) -> bool:
+    def _has_reached_limit(self, name: str, times: int) -> bool:
         return self.counts.get(name, 0) >= times * self.per_hour
 
 
@@ -323,12 +323,12 @@ class AccountCounter:
             known, self.uploads, self.access.uploads_per_account
         ) or _is_limit_reached(names, self.refused, self.access.refused_per_account):
             raise self._too_many_uploads(now)
-        _count_one(known, self.uploads)
+        _add_one_to_counts(known, self.uploads)
 
     def count_refusal(self, names: CountedNames, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
         self._start_hour(now)
-        _count_one(names, self.refused)
+        _add_one_to_counts(names, self.refused)
 
     def _start_hour(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -354,7 +354,7 @@ def _is_limit_reached(names: CountedNames, counts: dict[bytes, int], most: int) 
     return most > 0 and any(counts.get(name, 0) >= most * times for name, times in names)
 
 
-def _count_one(names: CountedNames, counts: dict[bytes, int]) -> None:
+def _add_one_to_counts(names: CountedNames, counts: dict[bytes, int]) -> None:
     for name, _ in names:
         if name in counts or len(counts) < _NAMES_REMEMBERED_MAX:
             counts[name] = counts.get(name, 0) + 1

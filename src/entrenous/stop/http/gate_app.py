@@ -179,12 +179,12 @@ async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIter
     uploads. Closing waits for at most one call.
     """
     async with anyio.create_task_group() as group:
-        group.start_soon(_run_pieces, work, every_s)
+        group.start_soon(_run_with_pauses, work, every_s)
         yield
         group.cancel_scope.cancel()
 
 
-async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
+async def _run_with_pauses(work: Callable[[], object], every_s: float) -> None:
     while True:
         began = anyio.current_time()
         did = await run_after_answer(work)

@@ -1,4 +1,6 @@
-"""Read an upload's body or multipart form (RFC 7578): limits first, nothing decoded."""
+"""Read an upload's body or multipart form (RFC 7578): the limits are checked first, and nothing is
+decoded.
+"""
 
 from __future__ import annotations
 

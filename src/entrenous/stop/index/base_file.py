@@ -46,7 +46,7 @@ _FIRST_BYTE_MASK: Final = np.uint64(0xFF)  # mask of a hash's first byte: words 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of ``of`` parts of an index; ``number`` counts from 0.
+    """One part of an index that is divided into ``of`` parts; ``number`` counts from 0.
 
     It has the hashes whose first byte times ``of``, divided by 256 and rounded down, is ``number``.
     """
@@ -63,7 +63,7 @@ class Shard:
         return tuple(cls(number, of) for number in range(of))
 
     @property
-    def file(self) -> str:
+    def file_name(self) -> str:
         """Return the name of the shard's file."""
         return (
             _SINGLE_SHARD_FILE_NAME
@@ -110,7 +110,7 @@ def remove_files_of_other_shard_counts(folder: Path, shards: Sequence[Shard]) ->
 
     They contain hashes and are no longer updated.
     """
-    current = {shard.file for shard in shards}
+    current = {shard.file_name for shard in shards}
     for path in folder.glob(f"{_SINGLE_SHARD_FILE_NAME}*"):
         if path.name not in current:
             path.unlink(missing_ok=True)

@@ -68,7 +68,7 @@ class HashesOfKind:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
     def find_near_hashes(self, queries: Words, map_search: MapSearch = map) -> list[NearHash]:
-        """Return all registered hashes within 31 bits.
+        """Return all registered hashes that differ from a query in at most 31 bits.
 
         ``map_search`` applies the search to all shards, one after the other or at the same time.
         """
@@ -133,7 +133,7 @@ class IndexSnapshot:
     def find_near_hashes(
         self, hashes: Sequence[bytes], *, part: bool, map_search: MapSearch = map
     ) -> list[NearHash]:
-        """Return all registered hashes within 31 bits."""
+        """Return all registered hashes that differ from one of ``hashes`` in at most 31 bits."""
         if part:
             return self.parts.find_near_hashes(hashes_as_words(hashes), map_search)
         same = tuple(hashes)
@@ -212,7 +212,10 @@ class FileIndex:
         self._switch_to_bases(self._bases)
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all registered hashes within 31 bits, including the newest."""
+        """Return all registered hashes that differ from one of ``hashes`` in at most 31 bits.
+
+        The newest are included.
+        """
         return self._catch_up().find_near_hashes(hashes, part=part, map_search=self._map)
 
     def part_hash_count(self) -> int:
@@ -221,7 +224,7 @@ class FileIndex:
 
     def refresh(self) -> None:
         """Switch to the bases that another process has written, if there are any."""
-        there = [file_identity(self._folder / shard.file) for shard in self._shards]
+        there = [file_identity(self._folder / shard.file_name) for shard in self._shards]
         if None in there or there == [base.file for base in self._bases]:
             return
         bases = self._usable_bases()
@@ -237,7 +240,7 @@ class FileIndex:
         """
         if self._reread.bases is not self._bases:
             self._reread = BaseVerifier(self._bases)
-        paths = (self._folder / shard.file for shard in self._shards)
+        paths = (self._folder / shard.file_name for shard in self._shards)
         if any(was_truncated(*one) for one in zip(paths, self._bases, strict=True)):
             return True
         return not self._reread.verify_some(most_bytes)
@@ -321,9 +324,9 @@ class FileIndex:
     def _write_shards(self, make_segments: Callable[[Shard], WholesAndParts]) -> Bases:
         """Make and write shards one by one, to save memory, and map them from the disk."""
         for shard in self._shards:
-            write_base(self._folder / shard.file, *make_segments(shard), shard)
+            write_base(self._folder / shard.file_name, *make_segments(shard), shard)
         remove_files_of_other_shard_counts(self._folder, self._shards)
-        return tuple(read_base(self._folder / shard.file) for shard in self._shards)
+        return tuple(read_base(self._folder / shard.file_name) for shard in self._shards)
 
     def _base_from_bank(self, shard: Shard) -> WholesAndParts:
         return build_from_bank(self._bank, shard)
@@ -341,7 +344,7 @@ class FileIndex:
 
     def _usable_base(self, shard: Shard) -> IndexBase | None:
         try:
-            base = read_base(self._folder / shard.file)
+            base = read_base(self._folder / shard.file_name)
         except (FileNotFoundError, DamagedBase):
             return None
         return base if base.shard == shard and _belongs_to_bank(base, self._bank) else None
@@ -351,7 +354,7 @@ def index_condition(folder: Path, shards: int = 1) -> str:
     """Check the bases in ``folder``: "sound", "damaged" or "missing". Changes nothing."""
     try:
         for shard in Shard.shards_of(shards):
-            read_base(folder / shard.file)
+            read_base(folder / shard.file_name)
     except FileNotFoundError:
         return "missing"
     except DamagedBase:
@@ -361,7 +364,7 @@ def index_condition(folder: Path, shards: int = 1) -> str:
 
 def index_written_at(folder: Path, shards: int = 1) -> datetime:
     """Return when the oldest base in ``folder`` was written."""
-    first = min((folder / shard.file).stat().st_mtime for shard in Shard.shards_of(shards))
+    first = min((folder / shard.file_name).stat().st_mtime for shard in Shard.shards_of(shards))
     return datetime.fromtimestamp(first, UTC)
 
 

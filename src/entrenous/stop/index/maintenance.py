@@ -42,7 +42,10 @@ class MaintainedIndex:
         self._thread.start()
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all registered hashes within 31 bits, including the newest."""
+        """Return all registered hashes that differ from one of ``hashes`` in at most 31 bits.
+
+        The newest are included.
+        """
         return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
@@ -122,7 +125,10 @@ class LazyIndex:
         self._lock = threading.Lock()
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all registered hashes within 31 bits, including the newest."""
+        """Return all registered hashes that differ from one of ``hashes`` in at most 31 bits.
+
+        The newest are included.
+        """
         return self.get_open_index().find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:

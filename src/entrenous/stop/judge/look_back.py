@@ -1,8 +1,8 @@
 """Look back: compare accepted uploads with claims that were made later (docs/spec/gate.md, 5.2).
 
-A look-back is due for a claim that was registered, confirmed or extended. Claims of banks in shadow
-mode, whose outcomes are only recorded, are skipped. Expired data is not deleted while the gate's
-clock is far ahead, since the clock may be wrong.
+A look-back is due for a claim that was registered or confirmed, or that got further hashes. Claims
+of banks in shadow mode, whose outcomes are only recorded, are skipped. Expired data is not deleted
+while the gate's clock is far ahead, since the clock may be wrong.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -151,7 +151,7 @@ def scan_whole_picture(
     """
     picture = read(side_px)
     seen = hash_whole_picture(picture)
-    if not seen.has_border or _has_enough_pixels(picture):
+    if not seen.has_border or _has_enough_pixels_for_parts(picture):
         return picture, seen
     picture = read(PART_COMPARISON_SIDE_PX_MIN)
     return picture, hash_whole_picture(picture)
@@ -170,7 +170,7 @@ def second_scan(
     """
     if not _scans_for_parts(platform):
         return ()
-    if not _has_enough_pixels(picture):
+    if not _has_enough_pixels_for_parts(picture):
         picture = decode_for_hashing(untrusted_data, PART_COMPARISON_SIDE_PX_MIN, platform)
     return hash_parts(picture, fast)
 
@@ -180,7 +180,7 @@ def _scans_for_parts(platform: Platform) -> bool:
     return count > 0 and (count <= limits.second_look_hashes or limits.slow_looks == 0)
 
 
-def _has_enough_pixels(picture: Picture) -> bool:
+def _has_enough_pixels_for_parts(picture: Picture) -> bool:
     """Return whether the picture was decoded with enough pixels to compare its parts."""
     return (
         picture.shrunk_by == 1

@@ -247,7 +247,8 @@ class DueWorkStore:
 
         A claim that changed meanwhile stays due, since the look-back did not cover its new state.
 
-        So does a claim that became due again, which shows in its earlier time.
+        A claim that became due again in the meantime also stays due; its due time is then earlier
+        than ``until``.
         """
         same = CLAIM_TABLE.c.id == sa.bindparam("of"), CLAIM_TABLE.c.changed == sa.bindparam("as")
         done = CLAIM_TABLE.update().where(*same, CLAIM_TABLE.c.look_back_at >= stored_time(until))
@@ -257,7 +258,9 @@ class DueWorkStore:
                 db.execute(done.values(look_back_at=None), rows)
 
     def count_due_work(self) -> DueCounts:
-        """Count the work that is due; skipped scans are counted for 24 hours."""
+        """Count the work that is due, and the scans that were skipped for uploads of the last 24
+        hours.
+        """
         one = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
         lately = UPLOAD_TABLE.c.at >= stored_time(self.clock.now() - ONE_DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM_TABLE)

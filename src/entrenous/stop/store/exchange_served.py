@@ -235,7 +235,7 @@ class ServedStore:
             return
         with exclusive_write(self.engine) as db:
             if _followed_number(db) > seen or not _is_anything_served(db):
-                _set_followed(db, seen)
+                _set_followed_number(db, seen)
             for claims in statement_batches(fresh):
                 _replace_served(db, partner, [fresh[claim] for claim in claims])
 
@@ -333,7 +333,7 @@ class ServedStore:
                 wanted = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
                     _update_served(db, newest[ClaimId(claim)])
-            _set_followed(db, news[-1].number)
+            _set_followed_number(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
                 gone = delete_withdrawals_known_to_all(db)
         if gone:
@@ -412,7 +412,7 @@ def _followed_number(db: sa.Connection) -> int:
     return int(db.execute(sa.select(FOLLOWED_TABLE.c.number)).scalar_one())
 
 
-def _set_followed(db: sa.Connection, number: int) -> None:
+def _set_followed_number(db: sa.Connection, number: int) -> None:
     db.execute(FOLLOWED_TABLE.update().values(number=number))
 
 

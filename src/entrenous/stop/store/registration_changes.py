@@ -97,7 +97,9 @@ def add_reviewed_hashes(
         _mark_added(
             db, fitting, hash_numbers, owned, next_change_number(db) if confirmed else HOLD_ONLY
         )
-        _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers)
+        _mark_frames_as_pictures(
+            db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers
+        )
         number_and_log_changes(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _schedule_look_back(db, clock, fitting)
     return fitting
@@ -149,7 +151,7 @@ def _mark_added(
         db.execute(CLAIM_HASH_TABLE.update().where(*is_it, newer).values(added=added), rows)
 
 
-def _mark_stills(
+def _mark_frames_as_pictures(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
@@ -198,7 +200,7 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
 def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
     mine = sa.select(CLAIM_HASH_TABLE.c.number).where(CLAIM_HASH_TABLE.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
-    _forget_clip(db, claim)
+    _delete_frames_and_sound(db, claim)
     db.execute(EMBEDDING_TABLE.delete().where(EMBEDDING_TABLE.c.claim == claim))
     db.execute(PLATFORM_CONTENT_TABLE.delete().where(PLATFORM_CONTENT_TABLE.c.claim == claim))
     db.execute(CLAIM_HASH_TABLE.delete().where(CLAIM_HASH_TABLE.c.claim == claim))
@@ -211,7 +213,7 @@ def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
         )
 
 
-def _forget_clip(db: sa.Connection, claim: ClaimId) -> None:
+def _delete_frames_and_sound(db: sa.Connection, claim: ClaimId) -> None:
     """Delete a claim's frames, and its sound if no other claim has it."""
     mine = sa.select(CLAIM_SOUND_TABLE.c.number).where(CLAIM_SOUND_TABLE.c.claim == claim)
     numbers = list(db.execute(mine).scalars())

@@ -428,7 +428,9 @@ class ReviewQueue(ReviewerStore):
             return db.execute(over.values(listed_until=None, reference="")).rowcount
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
-        """Return whether this is the hash of that case's secret. Reads only, in constant time."""
+        """Return whether this is the hash of that case's secret. This only reads, and takes the
+        same time whatever the result.
+        """
         query = sa.select(UPLOAD_TABLE.c.secret_sha256).where(UPLOAD_TABLE.c.case_number == case)
         with snapshot_read(self.engine) as db:
             known = db.execute(query).scalar()

@@ -30,7 +30,8 @@ PREFIX_BYTES: Final = len(_SEALED_PREFIX) + STORED_KEY_NAME_BYTES
 
 @dataclass(frozen=True, slots=True)
 class UploadCipher:
-    """Encrypts with the first of ``keys`` (32 bytes each, newest first), decrypts with any.
+    """Encrypts with the first of ``keys`` (32 bytes each, newest first), and decrypts with any of
+    them.
 
     Without keys, data is stored unencrypted.
     """

@@ -1,6 +1,7 @@
 """The table of judged uploads, and retroactive quarantine (docs/spec/gate.md, 5.2).
 
-Each function runs inside an open transaction.
+Each function runs inside an open transaction. A flood is many waiting uploads that match one
+registered hash; its lead is the upload that represents it in the queue.
 """
 
 from collections.abc import Collection, Sequence
@@ -469,11 +470,11 @@ def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
         left = [one for one in review.decision.matches if one.claim not in claims]
         update_upload(db, review.case, matches=matches_to_json(left))
         if not left:
-            accept_again(db, review)
+            accept_upload_again(db, review)
     return len(matched)
 
 
-def accept_again(db: sa.Connection, review: Review) -> None:
+def accept_upload_again(db: sa.Connection, review: Review) -> None:
     """Let a published upload through again; keep bytes that are stored for a deferred scan."""
     is_due = UPLOAD_TABLE.c.slow_look == "kept"
     update_upload(
