@@ -72,7 +72,7 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
     ):
         town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
         said = town.nowhere(*town.by_sheet, status=EXIT_STATUS_BY_FAMILY["not-found"])
-        assert "nothing was revoked now" in said
+        assert "nothing was revoked." in said
         assert "more than 30 days ago, it stays locked" in said
 
 
