@@ -45,7 +45,8 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
 def unlocked_device(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, UnlockedVault]]:
-    """Like :func:`opened_device`, and also yield the parts of the vault's key, to change its lock.
+    """Like :func:`opened_device`; also yields the parts of the vault's key, which are needed to
+    change its lock.
 
     A recovery sheet also opens a vault whose relay does not answer.
     """
@@ -72,7 +73,9 @@ def new_device(context: typer.Context) -> Iterator[Device]:
 def new_lockable_device(
     context: typer.Context,
 ) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
-    """Like :func:`new_device`; also yields the function that locks it at its new mailbox."""
+    """Like :func:`new_device`; also yields the function that gives the relay of the new mailbox a
+    share of the vault's key.
+    """
     session = session_of(context)
     ask = partial(ask_new_passphrase, session.passphrase_fd)
     with terminate_like_interrupt(), create_lockable_device(session.settings, ask) as new:

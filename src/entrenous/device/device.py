@@ -244,23 +244,26 @@ class Courier(Protocol):
     # The relay's share of a vault's key, and closing a mailbox (section 10, lock.md).
 
     def create_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Have the relay generate a key for this device's lock; safe to repeat.
+        """Have the relay generate the key from which it computes its share of the vault's key; safe
+        to repeat.
 
         Raises LockExists.
         """
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
-        """Send one blinded element, which costs a try; raises Locked, NoLock, WrongToken,
+        """Send one blinded element, which uses up one attempt; raises Locked, NoLock, WrongToken,
         NotAPoint.
         """
 
     def report_vault_unlock(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
-        """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
+        """Report that this generation of the vault (the number of its unlocks) was opened; raises
+        RolledBack, NoLock.
+        """
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        """Restore all of a device's tries; raises NoLock."""
+        """Allow a device the full number of attempts again; raises NoLock."""
 
     def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
         """Have the relay accept only this unlock token from now on; safe to repeat.

@@ -241,7 +241,7 @@ def store_identity(identity: Identity, device: Device) -> None:
 
 
 def store_next_lock(lock: RelayLock, device: Device) -> None:
-    """Record the lock that the vault will use at the new relay.
+    """Record the lock (the relay's part in unlocking) that the vault will use at the new relay.
 
     Call it in the transaction that moves the device.
     """
@@ -249,7 +249,7 @@ def store_next_lock(lock: RelayLock, device: Device) -> None:
 
 
 def next_lock(device: Device) -> RelayLock | None:
-    """Return the lock that the vault still has to get at a new relay; None if there is none."""
+    """Return the lock that the vault has yet to be given at a new relay; None if there is none."""
     return _LOCK_TO_MOVE.load(device.vault)
 
 
@@ -278,7 +278,9 @@ DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownList)
 
 
 def known_list_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
-    """Return a person's known list heads, oldest first; our own are read from our key bundle."""
+    """Return the known heads (hashes) of a person's device lists, oldest first; our own are read
+    from our key bundle.
+    """
     me = own_device(device)
     if contact.person.id == me.person.id:
         return device_list_heads(read_key_bundle(me.card).lists)
@@ -326,7 +328,9 @@ def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
 
 
 def check_list_head(contact: Contact, named: Head, device: Device) -> None:
-    """Check that a head named by somebody agrees with the known heads; raises ForkedDeviceList."""
+    """Check that the head of a device list, as named by somebody, agrees with the known heads;
+    raises ForkedDeviceList.
+    """
     check_heads_agree(known_list_heads(contact, device), [named])
 
 

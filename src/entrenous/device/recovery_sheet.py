@@ -110,7 +110,7 @@ def unlock_by_sheet(
 
 
 def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
-    """Allow ten more tries for the device of a recovery sheet; this needs no vault.
+    """Allow ten more attempts to unlock the device of a recovery sheet; this needs no vault.
 
     Returns:
         Whether that device is the one in ``settings.home``; False if there is no device.
@@ -151,7 +151,7 @@ def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     Raises:
         SheetOfThisDevice: that device is the one in ``settings.home``.
         SheetCloseTokenRejected: the relay rejects this sheet's close token.
-        DeviceUnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
+        DeviceUnknownToRelay: the relay knows neither the mailbox nor its deletion.
         RevocationIncomplete: the relay does not answer. TooMany, ProtocolTooOld.
     """
     with translate_folder_errors(settings.home):

@@ -76,9 +76,9 @@ def format_local_time(moment: datetime | None) -> str:
 class FormerAddress:
     """A former mailbox address, at which mail may still arrive until ``until``.
 
-    If its relay did not answer, the relay is not asked again before ``ask_after``. ``overtaken``
-    says that the relay already refuses older copies of this device. ``next_close`` is the new token
-    for deleting the mailbox, since a lost device knows the present one.
+    If the relay did not answer, it is not asked again before ``ask_after``. ``overtaken`` says that
+    the relay already refuses older copies of this device. ``next_close`` is the new token for
+    deleting the mailbox, since a lost device knows the present one.
     """
 
     home: MailboxAddress
@@ -98,7 +98,7 @@ def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
 
 
 def report_unlock_to_old_relays(device: Device) -> None:
-    """Report the unlock to former relays that have counted it as a try."""
+    """Report the unlock to former relays that have counted it as an attempt."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
             report_unlock_to_relay_of(old.home, 1, device)
@@ -119,8 +119,8 @@ class RelayShareClient:
     """Gets the relay's share of a vault's key, from the relay or from an offline window.
 
     An offline window is a time for which the share is also stored on this device, encrypted under
-    the passphrase. If a window exists but the passphrase does not open it, ``impatient`` is asked,
-    which does not retry: the passphrase is almost certainly wrong.
+    the passphrase. If a window exists but the passphrase does not open it, the courier
+    ``impatient`` asks the relay, without retries: the passphrase is almost certainly wrong.
     """
 
     home: Path
@@ -169,9 +169,9 @@ class RelayShareClient:
 def evaluate_at_relay(
     lock: RelayLock, stretched: Secret, courier: Courier, dice: RandomSource
 ) -> RelayShare:
-    """Evaluate a stretched passphrase at the relay, which uses up one of ten tries.
+    """Evaluate a stretched passphrase at the relay, which uses up one of ten attempts.
 
-    The newest token that the relay accepts is used; a rejected one costs no try.
+    The newest token that the relay accepts is used; a rejected one uses up no attempt.
 
     Raises:
         Locked, RevokedDeviceLocked, OutdatedCopy, NotAPoint.
@@ -199,8 +199,8 @@ def _evaluate_or_explain(lock: RelayLock, blinded: bytes, courier: Courier) -> E
 def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> UnlockedVault:
     """Finish unlocking: create the vault's lock if it has none, and report the unlock to the relay.
 
-    The relay then restores all tries, so failed ones are counted here first. Without an answer the
-    device still opens; commands that need the relay report the error.
+    The relay then resets its count of attempts, so the number of failed ones is read first. Without
+    an answer the device still opens; commands that need the relay report the error.
 
     Raises:
         RevokedDeviceLocked: the relay has deleted this device's lock.
@@ -222,7 +222,7 @@ def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings)
 def lock_new_vault_at_mailbox(
     unlocked: UnlockedVault, mail: MailboxAddress, device: Device
 ) -> UnlockedVault:
-    """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
+    """Lock an empty vault at the mailbox that its device has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.create_lock(lock, mail.owner)
     part = evaluate_at_relay(lock, unlocked.stretched, device.courier, device.dice)
@@ -309,7 +309,7 @@ def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) ->
 
 
 def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
-    """Like :func:`evaluate_at_relay`, for an open vault: the try is recorded as this vault's
+    """Like :func:`evaluate_at_relay`, for an open vault: the attempt is recorded as this vault's
     own.
     """
     count_own_tries(device.vault)
@@ -371,9 +371,8 @@ _GENERATION_KEY: Final = "generation"
 _UNLOCK_RECORD: Final = OwnRecord(
     "opening", VaultUnlock
 )  # unlocks reported to the relay, whose answer may have been lost
-_OWN_TRIES_KEY: Final = (
-    "asked"  # tries that this vault used itself since the relay last restored them
-)
+# attempts that this vault made itself since the relay last reset its count
+_OWN_TRIES_KEY: Final = "asked"
 
 
 def mailbox_address(vault: Vault) -> MailboxAddress | None:
@@ -391,7 +390,7 @@ def mailbox_to_lock(device: Device) -> MailboxAddress | None:
 def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
     """Keep ratchets from advancing until the relay confirms this unlock.
 
-    ``used_tries`` is the number of tries that the unlock used.
+    ``used_tries`` is the number of attempts that the unlock used.
     """
     with vault.transaction():
         vault.put(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD, b"")
@@ -408,9 +407,9 @@ def count_own_tries(vault: Vault, used_tries: int = 1) -> None:
 
 
 def failed_attempts_by_others(tries_left: int, used_tries: int, vault: Vault) -> int:
-    """Return how many failed tries somebody else made since the relay last restored them.
+    """Return how many failed attempts somebody else has made since the relay last reset its count.
 
-    ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` of them.
+    ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` attempts.
     """
     return max(0, UNLOCK_TRIES_MAX - tries_left - used_tries - _count_of_own_tries(vault))
 
@@ -445,7 +444,7 @@ def _new_unlock(device: Device) -> VaultUnlock:
     before it is sent.
 
     A rolled-back vault reports generation 1, which the relay always refuses, so that it never
-    overtakes the copy in use. The relay still restores its tries.
+    overtakes the copy in use. The relay still resets its count of attempts.
     """
     number = device.dice.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:

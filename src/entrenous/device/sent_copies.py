@@ -154,7 +154,7 @@ def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId])
 
 
 def trace_of_case(trace: Trace | None, device: Device) -> Trace | None:
-    """Return the trace from which a case was opened, as this device numbers it, or None.
+    """Return the trace from which a case was opened, with its number on this device, or None.
 
     A case keeps its trace unchanged, even if an archive brought both to another device.
     """

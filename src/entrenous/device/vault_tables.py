@@ -95,7 +95,7 @@ DELETED_MAILBOX: Final = "closed"
 CHANGE_TIME: Final = "stamp"  # record: when it last changed, for records that our devices share
 # device and record: which version of a shared record our other device has
 SYNCED_VERSION: Final = "told"
-#: Tables that a rolled-back state must not use.
+#: Tables that a rolled-back vault must not use.
 RATCHET_TABLES: Final = (
     *(
         PEER,
@@ -166,7 +166,7 @@ class Table(Generic[RecordT]):
 
 @dataclass(frozen=True, slots=True)
 class OwnRecord(Generic[RecordT]):
-    """A single record about this device itself, stored in the table SELF."""
+    """A single record about this device itself, stored in the table OWN_RECORDS."""
 
     key: str
     kind: type[RecordT]

@@ -70,7 +70,8 @@ def fetch_messages(device: Device) -> FetchResult:
 
     Raises:
         DeviceWithoutRelay; RelayUnreachable or a refusal from our own relay.
-        RolledBack, UnlockNotConfirmed: ratchets of this device must not advance (any more, or yet).
+        RolledBack, UnlockNotConfirmed: this device's ratchets must not advance: a copy of the
+        device is in use, or the relay has not confirmed the unlock.
     """
     me = own_device(device)
     refuse_unconfirmed(device)

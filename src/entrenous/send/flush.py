@@ -264,7 +264,7 @@ def _post_item(item: OutboxItem, on_sent: SentBytesCallback, device: Device) -> 
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None or copy.departure is not SendState.TRIED:
         _upload_blobs_of(item, on_sent, device)
-    # After an earlier try the letter may already be at the relay, and even have been opened, so
+    # After an earlier attempt the letter may already be at the relay, and even have been opened, so
     # that its blobs and its token are used up. The relay recognizes the letter by its bytes alone.
     record_copy_event(item, CopyEvent.TRY, device)
     for _ in range(_UPLOADS_PER_LETTER_MAX):
@@ -317,7 +317,7 @@ _RESERVED_TOKENS_PER_RANGE: Final = 16
 
 
 def _with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
-    """Return the item with a token that its relay accepts; None if there is none yet.
+    """Return the item with a token that its relay accepts; None if there is no such token yet.
 
     An item whose range was replaced and has expired, or that was written without a token, gets
     another token. If that token is valid at another mailbox, the item goes there, unless it has
@@ -415,8 +415,8 @@ def _is_item_token_valid(
 ) -> bool:
     """Return whether a token that is not in the current range is still accepted.
 
-    At the current mailbox it is accepted for some days; at the former one, if it was registered
-    there at all.
+    At the device's current mailbox, such a token is accepted for some days; at its former mailbox,
+    only if the token was registered there.
     """
     old, index = held.old, item.index
     if old is None or index is None or item.token != send_token(old.seed, index):

@@ -1,7 +1,7 @@
 """Indexes of messages by person and of copies by message, so that a page of a conversation reads
 only its own messages.
 
-Call those functions that change an index within the transaction that stores the message.
+Functions that change an index must be called in the transaction that stores the message.
 """
 
 from collections.abc import Iterator

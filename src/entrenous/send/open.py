@@ -101,7 +101,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
     limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
     aborts may be repeated, since it counts only when everything was shown. A text must be shown by
     ``tell``; it is deleted before this function returns. With ``export``, the caller will keep the
-    shown data. If openings are limited, the sender must have allowed that, and is notified.
+    shown data. If openings are limited, the sender must have allowed this, and is notified.
 
     Raises:
         ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
@@ -342,7 +342,7 @@ def _keep_opened_files(unlocked: _UnlockedMessage, device: Device) -> None:
 
 
 def _discard_shown_content(unlocked: _UnlockedMessage, device: Device, *, export: bool) -> None:
-    """Delete what was shown, and after the last opening our half of the key too."""
+    """Delete what was shown and, after the last opening, our share of the key."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)
     with device.vault.transaction():

@@ -24,7 +24,7 @@ class OutboxItem:
     """One envelope to post, with the blobs that it names.
 
     ``order`` is the posting order. ``blobs`` pairs the announcement of each blob with its sealed
-    file in the vault. ``needs`` is the lock of our token that must be registered before this item
+    file in the vault. ``needs`` is the hash of our token that must be registered before this item
     is sent. The item stays until ``release_at``, the end of its undo window. ``begun`` means that
     some blobs may already be at the relay, whole or in part. ``index`` is the index of ``token`` in
     the token range from ``peer`` (``peer_key`` in device/vault_tables.py), or None outside a range.
@@ -102,7 +102,7 @@ def refuse_outbox_items(peer_prefix: str, device: Device, *, but_recalls: bool =
 
 
 def drop_items_with_token(lock: bytes, device: Device) -> None:
-    """Drop the items that would hand out the token with this lock."""
+    """Drop the items that would hand out the token with this hash."""
     for item in outbox_items(device):
         if item.needs == lock:
             drop_outbox_item(item, device)

@@ -49,9 +49,9 @@ _RECALLED_BEFORE_ARRIVAL: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     """Recall every copy of a message; return the result per copy.
 
-    May be repeated: recalled copies stay recalled. Copies that still wait here are not sent. A
-    relay that does not answer does not delay the others, and is asked again at each fetch. If no
-    copy was sent, the message counts as never sent.
+    Safe to repeat: recalled copies stay recalled. Copies that still wait here are not sent. A relay
+    that does not answer does not delay the others, and is asked again at each fetch. If no copy was
+    sent, the message counts as never sent.
 
     Raises:
         UnknownMessage, CannotRecallReceivedMessage, NothingToRecall.

@@ -117,8 +117,8 @@ _SILENCE_LIMIT: Final = timedelta(days=SILENT_DEVICE_DAYS)
 
 
 def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for a device that has been silent for three weeks, unless its relay has a newer
-    sign of it. Ask only once in three weeks.
+    """Yield a doubt for a device that has been silent for three weeks, unless its relay shows that
+    it has been used since. Ask only once in three weeks.
     """
     if (
         longest_device_silence(

@@ -1,5 +1,5 @@
-"""Set up a device with keys for its owner and itself and a mailbox at a relay, at once or later;
-finish an interrupted set-up.
+"""Set up a device: keys for its owner and for the device, and a mailbox at a relay, at once or
+later. Finish an interrupted set-up.
 """
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId

@@ -85,7 +85,8 @@ class _StatusCheck:
 
 
 def sent_messages(device: Device) -> tuple[SentStatus, ...]:
-    """Return all messages, oldest first, with the current status of their copies; posts nothing.
+    """Return all messages, oldest first, with the current status of their copies; no letter is
+    posted.
 
     If a relay does not answer or refuses, the last known status stays. Relays are not asked about
     copies that can no longer change (docs/spec/relay.md section 7). The copies are read once for
@@ -167,7 +168,7 @@ def _check_statuses(
     ):
         if isinstance(answer, EntrenousError):
             check.problems[copy.envelope] = answer
-        elif answer is not None or copy.acknowledged:  # otherwise it may not have arrived
+        elif answer is not None or copy.acknowledged:  # otherwise it has possibly not arrived
             check.changed[copy.envelope] = _record_status(copy, answer, device)
     return check
 
@@ -178,7 +179,7 @@ def _waiting_to_be_reposted(
     """Return copies posted without an answer that will be posted again."""
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is SendState.TRIED for copy in every):
-        return frozenset()  # the usual case needs no look at the outbox
+        return frozenset()  # in the usual case, the outbox need not be read
     return frozenset(item.envelope.id for item in outbox_items(device))
 
 

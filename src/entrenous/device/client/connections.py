@@ -139,7 +139,7 @@ def _sort_headers(request: httpx.Request) -> None:
 SMALL_ANSWER_BYTES_MAX: Final = 256 * 1024
 _SOCKET_PIECE_BYTES: Final = 64 * 1024  # bytes written or read at a time
 _PROXY_TIMEOUT_S: Final = (
-    30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
+    30.0  # seconds without an answer from a proxy, for which httpcore sets no timeout
 )
 
 

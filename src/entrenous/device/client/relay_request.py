@@ -43,7 +43,7 @@ from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 AnswerT = TypeVar("AnswerT")
 _FIRST_RETRY_PAUSE_S: Final = 0.1
 _RETRY_PAUSE_S_MAX: Final = 2.0
-#: Seconds for which a relay is not asked again after a timeout. The rest of a command takes less.
+#: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command.
 #: The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
 _NO_REQUESTS_AFTER_TIMEOUT_S: Final = 600.0
 #: Errors that mean that the server died or is not running yet. A timeout is not among them: it took
@@ -169,7 +169,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Send a request, and pass the answer to ``read_answer``. Repeat both after a lost connection.
 
-    All tries together have to transfer ``least_bytes`` per minute; a slower relay counts as
+    All attempts together have to transfer ``least_bytes`` per minute; a slower relay counts as
     unreachable.
 
     Raises:

@@ -176,7 +176,7 @@ def translate_disk_errors() -> Iterator[None]:
         raise
 
 
-_LOCK_POLL_S = 0.05  # seconds between tries, since flock(2) has no timeout
+_LOCK_POLL_S = 0.05  # seconds between attempts, since flock(2) has no timeout
 
 
 def lock_folder(folder: Path, wait_s: float) -> int:

@@ -41,7 +41,7 @@ _PICTURE_RECORD_TABLE: Final = (
     "looks"  # picture records; keys: the message and the picture's place in it
 )
 _TRACE_TABLE: Final = Table("trace", Trace)
-_COMPARED_PICTURES_MAX: Final = 32  # the most distinct pictures that a leak is compared with
+_COMPARED_PICTURES_MAX: Final = 32  # distinct pictures, at most, with which a leak is compared
 _PACKED_EMPTY_TUPLE: Final = msgspec.msgpack.encode(())
 _decode_message_fields: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 EncodedCopyBatches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order

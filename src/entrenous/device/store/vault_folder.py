@@ -1,7 +1,7 @@
 """The folder of a device: create a vault, unlock it, change its key.
 
-It also stores the vault's head, its offline window, and a note that a recovery sheet unlocked it
-(docs/spec/lock.md).
+It also stores the vault's head (how the key is derived), its offline window, and a note that a
+recovery sheet unlocked it (docs/spec/lock.md).
 """
 
 import os
@@ -212,8 +212,8 @@ def encrypt_empty_vault(
 ) -> UnlockedVault:
     """Like :func:`change_vault_key`, for an empty vault.
 
-    The folder becomes a device at the vault's first change. From then on its head names the relay's
-    lock.
+    The head, which names the relay's lock, is written at the vault's first change. Until then, the
+    folder does not count as a device.
     """
     home = unlocked.home
     unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))

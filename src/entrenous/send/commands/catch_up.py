@@ -1,5 +1,5 @@
-"""The start of most commands: send queued items, fetch, and report changed keys. Also the texts
-that say what recalls cannot do.
+"""The start of most commands: send queued items, fetch, and report changed keys. Also has the
+sentences that say what recalls cannot do.
 """
 
 from typing import Final

@@ -72,9 +72,9 @@ from entrenous.watermark.pyramid import Plane
 _ALL_FRAMES: Final = FrameSelection()
 _TRIAL_COPY_SEED: Final = Secret(
     bytes(MARK_SEED_BYTES)
-)  # the seed of trial copies, which nobody gets
+)  # the seed of trial copies; nobody receives a trial copy
 _TRIAL_FRAMES_MAX: Final = 360
-_FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
+_FRAMES_PER_STEP: Final = 8  # frames given to each copy's encoder at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
 _SURVEY_TIME_SHARE: Final = 0.2
 # encoding's share of the time for trying two qualities; comparing both takes the rest

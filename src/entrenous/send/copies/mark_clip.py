@@ -235,7 +235,7 @@ _PENDING_COPIES_BYTES_MAX: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MessageClip:
-    """One clip of a message; ``sound`` is None if it is silent."""
+    """One clip of a message; ``sound`` is None if the clip is silent."""
 
     places: tuple[int]
     original: ClipOriginal

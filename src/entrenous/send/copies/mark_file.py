@@ -182,7 +182,7 @@ class CopyRecording:
     """A new message whose copies enter the ledger one by one. Each copy is added to the message's
     files at ``positions``.
 
-    ``begin`` is called when the first copy is there; it stores the originals and returns the
+    ``begin`` is called when the first copy is recorded; it stores the originals and returns the
     message.
     """
 

@@ -51,7 +51,7 @@ from entrenous.watermark.pyramid import Pixels
 
 _TRIAL_COPY_SEED: Final = Secret(
     bytes(MARK_SEED_BYTES)
-)  # the seed of the trial copy, which nobody gets
+)  # the seed of the trial copy; nobody receives that copy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,8 +202,8 @@ def write_copies_per_recipient(
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """For each recipient, yield their copies of all pictures, made on all processors.
 
-    ``seeds`` has one seed per picture for each recipient. Apart from the originals, memory has one
-    copy per worker in progress and a few finished ones. ``done`` is called with the original of
+    ``seeds`` has one seed per picture for each recipient. Apart from the originals, memory holds
+    one unfinished copy per worker and a few finished ones. ``done`` is called with the original of
     each finished copy.
     """
 

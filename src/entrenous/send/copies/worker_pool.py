@@ -15,7 +15,7 @@ _PIXELS_IN_PROGRESS_MAX: Final = 100_000_000
 _JOBS_PER_WORKER: Final = (
     2  # jobs taken per worker: one in progress, and one that waits or is finished
 )
-_BATCH_JOBS_MAX: Final = 16  # the most finished jobs that are yielded together
+_BATCH_JOBS_MAX: Final = 16  # finished jobs, at most, that are yielded together
 # pixels of all copies in progress where everything has to fit into 400 MB
 _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX: Final = 20_000_000
 

@@ -106,7 +106,8 @@ def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> Forke
 
 
 def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
-    """Store the evidence of a fork, and stop sending to this person; call it in a transaction.
+    """Store the evidence of a fork (two contradictory lists), and stop sending to this person; call
+    it in a transaction.
 
     Only the evidence of the first fork is stored; later ones add nothing. A fork of our own lists
     is only reported.

@@ -21,7 +21,7 @@ _CLOSE_TOKEN_REFUSED_SENTENCE: Final = translatable(
 
 
 def not_yet_revoked_in_words(shown: DeviceOverview) -> Iterator[str]:
-    """Yield a sentence for each revoked device that the relay has not shut yet."""
+    """Yield a sentence for each revoked device whose revocation the relay has not confirmed."""
     for name in shown.to_close:
         words = (
             _CLOSE_TOKEN_REFUSED_SENTENCE if name in shown.refused else _NOT_REVOKED_YET_SENTENCE
@@ -103,7 +103,7 @@ def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
 
 
 def describe_revocation_by_sheet() -> Iterator[str]:
-    """Yield what the user reads about a device that was shut with its recovery sheet alone."""
+    """Yield what the user reads about a device that was revoked with its recovery sheet alone."""
     first, *others = map(translated, _REVOKED_BY_SHEET_SENTENCES)
     yield from (first, _offline_window_in_words(), *others)
 

@@ -42,7 +42,7 @@ class LinkedDevice:
 
     ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` says whether
     it has written to this device. ``homes`` are its mailboxes, if it announced several, and
-    ``told_under`` is the epoch of the device list at that announcement.
+    ``told_under`` is the number (epoch) of the device list at that announcement.
     """
 
     device: DeviceId

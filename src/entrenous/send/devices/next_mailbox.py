@@ -135,7 +135,8 @@ def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> Non
 
 
 def prepare_to_follow_moves(device: Device) -> list[EntrenousError]:
-    """Prepare a mailbox at each relay to which another device of ours leads a move.
+    """Prepare a mailbox at each relay to which another device of ours leads a move (the user
+    started the move on that device).
 
     If no device has led a move to a relay for a long time, stop announcing the mailbox there, and
     delete it later.
@@ -240,7 +241,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
 def mailbox_deletions_for(
     revoked: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[MailboxDeletion, ...]:
-    """Return the deletions for all mailboxes of a revoked device that it announced to us."""
+    """Return the deletions for all mailboxes that a revoked device has announced to us."""
     told = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
     if key.mailbox in {closing.mailbox for closing in told} or revoked.close is None:
         return tuple(told)

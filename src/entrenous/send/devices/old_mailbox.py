@@ -95,7 +95,7 @@ def was_at_another_mailbox(epoch: int, device: Device) -> bool:
 
 
 def old_mailboxes_due_for_fetch(device: Device) -> tuple[FormerAddress, ...]:
-    """Return the old mailboxes that are due to be fetched from."""
+    """Return the old mailboxes that are due for a fetch."""
     now = device.clock.now()
     return tuple(one for one in former_addresses(device) if _is_fetch_due(one, now))
 
@@ -185,7 +185,7 @@ def handle_failed_fetch(
 
 
 def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *, led: bool) -> None:
-    """Switch to the mailbox ``new`` after our list has moved there.
+    """Switch to the mailbox ``new``, which our newest device list names.
 
     The old mailbox is read for some days more. Everybody gets a greeting; our own devices get it at
     their old mailboxes. The user is notified, unless this device led the move (``led``).

@@ -148,7 +148,7 @@ def delete_master_key(device: Device) -> None:
 
 
 class RevocationState(StrEnum):
-    """Whether the relay has deleted its part of a revoked device's lock."""
+    """Whether the relay has deleted its share of a revoked device's vault key."""
 
     DONE = "done"
     WAITS = "waits"  # not confirmed by the relay; it is asked whenever the outbox is sent
@@ -168,7 +168,7 @@ def revoke_device(
     name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device
 ) -> RevokedDeviceResult:
     """Remove a device from our list for good. Have its relay delete all that it stores for the
-    device: waiting letters, shares, and its part of the vault's lock.
+    device: waiting letters, shares of content keys, and its share of the vault's key.
 
     Raises:
         UnknownDevice, CannotRevokeThisDevice, MasterKeyNotHere, SheetOfAnotherPerson,

@@ -315,7 +315,7 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
 
 
 def _schedule_deletion_retry(deletion: MailboxDeletion, device: Device) -> None:
-    """Schedule another try for later.
+    """Schedule another attempt for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
     the device does not count as revoked there.

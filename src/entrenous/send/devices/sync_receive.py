@@ -130,8 +130,8 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 
     Raises:
         BadSync.
-        NotForThisMailbox: it has another device's close token, or says that we know, forgot or
-            blocked ourselves.
+        NotForThisMailbox: the record has another device's close token, or says that we know, forgot
+            or blocked ourselves.
     """
     shared = read_sync_note(note)
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
@@ -200,7 +200,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
     if before is not None:
         after = record_contact_change(known, after, device)
     store_contact(after, device)
-    # a newly linked device receives old contacts, which are no news
+    # a newly linked device receives old contacts, which are not news
     is_news = shared.since >= own_device(device).key.created_at
     if before is None and trust is Trust.BY_LINK and is_news:
         record_joined_on_other_device(after, device)

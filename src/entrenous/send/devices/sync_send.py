@@ -33,7 +33,7 @@ from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
-_DIGEST_OFFSET_BYTES: Final = 8  # offset of the digest, after the time in bytes
+_DIGEST_OFFSET_BYTES: Final = 8  # the digest's offset in bytes; the time comes first
 _TIME_AND_DIGEST_BYTES: Final = 40  # time and digest; device ids follow
 
 

@@ -149,10 +149,10 @@ def read_invite(untrusted_link: str) -> Invite:
 
 
 def checked_encoded_text(text: str, read: Callable[[str], object]) -> str:
-    """Return a text that was just encoded, after checking that it can be decoded.
+    """Return ``text``, which was just encoded, after checking that it can be decoded.
 
     Raises:
-        ValueError: a field of the text is not what the specification allows.
+        ValueError: a field of ``text`` is not what the specification allows.
     """
     try:
         read(text)

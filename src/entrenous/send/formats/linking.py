@@ -221,7 +221,7 @@ def read_offer(untrusted: bytes) -> NewDeviceOffer:
 
 
 def write_grant(grant: NewDeviceGrant) -> bytes:
-    """Encode what the new device is given.
+    """Encode the data that the new device is given.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -232,7 +232,7 @@ def write_grant(grant: NewDeviceGrant) -> bytes:
 
 
 def read_grant(untrusted: bytes) -> NewDeviceGrant:
-    """Decode what the old device grants, without verifying it.
+    """Decode the data that the old device gives, without verifying it.
 
     Raises:
         BadLink: not a grant.

@@ -85,7 +85,8 @@ _RESTORE_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
 
 
 def repeat_requests_after_restore(device: Device) -> None:
-    """Ask our relays sometimes whether they were restored, and repeat what they may have lost.
+    """From time to time, ask our relays whether they were restored, and repeat what they may have
+    lost.
 
     Other relays are not asked unless there is something to repeat, because a relay learns when and
     from where we connect. A relay that does not answer is asked again an hour later.

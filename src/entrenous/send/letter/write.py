@@ -56,8 +56,8 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class OuterLetterParts:
-    """The parts of a letter that the relay sees, and the end of its undo window, before which it
-    waits here.
+    """The parts of a letter that the relay sees, and the end of its undo window, until which the
+    letter waits here.
     """
 
     envelope: EnvelopeId

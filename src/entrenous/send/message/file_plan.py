@@ -84,7 +84,7 @@ class FilePlan:
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """Yield, for one recipient after the other, a copy of every file in the message's order.
-        Each part works ahead on its own; finished copies wait to be taken.
+        Each group of files works ahead on its own; finished copies wait to be taken.
         """
         with ExitStack() as stack:
             making = [
@@ -147,7 +147,7 @@ def plan_files(
 
 
 def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
-    """Return the next copies of a part; a clip may be shorter when it is read again."""
+    """Return the next copies of a group of files; a clip may be shorter when it is read again."""
     with note_error_file_index(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 

@@ -221,7 +221,7 @@ class InviteNotice:
     device with which the person came, and ``made_at`` when it says that it was set up; None if the
     event is not about a device. ``meant_for`` is the name that the link was made for, ``before``
     the names of those it let in earlier, ``for_one`` whether it was for one person, and ``alike``
-    others' similar names.
+    the similar names of other contacts.
     """
 
     event: InviteEvent
@@ -292,7 +292,8 @@ class ContactProgramTooOld(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ListToFetch:
-    """The newest list head that was named for a person, and our tries to fetch that list.
+    """The newest head (hash) of a device list that was named for a person, and our attempts to
+    fetch that list.
 
     ``own`` says whether one of the person's own devices named it, ``proven`` whether the author of
     the letter that named it is authenticated.

@@ -57,7 +57,7 @@ _LOOK_ALIKE_PAIRS: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 # names with at least this many letters may differ by two typing errors
 _LONG_NAME_LETTERS_MIN: Final = 6
-_SHORT_FORM_LETTERS_MIN: Final = 2  # the least number of letters in a short form
+_SHORT_FORM_LETTERS_MIN: Final = 2  # the minimum number of letters in a short form
 _TWO_SYLLABLES: Final = 2
 _SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
@@ -67,7 +67,7 @@ def are_names_similar(one: str, other: str) -> bool:
 
     They are if they look alike, if they differ by one typing error (two if both have at least six
     letters), or if one is a short form of the other. Names of two syllabic characters (Chinese,
-    Korean, Japanese) are mistaken for each other only if they are equal.
+    Korean, Japanese) count as similar only if they are equal.
     """
     of_one, of_other = look_alike_forms(one), look_alike_forms(other)
     a, b = of_one[0], of_other[0]

@@ -122,8 +122,8 @@ def _were_tokens_lent_again(peer_id: str, device: Device) -> bool:
 
 
 def _invite_lock_to_name(to: Addressee, device: Device) -> bytes | None:
-    """Return the lock of the invite that the hello has to name; None if an earlier hello is known
-    to have arrived.
+    """Return the token hash of the invite that the hello has to name; None if an earlier hello is
+    known to have arrived.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
     held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)

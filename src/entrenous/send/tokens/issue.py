@@ -138,8 +138,8 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
 
 
 def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
-    """Withdraw all tokens issued to a person; return the locks that outbox items may wait for. Call
-    it in a transaction; the relay is told with the next relay tasks.
+    """Withdraw all tokens issued to a person; return the token hashes for which outbox items may
+    wait. Call it in a transaction; the relay is told with the next relay tasks.
     """
     keys = TOKEN_RANGE_IN_TABLE.keys(device.vault, person.hex())
     needs = []
@@ -251,7 +251,7 @@ def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
 
 
 def token_hashes(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
-    """Return the locks of tokens that are to be registered or withdrawn."""
+    """Return the hashes of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
     return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 

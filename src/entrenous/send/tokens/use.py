@@ -93,7 +93,8 @@ def use_token(
     contact: Contact, key: DeviceId, device: Device, *, greets: bool = False
 ) -> IndexedToken:
     """Use up the next token for this device; call it in the transaction that writes the letter. The
-    last lent token is reserved for the letter that ``greets``: the answer to it brings a range.
+    last lent token (given to us by another device of ours) is reserved for the letter that
+    ``greets``: the answer to it brings a range.
     """
     peer_id = peer_key(contact.person.id, key)
     held = held_range(peer_id, device)
@@ -192,7 +193,8 @@ def forget_tokens_of(person: PersonId, device: Device) -> None:
 def lend_tokens(
     person: PersonId, key: DeviceId, count: int, device: Device
 ) -> tuple[LentToken, ...]:
-    """Return up to ``count`` tokens with which another device of ours can greet this device.
+    """Return up to ``count`` tokens with which another device of ours can greet the device ``key``
+    of this person.
 
     We no longer use them ourselves.
     """
