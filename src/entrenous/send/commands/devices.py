@@ -64,8 +64,8 @@ def link_device(
 ) -> None:
     """Link another device of yours: show a code, wait for the device, and compare pictures.
 
-    Both devices show seven pictures. Only if they are the same on both, say yes on both. The new
-    device gets the people you know, and no earlier messages.
+    Both devices show seven pictures. Say yes on both devices only if the pictures are the same. The
+    new device gets the people you know, and no earlier messages.
     """
     with opened_device(context) as device:
         fetch_and_print_notices(device)
@@ -150,7 +150,7 @@ def move_to_relay(
     With the address of your current relay, it cancels a move that has begun. A device that was set
     up without a relay is connected to this one.
 
-    If the old relay is gone for good, your recovery sheet unlocks this device without it.
+    If the old relay is gone for good, your recovery sheet unlocks this device without that relay.
     """
     paper = read_optional_sheet(sheet)
     with unlocked_device(context, paper) as (device, unlocked):

@@ -70,8 +70,8 @@ def allow_offline_opening(
 ) -> None:
     """Let this device open without its relay for some hours.
 
-    Meanwhile anybody who copies its folder can try passphrases without limit, even later. Sending
-    and fetching still wait for the relay.
+    Anybody who copies its folder during that time can try passphrases on the copy without limit,
+    even later. Sending and fetching still wait for the relay.
     """
     if off == (hours is not None):
         raise typer.BadParameter(translated("give either --hours N or --off"))
@@ -166,8 +166,8 @@ def choose_new_passphrase(
     """Choose a new passphrase, and end offline opening.
 
     The old passphrase no longer opens this folder. With a relay, no passphrase opens an older copy
-    of the folder, as in a backup. Without one (setup --offline) such a copy still opens with the
-    old passphrase.
+    of the folder, such as one in a backup. Without one (setup --offline) such a copy still opens
+    with the old passphrase.
     """
     with unlocked_device(context) as (device, unlocked):
         words = ask_replacement_passphrase(descriptor, "--new-passphrase-fd")
