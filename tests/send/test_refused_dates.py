@@ -319,7 +319,7 @@ def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
     said = join_wrapped_lines(str(told.value))
     assert "This device's clock is behind that of the relay" in said
     assert "it shows 22 November 2026, 12:00 UTC" in said
-    assert "key was deleted" not in said
+    assert "has been deleted" not in said
 
 
 def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
