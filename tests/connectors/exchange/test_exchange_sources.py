@@ -56,7 +56,7 @@ def test_removing_a_source_needs_keep_or_withdraw(
     assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0
     assert typed("fetch")[0] == 0
     status, _, wrong = typed("remove", "ours")
-    assert (status, wrong.startswith("3 registrations from ours are stored here")) == (3, True)
+    assert (status, wrong.startswith("Registrations from ours are stored here (3)")) == (3, True)
     assert known(typed) == ["ours"]
     told = json.loads(typed("remove", "ours", choice, "--json")[1])
     assert (told["removed"], told[word]) == (True, 3)
