@@ -13,7 +13,7 @@ from django.utils.deconstruct import deconstructible
 from django.utils.decorators import sync_and_async_middleware
 
 from entrenous.base.environment import BadSetting
-from entrenous.connectors.upload_rules import error_for, one_line_message
+from entrenous.connectors.upload_rules import error_for_uploader, one_line_message
 from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
@@ -89,7 +89,7 @@ class GateValidator:
         answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
         file.seek(0)
         file.entrenous = answer
-        error = error_for(answer, gate_client().setting.appeal_url)
+        error = error_for_uploader(answer, gate_client().setting.appeal_url)
         if answer.action is GateVerdict.REFUSE:
             raise ValidationError(one_line_message(error), code="stopped")
         if answer.action is GateVerdict.HOLD and self.on_hold != "mark":

@@ -51,11 +51,11 @@ class AboutRequests:
             return PlainTextResponse(INDEX_NOT_LOADED_ANSWER, 503, PRIVATE_HEADERS)
         return PlainTextResponse(LIVE_ANSWER, headers=PRIVATE_HEADERS)
 
-    async def live(self, _request: Request) -> Response:
+    async def report_alive(self, _request: Request) -> Response:
         """Report that the process is alive."""
         return PlainTextResponse(LIVE_ANSWER, headers=PRIVATE_HEADERS)
 
-    async def home(self, request: Request) -> Response:
+    async def redirect_to_status(self, request: Request) -> Response:
         """Redirect to the status, since there are no pages."""
         return RedirectResponse(f"{request.scope.get('root_path', '')}/status", 302)
 
@@ -144,7 +144,7 @@ def hma_app(
     app = Starlette(
         routes=[
             Route("/status", about.status),
-            Route("/status/live", about.live),
+            Route("/status/live", about.report_alive),
             *(_operator_route(row, access) for row in rows),
         ],
         exception_handlers={
@@ -160,7 +160,7 @@ def hma_app(
 
 def _about_routes(about: AboutRequests) -> list[RouteRow]:
     return [
-        ("GET", "/", about.home),
+        ("GET", "/", about.redirect_to_status),
         ("GET", "/m/index/status", about.index_status),
         ("GET", "/c/signal_type", about.signal_types),
         ("GET", "/c/signal_type/index", about.signal_index),

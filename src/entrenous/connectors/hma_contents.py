@@ -28,8 +28,8 @@ from entrenous.stop.store.registration_changes import PlatformListingStore
 
 NOTE_CHARS_MAX: Final = 255
 SWITCHED_OFF_PERIOD_MAX: Final = timedelta(days=5 * 365)
-_OFF, _ON = 0, 1  # special values of "disable_until_ts": off for good, and on
-_NO_RANDOM_SHARE: Final = (
+_DISABLED_FOREVER_TIMESTAMP, _ALWAYS_ENABLED_TIMESTAMP = 0, 1  # values of "disable_until_ts"
+_WHY_NO_RANDOM_SHARE: Final = (
     "A bank cannot act on a random share of uploads: either it acts on all of them, or it is in "
     'shadow mode and only records. Set "enabled_ratio" to 1 or 0, or send only some of your '
     "uploads to the gate."
@@ -77,10 +77,10 @@ class ContentChange:
         at_s = json_member(wanted, "disable_until_ts", int)
         if not 0 <= at_s <= (now + SWITCHED_OFF_PERIOD_MAX).timestamp():
             raise BadParameter(why='"disable_until_ts" must be 0, 1, or a time within five years')
-        if at_s == _OFF:
+        if at_s == _DISABLED_FOREVER_TIMESTAMP:
             return cls(on=False, note=note)
         until = datetime.fromtimestamp(at_s, UTC)
-        if at_s == _ON or until <= now:
+        if at_s == _ALWAYS_ENABLED_TIMESTAMP or until <= now:
             return cls(on=True, note=note)
         return cls(on=False, until=until, note=note)
 
@@ -105,7 +105,7 @@ def parse_ratio(untrusted_ratio: object) -> float:
     if isinstance(untrusted_ratio, bool) or not 0 <= ratio <= 1:
         raise BadParameter(why='"enabled_ratio" must be a number from 0 to 1')
     if 0 < ratio < 1:
-        raise NotSupportedHere(instead=_NO_RANDOM_SHARE)
+        raise NotSupportedHere(instead=_WHY_NO_RANDOM_SHARE)
     return ratio
 
 

@@ -134,8 +134,8 @@ _HOW_TO_DROP_BANK: Final = (
     "A bank cannot be deleted, because registrations belong to it. To stop acting on a bank, send "
     'PUT {"enabled": false}; to empty it, DELETE its contents one by one.'
 )
-_NO_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
-_NO_RENAMING: Final = (
+_EMPTY_METADATA: Final[dict[str, Any]] = {"collab_metadata": {}, "user_metadata": {}}
+_WHY_NO_RENAMING: Final = (
     "A bank cannot be renamed, because its registrations are stored under its name. Create a new "
     "bank instead."
 )
@@ -169,7 +169,7 @@ class ContentRequests:
         """Put a bank into shadow mode, or take it out."""
         bank, wanted = await self._bank_of_request(request), await json_object(request)
         if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
-            raise NotSupportedHere(instead=_NO_RENAMING)
+            raise NotSupportedHere(instead=_WHY_NO_RENAMING)
         change = PolicyChange(shadow=_wants_shadow(wanted))
         bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
         return json_answer(describe_bank(bank))
@@ -193,7 +193,7 @@ class ContentRequests:
         refuse_url(request)
         require_pdq(request)
         bank = await self._bank_of_request(request)
-        hashed, form = await self.pictures.fingerprint(request)
+        hashed, form = await self.pictures.hash_form_picture(request)
         words = {**request.query_params, **form.untrusted_fields}
         metadata = ContentMetadata.parse(
             words.get("note"), parse_json_parameter(words.get("metadata", ""))
@@ -224,7 +224,7 @@ class ContentRequests:
             self._change_content, _content_number(request), bank, change
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
-        answer |= {"signals": signals_json(content)} | _NO_METADATA
+        answer |= {"signals": signals_json(content)} | _EMPTY_METADATA
         return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:

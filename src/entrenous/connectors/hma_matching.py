@@ -198,13 +198,13 @@ class PictureRequests:
         places = anyio.CapacityLimiter(access.uploads_at_once)
         return cls(platform, access.upload_bytes_max, places)
 
-    async def fingerprint(self, request: Request) -> tuple[Fingerprint, PhotoForm]:
-        """Return the hash of the form's picture at full size, and the form."""
+    async def hash_form_picture(self, request: Request) -> tuple[Fingerprint, PhotoForm]:
+        """Return the hash of the form's picture at full size, and the form itself."""
         async with take_place(self.places, request):
             form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
-    async def views(self, request: Request) -> HashViews:
+    async def scan_form_picture(self, request: Request) -> HashViews:
         """Return the hashes of the gate's quick scan of the form's picture; none if the picture is
         flat.
         """
@@ -236,7 +236,7 @@ class MatchRequests:
         """Return a picture's PDQ hash, or an empty one if it is too flat to compare."""
         refuse_url(request)
         require_pdq(request)
-        hashed, _ = await self.pictures.fingerprint(request)
+        hashed, _ = await self.pictures.hash_form_picture(request)
         return json_answer({SIGNAL_TYPE: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
@@ -263,7 +263,7 @@ class MatchRequests:
         """
         refuse_url(request)
         require_pdq(request)
-        views = await self.pictures.views(request)
+        views = await self.pictures.scan_form_picture(request)
         banks = request.query_params.get("banks", "")
         return json_answer(
             {SIGNAL_TYPE: await run_in_threadpool(self._matches_that_gate_acts_on, views, banks)}

@@ -96,7 +96,7 @@ _ERRORS_WITHOUT_DECISION: Final[dict[GateReason, tuple[type[EntrenousError], int
 }
 
 
-def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
+def error_for_uploader(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
     """Return the error for the uploader of a file that was not accepted; None if it passes."""
     if answer.action is GateVerdict.LET_THROUGH:
         return None
@@ -114,7 +114,7 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
 
     ``on_hold`` is explained at :class:`entrenous.connectors.upload_rules.UploadRules`.
     """
-    error = error_for(answer, appeal_url)
+    error = error_for_uploader(answer, appeal_url)
     if error is None or (answer.action is GateVerdict.HOLD and on_hold == "header"):
         return None
     status = (

@@ -176,7 +176,7 @@ def change_number_before(at_s: int, exchange: ExchangeServices) -> int:
     """
     if at_s > unix_seconds(exchange.clock.now()) + 1:
         return 0
-    return exchange.served.number_before(at_s)
+    return exchange.served.last_number_before(at_s)
 
 
 def seconds_first_seen(numbers: Sequence[int], exchange: ExchangeServices) -> list[int]:

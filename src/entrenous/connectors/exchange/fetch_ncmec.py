@@ -22,7 +22,7 @@ from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRec
 _DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _FIRST_RANGE_START: Final = "1970-01-01T00:00:00Z"
 _SETTLING_TIME: Final = timedelta(seconds=5)  # the server may still be writing newer entries
-_NEXT_PAGE_VALID: Final = timedelta(hours=12)  # how long the address of a next page is valid
+_NEXT_PAGE_VALIDITY: Final = timedelta(hours=12)  # how long the address of a next page is valid
 _NEXT_ADDRESS_CHARS_MAX: Final = 2000
 
 
@@ -64,7 +64,7 @@ class NcmecFetcher:
     def _resume_range(self, place: _RangeCheckpoint) -> _RangeCheckpoint:
         """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
-        held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALID
+        held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALIDITY
         if place.next and held:
             return place
         return _RangeCheckpoint(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))

@@ -219,7 +219,7 @@ class _NcmecApi:
     async def entries(self, request: Request) -> Response:
         """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
-        time_range = self._range(request)
+        time_range = self._parse_time_range(request)
         headers = self._local_time_warning(partner, time_range)
         inside = await run_in_threadpool(self._page, partner, time_range)
         return xml_response("queryResult", *inside, **headers)
@@ -238,7 +238,7 @@ class _NcmecApi:
         name, key = basic_credentials(request)
         return await self.auth.authenticate(request, key, name)
 
-    def _range(self, request: Request) -> _TimeRange:
+    def _parse_time_range(self, request: Request) -> _TimeRange:
         from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")
         ahead_s = to_s - unix_seconds(self.exchange.clock.now())
         if ahead_s > _CLIENT_CLOCK_AHEAD_S_MAX:
@@ -276,7 +276,7 @@ class _NcmecApi:
         if after is None:
             seen = settle_marks(time_range.to_s, seen, self.exchange)
             after = change_number_before(time_range.from_s, self.exchange)
-            upto = self.exchange.served.number_before(time_range.to_s)
+            upto = self.exchange.served.last_number_before(time_range.to_s)
         page = changes_for_partner(
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )

@@ -425,7 +425,7 @@ class BaseVerifier:
         self._at, self._crc, self._sound = 0, 0, True
 
     def verify_some(self, most_bytes: int) -> bool:
-        """Verify at most ``most_bytes`` more; after the end, the next call starts over.
+        """Verify at most ``most_bytes`` more bytes; after the end, the next call starts over.
 
         Return whether all verified bytes are unchanged. Once any have changed, this and all later
         calls return False.

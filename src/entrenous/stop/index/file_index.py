@@ -234,7 +234,8 @@ class FileIndex:
             self._switch_to_bases(bases)
 
     def verify_some_bytes(self, most_bytes: int) -> bool:
-        """Verify at most ``most_bytes`` more of the bases in use; return whether they changed.
+        """Verify at most ``most_bytes`` more bytes of the bases in use; return whether any have
+        changed.
 
         Repeated calls verify everything.
         """

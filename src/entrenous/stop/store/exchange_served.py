@@ -168,7 +168,7 @@ class ServedStore:
             ).one_or_none()
         return None if row is None else ChangeMark(row.at_s, row.number)
 
-    def number_before(self, at_s: int) -> int:
+    def last_number_before(self, at_s: int) -> int:
         """Return the number of the last mark before that second; 0 when there is none."""
         with snapshot_read(self.engine) as db:
             wanted = sa.select(sa.func.max(MARK_TABLE.c.number)).where(MARK_TABLE.c.at_s < at_s)

@@ -41,7 +41,7 @@ from entrenous.stop.store.schema import (
     EMBEDDING_TABLE,
     FRAME_TABLE,
     HASH_TABLE,
-    HOLD_ONLY,
+    HOLD_ONLY_ADDED_NUMBER,
     PLATFORM_CONTENT_TABLE,
     SOUND_TABLE,
     STILL_AT_MS,
@@ -95,7 +95,11 @@ def add_reviewed_hashes(
             db, [(claim.id, bits) for claim in fitting for bits in whole]
         )
         _mark_added(
-            db, fitting, hash_numbers, owned, next_change_number(db) if confirmed else HOLD_ONLY
+            db,
+            fitting,
+            hash_numbers,
+            owned,
+            next_change_number(db) if confirmed else HOLD_ONLY_ADDED_NUMBER,
         )
         _mark_frames_as_pictures(
             db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers

@@ -32,7 +32,7 @@ from entrenous.stop.store.schema import (
     EMBEDDING_TABLE,
     FRAME_TABLE,
     HASH_TABLE,
-    HOLD_ONLY,
+    HOLD_ONLY_ADDED_NUMBER,
     OPINION_TABLE,
     SOUND_TABLE,
     STILL_AT_MS,
@@ -90,7 +90,7 @@ def claim_on_hash(claim: Claim, added: int | None) -> Claim:
     """Return the claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
     if added is None:
         return claim
-    if added == HOLD_ONLY:
+    if added == HOLD_ONLY_ADDED_NUMBER:
         return replace(claim, state=ClaimState.WAITING, added=True)
     confirmed = max(added, claim.confirmed)
     return replace(claim, state=ClaimState.CONFIRMED, confirmed=confirmed, added=True)
@@ -155,7 +155,7 @@ def whole_hashes_of(
     for batch in statement_batches(claims):
         mine = query.where(CLAIM_HASH_TABLE.c.claim.in_(batch), HASH_TABLE.c.part.is_(False))
         if shared:
-            mine = mine.where(CLAIM_HASH_TABLE.c.added.is_distinct_from(HOLD_ONLY))
+            mine = mine.where(CLAIM_HASH_TABLE.c.added.is_distinct_from(HOLD_ONLY_ADDED_NUMBER))
         mine = mine if frames else mine.where(IS_PICTURE)
         for row in db.execute(mine.order_by(HASH_TABLE.c.number)):
             found[row.claim] += (bytes(row.bits),)

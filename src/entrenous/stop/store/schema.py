@@ -62,9 +62,9 @@ HASH_TABLE: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 # ``added`` is null if the claim's owner registered the hash. If a reviewer added it by confirming
-# an upload, it is the number of that change, or HOLD_ONLY if uploads that match this hash can only
-# be held.
-HOLD_ONLY: Final = 0
+# an upload, it is the number of that change, or HOLD_ONLY_ADDED_NUMBER if uploads that match this
+# hash can only be held.
+HOLD_ONLY_ADDED_NUMBER: Final = 0
 CLAIM_HASH_TABLE: Final = sa.Table(
     "claim_hash",
     METADATA,
