@@ -216,3 +216,9 @@ def _holds(page: str | None, section: str) -> bool:
     if page is None:
         return False
     return not section or re.search(rf"^## {section}\.", page, re.MULTILINE) is not None
+
+
+def test_every_specification_is_in_their_list() -> None:
+    listed = (ROOT / "docs/spec/README.md").read_text()
+    specifications = {file.name for file in (ROOT / "docs/spec").glob("*.md")} - {"README.md"}
+    assert {name for name in specifications if f"]({name})" not in listed} == set()
