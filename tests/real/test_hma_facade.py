@@ -91,7 +91,7 @@ def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
         status = ok(hma.get("/c/exchange/FROM_ALLY/status"))
         assert (status["fetched_items"], status["up_to_date"]) == (len(LISTED), True)
         refused = hma.post("/c/exchanges", json={"bank": "X", "api": "ncmec", "api_json": {}})
-        assert "entrenous gate exchange add" in ok(refused, 501)["message"]
+        assert "entrenous gate exchange --help" in ok(refused, 501)["message"]
         # no address is fetched, whoever asks
         for path in ("/h/hash", "/m/lookup"):
             answer = hma.get(path, params={"url": gate.url, "content_type": "photo"})
