@@ -92,7 +92,8 @@ def import_(
     descriptor: PassphraseDescriptor = None,
     as_json: Json = False,
 ) -> None:
-    """Import an archive. What is here already stays; importing it twice adds nothing.
+    """Import an archive. Nothing on this device is replaced, and importing the same archive twice
+    adds nothing.
 
     People you know are known by the same keys as before. To write to them from a device that is new
     to them, add them again with a new link from them: entrenous person add - --as NAME

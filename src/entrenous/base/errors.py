@@ -101,9 +101,9 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token for this mailbox. The invite may have expired or been used
-    up, or the person whose mailbox it is no longer accepts messages from you. If you have just
-    added each other, ask the person to run this command, and then run it yourself: entrenous inbox.
-    Otherwise ask the person for a new invite.
+    up, or the owner of the mailbox no longer accepts messages from you. If you have just added each
+    other, ask the person to run this command, and then run it yourself: entrenous inbox. Otherwise
+    ask the person for a new invite.
     """
 
 

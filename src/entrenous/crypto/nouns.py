@@ -67,5 +67,5 @@ class NotAPoint(Malformed):
     """
     A message between this device and its relay was damaged, so the vault was not unlocked. Your
     passphrase may be right, so try again. The relay may have counted this as one of the ten tries
-    that it allows, but it starts counting again once the vault is unlocked.
+    that it allows, but unlocking the vault resets that count.
     """

@@ -57,7 +57,7 @@ class FewTriesLeft(WrongPassphrase):
 
 class OfflineWindowExpired(Unreachable):
     """
-    This device could be unlocked without its relay until {until}, and the relay does not answer
+    Since {until}, this device can be unlocked only with its relay, and the relay does not answer
     now. Nothing was lost. Connect to the network, then try again.
     """
 
@@ -168,7 +168,7 @@ class SheetTokenRejected(Unproven):
 
 class SheetForUnknownDevice(Refused):
     """
-    The relay named on this recovery sheet no longer knows the device that the sheet was written on,
+    The relay named on this recovery sheet no longer knows the device for which the sheet was made,
     so there is nothing to unlock there. Either that device was revoked, or the relay lost its data,
     or the device moved to another relay after the sheet was written. Nothing was changed. If the
     device moved, use the newest sheet that was written on it.

@@ -266,8 +266,8 @@ class SheetCloseTokenRejected(Unproven):
 
 class DeviceUnknownToRelay(NotFound):
     """
-    The relay named on this recovery sheet does not know the device that the sheet was written on,
-    so nothing was revoked. If that device was revoked more than 30 days ago, it stays locked.
+    The relay named on this recovery sheet does not know the device for which the sheet was made, so
+    nothing was revoked. If that device was revoked more than 30 days ago, it stays locked.
     Otherwise the people who run the relay may have started it with a different database, or
     restored a backup that is older than the device: tell them, and run the same command again
     later.
@@ -278,9 +278,9 @@ class RevocationTokenOutdated(Unproven):
     """
     {name} is NOT revoked at your relay: the code that this device has for revoking {name} was
     replaced by a newer code, which {name} could not send here. Another device of yours may have the
-    newer code, and will revoke {name} as soon as it learns that this attempt failed. On each of
-    your devices, run now: entrenous inbox. The newest recovery sheet that was written on {name} can
-    revoke it too: entrenous device revoke --lost --recovery FILE
+    newer code, and will revoke {name} as soon as it learns that this attempt failed. Run this on
+    each of your devices now: entrenous inbox. The newest recovery sheet that was written on {name}
+    can revoke it too: entrenous device revoke --lost --recovery FILE
     """
 
 

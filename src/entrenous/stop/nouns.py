@@ -337,7 +337,7 @@ class BadGateSettings(Malformed):
 class UnreadableGateSettings(BadGateSettings):
     """
     The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct the
-    file, or make the account that runs the gate its owner.
+    file, or change its owner to the account that runs the gate.
     """
 
 

@@ -121,7 +121,7 @@ def routes(
     as_json: Json = False,
 ) -> None:
     """List the routes that may apply, best first, with their sources, and people who help. Without
-    a case, say what happened: it needs no set-up and no passphrase, and nothing is stored.
+    a case, describe what happened. This needs no set-up and no passphrase, and nothing is stored.
     """
     options = {
         "lives_in": place,

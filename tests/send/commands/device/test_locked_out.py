@@ -88,6 +88,6 @@ def test_sheet_without_a_local_device_unlocks_its_own_or_reports_it_gone(town: T
     town.types("ana", "inbox")
     town.nowhere(*town.by_sheet)
     gone = town.nowhere(*unlock(town)[1:], status=REFUSED)
-    assert "no longer knows the device that the sheet was written on" in gone
+    assert "no longer knows the device for which the sheet was made" in gone
     shut = town.types(*unlock(town), status=REFUSED)
     assert "This device's vault can no longer be unlocked" in shut
