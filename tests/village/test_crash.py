@@ -32,7 +32,7 @@ from entrenous.send.inbox import find_received_message, received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.states import InboxState, ReceivedMessage
-from entrenous.send.open import WriteFile, open_message, open_message_to
+from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
@@ -163,11 +163,13 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 
-        lived = survived(lambda device: open_message_to(name, show, device), ben.device, moments)
+        lived = survived(
+            lambda device: show_received_message(name, show, device), ben.device, moments
+        )
         if called(name, ben).state is InboxState.USED_UP:
             assert shown, f"after {moments} moments"
         else:
-            open_message_to(name, show, ben.device)
+            show_received_message(name, show, ben.device)
         assert set(shown) == {shown[0]}, f"after {moments} moments"
         with pytest.raises(UsedUp):
             open_message(name, ben.device)

@@ -19,7 +19,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import FrameFile, MessageFrame
 from entrenous.send.message.states import InboxState, OpenedElsewhere, ReceivedMessage
-from entrenous.send.open import WriteFile, open_message, open_message_to
+from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -155,8 +155,10 @@ def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) 
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            open_message_to(name, lambda *_: None, ben.device, tell=breaks)
-    open_message_to(name, lambda *_: None, ben.device, tell=lambda frame: told.append(frame.text))
+            show_received_message(name, lambda *_: None, ben.device, tell=breaks)
+    show_received_message(
+        name, lambda *_: None, ben.device, tell=lambda frame: told.append(frame.text)
+    )
     assert told == ["for you alone"] * 3
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
@@ -175,7 +177,7 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
     attempt = None
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            open_message_to(name, breaks, ben.device)
+            show_received_message(name, breaks, ben.device)
         assert newest(ben).attempt == (attempt or newest(ben).attempt)
         attempt = newest(ben).attempt
     assert ben.courier.calls["finish_opening"] == 0

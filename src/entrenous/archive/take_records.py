@@ -121,14 +121,14 @@ _PICTURE_RECORD_KEY: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedLedger:
+class ImportedSentMessages:
     """New sent messages, and the local name of each message in the archive."""
 
     new: tuple[Message, ...]
     names: Mapping[MessageName, MessageName]
 
 
-def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLedger:
+def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedSentMessages:
     """Import sent and marked messages, and the features of their pictures."""
     here = {message.id: message.name for message in device.ledger.messages()}
     taken = {*here.values(), *inbox_message_names(device)}
@@ -146,7 +146,7 @@ def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLed
         new.append(replace(message, name=name))
         device.ledger.store_message(new[-1])
     _import_picture_records(items, new, device)
-    return ImportedLedger(tuple(new), names)
+    return ImportedSentMessages(tuple(new), names)
 
 
 def _import_picture_records(
@@ -203,7 +203,9 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
     return tuple(new)
 
 
-def import_traces(items: Sequence[ArchiveRecord], ledger: ImportedLedger, device: Device) -> int:
+def import_traces(
+    items: Sequence[ArchiveRecord], ledger: ImportedSentMessages, device: Device
+) -> int:
     """Import traces that this device lacks; return their number.
 
     Two traces are the same if they have the same time and the same file.

@@ -149,7 +149,7 @@ def _refusal_reason(refusal: VerificationError) -> str:
     return translatable("its signature does not lead to an authority that you trust")
 
 
-def certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
+def root_certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
     """Return the SHA-256 hash (32 bytes) of each root certificate in ``authorities``."""
     trusted = _load_certificates(authorities)
     return tuple(one.fingerprint(SHA256()) for one in trusted if one.issuer == one.subject)

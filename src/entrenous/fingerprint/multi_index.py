@@ -22,7 +22,7 @@ Keys = NDArray[np.int64]
 _BITS: Final = 8 * PDQ_BYTES
 _WORD_BITS: Final = 64
 # The largest set of hashes for each plan, measured on random hashes (python -m bench.stop --sizes).
-_SCANNED_HASHES_MAX: Final = 10_000
+_LINEAR_SCAN_HASHES_MAX: Final = 10_000
 _SIXTEEN_SUBSTRINGS_HASHES_MAX: Final = 300_000
 _THIRTEEN_SUBSTRINGS_HASHES_MAX: Final = 2_000_000
 _FOLDED_SUBSTRINGS: Final = 12  # substrings in the folded plan
@@ -120,7 +120,7 @@ def substring_count_for(hashes: int, *, inverted: bool = False) -> int:
 
     ``inverted`` says that most queries come with their complements.
     """
-    if hashes <= _SCANNED_HASHES_MAX:
+    if hashes <= _LINEAR_SCAN_HASHES_MAX:
         return 0
     if hashes <= _SIXTEEN_SUBSTRINGS_HASHES_MAX:
         return 16

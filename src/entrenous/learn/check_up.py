@@ -118,7 +118,7 @@ def run_check_up(given: CheckUpInput) -> CheckUp:
     found = [one for check in machine_checks if (one := check(given))]
     found += [one for question in all_questions() if (one := _finding_from_answer(question, given))]
     ranked = sorted(
-        found, key=lambda one: (_LEAK_PATH_ORDER.index(one.path), _check_order(one.check))
+        found, key=lambda one: (_LEAK_PATH_ORDER.index(one.path), _position_of_check(one.check))
     )
     if is_threatened(given.answers):
         return CheckUp(
@@ -136,7 +136,7 @@ def passphrase_guesses_log10(passphrase: Secret) -> float:
 _LEAK_PATH_ORDER: Final = (LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED)
 
 
-def _check_order(check: str) -> int:
+def _position_of_check(check: str) -> int:
     """Return a check's position in facts/order.toml; checks that are not listed there come last."""
     names = [one.id for one in shipped_check_order()]
     return names.index(check) if check in names else len(names)

@@ -120,7 +120,7 @@ def link_json(link: CustodyLink) -> bytes:
 
 def custody_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     """Return all links of a case, oldest first, unverified; raises BadRecord."""
-    return tuple(unpack(CustodyLink, record) for _, record in link_records(name, device))
+    return tuple(unpack(CustodyLink, record) for _, record in custody_link_records(name, device))
 
 
 def append_link(name: CaseName, link: CustodyLink, device: Device) -> None:
@@ -150,7 +150,7 @@ def record_erased_case(name: CaseName, device: Device) -> None:
 
 
 def delete_chain(name: CaseName, device: Device) -> None:
-    for key, _ in list(link_records(name, device)):
+    for key, _ in list(custody_link_records(name, device)):
         device.vault.drop(CUSTODY_LINKS_TABLE, key)
 
 
@@ -158,7 +158,7 @@ def link_key(name: CaseName, number: int) -> str:
     return f"{name}/{number:010d}"
 
 
-def link_records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
+def custody_link_records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
     """Return the stored records of a case's links with their keys, oldest first."""
     return (
         entry
@@ -178,7 +178,7 @@ def verify_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     if record is None:
         raise NoSuchCase(name=name)
     links = tuple(
-        _verify_link(name, n, entry) for n, entry in enumerate(link_records(name, device))
+        _verify_link(name, n, entry) for n, entry in enumerate(custody_link_records(name, device))
     )
     _verify_links_follow(name, links)
     _verify_chain_end(name, record, links)

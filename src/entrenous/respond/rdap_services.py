@@ -106,7 +106,7 @@ def rdap_server_for_address(address: str, services: RdapServices) -> str | None:
     """Return the server for the longest listed prefix of an address; RFC 9224 section 5."""
     ip_address = ipaddress.ip_address(address)
     matching = [
-        (_prefix_length(ip_address, entry), servers)
+        (_matching_prefix_bits(ip_address, entry), servers)
         for entries, servers in services
         for entry in entries
     ]
@@ -114,7 +114,9 @@ def rdap_server_for_address(address: str, services: RdapServices) -> str | None:
     return _preferred_server(servers) if length >= 0 else None
 
 
-def _prefix_length(ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> int:
+def _matching_prefix_bits(
+    ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str
+) -> int:
     """Return the length of a prefix in bits if the address is in it, else -1."""
     try:
         prefix = ipaddress.ip_network(entry[:PREFIX_CHARS_MAX], strict=False)

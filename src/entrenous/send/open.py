@@ -84,7 +84,7 @@ def _accept_any_size(_: int) -> None:
     """Accept files of any total size."""
 
 
-def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for each stage
+def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callback for each stage
     name: str,
     show: ShowFile,
     device: Device,
@@ -130,7 +130,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for
 
 
 def open_message(name: str, device: Device) -> OpenedContent:
-    """Like :func:`open_message_to`, but return all files in memory."""
+    """Like :func:`show_received_message`, but return all files in memory."""
     files: list[ContentFile] = []
 
     def keep_in_memory(_number: int, file: FrameFile, fill: WriteFile) -> None:
@@ -138,7 +138,7 @@ def open_message(name: str, device: Device) -> OpenedContent:
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
-    frame = open_message_to(name, keep_in_memory, device)
+    frame = show_received_message(name, keep_in_memory, device)
     return OpenedContent(tuple(files), frame.text)
 
 

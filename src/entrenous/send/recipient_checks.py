@@ -191,9 +191,9 @@ def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
     people.
     """
     within = context.draft.within
-    if within is not None and within.people == _members_present(circle, context):
+    if within is not None and within.people == _circle_members_addressed(circle, context):
         return
-    count = len(_members_present(circle, context))
+    count = len(_circle_members_addressed(circle, context))
     yield plural(
         "{name} is a circle: this goes to {count} person",
         "{name} is a circle: this goes to {count} people",
@@ -227,7 +227,7 @@ def check_new_members(circle: Circle, context: DraftContext) -> Iterator[str]:
             )
 
 
-def _members_present(circle: Circle, context: DraftContext) -> frozenset[bytes]:
+def _circle_members_addressed(circle: Circle, context: DraftContext) -> frozenset[bytes]:
     return frozenset(one.person.id for one in context.to if one.person.id in circle.people)
 
 

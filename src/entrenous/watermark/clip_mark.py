@@ -26,9 +26,9 @@ SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a mess
 _BAND_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
 _PSNR_DB: Final = 47.0
-_LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
+_LIMITED_RANGE_SHARE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
 # the dither has this many steps in a grey level
-_DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE)
+_DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE_SHARE)
 _BLACK_LUMA: Final = np.float32(16.0)
 _NO_MOTION: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 _MOTION_SPREAD_MAX: Final = (
@@ -118,7 +118,7 @@ def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
         small = np.asarray(
             cv2.resize(luma, clip.working_size, interpolation=cv2.INTER_AREA), np.uint8
         )
-    return np.asarray((small - _BLACK_LUMA) * (np.float32(1.0) / _LIMITED_RANGE), np.float32)
+    return np.asarray((small - _BLACK_LUMA) * (np.float32(1.0) / _LIMITED_RANGE_SHARE), np.float32)
 
 
 def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:

@@ -229,7 +229,7 @@ def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
 _VISIBILITY_MAX: Final = 0.63
 # SSIMULACRA2's weights for a quarter and an eighth of the size
 _SCALE_WEIGHTS: Final = (225.205, 176.393)
-_SSIMULACRA_CONSTANT: Final = 0.0009  # C2 in SSIMULACRA2
+_SSIMULACRA2_C2: Final = 0.0009  # C2 in SSIMULACRA2
 _SIGMA_PX: Final = 1.5
 # weights of red, green and blue in the responses of long and middle cones, and the responses' bias
 # (ISO/IEC 18181-1, JPEG XL)
@@ -310,9 +310,9 @@ def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Visibil
     light = _xyb_lightness(small)
     per_level = _xyb_lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
     contrast, added = _local_variance(light), _local_variance(trial * per_level)
-    hidden = np.float32(2) * contrast + np.float32(_SSIMULACRA_CONSTANT)
+    hidden = np.float32(2) * contrast + np.float32(_SSIMULACRA2_C2)
     return _VisibilityAtScale(
-        added / (hidden + added), np.float32(_SSIMULACRA_CONSTANT) / hidden, weight
+        added / (hidden + added), np.float32(_SSIMULACRA2_C2) / hidden, weight
     )
 
 

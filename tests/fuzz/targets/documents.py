@@ -62,7 +62,7 @@ from entrenous.trace.report.nouns import (
     Report,
     Signature,
 )
-from entrenous.trace.report.report_format import read_report, seal_report, write_report
+from entrenous.trace.report.report_format import read_report, report_fields_and_digest, seal_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 from entrenous.wire.relay_nouns import RelayLock
@@ -121,7 +121,7 @@ def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, Signature | None]:
 
 def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
     report, _, signed = read
-    plain, digest = write_report(report, _sha256)
+    plain, digest = report_fields_and_digest(report, _sha256)
     return seal_report(plain, digest, signed)
 
 

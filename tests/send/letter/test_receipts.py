@@ -23,7 +23,7 @@ from entrenous.send.letter import receipts
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.states import ExportForbidden
-from entrenous.send.open import open_message, open_message_to
+from entrenous.send.open import open_message, show_received_message
 from entrenous.send.people.block import block_contact, sender_without_receipt_choice, set_receipts
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.recall import recall_message
@@ -277,7 +277,7 @@ def test_a_sender_is_told_that_a_view_once_message_was_exported(
     name = writes(ana, "ben", opens=2, may_export=True).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    open_message_to(name, lambda *_: None, ben.device, export=export)
+    show_received_message(name, lambda *_: None, ben.device, export=export)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -290,6 +290,6 @@ def test_a_forbidden_export_does_not_open_the_message(both: Room) -> None:
     name = writes(ana, "ben", opens=1).name
     fetch_messages(ben.device)
     with pytest.raises(ExportForbidden):
-        open_message_to(name, lambda *_: None, ben.device, export=True)
+        show_received_message(name, lambda *_: None, ben.device, export=True)
     assert ben.courier.calls["open_share"] == 0
     assert open_message(name, ben.device)

@@ -17,7 +17,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
-from entrenous.send.open import WriteFile, open_message, open_message_to
+from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
 from tests.send.send_device import SMALL, Person, Room
 
@@ -139,8 +139,8 @@ def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     watch = TransferWatch(lambda *step: seen.append(step))
     line.cut_after = 3000
     with pytest.raises(RelayUnreachable):
-        open_message_to(newest(ben).name, show, ben.device, watch)
+        show_received_message(newest(ben).name, show, ben.device, watch)
     line.cut_after = None
-    open_message_to(newest(ben).name, show, ben.device, watch)
+    show_received_message(newest(ben).name, show, ben.device, watch)
     assert {total for _, _, total in seen} == {sizes(ben)}
     assert seen[-1] == (TransferStage.FETCHING, sizes(ben), sizes(ben))

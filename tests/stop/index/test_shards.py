@@ -44,7 +44,7 @@ def test_it_finds_what_counting_bits_does(
     scanned_max: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(multi_index, "_SCANNED_HASHES_MAX", scanned_max)
+    monkeypatch.setattr(multi_index, "_LINEAR_SCAN_HASHES_MAX", scanned_max)
     index = FileIndex(folder, bank, shards)
     agrees(index, bank, most=33)
     register(bank, "later", *fresh(30, 3), parts=fresh(30, 4))

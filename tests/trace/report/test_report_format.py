@@ -23,7 +23,7 @@ from entrenous.trace.report.nouns import (
     Report,
     Signature,
 )
-from entrenous.trace.report.report_format import read_report, seal_report, write_report
+from entrenous.trace.report.report_format import read_report, report_fields_and_digest, seal_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 
@@ -112,7 +112,7 @@ def reports(draw: st.DrawFn) -> Report:
 
 
 def written(report: Report, signed: Signature | None = None) -> bytes:
-    plain, digest = write_report(report, sha256)
+    plain, digest = report_fields_and_digest(report, sha256)
     return seal_report(plain, digest, signed)
 
 
@@ -124,7 +124,7 @@ def test_written_report_is_read_back(report: Report, signed: Signature | None) -
     again, digest, signature = read_report(file, sha256)
     assert again == report
     assert signature == signed
-    assert digest == write_report(report, sha256)[1]
+    assert digest == report_fields_and_digest(report, sha256)[1]
 
 
 def example() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message.transfer_progress import NO_WATCH
-from entrenous.send.open import WriteFile, open_message_to
+from entrenous.send.open import WriteFile, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -90,7 +90,7 @@ class Life:
         def tell(frame: MessageFrame) -> None:
             oracle.saw(self.host, before, frame.text, begun)
 
-        open_message_to(before.name, show, device, NO_WATCH, tell)
+        show_received_message(before.name, show, device, NO_WATCH, tell)
 
     def takes_back(self) -> None:
         sent = list(self.host.device.ledger.messages())[-6:]

@@ -34,7 +34,7 @@ from entrenous.app.wording import without_command_texts
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
-from entrenous.crypto.rfc3161 import certificate_fingerprints
+from entrenous.crypto.rfc3161 import root_certificate_fingerprints
 from entrenous.device.device import Device
 from entrenous.media.file_kind import media_kind_of
 from entrenous.respond.capture.saved_page import (
@@ -195,7 +195,7 @@ async def check_evidence(request: Request) -> Response:
     def verify_evidence(device: Device, report: ReportProgress) -> JobOutcome:
         report(say("Checking everything that was kept"), 0, 0)
         case = verify_case(name, device, verify_stamp)
-        roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
+        roots = [one for at in case.stamps for one in root_certificate_fingerprints(at.authorities)]
         worth = stored_roots_trust_text(name, roots, settings) if roots else ""
         words = (*verification_in_words(case), *without_command_texts([worth]))
         return JobOutcome(say("Everything holds"), words, handle, "evidence")

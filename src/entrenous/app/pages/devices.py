@@ -52,7 +52,7 @@ from entrenous.terminal.output import key_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class RevokedDevice:
+class RevocationOutcome:
     """The result of revoking a device, and what else to do."""
 
     said: tuple[str, ...]
@@ -68,7 +68,7 @@ def routes() -> list[Route]:
         Route("/61/code", serve_link_code, name="link_code"),
         Route("/62", show_link_form, name="link_here", methods=["GET"]),
         Route("/62", accept_link_code, methods=["POST"]),
-        Route("/62/{handle}", show_lock_form, name="link_lock", methods=["GET"]),
+        Route("/62/{handle}", show_new_device_passphrase_form, name="link_lock", methods=["GET"]),
         Route("/62/{handle}", begin_linking_here, methods=["POST"]),
         Route("/63", show_linking_here, name="linking_here", methods=["GET"]),
         Route("/63", answer_comparison_here, methods=["POST"]),
@@ -189,7 +189,7 @@ async def accept_link_code(request: Request) -> Response:
     )
 
 
-async def show_lock_form(
+async def show_new_device_passphrase_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     """Ask for the passphrase of this new device."""
@@ -216,7 +216,7 @@ async def begin_linking_here(request: Request) -> Response:
     try:
         passphrase = chosen_passphrase(form)
     except EntrenousError as why:
-        return await show_lock_form(request, why, 409)
+        return await show_new_device_passphrase_form(request, why, 409)
     if state.linking is None or state.linking.is_over:
         begun = LinkingOnNew(state.vault, state.events)
         state.linking = begun
@@ -260,9 +260,9 @@ async def start_revoking(request: Request) -> Response:
         return await show_lost_form(request, error_words(why), 409)
     say = language_of(request).sentences.gettext
 
-    def revoke(device: Device, _: object) -> RevokedDevice:
+    def revoke(device: Device, _: object) -> RevocationOutcome:
         done = revoke_device(name, lost=is_lost, sheet=sheet, device=device)
-        return RevokedDevice(
+        return RevocationOutcome(
             tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ()
         )
 
@@ -270,13 +270,13 @@ async def start_revoking(request: Request) -> Response:
 
 
 async def show_revoked(request: Request) -> Response:
-    done = job_result(request, RevokedDevice)
+    done = job_result(request, RevocationOutcome)
     said = [without_commands(one) for one in done.said]
     to_do = describe_checklist(done)
     return show(request, "revoked.html", said=said, to_do=to_do)
 
 
-def describe_checklist(done: RevokedDevice) -> list[tuple[str, str]]:
+def describe_checklist(done: RevocationOutcome) -> list[tuple[str, str]]:
     """Return the steps of the checklist and their reasons, as the pages show them."""
     texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
     return [(without_commands(what), without_commands(why)) for what, why in texts]

@@ -37,7 +37,7 @@ from entrenous.send.inbox import find_received_message
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
-from entrenous.send.open import download_message, open_message_to, stored_file
+from entrenous.send.open import download_message, show_received_message, stored_file
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 
@@ -93,7 +93,7 @@ async def start_opening(request: Request) -> Response:
     def download_and_open(device: Device, report: ReportProgress) -> OpenedMessage:
         received = find_received_message(name, device)
         download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
-        open_message_to(name, _leave_encrypted, device)
+        show_received_message(name, _leave_encrypted, device)
         return OpenedMessage(name, login.handle_for("person", received.sender.hex()))
 
     return start_job(request, say("Opening it"), download_and_open, "opened")

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_text
 from entrenous.app.jobs import ReportProgress
-from entrenous.app.pages.devices import RevokedDevice, describe_checklist, sheet_from_form
+from entrenous.app.pages.devices import RevocationOutcome, describe_checklist, sheet_from_form
 from entrenous.app.passphrases import (
     chosen_passphrase,
     passphrase_fields,
@@ -236,7 +236,7 @@ async def _allow_more_attempts(request: Request, given: RecoverySheet) -> Respon
 
 async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
-    done = RevokedDevice(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
+    done = RevocationOutcome(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
     to_do = describe_checklist(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 

@@ -62,7 +62,7 @@ def routes() -> list[Route]:
     return [
         Route("/11/{draft}", start_sealing, methods=["POST"]),
         Route("/12/{draft}", discard_shown_draft, name="discard", methods=["POST"]),
-        Route("/13/{handle}", show_sealed, name="sealed", methods=["GET"]),
+        Route("/13/{handle}", show_sending_progress, name="sealed", methods=["GET"]),
         Route("/13/{handle}", undo_sending, methods=["POST"]),
     ]
 
@@ -137,7 +137,7 @@ async def discard_shown_draft(request: Request) -> Response:
     return redirect_to(request, "home")
 
 
-async def show_sealed(request: Request) -> Response:
+async def show_sending_progress(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
     found, state = job_result(request, SealedMessage), state_of(request)
     departures = await run_in_vault(request, lambda device: send_states_of(found.name, device))

@@ -189,7 +189,7 @@ class PartnerAuth:
 
 
 def basic_credentials(request: Request) -> tuple[str, Secret]:
-    """Return name and key from Basic authentication (RFC 7617); raises WrongKey."""
+    """Return the name and key from Basic authentication (RFC 7617); raises WrongKey."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     try:
         pair = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")

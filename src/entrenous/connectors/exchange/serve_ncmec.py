@@ -78,7 +78,7 @@ class MemberNumbers:
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
-        """Return number and name of the member who submitted the content of that bank."""
+        """Return the number and name of the member who submitted the content of that bank."""
         one = self.by_bank.get(bank)
         return (OWN_MEMBER_NUMBER, self.ours) if one is None else (one.number, one.name)
 
@@ -156,7 +156,7 @@ STANCE_BY_REASON_GUID: Final = {
 }
 _CLIENT_CLOCK_AHEAD_S_MAX: Final = 120
 _HALF_HOUR_S: Final = 1800
-_HALF_HOUR_TOLERANCE_S: Final = 60
+_TIME_ZONE_ROUNDING_TOLERANCE_S: Final = 60
 _TIME_ZONE_OFFSET_S_MAX: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
 _DATE_PATTERN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
@@ -262,7 +262,7 @@ class _NcmecApi:
             time_range.after is not None
             or halves < 1
             or behind_s > _TIME_ZONE_OFFSET_S_MAX
-            or off_s > _HALF_HOUR_TOLERANCE_S
+            or off_s > _TIME_ZONE_ROUNDING_TOLERANCE_S
         ):
             return {}
         log_fields = {"event": "local-time-as-utc", "partner": partner.name}

@@ -159,8 +159,8 @@ class _StopNciiApi:
         seen = update_marks(self.exchange)
         if token:
             after, upto = _parse_token(token)
-        # Only a start time proves which records a client has stored, since the client may crash
-        # between pages.
+        # A page token does not prove that the client has stored the page before, since it may have
+        # crashed between pages; only a start time proves this.
         else:
             after, upto = change_number_before(start_s, self.exchange), seen.number
             self.exchange.served.record_read_position(partner, after)
@@ -225,13 +225,13 @@ def _record_json(
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.is_live else ended,
         "caseNumbers": {
-            case.claim: _STATUS_BY_STATE[case.state] for case in _usable_cases(one.cases)
+            case.claim: _STATUS_BY_STATE[case.state] for case in _first_cases_live_first(one.cases)
         },
         "CSPFeedbacks": _feedbacks_json(one, opinions, ours),
     }
 
 
-def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
+def _first_cases_live_first(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
     """Return as many cases as a client can use, those that are still live first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING_STATES)[:_CASES_MAX]
 

@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from entrenous.base.language import day_in_words, translated
-from entrenous.crypto.rfc3161 import certificate_fingerprints
+from entrenous.crypto.rfc3161 import root_certificate_fingerprints
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
@@ -256,7 +256,7 @@ def _stamp_json_with_roots(
 
 
 def _trusted_roots(stamp: Stamp, given_ca: bytes | None) -> tuple[bytes, ...]:
-    return certificate_fingerprints(stamp.authorities if given_ca is None else given_ca)
+    return root_certificate_fingerprints(stamp.authorities if given_ca is None else given_ca)
 
 
 def export(

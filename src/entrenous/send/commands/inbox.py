@@ -38,7 +38,7 @@ from entrenous.send.message.states import (
     UnsafeFiles,
 )
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import WriteFile, find_unsafe_files, open_message_to
+from entrenous.send.open import WriteFile, find_unsafe_files, show_received_message
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
@@ -237,7 +237,7 @@ def _write_message_files(
     try:
         with stage_bars() as shown, files.remove_on_failure(is_shown_for_good):
             watch = TransferWatch(shown.report_bytes)
-            open_message_to(
+            show_received_message(
                 message, add_file, device, watch, write_and_print, begin_opening, export=export
             )
     except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:

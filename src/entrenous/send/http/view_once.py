@@ -31,7 +31,12 @@ from entrenous.device.device import Device
 from entrenous.send.letter.letter_nouns import ContentFile, FrameFile, MessageFrame
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import WriteFile, download_message, find_unsafe_files, open_message_to
+from entrenous.send.open import (
+    WriteFile,
+    download_message,
+    find_unsafe_files,
+    show_received_message,
+)
 from entrenous.serving.http_server import bind_socket, make_server, url_of
 from entrenous.serving.private_pages import PrivatePages, open_browser
 from entrenous.terminal.output import hint, print_line
@@ -245,7 +250,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
     Raises:
         ViewNeverShown: nobody pressed *Show*, so nothing was opened.
         ViewNotCompleted, UnsafeToShow: the message may be opened again.
-        AddressTaken, and the errors of :func:`.open_message_to`.
+        AddressTaken, and the errors of :func:`.show_received_message`.
     """
     with stage_bars() as shown:
         download_message(message, device, TransferWatch(shown.report_bytes))
@@ -280,7 +285,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
     """Open a message for a page to show. The opening counts once the page has requested
     every file.
 
-    Raises ViewNotCompleted, UnsafeToShow, and the errors of :func:`.open_message_to`.
+    Raises ViewNotCompleted, UnsafeToShow, and the errors of :func:`.show_received_message`.
     """
     files = list[ContentFile]()
 
@@ -296,7 +301,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
         if not look.has_requested_all():
             raise ViewNotCompleted(name=message)
 
-    open_message_to(message, add_file, device, tell=provide_and_await_page)
+    show_received_message(message, add_file, device, tell=provide_and_await_page)
 
 
 def _refuse_unsafe_files(

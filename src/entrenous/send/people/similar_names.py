@@ -58,7 +58,7 @@ _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 # names with at least this many letters may differ by two typing errors
 _LONG_NAME_LETTERS_MIN: Final = 6
 _SHORT_FORM_LETTERS_MIN: Final = 2  # the minimum number of letters in a short form
-_TWO_SYLLABLES: Final = 2
+_SHORT_SYLLABIC_NAME_CHARS_MAX: Final = 2
 _SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
@@ -134,7 +134,9 @@ def _typing_errors_allowed(name: str) -> int:
     It is 0 for names of two syllabic characters, as in Chinese.
     """
     signs = (unicodedata.name(char, "") for char in name)
-    if len(name) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs):
+    if len(name) <= _SHORT_SYLLABIC_NAME_CHARS_MAX and any(
+        sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs
+    ):
         return 0
     return 2 if len(name) >= _LONG_NAME_LETTERS_MIN else 1
 

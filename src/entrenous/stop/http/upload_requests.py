@@ -113,7 +113,7 @@ class UploadRequests:
                     # This is a second concurrent picture, so start the judges.
                     self.judges.start_missing()
                 async with _wait_for_place(self.deciding):
-                    decision = await self._decide_in_process(data, reference, publishes)
+                    decision = await self._decide_in_judge_process(data, reference, publishes)
             else:
                 async with _wait_for_place(self.clips):
                     decision = await self._decide_in_thread(data, reference, publishes)
@@ -147,7 +147,7 @@ class UploadRequests:
         """
         return publishes is not PublishedAnyway.ALL and not self.platform.limits.shadow
 
-    async def _decide_in_process(
+    async def _decide_in_judge_process(
         self, untrusted_picture: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
         """Judge in a judge process if one is free, else in a thread."""

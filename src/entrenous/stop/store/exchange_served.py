@@ -55,7 +55,7 @@ OPINION_TABLE: Final = sa.Table(
     sa.Column("stance", sa.Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
-MARK_TABLE: Final = sa.Table(
+EXCHANGE_CHANGE_TIME_TABLE: Final = sa.Table(
     "exchange_mark",
     EXCHANGE_METADATA,
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -164,14 +164,18 @@ class ServedStore:
         """Return the newest mark."""
         with snapshot_read(self.engine) as db:
             row = db.execute(
-                sa.select(MARK_TABLE).order_by(MARK_TABLE.c.at_s.desc()).limit(1)
+                sa.select(EXCHANGE_CHANGE_TIME_TABLE)
+                .order_by(EXCHANGE_CHANGE_TIME_TABLE.c.at_s.desc())
+                .limit(1)
             ).one_or_none()
         return None if row is None else ChangeMark(row.at_s, row.number)
 
     def last_number_before(self, at_s: int) -> int:
         """Return the number of the last mark before that second; 0 when there is none."""
         with snapshot_read(self.engine) as db:
-            wanted = sa.select(sa.func.max(MARK_TABLE.c.number)).where(MARK_TABLE.c.at_s < at_s)
+            wanted = sa.select(sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.number)).where(
+                EXCHANGE_CHANGE_TIME_TABLE.c.at_s < at_s
+            )
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[ChangeMark, ...]:
@@ -180,15 +184,15 @@ class ServedStore:
         Their seconds and numbers are strictly increasing.
         """
         top = (
-            sa.select(sa.func.min(MARK_TABLE.c.number))
-            .where(MARK_TABLE.c.number >= upto)
+            sa.select(sa.func.min(EXCHANGE_CHANGE_TIME_TABLE.c.number))
+            .where(EXCHANGE_CHANGE_TIME_TABLE.c.number >= upto)
             .scalar_subquery()
         )
-        wanted = sa.select(MARK_TABLE).where(
-            MARK_TABLE.c.number > after, MARK_TABLE.c.number <= top
+        wanted = sa.select(EXCHANGE_CHANGE_TIME_TABLE).where(
+            EXCHANGE_CHANGE_TIME_TABLE.c.number > after, EXCHANGE_CHANGE_TIME_TABLE.c.number <= top
         )
         with snapshot_read(self.engine) as db:
-            rows = db.execute(wanted.order_by(MARK_TABLE.c.number))
+            rows = db.execute(wanted.order_by(EXCHANGE_CHANGE_TIME_TABLE.c.number))
             return tuple(ChangeMark(row.at_s, row.number) for row in rows)
 
     def add_mark(self, mark: ChangeMark, drop_before_s: int) -> None:
@@ -198,14 +202,23 @@ class ServedStore:
         newest is ignored, since another process has added a newer one.
         """
         with exclusive_write(self.engine) as db:
-            highest = sa.select(sa.func.max(MARK_TABLE.c.at_s), sa.func.max(MARK_TABLE.c.number))
+            highest = sa.select(
+                sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.at_s),
+                sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.number),
+            )
             at_s, number = db.execute(highest).one()
             dated_s = max(mark.at_s, _settled_second(db))
             if at_s is not None and (dated_s <= at_s or mark.number <= number):
                 return
-            db.execute(MARK_TABLE.insert().values(at_s=dated_s, number=mark.number))
-            old = sa.select(sa.func.max(MARK_TABLE.c.at_s)).where(MARK_TABLE.c.at_s < drop_before_s)
-            db.execute(MARK_TABLE.delete().where(MARK_TABLE.c.at_s < old.scalar_subquery()))
+            db.execute(EXCHANGE_CHANGE_TIME_TABLE.insert().values(at_s=dated_s, number=mark.number))
+            old = sa.select(sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.at_s)).where(
+                EXCHANGE_CHANGE_TIME_TABLE.c.at_s < drop_before_s
+            )
+            db.execute(
+                EXCHANGE_CHANGE_TIME_TABLE.delete().where(
+                    EXCHANGE_CHANGE_TIME_TABLE.c.at_s < old.scalar_subquery()
+                )
+            )
 
     def settle_before(self, before_s: int) -> None:
         """From now on, date no mark before that second, even if a clock is behind.
@@ -223,7 +236,8 @@ class ServedStore:
     def record_served(
         self, partner: ExchangePartner, changes: Iterable[ClaimChange], seen: int
     ) -> None:
-        """Record these changes, which have hashes, before they are served to that partner.
+        """Record these changes before they are served to that partner. Each of them must have
+        hashes.
 
         ``seen`` is the number of the newest change that was known when these were read;
         :meth:`apply_changes_up_to` continues from it.
@@ -257,7 +271,8 @@ class ServedStore:
     def claims_on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
-        """Return claims of these banks on these hashes that were served to any partner.
+        """Of the claims that were served to any partner, return those of these banks that have one
+        of these hashes.
 
         Each is returned with the hash; for one hash, they are in the order of their ids.
         """
@@ -289,7 +304,7 @@ class ServedStore:
 
         Tombstones up to that number need not be kept for this partner.
 
-        Whether there are any is read first, since usually there is nothing to write.
+        First read whether there are such tombstones, since usually nothing has to be written.
         """
         ended = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.ended_number <= upto)
         mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER

@@ -28,7 +28,7 @@ from entrenous.trace.report.nouns import (
     TraceTooOldToDisclose,
 )
 from entrenous.trace.report.recompute import finding_and_named, score_copies
-from entrenous.trace.report.report_format import seal_report, write_report
+from entrenous.trace.report.report_format import report_fields_and_digest, seal_report
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 NO_PROOFS: Final = Proofs()
@@ -90,7 +90,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     report = _with_proofs(report, sent, proofs.copies)
     report = _blind_labels(report) if blind else report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
-    plain, digest = write_report(report, sha256)
+    plain, digest = report_fields_and_digest(report, sha256)
     signed = None if account is None else _sign_report(account, digest)
     source = device.vault.read_stored_file(sent.original)
     return WrittenReport(seal_report(plain, digest, signed), digest, report, source)

@@ -40,7 +40,7 @@ class Examination:
 
 
 def examine_found_picture(found: Picture, original: Picture) -> Examination | None:
-    """Compute the evidence in a found picture; None if it cannot be registered on the original.
+    """Compute the evidence in a found picture; None if it cannot be registered to the original.
 
     This runs on one thread. So the same versions give the same bits on the same kind of processor.
 

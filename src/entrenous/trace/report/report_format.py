@@ -171,7 +171,9 @@ _STATEMENT_BYTES_MAX: Final = 1024
 _RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for opening
 
 
-def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
+def report_fields_and_digest(
+    report: Report, hashed: Callable[[bytes], bytes]
+) -> tuple[dict[str, Any], bytes]:
     """Return two things: a report's fields without digest and signature, and the digest.
 
     ``hashed`` computes SHA-256. It is a parameter because this module uses no cryptographic
@@ -266,7 +268,7 @@ def _parse_report(
         raise ValueError("it lists one copy twice")
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
-    plain, digest = write_report(report, hashed)
+    plain, digest = report_fields_and_digest(report, hashed)
     if digest != parse_hex(form.digest):
         raise ValueError("its digest does not match its fields: something in it was changed")
     if msgspec.to_builtins(form) != {**plain, **_parse_sealed(form)}:

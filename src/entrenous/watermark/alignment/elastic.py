@@ -29,7 +29,8 @@ _MATCH_TOLERANCE_SHARES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
 _SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
-_TEST_BEND_SPANS: Final = 6  # spans along each side of the bend that shows whether one is needed
+# spans along each side of the trial bend, which shows whether the pair needs a bend
+_TEST_BEND_SPANS: Final = 6
 # a bend is significant if it predicts better than noise by this many standard deviations
 _SIGNIFICANT_DEVIATIONS: Final = 5.0
 # a smaller displacement, in pixels of the scaled pair along either axis, does not matter
@@ -141,7 +142,8 @@ def _lattice_step(
 
 
 def needs_bend(level: Level, pose: Pose) -> bool:
-    """Return whether blocks are still displaced together, significantly and by enough.
+    """Return whether neighbouring blocks are still displaced together, significantly and by a
+    distance that matters.
 
     Blocks are divided like a chequerboard. A bend is fitted to the displacements in the squares of
     one colour, and predicts those in the squares of the other colour. How much better this

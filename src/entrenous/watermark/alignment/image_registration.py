@@ -1,4 +1,4 @@
-"""Register a found picture on a sent one.
+"""Register a found picture to the sent one.
 
 The first homography is estimated robustly (USAC with MAGSAC++, Barath et al. 2020).
 """
@@ -23,7 +23,7 @@ from entrenous.watermark.alignment.features import (
     select_strongest,
     to_grey,
 )
-from entrenous.watermark.alignment.misfit import VisiblePair
+from entrenous.watermark.alignment.misfit import PicturePairWithVisibleBox
 from entrenous.watermark.alignment.refine import MatchedStart, Refined, agrees_when_blurred, refine
 from entrenous.watermark.alignment.template_search import (
     search_all_poses,
@@ -45,7 +45,7 @@ from entrenous.watermark.verdict import PictureWarp
 # largest misfit that is accepted without matching points; unrelated photographs have at least 0.98
 _MISFIT_MAX: Final = 0.85
 _CERTAIN_MISFIT_MAX: Final = 0.3  # the search ends at a smaller misfit
-# a bend is measured at a grid with this many points along each side
+# a bend is measured on a grid with this many points along each side
 _GRID_POINTS_PER_SIDE: Final = 25
 
 
@@ -222,7 +222,7 @@ def _is_credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration)
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
     return agrees_when_blurred(
-        VisiblePair(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
+        PicturePairWithVisibleBox(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
     )
 
 
@@ -239,14 +239,14 @@ _FULL_HOMOGRAPHY_INLIERS: Final = 60
 _RANSAC_TOLERANCE_SHARE: Final = 3.0 / 1200  # as a share of the found picture's longest side
 _RANSAC_ITERATIONS_MAX: Final = 10_000
 _RANSAC_CONFIDENCE: Final = 0.9999
-# pairs of mirrored and inverted
+# each pair is (mirrored, inverted)
 _MIRRORED_AND_INVERTED: Final = ((False, False), (True, False), (False, True), (True, True))
 _FURTHER_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
 # size and number of features of the sent picture, for a found one that shows a small detail of it
 _DETAIL_SEARCH_SIDE_PX: Final = 2400
 _DETAIL_SEARCH_POINTS: Final = 8000
 _ESTIMATES_MAX: Final = 3
-# a quick try compares this many points first; unrelated pictures share 8 to 15
+# a quick comparison uses this many points first; unrelated pictures have 8 to 15 matches
 _QUICK_SAMPLE_POINTS: Final = 600
 _SAMPLE_MATCHES_MIN: Final = 24
 

@@ -30,7 +30,7 @@ _WINDOW_PX: Final = 17
 _FINE_SIGMA: Final = 1.0
 _COARSE_SIGMA: Final = 3.0
 _QUIET_VARIANCE: Final = 1.0  # squared grey levels; windows with less variance hardly count
-_PIXELS_MIN: Final = 200
+_COMPARED_PIXELS_MIN: Final = 200
 # with more pixels than this, averages are computed in less memory but with rounding errors
 _FLOAT_AVERAGED_PIXELS_MAX: Final = 8_000_000
 # averaging is used only to reduce to at most this share of the size; otherwise it would only blur
@@ -39,7 +39,7 @@ _FULL_COVERAGE_MIN: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class VisiblePair:
+class PicturePairWithVisibleBox:
     """Two grey pictures, and the box of the sent one that the found one shows.
 
     ``seen`` is that box: (left, top, right, bottom) in whole pixels of the sent picture.
@@ -84,7 +84,7 @@ class ScaledPair:
         return resizing(self.size_sent, self.size) @ cut, resizing(self.size_found, small)
 
 
-def make_scaled_pair(pair: VisiblePair, *, scale: float, side_px: int) -> ScaledPair:
+def make_scaled_pair(pair: PicturePairWithVisibleBox, *, scale: float, side_px: int) -> ScaledPair:
     """Scale both pictures down to one resolution: that of the coarser picture, or the resolution
     given by ``side_px`` if that is coarser still.
 
@@ -115,7 +115,7 @@ def misfit(scaled: ScaledPair, pose: Pose) -> float:
         coverage_of(scaled.found, inward, scaled.size),
     )
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
-    if float(weight.sum()) < _PIXELS_MIN:
+    if float(weight.sum()) < _COMPARED_PIXELS_MIN:
         return 1.0
     found, sent = (plane * weight for plane in _fine_details((warped, scaled.sent), inside))
     cross, power_found, power_sent = (

@@ -29,7 +29,12 @@ from entrenous.watermark.alignment.gauss_newton import (
     similar_freedom,
     upright_freedom,
 )
-from entrenous.watermark.alignment.misfit import ScaledPair, VisiblePair, make_scaled_pair, misfit
+from entrenous.watermark.alignment.misfit import (
+    PicturePairWithVisibleBox,
+    ScaledPair,
+    make_scaled_pair,
+    misfit,
+)
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Points,
@@ -121,7 +126,7 @@ def refine(
     return _Refinement(found_grey, sent_grey, start, certain=False).refine()
 
 
-def agrees_when_blurred(pair: VisiblePair, pose: Pose, scale: float) -> bool:
+def agrees_when_blurred(pair: PicturePairWithVisibleBox, pose: Pose, scale: float) -> bool:
     """Return whether the blurred pictures agree, which is enough if there is no fine detail."""
     return (
         misfit(make_scaled_pair(pair, scale=scale, side_px=_BLURRED_SIDE_PX), pose)
@@ -141,7 +146,7 @@ class _Refinement:
         self._start = start
         box = visible_box(start.homography, self._sent, self._found)
         centre = np.array([(box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2])
-        self._pair = VisiblePair(found_grey, sent_grey, box)
+        self._pair = PicturePairWithVisibleBox(found_grey, sent_grey, box)
         self._scale = scale_at(start.homography, centre)
         self._levels: dict[int, Level] = {}
         self._judging: ScaledPair | None = None

@@ -30,7 +30,7 @@ _ROTATIONS_TRIED: Final = 36
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
 # the pictures must overlap in at least this share of the smaller one
 _OVERLAP_SHARE_MIN: Final = 0.25
-_PIXELS_MIN: Final = 144
+_OVERLAP_PIXELS_MIN: Final = 144
 _POWER_MIN: Final = 1.0  # squared grey levels; a patch with less variance has no content
 _PLACES_MAX: Final = 8
 # places closer together than this, in pixels of the small picture, count as one
@@ -95,7 +95,9 @@ class _SpectralSearch:
         found_power -= np.square(found_sum) / count
         power = np.maximum(sent_power, 0.0) * np.maximum(found_power, 0.0)
         correlation = np.abs(cross) / np.sqrt(power + (_POWER_MIN * count) ** 2)
-        least = max(_PIXELS_MIN, _OVERLAP_SHARE_MIN * min(self._sent.size, float(mask.sum())))
+        least = max(
+            _OVERLAP_PIXELS_MIN, _OVERLAP_SHARE_MIN * min(self._sent.size, float(mask.sum()))
+        )
         confidence = (
             np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
         )
@@ -166,7 +168,7 @@ def _rotated_grid(
     slope = slope @ np.diag([-1.0 if mirrored else 1.0, 1.0])
     reach = np.abs(slope) @ np.array(size)
     wide, high = (math.ceil(side) for side in reach)
-    if factor * min(size) < math.sqrt(_PIXELS_MIN) or max(wide, high) > 2 * _SIDE_PX:
+    if factor * min(size) < math.sqrt(_OVERLAP_PIXELS_MIN) or max(wide, high) > 2 * _SIDE_PX:
         return None
     middle = np.array([(wide - 1) / 2, (high - 1) / 2])
     shift = middle - slope @ ((np.array(size) - 1) / 2)
