@@ -31,7 +31,7 @@ class Clock(Protocol):
 
 
 class RandomSource(Protocol):
-    """Gives random bytes. In simulated tests they are generated from a seed."""
+    """Gives random bytes. In simulations, the bytes are generated from a seed."""
 
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
@@ -113,8 +113,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     ENTRENOUS_PROXY takes precedence over it.
 
     Raises:
-        BadSetting: a setting is not valid, or the stored proxy cannot be read, without which no
-            request may be made.
+        BadSetting: a setting is not valid, or a proxy is stored but cannot be read. A request
+            without that proxy could reveal the address.
     """
     named = environment.get("ENTRENOUS_HOME")
     home = Path(named) if named else _default_data_folder()
@@ -212,9 +212,9 @@ def _parse_on_off(name: str, written: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Return whether a URL's host (without brackets) is a loopback address or "localhost".
 
-    Any other name may lead anywhere (RFC 6761 section 6.3). This check accepts little, because it
-    *allows* plain HTTP; ``is_local_address`` in wire/text.py recognises more, because it refuses
-    addresses.
+    Any other name may lead anywhere (RFC 6761 section 6.3). This check is narrow, because plain
+    HTTP is allowed to the hosts that it accepts. ``is_local_address`` in wire/text.py is broad,
+    because the addresses that it recognises are refused.
     """
     try:
         return ipaddress.ip_address(host).is_loopback

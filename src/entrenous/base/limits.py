@@ -50,10 +50,12 @@ WHOLE_COMPARISON_SIDE_PX_MIN: Final = 192
 PART_COMPARISON_SIDE_PX_MIN: Final = 512
 HOLDER_TOKEN_BYTES: Final = 32
 CLAIM_ID_BYTES: Final = 16
-CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with hashes of 525 parts has 36 kB
-# a request with 1,200 frames of two hashes, and 10,000 words of sound, has 297 kB
+CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with the hashes of 525 parts takes 36 kB
+# a request with 1,200 frames of two hashes, and 10,000 words (32 bits each) of a sound's
+# fingerprint, takes 297 kB
 VIDEO_CLAIM_BYTES_MAX: Final = 320 * 1024
-SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024  # a request with 10,000 words of sound has 81 kB
+# a request with 10,000 words of a sound's fingerprint takes 81 kB
+SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024
 UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 2
@@ -81,9 +83,8 @@ PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
 # bytes of a key bundle before it is encrypted
 ENCRYPTED_CARD_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
 CAPTION_CHARS_MAX: Final = 4096
-INVITE_USES_PER_PERSON: Final = (
-    10  # an invite admits this many first letters for each of its people
-)
+# an invite admits this many first letters for each person that it is for
+INVITE_USES_PER_PERSON: Final = 10
 INVITE_DAYS: Final = 30
 INVITE_PEOPLE_MAX: Final = 64  # one invite link is for at most this many people
 PREKEY_ID_BYTES: Final = 8
@@ -119,10 +120,10 @@ SHARE_BYTES: Final = 32  # content.md section 3
 OPENING_ATTEMPT_BYTES: Final = 16
 SEALED_BYTES_MAX: Final = 160 * 1024
 CARD_BYTES_MAX: Final = 128 * 1024
-# an X-Wing prekey has 7 kB, since it includes the signature on its batch
+# an X-Wing prekey takes 7 kB, since it includes the signature on its batch
 PREKEY_BYTES_MAX: Final = 8 * 1024
 BLOB_BYTES_MAX: Final = 4 * 1024**3
-BLOBS_PER_ENVELOPE_MAX: Final = 65  # the frame, which lists the files, and 64 files
+BLOBS_PER_ENVELOPE_MAX: Final = 65  # 64 files, and one blob that lists them (the message's frame)
 PREKEY_CLAIMS_PER_HOUR: Final = 20
 # requests for prekeys in an hour with a token that admits a single envelope
 SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = 4

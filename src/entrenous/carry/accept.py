@@ -67,7 +67,8 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         NoSuchMailbox, WrongToken: the token is not a valid send token of this mailbox.
         TakenBack: the sender took the envelope back before it arrived.
         IdInUse: a different envelope has this id, a blob belongs to a different envelope, or the
-            group of the share allows a different number of openings.
+            envelope's group of shares, whose openings are counted together, allows a different
+            number of them.
         NoSuchBlob: a blob that the envelope names is not stored, or a different sender uploaded it.
         TooLarge, TooFarAhead, Expired: the envelope exceeds the relay's limits.
         MailboxFull: the mailbox already has the maximum number of letters or shares, or the group

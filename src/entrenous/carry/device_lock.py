@@ -38,7 +38,8 @@ class LockState(StrEnum):
 
 class LockEvent(StrEnum):
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more attempts are left
-    ASK_LAST = "ask for the last time"  # the same, after which no attempt is left
+    # somebody with the device's folder tries a passphrase, and this is the last attempt
+    ASK_LAST = "ask for the last time"
     OPENED = "opened"  # somebody sent the owner's token, which only an unlocked vault reveals
     RESET = "reset"  # another device, or the recovery sheet, allows ten more attempts
     RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works
@@ -162,7 +163,8 @@ async def record_vault_unlock(
     """Restore all attempts after the vault was unlocked, and detect whether another copy of the
     vault is in use.
 
-    A generation higher than the stored one is accepted. An equal generation is accepted only if the
+    ``opening`` carries the vault's generation, a number that grows with each confirmed unlock. A
+    generation higher than the stored one is accepted. An equal generation is accepted only if the
     request repeats the number of the last recorded unlock, whose answer may have been lost. Another
     copy of the vault does not know that number.
 

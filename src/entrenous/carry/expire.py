@@ -120,7 +120,8 @@ def close_envelope(
 def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
     """Delete a share that may no longer be released.
 
-    A letter that has not been fetched yet is kept, so that the device can tell its user.
+    A letter that has not been fetched yet is kept, so that the device can tell its user that the
+    content is gone.
     """
     if stored.state is EnvelopeState.WAITING and tx.get(StoredLetter, stored.envelope) is not None:
         _drop_content(tx, stored, present)
@@ -154,13 +155,13 @@ def _drop_content(tx: RowTransaction, stored: StoredEnvelope, present: datetime)
 
 
 def delete_blob_row(tx: RowTransaction, blob: StoredBlob, present: datetime) -> None:
-    """Delete a blob's row, and schedule its bytes for deletion at once."""
+    """Delete a blob's row, and schedule its bytes for immediate deletion."""
     tx.drop(StoredBlob, blob.blob)
     tx.put(OrphanBlob(blob.name, present))
 
 
 def delete_upload_row(tx: RowTransaction, upload: StoredUpload, present: datetime) -> None:
-    """Delete an incomplete blob's row, and schedule its bytes for deletion at once."""
+    """Delete an incomplete blob's row, and schedule its bytes for immediate deletion."""
     tx.drop(StoredUpload, upload.blob)
     tx.put(OrphanBlob(upload.name, present))
 
@@ -168,7 +169,8 @@ def delete_upload_row(tx: RowTransaction, upload: StoredUpload, present: datetim
 def empty_deleted_mailbox_batch(
     tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: datetime
 ) -> bool:
-    """Delete a batch of a deleted mailbox's contents, openable content first.
+    """Delete a batch of a deleted mailbox's contents, beginning with content that can still be
+    opened.
 
     Deleting in batches keeps one large deletion from blocking the relay.
 
@@ -232,8 +234,8 @@ _ENDERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowEnder]] = {
     StoredShareGroup: drop_row,
     StoredUpload: delete_upload_row,
 }
-#: How rows end with their mailbox, and how many in one transaction. Uploads precede the blobs that
-#: they become.
+#: What to do with the rows of each kind when their mailbox is deleted, and with how many in one
+#: transaction. Uploads precede the blobs that they become.
 _ENDERS_OF_MAILBOX_ROWS: Final[tuple[tuple[type[Any], int, _RowEnder], ...]] = (
     (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),

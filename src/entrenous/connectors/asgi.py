@@ -152,9 +152,9 @@ class GateMiddleware:
         on_hold: what to do with a held upload; see
             :class:`entrenous.connectors.upload_rules.UploadRules`.
         client: replaces the client for the gate.
-        account: a function that finds the user of a request in its scope, by something that the
-            sender cannot choose, such as the name of the user who is signed in. Only the hash of
-            the name is sent. Without a user, the client's address is used.
+        account: a function that returns the user of a request, given its scope. It must use only
+            what the sender cannot choose, such as the name of the user who is signed in. Only the
+            hash of the name is sent. Without a user, the client's address is used.
 
     Raises:
         BadSetting.

@@ -96,7 +96,7 @@ def _pseudonym(number: int) -> str:
 def stored_trace(trace: Trace, device: Device) -> Trace | None:
     """Return the trace as stored on this device, or None.
 
-    After the import of an archive its number and the names of messages may differ.
+    After an archive was imported, the trace's number and the names of its messages may differ.
     """
     wanted = trace.at, trace.leak_sha256
     kept = device.ledger.traces()

@@ -19,7 +19,7 @@ RecordT = TypeVar("RecordT")
 OWN_RECORDS: Final = "self"  # name: records about this device itself
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
-LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
+LINK_NOTICE: Final = "link-notice"  # order: what became of invite links, to be shown once
 # hash of the last token: tokens to register before a letter hands them out
 TOKEN_REGISTRATION: Final = "chore-2"  # noqa: S105
 TOKEN_CHANGE: Final = "batch"  # noqa: S105 - order: encoded changes of tokens to send to our relay
@@ -52,7 +52,7 @@ INBOX: Final = "inbox-2"  # sender and message
 INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an index
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
 COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of SEALED_COPY
-# INBOX: an index of messages that wait to be opened, and when each ends
+# INBOX: an index of messages that wait to be opened, and when each message expires
 UNOPENED_MESSAGE: Final = "unopened"
 # envelope: letters that were processed, so that a repeated one is ignored
 SEEN_LETTER: Final = "seen"
@@ -264,7 +264,9 @@ def _child_values(plain: object) -> list[object]:
 
 
 def _has_every_value(read: object, kept: object) -> bool:
-    """Return whether ``kept`` has every value that ``read`` had."""
+    """Return whether ``kept``, a record after conversion to its type, contains every value of
+    ``read``, the record as stored.
+    """
     rules: dict[type, Callable[[Any, Any], bool]] = {
         dict: _has_every_value_of_map,
         list: _has_every_value_of_list,

@@ -131,9 +131,8 @@ SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pic
 # longer sides are subsampled, because a file of a kilobyte may have millions of pixels
 SIDE_PX_MAX: Final = 65_536
 _BLOCKS_AT_ONCE: Final = 8
-_SMALL_PICTURE_SAMPLES_MAX: Final = (
-    1 << 20
-)  # a picture with fewer samples may be copied an eighth at a time
+# up to this number of samples, a picture is processed in eight strips of eight rows of blocks
+_SMALL_PICTURE_SAMPLES_MAX: Final = 1 << 20
 # PDQ divides the sum of gradients, in per cent, by this to get the quality
 GRADIENT_PER_QUALITY: Final = 90
 

@@ -1,7 +1,7 @@
 """Find the registered sounds that a part of an upload resembles, at any speed near the original's.
 
-A stretch is a run of words that covers five seconds. A word is distinctive if it is in a stretch
-whose words differ enough from each other.
+A word is one 32-bit item of a Chromaprint fingerprint. A stretch is a run of words that covers five
+seconds. A word is distinctive if it is in a stretch whose words differ enough from each other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ DISTINCTIVENESS_MIN: Final = 2.5
 SCREEN_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 WORD_OCCURRENCES_MAX: Final = 1000
-# limit on the number of places of all those words that differ from one word in at most two bits
+# words within two bits of a queried word may together occur at no more than this many places
 COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
 # at most this many alignments are tried for each sound; a loop would have thousands
 ALIGNMENTS_MAX: Final = 32
@@ -217,7 +217,9 @@ def is_distinctive(words: Words) -> Flags:
 
 
 def _most_voted_offsets(sound: Places, votes: NDArray[Any]) -> Places:
-    """Return the indices of each sound's offsets with most votes; ``sound`` is ascending."""
+    """Return the indices of the offsets with the most votes, for each sound; ``sound`` is
+    ascending.
+    """
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
     return np.sort(order[rank < ALIGNMENTS_MAX])

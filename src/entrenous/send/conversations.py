@@ -19,7 +19,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 def conversation_of(name: str, device: Device) -> Conversation:
     """Return the conversation of a message that we sent or received.
 
-    Once a received message has ended, only its sender is still known.
+    Once a received message can no longer be opened, only its sender is still known.
 
     Raises:
         UnknownMessage, DeviceWithoutRelay.
@@ -55,8 +55,8 @@ def _may_recipient_have(copy: SealedCopy) -> bool:
 
 
 def recipients_of_received(received: ReceivedMessage) -> frozenset[PersonId]:
-    """Return the recipients that the sender listed, including us; empty once the message has
-    ended.
+    """Return the recipients that the sender listed, including us; empty once the message can no
+    longer be opened.
     """
     if received.manifest is None:
         return frozenset()

@@ -147,7 +147,7 @@ def _reason_to_wait(
 ) -> EntrenousError | None:
     """Return why this item cannot be sent now; None if it can."""
     if (conflict := _frozen_contact_error(item, device)) is not None:
-        # Holds up no other item, so that letters for comparing keys can still be sent.
+        # This item does not hold up others, so that letters for comparing keys can still be sent.
         return conflict
     mailbox = item.envelope.mailbox.hex()
     for destination in (item.relay_url, mailbox):
@@ -293,7 +293,7 @@ def _upload_blobs_of(item: OutboxItem, on_sent: SentBytesCallback, device: Devic
 
 
 def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
-    """Drop a refused item; return the problem as its sender should read it."""
+    """Drop a refused item; return the error to show to the user."""
     with device.vault.transaction():
         copy = record_copy_event(item, CopyEvent.REFUSE, device)
         drop_outbox_item(item, device)
@@ -421,6 +421,7 @@ def _is_item_token_valid(
     old, index = held.old, item.index
     if old is None or index is None or item.token != send_token(old.seed, index):
         return not is_there
-    left = old.lapses_at - device.clock.now()  # the time is longer if a clock that was ahead set it
+    # more than the limit is left if this device's clock was ahead when ``lapses_at`` was set
+    left = old.lapses_at - device.clock.now()
     in_time = timedelta() < left <= timedelta(days=REPLACED_TOKEN_RANGE_DAYS) or not is_there
     return in_time and index < old.until

@@ -60,7 +60,7 @@ def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
 
 
 def drop_copy_from_indexes(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
-    """Remove a copy that was never sent from the indexes."""
+    """Remove from the indexes a copy that was never sent."""
     vault.drop(TIMELINE, _place_key(_timeline_place_of(copy, sent_at)))
     vault.drop(COPIES_BY_MESSAGE, _copy_key(copy))
 
@@ -113,7 +113,7 @@ def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...
 
 
 def unopened_message_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
-    """Yield the inbox keys of messages that wait to be opened, and when each ends."""
+    """Yield the inbox keys of messages that wait to be opened, and when each message expires."""
     for key, ends in vault.items(UNOPENED_MESSAGE):
         yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
 

@@ -189,8 +189,8 @@ def _changeable_copies(
     """Yield the copies whose status can still change.
 
     The status of an opened copy can change until it expires, the status of a refused copy cannot. A
-    copy posted without an answer may have arrived. A copy marked as expired, as by a clock that was
-    ahead, is asked about again until it has expired.
+    copy posted without an answer may have arrived. A copy marked as expired, for example because of
+    a clock that was ahead, is asked about again until it has expired.
     """
     end = message.expires_at
     ended = end is not None and device.clock.now() >= end

@@ -44,11 +44,12 @@ class TimelineEntry:
     """One message between two people. ``person`` is the other one.
 
     ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
-    the name of the answered message, and ``reactions`` has each sign with the names of those who
-    gave it. ``also`` are the names of further people who have a copy; "somebody" stands for unknown
-    people. ``marked`` says whether a file has a mark for this person's copy, or for ours;
-    ``leaves``, whether a copy has not left this device yet; ``refused``, whether a relay has
-    refused a copy; ``taken_back``, whether we took back all copies.
+    the name of the answered message, and ``reactions`` maps each reaction (an emoji) to the names
+    of those who reacted with it. ``also`` are the names of further people who have a copy;
+    "somebody" stands for unknown people. ``marked`` says whether any file of this person's copy, or
+    of ours if the message was received, has a mark; ``leaves``, whether a copy has not left this
+    device yet; ``refused``, whether a relay has refused a copy; ``taken_back``, whether we took
+    back all copies.
     """
 
     name: MessageName

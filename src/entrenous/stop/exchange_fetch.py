@@ -39,8 +39,8 @@ def _generation_marker(generation: int, live: int) -> KnownRecord:
 
     ``live`` is the number of records that had a claim when the generation began.
 
-    Its ``hashes_sha256`` becomes ``_GENERATION_INCOMPLETE`` when a record of the generation is
-    unreadable.
+    The pseudo-record's ``hashes_sha256`` becomes ``_GENERATION_INCOMPLETE`` when a record of the
+    generation is unreadable.
     """
     return KnownRecord(GENERATION_RECORD_KEY, generation, live, b"", None)
 
@@ -138,7 +138,8 @@ def _record_rank(known: KnownRecord) -> RecordRank:
 _REPORTED_REASONS_MAX: Final = (
     10  # the most reasons that are reported; all refused records are counted
 )
-_UNGUARDED_CLAIMS_MAX: Final = 20  # claims; a shorter list may shrink by any number
+# a source with fewer claims than this may lose any number of them
+_UNGUARDED_CLAIMS_MAX: Final = 20
 _CLAIMS_PER_TRANSACTION: Final = 1000
 
 
@@ -213,8 +214,8 @@ class _FetchInProgress:
     def store_page(self, page: SourcePage, checkpoint: Checkpoint) -> Checkpoint:
         """Store a page and return the checkpoint after it.
 
-        After a crash at any point, each matching claim has a record by which it can be withdrawn,
-        and the page is fetched again.
+        After a crash at any point, each claim that can match an upload has a record by which it can
+        be withdrawn, and the page is fetched again.
         """
         name, sources = self.source.name, self.exchange.sources
         known = sources.known_records(

@@ -42,12 +42,12 @@ RECORDS_COMPUTED_AT_ONCE = (
 class Investigation:
     """A trace and its evidence.
 
-    ``fits`` are the sent pictures that the found one was registered on. Those with a named copy
-    come first, the others in the order in which they were tried; ``trace`` describes the first.
-    ``fits`` is empty if the picture is a frame of a clip, which ``trace`` then describes.
-    ``compared`` is the number of copies that the chances are corrected for. ``tried`` is the number
-    of sent pictures that were tried, and ``unlearnt`` how many sent pictures have no stored
-    features yet, only fingerprints.
+    ``fits`` are the sent pictures to which the found one was registered. Those of which a copy was
+    named as the source come first, the others in the order in which they were tried; ``trace``
+    describes the first. ``fits`` is empty if the picture is a frame of a clip, which ``trace`` then
+    describes. ``compared`` is the number of copies that were compared; the chances are corrected
+    for it. ``tried`` is the number of sent pictures that were tried, and ``unlearnt`` how many sent
+    pictures have no stored features yet, only fingerprints.
     """
 
     trace: Trace

@@ -40,7 +40,7 @@ from entrenous.watermark.verdict import ScoreCopies, Verdict, name_in_rounds
 def detect_evidence(
     found: Picture, registration: Registration, prepared: PreparedPicture
 ) -> ChipEvidence:
-    """Return the evidence of marks in a picture that is registered on the original ``prepared``."""
+    """Return the evidence of marks in a picture that is registered to the original ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)

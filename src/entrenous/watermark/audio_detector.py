@@ -1,4 +1,4 @@
-"""Evidence in a found sound for the chips of a sent one, after alignment.
+"""Measure how strongly a found sound shows the mark of a sent sound, after alignment.
 
 A tile is a small part of a sound in time and frequency; a chip is the sign by which a mark changes
 a tile's loudness. The evidence comes from two estimates of each tile's loudness, and a score is a
@@ -381,8 +381,8 @@ def _aligned_spectra(
 def _aligned_frames(
     found_samples: FractionalSamples, path: TimePath, first: int, count: int
 ) -> NDArray[np.float32]:
-    # pitch 1 means that the pitch was kept, perhaps while the tempo was changed, which shifts whole
-    # stretches of the sound
+    # At pitch 1, a change of tempo has only moved whole stretches of the sound, so each frame is
+    # read at its original speed.
     if path.pitch == 1.0:
         centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES)
         return found_samples.read(
@@ -403,7 +403,7 @@ def _relative_volume(
 
     The loudness of one sound is regressed on the loudness of the other; loudness is power to the
     0.3 (Stevens 1955). Bands are weighted by their correlation, so that noise and coding artefacts
-    change little.
+    have little effect on the result.
     """
     sent_power = (sent / (sent.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT
     found_power = (aligned / (aligned.mean(0) + _DIVISION_EPSILON)) ** _LOUDNESS_EXPONENT

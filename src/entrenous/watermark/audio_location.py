@@ -201,9 +201,9 @@ def _piece_starts(length: int) -> list[int]:
 def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the correlations of a piece with the sent contour at all offsets.
 
-    Entry ``size - 1 + k`` is the correlation with the part of the sent contour that begins at step
-    ``k``. A correlation is divided by the norms of the overlapping parts, or by half the piece's
-    norm if that is larger.
+    With n = ``len(piece)``, entry n - 1 + k is the correlation with the part of the sent contour
+    that begins at step ``k``. A correlation is divided by the norms of the overlapping parts, or by
+    half the piece's norm if that is larger.
     """
     size, length = len(piece), len(sent)
     points = next_fast_len(size + length - 1, real=True)

@@ -200,7 +200,7 @@ class PreparedSound:
 
 
 def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
-    """Measure (n,) or (n, channels) samples, which range from -1 to 1.
+    """Prepare (n,) or (n, channels) samples, which range from -1 to 1, for marking or detection.
 
     Raises:
         SoundTooShortToMark: the sound is shorter than ``LENGTH_S_MIN`` seconds.

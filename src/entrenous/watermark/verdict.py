@@ -29,11 +29,11 @@ class PictureWarp:
     """The transform from a sent picture to the found one.
 
     ``homography`` maps homogeneous coordinates of the sent picture's pixel centres to the found
-    picture; its 9 numbers are row by row. ``bent_px`` is the largest deviation from the homography
-    in found pixels, as by a lens, a wave or curled paper. ``kept`` is the visible share of the sent
-    picture's area, in [0, 1]. ``turned_deg`` is the counter-clockwise rotation of the found
-    picture, in (-180, 180]. ``mirrored`` means flipped left to right. ``scale`` is the number of
-    found pixels per sent pixel.
+    picture; its nine numbers are in row-major order. ``bent_px`` is the largest deviation from the
+    homography, in found pixels; a lens, a wave or curled paper causes one. ``kept`` is the visible
+    share of the sent picture's area, in [0, 1]. ``turned_deg`` is the counter-clockwise rotation of
+    the found picture, in (-180, 180]. ``mirrored`` means flipped left to right. ``scale`` is the
+    number of found pixels per sent pixel.
     """
 
     homography: tuple[float, ...]
@@ -72,11 +72,11 @@ class Verdict:
     """An answer to "whose copy is this?".
 
     ``named`` is ordered from most to least likely, and empty if ``finding`` is ``NOBODY``.
-    ``chance`` maps every compared recipient to a probability in [0, 1]: how likely the best of all
-    compared copies would score as high if all of them were innocent. A small probability means that
-    this copy stands out. ``score`` is in standard deviations of an innocent copy's score.
-    ``likelihood_ratio`` says how many times better the evidence is explained if this copy leaked
-    than if it did not.
+    ``chance`` maps every compared recipient to a probability in [0, 1]: that the best of all
+    compared copies would score at least as high as this recipient's copy if all of them were
+    innocent. A small probability means that this copy stands out. ``score`` is in standard
+    deviations of an innocent copy's score. ``likelihood_ratio`` says how many times better the
+    evidence is explained if this copy leaked than if it did not.
     """
 
     finding: Finding
@@ -177,9 +177,9 @@ def name_in_rounds(
 ) -> Verdict:
     """Name the copies with scores that no innocent copy would plausibly reach, in rounds.
 
-    In round k, chances count 2^(k+1)-fold. A copy's chance is the smallest over the rounds that
-    scored it, and its score is its score in that round. Its likelihood ratio belongs to its
-    first score.
+    In round k, counted from 0, each chance is multiplied by 2^(k+1). A copy's chance is the
+    smallest over the rounds that scored it, and its score is its score in that round. Its
+    likelihood ratio is that of its score in round 0.
 
     Args:
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
@@ -223,7 +223,7 @@ def _checked_compared_count(copies: int, alpha: float, compared: int | None) -> 
 
 
 def _chance_in_round(score: float, total: int, round_number: int) -> float:
-    """Return the chance in a round, which counts 2^(round_number + 1)-fold.
+    """Return the chance in a round, multiplied by 2^(round_number + 1).
 
     The factor stops growing after 1,000 rounds, when no chance is small enough anyway.
     """
@@ -239,7 +239,8 @@ def _newly_named(
     return tuple(sorted(small, key=lambda who: best[who][1], reverse=True))
 
 
-# higher scores are not searched, because the tail reaches its floor at a much lower score
+# higher scores are not searched, because the chance of an innocent copy reaches its minimum,
+# CHANCE_MIN, at a much lower score
 _SCORE_MAX: Final = 64.0
 _BISECTION_STEPS: Final = 60
 

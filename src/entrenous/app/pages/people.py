@@ -176,7 +176,9 @@ async def show_person(request: Request) -> Response:
 
 
 async def change_person(request: Request) -> Response:
-    """Rename, block, unblock, remove, choose receipts, or record that the numbers match."""
+    """Rename, block, unblock or forget a person, set whether they get receipts, or record that the
+    numbers match.
+    """
     form = await read_form(request)
     what, name = typed_text(form, "do"), typed_text(form, "name")
     if what in {"block", "forget"} and not has_confirmed(form):
@@ -253,7 +255,7 @@ def _read_comparison(contact: Contact, device: Device) -> ComparisonProgress:
 
 
 async def take_comparison_step(request: Request) -> Response:
-    """Begin or answer a comparison, or record whether both see the same."""
+    """Begin or answer a comparison, or record whether both people see the same pictures."""
     what = typed_text(await read_form(request), "do")
 
     def take_step_and_flush(device: Device) -> None:

@@ -84,7 +84,8 @@ class RangeNotSatisfiable(Exception):
 
 
 def parse_byte_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
-    """Return start and stop of the requested range in bytes; None for the whole blob.
+    """Return the start and the end (exclusive) of the requested byte range; None for the whole
+    blob.
 
     Anything but a single range is ignored, as the RFC allows, and so is a range for another version
     (``If-Range``).
@@ -167,7 +168,9 @@ async def show_upload(request: Request, relay: Relay) -> Response:
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
-    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); reading is never counted."""
+    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); a download never counts as an
+    opening.
+    """
     blob = await find_blob(blob_of(request), token_of(request), relay)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(blob.sha256)}"'}
     try:
@@ -187,7 +190,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
 
 
 def _parse_blob_deposit(request: Request, start: int) -> BlobDeposit:
-    """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
+    """Parse the headers that describe a blob, whose bytes from ``start`` on are the body."""
     headers = request.headers
     try:
         length = parse_number(headers["content-length"], _CONTENT_LENGTH_MAX)
@@ -266,7 +269,7 @@ async def show_state(request: Request, relay: Relay) -> Response:
 
 
 _WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
-#: Close the connection too, since other requests need it.
+#: Also close the connection, so that its place is free for other requests.
 _CLOSE_CONNECTION_HEADER: Final = {"connection": "close"}
 _IPV6_NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
 

@@ -65,7 +65,8 @@ def check_jpeg(untrusted_data: bytes) -> None:
 
 
 def check_png(untrusted_data: bytes) -> None:
-    """Check IHDR, an optional profile, IDAT, IEND, and that compressed data ends with the pixels.
+    """Check that the chunks are IHDR, an optional profile, IDAT and IEND, and that the compressed
+    data contains the pixels and nothing else.
 
     Raises:
         NotACopy.
@@ -94,7 +95,10 @@ def check_png(untrusted_data: bytes) -> None:
 
 
 def check_webp(untrusted_data: bytes) -> None:
-    """Check a VP8 or VP8L chunk, which may be after VP8X, ICCP and ALPH; raises NotACopy."""
+    """Check that there is one VP8 or VP8L chunk, with at most VP8X, ICCP and ALPH before it.
+
+    Raises NotACopy.
+    """
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
     require(len(chunks) == len(names))
@@ -113,7 +117,8 @@ def check_webp(untrusted_data: bytes) -> None:
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return name and body of each chunk, which must fill the file (RFC 9649, 2.3).
+    """Return the name and body of each chunk; together the chunks must fill the file (RFC 9649,
+    2.3).
 
     Raises NotACopy.
     """
@@ -189,7 +194,7 @@ def _check_jpeg_scan(file: FileCursor, components: int) -> None:
 
 
 def _read_png_chunk(file: FileCursor) -> tuple[bytes, bytes]:
-    """Return name and body of the next chunk, whose CRC must be correct."""
+    """Return the name and body of the next chunk, whose CRC must be correct."""
     size = file.read_number(4)
     name = file.read_bytes(4)
     body = file.read_bytes(size)

@@ -62,7 +62,7 @@ _NO_DEVICE_NOTE: Final = translatable(
 
 
 def hint_without_device(home: Path) -> None:
-    """Say that there is no device before anything is asked; the questions still lead to help."""
+    """Before anything is asked, say that there is no device; the questions still lead to help."""
     if sys.stdin.isatty() and not has_vault(home):
         hint(str(VaultNotFound(home=home)))
         hint(translated(_NO_DEVICE_NOTE))

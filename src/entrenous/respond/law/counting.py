@@ -316,8 +316,8 @@ class _DayCount:
     def _note_unknown_holidays(self, last: date) -> tuple[str, ...]:
         """Say which holidays are not considered.
 
-        These are all holidays if none are known for the place, and otherwise the holidays of only
-        some of its parts.
+        If no holidays are known for the place, none is considered. Otherwise only a holiday that
+        applies in just some parts of the place is left out.
         """
         if DayOff.HOLIDAY not in self.rule.off:
             return ()

@@ -38,7 +38,7 @@ class DeadlineState(StrEnum):
 class Deadline:
     """A deadline of an addressee. Times are aware UTC.
 
-    ``yours`` marks an organisation's deadline for its own breach; its ``notice`` is 0.
+    ``yours`` marks an organisation's own deadline after a data breach; ``notice`` is then 0.
 
     ``place`` is where the addressee has to act, ``person_place`` where the person lives, if known.
     ``done_at`` is when the required act was done.
@@ -127,10 +127,11 @@ def clause_due_at(
     rule: CountingRule | None = None,
     place: Place = WORLDWIDE,
 ) -> datetime | None:
-    """Return when the time that a clause sets ends, in UTC; None if the clause names no duration.
+    """Return the end (in UTC) of the period that a clause sets; None if the clause names no
+    duration.
 
     Args:
-        started_at: aware; when the clause's time began.
+        started_at: aware; when the clause's period began.
         clause: one clause of the route's deadline rule.
         rule: how the legal order counts; None means the default rule.
         place: where the addressee has to act.
@@ -212,8 +213,8 @@ def deadline_in_words(deadline: Deadline) -> str:
 
 
 def deadline_for_person(deadline: Deadline) -> str:
-    """Describe one deadline in a sentence in the person's own time, which is this machine's,
-    without its law.
+    """Describe one deadline in a sentence, in this machine's local time (the person's), without
+    naming the law.
     """
     mine = deadline.due_at and deadline.due_at.astimezone()
     until = mine and translated("{day}, {time} your time").format(
@@ -304,7 +305,7 @@ def _breach_state(breach: Breach, due_at: datetime | None, now: datetime) -> Dea
 
 
 def _start_time(notice: Notice, clause: str) -> datetime | None:
-    """Return when the clause's time began: at receipt, or at sending if receipt is unknown.
+    """Return when the clause's period began: at receipt, or at sending if receipt is unknown.
 
     Return None before sending, or if somebody else's act starts the time.
     """
@@ -312,7 +313,7 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
         return None
     if (
         required_act(notice.route, clause) is RequiredAct.CONFIRM
-    ):  # the clause requires a receipt, so its time starts before that
+    ):  # the act is to acknowledge receipt, so the period starts at sending
         return notice.sent_at
     return notice.received_at or notice.sent_at
 

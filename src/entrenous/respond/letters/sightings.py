@@ -69,7 +69,7 @@ class Addressee:
 
     ``name`` is a platform, a person's account or an authority; ``office`` is the office at a
     platform. ``form`` is the address of its form, if one is known. ``unknown`` is the sighting on a
-    site without a record, whose web host has to be looked up first.
+    site that is not in the table of platforms, so its web host has to be looked up first.
     """
 
     name: str
@@ -148,7 +148,8 @@ def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
 def route_names_places(route: Route) -> bool:
     """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
-        # pages for the police or a court have a time line, and complaints the history of a notice
+        # pages for the police or a court contain a time line, and complaints contain the history of
+        # a notice; both name places
         return True
     return any(
         not placeholders_in(words.says).isdisjoint({"places", "timeline", "sender"})

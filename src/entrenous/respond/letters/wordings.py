@@ -26,7 +26,9 @@ class NoSuchLanguage(NotFound):
 
 
 class Wording(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One element in one language; facts/wordings/en.toml says what each column means."""
+    """One element of a letter (a statement that it makes), in one language; facts/wordings/en.toml
+    says what each column means.
+    """
 
     title: str
     says: str = ""
@@ -167,7 +169,7 @@ def law_citation_in(route: Route, language: str) -> str:
 
 
 def without_own_notes(fact: str) -> str:
-    """Return a fact without our own notes on how it was read.
+    """Return a fact without our own notes on its source, such as "(re-verify)".
 
     >>> without_own_notes("s.162.1; 164.1 removal warrant (re-verify)")
     's.162.1; 164.1 removal warrant'

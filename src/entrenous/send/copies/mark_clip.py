@@ -248,7 +248,7 @@ class MessageClip:
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """Yield the copies, one recipient after the other. Each pass through the clip makes several
+        """Yield the copies for each recipient in turn. Each pass through the clip makes several
         copies.
         """
         size = len(self.original.source)

@@ -21,7 +21,9 @@ class LinkCode:
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """New device to old: where to answer, and a commitment to its key and offer (32 bytes)."""
+    """New device to old: the address for the answer. ``promise`` is a commitment (32 bytes) to the
+    new device's key and offer.
+    """
 
     mailbox: MailboxId
     token: Secret
@@ -53,7 +55,9 @@ class LinkGrant:
 
 @dataclass(frozen=True, slots=True)
 class LinkStop:
-    """From either device: linking has ended here; ``promise`` (32 bytes) identifies the linking."""
+    """From either device: linking has ended here; the ``promise`` of the LinkRequest identifies the
+    linking.
+    """
 
     promise: bytes
 
@@ -65,8 +69,8 @@ LinkMessage = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 class NewDeviceOffer:
     """The new device's keys, its mailbox, and the token that deletes that mailbox.
 
-    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is what the user calls it, known
-    to their own devices only; if None, the old device chooses.
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is the user's name for the new
+    device, known to their own devices only; if None, the old device chooses one.
     """
 
     ed25519: bytes

@@ -54,7 +54,7 @@ class AlreadyAtRelay(Refused):
 @dataclass(frozen=True, slots=True)
 class MoveResult:
     """The result of a move: both relays, the time until which the old mailbox is read, and the
-    number of letters that still wait.
+    number of letters that have not been sent yet.
     """
 
     before: str
@@ -66,9 +66,9 @@ class MoveResult:
 def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
     """Move to another relay, and tell everybody how to write to us there.
 
-    Safe to repeat. Our other devices move too. On each of them, a command that fetches must first
-    prepare a mailbox at the new relay; then call this function again. Until then the move can be
-    cancelled (:func:`cancel_move`).
+    Safe to repeat. Our other devices move too. On each of them, a command that fetches messages
+    (such as ``entrenous inbox``) first has to prepare a mailbox at the new relay; then call this
+    function again. Until then the move can be cancelled (:func:`cancel_move`).
 
     With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
     that no copy of this device is in use (lock.md section 5).

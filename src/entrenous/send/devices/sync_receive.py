@@ -77,9 +77,9 @@ def resolve_shared_name(
 ) -> str:
     """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
-    If two of them would have the same name, one keeps it: the person, if the other is a circle, and
-    otherwise the one with the lower id. The other one gets a free name, and the user is notified.
-    All our devices apply this rule, so they decide alike.
+    If another person or circle has that name already, one of the two keeps it: the person, if the
+    other is a circle, and otherwise the one with the lower id. The other one gets a free name, and
+    the user is notified. All our devices apply this rule, so they decide alike.
 
     ``before`` is the name used here so far. Call it in the transaction that stores the record,
     before storing.
@@ -208,7 +208,9 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
 
 
 def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
-    """Store the tokens that another device lends us, which may arrive after the contact."""
+    """Store the send tokens that another device of ours shares with this one (lent tokens). They
+    may arrive after the contact.
+    """
     kept = _contact_unless_self(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
@@ -221,7 +223,8 @@ def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
 def _apply_own_record(shared: SharedRecord, device: Device) -> None:
     """Accept a record about ourselves.
 
-    Take its lent tokens for our devices that have sent us none yet. Ignore everything else in it.
+    Take only the lent tokens for writing to those of our devices that have not given this device a
+    range of tokens yet. Ignore everything else in the record.
     """
     if not isinstance(shared, SharedContact):
         raise NotForThisMailbox(what="it treats you as one of your own contacts")

@@ -46,8 +46,8 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 class Addressee:
     """A contact's device and how to write to it.
 
-    If the owner has moved to another relay but this device has not, the mailbox and the device list
-    are those from before the move.
+    If the contact has moved to another relay but the addressed device has not, the mailbox and the
+    device list are those from before the move.
     """
 
     contact: Contact

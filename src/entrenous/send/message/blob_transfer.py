@@ -41,10 +41,11 @@ def upload_blobs(
 ) -> None:
     """Upload all blobs of an item, one after the other.
 
-    Each is durable at the relay before the next.
+    Each is stored durably at the relay before the next upload begins.
 
     Raises:
-        RelayUnreachable, or a refusal; the relay stores the arrived part for a day.
+        RelayUnreachable, or the error with which the relay refused. The relay keeps what it has
+            received for a day.
     """
     copy = SEALED_COPY_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
@@ -54,7 +55,9 @@ def upload_blobs(
 
 @dataclass(slots=True)
 class _BlobUpload:
-    """The upload of one blob; ``withdraw`` is the token for asking how much arrived, if allowed."""
+    """The upload of one blob; ``withdraw`` is the token for asking how much the relay has received,
+    or None if it is not asked.
+    """
 
     item: OutboxItem
     deposit: BlobDeposit
@@ -83,7 +86,7 @@ class _BlobUpload:
                     return counted.report_progress(self.deposit.size)
                 if idle > _UPLOAD_TRIES_WITHOUT_PROGRESS_MAX:
                     # A relay that claims progress but makes none is not asked again. From now on,
-                    # the courier's own timeout ends the upload.
+                    # only the timeout of the HTTP client (the courier) ends the upload.
                     self.withdraw, start = None, 0
 
     def _bytes_at_relay(self) -> int:

@@ -52,7 +52,7 @@ class FilesCopiedTogether(Protocol):
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
-        """Yield a copy of each file for one recipient after the other, working a few copies ahead.
+        """For each recipient in turn, yield one copy of each file; a few copies are made ahead.
         ``marking`` counts each file's bytes once per recipient.
         """
         ...
@@ -83,8 +83,8 @@ class FilePlan:
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
-        """Yield, for one recipient after the other, a copy of every file in the message's order.
-        Each group of files works ahead on its own; finished copies wait to be taken.
+        """For each recipient in turn, yield a copy of every file, in the message's order. The
+        copies of each group of files are made ahead independently, and kept until they are needed.
         """
         with ExitStack() as stack:
             making = [

@@ -125,7 +125,7 @@ class _MessageInProgress:
     made: list[_SealedDeviceCopies] = field(default_factory=list)
 
     def seal_all_copies(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
-        """Make and encrypt the copies, one device after the other, to save memory."""
+        """Make and encrypt the copies for one device at a time, to save memory."""
         size = sum(map(len, self.draft.files))
         marking = ByteCounter(TransferStage.MARKING, size * len(to), watch)
         sealing = ByteCounter(TransferStage.SEALING, size * len(to), watch)

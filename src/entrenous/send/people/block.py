@@ -47,8 +47,8 @@ def unblock_contact(name: str, device: Device) -> Contact:
 
     Raises:
         UnknownPerson, DeviceWithoutRelay.
-        RelayUnreachable, or the relay's refusal: we have no session with them, and their relay
-            provides no prekeys to begin one.
+        RelayUnreachable, or the error with which their relay refused: we have no session with them
+            and cannot get a prekey to begin a session.
     """
     contact = contact_named(name, device)
     if not contact.blocked:

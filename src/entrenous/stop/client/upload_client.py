@@ -322,8 +322,8 @@ def _request_headers(
 
 
 def _publish_header(setting: ClientSettings, *, held: bool) -> dict[str, str]:
-    """Return the header that says which uploads the platform publishes whatever the gate
-    decides.
+    """Return the header that says which uploads the platform publishes even if the gate holds or
+    refuses them.
     """
     if setting.shadow:
         return {"Entrenous-Publishes": "all"}

@@ -73,7 +73,7 @@ class TokenRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateAccess:
-    """The tokens that the gate accepts, as they are in the header, and its limits.
+    """The tokens that the gate accepts, encoded as in the header, and the limits of the gate.
 
     Without an ``uploader`` token, only the operator may upload. The ``metrics`` token only permits
     reading metrics.
@@ -114,7 +114,7 @@ def token_role(request: Request, access: GateAccess) -> TokenRole:
 
 
 def declared_publishing(request: Request, role: TokenRole) -> PublishedAnyway:
-    """Return what the platform publishes whatever the gate decides.
+    """Return which uploads the platform publishes even if the gate holds or refuses them.
 
     The header is ignored in an uploader's request.
 
@@ -401,7 +401,7 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[IpNe
     Returns:
         The first address, read from the right, that is not a trusted proxy's. This is the peer's
         address if the peer itself is not trusted. If an entry is missing or malformed, it is the
-        address of the proxy that forwarded that entry.
+        last address that could be read before that entry.
     """
     at = _parse_ip_address(peer)
     if at is None:

@@ -1,5 +1,5 @@
-"""The base of an index as a file: written atomically, memory-mapped, and verified when it is opened
-and while it is in use.
+"""The base of an index (its large part, which is never changed in place) as a file: written
+atomically, memory-mapped, and verified when it is opened and while it is in use.
 
 A bank's hashes are read in pages and divided into shards by their first bits, so that a large bank
 is never in memory as Python objects. Each shard has its own file. One process at a time writes a

@@ -20,8 +20,8 @@ def describe_match(how: str, claim: Claim) -> str:
     """Return ``how``, with a note if the hash was added by a reviewer who confirmed a larger
     picture.
 
-    The registered picture is only a part of that larger picture, so for the larger picture's hash
-    the claim still counts as waiting.
+    The registered picture is only a part of that larger picture. A match with the larger picture's
+    hash is therefore treated as a match with an unconfirmed claim.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
     return f"{how}, {IN_LARGER_PICTURE_EDIT}" if on_larger else how
@@ -109,8 +109,8 @@ def strictest_outcome(
 def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
     """Return, by claim, an upload's distance from the whole pictures that owners registered.
 
-    If this distance is less than that from a hash that a reviewer added, the upload is the picture
-    itself and not the edited upload that the reviewer saw.
+    If the upload is nearer to a registered picture than to the hash that a reviewer added, it is
+    the registered picture and not the edited upload that the reviewer saw.
     """
     nearest: dict[ClaimId, int] = {}
     for match, claim in hits:
@@ -143,7 +143,9 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
 
 
 def hit_outcome(match: Match, claim: Claim, bank: Bank) -> Outcome:
-    """Return the outcome of one hit by its bank's policy; a part is at most held."""
+    """Return the outcome of one hit by its bank's policy; a match with only a part is held, never
+    refused.
+    """
     wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index) if match.part else wanted
 

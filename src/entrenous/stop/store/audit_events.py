@@ -34,12 +34,14 @@ def bank_event(bank: Bank) -> AuditEvent:
 
 
 def claim_event(claim: Claim) -> AuditEvent:
-    """Return the log entry for a registered claim, without fingerprint and holder's token."""
+    """Return the log entry for a registered claim; it omits the fingerprint and holder's token."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
 def listing_note_event(claim: ClaimId) -> AuditEvent:
-    """Return the log entry for a change by the platform of the reason of a claim that it listed."""
+    """Return the log entry for a claim that the platform listed and whose reason it has now
+    changed.
+    """
     return "claim noted", claim, {}
 
 
@@ -72,7 +74,7 @@ def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
 def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
     """Return the log entry for a reviewer's decision on a case and on the cases in ``review.also``.
 
-    ``first`` is the first of two confirmers.
+    In the details, ``first`` is the first of two confirmers.
     """
     decided: AuditDetails = {"also": len(review.also), "by": by}
     if review.first_confirmer:
