@@ -36,7 +36,7 @@ GATE_COMMANDS: Final = {
     ),
     "slow-look": ListedCommand(
         "entrenous.stop.commands.gate_run",
-        "Search accepted uploads for parts of registered ones; a running gate does so by itself.",
+        "Search accepted uploads for parts of registered pictures; a running gate does so itself.",
     ),
     "judge": ListedCommand(
         "entrenous.stop.commands.gate_run",
