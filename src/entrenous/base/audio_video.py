@@ -102,7 +102,7 @@ class FramePrediction(IntEnum):
 class Frame:
     """One upright frame, shown ``at_s`` seconds after the first frame of its clip.
 
-    ``planes`` are the planes Y, Cb and Cr one after the other, with 8 bits per sample (4:2:0, the
+    ``planes`` are the planes Y, Cb and Cr one after another, with 8 bits per sample (4:2:0, the
     limited range of ITU-R BT.601). ``numpy.asarray(frame)`` is a read-only (H, W) uint8 view of the
     luma, without a copy.
     """
@@ -339,7 +339,7 @@ class ClipMeasurements:
 
     ``times`` has one float64 per frame, in seconds. ``motions`` has four float64 numbers per frame,
     the camera's position (:class:`entrenous.watermark.alignment.clip_timing.CameraTracker`).
-    ``thumbs`` is the luma of thumbnails at the times ``thumb_times``, one after the other;
+    ``thumbs`` is the luma of thumbnails at the times ``thumb_times``, one after another;
     ``thumb_px`` is their width and height.
     """
 

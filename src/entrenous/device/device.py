@@ -128,7 +128,7 @@ class Vault(Protocol):
 
 
 class RunConcurrently(Protocol):
-    """Runs several iterables concurrently: in threads, or one after the other in tests."""
+    """Runs several iterables concurrently: in threads, or one after another in tests."""
 
     def __call__(self, rows: Sequence[Iterable[ItemT]], /) -> Iterator[ItemT]:
         """Yield items as they arrive; the items of each iterable stay in order."""

@@ -142,7 +142,7 @@ NETWORK_FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81
 
 
 class OnnxEmbedder:
-    """Computes embeddings one after the other on one thread, at the lowest priority.
+    """Computes embeddings one after another on one thread, at the lowest priority.
 
     The network is loaded when the first embedding is computed, because it needs much memory.
     """

@@ -215,7 +215,7 @@ _ROWS_MAX: Final = (1 << 32) - 1
 class IndexSegment:
     """A set of hashes ``words`` (N, 4), their distinct numbers ``entries`` (N,), and tables.
 
-    ``order`` (substrings * N,) lists the rows of all cells one after the other. The rows in cell c
+    ``order`` (substrings * N,) lists the rows of all cells one after another. The rows in cell c
     of the plan's tables are ``order[starts[c]:starts[c + 1]]``.
     """
 

@@ -86,7 +86,7 @@ class SoundView:
 class SoundIndex:
     """An index of registered sounds.
 
-    ``words`` has all sounds one after the other, and ``ends`` says where each one ends. ``values``
+    ``words`` has all sounds one after another, and ``ends`` says where each one ends. ``values``
     are the distinctive words in ascending order, and ``places`` are their positions.
     """
 

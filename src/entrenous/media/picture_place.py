@@ -238,7 +238,7 @@ def _read_itxt(body: bytes) -> bytes:
 
 
 def _read_png_text(name: bytes, body: bytes) -> bytes:
-    """Return keyword and text of a textual chunk (PNG, third edition, 11.3.3)."""
+    """Return the keyword and text of a textual chunk (PNG, third edition, 11.3.3)."""
     keyword, _, rest = body.partition(b"\0")
     if name == b"iTXt":
         text = _read_itxt(body)
@@ -342,7 +342,7 @@ def _item_extents(
 
 
 class _ByteReader:
-    """Reads numbers of 0 to 8 bytes, one after the other."""
+    """Reads numbers of 0 to 8 bytes, one after another."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data, self._at = data, at

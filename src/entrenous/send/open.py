@@ -94,7 +94,7 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
     *,
     export: bool = False,
 ) -> MessageFrame:
-    """Show a message's files one after the other, then its text; return the frame that describes
+    """Show a message's files one after another, then its text; return the frame that describes
     them.
 
     The relay is asked for its key share at the first opening, and at each opening if openings are
@@ -107,7 +107,7 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
         ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
             BlobChanged, DecryptionFailed, MessageRemovedHere, ImplausibleClock, BadContent,
             RelayUnreachable.
-        MessageNotAtRelay: the message has not ended, but its relay does not know it.
+        MessageNotAtRelay: its relay does not know the message, which should not have expired yet.
         Whatever ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received_message(name, device)
@@ -226,8 +226,8 @@ def _refuse_ended_message(received: ReceivedMessage) -> None:
 def _unlock_message(
     received: ReceivedMessage, device: Device, watch: TransferWatch, ready: CheckTotalSize
 ) -> _UnlockedMessage:
-    """Return the message with its key; a message that turns out to have ended is stored as
-    ended.
+    """Return the message with its key. If the relay answers that the message can no longer be
+    opened, the new state is stored.
     """
     if received.key is not None:
         frame = _read_frame(received.kept[0], received.key, device)

@@ -115,7 +115,7 @@ def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
 def query_relays(
     copies: Iterable[SealedCopy], courier: Courier
 ) -> Iterator[tuple[SealedCopy, "RelayAnswer"]]:
-    """Ask relays about copies, one after the other; this needs no vault."""
+    """Ask relays about copies, one after another; this needs no vault."""
     return _ask_each(list(copies), partial(_query_state, courier=courier))
 
 

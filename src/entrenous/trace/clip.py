@@ -196,7 +196,7 @@ def _register_frames(
     device: Device,
     lost: MissingFiles,
 ) -> ClipAlignment | None:
-    """Find the exact frame that the probe shows, and register the probe on it."""
+    """Find the exact frame that the probe shows, and register the probe to it."""
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
     start_s = timing.start_s + timing.speed * sampled[0].at_s - _DECODED_MARGIN_S
     stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _DECODED_MARGIN_S

@@ -324,7 +324,7 @@ def _smooth_knots(
 
 
 def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and offset of a line fitted by least squares.
+    """Return the slope and offset of a line fitted by least squares.
 
     It is fitted again three times, each time to the nearest four fifths of the knots.
     """

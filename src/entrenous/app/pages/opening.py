@@ -140,7 +140,7 @@ async def serve_file(request: Request) -> Response:
     page_files, key = state_of(request).page_files, ("message", name, number)
 
     def read_unless_cached(device: Device) -> ContentFile | None:
-        if find_received_message(name, device).key is None:  # the message has ended in the meantime
+        if find_received_message(name, device).key is None:  # it can no longer be opened
             page_files.forget_message(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 

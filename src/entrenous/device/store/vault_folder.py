@@ -48,12 +48,12 @@ from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, enc
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
 PASSPHRASE_CHARACTERS_MIN: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
-_TRIES_LEFT_SHOWN_MAX: Final = 3  # with this many tries left or fewer, the user is told how many
+_TRIES_LEFT_SHOWN_MAX: Final = 3  # with this many attempts left or fewer, the user is told how many
 
 
 @dataclass(frozen=True, slots=True)
 class RelayShare:
-    """The relay's share of a vault's key (64 bytes, or none), and the number of tries left.
+    """The relay's share of a vault's key (64 bytes, or none), and the number of attempts left.
 
     ``kept_here`` says that the share came from this device's offline window, so no try was used.
 
@@ -432,15 +432,15 @@ _TRIES_ALLOWED_FILE_NAME: Final = "unlocked-by-sheet"
 
 
 def record_tries_allowed(home: Path) -> None:
-    """Record that a recovery sheet allowed more tries; durable on return, raises OSError."""
+    """Record that a recovery sheet allowed more attempts; durable on return, raises OSError."""
     write_private(home / _TRIES_ALLOWED_FILE_NAME, b"")
 
 
 def has_unreported_allowed_tries(home: Path) -> bool:
-    """Return whether a recovery sheet allowed more tries and the user was not notified yet."""
+    """Return whether a recovery sheet allowed more attempts and the user was not notified yet."""
     return (home / _TRIES_ALLOWED_FILE_NAME).is_file()
 
 
 def mark_allowed_tries_as_reported(home: Path) -> None:
-    """Record that the user was notified of the tries that a recovery sheet allowed."""
+    """Record that the user was notified of the attempts that a recovery sheet allowed."""
     (home / _TRIES_ALLOWED_FILE_NAME).unlink(missing_ok=True)

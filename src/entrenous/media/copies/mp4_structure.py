@@ -220,7 +220,7 @@ def _unpack_numbers(data: bytes, size: int) -> list[int]:
 
 
 def _sample_ranges(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
-    """Yield position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
+    """Yield the position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
     fixed, count = _unpack_numbers(leaves[b"stsz"][4:12], 4)
     require(count)
     sizes = [fixed] * count if fixed else _unpack_numbers(leaves[b"stsz"][12:], 4)

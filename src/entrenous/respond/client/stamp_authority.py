@@ -43,7 +43,7 @@ def open_timestamp_authority(
 
 @contextmanager
 def open_known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
-    """Open a client that asks the known public authorities for a stamp, one after the other.
+    """Open a client that asks the known public authorities for a stamp, one after another.
 
     Each authority's stamps must chain to the root certificate that the table of authorities names
     for it. The roots, like those for TLS, are taken from the certificate bundle. Raises BadTable,

@@ -39,7 +39,7 @@ def is_worth_resuming(item: OutboxItem) -> bool:
 def upload_blobs(
     item: OutboxItem, device: Device, on_sent: SentBytesCallback = ignore_sent_bytes
 ) -> None:
-    """Upload all blobs of an item, one after the other.
+    """Upload all blobs of an item, one after another.
 
     Each is stored durably at the relay before the next upload begins.
 

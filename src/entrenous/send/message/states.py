@@ -40,7 +40,8 @@ class InboxState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
-    """A message in the inbox. Its secrets are deleted once it has ended.
+    """A message in the inbox. Its secrets are deleted once it can no longer be opened, because it
+    was recalled, has expired, was used up, was opened on another device or was removed.
 
     After the opening of a message without an opening limit, ``kept`` are its sealed frame and files
     in the vault, ``key`` opens them, and ``text`` is its text. With a limit nothing is kept, and

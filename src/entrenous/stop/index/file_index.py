@@ -70,7 +70,7 @@ class HashesOfKind:
     def find_near_hashes(self, queries: Words, map_search: MapSearch = map) -> list[NearHash]:
         """Return all registered hashes that differ from a query in at most 31 bits.
 
-        ``map_search`` applies the search to all shards, one after the other or at the same time.
+        ``map_search`` applies the search to all shards, one after another or at the same time.
         """
         found = map_search(partial(_find_pairs, queries), self.bases)
         return HashPairs.joined([*found, _find_pairs(queries, self.later)]).to_near_hashes()
@@ -93,7 +93,7 @@ class IndexSnapshot:
     """Everything that an index knows at one time; immutable, so that look-ups are undisturbed.
 
     ``seen`` is the highest entry number that was read from the bank, ``upto`` the highest in the
-    base of each shard. Shards are written one after the other, so these may differ.
+    base of each shard. Shards are written one after another, so these may differ.
     ``cached_results`` has results for whole pictures. A gate looks up each upload twice. If nothing
     was added in between, the second look-up takes its result from the cache.
     """
