@@ -1,0 +1,118 @@
+"""What tracing costs: ``entrenous trace`` of one leak among the photographs that were sent.
+
+    python -m bench.trace_cost [--sent 60] [--runs 3]
+
+Every photograph is marked for two people by the command itself. The leak is one person's copy, made
+smaller and saved again at low quality. The peer is OpenCV: a new process that decodes the leak and
+one original, and detects SIFT features in both, which is the least that finding a photograph and
+its position costs. Both take turns, so that other work on the machine meets them alike; processor
+time is reported too. The last line is JSON.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from PIL import Image
+
+from bench.photographs import PHOTOGRAPHS
+from bench.start import PASSPHRASE, PROGRAM, Cost, cost_of, output_of
+
+SCHEMA: Final = "entrenous/bench-trace-cost/1"
+TRACE_S_MAX: Final = 3.0
+_SIDES_PX: Final = (1280, 960)
+_PEER: Final = """
+import sys
+import cv2
+
+for name in sys.argv[1:]:
+    cv2.SIFT_create().detectAndCompute(cv2.imread(name, cv2.IMREAD_GRAYSCALE), None)
+"""
+
+
+def measure(sent: int, runs: int) -> dict[str, Any]:
+    """Mark ``sent`` photographs, then trace a leak of the first one ``runs`` times."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
+        surroundings = os.environ | home
+        leak, original = _send(sent, folder, surroundings)
+        trace = [*PROGRAM, "trace", str(leak), "--json"]
+        peer = [sys.executable, "-c", _PEER, str(leak), str(original)]
+        named = json.loads(output_of(trace, surroundings))["named"]  # this run also reads the disk
+        turns = [(cost_of(trace, surroundings), cost_of(peer, surroundings)) for _ in range(runs)]
+    traced, compared = (
+        Cost(*map(median, zip(*costs, strict=True))) for costs in zip(*turns, strict=True)
+    )
+    return {
+        "schema": SCHEMA,
+        "sent": sent,
+        "runs": runs,
+        "named": named,
+        "trace_s": round(traced.s, 2),
+        "trace_cpu_s": round(traced.cpu_s, 2),
+        "trace_mb": round(traced.mb, 1),
+        "peer_s": round(compared.s, 2),
+        "trace_over_peer": round(traced.s / compared.s, 2),
+        "trace_cpu_over_peer_cpu": round(traced.cpu_s / compared.cpu_s, 2),
+    }
+
+
+def _send(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, Path]:
+    """Mark the photographs for two people; return a leak of the first and its original."""
+    output_of([*PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
+    leak, first = folder / "leak.jpg", folder / "0.jpg"
+    pieces = list(itertools.islice(_photographs(), sent))
+    if len(pieces) < sent:
+        raise SystemExit(
+            f"only {len(pieces)} photographs: install budgie-backgrounds, or give --sent"
+        )
+    for number, photograph in enumerate(pieces):
+        file, out = folder / f"{number}.jpg", folder / f"copies-{number}"
+        photograph.save(file, quality=90)
+        people = ["--to", "ben", "--to", "caro", "--out", str(out)]
+        output_of([*PROGRAM, "mark", str(file), *people], surroundings)
+        if number == 0:
+            with Image.open(min(out.iterdir())) as copy:
+                copy.resize((copy.width * 3 // 4, copy.height * 3 // 4)).save(leak, quality=60)
+    return leak, first
+
+
+def _photographs() -> Iterator[Image.Image]:
+    """Yield pieces of the photographs that are installed here; no two show the same place."""
+    width, height = _SIDES_PX
+    for photograph in PHOTOGRAPHS.values():
+        with contextlib.suppress(FileNotFoundError):
+            whole = photograph.open().convert("RGB")
+            for top in range(0, whole.height - height + 1, height):
+                for left in range(0, whole.width - width + 1, width):
+                    yield whole.crop((left, top, left + width, top + height))
+
+
+def main() -> None:
+    """Print what was measured beside what is wanted, and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sent", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    found = measure(arguments.sent, arguments.runs)
+    sys.stdout.write(
+        f"trace: {found['trace_s']} s (at most {TRACE_S_MAX}), "
+        f"{found['trace_over_peer']} x OpenCV's SIFT of two pictures\n{json.dumps(found)}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
