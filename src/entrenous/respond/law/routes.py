@@ -468,9 +468,7 @@ _UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE: Final = translatable(
 def route_notes(
     route: Route, situation: Situation, today: date, *, in_chats: bool = False
 ) -> tuple[str, ...]:
-    """Return the notes to show with a route, e.g. that it is unverified or was read long ago,
-    depends on open questions, or does not cover chats.
-    """
+    """Return the notes to show with a route, e.g. that it is unverified or omits chats."""
     texts = [
         *route.cautions(today),
         *unanswered_conditions(route, situation),

@@ -33,6 +33,7 @@ from entrenous.stop.store.registrations import (
     insert_registrations,
     next_change_number,
 )
+from entrenous.stop.store.retroactive_quarantine import forget_claims
 from entrenous.stop.store.schema import (
     BANK_TABLE,
     OPINION_TABLE,
@@ -40,7 +41,6 @@ from entrenous.stop.store.schema import (
     RELEASED_FILE_TABLE,
     stored_time,
 )
-from entrenous.stop.store.uploads import forget_claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from entrenous.stop.nouns import ALERT_INTERVAL, Alert, AlertKind
 from entrenous.stop.review import UNDECODABLE_BYTES_MAX, find_decided_together, was_undecodable
-from entrenous.stop.store import uploads
+from entrenous.stop.store import retroactive_quarantine, uploads
 from entrenous.stop.store.audit_events import (
     MORE_CLAIMS_MATCH_EVENT,
     RETROACTIVE_EVENTS,
@@ -373,10 +373,10 @@ class ReviewQueue(ReviewerStore):
         with exclusive_write(self.engine) as db:
             matching = matching_claims(db, [one.claim for one in retroactive_match.matches])
             left = [one for one in retroactive_match.matches if one.claim in matching]
-            if not left or not uploads.quarantine_retroactively(
+            if not left or not retroactive_quarantine.quarantine_retroactively(
                 db, self.clock, retroactive_match, left
             ):
-                if uploads.add_matches(db, retroactive_match, left):
+                if retroactive_quarantine.add_matches(db, retroactive_match, left):
                     append_events(
                         db, self.clock, (MORE_CLAIMS_MATCH_EVENT, retroactive_match.case, {})
                     )
@@ -384,7 +384,7 @@ class ReviewQueue(ReviewerStore):
             review = uploads.get_review(db, retroactive_match.case)
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
-                uploads.drop_scanned_bytes(db, review)
+                retroactive_quarantine.drop_scanned_bytes(db, review)
             append_events(
                 db,
                 self.clock,
@@ -398,7 +398,7 @@ class ReviewQueue(ReviewerStore):
         They are ordered by arrival after that case, or from the first if there is no such case.
         """
         with snapshot_read(self.engine) as db:
-            return uploads.published_uploads(db, after, limit)
+            return retroactive_quarantine.published_uploads(db, after, limit)
 
     def delete_accepted_data(self, before: datetime) -> int:
         """Delete the hashes, frames, sounds and references of uploads accepted earlier than
