@@ -279,7 +279,10 @@ def test_protect_registers_the_files_of_a_message(
 
     street.types("ben", "inbox")
     closed = street.types("ben", "protect", "--message", name, *GATE)
-    assert (closed.status, "can be opened only a limited" in " ".join(closed.err.split())) == (
+    assert (
+        closed.status,
+        "the message has not been opened here yet" in " ".join(closed.err.split()),
+    ) == (
         3,
         True,
     )
