@@ -21,7 +21,11 @@ def sound_page(document: Document) -> str:
     marks: dict[str, Document] = document["marks"]
     return "\n".join(
         (
-            *_head("sounds", "python -m bench.sound --out docs/benchmarks", "10 s (AMR-NB: 40 s)"),
+            *_head(
+                "sounds",
+                "python -m bench.sound --out docs/benchmarks",
+                "10 s of the sound (AMR-NB: 40 s)",
+            ),
             *_counts(document),
             f"Scores of keys that have nothing to do with the leak: mean {document['null_mean']},",
             f"deviation {document['null_sd']}, largest {document['null_max']}.",
@@ -33,7 +37,7 @@ def sound_page(document: Document) -> str:
             "kbit/s.",
             "",
             *_table(
-                ("", "SNR dB", "by segments dB", "MOS-LQO", "MP3 64k"),
+                ("", "SNR dB", "segmental SNR dB", "MOS-LQO", "MOS-LQO of MP3 64k"),
                 [(name, *(_figure(mark[key]) for key in mark)) for name, mark in marks.items()],
             ),
             *_table(
@@ -54,7 +58,11 @@ def clip_page(document: Document) -> str:
     looks = ("change", "change_most", "slow", "slow_codec", "cpu_s")
     return "\n".join(
         (
-            *_head("clips", "python -m bench.clips --out docs/benchmarks", "5 s, or one frame"),
+            *_head(
+                "clips",
+                "python -m bench.clips --out docs/benchmarks",
+                "5 s of the clip, or one frame",
+            ),
             *_counts(document),
             *_table(("z of the right copy", *clips), _by_attack(document, "clip")),
             "Each copy as written, compared with the clip that it was made from: bit rates, PSNR",
@@ -62,19 +70,27 @@ def clip_page(document: Document) -> str:
             "of R, G and B.",
             "",
             *_table(
-                ("", "Mbit/s given", "Mbit/s written", "PSNR YUV dB", "PSNR RGB dB"),
+                ("", "Mbit/s of the clip", "Mbit/s of the copy", "PSNR YUV dB", "PSNR RGB dB"),
                 [(name, *(_figure(one[key]) for key in keys)) for name, one in clips.items()],
             ),
             "Flicker, in grey levels of luma's full range. The first two columns say how much the",
-            "error changes from one frame to the next (root mean square): the mean, and the",
-            "largest of any pair, where a pulse would show. The next two count only what an eye",
-            "can see pulsate: the error averaged over 16 pixels and 5 frames, and how far this",
-            "varies over time, in a marked copy and in the same clip written as finely without a",
-            "mark. Last come the seconds of processor time per copy, without the preparation that",
+            "error changes from one frame to the next (root mean square): the mean of all pairs of",
+            "frames, and the largest of any pair, where a pulse would show. The next two columns",
+            "count only what an eye can see pulsate: the error is averaged over 16 pixels and 5",
+            "frames, and the figure says how far this average varies over time. One column is for",
+            "the marked copy, the other for the same clip encoded as finely without a mark. The",
+            "last column has the seconds of processor time per copy, without the preparation that",
             "all copies share.",
             "",
             *_table(
-                ("", "change", "most", "slow and coarse", "without a mark", "s"),
+                (
+                    "",
+                    "mean change",
+                    "largest change",
+                    "pulsation",
+                    "pulsation, unmarked",
+                    "s per copy",
+                ),
                 [(name, *(_figure(one[key], 3) for key in looks)) for name, one in clips.items()],
             ),
         )
@@ -86,8 +102,9 @@ def _head(what: str, command: str, length: str) -> Sequence[str]:
         f"# Marks in {what}",
         "",
         f"Written by `{command}`, whose docstring explains the method.",
-        "z: the score of the right copy, in standard deviations of an innocent copy's score;",
-        f"from {length}. With 24 copies and a chance of 1e-6, a copy is named from 5.7 on.",
+        "z is the score of the right copy, in standard deviations of an innocent copy's score.",
+        f"The leak is {length}. With 24 copies and a chance of 1e-6,",
+        "a copy is named if z is about 5.7 or more.",
         "",
     )
 

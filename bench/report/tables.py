@@ -8,21 +8,24 @@ from bench.report.summary import SETS
 
 Document = Mapping[str, Any]
 
-_HEAD: Final = """# What was measured of TRACE
+_HEAD: Final = """# What was measured of tracing
 
-`bench/trace.py` writes this page; [docs/benchmarks.md](../benchmarks.md) says how each figure is
-made. Scores are in standard deviations of an innocent copy's score. With 24 recipients and a chance
-of 1e-6, a copy is named from a score of about 5.7 on. "Nobody" counts as a miss, never as an error.
+`bench/trace.py` writes this page. [docs/benchmarks.md](../benchmarks.md) explains how each figure
+is made, what the sizes S, M and L are, and how attacks are divided into sets. Scores are in
+standard deviations of an innocent copy's score. With 24 recipients and a chance of 1e-6, a copy is
+named if its score is about 5.7 or more. A trace that names nobody counts as a miss, not as a wrong
+name.
 """
 _FAIR: Final = """\
-All methods ran on the same photographs and attacks, with 24 recipients. Each copy of a peer
-carries a random number of 64 bits. A leak is read at the original's size, and the copy with the
-nearest number is named if the two are near enough for a chance of 1e-6 (at most 10 wrong bits).
-The peers decode without the original; we compare with the original, and that is the difference."""
+Peers are other watermarking methods. All methods ran on the same photographs and attacks, with 24
+recipients. Each copy that a peer makes carries a random number of 64 bits. A leak is resized to the
+original's size, and its number is read. The copy with the nearest number is named if at most 10
+bits differ: a random number comes as near with a chance of at most 1e-6. The peers read a leak
+without the original. Our method compares the leak with the original, which is a great advantage."""
 _SETS: Final = {
     "core": "ordinary leaks",
-    "hard": "hard ones",
-    "other": "the rest of the grid",
+    "hard": "hard leaks",
+    "other": "other leaks",
     "ruin": "ruined pictures (not counted in any share)",
 }
 
@@ -77,8 +80,8 @@ def _totals(found: Document) -> str:
     wrong = sum(one["wrong"] > 0 for one in found["missed"])
     return (
         f"Named wrongly: {wrong}. Largest of {found['innocents']:,} innocent scores: "
-        f"{found['innocent_largest']:.2f}. Times are measured apart, in the last table: here, "
-        "several traces ran at once."
+        f"{found['innocent_largest']:.2f}. The times in the last table were measured in a separate "
+        "run, because here several traces ran at once."
     )
 
 
@@ -88,7 +91,7 @@ def _attacks(found: Document, name: str, sizes: Sequence[str]) -> str:
         for attack, by_size in found["attacks"].items()
         if attack in SETS[name]
     ]
-    head = [f"{_SETS[name]}: right of all; lowest/median score", *sizes]
+    head = [f"{_SETS[name]}: named right/all; lowest/median score", *sizes]
     return table(head, rows) if rows else ""
 
 
@@ -98,7 +101,9 @@ def _missed(missed: Sequence[Document]) -> str:
     rows = [
         [m["photo"], m["size"], f"`{m['attack']}`", _score(m), m["wrong"] or ""] for m in missed
     ]
-    return "### What was missed\n\n" + table(["photo", "size", "attack", "score", "wrong"], rows)
+    return "### What was missed\n\n" + table(
+        ["photo", "size", "attack", "score", "named wrongly"], rows
+    )
 
 
 def _score(missed: Document) -> str:
@@ -132,7 +137,7 @@ def _peers(found: Document) -> str:
 
 
 def _collusion(found: Document) -> str:
-    head = ["size", "merged how", "copies", "one or more named", "all named", "named"]
+    head = ["size", "merged how", "copies", "one or more named", "all named", "copies named"]
     rows = [
         [
             one["size"],
@@ -145,7 +150,7 @@ def _collusion(found: Document) -> str:
         ]
         for one in found["rows"]
     ]
-    wrong = f"Innocents named: {found['wrong']}."
+    wrong = f"Innocent copies named: {found['wrong']}."
     return f"## Merged copies\n\n{wrong}\n\n" + table([*head, "best score, lowest/median"], rows)
 
 
@@ -155,7 +160,7 @@ def _null(found: Document) -> str:
     rows = [
         ["p by the normal tail", *(f"{share:.3g}" for share in everything["normal"])],
         ["p by the stated bound", *(f"{share:.3g}" for share in everything["bound"])],
-        ["traces whose best corrected chance is as small", *everything["best_below"]],
+        ["traces whose smallest corrected chance is below", *everything["best_below"]],
     ]
     parts = [
         "## Innocents",
@@ -172,8 +177,9 @@ def _innocents(found: Document, seed: int) -> str:
         f"{found['leaks']:,} leaks, each compared with 1,000 copies that have nothing to do "
         "with it: "
         f"{found['scores']:,} scores, mean {found['mean']:.5f}, standard deviation "
-        f"{found['sd']:.5f}, largest {found['largest']:.2f}. Smallest corrected chance "
-        f"{found['best']:.2g}. **Named: {found['named']}.** Seed {seed}."
+        f"{found['sd']:.5f}, largest {found['largest']:.2f}. Smallest chance after "
+        f"correction for the number of copies: {found['best']:.2g}. **Named: {found['named']}.** "
+        f"Seed {seed}."
     )
 
 
@@ -183,7 +189,8 @@ def _kinds(found: Document) -> str:
         [kind, *(one[key] for key in keys), f"{one['sd']:.4f}", f"{one['largest']:.2f}"]
         for kind, one in found.items()
     ]
-    return table(["innocent leak", *keys, "sd", "largest"], rows)
+    head = ["innocent leak", "leaks", "aligned", "scores", "named", "sd", "largest"]
+    return table(head, rows)
 
 
 def _calibration(found: Document) -> str:
@@ -222,12 +229,12 @@ def _cost(found: Document) -> str:
     columns: dict[str, tuple[str, int]] = {
         "megapixels": ("megapixels", 1),
         "copies": ("copies", 0),
-        "marked in, s": ("mark_s", 2),
-        "encoded in, s": ("encode_s", 2),
+        "marking, s": ("mark_s", 2),
+        "encoding alone, s": ("encode_s", 2),
         "ratio": ("mark_over_encode", 2),
-        "of processor time": ("mark_cpu_over_encode", 2),
-        "a trace, s": ("trace_s", 2),
-        "peak, MB": ("peak_mb", 0),
+        "ratio of processor times": ("mark_cpu_over_encode", 2),
+        "one trace, s": ("trace_s", 2),
+        "peak memory, MB": ("peak_mb", 0),
     }
     rows = [
         [r["photo"], *(_digits(r[key], d) for key, d in columns.values())] for r in found["rows"]

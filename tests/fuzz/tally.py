@@ -8,13 +8,14 @@ from typing import Final
 SCHEMA: Final = "entrenous/fuzz/1"
 HEADING: Final = """# What fuzzing has shown
 
-Written by `python -m tests.fuzz.run`. Each target is a reader of what strangers send,
-fuzzed with [Atheris](https://github.com/google/atheris) (libFuzzer) in a process of its own. A
-reader has to refuse its input with its own error, or to return something that is the same after it
-was written back. Anything else is a find, and so is an input that takes more than 20 seconds or
-2 GB. Counts are added up for as long as the code that a target reaches stays the same. *Edges* are
-those of the byte code (ours, and that of python-multipart and tomllib) that its inputs went
-through. [fuzz-finds.md](fuzz-finds.md) says what was found so far, and what became of it.
+Written by `python -m tests.fuzz.run`. Each target is a parser of data from strangers, fuzzed with
+[Atheris](https://github.com/google/atheris) (libFuzzer) in a separate process. A parser has to
+refuse its input with its own error, or to return an object that is the same after it was written
+and parsed again. Anything else is a find, and so is an input that takes more than 20 seconds or
+2 GB. The counts of several runs are added up until the code that the target reaches is changed.
+*Edges* is the number of branches in the byte code (ours, and that of python-multipart and tomllib)
+that the inputs took. [fuzz-finds.md](fuzz-finds.md) says what was found so far, and what became of
+it.
 
 | target | inputs | seconds | inputs/s | edges | finds |
 | --- | ---: | ---: | ---: | ---: | ---: |
