@@ -18,18 +18,21 @@ MARK: Final = "threat"
 HEAD: Final = """\
 # Threats, controls, tests
 
-This page says what could go wrong, what protects against it, and which tests show that it does.
-Controls that are not built yet are marked. [known-attacks.md](known-attacks.md) lists what we do
-not stop at all. `python -m tests.house.threats --write` makes this page from `docs/threats.toml`
-and from the tests that are marked with the id of a row; `tests/house/test_threats.py` fails when
-the page is out of date, or when a row has no test.
+This page says what could go wrong, what protects against it, and which tests show that it does. A
+real case of a threat is named in parentheses. After the tests, *what remains* says what a control
+does not prevent, and *not built yet* marks a control that does not exist. We list what we do not
+stop at all in [known-attacks.md](known-attacks.md).
+
+`python -m tests.house.threats --write` makes this page from `docs/threats.toml` and from the tests
+that are marked with the id of a row; `tests/house/test_threats.py` fails when the page is out of
+date, or when a row has no test.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One threat. ``case`` is a real case that taught it; ``also`` is what shows it besides tests;
-    ``left`` is the part of its control that is not built, ``not_built`` all of it.
+    ``left`` is what its control does not prevent, ``not_built`` a control that does not exist.
     """
 
     id: str
@@ -86,8 +89,9 @@ def page(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> str:
 def _line(row: Row, tests: list[str]) -> str:
     threat = f"{row.threat} ({row.case})" if row.case else row.threat
     shown = ", ".join(f"`{one}`" for one in (*tests, *row.also))
-    rest = f"not built yet: {row.not_built or row.left}" if row.not_built or row.left else ""
-    return f"| {threat} | {row.control} | {'; '.join(filter(None, (shown, rest)))} |"
+    left = f"*what remains:* {row.left}" if row.left else ""
+    not_built = f"*not built yet:* {row.not_built}" if row.not_built else ""
+    return f"| {threat} | {row.control} | {'; '.join(filter(None, (shown, left, not_built)))} |"
 
 
 def main(arguments: list[str]) -> int:
