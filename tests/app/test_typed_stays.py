@@ -67,6 +67,20 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
         assert "Zelda" in unlocked.text
 
 
+def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) -> None:
+    with (
+        ben_at_a_relay(tmp_path, Words()) as (ben, relay),
+        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
+        entered(app) as ana,
+    ):
+        ana.set_up(relay.url)
+        page = ana.post("/52", {"link": make_invite(ben), "name": "Ben"}).url.path
+        refused = ana.post(page, {"do": "rotate"})
+        assert refused.status_code == 400
+        assert "The form that your browser sent is incomplete." in refused.text
+        assert "Ben" in ana.get(page).text
+
+
 @pytest.mark.threat("page-loses-nothing")
 def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
     words, soon = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}

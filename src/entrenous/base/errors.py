@@ -115,8 +115,8 @@ class Refused(EntrenousError):
 
 class IdInUse(Refused):
     """
-    The relay already uses the identifier of this message for different data, so it stored nothing
-    new. Send the message again.
+    The relay already uses this identifier (of a message, a file or a mailbox) for different data,
+    so it stored nothing new. Repeat what you did, for example send the message again.
     """
 
 
@@ -166,9 +166,10 @@ class MailboxFull(TooMany):
 
 class TooManyRegistered(TooMany):
     """
-    Your relay already lets {limit} people and devices write to you, and accepts no more. Nothing
-    was added, and nothing was lost. Remove people you no longer write to: entrenous person forget
-    NAME. Unused invites expire by themselves.
+    Your mailbox at the relay already has {limit} entries of one kind (permissions to write to you,
+    or devices that published keys), and the relay accepts no more of that kind. Nothing was added,
+    and nothing was lost. To make room for permissions, remove people you no longer write to:
+    entrenous person forget NAME. Unused invites expire by themselves.
     """
 
 

@@ -7,8 +7,8 @@ from entrenous.wire.relay_nouns import Locked
 
 class NotLockedAtRelay(Refused):
     """
-    This device was set up without a relay, so nobody counts wrong passphrases, and you can try as
-    often as you like. Nothing was changed.
+    This device was set up without a relay, so it always unlocks without one, and there is nothing
+    to allow. Nothing was changed.
     """
 
 

@@ -262,7 +262,7 @@ _PRIVATE_MESSAGES_TEXTS: Final[Mapping[str, str]] = {
         "In a chat there: its staff can act on a report with the link of the message."
     ),
     "report in the app": translatable(
-        "In a chat there: only somebody who has the message can report it, in the app."
+        "In a chat there: only somebody who has the message can report it, in that platform's app."
     ),
     "not moderated": translatable(
         "In a chat there: nobody looks at messages, so nobody there can remove one."

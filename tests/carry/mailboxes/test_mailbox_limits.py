@@ -205,7 +205,7 @@ def test_devices_beyond_the_prekey_limit_are_refused(
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     for _ in range(2):
         assert run(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
-    with pytest.raises(TooManyRegistered):
+    with pytest.raises(TooManyRegistered, match=r"devices\s+that\s+published\s+keys"):
         run(add_prekeys(post.mailbox, post.owner, second, keys, relay))
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import chosen_files, read_form, typed_text
+from entrenous.app.forms import BrokenForm, chosen_files, read_form, typed_text
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
     ConfirmationQuestion,
@@ -49,7 +49,7 @@ from entrenous.send.people.compare_keys import (
 )
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_keys_compared
-from entrenous.send.people.people_nouns import ComparisonStage, UnknownPerson
+from entrenous.send.people.people_nouns import ComparisonStage
 from entrenous.send.people.qr_codes import qr_picture, read_qr_code
 
 
@@ -232,7 +232,7 @@ def _apply_change(what: str, name: str, new_name: str, device: Device) -> Contac
         case "same":
             return mark_keys_compared(name, device)
         case _:
-            raise UnknownPerson(name=name, known="")
+            raise BrokenForm
 
 
 async def show_comparison(request: Request) -> Response:

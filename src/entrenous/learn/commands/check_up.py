@@ -53,7 +53,7 @@ def check_up(
 ) -> None:
     """Look for ways in which pictures can leak from this machine; nothing is stored or sent.
 
-    Exit status 0: there is something to close; 1: nothing to advise.
+    Exit status 0: there is a step to advise; 1: there is none.
     """
     if questions:
         _list_questions(as_json=as_json)
@@ -82,7 +82,9 @@ def _collect_answers(typed: str, context: typer.Context) -> bytes:
 
 
 def _ask_passphrase(descriptor: int | None) -> Secret | None:
-    """Ask for the passphrase, so that its strength can be judged. None skips that check."""
+    """Ask for the passphrase, so that its strength can be judged. Return None if none was given;
+    then its strength is not judged.
+    """
     try:
         return ask_passphrase(descriptor)
     except NoPassphrase:

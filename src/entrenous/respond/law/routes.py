@@ -32,7 +32,7 @@ class UnknownRoute(NotFound):
     """
     No legal route called {route} applies to this case on {on}, so nothing was drafted. To list the
     routes that apply: entrenous law routes {name}. A report to a platform needs no letter:
-    entrenous case platform NAME
+    entrenous case platform PLATFORM --case {name}
     """
 
 

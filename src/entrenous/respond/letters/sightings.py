@@ -35,15 +35,16 @@ class NoSightingToName(Refused):
     Nothing was drafted: case {name} does not say where the picture can be seen, so the recipient of
     this letter would have nothing to look at. Add the web address of the page (entrenous case add
     {name} --url -). If the picture is only in a chat, somebody who has the message can report it in
-    the app. To see the possible steps: entrenous law routes {name}
+    the messenger's own app. To see the possible steps: entrenous law routes {name}
     """
 
 
 class OnlyInChats(Refused):
     """Nothing was drafted: in case {name}, the picture was seen only in a chat, and nobody outside
-    the chat can look it up. First ask somebody who has the message to report it in the app. If you
-    know the chat's invite link or the number of the message, draft this letter again and add
-    --sighting {number}. To see the other steps for a chat: entrenous law routes {name}
+    the chat can look it up. First ask somebody who has the message to report it in the messenger's
+    own app. If you know the chat's invite link or the number of the message, draft this letter
+    again and add --sighting {number}. To see the other steps for a chat: entrenous law routes
+    {name}
     """
 
 

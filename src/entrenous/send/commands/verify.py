@@ -61,7 +61,8 @@ def verify(
         typer.Option(metavar="FILE", help="Your photo of the code on their screen."),
     ] = None,
 ) -> None:
-    """Make sure that nobody intercepts your messages with somebody: compare what both devices show.
+    """Make sure that nobody intercepts the messages between you and somebody: compare what both
+    devices show.
 
     Compare side by side or by voice; never by messages, which an attacker in between could change.
     Face to face, each of you shows a code (--qr) and photographs the other's (--scan).

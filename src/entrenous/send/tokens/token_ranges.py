@@ -178,6 +178,6 @@ TOKEN_CHANGE_TABLE: Final = Table(TOKEN_CHANGE, RegistrationBatch)
 class OutOfTokens(Unreachable):
     """
     Before you can write to this person again, one of their devices has to send this device new
-    permissions to write. That happens when the person opens Entrenous. Your message waits here
-    until then, and is then sent automatically. To send it yourself: entrenous send --resume
+    permissions to write. That happens when the person opens Entrenous. Your message waits here, and
+    is sent when this device fetches the new permissions. To look for them now: entrenous inbox
     """
