@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.limits import ENCRYPTED_CARD_SIZES_BYTES
+from entrenous.base.limits import PADDED_CARD_SIZES_BYTES
 from entrenous.base.program import this_program
 from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
 from entrenous.crypto.seal import PADDED_SIZES_BYTES
@@ -157,7 +157,7 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
             if body.startswith(b"age-"):
                 size = plain_size(body)
                 assert (
-                    size in ENCRYPTED_CARD_SIZES_BYTES
+                    size in PADDED_CARD_SIZES_BYTES
                     if kind == "card"
                     else size == padded_length(size)
                 )

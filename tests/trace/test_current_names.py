@@ -52,8 +52,8 @@ def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
     rename_contact("ben", "benjamin", room.ana.device)
     room.knows_another(room.ana)
     assert room.named(room.ana) == "benjamin"
-    call = current_name_lookup(room.ana.device)
-    made = write_disclosure(1, room.leak, room.ana.device, None, blind=False, call=call)
+    name_of = current_name_lookup(room.ana.device)
+    made = write_disclosure(1, room.leak, room.ana.device, None, blind=False, name_of=name_of)
     assert made.report.named == ("benjamin",)
 
 
@@ -92,7 +92,7 @@ def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
 
 
 def test_a_label_of_another_channel_is_nobodys_name(room: Leaked) -> None:
-    call = current_name_lookup(room.ana.device)
-    assert call(None, "ben") == "ben"
-    assert call(room.ben, "ben of old") == "ben"
-    assert call(PersonId(bytes(32)), "Ben") == "Ben (not the one you know now)"
+    name_of = current_name_lookup(room.ana.device)
+    assert name_of(None, "ben") == "ben"
+    assert name_of(room.ben, "ben of old") == "ben"
+    assert name_of(PersonId(bytes(32)), "Ben") == "Ben (not the one you know now)"

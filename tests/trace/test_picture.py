@@ -15,7 +15,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.trace.originals import OriginalsCache, compute_missing_records, decode_original_of
 from entrenous.trace.picture import (
     RECORDS_COMPUTED_AT_ONCE,
-    Investigation,
+    TraceWithEvidence,
     trace_picture,
     warp_onto_sent,
 )
@@ -49,7 +49,7 @@ def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
 
 def of(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
-) -> Investigation:
+) -> TraceWithEvidence:
     return trace_picture(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
 
 

@@ -139,7 +139,7 @@ def kept_form(request: Request) -> FormData:
 
 
 def posted_or_kept_form(request: Request) -> FormData:
-    """Return the form that this request posted; without one, as :func:`kept_form` does."""
+    """Return the form that this request posted, or else what :func:`kept_form` returns."""
     return posted_form(request) or kept_form(request)
 
 

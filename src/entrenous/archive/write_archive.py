@@ -70,7 +70,7 @@ def iterate_archive_records(device: Device) -> Iterator[NamedRecord]:
         _people_records(device),
         _unchanged_records(CIRCLES_FOLDER, CIRCLE, device),
         _ledger_records(device),
-        _sent_records(device),
+        _sent_copy_and_proof_records(device),
         _trace_records(device),
         _received_records(device),
         _case_records(device),
@@ -117,7 +117,7 @@ def _ledger_records(device: Device) -> Iterator[NamedRecord]:
                 yield f"{PICTURE_RECORDS_FOLDER}/{message.id.hex()}/{position:04d}", look
 
 
-def _sent_records(device: Device) -> Iterator[NamedRecord]:
+def _sent_copy_and_proof_records(device: Device) -> Iterator[NamedRecord]:
     for copy in SEALED_COPY_TABLE.all(device.vault):
         if copy.departure is not SendState.WAITING:
             yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)

@@ -12,7 +12,7 @@ CLIP_PIXELS_MAX: Final = 9_437_184  # pixels of one frame, 4,096 x 2,304; docs/s
 CLIP_LENGTH_S_MAX: Final = 3600.0
 SOUND_LENGTH_S_MAX: Final = 1200.0  # seconds; docs/spec/sound.md
 SOUND_RATE_HZ_MAX: Final = 96_000
-# the shortest side of a marked picture; no mark is detected on thumbnails of 64 pixels
+# the shortest side of a picture that is marked; on a smaller one, no mark would be detected
 MARK_SIDE_PX_MIN: Final = 64
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------
 # accepted probability that a trace names an innocent copy; docs/decisions/0002
@@ -28,7 +28,8 @@ CLIP_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark clip"
 SOUND_MARK_KEY_CONTEXT: Final = b"entrenous/1 mark sound"
 # derives the key stream of the pilot at a point in time of a clip; all copies share the pilot
 PILOT_KEY_CONTEXT: Final = b"entrenous/1 mark pilot"
-LABEL_CHARS_MAX: Final = 200  # characters of the sender's name for a recipient of a marked copy
+# characters of a label: what the sender calls the recipient of a marked copy
+LABEL_CHARS_MAX: Final = 200
 LABELS_MAX: Final = 10_000  # recipients of one marked picture
 # --- stop: docs/spec/gate.md -------------------------------------------------------------------
 PDQ_RADIUS_BITS: Final = 31  # matching hashes differ in at most this many bits, as Meta recommends
@@ -80,8 +81,8 @@ REVOKED_DEVICES_MAX: Final = 64
 KEY_BUNDLE_LIST_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
 KEY_BUNDLE_LISTS_MAX: Final = 64
 PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
-# bytes of a key bundle before it is encrypted
-ENCRYPTED_CARD_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
+# before it is encrypted, a key bundle is padded to the first of these sizes in which it fits
+PADDED_CARD_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
 CAPTION_CHARS_MAX: Final = 4096
 # an invite admits this many first letters for each person that it is for
 INVITE_USES_PER_PERSON: Final = 10
@@ -144,7 +145,8 @@ PAGE_FULL_BYTES: Final = 512 * 1024
 # --- limits of one mailbox: docs/spec/relay.md section 9, carry/send_tokens.py -------------------
 # waiting letters of one mailbox, enough for 66 a day for a month; they take up to 313 MiB
 LETTERS_WAITING_MAX: Final = 2000
-# shares of waiting and of fetched letters, enough for 333 a day for a month
+# shares of waiting and of fetched letters, enough for 333 a day for a month; a share is what the
+# relay keeps of the key material of a letter's content (content.md section 3)
 SHARES_PER_MAILBOX_MAX: Final = 10_000
 # shares whose openings are counted together: twice the devices of a person. The number is small,
 # because ending a group reads all of its shares.
@@ -179,9 +181,9 @@ UNLOCK_TRIES_MAX: Final = 10  # attempts in a row that a relay allows with wrong
 UNLOCK_TOKENS_KEPT: Final = 8
 VAULT_GENERATION_MAX: Final = 2**53 - 1  # the largest integer that a JSON number represents exactly
 UNLOCK_NUMBER_BYTES: Final = 16
-UNANSWERED_UNLOCKS_MAX: Final = (
-    128  # unlocks that a vault reports in a row without receiving an answer
-)
+# the report of an unlock also names the newest earlier unlocks whose reports got no answer, at most
+# this many
+UNANSWERED_UNLOCKS_MAX: Final = 128
 # mailboxes about which one device informs its owner's other devices; devices.md section 5
 MAILBOXES_PER_DEVICE_MAX: Final = 8
 # A mailbox that was prepared for a move to another relay is kept this many days after the move was

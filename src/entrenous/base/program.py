@@ -36,7 +36,7 @@ _PACKAGE_FOLDER: Final = Path(__file__).parents[1]
 _GIT_TIMEOUT_S: Final = 5.0
 # The checkout may belong to a different account than the one that runs a relay or a gate. The first
 # setting lets git read it nevertheless; the second keeps git from starting a configured program.
-_GIT_COMMAND: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+_GIT_WITH_SAFE_OPTIONS: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 _DESCRIBE_ARGUMENTS: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
@@ -77,7 +77,7 @@ def _git_description(checkout: Path) -> str:
     }
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell
-            [*_GIT_COMMAND, *_DESCRIBE_ARGUMENTS],
+            [*_GIT_WITH_SAFE_OPTIONS, *_DESCRIBE_ARGUMENTS],
             cwd=checkout,
             env=surroundings,
             capture_output=True,

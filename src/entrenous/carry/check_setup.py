@@ -239,10 +239,10 @@ def _failed_finding(part: str, words: str) -> SetupFinding:
 class RelayStats:
     """Counts of rows and bytes, never for a single person.
 
-    ``envelopes`` includes tombstones, and ``letters`` counts those that wait to be fetched.
-    ``uploads`` are incomplete blobs, counted with their announced sizes. ``free_bytes`` is None if
-    unknown. ``swept_at`` is the time up to which everything due was deleted; it is recorded at most
-    hourly, and None before the first sweep.
+    ``envelopes`` includes tombstones; ``letters`` counts only envelopes whose letter has not been
+    fetched yet. ``uploads`` counts incomplete blobs; ``upload_bytes`` is the sum of their announced
+    sizes. ``free_bytes`` is None if unknown. ``swept_at`` is the time up to which everything due
+    was deleted; it is recorded at most hourly, and None before the first sweep.
     """
 
     mailboxes: int

@@ -53,8 +53,8 @@ from entrenous.carry.send_tokens import (
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
-#: Reserved: relays with the first schema stored the shares of unknown mailboxes under this id, so
-#: the owner of a mailbox with this id could delete all of them.
+#: Reserved: relays with the first schema stored this id with shares whose mailbox they did not
+#: know. The owner of a mailbox with this id could delete all those shares.
 _RESERVED_MAILBOX: Final = MailboxId(bytes(ID_BYTES))
 
 

@@ -22,7 +22,7 @@ from entrenous.connectors.hma_requests import (
 )
 from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE_BANK, Bank, PlatformListing
 from entrenous.stop.platform import Platform
-from entrenous.stop.register import register_platform_claim, relist_claims
+from entrenous.stop.register import register_platform_claim, replace_suspended_claims
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
 from entrenous.stop.store.registration_changes import PlatformListingStore
 
@@ -57,9 +57,10 @@ class ContentMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ContentChange:
-    """A change of a content. What is None here stays as it is.
+    """A change of a content.
 
-    ``until`` is when a content that is off matches again; None if it stays off.
+    ``on`` and ``note`` are None if they stay as they are. If ``on`` is False, ``until`` is when the
+    content matches again, or None if it stays off.
     """
 
     on: bool | None = None
@@ -147,9 +148,11 @@ class HmaContent:
 
 
 def get_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
-    """Find a bank's content; raises NoSuchContent, which names the next number.
+    """Find a bank's content; raises NoSuchContent, with the number of the bank's next content if
+    the look-up found one.
 
-    One look-up finds a content that is on or missing. For one that is off, all claims are read.
+    A few look-ups are enough if the content is on, or does not exist. If it is off, all claims are
+    read.
     """
     there = platform.bank.next_content_number(bank.name, number - 1)
     if there != number:
@@ -210,7 +213,9 @@ def switch_on(
         The claim that matches now, or None if the content matched already.
     """
     listed = _require_own(content)
-    return None if content.on else relist_claims(listed, [content.bits], platform, listings)
+    return (
+        None if content.on else replace_suspended_claims(listed, [content.bits], platform, listings)
+    )
 
 
 def set_content_id(content: HmaContent, content_id: str, listings: PlatformListingStore) -> None:

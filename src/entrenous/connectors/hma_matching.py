@@ -128,7 +128,8 @@ def find_hash_matches(views: HashViews, platform: Platform) -> list[HashMatch]:
 def matches_in_banks(
     matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> list[HashMatch]:
-    """Return one match for each hash, in the banks with these names or in all banks.
+    """Return one match for each registered hash that was matched, in the banks with these names or
+    in all banks.
 
     Matches that the gate does not act on are included.
     """
@@ -194,7 +195,7 @@ class PictureRequests:
 
     @classmethod
     def with_gate_limits(cls, platform: Platform, access: GateAccess) -> Self:
-        """Return requests with the limits that the gate has for uploads."""
+        """Return a :class:`PictureRequests` with the limits that the gate has for uploads."""
         places = anyio.CapacityLimiter(access.uploads_at_once)
         return cls(platform, access.upload_bytes_max, places)
 

@@ -133,7 +133,9 @@ def _retry_after_s(answer: GateAnswer, status: int) -> int | None:
 
 
 def _appeal_members(answer: GateAnswer) -> dict[str, str]:
-    """Return the members with which the uploader can appeal."""
+    """Return the fields of a problem document that the uploader needs for an appeal: case number
+    and secret.
+    """
     named = {"case": answer.case, "secret": answer.secret}
     return {name: value for name, value in named.items() if value}
 
@@ -189,11 +191,12 @@ class UploadRules:
         paths: the paths of uploads, each with all paths below it, in upper or lower case; "/" means
             every path. A path that servers may parse differently counts as a path of uploads.
         on_hold: what to do with an upload that is held because it matches a claim. "publish" (the
-            default, for an application where it cannot wait): the application receives it, and the
-            gate lists it as published until a reviewer has decided. "header": the application
-            receives it, and must withhold it until it is released. With both, an upload is not
-            refused until a reviewer has confirmed the claim. An upload that could not be checked is
-            refused with "publish"; with "header", the application receives it and must withhold it.
+            default, for applications that cannot keep an upload back): the application receives the
+            upload, and the gate lists it as published until a reviewer has decided. "header": the
+            application receives it, and must withhold it until it is released. With both, an upload
+            is not refused until a reviewer has confirmed the claim. An upload that could not be
+            checked is refused with "publish"; with "header", the application receives it and must
+            withhold it.
 
     Raises:
         BadSetting.

@@ -1,7 +1,7 @@
 """The tools of the demonstration's steps: servers, people, and results.
 
-Each person runs the command line in a folder of their own. Later steps and the page need the
-results.
+Each person runs the command line in a folder of their own. Later steps need the results, and so
+does the page that the demonstration writes at its end (result_page.py).
 """
 
 import json

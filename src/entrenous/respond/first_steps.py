@@ -16,7 +16,7 @@ from entrenous.respond.fact_tables import fact_cautions, read_table, shipped_tab
 
 
 class FirstStepsId(StrEnum):
-    """A list of first steps."""
+    """The id of a list of first steps."""
 
     DANGER = "danger"
     CRISIS = "crisis"
@@ -40,8 +40,8 @@ class FirstSteps:
     verified_by: str
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """The cautions to show with these steps, e.g. that they are unverified or were read long
-        ago.
+        """The cautions to show with these steps, e.g. that nobody has verified them, or that their
+        sources were last read long ago.
         """
         return fact_cautions(self.read_on, today, verified=self.verified)
 

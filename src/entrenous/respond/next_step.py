@@ -82,7 +82,8 @@ _DRAFT_TEXTS: Final = {
         " note it: {command}"
     ),
 }
-# sheets that the person takes along, for which no addressee waits
+# documents that are not sent as letters: pages to take to the police or a court, and the steps on a
+# hash bank's page
 _DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_DRAFT_TEXTS)
 _DRAFT_LETTER_TEXT: Final = translatable(
     "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
@@ -274,7 +275,9 @@ def _draft_step(draft: Notice, case: Case) -> str:
 
 
 def _waiting_step(case: Case, clocks: dict[int, Deadline], says: Callable[[Deadline], str]) -> str:
-    """Return the most urgent deadline of the sent notices; those without a date come last."""
+    """Say that there is nothing to do now, and name the most urgent deadline of a sent notice that
+    was not missed; one with a date is preferred to one without. Return "" if there is none.
+    """
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in clocks.items():
         if number in sent and clock.state is not DeadlineState.MISSED:
@@ -283,8 +286,8 @@ def _waiting_step(case: Case, clocks: dict[int, Deadline], says: Callable[[Deadl
 
 
 def step_if_deadline_passes(case: Case, now: datetime, notice: int = 0) -> str:
-    """Say what the person can do if the most urgent deadline of a sent notice, or of one notice,
-    passes without an answer; "" if none runs.
+    """Say what the person can do if the most urgent deadline passes without an answer: that of
+    ``notice``, or, if ``notice`` is 0, of any sent notice. Return "" if none runs.
     """
     sent = {one.number: one for one in case.notices if one.sent_at and notice in (0, one.number)}
     for number, clock in _first_deadlines(case, now).items():

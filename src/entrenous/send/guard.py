@@ -49,9 +49,9 @@ from entrenous.send.recipient_checks import (
     check_trust,
     check_unknown_members,
     claimed_recipients,
+    device_silence_to_ask_about,
     former_recipients_named,
     had_media_at_current_trust,
-    longest_device_silence,
 )
 
 _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
@@ -270,7 +270,7 @@ def _make_sent_record(
 ) -> SentRecord:
     talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
     before = talks[-1].asked_at if talks else None
-    asked = longest_device_silence(contact, talks, now, device) is not None
+    asked = device_silence_to_ask_about(contact, talks, now, device) is not None
     devices = frozenset(key.device for key in contact.person.devices)
     return SentRecord(
         at=message.sent_at,

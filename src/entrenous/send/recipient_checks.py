@@ -121,7 +121,7 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
     it has been used since. Ask only once in three weeks.
     """
     if (
-        longest_device_silence(
+        device_silence_to_ask_about(
             contact, context.messages_sent_to_contact(contact), context.now, context.device
         )
         is None
@@ -130,7 +130,7 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
     for key in contact.person.devices:
         if context.now - last_heard_at(contact, key, context.device) > _SILENCE_LIMIT:
             query_prekey_date(contact, key, context.device)
-    silent = longest_device_silence(
+    silent = device_silence_to_ask_about(
         contact, context.messages_sent_to_contact(contact), context.now, context.device
     )
     if silent is not None:
@@ -139,12 +139,12 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
         )
 
 
-def longest_device_silence(
+def device_silence_to_ask_about(
     contact: Contact, talks: tuple[SentRecord, ...], now: datetime, device: Device
 ) -> timedelta | None:
-    """Return how long a device of theirs has been silent.
+    """Return how long the contact's most silent device has been silent, for the guard to ask about.
 
-    None if no device is silent, or the guard has asked about it already.
+    Return None if no device is silent, or the guard has asked about it already.
     """
     silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = talks[-1].asked_at if talks else None

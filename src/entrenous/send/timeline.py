@@ -101,7 +101,9 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
 
 
 def count_unopened(device: Device) -> Counter[PersonId]:
-    """Count unopened messages by sender, after marking expired ones."""
+    """Count the unopened messages of each sender. A message that has expired is recorded as expired
+    and not counted.
+    """
     now, found = trusted_time(device), Counter[PersonId]()
     for key, ends_at in unopened_message_keys(device.vault):
         received = (

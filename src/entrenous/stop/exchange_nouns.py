@@ -65,7 +65,9 @@ class ChangeMark:
 
 @dataclass(frozen=True, slots=True)
 class ServedClaim:
-    """The present state of a claim that a partner fetched by hash; each hash has 32 bytes."""
+    """The present state of a claim that is served in a protocol that lists hashes instead of claims
+    (section 5.2); each hash has 32 bytes.
+    """
 
     claim: ClaimId
     bank: BankName
@@ -167,9 +169,10 @@ class KnownRecord:
 class Checkpoint:
     """The position up to which a source was read.
 
-    A generation is one complete reading of the source. ``begun_at`` is when this one began,
-    ``whole_at`` when the source was last read to its end. With ``anew``, the source is read again
-    from its beginning, and records that are missing are withdrawn at the end.
+    A generation begins with a complete reading of the source; later fetches continue it.
+    ``begun_at`` is when this one began, ``whole_at`` when the source was last read to its end. With
+    ``anew``, the source is read again from its beginning, and records that are missing are
+    withdrawn at the end.
     """
 
     generation: int = 0
@@ -180,7 +183,7 @@ class Checkpoint:
 
     @property
     def was_read_to_end(self) -> bool:
-        """Return whether this generation was read to its end at least once."""
+        """Return whether the source was read to its end since this generation began."""
         begun_at, whole_at = self.begun_at, self.whole_at
         return begun_at is not None and whole_at is not None and whole_at >= begun_at
 

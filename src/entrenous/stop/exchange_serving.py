@@ -225,12 +225,12 @@ class HashStatus:
         return any(case.state in MATCHING_STATES for case in self.cases)
 
     @property
-    def confirmed(self) -> bool:
+    def is_confirmed(self) -> bool:
         """Return whether any claim on the hash was confirmed."""
         return any(case.state is ClaimState.CONFIRMED for case in self.cases)
 
     @property
-    def withdrawn(self) -> bool:
+    def is_withdrawn(self) -> bool:
         """Return whether the hash was withdrawn, and not only suspended."""
         return not self.is_live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 

@@ -320,7 +320,7 @@ class NotAGate(Refused):
     """
 
 
-class NotPrivate(Refused):
+class NotHttps(Refused):
     """
     {url} is not an https:// address, so others on the network could read what you send there.
     Nothing was sent. Use the platform's https:// address.

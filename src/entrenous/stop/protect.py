@@ -96,7 +96,8 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     Raises:
         NotEverybodyAdult: somebody is under 18; the message points to NCMEC's Take It Down.
         TooFlat, VideoTooFlat, SoundTooQuiet: it has too little detail to be distinctive.
-        EmbeddingModelMissing: an embedding was agreed to, but this device has no network.
+        EmbeddingModelMissing: an embedding was agreed to, but the neural network that computes it
+            is not installed on this device.
         FileHasOnlySound: the file is a sound, and sound is to be left out.
         What ``read_picture``, ``read_clip`` and ``read_sound`` raise.
     """
@@ -123,7 +124,8 @@ def fingerprint_picture(picture: Picture, consent: Consent, device: Device) -> P
 
     Raises:
         TooFlat: it has too little detail to be distinctive.
-        EmbeddingModelMissing: this device has no network.
+        EmbeddingModelMissing: the neural network that computes embeddings is not installed on this
+            device.
     """
     whole = fingerprint(picture)
     if whole.quality < PDQ_QUALITY_MIN:
@@ -234,8 +236,8 @@ def register_fingerprints(
         device: generates and keeps the holder's token; the platform sees only its hash.
 
     Raises:
-        PlatformTakesNoEmbedding: the platform does not compare embeddings of this network; nothing
-            was sent.
+        PlatformTakesNoEmbedding: the platform does not compare embeddings, or does so with a
+            different neural network; nothing was sent.
         NoConnection: nothing was sent, and no record is kept.
         RegistrationUnanswered: it is unknown whether the fingerprints were registered; they can be
             withdrawn in either case.

@@ -174,7 +174,7 @@ def register_platform_claim(
     return claim
 
 
-def relist_claims(
+def replace_suspended_claims(
     old: Sequence[Claim],
     hashes: Iterable[bytes],
     platform: Platform,
@@ -209,7 +209,7 @@ def _relist_claim(claim: Claim, platform: Platform, listings: PlatformListingSto
     added = platform.bank.hashes_added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
-        relist_claims([claim], hashes, platform, listings)
+        replace_suspended_claims([claim], hashes, platform, listings)
         return True
     kept = listings.listings([claim.id]).get(claim.id, PlatformListing())
     listings.set_listing([claim.id], PlatformListing(kept.content_id))

@@ -70,9 +70,8 @@ class FoundBy(StrEnum):
     PUBLISHED = "published"  # it matches, but the platform published it
 
 
-FOUND_RETROACTIVELY: Final = frozenset(
-    {FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK}
-)  # these were found after the upload was let through
+# these find an upload after it was let through
+RETROACTIVE_SEARCHES: Final = frozenset({FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK})
 PUBLISHED_LISTING_PERIOD: Final = timedelta(days=30)
 """How long a published upload that a person confirmed is listed for removal by the platform."""
 
@@ -189,7 +188,7 @@ class RetroactiveMatch:
     upload_sha256: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.found not in FOUND_RETROACTIVELY:
+        if self.found not in RETROACTIVE_SEARCHES:
             raise ValueError("only an upload that was let through before has late matches")
 
 

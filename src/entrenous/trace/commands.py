@@ -270,9 +270,9 @@ def write_explanation(
             Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
         )
         disclose = import_module("entrenous.trace.report.disclose").write_disclosure
-        blind, call = wanted.blind, current_name_lookup(device)
+        blind, name_of = wanted.blind, current_name_lookup(device)
         made = disclose(
-            traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
+            traced.trace.number, data, device, keys, blind=blind, proofs=proofs, name_of=name_of
         )
         files[DISCLOSED_REPORT_NAME] = made.file
     for file, content in files.items():
@@ -441,9 +441,9 @@ def _exit_status(traced: "TracedFile") -> int:
 
 
 def _hint_unlearnt(traced: "TracedFile") -> None:
-    investigation = traced.investigation
-    if investigation is not None and investigation.unlearnt and not investigation.fits:
-        hint(translated(PICTURES_NOT_COMPARED).format(count=investigation.unlearnt))
+    picture_trace = traced.picture_trace
+    if picture_trace is not None and picture_trace.unlearnt and not picture_trace.fits:
+        hint(translated(PICTURES_NOT_COMPARED).format(count=picture_trace.unlearnt))
 
 
 def _learn_pictures(device: Device) -> None:

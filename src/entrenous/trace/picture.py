@@ -39,7 +39,7 @@ RECORDS_COMPUTED_AT_ONCE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Investigation:
+class TraceWithEvidence:
     """A trace and its evidence.
 
     ``fits`` are the sent pictures to which the found one was registered. Those of which a copy was
@@ -63,7 +63,7 @@ def trace_picture(
     device: Device,
     found: Picture | None = None,
     originals: OriginalsCache | None = None,
-) -> Investigation:
+) -> TraceWithEvidence:
     """Trace a found picture and record the result, so that a case can be opened from it.
 
     Args:
@@ -103,7 +103,7 @@ def trace_picture(
         frame = trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.record_trace(frame)
-        return Investigation(frame, picture, (), frame.compared, len(attempted), unlearnt)
+        return TraceWithEvidence(frame, picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
     verdicts = [
@@ -111,7 +111,7 @@ def trace_picture(
     ]
     trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.record_trace(trace)
-    return Investigation(trace, picture, fits, compared, len(attempted), unlearnt)
+    return TraceWithEvidence(trace, picture, fits, compared, len(attempted), unlearnt)
 
 
 def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

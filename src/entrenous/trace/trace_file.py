@@ -12,7 +12,7 @@ from entrenous.device.identities import current_name_lookup
 from entrenous.device.sent_copies import trace_with_current_names
 from entrenous.media.file_kind import media_kind_of
 from entrenous.trace.originals import OriginalsCache
-from entrenous.trace.picture import Investigation, trace_picture
+from entrenous.trace.picture import TraceWithEvidence, trace_picture
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 
@@ -22,7 +22,7 @@ class TracedFile:
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
-    investigation: Investigation | None = None
+    picture_trace: TraceWithEvidence | None = None
 
 
 def trace_file(
@@ -49,9 +49,9 @@ def trace_file(
 def with_current_names(traced: TracedFile, device: Device) -> TracedFile:
     """Replace the names in a trace by the people's current names."""
     trace = trace_with_current_names(traced.trace, current_name_lookup(device), device)
-    investigation = traced.investigation
-    known = None if investigation is None else replace(investigation, trace=trace)
-    return replace(traced, trace=trace, investigation=known)
+    picture_trace = traced.picture_trace
+    known = None if picture_trace is None else replace(picture_trace, trace=trace)
+    return replace(traced, trace=trace, picture_trace=known)
 
 
 def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:

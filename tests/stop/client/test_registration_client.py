@@ -14,7 +14,7 @@ from entrenous.stop.nouns import (
     GateUnreachable,
     NoConnection,
     NotAGate,
-    NotPrivate,
+    NotHttps,
 )
 
 CLAIM = ClaimId("c" * 32)
@@ -42,7 +42,7 @@ def gate_that_answers(
     ],
 )
 def test_fingerprints_are_not_sent_unencrypted(url: str) -> None:
-    with pytest.raises(NotPrivate), open_registration_client(url):
+    with pytest.raises(NotHttps), open_registration_client(url):
         pass
 
 

@@ -83,8 +83,8 @@ class NotThePassphrase(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MadeRecoverySheet:
-    """A recovery sheet, in memory until it is on paper; ``device`` is the device that it unlocks
-    and revokes.
+    """A recovery sheet, in memory until it is on paper. ``device`` is the name of the device for
+    which it was made, and which the sheet can unlock or, if the device is lost, revoke.
     """
 
     text: str

@@ -41,7 +41,9 @@ _BODY_S_MAX: Final = 60.0
 
 
 class RelayRequest(Protocol):
-    """The part of a request that handlers use: Starlette's, or the fast path's."""
+    """What handlers use of a request. Starlette's ``Request`` has it, and so has
+    :class:`ReceivedRequest` of the fast path.
+    """
 
     @property
     def headers(self) -> Mapping[str, str]:

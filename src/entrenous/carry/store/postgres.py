@@ -151,7 +151,7 @@ class PostgresConnection:
     def checkpoint(self) -> None:
         """Do nothing: PostgreSQL checkpoints by itself."""
 
-    def stop_waiting(self) -> None:
+    def stop_retrying(self) -> None:
         """From now on, try to reach the database only once, because the relay is stopping."""
         self._stopping.set()
 
@@ -308,7 +308,7 @@ class PostgresRows:
     def close(self) -> None:
         """Finish what is queued if the database is reachable, then close the connections."""
         for line in self._lines:
-            line.stop_waiting()
+            line.stop_retrying()
         self._reader.close()
         self._writer.close()
 

@@ -115,7 +115,7 @@ class SqliteConnection:
     """A :class:`entrenous.carry.store.group_commit.GroupConnection` that caches rows between
     groups.
 
-    A writing transaction excludes other writers from its start, and a reading one sees one
+    From its start, a writing transaction keeps other writers out; a reading one sees a single
     snapshot. So after the check for writes by others, nothing changes until the transaction ends.
     """
 
@@ -203,7 +203,7 @@ class SqliteConnection:
 def _extra_pages(kind: type, rows: Sequence[Any]) -> int:
     """Return how many pages these rows need in addition to one page each.
 
-    Only letters are numerous and large.
+    Only letters are counted, because rows of every other kind are few or small.
     """
     return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is StoredLetter else 0
 
@@ -322,8 +322,8 @@ class SqliteRows:
         Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten. The next call tries again. For a large
-                file, the next attempt is an hour later, because all writers wait during a rewrite.
+            DiskFull, DiskFailed: the file was not rewritten. The next call tries again; for a large
+                file, only a call an hour later does, because all writers wait during a rewrite.
         """
         try:
             await self._rewrite()

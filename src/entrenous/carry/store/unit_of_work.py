@@ -17,7 +17,7 @@ from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import Query, QueryKind
 
 Key = tuple[Any, ...]
-UNKNOWN_ROW: Final = object()  # stands for a row that has not been read yet
+UNREAD_ROW: Final = object()  # stands for a row that has not been read yet
 
 
 @cache
@@ -40,14 +40,14 @@ def key_of(kind: type, row: Any) -> Key:
 def fill_in_undo(
     undo: tuple[type, Key, Any], kind: type, key: Key, row: Any
 ) -> tuple[type, Key, Any]:
-    """Return ``undo``, an entry with kind, key and previous row; fill in the row if it was
-    unknown.
+    """Return ``undo``, an entry with kind, key and previous row; fill in the row if it had not been
+    read.
     """
-    return (kind, key, row) if undo[2] is UNKNOWN_ROW and undo[:2] == (kind, key) else undo
+    return (kind, key, row) if undo[2] is UNREAD_ROW and undo[:2] == (kind, key) else undo
 
 
 def is_row(value: Any) -> bool:
-    return value is not None and value is not UNKNOWN_ROW
+    return value is not None and value is not UNREAD_ROW
 
 
 def matches_fields(row: Any, names: tuple[str, ...], values: Key) -> bool:
@@ -82,7 +82,7 @@ class QueryRecorder:
     """A :class:`entrenous.carry.relay.RowView` that records every query.
 
     It returns rows that are cached, and none for a query that it records. ``cached(kind, key)``
-    returns a cached row, or UNKNOWN_ROW; ``pages`` says whether to prefetch letters.
+    returns a cached row, or UNREAD_ROW; ``pages`` says whether to prefetch letters.
     """
 
     def __init__(self, cached: Callable[[type, Key], Any], *, pages: bool) -> None:
@@ -102,7 +102,7 @@ class QueryRecorder:
 
     def get(self, kind: type[RowT], *key: object) -> RowT | None:
         row: RowT | None = self._cached(kind, key)
-        if row is not UNKNOWN_ROW:
+        if row is not UNREAD_ROW:
             return row
         self._add("rows", kind, KEY_FIELDS[kind], key)
         return None
@@ -227,7 +227,7 @@ class UnitOfWork:
 
     def get(self, kind: type[RowT], *key: object) -> RowT | None:
         entry = self._held[kind].get(key)
-        if entry is None or entry.now is UNKNOWN_ROW:
+        if entry is None or entry.now is UNREAD_ROW:
             self._load_rows(kind, [key])
             entry = self._held[kind][key]
         row: RowT | None = entry.now
@@ -279,7 +279,7 @@ class UnitOfWork:
 
     def _cached_row(self, kind: type, key: Key) -> Any:
         entry = self._held[kind].get(key)
-        return UNKNOWN_ROW if entry is None else entry.now
+        return UNREAD_ROW if entry is None else entry.now
 
     def _load_rows(self, kind: type, keys: Sequence[Key]) -> None:
         self._cache_rows(
@@ -310,9 +310,9 @@ class UnitOfWork:
             row, entry = found.get(key), held.get(key)
             if entry is None:
                 held[key] = _CachedRow(row, row)
-            elif entry.kept is UNKNOWN_ROW:
+            elif entry.kept is UNREAD_ROW:
                 entry.kept = row
-                entry.now = row if entry.now is UNKNOWN_ROW else entry.now
+                entry.now = row if entry.now is UNREAD_ROW else entry.now
                 self._undo = [fill_in_undo(undo, kind, key, row) for undo in self._undo]
 
     def _cache_count(self, kind: type, names: tuple[str, ...], values: Key, count: int) -> None:
@@ -337,7 +337,7 @@ class UnitOfWork:
         changed = self._changed.get(kind)
         if not changed:
             return []
-        if blind := [key for key, entry in changed.items() if entry.kept is UNKNOWN_ROW]:
+        if blind := [key for key, entry in changed.items() if entry.kept is UNREAD_ROW]:
             self._load_rows(kind, blind)
         return list(changed.values())
 
@@ -361,7 +361,7 @@ class UnitOfWork:
                 self._load_rows(kind, [key])  # counts need to know the row that is replaced
                 entry = held[key]
             else:
-                entry = held[key] = _CachedRow(UNKNOWN_ROW, UNKNOWN_ROW)
+                entry = held[key] = _CachedRow(UNREAD_ROW, UNREAD_ROW)
         if entry.now is row:  # the row was dropped before
             return
         self._undo.append((kind, key, entry.now))
@@ -393,7 +393,7 @@ class UnitOfWork:
     def _write_changes(self, kind: type) -> None:
         changed = self._changed.pop(kind, {})
         wanted = [(k, e) for k, e in changed.items() if e.now is not e.kept]
-        puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNKNOWN_ROW]
+        puts = [e.now for _, e in wanted if e.now is not None and e.now is not UNREAD_ROW]
         drops = [key for key, entry in wanted if entry.now is None]
         if puts or drops:
             self._rows.write(kind, puts, drops)

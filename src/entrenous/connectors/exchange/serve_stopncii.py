@@ -218,7 +218,7 @@ def _records_json(hashes: Sequence[HashStatus], exchange: ExchangeServices) -> l
 def _record_json(
     one: HashStatus, opinions: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> dict[str, Any]:
-    ended = "Withdrawn" if one.withdrawn else "Deleted"
+    ended = "Withdrawn" if one.is_withdrawn else "Deleted"
     return {
         "lastModtimestamp": one.at_s,
         "signalType": "ImagePDQ",
@@ -245,11 +245,11 @@ def _feedbacks_json(
     client reads nothing else (3.3).
     """
     if not one.is_live:
-        tag = "withdrawn" if one.withdrawn else "suspended"
+        tag = "withdrawn" if one.is_withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
     about = [opinion for case in one.cases for opinion in opinions.get(case.claim, ())]
     by_partner = {opinion.partner: _feedback_json(opinion) for opinion in about}
-    own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.confirmed else []
+    own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.is_confirmed else []
     return [*own, *by_partner.values()]
 
 

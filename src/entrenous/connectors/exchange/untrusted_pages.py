@@ -31,8 +31,8 @@ class Element:
         return (child for child in self.children if child.name == name)
 
     def child(self, *names: str) -> "Element | None":
-        """Return the first child with the first name, in it the first child with the next name, and
-        so on; None if one is missing.
+        """Follow these names downwards, each to the first child of that name, and return the last
+        element reached; None if one is missing.
         """
         found: Element | None = self
         for name in names:

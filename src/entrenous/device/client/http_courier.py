@@ -86,8 +86,8 @@ class HttpCourier:
         close_idle = client.close_idle_connections if isinstance(client, RelayClient) else None
         self._pauses = RequestPacer(pause_s, _RANDOM_SOURCE, close_idle)
         self._patience = RetryPolicy(patience_s, now_s)
-        # Three separate policies, because short requests may still succeed after a large transfer,
-        # or a request that waits for a letter, has timed out.
+        # Three separate policies: when a large transfer or a wait for a letter has timed out, short
+        # requests may still succeed.
         self._patience_for_wakes = RetryPolicy(patience_s, now_s)
         self._patience_for_transfers = RetryPolicy(patience_s, now_s)
 
@@ -100,8 +100,8 @@ class HttpCourier:
     def _stream_request(
         self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader
     ) -> None:
-        # The first call is made early, because the pause before the request depends on it. Each
-        # retry makes a new call.
+        # The first RelayCall is built before the pause, whose length depends on it. Each retry
+        # builds a new one.
         first = [each_try()]
 
         def next_try() -> RelayCall:

@@ -1,8 +1,8 @@
 """Confine a decoder process before it reads untrusted bytes.
 
 The process sets up its pipes and its allocator, and imports modules that cannot be imported later.
-Then it gives up all other rights: by resource limits, by Landlock, and by a seccomp filter that
-allows only the system calls that decoding needs.
+Then it gives up all rights that decoding does not need: by resource limits, by Landlock, and by a
+seccomp filter that allows only some system calls.
 """
 
 import contextlib

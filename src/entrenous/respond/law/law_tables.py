@@ -15,8 +15,8 @@ import msgspec
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
+    CoveredByLaw,
     DocumentKind,
-    LawReach,
     Route,
     RouteId,
     RouteKind,
@@ -42,7 +42,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: LawReach
+    covers_private_sharing: CoveredByLaw
     who_may_file: str
     notice_must_contain: tuple[str, ...]
     addressee: str
@@ -54,7 +54,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str
     document: DocumentKind
     posted: tuple[Spread, ...]
-    representative: LawReach
+    representative: CoveredByLaw
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False

@@ -46,7 +46,7 @@ class DocumentKind(StrEnum):
     NONE = translatable("none")  # the person files nothing
 
 
-class LawReach(StrEnum):
+class CoveredByLaw(StrEnum):
     """Whether a law covers something: a copy in a chat, or a request by a representative."""
 
     YES = "yes"
@@ -70,10 +70,10 @@ class Route:
     notice. ``deadline_hours`` is None if the law sets no whole number of hours; ``deadline_rule``
     has ISO 8601 durations and words.
 
-    ``posted`` says how far the picture may have spread, ``platform_kinds`` where it may be (empty:
-    anywhere); ``platform`` is the only platform for which the route exists, if any.
-    ``representative`` says whether somebody else may file it. ``sender_known``: the person must
-    know who passed the picture on. ``depicted_only``: only the person shown, or their
+    The route applies only if the picture has spread as ``posted`` says, and is on one of
+    ``platform_kinds`` (empty: on any kind); ``platform`` is the only platform for which the route
+    exists, if any. ``representative`` says whether somebody else may file it. ``sender_known``: the
+    person must know who passed the picture on. ``depicted_only``: only the person shown, or their
     representative, may use it. ``maker_only``: only the person who took the picture may.
     ``by_platform``: the route also applies if only the platform is in the jurisdiction. ``form_at``
     names the field of the platform's record that has the address of the form. ``next_routes`` are
@@ -89,7 +89,7 @@ class Route:
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: LawReach
+    covers_private_sharing: CoveredByLaw
     who_may_file: str
     elements: tuple[str, ...]
     addressee: str
@@ -113,7 +113,7 @@ class Route:
     second_source: str = ""
     document: DocumentKind = DocumentKind.LETTER
     posted: tuple[Spread, ...] = tuple(Spread)
-    representative: LawReach = LawReach.UNCLEAR
+    representative: CoveredByLaw = CoveredByLaw.UNCLEAR
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False
@@ -140,15 +140,16 @@ class Route:
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Return the cautions to show with this fact, e.g. that it is unverified or was read long
-        ago.
+        """Return the cautions to show with this fact, e.g. that nobody has verified it, or that its
+        source was last read long ago.
         """
         return fact_cautions(self.read_on, today, verified=self.verified)
 
     def citation_with_source(self) -> str:
         """Format the source and the day of reading, which are shown with every fact.
 
-        Laws keep their names. The program's own letters have a translated description instead.
+        The name of a law is not translated. For a letter that rests on no single law
+        (facts/own-letters.toml), ``law`` and ``provision`` are descriptions, which are translated.
         """
         return translated("{law}, {provision}; source {source}, read on {read_on}").format(
             law=translated(self.law),
@@ -171,8 +172,9 @@ class RankedRoute:
 class RouteChoice:
     """The routes for one case, best first.
 
-    ``first`` is None if no route can be recommended, e.g. because none is verified. Then a help
-    line comes first, and can be asked about ``others``. ``why`` is one sentence.
+    ``first`` is None if no route can be recommended, e.g. because none is verified. In that case a
+    help line comes first; it can tell the person which of ``others`` apply. ``why`` is one
+    sentence.
     """
 
     first: RankedRoute | None

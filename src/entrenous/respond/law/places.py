@@ -195,7 +195,9 @@ def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
 
 
 def _place_with_country(text: str) -> tuple[Place, ...]:
-    """Return the place in "Georgia, USA", or the country in "Lagos, Nigeria"."""
+    """Return the part of a country that is typed as in "Georgia, USA"; if only the country is
+    known, as in "Lagos, Nigeria", return the country.
+    """
     before, comma, last = map(str.strip, text.rpartition(","))
     countries = (
         (_place_of_code(last) or _places_of_known_codes(place_codes_named(last))) if comma else ()
@@ -230,8 +232,8 @@ def country_codes_named_anywhere(name: str) -> frozenset[str]:
 
 
 def place_codes_nearly_named(name: str) -> frozenset[str]:
-    """Return the codes of the places with a name, in the table or in one of
-    LANGUAGES_SEARCHED_FIRST, from which this one differs only by a typing error.
+    """Return the codes of the places whose name, in the table or in one of
+    LANGUAGES_SEARCHED_FIRST, differs from this name by no more than a typing error.
     """
     all_names = {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST))
     close = get_close_matches(

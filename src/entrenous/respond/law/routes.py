@@ -14,7 +14,7 @@ from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
-    LawReach,
+    CoveredByLaw,
     RankedRoute,
     Route,
     RouteChoice,
@@ -72,7 +72,7 @@ _NO_ROUTE_TEXT: Final = translatable(
 
 @dataclass(frozen=True, slots=True)
 class InapplicableRoute:
-    """A route of these places that does not apply, and why, in words."""
+    """A route that does not apply although its law covers a place of the situation; and why."""
 
     route: RouteId
     why: str
@@ -125,8 +125,8 @@ def routes_for(
 def inapplicable_routes(
     situation: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> tuple[InapplicableRoute, ...]:
-    """Return the routes of these places that do not apply, with reasons; arguments as for
-    :func:`routes_for`.
+    """Return the routes that do not apply although their law covers a place of the situation, with
+    reasons; arguments as for :func:`routes_for`.
     """
     table = shipped_routes() if routes is None else routes
     reasons = {route: reason_not_applicable(route, situation, on_date, today) for route in table}
@@ -342,7 +342,7 @@ def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
     used by a representative if there is one. Among equal ones, the kind decides, then unanswered
     conditions, the platform, and the hours to removal.
     """
-    representative_may_file = not situation.on_behalf or route.representative is not LawReach.NO
+    representative_may_file = not situation.on_behalf or route.representative is not CoveredByLaw.NO
     return (
         not route.verified,
         is_copyright_unsure(route, situation),
@@ -397,8 +397,8 @@ _REASON_TEXTS: Final = {
     RouteKind.ESCALATION: translatable("it is for later, when somebody did not act"),
 }
 _CHAT_NOTES: Final = {
-    LawReach.UNCLEAR: (translatable("it is unclear whether this reaches a copy inside a chat"),),
-    LawReach.NO: (translatable("this does not reach the copy inside a chat"),),
+    CoveredByLaw.UNCLEAR: translatable("it is unclear whether this reaches a copy inside a chat"),
+    CoveredByLaw.NO: translatable("this does not reach the copy inside a chat"),
 }
 
 
@@ -429,7 +429,7 @@ def is_copyright_unsure(route: Route, situation: Situation) -> bool:
 
 def only_prevents_uploads(route: Route, situation: Situation) -> bool:
     """Return whether the route stops new uploads, but cannot remove the picture from the chat."""
-    return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is LawReach.NO
+    return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is CoveredByLaw.NO
 
 
 def unanswered_conditions(route: Route, situation: Situation) -> tuple[str, ...]:
@@ -468,7 +468,7 @@ _UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE: Final = translatable(
 def route_notes(
     route: Route, situation: Situation, today: date, *, in_chats: bool = False
 ) -> tuple[str, ...]:
-    """Return the notes to show with a route, e.g. that it is unverified or omits chats."""
+    """Return the notes to show with a route, e.g. that it does not reach a copy in a chat."""
     texts = [
         *route.cautions(today),
         *unanswered_conditions(route, situation),
@@ -476,15 +476,15 @@ def route_notes(
     ]
     if route.maker_only and situation.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))
-    if situation.on_behalf and route.representative is not LawReach.YES:
-        only = route.representative is LawReach.NO
+    if situation.on_behalf and route.representative is not CoveredByLaw.YES:
+        only = route.representative is CoveredByLaw.NO
         texts.append(
             translated(
                 _ONLY_DEPICTED_MAY_FILE_NOTE if only else _UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE
             )
         )
-    if in_chats:
-        texts.extend(map(translated, _CHAT_NOTES.get(route.covers_private_sharing, ())))
+    if in_chats and route.covers_private_sharing in _CHAT_NOTES:
+        texts.append(translated(_CHAT_NOTES[route.covers_private_sharing]))
     return (*texts, *filter(None, [translated(route.caution)]))
 
 

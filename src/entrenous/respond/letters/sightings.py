@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
-from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route, RouteKind
+from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import notices_about
 from entrenous.respond.letters.wordings import (
     Wording,
@@ -141,7 +141,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
 
 def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
-    no_chats = route.covers_private_sharing is LawReach.NO
+    no_chats = route.covers_private_sharing is CoveredByLaw.NO
     told = case.sightings if route_names_places(route) else ()
     return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
 
@@ -256,7 +256,7 @@ def _picked_sighting(number: int, case: Case, route: Route) -> Sighting:
         if sighting.number == number:
             if (
                 sighting.reach is SightingReach.PRIVATE
-                and route.covers_private_sharing is LawReach.NO
+                and route.covers_private_sharing is CoveredByLaw.NO
             ):
                 raise ChatNotReached(name=case.name, number=number)
             return sighting

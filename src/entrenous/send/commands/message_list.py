@@ -132,13 +132,13 @@ class PeopleNames:
     me: PersonId
     ours: str
     known: Mapping[PersonId, str]
-    call: NameOf
+    name_of: NameOf
 
     def sender_name(self, message: ReceivedMessage) -> str:
         """Return the sender's current name; if it is not known, the one stored with the message."""
         if message.sender == self.me:
             return self.ours
-        return self.call(message.sender, message.sender_name)
+        return self.name_of(message.sender, message.sender_name)
 
     def name_beside_message(self, person: PersonId) -> str:
         """Return the name under which to show a person beside a message."""

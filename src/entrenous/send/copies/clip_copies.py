@@ -261,7 +261,7 @@ def _choose_rate_factor(
 ) -> ClipOriginal:
     """Choose the rate factor of the encoder from two trial copies, one coarser than the other."""
     wanted = [ClipCopySpec(_TRIAL_COPY_SEED, None, crf) for crf in TRIED_CRFS]
-    cuts = _trial_selections(original.camera)
+    cuts = _frame_ranges_for_trial_copies([float(at_s) for at_s in original.camera.times])
     errors = [
         _measure_trial_errors(original, wanted, cut, device, report_progress)
         for cut, report_progress in zip(cuts, split_progress(reached, len(cuts)), strict=True)
@@ -298,15 +298,14 @@ def _measure_trial_errors(
     return errors
 
 
-def _trial_selections(camera: CameraMotion) -> list[FrameSelection]:
+def _frame_ranges_for_trial_copies(frame_times: Sequence[float]) -> list[FrameSelection]:
     """Select all of a short clip, or two parts of a longer one: its start and its middle."""
-    times = [float(at_s) for at_s in camera.times]
-    if len(times) <= _TRIAL_FRAMES_MAX:
+    if len(frame_times) <= _TRIAL_FRAMES_MAX:
         return [FrameSelection()]
-    half, middle = _TRIAL_FRAMES_MAX // 2, len(times) // 2
+    half, middle = _TRIAL_FRAMES_MAX // 2, len(frame_times) // 2
     return [
-        FrameSelection(0.0, times[half]),
-        FrameSelection(times[middle], times[middle + half - 1]),
+        FrameSelection(0.0, frame_times[half]),
+        FrameSelection(frame_times[middle], frame_times[middle + half - 1]),
     ]
 
 

@@ -24,7 +24,7 @@ from entrenous.base.identity import (
     SignedBatch,
     SignedCertificate,
 )
-from entrenous.base.limits import DELETED_MAILBOX_DAYS, ENCRYPTED_CARD_SIZES_BYTES, PROTOCOL_VERSION
+from entrenous.base.limits import DELETED_MAILBOX_DAYS, PADDED_CARD_SIZES_BYTES, PROTOCOL_VERSION
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.crypto.hashing import inclusion_proofs, merkle_root
@@ -132,7 +132,7 @@ _UNPADDED_BUNDLE_START: Final = b"\xa7"
 def seal_key_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
     said = len(card).to_bytes(_BUNDLE_LENGTH_BYTES, "big") + card
-    size = next(one for one in ENCRYPTED_CARD_SIZES_BYTES if one >= len(said))
+    size = next(one for one in PADDED_CARD_SIZES_BYTES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
 
@@ -155,11 +155,7 @@ def _unpad_bundle(opened: bytes) -> bytes:
     The input is untrusted, since anybody with an invite could have encrypted it.
     """
     end = _BUNDLE_LENGTH_BYTES + int.from_bytes(opened[:_BUNDLE_LENGTH_BYTES], "big")
-    if (
-        len(opened) not in ENCRYPTED_CARD_SIZES_BYTES
-        or end > len(opened)
-        or opened[end:].strip(b"\0")
-    ):
+    if len(opened) not in PADDED_CARD_SIZES_BYTES or end > len(opened) or opened[end:].strip(b"\0"):
         raise InviteKeysDiffer
     return opened[_BUNDLE_LENGTH_BYTES:end]
 

@@ -81,8 +81,8 @@ def resolve_shared_name(
     other is a circle, and otherwise the one with the lower id. The other one gets a free name, and
     the user is notified. All our devices apply this rule, so they decide alike.
 
-    ``before`` is the name used here so far. Call it in the transaction that stores the record,
-    before storing.
+    ``before`` is the name used here so far. Call this function in the transaction that stores the
+    record, before the record is stored.
     """
     others = [
         one for one in _contacts_and_circles_named(wanted, device) if _id_of_named(one) != owner

@@ -41,9 +41,11 @@ from entrenous.send.people.circles import CircleId, circles
 
 _CONTACT_KEY_PREFIX: Final = "contact "
 _CIRCLE_KEY_PREFIX: Final = "circle "
-_DEVICES_WHEN_INTRODUCED: Final = 2  # if we have two devices, one has just linked the other
-# The latest time that a record may have. Another device may send it as the time of a change, and no
-# second can be added to it.
+# Two devices need no record about ourselves: one has linked the other, so they already have tokens
+# for each other.
+_DEVICES_WHEN_INTRODUCED: Final = 2
+# The latest time that a record may have. Another device may send it as the time of a change; adding
+# a second to it would overflow.
 _LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,7 +87,9 @@ def shared_record_key(shared: SharedRecord) -> str:
 
 
 def contact_record_key(person: PersonId) -> str:
-    """Return the key of all records about a person, also of the record that they were forgotten."""
+    """Return the key of all records about a person, including the one that says that the person was
+    forgotten.
+    """
     return _CONTACT_KEY_PREFIX + person.hex()
 
 
@@ -147,9 +151,7 @@ def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -
 
 
 def _new_change_time(shared: SharedRecord, before: ChangeStamp | None, now: datetime) -> datetime:
-    """Return the time of a change: now, or one second after the previous change if that has a later
-    time.
-    """
+    """Return the time of a change: now, but at least one second after the previous change."""
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LATEST_TIME else before.at
         return max(now, after)
@@ -187,10 +189,11 @@ def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedCo
 
 
 def _own_record(us: Person, now: datetime) -> SharedContact:
-    """Return a record about ourselves, with which tokens for our devices are lent to another device
-    of ours.
+    """Return a record about ourselves.
 
-    With it, two devices of ours can write to each other although neither linked the other.
+    When it is sent to another device of ours, tokens for writing to our other devices are added,
+    which are lent to that device. So two devices of ours can write to each other although neither
+    linked the other.
     """
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_EARLIEST_TIME, card=b"")
 

@@ -141,7 +141,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class RecallNote:
-    """The sender's request to delete a message, with its key and its files."""
+    """The sender's request to delete a message together with its key and its files."""
 
     message: MessageId
 

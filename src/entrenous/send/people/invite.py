@@ -343,7 +343,7 @@ def forget_contact_of_used_up_link(
 ) -> None:
     """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
-    Ignored if they have since sent us tokens.
+    The note is ignored if the contact has sent us tokens since.
     """
     knows_us = not all(
         lacks_token_range(contact.person.id, key.device, device) for key in contact.person.devices

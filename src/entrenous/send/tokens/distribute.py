@@ -89,7 +89,7 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
     to = _addressee_for(peer_id, device)
     if to is not None and to.contact.forked:
         return  # retried once the lists of that person agree again
-    in_new_session = in_new_session or _were_tokens_lent_again(peer_id, device)
+    in_new_session = in_new_session or _has_lent_tokens_beside_own_range(peer_id, device)
     try:
         with device.vault.transaction():
             if to is not None and not to.contact.blocked:
@@ -112,8 +112,9 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
         device.vault.drop(DEVICE_TO_GREET, peer_id)
 
 
-def _were_tokens_lent_again(peer_id: str, device: Device) -> bool:
-    """Return whether another device of ours lent us tokens although we have a range.
+def _has_lent_tokens_beside_own_range(peer_id: str, device: Device) -> bool:
+    """Return whether another device of ours lent us tokens for this peer although we have a range
+    of our own.
 
     That device added the person again, who may have withdrawn our range.
     """

@@ -27,7 +27,7 @@ from entrenous.stop.nouns import (
     GateUnreachable,
     NoConnection,
     NotAGate,
-    NotPrivate,
+    NotHttps,
 )
 from entrenous.stop.registration import (
     BadClaim,
@@ -77,8 +77,8 @@ class RegistrationClient:
     ``client`` must trust nothing in the environment; :func:`new_relay_client` makes such a client.
 
     Raises:
-        NotAGate, NotPrivate: the address is neither of these; fingerprints are not sent
-            unencrypted.
+        NotAGate, NotHttps: it is no web address, or it is http:// of another machine; fingerprints
+            are not sent unencrypted.
     """
 
     __slots__ = ("_http", "url")
@@ -177,7 +177,7 @@ class RegistrationClient:
 
 
 def _check_address(url: str) -> None:
-    """Raise NotAGate for an invalid web address, and NotPrivate for http to another machine."""
+    """Raise NotAGate for an invalid web address, and NotHttps for http to another machine."""
     try:
         address = httpx.URL(url)
         address.host.encode("idna")  # raises if a label is empty or longer than 63 bytes
@@ -187,7 +187,7 @@ def _check_address(url: str) -> None:
     if address.scheme not in ("http", "https") or not address.host:
         raise NotAGate(url=url)
     if address.scheme == "http" and not is_loopback(address.host):
-        raise NotPrivate(url=url)
+        raise NotHttps(url=url)
 
 
 def _is_problem(answer: _HttpAnswer, kind: type[EntrenousError]) -> bool:

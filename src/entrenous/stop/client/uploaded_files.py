@@ -347,7 +347,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     try:
         message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
         parts = list(message.walk())
-        found = list(_media_files_of_parts(parts[: 2 * MAIL_PARTS_MAX + 1]))
+        found = list(_media_in_mail_parts(parts[: 2 * MAIL_PARTS_MAX + 1]))
     except (RecursionError, ValueError, LookupError):
         raise NotAMail from None
     if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
@@ -357,7 +357,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     return found
 
 
-def _media_files_of_parts(parts: list[Message]) -> Iterator[MailFile]:
+def _media_in_mail_parts(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA_MAIN_TYPES
         try:

@@ -97,8 +97,8 @@ def find_clip_matches(
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the claims that a clip matches, and the banks, which are read after the claims.
 
-    Each claim comes with the number of a registered hash, which is used to count floods; numbers of
-    sounds are negative.
+    Each claim comes with the number of a registered hash, by which floods (many uploads that match
+    one hash) are counted; the number of a sound is negative.
     """
     whole = list(_near_hashes(clip.video.hashes, platform, part=False))
     cut = list(_near_hashes([view.bits for view in clip.video.trimmed], platform, part=True))
@@ -197,7 +197,8 @@ def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> 
 
 
 def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEntry:
-    """Return the claims on each entry, without releases and hashes that reviewers added.
+    """Return the claims on each entry, except those in RELEASED_BANK, and those that apply to the
+    entry only because a reviewer added its hash.
 
     The decision about a still picture does not apply to a clip that shows it.
     """
@@ -221,8 +222,8 @@ def _entry_of_each_claim(
     alike: Sequence[SoundMatch],
     claims_by_sound: dict[int, list[Claim]],
 ) -> dict[ClaimId, int]:
-    """Return for each claim the number of the first registered of its matching hashes, or else of
-    its sound.
+    """Return for each claim the lowest number of its matching hashes (of whole frames, else of
+    trimmed ones); if only its sound matches, the sound's number, negated.
 
     Two encodings of a video are thus counted as one.
     """
@@ -322,7 +323,8 @@ def trimmed_hits(
     claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
-    """Return the claims whose frames an uploaded video may show with their edges cut off, as parts.
+    """Return the claims whose frames an uploaded video may show with their edges cut off; ``part``
+    of each match is true.
 
     Because many windows are tried, one match is not enough: two half seconds of the upload must
     match two frames of the claim in the same orientation.

@@ -171,7 +171,8 @@ def _matches_of_hashes(
 def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatch]:
     """Yield the matches of sounds.
 
-    Each match has the number under which floods are counted; for a sound it is negative.
+    Each match has the number by which floods (many uploads that match one hash) are counted; for a
+    sound it is negative.
     """
     if not sought.sounds:
         return

@@ -196,7 +196,7 @@ class ServedStore:
             return tuple(ChangeMark(row.at_s, row.number) for row in rows)
 
     def add_mark(self, mark: ChangeMark, drop_before_s: int) -> None:
-        """Add a mark, dated no earlier than the settled time.
+        """Add a mark, dated no earlier than the second given to :meth:`settle_before`.
 
         Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
         newest is ignored, since another process has added a newer one.
@@ -303,12 +303,11 @@ class ServedStore:
         """Record that a partner has read all changes up to this number.
 
         Tombstones up to that number need not be kept for this partner.
-
-        First read whether there are such tombstones, since usually nothing has to be written.
         """
         ended = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.ended_number <= upto)
         mine = SERVED_TO_TABLE.c.partner == partner.number - OWN_MEMBER_NUMBER
         read = sa.and_(mine, SERVED_TO_TABLE.c.claim.in_(ended))
+        # Usually there are no such tombstones; then nothing is written, and no write lock is taken.
         with snapshot_read(self.engine) as db:
             if db.execute(sa.select(SERVED_TO_TABLE.c.claim).where(read).limit(1)).first() is None:
                 return

@@ -85,7 +85,9 @@ def remove_source(
 
 
 def platform_listings(platform: Platform) -> PlatformListingStore:
-    """Return the platform's own listings, in the same database as its banks."""
+    """Return the store of the platform's own data about claims (:class:`PlatformListing`), in the
+    same database as its banks.
+    """
     return PlatformListingStore(engine_of(platform), platform.clock)
 
 

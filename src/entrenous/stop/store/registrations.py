@@ -87,7 +87,9 @@ def claim_from_row(row: Any) -> Claim:
 
 
 def claim_on_hash(claim: Claim, added: int | None) -> Claim:
-    """Return the claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
+    """Return the claim as it applies to one of its hashes; ``added`` is that hash's column
+    (schema.py), None if no reviewer added the hash.
+    """
     if added is None:
         return claim
     if added == HOLD_ONLY_ADDED_NUMBER:
@@ -97,7 +99,9 @@ def claim_on_hash(claim: Claim, added: int | None) -> Claim:
 
 
 def with_confirmed_number(claim: Claim, number: int) -> Claim:
-    """Return the claim with this number as the change that confirmed it, if it is confirmed."""
+    """Return the claim; if it is confirmed, with ``number`` as the number of the change that
+    confirmed it.
+    """
     return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
 
 
@@ -147,8 +151,8 @@ def whole_hashes_of(
 ) -> dict[ClaimId, tuple[bytes, ...]]:
     """Return hashes of whole pictures, by claim.
 
-    With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that can
-    only hold uploads on this platform are left out, since partners do not get them.
+    With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that a
+    reviewer added only to hold uploads here are left out, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     query = sa.select(CLAIM_HASH_TABLE.c.claim, HASH_TABLE.c.bits).join(HASH_TABLE)

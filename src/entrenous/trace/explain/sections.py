@@ -37,7 +37,7 @@ from entrenous.trace.explain.wording import (
     support_in_words,
 )
 from entrenous.trace.originals import decode_original_of
-from entrenous.trace.picture import Investigation, warp_onto_sent
+from entrenous.trace.picture import TraceWithEvidence, warp_onto_sent
 from entrenous.trace.picture_fit import PictureFit
 from entrenous.trace.report.examine import program_versions
 from entrenous.trace.trace_file import TracedFile
@@ -118,11 +118,11 @@ def report_content_of_file(
     traced: TracedFile, untrusted_data: bytes, name: str, device: Device, choices: ReportOptions
 ) -> ReportContent:
     """Assemble the report of a traced file; arguments as for :func:`report_content_of_picture`."""
-    if traced.investigation is None:
+    if traced.picture_trace is None:
         account = report_content_of_trace(traced.trace, name, choices)
     else:
         account = report_content_of_picture(
-            traced.investigation, untrusted_data, name, device, choices
+            traced.picture_trace, untrusted_data, name, device, choices
         )
     if not traced.lost:
         return account
@@ -131,7 +131,7 @@ def report_content_of_file(
 
 
 def report_content_of_picture(
-    investigation: Investigation,
+    picture_trace: TraceWithEvidence,
     untrusted_data: bytes,
     name: str,
     device: Device,
@@ -140,23 +140,23 @@ def report_content_of_picture(
     """Assemble the report of a traced picture.
 
     Args:
-        investigation: the trace and its evidence.
+        picture_trace: the trace and its evidence.
         untrusted_data: the found file's bytes.
         name: the file's name as the person knows it, for the report.
         device: the device whose vault has the original.
         choices: options of the report.
     """
-    if not investigation.fits:
-        return report_content_of_trace(investigation.trace, name, choices)
-    fit = investigation.fits[0]
+    if not picture_trace.fits:
+        return report_content_of_trace(picture_trace.trace, name, choices)
+    fit = picture_trace.fits[0]
     original, warped = (
         decode_original_of(fit.picture, device),
-        warp_onto_sent(investigation.found, fit),
+        warp_onto_sent(picture_trace.found, fit),
     )
     curve = tone_curve(np.asarray(original), *warped)
     plotted = make_report_pictures(
         np.asarray(original),
-        np.asarray(investigation.found),
+        np.asarray(picture_trace.found),
         warped,
         fit.registration.homography,
         veiled=choices.veiled,
@@ -164,16 +164,16 @@ def report_content_of_picture(
     source = device.vault.read_stored_file(fit.picture.original)
     detail = PictureReportDetails(
         undone=(
-            *_undone_changes(fit, investigation),
+            *_undone_changes(fit, picture_trace),
             (translated("Light and colour"), describe_tone_curve(curve)),
         ),
-        files=_file_facts(untrusted_data, investigation.found, source, original),
+        files=_file_facts(untrusted_data, picture_trace.found, source, original),
         tone=tone_plot(curve),
         plotted=plotted,
         chips=fit.evidence.per_chip.size,
         forecast=fit.evidence.forecast,
     )
-    return report_content_of_trace(investigation.trace, name, choices, detail)
+    return report_content_of_trace(picture_trace.trace, name, choices, detail)
 
 
 def report_content_of_trace(
@@ -261,7 +261,7 @@ def _number_with_minus_sign(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone_changes(fit: PictureFit, investigation: Investigation) -> LabelledFacts:
+def _undone_changes(fit: PictureFit, picture_trace: TraceWithEvidence) -> LabelledFacts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         translated("{inliers:,} points of both pictures agree").format(inliers=registration.inliers)
@@ -269,8 +269,8 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> LabelledFa
         else translated("placed as a whole, without matching points")
     )
     alike = 100.0 * (1.0 - registration.misfit)
-    tables = investigation.found.encoding.tables
-    saved = investigation.found.encoding.format.value.upper()
+    tables = picture_trace.found.encoding.tables
+    saved = picture_trace.found.encoding.format.value.upper()
     if tables and 0 in tables:
         saved += translated(", quality about {jpeg_quality}").format(
             jpeg_quality=_jpeg_quality(tables[0])

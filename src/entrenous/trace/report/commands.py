@@ -79,8 +79,10 @@ def write_disclosure(
     data = read_file(leak)
     with opened_device(context) as device:
         account, proofs = signing_account(device), _receipt_proofs(number, device)
-        call = current_name_lookup(device)
-        made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
+        name_of = current_name_lookup(device)
+        made = disclose_trace(
+            number, data, device, account, blind=blind, proofs=proofs, name_of=name_of
+        )
     write_new(out, made.file)
     if with_original is not None:
         write_new(with_original, made.original)

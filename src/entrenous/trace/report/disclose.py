@@ -52,7 +52,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     *,
     blind: bool,
     proofs: Proofs = NO_PROOFS,
-    call: NameOf = name_when_sent,
+    name_of: NameOf = name_when_sent,
 ) -> WrittenReport:
     """Write the report of a trace.
 
@@ -63,7 +63,8 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
         account: the device's Olm account, which signs the report; None if the device has no keys.
         blind: replace the labels of those copies that the finding does not name.
         proofs: the receipts that the message's recipients signed.
-        call: returns the current name of a recipient.
+        name_of: returns the name to give to a copy's recipient; by default the one from the time of
+            sending.
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictureTracesDisclosed, TraceTooOldToDisclose,
@@ -86,7 +87,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     sent, evidence = _best_registered_picture(
         device.read_picture(untrusted_leak), message, trace, device
     )
-    report = _make_report(trace, sent, evidence, call, device)
+    report = _make_report(trace, sent, evidence, name_of, device)
     report = _with_proofs(report, sent, proofs.copies)
     report = _blind_labels(report) if blind else report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
@@ -123,13 +124,13 @@ def _best_registered_picture(
 
 
 def _make_report(
-    trace: Trace, sent: SentPicture, evidence: Examination, call: NameOf, device: Device
+    trace: Trace, sent: SentPicture, evidence: Examination, name_of: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
         raise TraceTooOldToDisclose(number=trace.number)
     original = decode_original_of(sent, device)
     copies = score_copies(
-        _unscored_copies(sent, call),
+        _unscored_copies(sent, name_of),
         original,
         evidence.per_chip,
         trace.compared,
@@ -157,8 +158,8 @@ def _make_report(
     )
 
 
-def _unscored_copies(sent: SentPicture, call: NameOf) -> Sequence[DisclosedCopy]:
-    labels = current_labels(sent.copies, call).values()
+def _unscored_copies(sent: SentPicture, name_of: NameOf) -> Sequence[DisclosedCopy]:
+    labels = current_labels(sent.copies, name_of).values()
     return [
         DisclosedCopy(label, copy.seed, copy.sha256, 0.0, 0, 0.0, 1.0, 1.0)
         for label, copy in zip(labels, sent.copies, strict=True)

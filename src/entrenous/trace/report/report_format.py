@@ -271,12 +271,13 @@ def _parse_report(
     plain, digest = report_fields_and_digest(report, hashed)
     if digest != parse_hex(form.digest):
         raise ValueError("its digest does not match its fields: something in it was changed")
-    if msgspec.to_builtins(form) != {**plain, **_parse_sealed(form)}:
+    if msgspec.to_builtins(form) != {**plain, **_digest_and_signature_fields(form)}:
         raise ValueError("something in it is not in canonical form")
     return report, digest, _parse_signature(form)
 
 
-def _parse_sealed(form: ReportForm) -> dict[str, str | None]:
+def _digest_and_signature_fields(form: ReportForm) -> dict[str, str | None]:
+    """Return the fields that the digest does not cover."""
     return {"digest": form.digest, "device": form.device, "signature": form.signature}
 
 

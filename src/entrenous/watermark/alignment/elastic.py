@@ -37,10 +37,11 @@ _SIGNIFICANT_DEVIATIONS: Final = 5.0
 _DISPLACEMENT_MIN_PX: Final = 0.07
 _RIDGE: Final = 1e-6
 # Typical deviation of neighbouring control points from a straight line, as a share of the longest
-# side. It is divided by n^1.5 for n spans. A wave that is n times as short is n^2 times as curved,
-# but such waves are rarer.
-_BEND_STIFFNESS: Final = 0.3
-_BEND_STIFFNESS_EXPONENT: Final = 1.5
+# side. It is divided by n^1.5 for n spans. For one and the same bend it would be divided by n^2,
+# because the control points are n times as close. But with more spans a bend can have shorter
+# waves, which are more curved, though rarer.
+_BEND_DEVIATION_SHARE: Final = 0.3
+_BEND_DEVIATION_EXPONENT: Final = 1.5
 Box = tuple[float, float, float, float]
 
 
@@ -176,7 +177,7 @@ def needs_bend(level: Level, pose: Pose) -> bool:
 def _stiffness_matrix(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
-    slack: float = _BEND_STIFFNESS * longest / max(spans) ** _BEND_STIFFNESS_EXPONENT
+    slack: float = _BEND_DEVIATION_SHARE * longest / max(spans) ** _BEND_DEVIATION_EXPONENT
     return np.asarray(_bending_energy_matrix(*lattice.shape[:2]) / slack**2, np.float64)
 
 

@@ -241,7 +241,8 @@ _RANSAC_ITERATIONS_MAX: Final = 10_000
 _RANSAC_CONFIDENCE: Final = 0.9999
 # each pair is (mirrored, inverted)
 _MIRRORED_AND_INVERTED: Final = ((False, False), (True, False), (False, True), (True, True))
-_FURTHER_SIDES_PX: Final = (1600, 700)  # further longest sides of the found picture that are tried
+# the found picture is also tried at these sizes (its longest side)
+_FURTHER_SIDES_PX: Final = (1600, 700)
 # size and number of features of the sent picture, for a found one that shows a small detail of it
 _DETAIL_SEARCH_SIDE_PX: Final = 2400
 _DETAIL_SEARCH_POINTS: Final = 8000

@@ -188,7 +188,7 @@ class _Refinement:
             best, best_misfit = self._simplest_good_enough(
                 simple[1:], best, best_misfit, _SIMPLE_MISFIT_FACTOR
             )
-        exact = self._exact_candidates(simple, straight, error)
+        exact = self._pixel_aligned_poses_near(simple, straight, error)
         best, best_misfit = self._simplest_good_enough(
             exact, best, best_misfit, _EXACT_MISFIT_FACTOR
         )
@@ -203,8 +203,10 @@ class _Refinement:
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
         return Refined(best, min(best_misfit, 1.0), error)
 
-    def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
-        """Return exact mappings near the estimates.
+    def _pixel_aligned_poses_near(
+        self, simple: list[Pose], straight: Pose, error: float
+    ) -> list[Pose]:
+        """Return pixel-aligned poses (of an exact crop, scaling or turn) near the estimates.
 
         Each lies within the uncertainty of ``straight``, the estimate without bend and lens.
         """
