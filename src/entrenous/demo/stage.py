@@ -10,10 +10,11 @@ import secrets
 import selectors
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from entrenous.base.errors import Unreachable
 
@@ -28,6 +29,7 @@ class StepFailed(Unreachable):
     """
 
 
+_Result = TypeVar("_Result")
 _START_TIMEOUT_S: Final = 30.0
 _COMMAND_TIMEOUT_S: Final = 120.0
 _STOP_TIMEOUT_S: Final = 5.0
@@ -115,6 +117,16 @@ class DemoServers:
             )
         announced: dict[str, Any] = json.loads(line)
         return announced
+
+
+def run_concurrently(*actions: Callable[[], _Result]) -> list[_Result]:
+    """Run what different people or servers do at the same time, and return their results in order.
+
+    The first error, in the same order, is raised after all actions have ended.
+    """
+    with ThreadPoolExecutor(len(actions)) as executor:
+        running = [executor.submit(action) for action in actions]
+    return [one.result() for one in running]
 
 
 def _read_first_line(server: subprocess.Popen[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,14 @@ from entrenous.demo.sample_photos import (
     load_unrelated_photo,
     open_picture,
 )
-from entrenous.demo.stage import DemoPerson, DemoState, StepOutcome, require_outcome, require_status
+from entrenous.demo.stage import (
+    DemoPerson,
+    DemoState,
+    StepOutcome,
+    require_outcome,
+    require_status,
+    run_concurrently,
+)
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.trace.explain.wording import chance_in_digits
@@ -77,9 +85,12 @@ def start_servers(story: DemoState) -> StepOutcome:
     relay = ("entrenous", "relay", "run", "--data", str(folder / "relay"), *listen, "--json")
     gate = ("entrenous", "gate", "run", "--data", str(folder / "gate"), *listen, "--json")
     tsa = ("entrenous.demo.stamp_authority", "--dir", str(folder / "tsa"), *listen)
-    story.relay_url = str(story.stage.serve("relay", *relay)["url"])
-    story.gate = story.stage.serve("gate", *gate)
-    story.authority = story.stage.serve("stamp authority", *tsa)
+    relay_server, story.gate, story.authority = run_concurrently(
+        partial(story.stage.serve, "relay", *relay),
+        partial(story.stage.serve, "gate", *gate),
+        partial(story.stage.serve, "stamp authority", *tsa),
+    )
+    story.relay_url = str(relay_server["url"])
     return StepOutcome(
         "A relay and a platform's gate are running, each with a database of its own.",
         {"relay": story.relay_url, "gate": story.gate["url"]},
@@ -90,10 +101,20 @@ def set_up_people(story: DemoState) -> StepOutcome:
     """Step 2: create Ana, Ben and Caro, each with an encrypted vault. Ana adds the others
     by link.
     """
-    for person in (story.ana, story.ben, story.caro):
-        require_status(2, person.run("setup", "--name", person.name, "--relay", story.relay_url))
-    for person in (story.ben, story.caro):
-        link = str(require_status(2, person.run("invite", "--for", "ana", "--json"))["link"])
+    everybody = story.ana, story.ben, story.caro
+    for result in run_concurrently(
+        *(
+            partial(person.run, "setup", "--name", person.name, "--relay", story.relay_url)
+            for person in everybody
+        )
+    ):
+        require_status(2, result)
+    recipients = story.ben, story.caro
+    invites = run_concurrently(
+        *(partial(person.run, "invite", "--for", "ana", "--json") for person in recipients)
+    )
+    for person, invite in zip(recipients, invites, strict=True):
+        link = str(require_status(2, invite)["link"])
         require_status(
             2, story.ana.run("person", "add", "-", "--as", person.name, "--json", typed=link)
         )
@@ -111,8 +132,10 @@ def send_photo(story: DemoState) -> StepOutcome:
     ana, to = story.ana, ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
     sent = require_status(3, ana.run("send", str(story.photo), *to, "--json"))
     story.message = str(sent["message"])
-    for person in (story.ben, story.caro):
-        story.copies[person.name] = _open_received(person, story)
+    recipients = story.ben, story.caro
+    files = run_concurrently(*(partial(_open_received, person, story) for person in recipients))
+    for person, file in zip(recipients, files, strict=True):
+        story.copies[person.name] = file
     metadata_before = dict(file_metadata(story.photo.read_bytes()))
     metadata_after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
     require_outcome(3, hold=not any(metadata_after), what=f"a copy still carries {metadata_after}")
