@@ -65,6 +65,7 @@ MODULES: Final = (
 _ROOT: Final = Path(__file__).parents[1]
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
 _NUMBER: Final = struct.Struct("!I")
+_ONE_PARENT: Final = threading.Lock()
 _SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): whose children orphans become
 
 
@@ -155,8 +156,13 @@ class Parent:
         return pid
 
 
-@cache
 def _parent() -> Parent:
+    with _ONE_PARENT:  # threads may ask at the same time
+        return _made_once()
+
+
+@cache
+def _made_once() -> Parent:
     return Parent()
 
 
