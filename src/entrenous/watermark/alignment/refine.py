@@ -306,17 +306,24 @@ class _Refinement:
         self, straight: Pose, best: Pose, best_misfit: float
     ) -> tuple[Pose, float]:
         """Return a pose with a lens, a bend or both if that fits clearly better, else ``best``."""
-        lens = self._fit_lens(straight)
-        if (
-            lens is not None
-            and (at := self._misfit(lens)) <= _LENS_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK
-        ):
-            best, best_misfit, straight = lens, at, lens
-        if needs_bend(self._comparison_level(_REFINEMENT_SIDES_PX[1]), straight):
-            bend, at = self._best_by_misfit(list(self._fit_bends(straight)))
-            if at <= _BEND_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK:
-                best, best_misfit = bend, at
+        with ThreadPoolExecutor(1) as executor:
+            # fitted meanwhile, because usually no lens fits better, and then it is used
+            fitting = executor.submit(self._fit_needed_bends, straight)
+            lens = self._fit_lens(straight)
+            at = np.inf if lens is None else self._misfit(lens)
+            bends = fitting.result()
+        if lens is not None and at <= _LENS_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK:
+            best, best_misfit, bends = lens, at, self._fit_needed_bends(lens)
+        bend, at = self._best_by_misfit(bends)
+        if at <= _BEND_MISFIT_FACTOR_MAX * best_misfit - _MISFIT_SLACK:
+            best, best_misfit = bend, at
         return best, best_misfit
+
+    def _fit_needed_bends(self, straight: Pose) -> list[Pose]:
+        """Return bent poses that start from this one; none if it fits without a bend."""
+        if not needs_bend(self._comparison_level(_REFINEMENT_SIDES_PX[1]), straight):
+            return []
+        return list(self._fit_bends(straight))
 
     def _nearby_homographies(self, pose: Pose) -> Iterator[Pose]:
         """Yield homographies near a bent pose.
