@@ -203,7 +203,7 @@ def test_too_frequent_word_is_ignored() -> None:
 
 
 @given(arrays(np.uint32, st.integers(0, 80)))
-def test_lively_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None:
+def test_distinctive_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None:
     awake = is_distinctive(words)
     assert awake.shape == words.shape
     runs = np.diff(np.concatenate([[0], awake.astype(int), [0]]))

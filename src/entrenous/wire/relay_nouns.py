@@ -263,8 +263,8 @@ class SendToken:
 class TokenBatch:
     """Hashes of send tokens ("locks") to add and to drop.
 
-    Each added token admits one envelope until ``expires_at``. A hash has 32 bytes; both lists
-    together have at most 4,096.
+    Each added token admits one envelope until ``expires_at``. A hash has 32 bytes; each list has at
+    most 4,096 of them.
     """
 
     add: tuple[bytes, ...]

@@ -120,7 +120,7 @@ def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room
     for _ in range(TOKEN_RANGE_SIZE):
         writes(ana, "ben")
     for _ in range(2):
-        with pytest.raises(WaitsInOutbox, match="is then sent automatically"):
+        with pytest.raises(WaitsInOutbox, match="is sent when this device fetches"):
             writes(ana, "ben")
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE

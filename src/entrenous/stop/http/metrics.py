@@ -198,12 +198,14 @@ class _DatabaseCollector(Collector):
         yield _make_gauge("hashes", "Distinct hashes.", figures.hashes)
         yield _make_gauge("reviews_waiting", "Items that wait for a person.", figures.waiting)
         waited_s = figures.oldest_wait.total_seconds()
-        yield _make_gauge("review_oldest_seconds", "How long the oldest has waited.", waited_s)
+        yield _make_gauge("review_oldest_seconds", "How long the oldest item has waited.", waited_s)
         yield _median_gauge(figures)
-        yield _make_gauge("slow_looks_due", "Uploads that wait for the slow look.", due.slow_looks)
+        yield _make_gauge("slow_looks_due", "Uploads that wait for a slow scan.", due.slow_looks)
         skipped = due.slow_looks_skipped
-        yield _make_gauge("slow_looks_skipped", "Slow looks skipped in the last 24 hours.", skipped)
-        yield _make_gauge("look_backs_due", "Claims that wait for a look back.", due.look_backs)
+        yield _make_gauge(
+            "slow_looks_skipped", "Skipped slow scans of uploads of the last 24 hours.", skipped
+        )
+        yield _make_gauge("look_backs_due", "Claims that wait for a look-back.", due.look_backs)
         if index is not None:
             yield from _index_gauges(figures, index)
 
@@ -225,7 +227,7 @@ def _median_gauge(figures: GateFigures) -> Metric:
 
 def _index_gauges(figures: GateFigures, index: IndexSize) -> Iterator[Metric]:
     hashes = GaugeMetricFamily(
-        "entrenous_gate_index_hashes", "What the index knows.", labels=("where",)
+        "entrenous_gate_index_hashes", "Hashes in the index's file or later.", labels=("where",)
     )
     hashes.add_metric(("file",), index.in_file)
     hashes.add_metric(("later",), index.later)

@@ -339,9 +339,9 @@ def _picture_method(chips: int) -> list[str]:
             translated(
                 "The found file is placed on the sender's original: crop, size, turn and mirror "
                 "are reversed. Then everything that the original explains is taken away: the "
-                "picture itself, changes of brightness and colour, the errors of JPEG coding. What "
-                "is left is evidence for each step, up or down, strong or weak. No copy's secret "
-                "is used up to this point, so none can bias it."
+                "picture itself, and changes of brightness and colour; what JPEG coding rounds "
+                "away is allowed for. What is left is evidence for each step, up or down, strong "
+                "or weak. No copy's secret is used up to this point, so none can bias it."
             )
         ),
     ]

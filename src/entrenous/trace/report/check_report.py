@@ -41,10 +41,10 @@ from entrenous.wire.receipt import (
 
 
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
-    """Return the proof of one copy, or None if its recipient's device signed no receipt.
+    """Return the proof of one copy, or None if nothing is stored that a receipt for it covers.
 
-    The proof's ``place`` is the position of the commitment that opens to this copy, or 1 if no
-    commitment does.
+    The proof has no receipts if its recipient's device signed none. Its ``place`` is the position
+    of the commitment that opens to this copy, or 1 if no commitment does.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
