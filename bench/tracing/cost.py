@@ -53,7 +53,7 @@ def cost(photo: str, size: Size, copies: int, seed: int, *, tracing: bool = True
     """
     original = PHOTOGRAPHS[photo].file_at(size)
     prepared = prepare_original(original, None, sender("as finely as copies"))
-    picture, finer = prepared.picture, prepared.finer
+    picture, finer = prepared.picture, prepared.finer_quality_steps
     encode_s, encode_cpu_s, _ = _seconds(
         lambda: [write_picture(picture, finer=finer) for _ in range(copies)]
     )
