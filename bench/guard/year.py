@@ -49,6 +49,7 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
 from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.keep_contacts import store_contact
+from entrenous.send.recipient_checks import SIMILAR_NAMES
 
 TALKS: Final = 700
 MESSAGES: Final = 6  # in one talk
@@ -56,6 +57,12 @@ _FILES: Final = 40  # of which half are sent again and again
 _AT_FIRST: Final = 30
 _MET: Final = 8
 _CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
+
+
+#: A doubt about two names that are alike; the group is the other name.
+_SIMILAR_NAMES: Final = re.compile(
+    re.escape(SIMILAR_NAMES.partition("{other}")[0]).replace(r"\{name\}", ".+") + r"([^,(]+) \("
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class Year:
     def is_asked(self, doubts: tuple[RecipientDoubt, ...]) -> None:
         """She answers; and is tired of two names that are alike after three times."""
         for one in doubts:
-            alike = re.search(r"is easily taken for ([^,(]+) \(", one.why)
+            alike = _SIMILAR_NAMES.search(one.why)
             if alike is not None:
                 short = min(one.who, alike[1], key=len)  # of Sam and Samuel, it is Sam
                 self._asked[short] += 1
