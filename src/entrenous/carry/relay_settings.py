@@ -155,8 +155,8 @@ class RelayStillRuns(Refused):
 
 class NoSettingsFile(NotFound):
     """
-    There are no relay settings at {path}. Nothing was started. Create a commented file with the
-    default settings, then edit it: entrenous relay init
+    There are no relay settings at {path}. Nothing was started. To create a file with the default
+    settings and comments, which you can then edit: entrenous relay init
     """
 
 

@@ -36,7 +36,8 @@ class BadScenarioValue(BadScenario):
 class UnknownPlatform(BadScenario):
     """
     There is no record of a platform called {name}. Nothing was looked up. Give its web address, or
-    set the key platform_kind to the kind of platform, one of these: {kinds}.
+    say what kind of platform it is, with --platform-kind or, in a file, with the key platform_kind.
+    The kinds are: {kinds}.
     """
 
 
