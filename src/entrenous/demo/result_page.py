@@ -18,7 +18,7 @@ from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
 PAGE_PICTURE_SIDE_PX: Final = 900
 DIFFERENCE_GAIN: Final = 24  # factor that makes the difference between two copies visible
-_WHITE_SHARE: Final = 0.35
+_FADE_TO_WHITE_SHARE: Final = 0.35
 _OUTLINE_COLOUR: Final = (79, 157, 222)
 
 
@@ -46,7 +46,9 @@ def draw_leak_over_original(
     placed = leak.transform(original.size, method, scaled, Image.Resampling.BICUBIC)
     inside = Image.new("L", leak.size, 255).transform(original.size, method, scaled)
     faded = Image.blend(
-        original.convert("L").convert("RGB"), Image.new("RGB", original.size, "white"), _WHITE_SHARE
+        original.convert("L").convert("RGB"),
+        Image.new("RGB", original.size, "white"),
+        _FADE_TO_WHITE_SHARE,
     )
     faded.paste(placed, mask=inside)
     _draw_outline(faded, inside)

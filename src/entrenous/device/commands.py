@@ -117,7 +117,8 @@ def ask_new_passphrase(descriptor: int | None) -> Secret:
 def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
     """Ask for a passphrase other than the one that opened the vault; on a terminal, twice.
 
-    ``option`` is the option that passes the descriptor.
+    ``descriptor`` is the number of an open file from which the passphrase is read instead;
+    ``option`` is the command-line option that passes this number, to be named in errors.
 
     Raises NoPassphrase, PassphrasesDiffer.
     """

@@ -49,9 +49,11 @@ SCREEN_ERRORS_MAX: Final = 0.30
 WORD_OCCURRENCES_MAX: Final = 1000
 # words within two bits of a queried word may together occur at no more than this many places
 COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
-# at most this many alignments are tried for each sound; a loop would have thousands
+# at most this many alignments are tried for each sound; a sound that repeats itself would have
+# thousands
 ALIGNMENTS_MAX: Final = 32
-_QUERIES_AT_ONCE: Final = 64  # this many words are looked up at a time, to limit memory for loops
+# this many words are looked up at a time, to limit the memory that a repetitive sound takes
+_QUERIES_AT_ONCE: Final = 64
 _CLOSE_BITS_MAX: Final = 2  # close words differ in at most this many bits
 
 

@@ -53,7 +53,7 @@ _ZERO_AND_SCALE_BY_FORMAT: Final = {
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     """Return the first sound track of a file: at most two channels, its own rate, its timing.
 
-    With ``mono_hz``, the result is one channel at that rate, which is the mean of all channels.
+    With ``mono_hz``, the result is one channel, the mean of all channels, at that rate.
     This needs little memory.
 
     Raises:

@@ -196,7 +196,9 @@ def _try_to_post(
     try:
         ready = _store_with_accepted_token(item, device)
         if ready is None:
-            if not _has_no_token(item):  # a later hello may bring the token that the item needs
+            # An item without a token holds up nothing: our hello may wait behind it, and the answer
+            # to the hello brings tokens.
+            if not _has_no_token(item):
                 current_pass.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         current = ready  # possibly for another relay
@@ -311,8 +313,9 @@ def _message_name(copy: SealedCopy | None, device: Device) -> str:
         return translated("a message")
 
 
-#: Tokens of a range that are reserved for letters with an index. From these letters, the issuer of
-#: the range sees how many tokens were used, and issues more.
+#: The last tokens of a range are reserved for letters whose header names the index of their token.
+#: From these letters, the issuer of the range sees how many tokens were used, and issues more. A
+#: letter that was sealed before it had a token names no index.
 _RESERVED_TOKENS_PER_RANGE: Final = 16
 
 

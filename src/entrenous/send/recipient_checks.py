@@ -40,8 +40,8 @@ class DraftContext:
 
     ``known`` are all contacts; ``talks`` are the latest messages to each recipient, oldest first.
     ``named_in_text`` are people who are not recipients, but are named in the text and got one of
-    the pictures before. ``claimed`` are recipients who, only according to the sender, have the
-    message that is answered.
+    the pictures before. ``claimed`` are recipients of whom we know only from the sender of the
+    answered message that they have it.
     """
 
     draft: Draft
@@ -242,7 +242,9 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
 
 
 def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield one doubt for all people who are in the conversation only according to its sender."""
+    """Yield one doubt for all recipients of whom only the sender of the answered message says that
+    they have it too.
+    """
     within = context.draft.within
     if within is None or not context.claimed or context.claimed[0] is not contact:
         return
@@ -257,7 +259,8 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
 
 
 def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
-    """Return the recipients who have the message being answered only according to its sender.
+    """Return the recipients of whom we know only from the sender of the answered message that they
+    have it.
 
     That is, we neither sent one message to both the recipient and the sender, nor have a circle
     with both of them.

@@ -47,9 +47,9 @@ class TimelineEntry:
     the name of the answered message, and ``reactions`` maps each reaction (an emoji) to the names
     of those who reacted with it. ``also`` are the names of further people who have a copy;
     "somebody" stands for unknown people. ``marked`` says whether any file of this person's copy, or
-    of ours if the message was received, has a mark; ``leaves``, whether a copy has not left this
-    device yet; ``refused``, whether a relay has refused a copy; ``taken_back``, whether we took
-    back all copies.
+    of ours if the message was received, has a mark; ``waits_to_leave``, whether a copy for this
+    person is still waiting to leave this device; ``refused``, whether a relay has refused a copy;
+    ``taken_back``, whether we took back all copies.
     """
 
     name: MessageName
@@ -62,7 +62,7 @@ class TimelineEntry:
     waiting: bool = False
     can_show: bool = False
     marked: bool = False
-    leaves: bool = False
+    waits_to_leave: bool = False
     refused: bool = False
     taken_back: bool = False
     reply: MessageName | None = None
@@ -204,7 +204,7 @@ def _sent_entry(
         expires_at=message.expires_at,
         marked=bool(message.pictures or message.clips or message.sounds),
         refused=any(copy.departure is SendState.REFUSED for copy in theirs),
-        leaves=any(copy.departure is SendState.WAITING for copy in theirs),
+        waits_to_leave=any(copy.departure is SendState.WAITING for copy in theirs),
         taken_back=all(copy.state is EnvelopeState.TAKEN_BACK for copy in copies),
         reactions=_reactions_with_names(me, message.id, names, device),
         also=tuple(names.get(one, labels[one]) for one in others),

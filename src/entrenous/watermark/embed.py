@@ -28,7 +28,7 @@ from entrenous.watermark.visibility import band_masks, reduce_where_visible, zer
 
 # this share of the Gaussian blur is subtracted, since coarser detail belongs to the next band
 # or would be visible
-_LOW_PASS_SHARE: Final = 0.9
+_SUBTRACTED_BLUR_SHARE: Final = 0.9
 _SIGMA_CELLS: Final = 1.0
 _KERNEL_CELLS: Final = (9, 9)
 _CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), with OpenCV's value
@@ -98,7 +98,7 @@ def _without_low_frequencies(cells: Plane) -> Plane:
     lows = cv2.GaussianBlur(
         cells, _KERNEL_CELLS, _SIGMA_CELLS, sigmaY=_SIGMA_CELLS, borderType=cv2.BORDER_CONSTANT
     )
-    return np.asarray(cells - np.float32(_LOW_PASS_SHARE) * lows, np.float32)
+    return np.asarray(cells - np.float32(_SUBTRACTED_BLUR_SHARE) * lows, np.float32)
 
 
 def _cubic_matrix(out: int, cells: int) -> sparse.csr_array:

@@ -200,7 +200,7 @@ def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStor
     one.merge()
     agrees(other, bank)
     assert other.state().in_base == 70
-    other.refresh()
+    other.switch_to_newer_bases()
     assert other.state() == one.state()
     agrees(other, bank)
 

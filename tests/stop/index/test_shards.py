@@ -140,7 +140,7 @@ def test_another_process_switches_to_newer_shards(folder: Path, bank: BankStore)
     register(bank, "later", *fresh(20, 3))
     one.merge()
     agrees(other, bank)
-    other.refresh()
+    other.switch_to_newer_bases()
     assert other.state() == one.state()
     agrees(other, bank)
 

@@ -158,7 +158,9 @@ def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[
 
 
 def _hash_bank_address(notice: Notice) -> str:
-    """Return the address of a hash bank's own page, where its steps are taken; "" for a letter."""
+    """Return the address of the hash bank's site, where the person follows the drafted steps; "" if
+    the notice is not for a hash bank.
+    """
     is_bank = notice.route.document is DocumentKind.HASH_BANK
     return "/".join(notice.route.source.split("/")[:3]) if is_bank else ""
 

@@ -123,7 +123,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
     recipient, return to the form in which it was written.
     """
 
-    def read_review(device: Device) -> ReviewContents | None:
+    def read_draft_to_review(device: Device) -> ReviewContents | None:
         kept = draft_at_address(request, device)
         if not kept.to:
             return None
@@ -138,7 +138,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
             kept, people, files, doubts, beginning_of_answered_message(kept.reply, device)
         )
 
-    found = await run_in_vault(request, read_review)
+    found = await run_in_vault(request, read_draft_to_review)
     if found is None:
         write = request.app.url_path_for("send")
         return RedirectResponse(f"{write}?draft={request.path_params['draft']}", 303)

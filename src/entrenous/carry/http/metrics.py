@@ -20,7 +20,7 @@ from entrenous.carry.relay import Relay
 _DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 # Seconds for which a count is used, since counting the rows of a large relay takes long.
 _ROW_COUNTS_VALID_S: Final = 60
-#: The names of the gauges, by the field of RelayStats that each one shows.
+#: The help text of each gauge, by the field of RelayStats that it shows.
 _GAUGE_HELP_TEXTS: Final[Mapping[str, str]] = {
     "mailboxes": "Mailboxes.",
     "letters": "Sealed letters that wait to be fetched.",

@@ -157,7 +157,7 @@ class SqliteConnection:
         tx.drop_cache(_CACHED_KINDS)
 
     def sync_ticket(self) -> None:
-        """Return None, since there is only one log."""
+        """Return None: :meth:`sync` needs no ticket, since it always flushes the one log."""
 
     def sync(self, _: object) -> None:
         self._log.sync()

@@ -98,20 +98,20 @@ class HttpCourier:
             return send_request(self._client, url, call, patience or self._patience)
 
     def _stream_request(
-        self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader
+        self, url: str, build_call: Callable[[], RelayCall], receive: AnswerReader
     ) -> None:
         # The first RelayCall is built before the pause, whose length depends on it. Each retry
         # builds a new one.
-        first = [each_try()]
+        first = [build_call()]
 
-        def next_try() -> RelayCall:
-            return first.pop() if first else each_try()
+        def build_next_call() -> RelayCall:
+            return first.pop() if first else build_call()
 
         with self._pauses.pausing_before(first[0]):
             stream_request(
                 self._client,
                 url,
-                next_try,
+                build_next_call,
                 receive,
                 self._patience_for_transfers,
                 TRANSFER_BYTES_MIN_PER_INTERVAL,
@@ -301,7 +301,7 @@ class HttpCourier:
         }
         path = _blob_path(deposit.mailbox, deposit.id)
 
-        def each_try() -> RelayCall:
+        def build_upload_call() -> RelayCall:
             return RelayCall(
                 "PUT",
                 path,
@@ -311,7 +311,7 @@ class HttpCourier:
                 token_subject=TokenSubject.LETTER,
             )
 
-        self._stream_request(url, each_try, discard_body)
+        self._stream_request(url, build_upload_call, discard_body)
 
     def uploaded_size(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
@@ -333,12 +333,12 @@ class HttpCourier:
     ) -> None:
         download = _BlobDownload(writer, start)
 
-        def each_try() -> RelayCall:
+        def build_download_call() -> RelayCall:
             return RelayCall(
                 "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=download.range_header()
             )
 
-        self._stream_request(url, each_try, download.write_answer)
+        self._stream_request(url, build_download_call, download.write_answer)
 
 
 class _BlobDownload:

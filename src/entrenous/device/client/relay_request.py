@@ -162,7 +162,7 @@ def send_request(client: httpx.Client, url: str, call: RelayCall, patience: Retr
 def stream_request(  # noqa: PLR0913, PLR0917
     client: httpx.Client,
     url: str,
-    each_try: Callable[[], RelayCall],
+    build_call: Callable[[], RelayCall],
     read_answer: AnswerReader,
     patience: RetryPolicy,
     least_bytes: int,
@@ -179,7 +179,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     host = base.netloc.decode()
 
     def send_and_read_answer() -> EntrenousError | None:
-        call = each_try()
+        call = build_call()
         target = f"{str(base).rstrip('/')}/v1/{call.path}"
         headers = _request_headers(call)
         with (

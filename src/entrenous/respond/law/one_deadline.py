@@ -116,7 +116,7 @@ def count_deadline(
     day = start.astimezone(capital_zone(where)).date()
     in_force = [one for one in versions if one.is_in_force(day)]
     if not in_force:
-        return _note_not_in_force(_nearest_version(versions, day), day, where)
+        return _note_not_in_force(_next_or_last_version(versions, day), day, where)
     counted = _count_clauses(in_force[0], events, where, day)
     if where == place:
         return counted
@@ -144,7 +144,7 @@ def _starting_time(events: Mapping[RequestEvent, datetime]) -> datetime:
     return start
 
 
-def _nearest_version(versions: list[Route], day: date) -> Route:
+def _next_or_last_version(versions: list[Route], day: date) -> Route:
     """Return the first version that begins after that day, or else the last one."""
     later = [one for one in versions if one.in_force_from and one.in_force_from > day]
     return min(later, key=lambda one: one.in_force_from or day) if later else versions[-1]

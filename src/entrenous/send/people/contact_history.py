@@ -130,7 +130,7 @@ _OLDER_MESSAGES_INDEXED_KEY: Final = (
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _index_older_messages_once(device)
-    keys = LAST_SENT_TABLE.keys(device.vault, _history_key(person))
+    keys = LAST_SENT_TABLE.keys(device.vault, _sent_record_prefix(person))
     found = (LAST_SENT_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
@@ -143,7 +143,7 @@ def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Delete the records of messages to a person; if added again, the person counts as new."""
-    for key in LAST_SENT_TABLE.keys(vault, _history_key(person)):
+    for key in LAST_SENT_TABLE.keys(vault, _sent_record_prefix(person)):
         LAST_SENT_TABLE.drop(key, vault)
 
 
@@ -185,14 +185,14 @@ def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId,
 
 
 def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
-    start = _history_key(person)
+    prefix = _sent_record_prefix(person)
     microseconds = (talk.at - _UNIX_EPOCH) // timedelta(microseconds=1)
-    LAST_SENT_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
-    for old in LAST_SENT_TABLE.keys(vault, start)[:-_SENT_RECORDS_PER_PERSON_MAX]:
+    LAST_SENT_TABLE.store(talk, f"{prefix}{microseconds:018d} {talk.message.hex()}", vault)
+    for old in LAST_SENT_TABLE.keys(vault, prefix)[:-_SENT_RECORDS_PER_PERSON_MAX]:
         LAST_SENT_TABLE.drop(old, vault)
 
 
-def _history_key(person: PersonId) -> str:
+def _sent_record_prefix(person: PersonId) -> str:
     return f"{person.hex()} "
 
 

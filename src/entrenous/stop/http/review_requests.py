@@ -73,7 +73,7 @@ class ReviewRequests:
         after = check_case_number(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
         waiting = await run_in_threadpool(self.platform.reviews.count_waiting_items)
-        shown = await self._render_reviews(*([] if review is None else [review]))
+        shown = await self._reviews_as_json(*([] if review is None else [review]))
         first = shown[0] if shown else None
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
         answer |= {"reviewer": by, "confirmers": self.platform.limits.confirmers}
@@ -89,7 +89,7 @@ class ReviewRequests:
         found = await run_in_threadpool(page, check_case_number(after), PUBLISHED_PER_PAGE_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
-            "cases": await self._render_reviews(*found[:PUBLISHED_PER_PAGE_MAX]),
+            "cases": await self._reviews_as_json(*found[:PUBLISHED_PER_PAGE_MAX]),
             "more": len(found) > PUBLISHED_PER_PAGE_MAX,
         }
         return JSONResponse(answer, headers=PRIVATE_HEADERS)
@@ -98,7 +98,7 @@ class ReviewRequests:
         """Return one case; the platform learns the decision in this way."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_number_in_path(request))
-        (shown,) = await self._render_reviews(review)
+        (shown,) = await self._reviews_as_json(review)
         return JSONResponse(shown, headers=PRIVATE_HEADERS)
 
     async def decide(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class ReviewRequests:
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
         if review.state is state:  # otherwise a second person has to confirm first
             self.reviewed(review, state)
-        (answer,) = await self._render_reviews(review)
+        (answer,) = await self._reviews_as_json(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE_HEADERS)
 
     async def get_blurred_view(self, request: Request) -> Response:
@@ -130,8 +130,8 @@ class ReviewRequests:
     async def _reviewer(self, request: Request) -> str:
         return await require_reviewer(request, self.access, self.platform)
 
-    async def _render_reviews(self, *reviews: Review) -> list[dict[str, Any]]:
-        """Render reviews with the facts of their claims, read in one query."""
+    async def _reviews_as_json(self, *reviews: Review) -> list[dict[str, Any]]:
+        """Return JSON objects of reviews, with the facts of their claims, read in one query."""
         claims = {match.claim for one in reviews for match in one.decision.matches}
         facts = await run_in_threadpool(self.platform.bank.claim_facts, claims)
         return [review_json(one, facts) for one in reviews]

@@ -222,7 +222,7 @@ class FileIndex:
         """Return the number of part hashes known at the last look-up."""
         return self._known.parts.count
 
-    def refresh(self) -> None:
+    def switch_to_newer_bases(self) -> None:
         """Switch to the bases that another process has written, if there are any."""
         there = [file_identity(self._folder / shard.file_name) for shard in self._shards]
         if None in there or there == [base.file for base in self._bases]:

@@ -81,7 +81,7 @@ class MaintainedIndex:
                 due = now + max(withdrawn_s, _PAUSE_PER_CHECK_TIME * (now - began))
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
-        self.index.refresh()
+        self.index.switch_to_newer_bases()
         if self.index.verify_some_bytes(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
             self.index.replace_damaged()

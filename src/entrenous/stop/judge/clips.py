@@ -197,8 +197,8 @@ def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> 
 
 
 def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEntry:
-    """Return the claims on each entry, except those in RELEASED_BANK, and those that apply to the
-    entry only because a reviewer added its hash.
+    """Return the claims on each entry, without two kinds: claims in RELEASED_BANK, and claims that
+    apply to the entry only because a reviewer added its hash.
 
     The decision about a still picture does not apply to a clip that shows it.
     """
@@ -222,8 +222,9 @@ def _entry_of_each_claim(
     alike: Sequence[SoundMatch],
     claims_by_sound: dict[int, list[Claim]],
 ) -> dict[ClaimId, int]:
-    """Return for each claim the lowest number of its matching hashes (of whole frames, else of
-    trimmed ones); if only its sound matches, the sound's number, negated.
+    """Return one entry number for each claim: the lowest among its matching hashes of whole frames,
+    or else among those of trimmed frames. If only its sound matches, return the sound's number,
+    negated.
 
     Two encodings of a video are thus counted as one.
     """

@@ -34,7 +34,8 @@ _DECISIONS_FOR_MEDIAN_MAX: Final = 1_000
 _AUDIT_ROWS_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
 _SHADOW_UPLOADS_MAX: Final = 100_000
-_KEY_CHECKS_MAX: Final = 200  # at most this many waiting uploads have their keys checked
+# For at most this many waiting uploads it is checked whether their key is there.
+_UPLOADS_CHECKED_FOR_KEY_MAX: Final = 200
 _DECISION_EVENTS: Final = [
     f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)
 ]
@@ -84,7 +85,7 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
         sa.select(UPLOAD_TABLE.c.number)
         .where(*IS_QUEUE_ITEM)
         .order_by(UPLOAD_TABLE.c.number)
-        .limit(_KEY_CHECKS_MAX)
+        .limit(_UPLOADS_CHECKED_FOR_KEY_MAX)
     )
     head = sa.func.substr(UPLOAD_TABLE.c.untrusted_upload, 1, PREFIX_BYTES)
     query = sa.select(head).where(UPLOAD_TABLE.c.number.in_(oldest))

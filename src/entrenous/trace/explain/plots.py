@@ -338,8 +338,8 @@ _LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114])
 # mean distance from grey, in levels, that JPEG compression may add to a grey picture
 _GREY_DISTANCE_MAX: Final = 2.5
 _TONE_PLOT_SIDE: Final = 150.0
-_TONE_LEFT: Final = 34.0
-_TONE_TOP: Final = 8.0
+_TONE_PLOT_LEFT: Final = 34.0
+_TONE_PLOT_TOP: Final = 8.0
 _TONE_PLOT_MARGINS: Final = (16.0, 40.0)
 
 
@@ -415,8 +415,10 @@ def tone_plot(curve: ToneCurve) -> Drawing:
         )
     for level in (0, 128, 255):
         x, y = _tone_plot_position(level, level)
-        inner.append(Words((x, _TONE_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=Anchor.MIDDLE))
-        inner.append(Words((_TONE_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
+        inner.append(
+            Words((x, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=Anchor.MIDDLE)
+        )
+        inner.append(Words((_TONE_PLOT_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
     inner.append(
         straight_line(
             _tone_plot_position(0, 0), _tone_plot_position(255, 255), ColourRole.SOFT, dashed=True
@@ -424,13 +426,13 @@ def tone_plot(curve: ToneCurve) -> Drawing:
     )
     inner.append(Path(tuple(_tone_plot_position(x, y) for x, y in curve.points), ColourRole.NAMED))
     about = "sent (across), found (up)"
-    middle = _TONE_LEFT + _TONE_PLOT_SIDE / 2
+    middle = _TONE_PLOT_LEFT + _TONE_PLOT_SIDE / 2
     inner.append(
-        Words((middle, _TONE_TOP + _TONE_PLOT_SIDE + 32), about, anchor=Anchor.MIDDLE, size=10)
+        Words((middle, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 32), about, anchor=Anchor.MIDDLE, size=10)
     )
     wide, tall = (
-        _TONE_LEFT + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
-        _TONE_TOP + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[1],
+        _TONE_PLOT_LEFT + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
+        _TONE_PLOT_TOP + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[1],
     )
     return Drawing(
         wide,
@@ -441,7 +443,7 @@ def tone_plot(curve: ToneCurve) -> Drawing:
 
 
 def _tone_plot_position(before: float, after: float) -> tuple[float, float]:
-    return _TONE_LEFT + _TONE_PLOT_SIDE * before / 255, _TONE_TOP + _TONE_PLOT_SIDE * (
+    return _TONE_PLOT_LEFT + _TONE_PLOT_SIDE * before / 255, _TONE_PLOT_TOP + _TONE_PLOT_SIDE * (
         1 - after / 255
     )
 
