@@ -171,7 +171,7 @@ def test_of_too_much_at_once_only_what_was_typed_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The limit is made small, for a test that sends 2 GB would take minutes."""
-    monkeypatch.setattr(forms, "FORM_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(forms, "FORM_FILES_BYTES_MAX", 1 << 20)
     asked = _posted(b"x" * (3 << 20))
     with pytest.raises(forms.TooMuchAtOnce):
         asyncio.run(forms.read_form(asked))

@@ -316,7 +316,7 @@ def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Tow
     for words, other in ((WORDS, OTHERS), (OTHERS, WORDS)):
         with town.unlocked(words) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    town.courier.renew_lock(first, mail.owner)  # as it stood in the relay's backup
+    town.courier.replace_unlock_token(first, mail.owner)  # as it stood in the relay's backup
     with town.unlocked() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)

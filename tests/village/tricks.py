@@ -315,7 +315,7 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "finish_opening": (swallows,),
     "report_vault_unlock": (swallows,),
     "allow_more_tries": (swallows,),
-    "renew_lock": (swallows,),
+    "replace_unlock_token": (swallows,),
     "set_close_token": (swallows,),
     "close_mailbox": (swallows,),
     "create_lock": (swallows,),

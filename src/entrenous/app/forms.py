@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from entrenous.base.errors import Malformed, Refused
 
-FORM_BYTES_MAX: Final = 640 << 20
+FORM_FILES_BYTES_MAX: Final = 640 << 20
 # a larger form is not read to its end, so its typed text is lost
 _REQUEST_BYTES_READ_MAX: Final = 4 << 30
 _FILES_MAX: Final = 64
@@ -40,16 +40,18 @@ class ChosenFile:
 
 
 class _InMemoryMultipartParser(MultiPartParser):
-    """A parser that keeps files in memory. If the files have more than FORM_BYTES_MAX, it reads
-    them but does not keep them, so that the browser gets its answer and typed text is not lost.
+    """A parser that keeps files in memory.
+
+    Files with more than FORM_FILES_BYTES_MAX bytes in all are read but not kept, so that the
+    browser gets its answer and typed text is not lost.
     """
 
-    spool_max_size = FORM_BYTES_MAX  # a larger part would be written to a temporary file
+    spool_max_size = FORM_FILES_BYTES_MAX  # a larger part would be written to a temporary file
     file_bytes = 0
 
     @property
     def is_over_limit(self) -> bool:
-        return self.file_bytes > FORM_BYTES_MAX
+        return self.file_bytes > FORM_FILES_BYTES_MAX
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current_part.file is not None:
@@ -83,7 +85,7 @@ async def read_form(request: Request) -> FormData:
         only_typed = [one for one in form.multi_items() if isinstance(one[1], str)]
         request.state.form = FormData(only_typed)
         await form.close()
-        raise TooMuchAtOnce(limit_mb=FORM_BYTES_MAX >> 20)
+        raise TooMuchAtOnce(limit_mb=FORM_FILES_BYTES_MAX >> 20)
     request.state.form = form
     return form
 
@@ -117,5 +119,5 @@ async def _stream_up_to_limit(request: Request) -> AsyncGenerator[bytes]:
     async for part in request.stream():
         size += len(part)
         if size > _REQUEST_BYTES_READ_MAX:
-            raise TooMuchAtOnce(limit_mb=FORM_BYTES_MAX >> 20)
+            raise TooMuchAtOnce(limit_mb=FORM_FILES_BYTES_MAX >> 20)
         yield part

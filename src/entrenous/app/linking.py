@@ -118,10 +118,16 @@ class Linking:
         if self._stopped:
             raise LinkStoppedHere
 
-    def _wait_for_answer(self, refuse_late: Callable[[], None]) -> bool:
-        """Wait for the person's answer; raises LinkEnded, LinkStoppedHere."""
+    def _wait_for_persons_answer(self, check_link: Callable[[], None]) -> bool:
+        """Wait until the person has said whether both devices show the same, and return the answer.
+
+        Meanwhile ``check_link`` is called repeatedly; it raises an error if the linking is over.
+
+        Raises:
+            LinkEnded, LinkStoppedHere.
+        """
         while True:
-            refuse_late()
+            check_link()
             self._raise_if_stopped()
             with contextlib.suppress(queue.Empty):
                 return self._answers.get(timeout=_POLL_INTERVAL_S) is LinkingAnswer.SAME
@@ -156,7 +162,7 @@ class LinkingOnOld(Linking):
                 # the other device may end the linking in the meantime
                 self._run_in_vault(partial(_poll_unless_timed_out, side))
 
-        if not self._wait_for_answer(poll_other_device):
+        if not self._wait_for_persons_answer(poll_other_device):
             self._run_in_vault(lambda device: reject_on_old_device(side, device))
 
         def confirm_new_device(device: Device) -> OldDeviceLink:
@@ -259,7 +265,7 @@ class LinkingOnNew(Linking):
         side = self._poll_until(LinkState.SHOWN, side, device)
         self.short_string = side.short_string
         self._set_stage(side.state)
-        if not self._wait_for_answer(lambda: side.box.refuse_after_timeout(device)):
+        if not self._wait_for_persons_answer(lambda: side.box.refuse_after_timeout(device)):
             reject_on_new_device(side, device)
         self._poll_until(LinkState.LINKED, confirm_on_new_device(side), device)
 

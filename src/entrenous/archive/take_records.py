@@ -264,7 +264,7 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
         elif _is_different_case(case, links, device):
             others.append(case.name)
         else:
-            new.extend(_store_if_newer(item, links, device))
+            new.extend(_store_case_if_newer(item, links, device))
     return ImportedCases(tuple(new), tuple(others), tuple(erased))
 
 
@@ -298,10 +298,13 @@ def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Devic
     return here is None or here != links[last].data
 
 
-def _store_if_newer(
+def _store_case_if_newer(
     item: ArchiveRecord, links: Sequence[ArchiveRecord], device: Device
 ) -> tuple[Case, ...]:
-    """Store a case; return it, or an empty tuple if this device's version is at least as new."""
+    """Store a case with its custody chain if that chain is longer than the one here.
+
+    Return the case, or an empty tuple if this device's version is at least as new.
+    """
     case: Case = item.noun
     here = device.vault.get(CASES_FOLDER, case.name)
     if here is not None and unpack(Case, here).links >= case.links:

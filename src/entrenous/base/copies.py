@@ -133,12 +133,12 @@ def _split_label_lines(text: bytes) -> list[str]:
 def _normalized_label(words: str, where: str) -> RecipientId:
     """Return one label in Unicode normal form C (UAX #15), so labels that look equal are equal."""
     label = unicodedata.normalize("NFC", words.strip())
-    if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
+    if not label or len(label) > LABEL_CHARS_MAX or any(map(is_line_end_or_control, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
     return RecipientId(label)
 
 
-def breaks_a_line(char: str) -> bool:
+def is_line_end_or_control(char: str) -> bool:
     """Return whether a character ends a line or controls a terminal."""
     return char == "\n" or is_terminal_control(char)
 

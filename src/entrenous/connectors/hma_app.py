@@ -171,11 +171,11 @@ def _about_routes(about: AboutRequests) -> list[RouteRow]:
 
 def _exchange_routes(exchanges: ExchangeRequests) -> list[RouteRow]:
     return [
-        ("GET", "/c/exchanges", exchanges.exchanges),
+        ("GET", "/c/exchanges", exchanges.list_exchanges),
         (_CHANGING_METHODS, "/c/exchanges", exchanges.refuse_change),
         ("GET", "/c/exchanges/apis", exchanges.apis),
         (_ALL_METHODS, "/c/exchanges/{rest:path}", exchanges.refuse_change),
-        ("GET", "/c/exchange/{exchange}", exchanges.exchange),
+        ("GET", "/c/exchange/{exchange}", exchanges.show_exchange),
         ("GET", "/c/exchange/{exchange}/status", exchanges.status),
         (_CHANGING_METHODS, "/c/exchange/{rest:path}", exchanges.refuse_change),
     ]

@@ -84,11 +84,11 @@ class ExchangeRequests:
         """Return the kinds of sources that a gate can fetch from."""
         return json_answer(sorted(_API_NAMES.values()))
 
-    async def exchanges(self, _request: Request) -> Response:
+    async def list_exchanges(self, _request: Request) -> Response:
         sources = await run_in_threadpool(self.sources.sources)
         return json_answer(sorted(hma_name(one.name) for one in sources))
 
-    async def exchange(self, request: Request) -> Response:
+    async def show_exchange(self, request: Request) -> Response:
         """Return a source's name and kind, but not its address, which may be private."""
         source = await run_in_threadpool(self._source_named, request.path_params["exchange"])
         return json_answer(

@@ -35,7 +35,7 @@ from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.http.request_body import (
-    FORM_BYTES_MAX,
+    FORM_BYTES_BESIDE_FILE_MAX,
     BrokenForm,
     LongForm,
     parse_form,
@@ -73,7 +73,7 @@ async def read_photo_form(request: Request, limit_bytes: int) -> PhotoForm:
     declared, options = parse_options_header(request.headers.get("content-type", ""))
     if declared != b"multipart/form-data":
         raise NoPhoto
-    body = await read_body(request, limit_bytes + FORM_BYTES_MAX)
+    body = await read_body(request, limit_bytes + FORM_BYTES_BESIDE_FILE_MAX)
     form = await run_in_threadpool(parse_photo_form, body, options.get(b"boundary", b""))
     if len(form.untrusted_photo) > limit_bytes:
         raise too_large_error(limit_bytes)

@@ -167,7 +167,7 @@ def one_line_message(error: EntrenousError | None) -> str:
 #: Header for the application, e.g. "let through; case=..." or "hold; case=...; why=gate".
 DECISION_HEADER: Final = "Entrenous-Decision"
 FILES_MAX: Final = 32  # files per request; the gate is asked about each
-_FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
+_FORM_BYTES_BESIDE_FILES_MAX: Final = 64 * 1024  # bytes of headers and other fields
 _UPLOAD_METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD_CHARACTER_PATTERN: Final = re.compile(r"[\w-]")
 # Servers parse some paths differently. This matches such a path as it was sent: one of the
@@ -247,7 +247,7 @@ def make_rules(paths: Iterable[str], on_hold: str) -> UploadRules:
 
 def body_bytes_limit(upload_bytes_max: int) -> int:
     """Return how many bytes of a body are kept in memory until the gate has answered."""
-    return upload_bytes_max + _FORM_BYTES_MAX
+    return upload_bytes_max + _FORM_BYTES_BESIDE_FILES_MAX
 
 
 def uploads_in_body(untrusted_body: bytes, types: list[str], encodings: list[str]) -> list[bytes]:

@@ -42,7 +42,7 @@ def verify_timestamp(
     try:
         _build_verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
-        raise InvalidTimestamp(why=_refusal_reason(why)) from None
+        raise InvalidTimestamp(why=_why_stamp_is_invalid(why)) from None
     except Exception:  # noqa: BLE001 -- untrusted certificates cause errors of any type
         raise InvalidTimestamp(why="its certificates cannot be read") from None
     return token.tst_info.gen_time
@@ -140,8 +140,8 @@ def _signer_certificate(token: TimeStampResponse, trusted: list[Certificate]) ->
     return next(ours, None)
 
 
-def _refusal_reason(refusal: VerificationError) -> str:
-    said = str(refusal)
+def _why_stamp_is_invalid(error: VerificationError) -> str:
+    said = str(error)
     if "between messages" in said:
         return translatable("it was made for other data than this")
     if "Nonce" in said:

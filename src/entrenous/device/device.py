@@ -265,7 +265,7 @@ class Courier(Protocol):
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
         """Allow a device the full number of attempts again; raises NoLock."""
 
-    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+    def replace_unlock_token(self, lock: RelayLock, owner: Secret) -> None:
         """Have the relay accept only this unlock token from now on; safe to repeat.
 
         Raises NoLock.

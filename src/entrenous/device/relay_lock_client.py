@@ -351,7 +351,7 @@ def revoke_earlier_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVa
         or not _is_lock_for_mailbox(lock, mail)
     ):
         return unlocked
-    device.courier.renew_lock(lock, mail.owner)
+    device.courier.replace_unlock_token(lock, mail.owner)
     return replace(unlocked, part=replace(unlocked.part, outdated=False))
 
 

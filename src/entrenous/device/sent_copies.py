@@ -18,7 +18,7 @@ from entrenous.base.copies import (
     Proofs,
     ReceiptEvent,
     SignedReceipt,
-    breaks_a_line,
+    is_line_end_or_control,
 )
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
 from entrenous.base.language import translated
@@ -57,7 +57,10 @@ def current_labels(copies: Sequence[Copy], name_of: NameOf) -> Mapping[Recipient
     them.
     """
     shown = (name_of(copy.person, copy.to) for copy in copies)
-    names = ("".join("\ufffd" if breaks_a_line(char) else char for char in name) for name in shown)
+    names = (
+        "".join("\ufffd" if is_line_end_or_control(char) else char for char in name)
+        for name in shown
+    )
     now = [replace(copy, to=RecipientId(name)) for copy, name in zip(copies, names, strict=True)]
     return values_by_label(copies, values_by_label(now, now))
 

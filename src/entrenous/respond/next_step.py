@@ -68,7 +68,7 @@ _CHOOSE_ROUTE_TEXT: Final = translatable(
     "No letter yet asks to remove it from place {number} ({where}). Choose what to do, and write"
     " the letter for it: entrenous law routes {name}"
 )
-_DRAFT_TEXTS: Final = {
+_UNDELIVERED_DOCUMENT_TEXTS: Final = {
     DocumentKind.POLICE_SHEET: translatable(
         "You have not taken page {number} to the police yet. Take it there if you like, then note"
         " the day: {command}"
@@ -84,8 +84,8 @@ _DRAFT_TEXTS: Final = {
 }
 # documents that are not sent as letters: pages to take to the police or a court, and the steps on a
 # hash bank's page
-_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_DRAFT_TEXTS)
-_DRAFT_LETTER_TEXT: Final = translatable(
+_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_UNDELIVERED_DOCUMENT_TEXTS)
+_UNSENT_LETTER_TEXT: Final = translatable(
     "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
     " the day: {command}"
 )
@@ -270,7 +270,7 @@ def _has_newer_version(draft: Notice, case: Case) -> bool:
 
 def _draft_step(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
-    words = translated(_DRAFT_TEXTS.get(draft.route.document, _DRAFT_LETTER_TEXT))
+    words = translated(_UNDELIVERED_DOCUMENT_TEXTS.get(draft.route.document, _UNSENT_LETTER_TEXT))
     return words.format(number=number, command=command)
 
 

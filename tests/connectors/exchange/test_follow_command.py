@@ -13,7 +13,7 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.commands import fetch_due
 from entrenous.connectors.exchange.exchange_client import exchange_client
-from entrenous.stop.commands.gate_run import follow_command
+from entrenous.stop.commands.gate_run import exchange_fetch_command
 from entrenous.stop.exchange_fetch import FetchSchedule
 from entrenous.stop.exchange_nouns import ExchangeServices, Source, SourceKind
 from entrenous.stop.platform import Platform
@@ -114,7 +114,7 @@ def test_follow_is_off_by_default(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
     done = subprocess.run(
-        follow_command(tmp_path / "gate"),
+        exchange_fetch_command(tmp_path / "gate"),
         stdin=subprocess.PIPE,
         capture_output=True,
         check=False,
@@ -132,7 +132,7 @@ def test_follow_ends_with_its_gate(tmp_path: Path) -> None:
             bank = BankName("theirs")
             exchange.sources.add(Source("theirs", SourceKind.HMA, place, bank, "BANK"))
         (data / "gate.toml").write_text("fetch_minutes = 60\n")
-        with subprocess.Popen(follow_command(data), stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(exchange_fetch_command(data), stdin=subprocess.PIPE) as process:
             silent.settimeout(60)
             asking, _ = silent.accept()
             assert process.stdin is not None

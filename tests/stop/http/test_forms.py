@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.request_body import (
-    FORM_BYTES_MAX,
+    FORM_BYTES_BESIDE_FILE_MAX,
     FORM_PARTS_MAX,
     LongForm,
     NoFile,
@@ -67,7 +67,7 @@ def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
         parse_upload_form(form(large), b"b")
     assert parse_upload_form(
-        field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b"
+        field(b"other", bytes(FORM_BYTES_BESIDE_FILE_MAX // 2)) + field(b"file", b"x") + END, b"b"
     )
 
 

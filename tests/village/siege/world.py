@@ -100,7 +100,7 @@ def look_after_lock(who: Villager) -> None:
     """Ask what a device, or its recovery sheet, asks of its relay about the lock."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.create_lock(lock_of_device(who), home.owner)
-    courier.renew_lock(lock_of_device(who), home.owner)
+    courier.replace_unlock_token(lock_of_device(who), home.owner)
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
     courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE)
 

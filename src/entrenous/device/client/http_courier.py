@@ -254,7 +254,7 @@ class HttpCourier:
             url, RelayCall("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close)
         )
 
-    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+    def replace_unlock_token(self, lock: RelayLock, owner: Secret) -> None:
         body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/renew"
         self._send_request(lock.relay_url, RelayCall("POST", path, owner, body))

@@ -116,7 +116,7 @@ def run_gate(
             count = _deferred_scan_process_count(data)
             opened.enter_context(keep_running(deferred_scan_command(data), count=count))
         if read_gate_settings(data).fetch_minutes:
-            opened.enter_context(keep_running(follow_command(data)))
+            opened.enter_context(keep_running(exchange_fetch_command(data)))
 
         def announce(url: str) -> None:
             shown = _shown_tokens(tokens) if show_tokens else {}
@@ -153,7 +153,7 @@ def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> Judg
     return JudgePool(judge_command(data, slow_look=slow_look), count) if count else None
 
 
-def follow_command(data: Path) -> list[str]:
+def exchange_fetch_command(data: Path) -> list[str]:
     """Return the command that fetches from other platforms at the interval in the settings."""
     return _gate_subcommand("follow", data)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
-FORM_BYTES_MAX: Final = 16 * 1024  # bytes of headers and other fields, besides the file
+FORM_BYTES_BESIDE_FILE_MAX: Final = 16 * 1024  # bytes of headers and other fields
 FORM_PARTS_MAX: Final = 20
 _CHUNK_BYTES: Final = 64 * 1024  # bytes that are parsed between two checks of the limits
 
@@ -97,7 +97,7 @@ class _FieldCollector:
 
     def check(self, read_bytes: int) -> None:
         """Raise LongForm if more bytes than the limit were read besides the file."""
-        if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_MAX:
+        if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_BESIDE_FILE_MAX:
             raise _long_form_error()
 
     def _begin(self) -> None:
@@ -126,7 +126,7 @@ class _FieldCollector:
 
 
 def _long_form_error() -> LongForm:
-    return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_MAX // 1024)
+    return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_BESIDE_FILE_MAX // 1024)
 
 
 _FILE_FIELD: Final = b"file"
@@ -183,7 +183,7 @@ async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
     kind = declared.decode("latin-1")
     named = request.headers.get("entrenous-reference", "")
     if kind == "multipart/form-data":
-        form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
+        form = await read_body(request, limit_bytes + FORM_BYTES_BESIDE_FILE_MAX)
         sent = await run_in_threadpool(parse_upload_form, form, options.get(b"boundary", b""))
         if len(sent.untrusted_data) > limit_bytes:
             raise too_large_error(limit_bytes)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from entrenous.base.copies import CopyProof, SignedReceipt, breaks_a_line
+from entrenous.base.copies import CopyProof, SignedReceipt, is_line_end_or_control
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MessageId, PersonId
 from entrenous.base.limits import (
     FILES_PER_MESSAGE_MAX,
@@ -117,7 +117,7 @@ def parse_label(text: str) -> str:
 
 def _require_one_line(text: str) -> str:
     """Refuse text with characters that end or overwrite a line."""
-    if any(map(breaks_a_line, text)):
+    if any(map(is_line_end_or_control, text)):
         raise ValueError("a label or a version is not plain text on one line")
     return text
 
