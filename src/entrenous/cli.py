@@ -80,7 +80,8 @@ COMMANDS: Final = {
     ),
     "trace": ListedCommand(
         "entrenous.trace.commands",
-        "Say whose copy a found file is, with the chance that an innocent copy fits as well.",
+        "Say whose copy a found file is, and how likely an innocent copy is to fit at least as"
+        " well.",
     ),
     "fingerprint": ListedCommand(
         "entrenous.stop.commands.fingerprint_command",

@@ -97,3 +97,9 @@ def test_more_than_ten_thousand_labels_are_refused() -> None:
 
 def test_typed_label_counts_once() -> None:
     assert parse_labels(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_error_about_an_empty_name_has_a_subject(empty: str) -> None:
+    with pytest.raises(BadLabel, match="An empty text is not a valid name"):
+        parse_labels(["ben", empty])

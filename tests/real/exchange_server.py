@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 
 class BehindClock:
-    """The real time, some seconds ago: the public client asks up to five seconds ago only."""
+    """The real time, some seconds ago: PyPI's threatexchange asks up to five seconds ago only."""
 
     def __init__(self, behind_s: int = 0) -> None:
         self.behind = timedelta(seconds=behind_s)

@@ -89,7 +89,12 @@ def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
     Raises:
         BadLabel, TooManyLabels.
     """
-    labels = tuple(dict.fromkeys(_normalized_label(name, f"{name[:40]}") for name in names))
+    labels = tuple(
+        dict.fromkeys(
+            _normalized_label(name, name.strip()[:40] or translated("An empty text"))
+            for name in names
+        )
+    )
     if len(labels) > LABELS_MAX:
         raise TooManyLabels(count=f"{len(labels):,}", limit=f"{LABELS_MAX:,}")
     return labels

@@ -114,7 +114,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
     Raises:
         BadSetting: a setting is not valid, or a proxy is stored but cannot be read. A request
-            without that proxy could reveal the address.
+            without that proxy could reveal this device's IP address.
     """
     named = environment.get("ENTRENOUS_HOME")
     home = Path(named) if named else _default_data_folder()

@@ -119,7 +119,8 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     """Asks the gate about each complete file; a file that is not accepted never reaches the view.
 
     A file that is held because it matches a claim does reach the view, and the gate lists it as
-    published. Files are kept in memory up to the hook's limit; larger ones are treated as held.
+    published. Files are kept in memory up to the client's setting ``upload_bytes_max``. The gate is
+    not asked about a larger file, which is not accepted unless the setting ``shadow`` is on.
     ``request.entrenous`` has the answers by field. After a file that was not accepted, parsing
     ends, and the view finds only the answer for that file.
     """

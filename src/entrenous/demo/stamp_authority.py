@@ -36,8 +36,8 @@ _REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 _QUERY_BYTES_MAX: Final = 16 * 1024
 _VALIDITY_DAYS: Final = "3650"
 _OPENSSL_TIMEOUT_S: Final = 30.0
-# There is no "certs =", because openssl would then write the certificates as an unsorted SET. That
-# is not DER, and strict parsers reject it. The policy is the example in openssl's manual.
+# "certs =" is left out: with it, openssl would write the certificates as an unsorted SET. That is
+# not DER, and strict parsers reject it. The policy is the example in openssl's manual.
 _OPENSSL_CONFIG: Final = """\
 [req]
 distinguished_name = name

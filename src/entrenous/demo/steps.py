@@ -216,8 +216,8 @@ def trace_leak(story: DemoState) -> StepOutcome:
         what="the chances do not fit",
     )
     return StepOutcome(
-        "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits as well is "
-        f"{chance_in_digits(chance['caro'])}; for Ben's copy it is "
+        "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits at least as "
+        f"well is {chance_in_digits(chance['caro'])}; for Ben's copy it is "
         f"{chance_in_digits(chance['ben'])}.",
         {"named": ["caro"], "chance": chance, "score": story.trace["score"]},
     )

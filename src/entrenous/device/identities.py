@@ -137,8 +137,8 @@ LOCK_TO_MOVE_RECORD = "lock-to-follow"
 
 OWN_IDENTITY: Final = OwnRecord(IDENTITY_RECORD, Identity)
 _LOCK_TO_MOVE: Final = OwnRecord(LOCK_TO_MOVE_RECORD, RelayLock)
-# The number of our device list at the last loss or move. Only mailboxes announced since then are
-# used.
+# The number (epoch) of the device list with which a device of ours was last marked as lost, or with
+# which we last moved to another relay. Only mailboxes announced since then are used.
 LAST_LOSS_OR_MOVE_EPOCH_RECORD = "ready-since"
 # the token that will replace the one that deletes our mailbox
 NEXT_CLOSE_TOKEN_RECORD = "next-close"  # noqa: S105 - a record's name
@@ -206,7 +206,8 @@ def refuse_unconfirmed(device: Device) -> None:
 
     Raises:
         RolledBack: a copy of this device is in use elsewhere.
-        UnlockNotConfirmed: it was opened in an offline window, and the relay did not answer.
+        UnlockNotConfirmed: the vault was unlocked without the relay's answer (in an offline window
+            or with a recovery sheet), and the relay has not confirmed this yet.
     """
     _refuse_rolled_back(device)
     if device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is not None:
@@ -348,8 +349,8 @@ def current_name_lookup(device: Device) -> NameOf:
     """Return a function that returns the current name of a copy's recipient.
 
     For people who are no longer known, it returns the label from the time of sending, with a note
-    if somebody else has that name now. The label of a copy for another channel belongs to no
-    contact.
+    if somebody else has that name now. For a copy that was made for somebody without keys (sent by
+    other means), it returns the label unchanged.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
     taken = {comparable_name(name) for name in names.values()}

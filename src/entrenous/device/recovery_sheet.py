@@ -197,10 +197,10 @@ class SheetOfAnotherPerson(Refused):
 
 class OutdatedSheet(Refused):
     """
-    The relay does not answer, and without the relay this recovery sheet cannot unlock this device.
-    Either the sheet belongs to another device, or it was written before this device moved to its
-    current relay or mailbox. Nothing was changed. Try the newest sheet that was written on this
-    device.
+    The relay does not answer, and this recovery sheet cannot be used in its place. Either the sheet
+    belongs to another device, or it was written before this device moved to its current relay or
+    mailbox. Nothing was changed. Try the newest sheet that was written on this device, or try again
+    when the relay answers.
     """
 
 

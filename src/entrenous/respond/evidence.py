@@ -387,8 +387,8 @@ def export_item(
 
 
 def stamp_certificates_pem(stamp: Stamp) -> bytes:
-    """Return the certificates that prove a stamp in PEM, the format that openssl reads. They may be
-    stored in DER.
+    """Return, in PEM (the format that openssl reads), the certificates that prove a stamp. Those
+    that are stored in DER are converted.
     """
     if b"-----BEGIN" in stamp.authorities:
         return stamp.authorities

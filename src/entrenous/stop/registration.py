@@ -93,7 +93,8 @@ class Claim:
     registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
     the number, in the store, of the change that last confirmed it; 0 means that it was never
     confirmed. ``added`` means that the claim was found by a hash that a reviewer added. ``state``
-    and ``confirmed`` then apply to the upload with that hash, not to what the owner registered.
+    and ``confirmed`` then apply to the upload with that hash, not to what was registered
+    originally.
     """
 
     id: ClaimId

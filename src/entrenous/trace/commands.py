@@ -104,7 +104,7 @@ def trace_as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
 
 
 def error_as_json(error: EntrenousError) -> dict[str, object]:
-    """Return the JSON object for a file that could not be traced, one of several."""
+    """Return the JSON object for a file that could not be traced, when several files were named."""
     return {
         "schema": _SCHEMA,
         "trace": None,
@@ -333,7 +333,7 @@ def trace(
         ),
     ] = False,
 ) -> None:
-    """Say whose copy a found file is, with the chance that an innocent copy fits as well.
+    """Say whose copy a found file is, and how likely an innocent copy is to fit at least as well.
 
     If you name a folder, all files in it are traced. Exit status 0: a copy is named; 1: no copy
     stands out. If one of several files cannot be read, the others are traced all the same.
@@ -432,7 +432,7 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
         print_json({**error_as_json(error), "file": str(file)})
     else:
         print_line(str(file))
-        # the hint comes right after the file's name, as with --json
+        # on standard output, like the results, so that the message stays with its file's name
         print_line(f"  {join_wrapped_lines(str(error))}")
 
 

@@ -54,7 +54,8 @@ class SentOriginal:
     def prepared(self) -> PreparedPicture:
         if self._prepared is None:
             self._prepared = prepare_picture(np.asarray(self.picture))
-            # computed now, because the caller does other work in the meantime
+            # Computed here and not on first use: the caller runs this in a second thread, and does
+            # other work in the meantime.
             _ = self._prepared.trial_pattern
         return self._prepared
 

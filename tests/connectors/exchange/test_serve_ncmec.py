@@ -234,7 +234,7 @@ def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None
 
 
 def test_ncmec_accepts_no_submissions(room: Room, web: httpx.Client) -> None:
-    """The public client cannot submit; StopNCII's protocol can."""
+    """The client in PyPI's threatexchange cannot submit; StopNCII's protocol can."""
     _, key = room.partner("friends", submits=True)
     entry = (
         f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"

@@ -48,7 +48,7 @@ def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
 def everything(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
-    """The status of each hash, and the next start, as the public client reads all pages."""
+    """The status of each hash, and the next start, as PyPI's threatexchange reads all pages."""
     found, token, more = dict[str, str](), "", True
     while more:
         page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
@@ -506,7 +506,7 @@ def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: ht
     partner, key = room.partner("friends", submits=True)
     record = {
         "lastModtimestamp": 1,
-        "signalType": "StopNCIISignalType.ImagePDQ",  # as the public client writes it
+        "signalType": "StopNCIISignalType.ImagePDQ",  # as PyPI's threatexchange writes it
         "hashValue": bits(1).hex().upper(),
         "CSPFeedbacks": [{"feedbackValue": "Blocked", "tags": []}],
     }

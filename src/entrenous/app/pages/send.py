@@ -155,7 +155,9 @@ async def show_sending_progress(request: Request) -> Response:
 
 
 async def undo_sending(request: Request) -> Response:
-    """Undo sending before any part was sent, as if the message had never been written."""
+    """Undo sending. If no part was sent, it is as if the message had never been written; otherwise
+    the message is recalled.
+    """
     found = job_result(request, SealedMessage)
 
     def cancel_or_recall(device: Device) -> tuple[RecallResult, ...]:

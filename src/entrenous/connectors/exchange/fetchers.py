@@ -76,7 +76,8 @@ def fetch_from(
 
 
 _STOPNCII_PAGE_SIZE: Final = "800"
-_FIRST_START_TIME: Final = "10"  # the start time that the public client sends at first
+# the start time that the client in PyPI's threatexchange sends at first
+_FIRST_START_TIME: Final = "10"
 _TOKEN_CHARS_MAX: Final = 2000
 _LIVE_STATUSES: Final = frozenset({"Unknown", "Received", "Active"})
 _ENDED_STATUSES: Final = frozenset({"Withdrawn", "Deleted"})

@@ -66,7 +66,9 @@ class MemberNumbers:
 
     @classmethod
     def visible_to(cls, partner: ExchangePartner, exchange: ExchangeServices) -> Self:
-        """Number other partners only if this one may fetch their banks."""
+        """Return the numbers and names that ``partner`` may know: those of another partner only if
+        ``partner`` may fetch that one's bank.
+        """
         others = {one.own_bank: one for one in exchange.partners.partners()}
         shown = {bank: others[bank] for bank in partner.banks if bank in others}
         return cls(exchange.name, partner, shown)
@@ -114,7 +116,8 @@ def _entry_element(
     if change.state not in MATCHING_STATES:
         return xml_element("deletedImage", "", *head)
     confirmed = change.state is ClaimState.CONFIRMED
-    # The public client keeps the last of several hashes, so the first registered one comes last.
+    # The client in PyPI's threatexchange keeps only the last of several hashes, so the one that was
+    # registered first comes last.
     prints = (xml_element("pdq", bits.hex()) for bits in reversed(change.hashes))
     return xml_element(
         "image",
@@ -243,7 +246,9 @@ class _NcmecApi:
         ahead_s = to_s - unix_seconds(self.exchange.clock.now())
         if ahead_s > _CLIENT_CLOCK_AHEAD_S_MAX:
             raise TimeTooFarAhead(minutes=round(ahead_s / 60))
-        if ahead_s > 0:  # otherwise the client's next range would miss the changes made until then
+        # A range that ends in the future is refused: the client's next range would begin at that
+        # end, and miss the changes made between now and that end.
+        if ahead_s > 0:
             raise TimeNotReached(seconds=ahead_s)
         if "start" not in request.query_params:
             return _TimeRange(from_s, to_s, None, 0, PAGE_RECORDS_MAX)

@@ -49,7 +49,8 @@ ItemT = TypeVar("ItemT")
 REQUEST_BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE_SIZE: Final = 800
 _CASES_MAX: Final = 100  # one record names at most this many cases; all are counted
-# The names of PDQ that are accepted; the public client sends the second one by mistake.
+# The names of PDQ that are accepted; the client in PyPI's threatexchange sends the second one by
+# mistake.
 _PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
 _STANCE_BY_FEEDBACK: Final[Mapping[str, Stance | None]] = {
     "Blocked": Stance.CONFIRMED,

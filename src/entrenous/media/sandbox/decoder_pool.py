@@ -164,8 +164,9 @@ class DecoderPool:
         self.close()
 
     def start_reading(self, untrusted_data: bytes) -> None:
-        """Start to decode this picture; the next :meth:`read` of the same object returns it.
+        """Start to decode this picture.
 
+        The next :meth:`read` that gets the same bytes object, and no other arguments, returns it.
         The caller can do other work meanwhile. An error is raised by that :meth:`read`.
         """
         executor = ThreadPoolExecutor(1)

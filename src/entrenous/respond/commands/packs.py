@@ -68,7 +68,7 @@ def pack(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a case's evidence to one file that its recipient can check; the case notes it."""
+    """Write a case's evidence to one file that its recipient can check, and note it in the case."""
     if (reader is PackReader.PLATFORM) == (to is not None):
         raise typer.BadParameter(translated(_KEY_NEEDED_ERROR))
     if to is not None and (notice or sighting):

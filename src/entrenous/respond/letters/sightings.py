@@ -94,7 +94,8 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
 
     Args:
         case: its sightings, and the sightings that its notices name, are considered.
-        route: a platform is told about one host, a search engine about every page.
+        route: the way along which the document goes. It decides which sightings are named: a
+            platform is told only about one host, a search engine about every page.
         picked: numbers of sightings. A chat is named only if it is picked, or, in a letter to a
             person, if it is the only sighting.
 
@@ -276,7 +277,9 @@ def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
 
 
 def _sighting_host(sighting: Sighting) -> str:
-    """Return the host of a web address; for any other place, its words."""
+    """Return the host of a sighting's web address, or its description if the place is not a web
+    address; a leading "www." is removed.
+    """
     try:
         host = urlsplit(sighting.where).hostname
     except ValueError:  # unbalanced brackets

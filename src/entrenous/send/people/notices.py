@@ -126,8 +126,8 @@ def _describe_invite_link(notice: InviteNotice) -> str:
 
 
 def _describe_device(notice: InviteNotice) -> str:
-    """Describe a device so that others can tell it apart: its number, and when it says it was set
-    up.
+    """Describe a device so that others can tell it apart: its number, and the time at which, by its
+    own account, it was set up.
     """
     if notice.device is None or notice.made_at is None:
         return translated("a device")

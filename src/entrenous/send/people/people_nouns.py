@@ -218,10 +218,10 @@ class InviteNotice:
     """A link event, stored until it is shown.
 
     ``name`` is what we call the person, ``called`` what they call themselves. ``device`` is the
-    device with which the person came, and ``made_at`` when it says that it was set up; None if the
-    event is not about a device. ``meant_for`` is the name that the link was made for, ``before``
-    the names of those it let in earlier, ``for_one`` whether it was for one person, and ``alike``
-    the similar names of other contacts.
+    device with which the person used the link, and ``made_at`` the time at which, by its own
+    account, that device was set up; both are None if the event is not about a device. ``meant_for``
+    is the name that the link was made for, ``before`` the names of those it let in earlier,
+    ``for_one`` whether it was for one person, and ``alike`` the similar names of other contacts.
     """
 
     event: InviteEvent
@@ -292,11 +292,11 @@ class ContactProgramTooOld(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ListToFetch:
-    """The newest head (hash) of a device list that was named for a person, and our attempts to
-    fetch that list.
+    """The newest head (hash) that a letter gave for a person's device list which this device does
+    not have, and our attempts to fetch that list.
 
-    ``own`` says whether one of the person's own devices named it, ``proven`` whether the author of
-    the letter that named it is authenticated.
+    ``own`` says whether one of the person's own devices wrote that letter, ``proven`` whether the
+    letter's author is authenticated.
     """
 
     head: Head

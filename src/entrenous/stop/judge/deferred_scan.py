@@ -69,7 +69,8 @@ PARTLY_COVERED_EDIT: Final = "partly covered"
 SLIGHTLY_TURNED_EDIT: Final = "turned a little"
 OVERLAID_TEXT_EDIT: Final = "written over"
 MIRRORED_ORIENTATION_NAME: Final = "mirror"
-SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
+# Inside this many of the likeliest boxes, cut-out and partly covered pictures are looked for too.
+SEARCHED_BOXES_MAX: Final = 3
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
@@ -81,7 +82,11 @@ _ORIENTATIONS_NOT_UPRIGHT: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class DeferredViews:
-    """Views of an upload to look up together, among hashes of parts or of whole pictures."""
+    """Hashes of edited versions (views) of an upload.
+
+    They are looked up together: among the hashes of parts if ``part`` is set, else among those of
+    whole pictures.
+    """
 
     views: HashViews
     part: bool
@@ -100,8 +105,9 @@ def best_deferred_hits(picture: Picture, platform: Platform) -> list[Hit]:
 def find_deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     """Return all hits of the deferred scan, each with the number of the registered hash.
 
-    Releases are ignored here; only the first scan of the whole upload considers them. A released
-    tile of a collage says nothing about the other tiles.
+    Releases are ignored here: they apply to an upload as a whole, and callers get them from the
+    hashes of the whole upload and from the file's hash. A released tile of a collage says nothing
+    about the other tiles.
     """
     found = [
         (entry, (replace(match, part=True), claim))
@@ -144,8 +150,9 @@ def views_for_deferred_scan(
             )
         ]
         yield _make_views(written, part=False)
-        # For the outermost and the innermost frame, the next block makes these views too, in the
-        # orientations of _UPRIGHT_ORIENTATIONS. So they are made here in the other ones only.
+        # For the outermost and the innermost picture (with all borders, and without any), the wider
+        # search below includes these enlargements in _UPRIGHT_ORIENTATIONS. So this block makes
+        # them only in the other orientations.
         yield _make_views(
             [(edges, enlarged_spectra(frame))],
             part=False,
@@ -232,9 +239,10 @@ def _make_views(
 EMBEDDING_MATCH_REASON: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
-# Flat drawings look alike to a network that was trained on photographs. The share was chosen on the
-# pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above it, and
-# so are pieces of two drawings that were confused with each other.
+# Flat drawings look alike to a network that was trained on photographs. A square counts as flat if
+# the share of flat steps between its neighbouring blocks is above this limit. The limit was chosen
+# on the pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above
+# it, and so are pieces of two drawings that were confused with each other.
 FLAT_SHARE_MAX: Final = 0.85
 FLAT_COSINE_MIN: Final = 0.7
 # Angles are counted in 256ths of a half turn. Opposite vectors are half a turn apart, and would be
@@ -274,7 +282,8 @@ def cosine_to_angle_units(cosine: float) -> int:
 def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
     """Return the least cosine that counts for each square of an upload.
 
-    The first square is the whole upload. A square with mostly level areas has to be more similar.
+    The first square is the whole upload. A square that consists mostly of flat areas (such as plain
+    sky, or a drawing) has to be more similar.
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
