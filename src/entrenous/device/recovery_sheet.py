@@ -230,8 +230,8 @@ class LockNotMovedYet(Unreachable):
     """
     This device moved to another relay, but its old relay still takes part in unlocking it. A
     recovery sheet written now could not unlock the device at the new relay, so no sheet was
-    written. The new relay takes over when you next unlock this device while that relay answers.
-    After that, run the command again: entrenous device recovery --out FILE
+    written. The new relay takes over the next time that you unlock this device, if the new relay
+    answers then. After that, run the command again: entrenous device recovery --out FILE
     """
 
 

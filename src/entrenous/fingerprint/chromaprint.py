@@ -24,8 +24,8 @@ _FRAMES_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
 def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
     """Convert (N,) or (N, channels) samples to one channel at 11,025 samples per second.
 
-    The values are rounded to 16-bit steps, because Chromaprint works on 16-bit numbers; with the
-    same rounding, the same samples give the same words as there.
+    The values are rounded to 16-bit steps, since the original Chromaprint library works on 16-bit
+    numbers: so the same samples give the same words as with that library.
     """
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     ratio = Fraction(RATE_HZ, rate_hz)
@@ -118,7 +118,10 @@ _CHROMA_FILTERS: Final = (
 
 
 def chromaprint_words(rows: Chroma) -> Words:
-    """Return one word for every sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
+    """Return one word for each row of (T, 12) chroma at which sixteen successive rows begin.
+
+    The shape is (max(0, T - 15),).
+    """
     count = len(rows) - WORD_ROWS + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)

@@ -18,7 +18,7 @@ from entrenous.base.language import translatable
 
 
 class FieldKind(StrEnum):
-    """What a field of metadata is about; the value is shown to people."""
+    """What a field of metadata is about; people see the text of the member."""
 
     PLACE = translatable("Place")
     TIME = translatable("Time")

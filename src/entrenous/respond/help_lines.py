@@ -71,7 +71,7 @@ class HelpLine:
 
     Attributes:
         place: the place that they serve; "worldwide" means every place.
-        for_children: whether people under 18, or others for them, may use it.
+        for_children: whether people under 18, or adults on their behalf, may use it.
         who: whom the line is for, in words.
         languages: IETF tags; if empty, the languages of its place.
         phone: the numbers as published, separated by ";".

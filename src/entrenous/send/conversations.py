@@ -32,9 +32,7 @@ def conversation_of(name: str, device: Device) -> Conversation:
     copies = sealed_copies(sent, device)
     if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
-    return Conversation(
-        sent.name, frozenset(one.person for one in copies if _may_recipient_have(one))
-    )
+    return Conversation(sent.name, frozenset(one.person for one in copies if _has_or_may_get(one)))
 
 
 def contact_names_in(conversation: Conversation | None, device: Device) -> list[str]:
@@ -44,10 +42,9 @@ def contact_names_in(conversation: Conversation | None, device: Device) -> list[
     return [one.name for one in known if not one.blocked]
 
 
-def _may_recipient_have(copy: SealedCopy) -> bool:
-    """Return whether the recipient may have a copy.
-
-    They may if the copy has left this device and was not recalled before it was opened.
+def _has_or_may_get(copy: SealedCopy) -> bool:
+    """Return whether the recipient has a copy or may still get it: the relay did not refuse it, and
+    it was not recalled before it was opened.
     """
     refused = copy.departure is SendState.REFUSED
     recalled = copy.state is EnvelopeState.TAKEN_BACK

@@ -15,7 +15,7 @@ _TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 def add_reviewer(name: str, platform: Platform) -> Secret:
     """Add a reviewer, and return their token as text; only the token's hash is stored.
 
-    Raises BadReviewerName or ReviewerKnown if nothing was changed.
+    Raises BadReviewerName or ReviewerKnown; in both cases nothing was changed.
     """
     token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
     platform.reviews.add_reviewer(name, _token_hash(token.reveal()))

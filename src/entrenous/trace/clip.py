@@ -303,9 +303,9 @@ def clip_verdicts(
 ) -> list[MessageVerdict]:
     """Return a verdict on the copies of each message that this clip was sent in.
 
-    Each message has its own dither and camera motion, and is evaluated with these. Messages
-    with the same camera motion (``survey_sha256``) share one pass over the frames. Every copy is
-    scored once; ``compared`` is the number of all copies.
+    Each message is evaluated with its own dither and with the camera motion stored for it. Messages
+    for which the same motion is stored (``survey_sha256``) share one pass over the frames. Every
+    copy is scored once; ``compared`` is the number of all copies.
     """
     detectors, verdicts = dict[bytes, FrameEvidenceAccumulator](), list[MessageVerdict]()
     for one in (candidate, *candidate.others):

@@ -58,11 +58,13 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class DraftRefusal:
-    """Why the letter of a route was not drafted, and the places that may be picked for it."""
+    """Why the letter of a route was not drafted, and the sightings that the person may pick for
+    it.
+    """
 
     words: str = ""
     route: str = ""
-    places: tuple[Sighting, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
 
 def show_plan(
@@ -119,8 +121,8 @@ async def draft_letter(request: Request) -> Response:
         if not state_of(request).vault.is_open:
             raise
         case = await run_in_case(request, find_open_case)
-        places = case.sightings if isinstance(why, OnlyInChats) else ()
-        return await show_case_routes(request, DraftRefusal(error_words(why), route, places))
+        to_pick = case.sightings if isinstance(why, OnlyInChats) else ()
+        return await show_case_routes(request, DraftRefusal(error_words(why), route, to_pick))
     return redirect_to(request, "letter", case=case_handle(request), number=notice.number)
 
 
@@ -136,7 +138,7 @@ async def show_report_steps(request: Request, words: str = "") -> Response:
 
 
 async def store_report_number(request: Request) -> Response:
-    """Store the number that the platform gave in the case."""
+    """Store in the case the number that the platform gave for the report."""
     record = _find_platform(request)
     number = typed_text(await read_form(request), "number")
     if number:

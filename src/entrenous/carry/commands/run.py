@@ -92,8 +92,8 @@ def _serve_options(
 ) -> ServeOptions:
     """Return options for serving.
 
-    These make the server end requests that wait for a letter when it stops, or when it needs the
-    connections for other requests.
+    With these, the server ends requests that are waiting for a letter: all of them when it stops,
+    and one at a time when it needs their connections for other requests.
     """
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)

@@ -1,4 +1,4 @@
-"""Calculate the end of a time limit that starts with an event, under one legal order, in one
+"""Calculate the end of a time limit that starts with an event, under one legal system, in one
 place.
 """
 
@@ -70,7 +70,7 @@ class Period:
 class PeriodEnd:
     """When a period ends, in aware UTC, and the calculation, line by line.
 
-    ``due_at`` is None if the legal order gives no date for such a period.
+    ``due_at`` is None if the legal system gives no date for such a period.
     """
 
     due_at: datetime | None
@@ -97,7 +97,7 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
     Args:
         start: the time of the event; aware.
         period: how much time the addressee has.
-        rule: how the legal order counts.
+        rule: how the legal system counts time limits.
         place: whose clocks and holidays count. If it has several time zones, the latest end counts.
     """
     if period.unit is PeriodUnit.HOURS and rule.hours is HoursRule.NOT_COUNTED:

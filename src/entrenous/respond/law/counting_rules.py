@@ -1,4 +1,4 @@
-"""How each legal order counts a time limit, as recorded in facts/counting.toml."""
+"""How each legal system counts a time limit, as recorded in facts/counting.toml."""
 
 from datetime import date
 from enum import StrEnum
@@ -33,7 +33,7 @@ class MonthEnd(StrEnum):
 
 
 class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How one legal order counts; docs/spec/case.md section 5 defines every field."""
+    """How one legal system counts time limits; docs/spec/case.md section 5 defines every field."""
 
     law: str
     jurisdictions: tuple[str, ...]

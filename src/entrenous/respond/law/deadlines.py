@@ -133,7 +133,7 @@ def clause_due_at(
     Args:
         started_at: aware; when the clause's period began.
         clause: one clause of the route's deadline rule.
-        rule: how the legal order counts; None means the default rule.
+        rule: how the legal system counts time limits; None means the default rule.
         place: where the addressee has to act.
     """
     period = read_period(clause)

@@ -25,7 +25,7 @@ _WEEKDAY_NAMES: Final = tuple(calendar.day_name)
 
 
 class DayOff(StrEnum):
-    """A kind of day on which, in some legal orders, no period may end."""
+    """A kind of day on which, in some legal systems, no period may end."""
 
     SATURDAY = "saturday"
     SUNDAY = "sunday"

@@ -57,7 +57,11 @@ def notice_versions(case: Case) -> tuple[NoticeVersion, ...]:
 
 
 def notice_list_lines(case: Case) -> Iterator[str]:
-    """Yield one line for each notice: number, route, addressee, state and days."""
+    """Yield two lines for each notice, and a last line of advice.
+
+    The first line says what the notice is, and its state; the second, on which days it was drafted,
+    sent, received and so on.
+    """
     for one in notice_versions(case):
         notice = one.notice
         again = translated(", version {version}").format(version=one.version)

@@ -1,4 +1,4 @@
-"""The cover sheet of a pack as PDF, and its README: its contents, and what they prove.
+"""The cover sheet (a PDF) and the README of a pack: both say what it contains and proves.
 
 Neither contains the person's own words, an address or a picture: only numbers, times and hashes.
 """

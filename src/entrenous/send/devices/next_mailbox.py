@@ -51,10 +51,10 @@ class PreparedMailbox:
     """A mailbox prepared at another relay; ``unlock`` is the token for the relay's part of the
     vault key.
 
-    ``made`` says whether the relay has it, ``leads`` whether the user started the move on this
-    device. ``idle_since`` is the time since which no device has led a move there, and
-    ``hushed_since`` the time since which this device has not announced the mailbox. Both are None
-    while a device leads.
+    ``made`` says whether the relay has created the mailbox and its lock, ``leads`` whether the user
+    started the move on this device. ``idle_since`` is the time since which no device has led a move
+    there, and ``hushed_since`` the time since which this device has not announced the mailbox. Both
+    are None while a device leads.
     """
 
     home: MailboxAddress
@@ -121,8 +121,8 @@ def cancel_move_led_here(device: Device) -> None:
 def _cancel_moves_to_other_relays(except_url: str | None, device: Device) -> None:
     """Cancel the moves that this device leads, except to the relay ``except_url``.
 
-    If we have other devices, the mailboxes are kept for a while, since a device list that announces
-    our move to them may be on its way.
+    If we have other devices, the mailboxes are kept for a while, since a device list that already
+    names them as our new mailboxes may be on its way.
     """
     for new in prepared_mailboxes(device):
         if not new.leads or new.home.relay_url == except_url:
@@ -204,13 +204,15 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
 
 
 def forget_other_prepared_mailboxes(moved: Person, device: Device) -> None:
-    """After a move, delete the records of other relays for which our devices had prepared."""
+    """After a move, delete the records of mailboxes that our other devices had prepared at other
+    relays.
+    """
     device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(moved.epoch).encode())
     _forget_prepared_mailboxes(moved, device)
 
 
 def _forget_prepared_mailboxes(now: Person, device: Device) -> None:
-    """Delete the records of our devices' prepared mailboxes.
+    """Delete the records of mailboxes that our other devices had prepared.
 
     Mailboxes on our list stay: if a device is lost before it has moved, we need the token that
     deletes its mailbox.

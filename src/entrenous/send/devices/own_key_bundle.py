@@ -239,7 +239,7 @@ def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
 
 
 def pending_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
-    """Return the mailboxes of devices that are not deleted yet."""
+    """Return the deletions still to be made of mailboxes at which a device receives."""
     every = MAILBOX_TO_DELETE_TABLE.all(device.vault)
     return tuple(one for one in every if one.name is not None)
 
